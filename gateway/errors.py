@@ -1,0 +1,95 @@
+"""Every kind of fault the gateway knows, one exception type each.
+
+The type says whose fault it is, and that decides what happens next: a
+`ConfigurationError` stops a start (exit 78), a `StoreError` makes a temporary
+failure of one answer, a `ProtocolError` ends one connection, an
+`UpstreamError` is another server's and temporary too.  Nothing here knows a
+reply code.
+
+Every message names the file, option or peer it is about and, where there is
+one, what to do.  `str(error)` is fit for a log line and for a person.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root: whatever the gateway itself raises is one of its children."""
+
+
+class ConfigurationError(GatewayError):
+    """The administrator's fault: a file of settings that cannot be used.
+
+    `file` is the path of the file, `line` its line (counted from 1, or None
+    where the fault belongs to no line), `option` the setting's name or None.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        option: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = file
+        self.line = line
+        self.option = option
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        where = ""
+        if self.file is not None:
+            where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
+        what = f"{self.option}: " if self.option is not None else ""
+        return f"{where}{what}{self.problem}"
+
+
+class StoreError(GatewayError):
+    """The mail store's fault: what it holds cannot be read or makes no sense.
+
+    The answer is a temporary failure; `path` names the file (or database)
+    that needs a look.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}")
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be opened or read just now (no permission, EIO, a server that is down)."""
+
+
+class DatabaseMissing(DatabaseUnavailable):
+    """There is no such file; for some databases that is a normal state."""
+
+
+class DatabaseDamaged(StoreError):
+    """The bytes are there and contradict the format: checksum, bounds, order or truncation."""
+
+
+class RecordDamaged(StoreError):
+    """The database is sound, one record in it is not; `key` is that record's key."""
+
+    def __init__(self, path: str, key: bytes, problem: str) -> None:
+        self.key = key
+        super().__init__(path, f"record {key!r}: {problem}")
+
+
+class ProtocolError(GatewayError):
+    """The peer's fault: bytes that its protocol does not allow; the connection ends."""
+
+
+class UpstreamError(GatewayError):
+    """Another server's fault: not reachable, too slow, or talking nonsense.
+
+    `server` names it the way the configuration does.
+    """
+
+    def __init__(self, server: str, problem: str) -> None:
+        self.server = server
+        self.problem = problem
+        super().__init__(f"{server}: {problem}")

@@ -1,0 +1,157 @@
+"""The engine's words: a Query goes in, a Verdict comes out.
+
+All values are frozen.  A verdict says what is true of the recipient and why;
+it knows no reply code, no socket and no protocol.  Its limits: reasons and
+evidence are bytes or numbers as the store has them, unfiltered; whoever shows
+them to a client or in a log makes them printable first.
+"""
+
+from __future__ import annotations
+
+from gateway.values import Value
+
+
+class Kind:
+    """One of the things that can be true of a recipient; the set is closed (`KINDS`).
+
+    `name` is the word for logs, metrics and configuration; `temporary` tells
+    whether asking again later may give another answer.  Kinds are compared by
+    identity.
+    """
+
+    __slots__ = ("name", "temporary")
+
+    DELIVERABLE: Kind
+    NONEXISTENT: Kind
+    NOT_POSTABLE: Kind
+    DENIED: Kind
+    OVER_QUOTA: Kind
+    OVER_QUOTA_PERMANENT: Kind
+    REFUSED: Kind
+    BAD_ADDRESS: Kind
+    RESERVED: Kind
+    STORE_FAULT: Kind
+    UPSTREAM_FAULT: Kind
+
+    def __init__(self, name: str, *, temporary: bool) -> None:
+        self.name = name
+        self.temporary = temporary
+
+    def __repr__(self) -> str:
+        return f"Kind({self.name})"
+
+
+Kind.DELIVERABLE = Kind("deliverable", temporary=False)
+Kind.NONEXISTENT = Kind("nonexistent", temporary=False)
+# A shared folder that everybody may see and not everybody may post to.
+Kind.NOT_POSTABLE = Kind("not-postable", temporary=False)
+# Blocked for this service in the userdeny database.
+Kind.DENIED = Kind("denied", temporary=False)
+Kind.OVER_QUOTA = Kind("over-quota", temporary=True)
+# Over quota where lmtp_over_quota_perm_failure says that this is final.
+Kind.OVER_QUOTA_PERMANENT = Kind("over-quota-permanent", temporary=False)
+# A backend's own permanent refusal that fits no other kind.
+Kind.REFUSED = Kind("refused", temporary=False)
+Kind.BAD_ADDRESS = Kind("bad-address", temporary=False)
+# Being created or renamed at this moment.
+Kind.RESERVED = Kind("reserved", temporary=True)
+# The store cannot be read, or what it holds makes no sense.
+Kind.STORE_FAULT = Kind("store-fault", temporary=True)
+# A backend or mupdate could not be asked.
+Kind.UPSTREAM_FAULT = Kind("upstream-fault", temporary=True)
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in vars(Kind).values() if isinstance(kind, Kind))
+
+
+class Query(Value):
+    """One question: may `recipient` get a mail of `size` bytes now?
+
+    `recipient` is the address as it came, in bytes, without angle brackets.
+    `size` is the announced size in bytes, or None where none was announced.
+    """
+
+    __slots__ = ("recipient", "size")
+    recipient: bytes
+    size: int | None
+
+    def __init__(self, recipient: bytes, size: int | None = None) -> None:
+        self._freeze(recipient, size)
+
+
+class QuotaUse(Value):
+    """What the quota root that decides holds: storage in bytes, messages counted.
+
+    A limit of None means that there is none for that resource.
+    """
+
+    __slots__ = ("root", "storage_used", "storage_limit", "messages_used", "messages_limit")
+    root: bytes
+    storage_used: int
+    storage_limit: int | None
+    messages_used: int
+    messages_limit: int | None
+
+    def __init__(
+        self,
+        root: bytes,
+        storage_used: int,
+        storage_limit: int | None,
+        messages_used: int,
+        messages_limit: int | None,
+    ) -> None:
+        self._freeze(root, storage_used, storage_limit, messages_used, messages_limit)
+
+
+class Evidence(Value):
+    """What the verdict rests on; a field is None where the engine did not get that far.
+
+    `mailbox` is the internal name, `server` the backend that was asked,
+    `fault` the fault's own message for the log.
+    """
+
+    __slots__ = ("deny_pattern", "fault", "mailbox", "quota", "server", "userid")
+    deny_pattern: bytes | None
+    fault: str | None
+    mailbox: bytes | None
+    quota: QuotaUse | None
+    server: str | None
+    userid: bytes | None
+
+    def __init__(
+        self,
+        *,
+        mailbox: bytes | None = None,
+        userid: bytes | None = None,
+        quota: QuotaUse | None = None,
+        deny_pattern: bytes | None = None,
+        server: str | None = None,
+        fault: str | None = None,
+    ) -> None:
+        self._freeze(deny_pattern, fault, mailbox, quota, server, userid)
+
+
+NO_EVIDENCE = Evidence()
+
+
+class Verdict(Value):
+    """The answer.  `reason` is the text that a front end may show, in bytes.
+
+    `cacheable` is False for whatever must be asked again the next time:
+    faults, and answers of servers that cannot tell when they change.
+    """
+
+    __slots__ = ("cacheable", "evidence", "kind", "reason")
+    cacheable: bool
+    evidence: Evidence
+    kind: Kind
+    reason: bytes
+
+    def __init__(
+        self,
+        kind: Kind,
+        reason: bytes,
+        evidence: Evidence = NO_EVIDENCE,
+        *,
+        cacheable: bool = True,
+    ) -> None:
+        self._freeze(cacheable, evidence, kind, reason)
