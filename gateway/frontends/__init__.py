@@ -1,0 +1,1 @@
+"""The front ends: they translate between a protocol and the engine, and decide nothing."""

@@ -1,0 +1,1 @@
+"""The engine: a Query in, a Verdict out, and the steps that led there."""

@@ -27,6 +27,7 @@ class Kind:
     DENIED: Kind
     OVER_QUOTA: Kind
     OVER_QUOTA_PERMANENT: Kind
+    SIZE_OVER_QUOTA: Kind
     REFUSED: Kind
     BAD_ADDRESS: Kind
     RESERVED: Kind
@@ -50,6 +51,8 @@ Kind.DENIED = Kind("denied", temporary=False)
 Kind.OVER_QUOTA = Kind("over-quota", temporary=True)
 # Over quota where lmtp_over_quota_perm_failure says that this is final.
 Kind.OVER_QUOTA_PERMANENT = Kind("over-quota-permanent", temporary=False)
+# Under quota now, and the announced size does not fit into what is free.
+Kind.SIZE_OVER_QUOTA = Kind("size-over-quota", temporary=True)
 # A backend's own permanent refusal that fits no other kind.
 Kind.REFUSED = Kind("refused", temporary=False)
 Kind.BAD_ADDRESS = Kind("bad-address", temporary=False)
@@ -61,6 +64,24 @@ Kind.STORE_FAULT = Kind("store-fault", temporary=True)
 Kind.UPSTREAM_FAULT = Kind("upstream-fault", temporary=True)
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in vars(Kind).values() if isinstance(kind, Kind))
+
+
+class Step(Value):
+    """One step of the engine, as `explain` prints it: what was looked at, and what it showed.
+
+    `name` is one of STEPS; `facts` are pairs of a word and a value (bytes,
+    str, int, bool or None).
+    """
+
+    __slots__ = ("facts", "name")
+    facts: tuple[tuple[str, object], ...]
+    name: str
+
+    def __init__(self, name: str, **facts: object) -> None:
+        self._freeze(tuple(facts.items()), name)
+
+
+STEPS = ("name", "userdeny", "mailbox", "mupdate", "acl", "backend", "quota", "size", "fault")
 
 
 class Query(Value):

@@ -1,0 +1,233 @@
+"""The order of checks: recipient, userdeny, mailbox, post right, backend, quota.
+
+The order and the texts are those of the C program (imap/smmapd.c,
+verify_user; lib/imap_err.et), so that a reply here and a reply there are the
+same bytes.  Where the C program refuses for ever because of its own trouble
+(an unreadable record, a mailbox that is just being created), the verdict here
+is temporary: a recipient is never lost to a fault of ours.
+
+`decide` never blocks and never raises for a fault of the store; it returns a
+Verdict, or a `Pending` where another server has to be asked first.  `resolve`
+asks it and blocks up to that server's deadline: an event loop runs it on a
+thread.  `verify` does both.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus import acl
+from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
+from gateway.errors import StoreError, UpstreamError
+from gateway.upstream import mupdate
+from gateway.values import Value
+from gateway.verification.backends import Backends
+from gateway.verification.model import Evidence, Kind, QuotaUse, Step, Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.names import MailboxName
+    from gateway.cyrus.quota import QuotaRecord
+    from gateway.cyrus.store import CyrusStore
+    from gateway.verification.model import Query
+
+# lib/imap_err.et: what the C program says, byte for byte.
+NONEXISTENT_TEXT = b"Mailbox does not exist"
+OVER_QUOTA_TEXT = b"Over quota"
+NOT_POSTABLE_TEXT = b"Permission denied"
+RESERVED_TEXT = b"Mailbox is currently reserved"
+IO_ERROR_TEXT = b"System I/O error"
+# Ours: the C program knows no announced size.
+SIZE_TEXT = b"Message does not fit into the free quota"
+
+
+class Pending(Value):
+    """A question that only another server can answer.
+
+    `server` is the backend to ask, or None where mupdate is to be kicked and
+    the mailbox list read once more.
+    """
+
+    __slots__ = ("evidence", "query", "server")
+    evidence: Evidence
+    query: Query
+    server: str | None
+
+    def __init__(self, query: Query, server: str | None, evidence: Evidence) -> None:
+        self._freeze(evidence, query, server)
+
+
+class Verifier:
+    """Verifies recipients against a Cyrus store.
+
+    `store` is read on every call and never cached here.
+    `over_quota_permanent` is imapd.conf's lmtp_over_quota_perm_failure.
+    `kicks_mupdate` is True where mupdate_server is set and this server keeps
+    only a copy of the mailbox list.
+    """
+
+    __slots__ = ("_over_quota", "backends", "kicks_mupdate", "store")
+
+    def __init__(
+        self,
+        store: CyrusStore,
+        *,
+        over_quota_permanent: bool = False,
+        kicks_mupdate: bool = False,
+        backends: Backends | None = None,
+    ) -> None:
+        self.store = store
+        self.backends = backends if backends is not None else Backends()
+        self.kicks_mupdate = kicks_mupdate
+        self._over_quota = Kind.OVER_QUOTA_PERMANENT if over_quota_permanent else Kind.OVER_QUOTA
+
+    def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
+        """The verdict on `query`; may block while another server is asked.
+
+        Steps are appended to `trace` where one is given.
+        """
+        outcome = self.decide(query, trace)
+        return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
+
+    def decide(
+        self, query: Query, trace: list[Step] | None = None, *, kicked: bool = False
+    ) -> Verdict | Pending:
+        """The verdict as far as this machine's files tell, or who must be asked.
+
+        `kicked` tells that mupdate has been kicked for this query already.
+        """
+        try:
+            return self._decide(query, trace, kicked)
+        except StoreError as fault:
+            return _store_fault(fault, trace)
+
+    def resolve(self, pending: Pending, trace: list[Step] | None = None) -> Verdict:
+        """Ask whom `pending` names; blocks up to that server's deadline."""
+        if pending.server is not None:
+            return self.backends.verdict(
+                pending.server, pending.query.recipient, pending.evidence, trace
+            )
+        problem = None
+        try:
+            mupdate.kick(self.store.conf.configdirectory)
+        except UpstreamError as fault:
+            # As in the C program: a kick that fails does not change the
+            # question, the list is looked at again all the same.  What the
+            # list then does not hold may still exist: see below.
+            problem = str(fault)
+        if trace is not None:
+            trace.append(Step("mupdate", problem=problem))
+        outcome = self.decide(pending.query, trace, kicked=True)
+        if isinstance(outcome, Pending):
+            return self.resolve(outcome, trace)
+        if problem is not None and outcome.kind is Kind.NONEXISTENT:
+            # The C program would refuse here; but the copy of the list is
+            # known not to be current, and a refusal would lose the mail of
+            # a mailbox that was just created.
+            evidence = Evidence(
+                mailbox=outcome.evidence.mailbox, userid=outcome.evidence.userid, fault=problem
+            )
+            return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
+        return outcome
+
+    def _decide(self, query: Query, trace: list[Step] | None, kicked: bool) -> Verdict | Pending:
+        store = self.store
+        name = store.naming.recipient(query.recipient)
+        userid = name.userid
+        if trace is not None:
+            trace.append(
+                Step("name", userid=userid, mailbox=name.internal, boxes=b"/".join(name.boxes))
+            )
+
+        if userid is not None:
+            denial = store.denials.check(userid, store.service)
+            if trace is not None:
+                pattern = denial.pattern if denial is not None else None
+                trace.append(Step("userdeny", file=store.denials.path, pattern=pattern))
+            if denial is not None:
+                evidence = Evidence(userid=userid, deny_pattern=denial.pattern)
+                return Verdict(Kind.DENIED, denial.message, evidence)
+
+        entry = store.mailboxes.lookup(name)
+        if trace is not None:
+            trace.append(_mailbox_step(store.mailboxes.path, name, entry))
+        evidence = Evidence(mailbox=name.internal, userid=userid)
+        if entry is None:
+            if self.kicks_mupdate and not kicked:
+                return Pending(query, None, evidence)
+            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        if entry.mbtype & MBTYPE_RESERVE:
+            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
+
+        if userid is None:
+            # A shared folder: whoever sends mail is nobody in particular.
+            rights = acl.rights(entry.acl)
+            if trace is not None:
+                trace.append(
+                    Step(
+                        "acl",
+                        acl=entry.acl,
+                        lookup=bool(rights & acl.LOOKUP),
+                        post=bool(rights & acl.POST),
+                    )
+                )
+            if not rights & acl.POST:
+                if rights & acl.LOOKUP:
+                    return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
+                return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+
+        if entry.mbtype & MBTYPE_REMOTE:
+            server = entry.server.decode("utf-8", "backslashreplace")
+            evidence = Evidence(mailbox=name.internal, userid=userid, server=server)
+            return Pending(query, server, evidence)
+        return self._quota_verdict(query, name, trace)
+
+    def _quota_verdict(
+        self, query: Query, name: MailboxName, trace: list[Step] | None
+    ) -> Verdict:
+        record = self.store.quotas.find(name.internal)
+        use = _quota_use(record) if record is not None else None
+        exceeded = record is not None and record.exceeded()
+        if trace is not None:
+            trace.append(Step("quota", use=use, exceeded=exceeded))
+        evidence = Evidence(mailbox=name.internal, userid=name.userid, quota=use)
+        if exceeded:
+            return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
+        if query.size is not None and record is not None:
+            fits = not record.exceeded(storage_more=query.size)
+            if trace is not None:
+                trace.append(Step("size", size=query.size, fits=fits))
+            if not fits:
+                return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence)
+        return Verdict(Kind.DELIVERABLE, b"", evidence)
+
+
+def _mailbox_step(path: str, name: MailboxName, entry: MailboxEntry | None) -> Step:
+    if entry is None:
+        return Step("mailbox", file=path, mailbox=name.internal, found=False)
+    return Step(
+        "mailbox",
+        file=path,
+        mailbox=name.internal,
+        found=True,
+        type=entry.mbtype,
+        partition=entry.partition,
+        server=entry.server,
+    )
+
+
+def _quota_use(record: QuotaRecord) -> QuotaUse:
+    limit = record.storage_limit
+    return QuotaUse(
+        record.root,
+        record.storage_used,
+        limit * 1024 if limit is not None else None,
+        record.messages_used,
+        record.messages_limit,
+    )
+
+
+def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:
+    text = fault.text if isinstance(fault, RecordDamaged) else IO_ERROR_TEXT
+    if trace is not None:
+        trace.append(Step("fault", problem=str(fault)))
+    return Verdict(Kind.STORE_FAULT, text, Evidence(fault=str(fault)), cacheable=False)

@@ -1,0 +1,119 @@
+"""smmapd: verifies recipients for a mail server, as a service of Cyrus master or by hand.
+
+The start of the program: command line, configuration, store, then one of two
+ways to serve.  It ends with a code from sysexits.h, and tells standard error
+and syslog why whenever that is not an ordinary end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gateway.errors import ConfigurationError
+from smmapd import exits
+from smmapd.options import USAGE, Options, UsageError, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.cyrus.imapdconf import ImapdConf
+
+# The service's name where master does not give one: what cyrus.conf examples
+# call it.
+DEFAULT_SERVICE = "smmap"
+
+# libconfig's environment variable wins over imapd.conf's syslog_prefix
+# (imap/global.c, cyrus_init).
+PREFIX_VARIABLE = "CYRUS_SYSLOG_PREFIX"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run smmapd with `arguments` (default: the command line); the exit code."""
+    service = os.environ.get("CYRUS_SERVICE") or DEFAULT_SERVICE
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+    except UsageError as error:
+        _complain(service, f"{error}\n{USAGE}")
+        return exits.USAGE
+    if os.geteuid() == 0 and not options.stdio:
+        _complain(
+            service, "must run as the Cyrus user; only with -X may root look something up by hand"
+        )
+        return exits.USAGE
+    try:
+        return _run(options, service)
+    except ConfigurationError as error:
+        _complain(service, str(error))
+        return exits.CONFIG
+
+
+def _run(options: Options, service: str) -> int:
+    from gateway.cyrus import imapdconf  # noqa: PLC0415  (a wrong option answers at once)
+    from gateway.cyrus.store import CyrusStore  # noqa: PLC0415
+    from gateway.verification.verifier import Verifier  # noqa: PLC0415
+    from smmapd import syslog  # noqa: PLC0415
+    from smmapd.master import started_by_master  # noqa: PLC0415
+
+    conf = imapdconf.load(options.config, service)
+    syslog.open_log(
+        service, os.environ.get(PREFIX_VARIABLE) or conf.syslog_prefix, conf.syslog_facility
+    )
+    if options.debugger:
+        _debug(conf, service)
+    store = CyrusStore(
+        conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning
+    )
+    verifier = Verifier(
+        store,
+        over_quota_permanent=conf.lmtp_over_quota_perm_failure,
+        kicks_mupdate=conf.kicks_mupdate,
+    )
+    verdicts = syslog.VerdictLog(audit=conf.auditlog)
+    if not options.stdio and started_by_master():
+        # gevent and all of its machinery only where it serves.
+        from smmapd import service as under_master  # noqa: PLC0415
+
+        return under_master.run(options, verifier, verdicts, service)
+    from smmapd import stdio  # noqa: PLC0415
+
+    stdio.serve(verifier, verdicts.observer())
+    return exits.OK
+
+
+def _debug(conf: ImapdConf, service: str) -> None:
+    """Start the external debugger of imapd.conf's debug_command, and wait for it.
+
+    As in the C program the command is one for the shell, and its three
+    placeholders are the program, the pid and the service.
+    """
+    import subprocess  # noqa: PLC0415
+
+    from smmapd import syslog  # noqa: PLC0415
+
+    if not conf.debug_command:
+        syslog.warning("-D: imapd.conf has no debug_command")
+        return
+    try:
+        command = conf.debug_command % (sys.argv[0], os.getpid(), service)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"it takes %s, %d and %s for program, pid and service: {error}",
+            option="debug_command",
+        ) from error
+    syslog.debug(f"running external debugger: {command}")
+    status = subprocess.run(command, shell=True, check=False).returncode  # noqa: S602
+    syslog.debug(f"debugger returned exit status: {status}")
+
+
+def _complain(service: str, message: str) -> None:
+    """One message on standard error and in syslog."""
+    from smmapd import syslog  # noqa: PLC0415
+
+    syslog.open_log(service, os.environ.get(PREFIX_VARIABLE))
+    for line in message.splitlines():
+        syslog.error(line)
+    print(f"smmapd: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

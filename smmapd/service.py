@@ -1,0 +1,171 @@
+"""One process for all connections, under Cyrus master.
+
+Accepts on the socket that master listens on, serves every client on gevent's
+loop, and leaves when it should: after `-U` connections, after `-T` seconds
+without one, on SIGHUP or when its program file has changed (all of these
+serve the clients that are there to their end first), and at once on SIGTERM,
+SIGINT and SIGQUIT.  It promises that no request is lost in a drain: master is
+told first, so that a successor accepts meanwhile.
+
+Limits: a drain ends after DRAIN_LIMIT seconds whoever is still connected.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+
+import gevent
+
+from gateway.errors import ConfigurationError
+from gateway.frontends.socketmap import SocketmapServer, peer_name
+from smmapd import exits, syslog
+from smmapd.access import Access
+from smmapd.master import LISTEN_FD, Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.verification.verifier import Verifier
+    from smmapd.options import Options
+
+# Seconds that clients are given in a drain: Postfix keeps a connection for
+# 100 s at most (socketmap_table(5)), so nobody is cut off.
+DRAIN_LIMIT = 110.0
+
+# Seconds between two looks at the program file, besides the one at each
+# accepted connection.
+PROGRAM_CHECK = 5.0
+
+
+class Service:
+    """The life of the process from its first connection to its last."""
+
+    def __init__(
+        self, options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str
+    ) -> None:
+        self._options = options
+        self._status = Status()
+        self._listener = socket.socket(fileno=LISTEN_FD)
+        self._program = _Program()
+        self._tcp = self._listener.family != socket.AF_UNIX
+        self._access = Access(service) if self._tcp else None
+        self._hub = gevent.get_hub()
+        self._done = gevent.event.Event()
+        self._draining = False
+        self._exit_code = exits.OK
+        self._server = SocketmapServer(
+            self._listener,
+            verifier,
+            observer_for=lambda peer: verdicts.observer(peer_name(peer)),
+            admit=self._admit,
+            on_change=self._changed,
+            report=syslog.error,
+        )
+        loop = self._hub.loop
+        self._idle_timer = loop.timer(self._reuse_timeout()) if options.timeout else None
+        self._drain_timer = loop.timer(DRAIN_LIMIT)
+        self._program_timer = loop.timer(PROGRAM_CHECK, repeat=PROGRAM_CHECK)
+
+    def run(self) -> int:
+        """Serve until it is time to leave; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            gevent.signal_handler(number, self._leave, exits.TEMPFAIL)
+        gevent.signal_handler(signal.SIGHUP, self._drain, "SIGHUP")
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self._program_timer.start(self._check_program)
+        self._server.start()
+        self._done.wait()
+        self._server.close()
+        return self._exit_code
+
+    def _reuse_timeout(self) -> float:
+        # Between once and twice the option, so that the processes of a server
+        # do not all end in the same second (master/service.c).
+        timeout = self._options.timeout
+        return timeout + random.randrange(timeout)
+
+    def _admit(self, peer: socket.socket) -> bool:
+        if self._access is not None:
+            try:
+                allowed = self._access.allows(peer)
+            except ConfigurationError as error:  # rules came up that cannot be enforced
+                syslog.error(str(error))
+                allowed = False
+            if not allowed:
+                syslog.warning(f"refused connection from {peer_name(peer)}")
+                return False
+        if self._tcp:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._status.connection()
+        return True
+
+    def _changed(self) -> None:
+        """A client has come or gone."""
+        if self._idle_timer is not None:
+            self._idle_timer.stop()
+        if self._draining:
+            if not self._server.connections:
+                self._leave(exits.OK)
+        elif 0 < self._options.uses <= self._server.accepted:
+            self._drain(f"{self._server.accepted} connections")
+        elif not self._server.connections and self._idle_timer is not None:
+            self._idle_timer.start(self._drain, "no connection for a while")
+
+    def _check_program(self) -> None:
+        if self._program.changed():
+            self._drain("the program file has changed")
+
+    def _drain(self, reason: str) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        syslog.debug(f"leaving: {reason}; {len(self._server.connections)} clients connected")
+        self._server.drain()
+        self._status.no_more()
+        self._drain_timer.start(self._leave, exits.OK)
+        if not self._server.connections:
+            self._leave(exits.OK)
+
+    def _leave(self, code: int) -> None:
+        self._exit_code = code
+        self._server.stop_accepting()
+        self._done.set()
+
+
+class _Program:
+    """The file that this process was started from, to see when another takes its place."""
+
+    def __init__(self) -> None:
+        import sys  # noqa: PLC0415
+
+        self._path = os.path.abspath(sys.argv[0])
+        self._state = self._look()
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def changed(self) -> bool:
+        """True once the path holds another file than at the start, or none."""
+        return self._look() != self._state
+
+
+def run(
+    options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str
+) -> int:
+    """Serve under master; the exit code.
+
+    Raises ConfigurationError where the access rules for TCP cannot be
+    enforced.
+    """
+    try:
+        return Service(options, verifier, verdicts, service).run()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"
+        ) from error

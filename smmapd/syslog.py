@@ -1,0 +1,142 @@
+"""Logs like a Cyrus service: syslog, facility mail, ident SERVICE or PREFIX/SERVICE.
+
+The C library's syslog is used (Python's `syslog` module is a thin cover of
+it): it never blocks for long, reconnects by itself, and drops lines when
+nobody listens.  Whatever comes from a client or a file is made printable and
+cut before it is logged.
+"""
+
+from __future__ import annotations
+
+import syslog
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.frontends.socketmap_session import Observer
+    from gateway.verification.model import Verdict
+
+# Bytes of one line; syslogd cuts at 1024 in its oldest form (RFC 3164 4.1).
+MAX_LINE = 900
+
+# Seconds between two lines about the same fault, and how many different ones
+# are remembered.
+FAULT_INTERVAL = 60.0
+MAX_FAULTS = 256
+
+# RFC 5424 6.2.1, by the names that imapd.conf's syslog_facility takes.
+_FACILITIES = {
+    "daemon": syslog.LOG_DAEMON,
+    "mail": syslog.LOG_MAIL,
+    "news": syslog.LOG_NEWS,
+    "user": syslog.LOG_USER,
+    **{f"local{n}": getattr(syslog, f"LOG_LOCAL{n}") for n in range(8)},
+}
+
+# The C program's words for a verdict (imap/smmapd.c, auditlog_client); kinds
+# not named here are "failed".
+_EVENTS = {
+    "deliverable": "ok",
+    "nonexistent": "nonexistent",
+    "over-quota": "overquota",
+    "over-quota-permanent": "overquota",
+    "denied": "denied",
+}
+
+
+def open_log(service: str, prefix: str | None, facility: str | None = None) -> None:
+    """Begin to log as `service`, with master's pid brackets.
+
+    `prefix` and `facility` are imapd.conf's syslog_prefix and
+    syslog_facility; an unknown facility is mail's.
+    """
+    ident = f"{prefix}/{service}" if prefix else service
+    number = _FACILITIES.get((facility or "mail").lower(), syslog.LOG_MAIL)
+    syslog.openlog(ident, syslog.LOG_PID, number)
+
+
+def debug(message: str) -> None:
+    """For somebody who looks for a fault."""
+    syslog.syslog(syslog.LOG_DEBUG, printable(message))
+
+
+def info(message: str) -> None:
+    """What an administrator may want to read later."""
+    syslog.syslog(syslog.LOG_INFO, printable(message))
+
+
+def warning(message: str) -> None:
+    """Something is not as it should be, and the service goes on."""
+    syslog.syslog(syslog.LOG_WARNING, printable(message))
+
+
+def error(message: str) -> None:
+    """Something failed."""
+    syslog.syslog(syslog.LOG_ERR, printable(message))
+
+
+def printable(text: str | bytes) -> str:
+    """`text` with everything but printable characters escaped, and cut to MAX_LINE bytes."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    data = clean.encode("utf-8", "backslashreplace")
+    if len(data) <= MAX_LINE:
+        return data.decode()
+    return data[:MAX_LINE].decode("utf-8", "ignore") + "..."
+
+
+def audit_line(key: bytes, verdict: Verdict, client: str) -> str:
+    """The line of one verdict where `auditlog` is on, in Cyrus' logfmt.
+
+    The event's names are the C program's.
+    """
+    event = _EVENTS.get(verdict.kind.name, "failed")
+    line = f"event={event} u.username={_field(key)} r.clienthost={_field(client)}"
+    if verdict.reason:
+        line += f" reason={_field(verdict.reason)}"
+    return line
+
+
+def _field(value: str | bytes) -> str:
+    text = printable(value)
+    if text and not any(c in text for c in ' "=\\'):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class VerdictLog:
+    """Hears of each verdict: a line where `auditlog` is on, an error line for a fault.
+
+    The same fault is one line a minute with a count, however many recipients
+    meet it.  One object serves all clients of a process.
+    """
+
+    __slots__ = ("_audit", "_faults")
+
+    def __init__(self, *, audit: bool) -> None:
+        self._audit = audit
+        self._faults: dict[str, tuple[float, int]] = {}  # fault: when logged, how often since
+
+    def observer(self, client: str = "[local]") -> Observer:
+        """What hears of the verdicts for one client."""
+
+        def observe(key: bytes, verdict: Verdict) -> None:
+            if verdict.evidence.fault is not None:
+                self._log_fault(key, verdict.evidence.fault)
+            if self._audit:
+                info(audit_line(key, verdict, client))
+
+        return observe
+
+    def _log_fault(self, key: bytes, fault: str) -> None:
+        now = time.monotonic()
+        since, count = self._faults.get(fault, (now - FAULT_INTERVAL, 0))
+        if now - since < FAULT_INTERVAL:
+            self._faults[fault] = (since, count + 1)
+            return
+        again = f" ({count} more times in the last {now - since:.0f} s)" if count else ""
+        error(f"verify_user({printable(key)}): {fault}{again}")
+        if len(self._faults) >= MAX_FAULTS:
+            self._faults.clear()
+        self._faults[fault] = (now, 0)
