@@ -1,0 +1,60 @@
+"""What each kind of verdict is on each front end: the one table, and its socketmap column.
+
+The table is plain tuples, because `smmapd` on standard input renders replies
+from it within milliseconds of its exec and must not import what a checked,
+configurable table needs.  `gateway.frontends.replies` builds that one from
+the same rows.
+
+The socketmap column is what the C program says (imap/smmapd.c), except that a
+fault of the server's own is TEMP, not PERM.  It is fixed: Postfix and
+Sendmail read the status, and show the text to nobody but their own log.
+"""
+
+from __future__ import annotations
+
+from gateway.verification.model import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.verification.model import Verdict
+
+# Bytes of a reply's payload that Postfix accepts (dict_sockmap.c); only a deny
+# message can be as long, and it is cut.
+MAX_PAYLOAD = 100_000
+
+# kind, socketmap status, SMTP code, enhanced status code (RFC 3463), text, and
+# whether the SMTP text is the verdict's own reason wherever it has one.
+# Codes and texts are those of lmtpd for the same state (imap/lmtpengine.c,
+# lmtp_err.et), so that RCPT says what the delivery would say.
+Row = tuple[Kind, bytes, int, str, str, bool]
+ROWS: tuple[Row, ...] = (
+    (Kind.DELIVERABLE, b"OK", 250, "2.1.5", "OK", False),
+    (Kind.NONEXISTENT, b"NOTFOUND", 550, "5.1.1", "User unknown", False),
+    (Kind.NOT_POSTABLE, b"PERM", 550, "5.7.1", "Permission denied", False),
+    (Kind.DENIED, b"NOTFOUND", 550, "5.2.1", "Access to this service has been blocked", True),
+    (Kind.OVER_QUOTA, b"TEMP", 452, "4.2.2", "Over quota", False),
+    (Kind.OVER_QUOTA_PERMANENT, b"PERM", 552, "5.2.2", "Over quota", False),
+    (Kind.SIZE_OVER_QUOTA, b"TEMP", 452, "4.2.2", "Message exceeds the free quota", False),
+    (Kind.REFUSED, b"PERM", 550, "5.2.0", "Mailbox refuses mail", True),
+    # A bare domain or any other odd key is no mailbox: PERM would make Postfix
+    # answer 451 4.3.5 "Server configuration error".
+    (Kind.BAD_ADDRESS, b"NOTFOUND", 553, "5.1.3", "Bad recipient address syntax", False),
+    (Kind.RESERVED, b"TEMP", 451, "4.2.1", "Mailbox is currently reserved", False),
+    (Kind.STORE_FAULT, b"TEMP", 451, "4.3.0", "System I/O error", False),
+    (Kind.UPSTREAM_FAULT, b"TEMP", 451, "4.4.3", "Mailbox server is not available", False),
+)
+
+_STATUS: dict[Kind, bytes] = {row[0]: row[1] + b" " for row in ROWS}
+_TEXT: dict[Kind, bytes] = {row[0]: row[4].encode("ascii") for row in ROWS}
+
+
+def socketmap_payload(verdict: Verdict, key: bytes) -> bytes:
+    """The reply to `key`, without the netstring around it.
+
+    `OK KEY`, or the status and the verdict's reason; there is always a blank
+    behind the status (Sendmail needs it) and a text behind the blank.
+    """
+    kind = verdict.kind
+    if kind is Kind.DELIVERABLE:
+        return b"OK " + key
+    return (_STATUS[kind] + (verdict.reason or _TEXT[kind]))[:MAX_PAYLOAD]

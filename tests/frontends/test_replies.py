@@ -1,0 +1,261 @@
+"""The table of replies: defaults, checks and rendering."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ConfigurationError
+from gateway.frontends.replies import (
+    DEFAULTS,
+    FAULTS,
+    MAX_LINE,
+    POSTFIX_PREFIX,
+    REFUSALS,
+    Reply,
+    ReplyTable,
+    Template,
+    problems,
+    read_settings,
+)
+from gateway.verification.model import Kind, Verdict
+
+RECIPIENT = b"fred@example.org"
+
+# kind, reason, policy action, SMTP reply line
+DEFAULT_CASES = [
+    (Kind.NONEXISTENT, b"Mailbox does not exist", b"550 5.1.1 User unknown", "550 5.1.1 User unknown"),
+    (Kind.NOT_POSTABLE, b"Permission denied", b"550 5.7.1 Permission denied", "550 5.7.1 Permission denied"),
+    (Kind.DENIED, b"Account closed", b"550 5.2.1 Account closed", "550 5.2.1 Account closed"),
+    (
+        Kind.DENIED,
+        b"",
+        b"550 5.2.1 Access to this service has been blocked",
+        "550 5.2.1 Access to this service has been blocked",
+    ),
+    (Kind.OVER_QUOTA, b"Over quota", b"DEFER_IF_PERMIT 4.2.2 Over quota", "452 4.2.2 Over quota"),
+    (Kind.OVER_QUOTA_PERMANENT, b"Over quota", b"552 5.2.2 Over quota", "552 5.2.2 Over quota"),
+    (
+        Kind.SIZE_OVER_QUOTA,
+        b"",
+        b"DEFER_IF_PERMIT 4.2.2 Message exceeds the free quota",
+        "452 4.2.2 Message exceeds the free quota",
+    ),
+    (Kind.REFUSED, b"gone away", b"550 5.2.0 gone away", "550 5.2.0 gone away"),
+    (
+        Kind.BAD_ADDRESS,
+        b"",
+        b"553 5.1.3 Bad recipient address syntax",
+        "553 5.1.3 Bad recipient address syntax",
+    ),
+    (
+        Kind.RESERVED,
+        b"",
+        b"DEFER_IF_PERMIT 4.2.1 Mailbox is currently reserved",
+        "451 4.2.1 Mailbox is currently reserved",
+    ),
+    (
+        Kind.STORE_FAULT,
+        b"Mailbox has an invalid format",
+        b"DEFER_IF_PERMIT 4.3.0 System I/O error",
+        "451 4.3.0 System I/O error",
+    ),
+    (
+        Kind.UPSTREAM_FAULT,
+        b"10.0.0.1 is down",
+        b"DEFER_IF_PERMIT 4.4.3 Mailbox server is not available",
+        "451 4.4.3 Mailbox server is not available",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "reason", "action", "line"), DEFAULT_CASES, ids=str)
+def test_defaults(kind: Kind, reason: bytes, action: bytes, line: str) -> None:
+    """Without configuration a client hears what lmtpd would say at delivery."""
+    table = ReplyTable()
+    verdict = Verdict(kind, reason)
+    reply = table.smtp(verdict, RECIPIENT)
+    assert reply is not None
+    assert reply.line() == line
+    assert table.policy(verdict, RECIPIENT) == action
+
+
+def test_default_cases_are_complete() -> None:
+    """Every kind that refuses stands in the table of cases above."""
+    assert {case[0] for case in DEFAULT_CASES} == set(REFUSALS) == set(DEFAULTS)
+
+
+def test_deliverable() -> None:
+    """A good recipient is DUNNO for Postfix, OK for a socketmap, and no reply for a milter."""
+    table = ReplyTable()
+    verdict = Verdict(Kind.DELIVERABLE, b"")
+    assert table.policy(verdict, RECIPIENT) == b"DUNNO"
+    assert table.socketmap(verdict, RECIPIENT) == b"OK fred@example.org"
+    assert table.smtp(verdict, RECIPIENT) is None
+
+
+def test_temporary_kinds_are_temporary_replies() -> None:
+    """By default a reply is temporary exactly where the kind is."""
+    assert all((DEFAULTS[kind].code < 500) is kind.temporary for kind in REFUSALS)
+
+
+GOOD = [
+    (Kind.DENIED, Template(451, "4.2.1", "Blocked")),
+    (Kind.OVER_QUOTA, Template(552, "5.2.2", "Full")),
+    (Kind.SIZE_OVER_QUOTA, Template(552, "5.2.2", "Full")),
+    (Kind.NONEXISTENT, Template(450, "4.1.1", "Not yet")),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "<{recipient}>: {reason}", "<{recipient}>: \u00fcber")),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "x" * 500)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "template"), GOOD, ids=str)
+def test_sound_templates(kind: Kind, template: Template) -> None:
+    """Codes and texts may be chosen freely within the rules."""
+    assert problems(kind, template) == []
+    assert ReplyTable({kind: template})[kind] == template
+
+
+BAD = [
+    (Kind.NONEXISTENT, Template(250, "2.1.5", "x"), "code: 250 is no refusal; write a code from 400 to 459 or 500 to 559"),
+    (Kind.NONEXISTENT, Template(600, "5.1.1", "x"), "code: 600 is no refusal"),
+    (Kind.NONEXISTENT, Template(560, "5.1.1", "x"), "code: 560 is no refusal"),
+    (Kind.NONEXISTENT, Template(-550, "5.1.1", "x"), "code: -550 is no refusal"),
+    (Kind.NONEXISTENT, Template(521, "5.1.1", "x"), "code: 521 would end the session"),
+    (Kind.OVER_QUOTA, Template(421, "4.2.2", "x"), "code: 421 would end the session"),
+    (Kind.STORE_FAULT, Template(550, "5.3.0", "x"), "code: 550 is permanent; a fault of the server needs"),
+    (Kind.UPSTREAM_FAULT, Template(550, "5.4.3", "x"), "code: 550 is permanent"),
+    (Kind.RESERVED, Template(550, "5.2.1", "x"), "code: 550 is permanent"),
+    (Kind.NONEXISTENT, Template(550, "4.1.1", "x"), "enhanced: the class of 4.1.1 is not that of the code 550"),
+    (Kind.NONEXISTENT, Template(550, "2.1.5", "x"), "enhanced: the class of 2.1.5"),
+    (Kind.NONEXISTENT, Template(550, "5.1", "x"), "enhanced: '5.1' is no enhanced status code"),
+    (Kind.NONEXISTENT, Template(550, "5.01.1", "x"), "enhanced: '5.01.1' is no enhanced"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1\n", "x"), "enhanced: '5.1.1\\n' is no enhanced"),
+    (Kind.NONEXISTENT, Template(550, "", "x"), "enhanced: '' is no enhanced"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", ""), "text: the text is empty"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", " "), "text: the text is empty"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "a\nb"), "text: character '\\n' is not printable"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "\u00fcber"), "text: '\u00fc' is not ASCII; put such a text into utf8_text"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "x", "\u202ex"), "utf8_text: character '\\u202e' is not printable"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "x", "\ud800"), "utf8_text: character '\\ud800' is not printable"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "{who}"), "text: unknown placeholder {who}"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "x" * 501), "text: 501 octets are too long, a reply has room for 500"),
+    (Kind.NONEXISTENT, Template(550, "5.1.1", "x", "\u00fc" * 251), "utf8_text: 502 octets are too long"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "template", "problem"), BAD, ids=str)
+def test_unsound_templates(kind: Kind, template: Template, problem: str) -> None:
+    """A template that breaks a rule is refused, with the option, the value and the rule."""
+    (found,) = problems(kind, template)
+    assert str(found).startswith(f"replies.{kind.name}.{problem}")
+    with pytest.raises(ConfigurationError):
+        ReplyTable({kind: template})
+
+
+def test_all_problems_at_once() -> None:
+    """Every problem of every template is told in one error."""
+    with pytest.raises(ConfigurationError) as caught:
+        ReplyTable(
+            {
+                Kind.DENIED: Template(200, "7.1", ""),
+                Kind.STORE_FAULT: Template(550, "5.3.0", "x"),
+                Kind.DELIVERABLE: Template(550, "5.1.1", "x"),
+            }
+        )
+    for what in (
+        "replies.denied.code",
+        "replies.denied.enhanced",
+        "replies.denied.text",
+        "replies.store-fault.code",
+        "replies.deliverable: it refuses nobody",
+    ):
+        assert what in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=str)
+def test_faults_are_never_permanent(kind: Kind) -> None:
+    """No configuration makes a permanent refusal of a fault of the server."""
+    for code in range(500, 560):
+        assert problems(kind, Template(code, "5.3.0", "x"))
+
+
+def test_settings() -> None:
+    """A setting replaces what it names and keeps the rest of the default."""
+    templates, found = read_settings(
+        {
+            "denied": {"code": 451, "enhanced": "4.2.1"},
+            "nonexistent": {"text": "No {recipient} here", "utf8_text": "Kein {recipient}"},
+        }
+    )
+    assert found == []
+    assert templates == {
+        Kind.DENIED: Template(451, "4.2.1", "{reason}"),
+        Kind.NONEXISTENT: Template(550, "5.1.1", "No {recipient} here", "Kein {recipient}"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"gone": {}}, "replies.gone: no such verdict; known are nonexistent, not-postable"),
+        ({"deliverable": {}}, "replies.deliverable: no such verdict"),
+        ({"denied": "no"}, "replies.denied: a table with code, enhanced, text, utf8_text belongs here"),
+        ({"denied": {"kode": 1}}, "replies.denied.kode: unknown; known are code, enhanced"),
+        ({"denied": {"code": "550"}}, "replies.denied.code: '550' is not a number"),
+        ({"denied": {"code": True}}, "replies.denied.code: True is not a number"),
+        ({"denied": {"text": 5}}, "replies.denied.text: 5 is not a text"),
+        ({"denied": {"code": 451}}, "replies.denied.enhanced: the class of 5.2.1 is not that of the code 451"),
+    ],
+)  # fmt: skip
+def test_bad_settings(settings: dict[str, object], problem: str) -> None:
+    """A wrong setting is a problem that names it; the default stands."""
+    templates, found = read_settings(settings)
+    assert templates == {}
+    assert [str(one)[: len(problem)] for one in found] == [problem]
+
+
+def test_utf8_text_only_with_smtputf8() -> None:
+    """Only a client that asked for SMTPUTF8 hears anything but ASCII."""
+    table = ReplyTable(
+        {
+            Kind.NONEXISTENT: Template(
+                550, "5.1.1", "No {recipient}", "Kein Empf\u00e4nger {recipient}"
+            )
+        }
+    )
+    verdict = Verdict(Kind.NONEXISTENT, b"")
+    recipient = "j\u00fcrgen@example.org".encode()
+    assert table.smtp(verdict, recipient) == Reply(550, "5.1.1", "No j?rgen@example.org")
+    assert table.smtp(verdict, recipient, smtputf8=True) == Reply(
+        550, "5.1.1", "Kein Empf\u00e4nger j\u00fcrgen@example.org"
+    )
+    assert table.policy(verdict, recipient) == b"550 5.1.1 No j?rgen@example.org"
+
+
+def test_percent_is_doubled_for_milters_only() -> None:
+    """libmilter reads a percent sign as the start of a format; clients see one."""
+    reply = ReplyTable().smtp(Verdict(Kind.DENIED, b"100% full %s"), RECIPIENT)
+    assert reply is not None
+    assert reply.milter_text == "100%% full %%s"
+    assert reply.line() == "550 5.2.1 100% full %s"
+
+
+@given(st.sampled_from(REFUSALS), st.binary(max_size=700), st.binary(max_size=700), st.booleans())
+def test_replies_are_safe(kind: Kind, reason: bytes, recipient: bytes, smtputf8: bool) -> None:
+    """Whatever bytes a recipient or a reason holds, a reply is one printable line that fits."""
+    template = DEFAULTS[kind]
+    text = "{recipient}: {reason}"
+    table = ReplyTable({kind: Template(template.code, template.enhanced, text)})
+    verdict = Verdict(kind, reason)
+    reply = table.smtp(verdict, recipient, smtputf8=smtputf8)
+    assert reply is not None
+    assert reply.line().isprintable()
+    assert len(reply.line().encode()) <= MAX_LINE - 2
+    action = table.policy(verdict, recipient)
+    assert action.decode("ascii").isprintable()
+    if len(recipient) < 400:
+        text_size = len(action.split(b" ", 2)[2])
+        prefix = len(f"{template.code} {template.enhanced} ")
+        assert prefix + POSTFIX_PREFIX + len(recipient) + text_size <= MAX_LINE - 2

@@ -1,0 +1,83 @@
+"""The socketmap column of the table of replies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gateway.frontends.socketmap_replies import MAX_PAYLOAD, ROWS, socketmap_payload
+from gateway.verification.model import KINDS, Kind, Verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "payload"),
+    [
+        (Kind.DELIVERABLE, b"", b"OK alice"),
+        (Kind.NONEXISTENT, b"Mailbox does not exist", b"NOTFOUND Mailbox does not exist"),
+        (Kind.NOT_POSTABLE, b"Permission denied", b"PERM Permission denied"),
+        (
+            Kind.DENIED,
+            b"Account closed; call 555-1234",
+            b"NOTFOUND Account closed; call 555-1234",
+        ),
+        (Kind.DENIED, b"Zugriff f\xc3\xbcr", b"NOTFOUND Zugriff f\xc3\xbcr"),
+        (Kind.OVER_QUOTA, b"Over quota", b"TEMP Over quota"),
+        (Kind.OVER_QUOTA_PERMANENT, b"Over quota", b"PERM Over quota"),
+        (Kind.SIZE_OVER_QUOTA, b"too large", b"TEMP too large"),
+        (Kind.REFUSED, b"some reason", b"PERM some reason"),
+        (Kind.BAD_ADDRESS, b"bad", b"NOTFOUND bad"),
+        (
+            Kind.RESERVED,
+            b"Mailbox is currently reserved",
+            b"TEMP Mailbox is currently reserved",
+        ),
+        (
+            Kind.STORE_FAULT,
+            b"Mailbox has an invalid format",
+            b"TEMP Mailbox has an invalid format",
+        ),
+        (Kind.UPSTREAM_FAULT, b"Backend is not reachable", b"TEMP Backend is not reachable"),
+    ],
+    ids=str,
+)
+def test_payload(kind: Kind, reason: bytes, payload: bytes) -> None:
+    """A reply is the kind's status and the verdict's reason, or OK and the key."""
+    assert socketmap_payload(Verdict(kind, reason), b"alice") == payload
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_kind_has_a_text(kind: Kind) -> None:
+    """A verdict without a reason gets a text all the same: Sendmail and Postfix need one."""
+    payload = socketmap_payload(Verdict(kind, b""), b"key")
+    status, blank, text = payload.partition(b" ")
+    assert status in {b"OK", b"NOTFOUND", b"TEMP", b"PERM"}
+    assert blank == b" "
+    assert text
+
+
+def test_table_is_complete() -> None:
+    """The table has one row a kind, in the order of the kinds."""
+    assert tuple(row[0] for row in ROWS) == KINDS
+
+
+def test_long_reason_is_cut() -> None:
+    """No reply is longer than what Postfix accepts."""
+    payload = socketmap_payload(Verdict(Kind.DENIED, b"L" * 200_000), b"key")
+    assert len(payload) == MAX_PAYLOAD
+    assert payload.startswith(b"NOTFOUND LLL")
+
+
+def test_light_import() -> None:
+    """Rendering a socketmap reply needs none of the slow standard modules."""
+    program = (
+        "import sys; sys.path.insert(0, '.');"
+        "import gateway.frontends.socketmap_replies;"
+        "print(sorted({'dataclasses', 're', 'enum', 'inspect', 'typing', 'logging'}"
+        " & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
