@@ -15,7 +15,7 @@ from __future__ import annotations
 class Value:
     """The base of all small values of the look-up path; immutable once made."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def _freeze(self, *values: object) -> None:
         """Set the fields of `__slots__` in order; called once, by `__init__`."""

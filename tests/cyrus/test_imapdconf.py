@@ -1,0 +1,278 @@
+"""imapd.conf: tables of files and what must come out, after lib/libconfig.c."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.imapdconf import ImapdConf, load
+from gateway.cyrus.imapdconf_file import MAX_INCLUDE_DEPTH, read_settings
+from gateway.cyrus.imapdconf_values import duration, number, switch
+from gateway.errors import ConfigurationError
+
+Write = Callable[[bytes], str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes an imapd.conf that begins with a configdirectory, and gives its path."""
+
+    def write(content: bytes) -> str:
+        path = tmp_path / "imapd.conf"
+        path.write_bytes(b"configdirectory: /var/lib/cyrus\n" + content)
+        return str(path)
+
+    return write
+
+
+def test_defaults_are_those_of_the_newest_cyrus(write: Write) -> None:
+    """A file with nothing but configdirectory gives Cyrus' own defaults."""
+    conf = load(write(b""))
+    assert conf.configdirectory == "/var/lib/cyrus"
+    assert conf.virtdomains == imapdconf.VIRTDOMAINS_OFF
+    assert conf.defaultdomain == b"internal"
+    assert conf.unixhierarchysep is True
+    assert conf.lmtp_downcase_rcpt is True
+    assert conf.postuser == b""
+    assert conf.mboxlist_db == "twoskip"
+    assert conf.quota_db == "quotalegacy"
+    assert conf.userdeny_db == "flat"
+    assert conf.mboxlist_db_path == "/var/lib/cyrus/mailboxes.db"
+    assert conf.quota_db_path == "/var/lib/cyrus/quotas.db"
+    assert conf.userdeny_db_path == "/var/lib/cyrus/user_deny.db"
+    assert conf.servername
+
+
+def test_every_declared_option_is_an_attribute() -> None:
+    """The table and the class name the same options, so none is read in vain."""
+    assert set(ImapdConf.__slots__) == {option.name for option in imapdconf.OPTIONS}
+    assert set(ImapdConf.__annotations__) == set(ImapdConf.__slots__)
+
+
+def test_the_password_is_not_shown(write: Write) -> None:
+    """repr() is fit for a log: it leaves the SQL password out."""
+    assert "hush" not in repr(load(write(b"sql_passwd: hush\n")))
+
+
+LINES = [
+    (b"postuser: bb", b"bb"),
+    (b"postuser:bb", b"bb"),
+    (b"  \tpostuser: bb", b"bb"),
+    (b"postuser: \t bb \r", b"bb"),
+    (b"PostUser: Bb", b"Bb"),
+    (b"postuser: b b", b"b b"),
+    (b"postuser: b#b", b"b#b"),
+    (b"postuser: b:b", b"b:b"),
+    (b"# postuser: no\npostuser: bb", b"bb"),
+    (b"   # postuser: no\n\n \t\npostuser: bb", b"bb"),
+    (b"postuser: b\\\nb", b"bb"),
+    (b"postuser: \\\n  bb", b"bb"),
+    (b"postuser: b\\\n \\\nb", b"b b"),
+    (b"# a comment goes on \\\npostuser: no\npostuser: bb", b"bb"),
+    (b"unknown_option: x\npostuser: bb", b"bb"),
+    (b"partition-default: /var/spool\npostuser: bb", b"bb"),
+    (b"postuser: bb\\", b"bb\\"),
+    (b"postuser: bb\0 and more", b"bb"),
+    (b"postuser: bb\nuserprefix: lost\\\n", b"bb"),
+    (b"postuser: \\\n\\\n", b""),
+    (b"postuser: {ConfigDirectory}/x", b"/var/lib/cyrus/x"),
+    (b"postuser: x{configdirectory}", b"x{configdirectory}"),
+    (b"postuser: \xff\xfe", b"\xff\xfe"),
+]
+
+
+@pytest.mark.parametrize(("content", "postuser"), LINES)
+def test_lines(write: Write, content: bytes, postuser: bytes) -> None:
+    """White space, comments, continuations and NUL bytes are treated as Cyrus does."""
+    assert load(write(content)).postuser == postuser
+
+
+SERVICES = [
+    (b"smmap_postuser: own\npostuser: all", "smmap", b"own"),
+    (b"postuser: all\nsmmap_postuser: own", "smmap", b"own"),
+    (b"postuser: all\nsmmap_postuser: own", "lookup", b"all"),
+    (b"postuser: all\nsmmap_postuser: own", None, b"all"),
+    (b"postuser: all\nSMMAP_postuser: own", "SmMap", b"own"),
+    (b"smmap_postuser: own\npostuser: all\npostuser: again", "smmap", b"own"),
+    (b"postuser: all\nsmmap_postuser: own\npostuser: again", "smmap", b"own"),
+    (b"smmap_unknown: x\npostuser: all", "smmap", b"all"),
+]
+
+
+@pytest.mark.parametrize(("content", "service", "postuser"), SERVICES)
+def test_service_prefix(write: Write, content: bytes, service: str | None, postuser: bytes) -> None:
+    """SERVICE_option wins for its own service, wherever it stands, and for no other."""
+    assert load(write(content), service).postuser == postuser
+
+
+SWITCHES: list[tuple[bytes, bool | None]] = [
+    *((word, False) for word in (b"0", b"n", b"no", b"nein", b"off", b"of", b"f", b"false", b"0x")),
+    *((word, True) for word in (b"1", b"y", b"yes", b"on", b"one", b"t", b"true", b"10")),
+    *((word, None) for word in (b"No", b"YES", b"True", b"o", b"enabled", b"2", b"-")),
+]
+
+
+@pytest.mark.parametrize(("word", "value"), SWITCHES)
+def test_switches(word: bytes, value: bool | None) -> None:
+    """The first letters of a switch decide, in lower case only."""
+    if value is None:
+        with pytest.raises(ValueError, match="neither yes nor no"):
+            switch(word)
+    else:
+        assert switch(word) is value
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        (b"off", imapdconf.VIRTDOMAINS_OFF),
+        (b"no", imapdconf.VIRTDOMAINS_OFF),
+        (b"0", imapdconf.VIRTDOMAINS_OFF),
+        (b"f", imapdconf.VIRTDOMAINS_OFF),
+        (b"false", imapdconf.VIRTDOMAINS_OFF),
+        (b"userid", imapdconf.VIRTDOMAINS_USERID),
+        (b"on", imapdconf.VIRTDOMAINS_ON),
+        (b"yes", imapdconf.VIRTDOMAINS_ON),
+        (b"1", imapdconf.VIRTDOMAINS_ON),
+        (b"t", imapdconf.VIRTDOMAINS_ON),
+        (b"true", imapdconf.VIRTDOMAINS_ON),
+    ],
+)
+def test_virtdomains(write: Write, word: bytes, value: int) -> None:
+    """virtdomains takes its own words and the spellings of yes and no."""
+    assert load(write(b"virtdomains: " + word)).virtdomains == value
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [(b"0", 0), (b"12", 12), (b"-3", -3), (b"0x10", 16), (b"010", 8), (b"2147483647", 2**31 - 1)],
+)
+def test_numbers(word: bytes, value: int) -> None:
+    """Numbers are decimal, octal or hexadecimal, as strtol with base 0 takes them."""
+    assert number(word) == value
+
+
+@pytest.mark.parametrize("word", [b"", b"x", b"1x", b"08", b"0x", b"1_0", b"2147483648", b"--1"])
+def test_no_numbers(word: bytes) -> None:
+    """Whatever follows a number, or does not fit 32 bits, is refused."""
+    with pytest.raises(ValueError, match=r"number|greater"):
+        number(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [(b"90", 90), (b"15m", 900), (b"1h30m", 5400), (b"1d1", 86401), (b"-5m", -300), (b"0", 0)],
+)
+def test_durations(word: bytes, value: int) -> None:
+    """Durations are sums of numbers with units; seconds where none is given."""
+    assert duration(word) == value
+
+
+@pytest.mark.parametrize("word", [b"", b"m", b"5x", b"5 m", b"-", b"-m", b"99999999d"])
+def test_no_durations(word: bytes) -> None:
+    """A unit without a number, an unknown unit and an overflow are refused."""
+    with pytest.raises(ValueError, match=r"duration|longer"):
+        duration(word)
+
+
+FAULTS = [
+    (b"postuser bb", 2, None, "expected"),
+    (b"postuser : bb", 2, None, "expected"),
+    (b": bb", 2, None, "expected"),
+    (b"post.user: bb", 2, None, "expected"),
+    (b"\npostuser:", 3, "postuser", "empty"),
+    (b"postuser: a\npostuser: b", 3, "postuser", "twice"),
+    (b"unknown: a\nunknown: b", 3, "unknown", "twice"),
+    (b"smmap_postuser: a\nsmmap_postuser: b", 3, "smmap_postuser", "twice"),
+    (b"lmtp_downcase_rcpt: maybe", 2, "lmtp_downcase_rcpt", "maybe"),
+    (b"lmtp_downcase_rcpt: maybe\nsmmap_lmtp_downcase_rcpt: yes", 2, "lmtp_downcase_rcpt", "maybe"),
+    (b"virtdomains: Yes", 2, "virtdomains", "Yes"),
+    (b"mboxlist_db: berkeley", 2, "mboxlist_db", "berkeley"),
+    (b"mupdate_port: http", 2, "mupdate_port", "http"),
+    (b"tcp_keepalive_idle: soon", 2, "tcp_keepalive_idle", "soon"),
+    (b"@exclude: /x", 2, "@exclude", "directive"),
+    (b"@include: /nonexistent/file", 2, "@include", "/nonexistent/file"),
+    (b"a: 1\\\n2\n b c", 4, None, "expected"),
+]
+
+
+@pytest.mark.parametrize(("content", "line", "option", "word"), FAULTS)
+def test_faults(write: Write, content: bytes, line: int, option: str | None, word: str) -> None:
+    """A fault names the file, its line and the option."""
+    path = write(content)
+    with pytest.raises(ConfigurationError, match=word) as caught:
+        load(path, "smmap")
+    assert (caught.value.file, caught.value.line, caught.value.option) == (path, line, option)
+
+
+@pytest.mark.parametrize("content", [b"", b"configdirectory: var", b"configdirectory: /"])
+def test_configdirectory_is_needed(tmp_path: Path, content: bytes) -> None:
+    """configdirectory is an absolute path and not the root."""
+    path = tmp_path / "imapd.conf"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load(str(path))
+    assert caught.value.option == "configdirectory"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A file that cannot be read is a configuration error with its name."""
+    with pytest.raises(ConfigurationError, match="cannot read") as caught:
+        load(str(tmp_path / "none"))
+    assert caught.value.file == str(tmp_path / "none")
+
+
+def test_include_reads_at_its_place(write: Write, tmp_path: Path) -> None:
+    """An included file counts as if it stood in the place of the directive."""
+    (tmp_path / "more").write_bytes(b"postuser: bb\nquota_db_path: {configdirectory}/q\n")
+    conf = load(write(f"@Include: {tmp_path}/more\nmboxlist_db: flat".encode()))
+    assert (conf.postuser, conf.mboxlist_db) == (b"bb", "flat")
+    assert conf.quota_db_path == "/var/lib/cyrus/q"
+
+
+def test_a_fault_in_an_included_file_names_that_file(write: Write, tmp_path: Path) -> None:
+    """The line is counted in the file where the fault stands."""
+    (tmp_path / "more").write_bytes(b"\n\npostuser\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(f"@include: {tmp_path}/more".encode()))
+    assert (caught.value.file, caught.value.line) == (str(tmp_path / "more"), 3)
+
+
+def test_include_loops_end(write: Write, tmp_path: Path) -> None:
+    """A file that includes itself is an error, under other names too."""
+    path = write(f"@include: {tmp_path}/imapd.conf".encode())
+    with pytest.raises(ConfigurationError, match="twice"):
+        load(path)
+    for depth in range(MAX_INCLUDE_DEPTH + 1):
+        (tmp_path / f"f{depth}").write_bytes(f"@include: {tmp_path}/f{depth + 1}".encode())
+    with pytest.raises(ConfigurationError, match="include each other"):
+        load(str(tmp_path / "f0"))
+
+
+def test_cyrus_prefix(tmp_path: Path) -> None:
+    """With CYRUS_PREFIX a file is looked for below it first, then as it stands."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "imapd.conf").write_bytes(b"configdirectory: /conf\n")
+    assert load("/etc/imapd.conf", prefix=str(tmp_path)).configdirectory == "/conf"
+    plain = str(tmp_path / "etc" / "imapd.conf")
+    assert load(plain, prefix="/nonexistent").configdirectory == "/conf"
+
+
+@given(st.binary(max_size=300) | st.text("abc:@#\\ \n\t_0-").map(str.encode))
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    """No content raises anything but ConfigurationError."""
+    path = tmp_path_factory.getbasetemp() / "any.conf"
+    path.write_bytes(content)
+    try:
+        read_settings(
+            str(path), "smmap", {option.name: option.parse for option in imapdconf.OPTIONS}
+        )
+    except ConfigurationError as error:
+        assert str(error)
