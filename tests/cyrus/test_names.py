@@ -1,0 +1,175 @@
+"""Names: what an address reaches, case by case, after imap/mboxname.c."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus.imapdconf import VIRTDOMAINS_ON, ImapdConf
+from gateway.cyrus.names import MailboxName, Naming
+
+OFF = Naming()
+VIRTUAL = Naming(keeps_domains=True, default_domain=b"example.com")
+DOTS = Naming(separator=b".")
+SKIP = Naming(skip_plus=True)
+CASE = Naming(downcase=False, keeps_domains=True, default_domain=b"example.com")
+BB = Naming(postuser=b"bb")
+BB_VIRTUAL = Naming(keeps_domains=True, default_domain=b"example.com", postuser=b"bb")
+
+# naming, address, internal name, userid
+CASES = [
+    (OFF, b"alice", b"user.alice", b"alice"),
+    (OFF, b"ALICE", b"user.alice", b"alice"),
+    (CASE, b"Alice", b"user.Alice", b"Alice"),
+    (OFF, b"john.doe", b"user.john^doe", b"john.doe"),
+    (OFF, b"john^doe", b"user.john^doe", b"john.doe"),
+    # folders
+    (OFF, b"alice+Work", b"user.alice.Work", b"alice"),
+    (OFF, b"ALICE+Work", b"user.alice.Work", b"alice"),
+    (OFF, b"alice+Work/Deep", b"user.alice.Work.Deep", b"alice"),
+    (OFF, b"alice+Work.Deep", b"user.alice.Work^Deep", b"alice"),
+    (OFF, b"alice+Work^Deep", b"user.alice.Work^Deep", b"alice"),
+    (OFF, b"alice+", b"user.alice", b"alice"),
+    (OFF, b"alice+/", b"user.alice", b"alice"),
+    (OFF, b"alice+/Work//Deep/", b"user.alice.Work.Deep", b"alice"),
+    (OFF, b"alice+Work+Deep", b"user.alice.Work+Deep", b"alice"),
+    (OFF, b"alice++", b"user.alice.+", b"alice"),
+    (DOTS, b"alice+Work.Deep", b"user.alice.Work.Deep", b"alice"),
+    (DOTS, b"alice+Work/Deep", b"user.alice.Work/Deep", b"alice"),
+    (DOTS, b"alice+.", b"user.alice", b"alice"),
+    (SKIP, b"alice+Work", b"user.alice", b"alice"),
+    (SKIP, b"alice+Work@x", b"user.alice", b"alice"),
+    (OFF, "alice+Größe".encode(), b"user.alice.Gr&APYA3w-e", b"alice"),
+    (OFF, b"alice+Gr&APYA3w-e", b"user.alice.Gr&APYA3w-e", b"alice"),
+    (OFF, b"alice+A&B", b"user.alice.A&-B", b"alice"),
+    (OFF, b"alice+A&-B", b"user.alice.A&-B", b"alice"),
+    (OFF, b"alice+\xff", b"user.alice.&,,0-", b"alice"),
+    (OFF, b"alice+Work\x1fDeep", b"user.alice.Work&AB8-Deep", b"alice"),
+    # domains
+    (OFF, b"alice@virt.org", b"user.alice", b"alice"),
+    (OFF, b"alice@", b"user.alice", b"alice"),
+    (VIRTUAL, b"alice", b"user.alice", b"alice"),
+    (VIRTUAL, b"alice@example.com", b"user.alice", b"alice"),
+    (VIRTUAL, b"alice@EXAMPLE.Com", b"user.alice", b"alice"),
+    (CASE, b"Alice@EXAMPLE.Com", b"user.Alice", b"Alice"),
+    (VIRTUAL, b"alice@Virt.ORG", b"virt.org!user.alice", b"alice@virt.org"),
+    (CASE, b"alice@Virt.ORG", b"Virt.ORG!user.alice", b"alice@Virt.ORG"),
+    (VIRTUAL, b"a.b+C.d@virt.org", b"virt.org!user.a^b.C^d", b"a.b@virt.org"),
+    (VIRTUAL, b"alice@", b"!user.alice", b"alice@"),
+    (VIRTUAL, b"a@b.c@virt.org", b"virt.org!user.a@b^c", b"a@b.c@virt.org"),
+    (VIRTUAL, b"alice+x@y@virt.org", b"virt.org!user.alice.x@y", b"alice@virt.org"),
+    # shared folders
+    (OFF, b"+shared", b"shared", None),
+    (OFF, b"+shared/post", b"shared.post", None),
+    (OFF, b"+shared/post@virt.org", b"shared.post", None),
+    (OFF, b"+Info.dotted", b"Info^dotted", None),
+    (VIRTUAL, b"+shared/post@EXAMPLE.COM", b"shared.post", None),
+    (VIRTUAL, b"+shared/post@virt.org", b"virt.org!user.shared.post", b"shared@virt.org"),
+    (BB, b"bb+shared/post", b"shared.post", None),
+    (BB, b"BB+shared/post@x", b"shared.post", None),
+    (BB, b"bb", b"", None),
+    (BB_VIRTUAL, b"bb+shared@virt.org", b"virt.org!user.bb.shared", b"bb@virt.org"),
+    (OFF, b"", b"", None),
+    (OFF, b"+", b"", None),
+    (OFF, b"@", b"", None),
+    (VIRTUAL, b"@virt.org", b"virt.org!user", None),
+    # what is reached decides, not how it is spelt
+    (BB, b"+over", b"user.over", b"over"),
+    (BB, b"+over/Child", b"user.over.Child", b"over"),
+    (BB, b"+", b"user", None),
+    (OFF, b"over\x1fOwn", b"user.over.own", b"over"),
+    (OFF, b"+user/bob/Spam", b"user.bob.Spam", None),
+    (OFF, b"+DELETED/user/gone/6B02C8A0", b"DELETED.user.gone.6B02C8A0", None),
+    (OFF, b"+DELETED/user/gone/0x6b02c8a0", b"DELETED.user.gone.6B02C8A0", None),
+    (OFF, b"+DELETED/user/alice/zz", b"user.alice", None),
+    (OFF, b"+DELETED/user", b"DELETED.user", None),
+    (VIRTUAL, b"+example.com!x", b"example^com!x", None),
+    (Naming(separator=b"."), b"+virt.org!shared.v", b"virt.org!shared.v", None),
+]
+
+
+@pytest.mark.parametrize(("naming", "address", "internal", "userid"), CASES)
+def test_what_an_address_reaches(
+    naming: Naming, address: bytes, internal: bytes, userid: bytes | None
+) -> None:
+    """Each address has the internal name and the user that Cyrus' rules give it."""
+    name = naming.recipient(address)
+    assert name.internal == internal
+    assert name.userid == userid
+
+
+KEYS = [
+    (OFF, b"alice", b"Nuser\x1falice"),
+    (OFF, b"john.doe+Sub.x/y", b"Nuser\x1fjohn.doe\x1fSub.x\x1fy"),
+    (VIRTUAL, b"a.b+C@virt.org", b"Nvirt.org\x1duser\x1fa.b\x1fC"),
+    (OFF, b"+shared/dotted.name", b"Nshared\x1fdotted.name"),
+    (OFF, b"+DELETED/user/gone/6b02c8a0", b"NDELETED\x1fuser\x1fgone\x1f6B02C8A0"),
+    (OFF, b"", b"N"),
+]
+
+
+@pytest.mark.parametrize(("naming", "address", "key"), KEYS)
+def test_the_key_of_the_mailbox_list(naming: Naming, address: bytes, key: bytes) -> None:
+    """From Cyrus 3.6 on a key is N and the parts between control bytes."""
+    assert naming.recipient(address).dbkey == key
+
+
+def test_a_shared_path_into_a_mailbox_keeps_its_owner() -> None:
+    """The ACL decides (no userid), but the owner is known, so that he can be blocked."""
+    name = OFF.recipient(b"+user/bob/Spam")
+    assert (name.owner, name.userid, name.boxes) == (b"bob", None, (b"Spam",))
+
+
+@pytest.mark.parametrize(
+    "address", [b"alice\0", b"alice\0@virt.org", b"alice@vi\0rt", b"alice+W\0", b"\0", b"+\0"]
+)
+@pytest.mark.parametrize("naming", [OFF, SKIP, VIRTUAL])
+def test_a_nul_byte_reaches_nothing(naming: Naming, address: bytes) -> None:
+    """The NUL byte stays in the key, where no mailbox has one, -p or not."""
+    assert b"\0" in naming.recipient(address).dbkey
+
+
+def test_the_rules_come_from_imapd_conf() -> None:
+    """from_conf takes each rule from its option."""
+    conf = ImapdConf(
+        configdirectory="/c",
+        virtdomains=VIRTDOMAINS_ON,
+        defaultdomain=b"d",
+        postuser=b"p",
+        unixhierarchysep=False,
+        lmtp_downcase_rcpt=False,
+        deletedprefix=b"GONE",
+    )
+    assert Naming.from_conf(conf, skip_plus=True) == Naming(
+        default_domain=b"d",
+        deletedprefix=b"GONE",
+        downcase=False,
+        keeps_domains=True,
+        postuser=b"p",
+        separator=b".",
+        skip_plus=True,
+    )
+
+
+PIECES = [b"a", b"B", b"user", b"DELETED", b"x.org", b"example.com", b"1F", b"\xc3\xb6", b"&-"]
+MARKS = [b"+", b"@", b".", b"/", b"!", b"^", b"\x1d", b"\x1f", b"&", b"\xff", b"\0", b" "]
+ADDRESSES = st.lists(st.sampled_from(PIECES + MARKS)).map(b"".join)
+
+
+@given(ADDRESSES | st.binary(max_size=200), st.sampled_from([OFF, VIRTUAL, DOTS, CASE, BB]))
+def test_the_short_way_gives_the_same_name(address: bytes, naming: Naming) -> None:
+    """Plain names are not taken apart again; it would change nothing."""
+
+    class Slow(Naming):
+        __slots__ = ()
+
+        def _is_plain(self, *parts: object) -> bool:
+            return False
+
+    slow = Slow.__new__(Slow)
+    for field in Naming.__slots__:
+        object.__setattr__(slow, field, getattr(naming, field))
+    name = naming.recipient(address)
+    assert isinstance(name, MailboxName)
+    assert name == slow.recipient(address)
