@@ -1,0 +1,1 @@
+"""Rigs: throw-away instances of the real programs that the tests drive."""

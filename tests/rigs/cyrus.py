@@ -1,0 +1,253 @@
+"""A throw-away Cyrus IMAP: Debian's master and services in a folder of their own.
+
+    with Cyrus() as cyrus:
+        cyrus.add_service("imap", "imapd")
+        cyrus.add_service("smmap", "smmapd -U 5", prefork=1)
+        cyrus.start()
+        with cyrus.admin() as admin:
+            admin.create(b"user/fred")
+        assert socketmap.ask(cyrus.socket_path("smmap"), b"fred") == [b"OK fred"]
+
+Nothing outside the folder is read or written (but Cyrus logs to syslog, where
+one runs).  Services listen on Unix sockets below the folder, or on loopback
+ports where the caller says so.  The store works without master, too: the
+offline tools and `smmapd -X` need only the folder.
+
+Cyrus runs as user cyrus, as Debian's package made it; the rig itself as root.
+A program of the caller's that master shall start must be readable and
+executable for user cyrus, with all folders above it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.rigs.cyrus_tools import PROGRAMS, CyrusTools
+from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.imap import Admin
+from tests.rigs.ports import LOOPBACK, accepts, accepts_unix
+from tests.rigs.processes import Daemon, RigError, account, run, start
+from tests.rigs.socketmap import StdioServer
+from tests.rigs.waiting import wait_until
+
+ADMIN = "admin"
+PASSWORD = "secret"  # of every user of the rig
+# sockaddr_un.sun_path with its final NUL.
+_LONGEST_SOCKET = 107
+
+# What every throw-away store has; `settings` add to it and replace it.
+_SETTINGS: Mapping[str, str] = {
+    "defaultpartition": "default",
+    "admins": ADMIN,
+    "allowplaintext": "yes",
+    "sasl_mech_list": "PLAIN",
+    "sasl_pwcheck_method": "auxprop",
+    "sasl_auxprop_plugin": "sasldb",
+    "unixhierarchysep": "yes",
+    "virtdomains": "off",
+    "allowusermoves": "yes",
+    # Deleted mailboxes are really gone, and no background process is needed.
+    "delete_mode": "immediate",
+    "expunge_mode": "immediate",
+    "idlesocket": "/nonexistent",
+    "sync_log": "no",
+}
+
+
+class Cyrus:
+    """One store and, between `start()` and `stop()`, one master with the services added before."""
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, include: Sequence[str] = ()
+    ) -> None:
+        """`settings` are options of imapd.conf, `include` whole lines for its end."""
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._include = tuple(include)
+        self._services: dict[str, str] = {}
+        self._listen: dict[str, str] = {}
+        self._daemon: Daemon | None = None
+        self.folder = ""
+        self.tools = CyrusTools("", "")
+
+    # --- the folder -----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.folder = make_folder("cy", account("cyrus"))
+        try:
+            self._populate()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        return self
+
+    def _populate(self) -> None:
+        owner = account("cyrus")
+        for name in ("conf", "spool", "conf/proc", "conf/socket", "s"):
+            make_subfolder(self.folder, name, owner)
+        self.write_imapd_conf()
+        self.tools = CyrusTools(self.config, self.imapd_conf)
+        # A new store has an empty mailbox list, in the format that imapd.conf names.
+        self.tools.recover()
+
+    def write_imapd_conf(self, changes: Mapping[str, str] | None = None) -> None:
+        """Write imapd.conf anew, with changed settings; a running service keeps what it read."""
+        self._settings.update(changes or {})
+        settings = {
+            "configdirectory": self.config,
+            "partition-default": os.path.join(self.folder, "spool"),
+            "sasl_sasldb_path": os.path.join(self.folder, "sasldb2"),
+            "proc_path": os.path.join(self.config, "proc"),
+            **self._settings,
+        }
+        lines = [f"{option}: {value}" for option, value in settings.items()]
+        write_text(self.imapd_conf, "\n".join([*lines, *self._include]) + "\n")
+
+    @property
+    def config(self) -> str:
+        """The configdirectory."""
+        return os.path.join(self.folder, "conf")
+
+    @property
+    def imapd_conf(self) -> str:
+        """The path of imapd.conf."""
+        return os.path.join(self.folder, "imapd.conf")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            killed = self.stop()
+        finally:
+            shutil.rmtree(self.folder)
+        if killed and error is None:
+            raise RigError(f"master left processes behind, which had to be killed: {killed}")
+
+    # --- master and its services ----------------------------------------------------------
+
+    def add_service(
+        self, name: str, cmd: str, *, listen: str | None = None, **options: str | int
+    ) -> None:
+        """Add an entry to cyrus.conf's SERVICES.
+
+        `cmd` is the command line without -C, which is added: a name of Cyrus'
+        own folder (`smmapd -U 5`) or an absolute path of any program.  Without
+        `listen` it is a Unix socket, `socket_path(name)`; with it any form that
+        cyrus.conf(5) knows, such as `127.0.0.1:2003`.  `options` are prefork,
+        maxchild, proto and so on.
+        """
+        if listen is None:
+            listen = self.socket_path(name)
+        program, *words = cmd.split()
+        line = " ".join([program, "-C", self.imapd_conf, *words])
+        more = "".join(f' {option}="{value}"' for option, value in options.items())
+        self._services[name] = f'{name} cmd="{line}" listen="{listen}"{more}'
+        self._listen[name] = listen
+
+    def socket_path(self, name: str) -> str:
+        """The path of the Unix socket of a service without `listen`."""
+        path = os.path.join(self.folder, "s", name)
+        if len(path.encode()) > _LONGEST_SOCKET:
+            raise RigError(f"{path} is too long for a Unix socket: set TMPDIR to a shorter path")
+        return path
+
+    @property
+    def cyrus_conf(self) -> str:
+        """The path of cyrus.conf."""
+        return os.path.join(self.folder, "cyrus.conf")
+
+    @property
+    def master(self) -> Daemon:
+        """The running master.  Raises `RigError` if there is none."""
+        if self._daemon is None:
+            raise RigError("Cyrus' master was not started")
+        return self._daemon
+
+    def write_cyrus_conf(self) -> None:
+        """Write cyrus.conf from the services added so far; master reads it anew on SIGHUP."""
+        services = "".join(f"  {line}\n" for line in self._services.values())
+        write_text(self.cyrus_conf, f"START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n")
+
+    def start(self) -> None:
+        """Start master as user cyrus and wait until every service accepts connections."""
+        self.write_cyrus_conf()
+        self.set_password(ADMIN)
+        self._daemon = Daemon(
+            [
+                os.path.join(PROGRAMS, "master"),
+                *("-C", self.imapd_conf, "-M", self.cyrus_conf),
+                *("-p", os.path.join(self.folder, "master.pid")),
+            ],
+            user=account("cyrus"),
+            log=os.path.join(self.folder, "master.log"),
+        )
+        self._daemon.start()
+        for name in self._services:
+            wait_until(lambda name=name: self._accepts(name), f"service {name} accepts")  # type: ignore[misc]
+
+    def _accepts(self, name: str) -> bool:
+        self.master.check()
+        listen = self._listen[name]
+        if listen.startswith("/"):
+            return accepts_unix(listen)
+        host, _, port = listen.rpartition(":")
+        return accepts(host.strip("[]") or LOOPBACK, int(port))
+
+    def reload(self) -> None:
+        """Write cyrus.conf and send SIGHUP to master, which relays it to its services."""
+        self.write_cyrus_conf()
+        self.master.send_signal(signal.SIGHUP)
+
+    def stop(self) -> list[str]:
+        """Stop master and wait for its children; returns what had to be killed, if anything."""
+        if self._daemon is None:
+            return []
+        killed = self._daemon.stop()
+        self._daemon = None
+        for listen in self._listen.values():
+            if listen.startswith("/") and os.path.exists(listen):
+                os.unlink(listen)
+        return killed
+
+    # --- asking and changing --------------------------------------------------------------
+
+    def set_password(self, user: str, domain: str = "") -> None:
+        """Give a user the rig's `PASSWORD`."""
+        database = os.path.join(self.folder, "sasldb2")
+        argv = ["saslpasswd2", "-p", "-c", "-f", database]
+        argv += ["-u", domain or socket.gethostname(), user]
+        run(argv, stdin=PASSWORD.encode())
+        owner = account("cyrus")
+        os.chown(database, owner.uid, owner.gid)
+
+    def admin(self, user: str = ADMIN) -> Admin:
+        """Log in through the service `imap`, as the administrator unless told otherwise."""
+        return Admin(self.socket_path("imap"), user, PASSWORD)
+
+    def smmapd(
+        self, program: str = os.path.join(PROGRAMS, "smmapd"), *words: str, service: str = "smmap"
+    ) -> StdioServer:
+        """Start a smmapd on standard input and output, as user cyrus: the C one or `program`.
+
+        `service` is its name in cyrus.conf ($CYRUS_SERVICE), `words` are more options.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = start(
+                [program, "-X", "-C", self.imapd_conf, *words],
+                user=account("cyrus"),
+                env={"CYRUS_SERVICE": service, "CYRUS_ID": "1"},
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+            )
+        return StdioServer(process, ours)

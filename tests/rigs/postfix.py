@@ -1,0 +1,301 @@
+"""A private Postfix: Debian's programs with a configuration, a queue and ports of their own.
+
+    with Postfix(socketmap=f"unix:{path}", policy=f"unix:{other}") as mta:
+        mta.start()
+        reply = smtp.rcpt_replies(mta.address("policy"), [b"fred@example.org"])
+
+Each way to ask the gateway is a door, an smtpd on a loopback port of its own:
+
+| door      | how smtpd asks                                                    |
+|-----------|-------------------------------------------------------------------|
+| relay     | relay_recipient_maps = socketmap, domain `example.org`            |
+| virtual   | virtual_mailbox_maps = socketmap, domain `virt.example`           |
+| policy    | check_policy_service in smtpd_recipient_restrictions              |
+| milter    | smtpd_milters                                                     |
+
+/etc/postfix is neither read nor changed.  Accepted mail is thrown away.  A
+client may take another address and a login by XCLIENT, so that every kind of
+client can be played from the loopback interface; with a login it may send to
+any domain.  The virtual settings apply
+to all doors: Postfix knows no per-smtpd value of them.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.ports import LOOPBACK, accepts, free_ports
+from tests.rigs.processes import Daemon, RigError, account, complete
+from tests.rigs.waiting import wait_until
+
+DAEMONS = "/usr/lib/postfix/sbin"
+RELAY_DOMAIN = "example.org"
+VIRTUAL_DOMAIN = "virt.example"
+HOSTNAME = "mx.test.example"
+DOORS = ("relay", "virtual", "policy", "milter")
+
+_PRIVATE_FOLDERS = [
+    "active",
+    "bounce",
+    "corrupt",
+    "defer",
+    "deferred",
+    "flush",
+    "hold",
+    "incoming",
+    "private",
+    "saved",
+    "trace",
+]
+_DROP_FOLDERS = {"maildrop": 0o730, "public": 0o710}
+
+# Services of master.cf beside the doors: name, type, private, wakeup, maxproc, program.
+# None is chrooted, so that socket paths are what they look like.
+_SERVICES = """
+pickup unix n 60 1 pickup
+cleanup unix n - 0 cleanup
+qmgr unix n 300 1 qmgr
+rewrite unix - - - trivial-rewrite
+bounce unix - - 0 bounce
+defer unix - - 0 bounce
+trace unix - - 0 bounce
+verify unix - - 1 verify
+proxymap unix - - - proxymap
+smtp unix - - - smtp
+error unix - - - error
+retry unix - - - error
+discard unix - - - discard
+anvil unix - - 1 anvil
+flush unix n 1000? 0 flush
+showq unix n - - showq
+tlsmgr unix - 1000? 1 tlsmgr
+postlog unix-dgram n - 1 postlogd
+"""
+
+
+class Postfix:
+    """One private instance; see this file's head for its doors."""
+
+    def __init__(
+        self,
+        *,
+        socketmap: str | None = None,
+        policy: str | None = None,
+        milter: str | None = None,
+        main: Mapping[str, str] | None = None,
+        doors: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Say where the gateway listens, in Postfix' own words; a door without one is not opened.
+
+        `socketmap` and `policy`: `unix:PATH` or `inet:HOST:PORT`; `milter`:
+        `unix:PATH` or `inet:HOST:PORT`.  `main` are settings of main.cf that
+        add to or replace the rig's, `doors` the same per door, by its name
+        (`{"policy": {"smtpd_delay_reject": "no"}}`).
+        """
+        self._main = dict(main or {})
+        self._doors: dict[str, dict[str, str]] = {}
+        if socketmap is not None:
+            self._doors["relay"] = {"relay_recipient_maps": f"socketmap:{socketmap}:rcpt"}
+            self._doors["virtual"] = {}
+            self._main.setdefault("virtual_mailbox_domains", VIRTUAL_DOMAIN)
+            self._main.setdefault("virtual_mailbox_maps", f"socketmap:{socketmap}:vbox")
+        if policy is not None:
+            service = f"{{ {policy}, timeout=10s, default_action=DEFER }}"
+            self._doors["policy"] = {
+                "smtpd_recipient_restrictions": f"check_policy_service {service}",
+                "smtpd_end_of_data_restrictions": f"check_policy_service {service}",
+            }
+        if milter is not None:
+            self._doors["milter"] = {"smtpd_milters": milter}
+        for door, settings in (doors or {}).items():
+            self._doors.setdefault(door, {}).update(settings)
+        self._ports: dict[str, int] = {}
+        self._daemon: Daemon | None = None
+        self.folder = ""
+
+    # --- the folder -----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.folder = make_folder("pf")
+        try:
+            make_subfolder(self.folder, "etc")
+            make_subfolder(self.folder, "data", account("postfix"), mode=0o700)
+            self._make_queue()
+            self._ports = dict(zip(self._doors, free_ports(len(self._doors)), strict=True))
+            self.write_configuration()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        return self
+
+    def _make_queue(self) -> None:
+        """Make the queue's folders with the owners and modes that postfix-files lists."""
+        queue = make_subfolder(self.folder, "queue")
+        make_subfolder(queue, "pid")
+        owner, postdrop = account("postfix"), grp.getgrnam("postdrop").gr_gid
+        for name in _PRIVATE_FOLDERS:
+            make_subfolder(queue, name, owner, mode=0o700)
+        for name, mode in _DROP_FOLDERS.items():
+            os.chown(make_subfolder(queue, name, owner, mode), owner.uid, postdrop)
+            os.chmod(os.path.join(queue, name), mode)
+
+    def write_configuration(self, main: Mapping[str, str] | None = None) -> None:
+        """Write main.cf (with changed settings) and master.cf; `reload()` makes them count."""
+        self._main.update(main or {})
+        settings = {
+            "compatibility_level": "3.6",
+            "queue_directory": os.path.join(self.folder, "queue"),
+            "data_directory": os.path.join(self.folder, "data"),
+            "daemon_directory": DAEMONS,
+            "command_directory": "/usr/sbin",
+            "mail_owner": "postfix",
+            "setgid_group": "postdrop",
+            "maillog_file": self.maillog,
+            "maillog_file_prefixes": self.folder,
+            "myhostname": HOSTNAME,
+            "mydestination": "",
+            "alias_maps": "",
+            "alias_database": "",
+            "inet_interfaces": LOOPBACK,
+            "inet_protocols": "ipv4",
+            "mynetworks": "",
+            "relay_domains": RELAY_DOMAIN,
+            "relay_transport": "discard:",
+            "virtual_transport": "discard:",
+            "default_transport": "discard:",
+            "local_transport": "error:no local mailboxes",
+            "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
+            "smtpd_recipient_restrictions": "",
+            "smtpd_authorized_xclient_hosts": LOOPBACK,
+            # Without it a login that XCLIENT gives does not count.
+            "smtpd_sasl_auth_enable": "yes",
+            "smtpd_peername_lookup": "no",
+            "smtpd_client_connection_rate_limit": "0",
+            "smtpd_client_connection_count_limit": "0",
+            "smtpd_error_sleep_time": "0",
+            "smtpd_soft_error_limit": "1000",
+            "smtpd_hard_error_limit": "1000",
+            "smtpd_junk_command_limit": "1000",
+            "milter_default_action": "tempfail",
+            "smtpd_tls_security_level": "none",
+            **self._main,
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        path = write_text(os.path.join(self.configuration, "main.cf"), text)
+        # Postfix waits until a file that is younger than a second or two "cools down".
+        os.utime(path, (0, 0))
+        rows = []
+        for door, options in self._doors.items():
+            words = "".join(f" -o {{ {name} = {value} }}" for name, value in options.items())
+            rows.append(
+                f"{LOOPBACK}:{self._ports[door]} inet n - n - - smtpd"
+                f" -o syslog_name=postfix/{door}{words}"
+            )
+        for line in _SERVICES.split("\n"):
+            if line:
+                name, kind, private, wakeup, most, program = line.split()
+                rows.append(f"{name} {kind} {private} - n {wakeup} {most} {program}")
+        write_text(os.path.join(self.configuration, "master.cf"), "\n".join(rows) + "\n")
+
+    @property
+    def configuration(self) -> str:
+        """The folder of main.cf and master.cf."""
+        return os.path.join(self.folder, "etc")
+
+    @property
+    def maillog(self) -> str:
+        """The path of the log."""
+        return os.path.join(self.folder, "maillog")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            killed = self.stop()
+        finally:
+            shutil.rmtree(self.folder)
+        if killed and error is None:
+            raise RigError(f"Postfix left processes behind, which had to be killed: {killed}")
+
+    # --- start and stop -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start master and wait until every door accepts connections."""
+        # `postfix start` would look through all of Postfix' files first, which takes seconds,
+        # and leave this session, in which `master -d` stays.
+        self._daemon = Daemon(
+            [os.path.join(DAEMONS, "master"), "-c", self.configuration, "-d"],
+            env={"MAIL_CONFIG": self.configuration},
+            log=os.path.join(self.folder, "output"),
+        )
+        self._daemon.start()
+        for door in self._doors:
+            wait_until(
+                lambda door=door: self._accepts(door),  # type: ignore[misc]
+                f"Postfix accepts at the door {door}",
+            )
+
+    def _accepts(self, door: str) -> bool:
+        if self._daemon is not None:
+            self._daemon.check()
+        return accepts(*self.address(door))
+
+    def reload(self) -> None:
+        """Write the configuration and make it count for new connections."""
+        self.write_configuration()
+        self.master.send_signal(signal.SIGHUP)
+
+    def stop(self) -> list[str]:
+        """Stop master and wait for its children; returns what had to be killed, if anything."""
+        if self._daemon is None:
+            return []
+        killed = self._daemon.stop()
+        self._daemon = None
+        return killed
+
+    @property
+    def master(self) -> Daemon:
+        """The running master.  Raises `RigError` if there is none."""
+        if self._daemon is None:
+            raise RigError("Postfix was not started")
+        return self._daemon
+
+    # --- asking and reading ---------------------------------------------------------------
+
+    def address(self, door: str) -> tuple[str, int]:
+        """Where an SMTP client finds a door.  Raises `RigError` if it is not open."""
+        if door not in self._ports:
+            raise RigError(f"no door {door}; this Postfix has {sorted(self._ports)}")
+        return LOOPBACK, self._ports[door]
+
+    def log(self) -> list[str]:
+        """The lines of the log so far."""
+        try:
+            with open(self.maillog, encoding="utf-8", errors="replace") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def postmap(self, key: bytes, table: str) -> bytes | None:
+        """`postmap -q KEY TABLE`: the value, or None if the table has none.
+
+        `table` is for example `socketmap:unix:/path:name`.  Raises `RigError`
+        with what postmap said if the look-up failed.
+        """
+        argv: list[str | bytes] = ["/usr/sbin/postmap", "-c", self.configuration, "-q", key, table]
+        done = complete(argv)
+        if done.returncode == 0:
+            return done.stdout.removesuffix(b"\n")
+        if done.returncode == 1 and not done.stderr:
+            return None
+        raise RigError(done.stderr.decode(errors="replace").strip())

@@ -1,0 +1,219 @@
+"""A private Sendmail 8.17: Debian's packages, unpacked beside Postfix, with which they conflict.
+
+    with Sendmail(socketmap=f"local:{path}", milter=f"local:{other}") as mta:
+        mta.start()
+        reply = smtp.rcpt_replies(mta.address("milter"), [b"fred@example.org"])
+
+Two doors: `map` asks a socket map in the ruleset check_rcpt, and relays to
+`example.org` only; `milter` hands every recipient to a milter.  What
+check_rcpt refuses never reaches the milter, so each door has a daemon name of
+its own and check_rcpt decides nothing at the second one.  Accepted mail is
+thrown away.
+
+Sendmail runs as root in a UTS namespace of its own: without a full host name
+it waits for minutes at its start, and the machine's name stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from types import TracebackType
+from typing import Self
+
+from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.ports import LOOPBACK, accepts, free_ports
+from tests.rigs.processes import Daemon, RigError, run
+from tests.rigs.require import PACKAGES
+from tests.rigs.waiting import wait_until
+
+HOSTNAME = "mx.test.example"
+RELAY_DOMAIN = "example.org"
+
+_OPTIONS = """\
+V10/Berkeley
+Cwlocalhost
+CwlH
+Dj{hostname}
+Dnmailer-daemon
+DZ8.17
+O SevenBitInput=False
+O DeliveryMode=background
+O TempFileMode=0600
+O QueueDirectory={folder}/queue
+O PidFile={folder}/sendmail.pid
+O DontBlameSendmail=TrustStickyBit
+O LogLevel=9
+# On a loaded machine it would refuse connections or slow down.
+O RefuseLA=100000
+O QueueLA=100000
+O DelayLA=0
+O BadRcptThrottle=0
+O MaxDaemonChildren=200
+O PrivacyOptions=noexpn,novrfy
+O SmtpGreetingMessage=$j test sendmail
+O UnixFromLine=From $g $d
+O OperatorChars=.:%@!^/[]+
+O Timeout.ident=0
+CR{domain}
+"""
+
+_MAP_DOOR = """\
+O DaemonPortOptions=Name=MAP, Family=inet, Addr={host}, Port={map_port}
+Ksmap socket -a<OK> -T<TMPF> {socketmap}
+"""
+
+_MILTER_DOOR = """\
+O DaemonPortOptions=Name=MILTER, Family=inet, Addr={host}, Port={milter_port}, InputMailFilters=gw
+O Milter.LogLevel=9
+O Milter.macros.connect=j, _, {{daemon_name}}, {{if_name}}, {{if_addr}}
+O Milter.macros.envfrom=i, {{auth_authen}}, {{auth_type}}, {{mail_mailer}}, {{mail_host}}, {{mail_addr}}
+O Milter.macros.envrcpt={{rcpt_mailer}}, {{rcpt_host}}, {{rcpt_addr}}
+Xgw, S={milter}, F=T, T=S:10s;R:10s;E:30s
+"""
+
+# A TAB stands between the two sides of a rule, and one in front of a comment.
+_MAILERS_AND_RULES = """\
+Mlocal,\tP=/bin/true, F=lsDFMAw5:/|@qSP, S=0, R=0, T=DNS/RFC822/X-Unix, A=true
+Mprog,\tP=/bin/false, F=lsDFMoqeu9, S=0, R=0, D=/, A=false
+Mnull,\tP=/bin/true, F=mDFMuX, S=0, R=0, A=true
+Scanonify=3
+R$@\t\t\t$@ <@>
+R$* < $* > $*\t\t$: $2
+R$@\t\t\t$@ <@>
+R$+ @ $+\t\t$: $1 <@ $2>
+Sfinal=4
+R<@>\t\t\t$@
+R$+ <@ $+>\t\t$: $1 @ $2
+Sparse=0
+R<@>\t\t\t$#local $: <>
+R$+ <@ $+>\t\t$#null $@ $2 $: $1 @ $2
+R$+\t\t\t$#local $: $1
+Scheck_rcpt
+R$*\t\t\t$: $&{daemon_name} $| $1
+RMILTER $| $*\t\t$@ OK
+RMAP $| $*\t\t$: $>canonify $1
+"""
+
+_ASK_MAP = """\
+R$+ <@ $=R>\t\t$: $(smap $1 @ $2 $: <NO> $)
+R$* <OK>\t\t$@ OK
+R$* <TMPF>\t\t$#error $@ 4.3.0 $: "451 4.3.0 smap: try later"
+R<NO>\t\t\t$#error $@ 5.1.1 $: "550 5.1.1 smap: no such user"
+R$+ <@ $+>\t\t$#error $@ 5.7.1 $: "550 5.7.1 relaying denied"
+"""
+
+
+class Sendmail:
+    """One private instance; see this file's head for its two doors."""
+
+    def __init__(self, *, socketmap: str | None = None, milter: str | None = None) -> None:
+        """Say where the gateway listens; a door without one is not opened.
+
+        Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.
+        """
+        self._socketmap = socketmap
+        self._milter = milter
+        self._ports: dict[str, int] = {}
+        self._daemon: Daemon | None = None
+        self.folder = ""
+
+    def __enter__(self) -> Self:
+        self.folder = make_folder("sm")
+        try:
+            make_subfolder(self.folder, "queue", mode=0o700)
+            self._ports = dict(zip(("map", "milter"), free_ports(2), strict=True))
+            write_text(self.configuration, self._configuration_text())
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        return self
+
+    @property
+    def configuration(self) -> str:
+        """The path of sendmail.cf."""
+        return os.path.join(self.folder, "sendmail.cf")
+
+    def _configuration_text(self) -> str:
+        text = _OPTIONS.format(folder=self.folder, hostname=HOSTNAME, domain=RELAY_DOMAIN)
+        if self._socketmap is not None:
+            text += _MAP_DOOR.format(
+                host=LOOPBACK, map_port=self._ports["map"], socketmap=self._socketmap
+            )
+        if self._milter is not None:
+            text += _MILTER_DOOR.format(
+                host=LOOPBACK, milter_port=self._ports["milter"], milter=self._milter
+            )
+        text += _MAILERS_AND_RULES
+        if self._socketmap is not None:
+            text += _ASK_MAP
+        return text + "R$*\t\t\t$@ OK\n"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            killed = self.stop()
+        finally:
+            shutil.rmtree(self.folder)
+        if killed and error is None:
+            raise RigError(f"Sendmail left processes behind, which had to be killed: {killed}")
+
+    def start(self) -> None:
+        """Start Sendmail in the foreground and wait until its doors accept connections."""
+        root = run(["/bin/bash", PACKAGES, "where", "sendmail"], env=_cache()).decode().strip()
+        program = os.path.join(root, "usr/libexec/sendmail/sendmail")
+        # sendmail picks its work by the name that it is called by, which is the program's own.
+        script = 'hostname "$1" && shift && exec "$@"'
+        self._daemon = Daemon(
+            [
+                *("unshare", "--uts", "sh", "-c", script, "sh", HOSTNAME),
+                *(program, f"-C{self.configuration}", "-bD", f"-X{self.traffic}"),
+            ],
+            log=os.path.join(self.folder, "output"),
+        )
+        self._daemon.start()
+        for door in self._ports:
+            if (self._socketmap if door == "map" else self._milter) is not None:
+                wait_until(
+                    lambda door=door: self._accepts(door),  # type: ignore[misc]
+                    f"Sendmail accepts at the door {door}",
+                )
+
+    def _accepts(self, door: str) -> bool:
+        if self._daemon is not None:
+            self._daemon.check()
+        return accepts(*self.address(door))
+
+    def stop(self) -> list[str]:
+        """Stop it and wait for its children; returns what had to be killed, if anything."""
+        if self._daemon is None:
+            return []
+        killed = self._daemon.stop()
+        self._daemon = None
+        return killed
+
+    @property
+    def daemon(self) -> Daemon:
+        """The running Sendmail.  Raises `RigError` if there is none."""
+        if self._daemon is None:
+            raise RigError("Sendmail was not started")
+        return self._daemon
+
+    def address(self, door: str) -> tuple[str, int]:
+        """Where an SMTP client finds the door `map` or `milter`."""
+        return LOOPBACK, self._ports[door]
+
+    @property
+    def traffic(self) -> str:
+        """The path of the log of all SMTP traffic (its own log goes to syslog)."""
+        return os.path.join(self.folder, "traffic")
+
+
+def _cache() -> dict[str, str]:
+    """The variables that tell packages.sh where its cache folder is."""
+    names = ("HOME", "XDG_CACHE_HOME", "SMMAPD_TESTS_CACHE")
+    return {name: os.environ[name] for name in names if name in os.environ}
