@@ -1,0 +1,194 @@
+"""Reads flat databases: sorted lines of key, TAB, value, LF.
+
+Source: lib/cyrusdb_flat.c and `bsearch_mem_mbox` in lib/bsearch.c.  A
+transaction writes a whole new file and renames it into place, so one open file is
+one committed state for ever, and needs neither lock nor second look.
+
+NUL, TAB, CR and LF in keys and values are written as 0xff and the byte with
+its high bit set, 0xff as two of them.  Lines are in mailbox order of the
+escaped keys (gateway/cyrus/db/order.py).
+
+Where it ends: the format has no checksum.  A file without its last LF is
+seen, and so are a line without TAB, a NUL and lines out of order where a search
+meets them; a file that is cut off between two lines, or a changed letter, is not.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.order import MAILBOX
+from gateway.cyrus.db.stamp import stamp
+from gateway.errors import DatabaseDamaged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+# Files up to this many bytes are read at once and searched from the front: that is as fast as
+# bisecting, and finds keys in a file that somebody wrote by hand without sorting it.
+WHOLE = 64 * 1024
+
+# The longest line that is believed, in bytes; Cyrus' longest are a few thousand.
+MAX_LINE = 1024 * 1024
+
+_BLOCK = 2048
+_ESCAPE = 0xFF
+_ESCAPED = {byte: bytes((_ESCAPE, byte | 0x80)) for byte in b"\0\t\r\n"} | {_ESCAPE: b"\xff\xff"}
+
+
+def encode(plain: bytes) -> bytes:
+    """`plain` as a flat file has it."""
+    return b"".join([_ESCAPED.get(byte) or bytes((byte,)) for byte in plain])
+
+
+def decode(escaped: bytes) -> bytes:
+    """What `escaped`, a piece of a line, stands for; a lone 0xff at its end is dropped."""
+    if _ESCAPE not in escaped:
+        return escaped
+    plain = bytearray()
+    following = iter(escaped)
+    for byte in following:
+        if byte != _ESCAPE:
+            plain.append(byte)
+            continue
+        second = next(following, None)
+        if second is not None:
+            plain.append(_ESCAPE if second == _ESCAPE else second & 0x7F)
+    return bytes(plain)
+
+
+class Flat:
+    """The Database of one open flat file (see gateway/cyrus/db/base.py).
+
+    `mboxsort` is ignored: the format always has mailbox order.  `now` is the
+    real-time clock in nanoseconds.
+    """
+
+    __slots__ = ("_now", "_view")
+
+    format = "flat"
+
+    def __init__(
+        self, view: FileView, *, mboxsort: bool = False, now: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._view = view
+        self._now = now
+
+    @property
+    def path(self) -> str:
+        return self._view.path
+
+    def close(self) -> None:
+        self._view.close()
+
+    def state(self, key: bytes | None = None) -> Hashable:
+        """The open file's stamp (gateway/cyrus/db/stamp.py): one system call."""
+        return stamp(self._view.status(), self._now())
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None where no line has it."""
+        size = self._checked_size()
+        word = encode(key) + b"\t"
+        if size > WHOLE:
+            line = self._bisect(word, size)[1]
+            return None if line is None else decode(line[len(word) : -1])
+        text = b"\n" + self._view.read(0, size)
+        self._check(text)
+        start = text.find(b"\n" + word)
+        if start < 0:
+            return None
+        start += 1 + len(word)
+        return decode(text[start : text.index(b"\n", start)])
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All records whose key starts with `prefix`, in the file's order."""
+        size = self._checked_size()
+        word = encode(prefix)
+        bisected = size > WHOLE and prefix
+        at = self._bisect(word, size)[0] if bisected else 0
+        while at < size:
+            line = self._line(at, size)
+            at += len(line)
+            if line.startswith(word):
+                key, _tab, value = line[:-1].partition(b"\t")
+                yield decode(key), decode(value)
+            elif bisected:
+                return
+
+    def _checked_size(self) -> int:
+        """The size in bytes.  `DatabaseDamaged` where the last line is not complete."""
+        size = self._view.size()
+        if size and self._view.read(size - 1, 1) != b"\n":
+            raise DatabaseDamaged(
+                self.path, "does not end with a line feed: cut off; restore it or end its last line"
+            )
+        return size
+
+    def _check(self, text: bytes) -> None:
+        # CR is never written either, but an editor may have left it; Cyrus reads it as a letter.
+        if b"\0" in text:
+            raise DatabaseDamaged(self.path, "holds a NUL byte, which no flat database does")
+
+    def _line(self, start: int, size: int) -> bytes:
+        """The line that starts at `start`, its LF included."""
+        length = _BLOCK
+        while True:
+            block = self._view.read(start, min(length, size - start))
+            line, feed, _rest = block.partition(b"\n")
+            if feed:
+                break
+            if length >= MAX_LINE or start + length >= size:
+                raise DatabaseDamaged(self.path, f"the line at {start} has no end")
+            length *= 4
+        self._check(line)
+        if b"\t" not in line:
+            raise DatabaseDamaged(self.path, f"the line at {start} has no tabulator")
+        return line + feed
+
+    def _line_start(self, middle: int, size: int) -> int:
+        """The start of the first line that begins at `middle` or behind; `size` if none does."""
+        at = middle - 1
+        while at < size:
+            block = self._view.read(at, min(_BLOCK, size - at))
+            feed = block.find(b"\n")
+            if feed >= 0:
+                return at + feed + 1
+            at += len(block)
+            if at - middle > MAX_LINE:
+                raise DatabaseDamaged(self.path, f"the line at {middle} has no end")
+        return size
+
+    def _bisect(self, word: bytes, size: int) -> tuple[int, bytes | None]:
+        """Where the first line that is not before `word` starts, and that line if it has `word`.
+
+        `word` is an escaped key with its TAB, or a prefix of one.  At every
+        step all lines before `low` are before `word` and no line that starts
+        at `high` or behind is.
+        """
+        wanted = word.translate(MAILBOX)
+        low, high = 0, size
+        least, greatest = b"", b""
+        while low < high:
+            middle = (low + high) // 2
+            start = self._line_start(middle, size) if middle > low else low
+            if start >= high:
+                high = middle
+                continue
+            line = self._line(start, size)
+            if line.startswith(word):
+                if word.endswith(b"\t"):
+                    return start, line
+                high = max(low, middle)
+                continue
+            rank = line[: line.index(b"\t") + 1].translate(MAILBOX)
+            if rank <= least or (greatest and rank >= greatest):
+                raise DatabaseDamaged(self.path, f"the line at {start} is out of order; sort it")
+            if rank < wanted:
+                low = start + len(line)
+                least = rank
+            else:
+                high = max(low, middle)
+                greatest = rank
+        return low, None

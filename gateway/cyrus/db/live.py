@@ -1,0 +1,188 @@
+"""A database as the rest of the program holds it: it follows the path.
+
+Cyrus replaces database files by renaming new ones into place (a repack, a
+conversion, each commit of a flat one), administrators remove and restore
+them, and a descriptor that is open goes on showing the old file for ever.
+`LiveDatabase` therefore looks at the path's device and inode.  Who looks when:
+
+- `refresh`, and with it every `state`, does one `stat` of the path and forgets the
+  reader when another file is there or none; the next call opens what there is.
+- `get` and `items` read the file that the last `refresh` or `state` saw (or that
+  they open themselves, the first time), and do not look again.
+
+So an answer is never older than the caller's last `refresh` or `state`: one of
+them comes after a question arrived and before its first `get`.  The state contains the
+file's identity: two equal states are of one file.  While the old file is open
+its inode cannot be given to a new one.
+
+Whatever fails closes the reader; the next call tries anew, and works again
+as soon as the file does.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.cyrus.db import formats
+from gateway.cyrus.db.file import store_fault
+from gateway.errors import RecordDamaged, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from gateway.cyrus.db.base import Database
+
+
+class LiveDatabase:
+    """The Database at `path`, opened when it is first needed (see gateway/cyrus/db/base.py).
+
+    `configured` is the format that imapd.conf names; the file's own decides, and
+    `report` is told once, in one line of text, when they differ.  The other parameters are
+    those of `formats.open_database`.  Nothing is opened, and nothing raised, here.
+    """
+
+    __slots__ = (
+        "_configured",
+        "_database",
+        "_fulldirhash",
+        "_identity",
+        "_mboxsort",
+        "_place",
+        "_report",
+        "_reported",
+        "_table",
+        "_virtdomains",
+        "path",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        configured: str,
+        *,
+        mboxsort: bool = False,
+        table: str | None = None,
+        virtdomains: bool = False,
+        fulldirhash: bool = False,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._configured = configured
+        self._mboxsort = mboxsort
+        self._table = table
+        self._virtdomains = virtdomains
+        self._fulldirhash = fulldirhash
+        self._report = report
+        self._reported: str | None = None
+        self._place = formats.location(path, configured)
+        self._database: Database | None = None
+        self._identity: tuple[int, int] | None = None
+
+    @property
+    def format(self) -> str:
+        """The format of the open file; while none is open, the configured one."""
+        return self._configured if self._database is None else self._database.format
+
+    def refresh(self) -> None:
+        """Look at the path, and forget the reader if it is not of the file that is there now.
+
+        One system call.  Raises `DatabaseMissing` or `DatabaseUnavailable`
+        where there is no file to be seen; the old one does not answer any more then.
+        """
+        identity = self._look()
+        if identity != self._identity:
+            self.close()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key` in the file that was seen last, or None."""
+        try:
+            return self._opened().get(key)
+        except StoreError as error:
+            self._give_up(error)
+            raise
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All records with `prefix` in the file that was seen last."""
+        try:
+            yield from self._opened().items(prefix)
+        except StoreError as error:
+            self._give_up(error)
+            raise
+
+    def state(self, key: bytes | None = None) -> Hashable:
+        """Refresh, then give the file's own state with its identity: two system calls, mostly."""
+        self.refresh()
+        try:
+            return self._opened().state(key), self._identity
+        except StoreError as error:
+            self._give_up(error)
+            raise
+
+    def changes(self, since: Hashable) -> frozenset[bytes] | None:
+        """The keys written since `since`, an earlier `state()`, to the file that was seen last.
+
+        None where that cannot be told: another file, or a format that keeps no log.
+        """
+        if not isinstance(since, tuple) or len(since) != 2:
+            return None
+        try:
+            database = self._opened()
+            if since[1] != self._identity:
+                return None
+            if database.format != formats.TWOSKIP:
+                return None
+            from gateway.cyrus.db.twoskip import Twoskip  # noqa: PLC0415 (loaded already)
+
+            return database.changes(since[0]) if isinstance(database, Twoskip) else None
+        except StoreError as error:
+            self._give_up(error)
+            raise
+
+    def close(self) -> None:
+        """Give the descriptor back; another call would open the file again."""
+        database, self._database, self._identity = self._database, None, None
+        if database is not None:
+            database.close()
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self._place)
+        except OSError as error:
+            self.close()
+            raise store_fault(self._place, "cannot be examined", error) from error
+        return status.st_dev, status.st_ino
+
+    def _opened(self) -> Database:
+        """The reader; it is opened here if there is none."""
+        if self._database is not None:
+            return self._database
+        # The identity is taken first.  Should another file come into place before it is
+        # opened, the next `refresh` finds a difference, and nothing worse happens.
+        identity = self._look()
+        database = formats.open_database(
+            self.path,
+            self._configured,
+            mboxsort=self._mboxsort,
+            table=self._table,
+            virtdomains=self._virtdomains,
+            fulldirhash=self._fulldirhash,
+        )
+        self._database = database
+        self._identity = identity
+        self._warn(database.format)
+        return database
+
+    def _warn(self, found: str) -> None:
+        """Report once, for each format that is found, that imapd.conf names another."""
+        if found in (self._configured, self._reported) or self._report is None:
+            return
+        self._reported = found
+        self._report(
+            f"{self.path} is {found}, imapd.conf says {self._configured}; reading it as {found}"
+        )
+
+    def _give_up(self, error: StoreError) -> None:
+        """Close the reader, unless only one record is to blame."""
+        if not isinstance(error, RecordDamaged):
+            self.close()

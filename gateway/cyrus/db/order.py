@@ -1,0 +1,32 @@
+"""The two orders in which Cyrus sorts the keys of a database.
+
+Plain order compares bytes (`bsearch_ncompare_raw` in lib/bsearch.c).  Mailbox
+order (`bsearch_ncompare_mbox`, `bsearch_mem_mbox` there) puts TAB and LF
+lowest and `.` below all other bytes but NUL, so that a mailbox's folders follow it
+at once.  flat databases always have mailbox order; skiplist and twoskip
+have it up to Cyrus 3.4 where `improved_mboxlist_sort` is on.
+
+An order is a table for `bytes.translate`: keys compare as their translations
+do.  None stands for plain order, as it does for `translate`.
+"""
+
+from __future__ import annotations
+
+PLAIN: None = None
+
+
+def _mailbox_order() -> bytes:
+    """NUL stays; TAB and LF become 1, `.` 2, what stood below them moves up."""
+    table = bytearray(range(256))
+    table[0x01:0x09] = range(0x03, 0x0B)
+    table[0x09] = table[0x0A] = 0x01
+    table[ord(".")] = 0x02
+    return bytes(table)
+
+
+MAILBOX: bytes = _mailbox_order()
+
+
+def orders(mboxsort: bool) -> tuple[bytes | None, bytes | None]:
+    """Both orders, the one that the configuration names (`mboxsort`) first."""
+    return (MAILBOX, PLAIN) if mboxsort else (PLAIN, MAILBOX)

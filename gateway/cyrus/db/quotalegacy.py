@@ -1,0 +1,208 @@
+"""Reads quotalegacy: one small file a quota root, in hashed folders.
+
+Sources: lib/cyrusdb_quotalegacy.c, and `dir_hash_c` in lib/libconfig.c.
+Below the folder that holds them (configdirectory by default) the files are
+
+    quota/H/ROOT                   H hashes the part behind the root's first dot
+    domain/D/DOMAIN/quota/H/ROOT   with virtdomains, for DOMAIN!ROOT; D hashes the domain
+    domain/D/DOMAIN/quota/root     with virtdomains, for DOMAIN!, the quota of a whole domain
+
+A file's last LF does not belong to the value.  In the old form ("used" LF
+"limit" LF) the first LF becomes a blank, as the C program has it; a value that
+starts with `%` is the new form and stays as it is.
+
+Cyrus writes a new file and renames it into place, so what is open is complete.
+The hash folders do not depend on `hashimapspool`; only on `fulldirhash`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+
+from gateway.cyrus.db.file import FileView, store_fault
+from gateway.cyrus.db.stamp import Young, stamp
+from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+# The longest file that is believed, in bytes; a record with every resource is below 200.
+MAX_RECORD = 64 * 1024
+
+# The state of a root that has no file.
+ABSENT = "absent"
+
+# There is no such file, or its name cannot be one.
+_NOT_THERE = (errno.ENOENT, errno.ENAMETOOLONG)
+
+_LETTERS = range(26)
+
+
+def folder_hash(name: bytes, full: bool) -> bytes:
+    """The one-letter folder for `name`, up to its first dot (`dir_hash_c`).
+
+    With `full` (imapd.conf's fulldirhash) `A` to `W`, else the first letter
+    itself in lower case, `q` where that is no letter.
+    """
+    if not full:
+        first = name[:1].lower()
+        return first if b"a" <= first <= b"z" else b"q"
+    value = 0
+    for byte in name.partition(b".")[0]:
+        value = (value << 3 & 0xFFFFFFFF) ^ (value >> 5) ^ byte
+    return bytes((ord("A") + value % 23,))
+
+
+class QuotaLegacy:
+    """The Database of all quota roots below one folder (see gateway/cyrus/db/base.py).
+
+    `path` is the folder, `virtdomains` tells whether imapd.conf's virtdomains is
+    anything but off, `fulldirhash` is its switch; `now` is the real-time clock in nanoseconds.
+    Raises `DatabaseMissing` or `DatabaseUnavailable` where there is no such folder.
+    """
+
+    __slots__ = ("_full", "_now", "_virtdomains", "path")
+
+    format = "quotalegacy"
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        virtdomains: bool = False,
+        fulldirhash: bool = False,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.path = path
+        self._virtdomains = virtdomains
+        self._full = fulldirhash
+        self._now = now
+        self._check_folder()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The record of the quota root `key`, an internal mailbox name; None where it has none.
+
+        Raises `DatabaseDamaged`, naming the root's file, where that has no last LF.
+        """
+        path = self._path(key)
+        if path is None:
+            return None
+        try:
+            view = FileView(path)
+        except DatabaseMissing:
+            # "No quota" is only true while the folder itself is there (not unmounted).
+            self._check_folder()
+            return None
+        try:
+            size = view.size()
+            if size > MAX_RECORD:
+                raise DatabaseDamaged(path, f"is {size} bytes long, which no quota record is")
+            text = view.read(0, size)
+        finally:
+            view.close()
+        if text and not text.endswith(b"\n"):
+            raise DatabaseDamaged(path, "does not end with a line feed; run quota -f")
+        text = text[:-1]
+        return text if text.startswith(b"%") else text.replace(b"\n", b" ", 1)
+
+    def state(self, key: bytes | None = None) -> Hashable:
+        """The stamp of the file of root `key`, or `ABSENT`: one system call.
+
+        Without a key the state of all roots together is asked for, which no
+        single look at the disk shows: a token that equals nothing.
+        """
+        if key is None:
+            return Young()
+        path = self._path(key)
+        if path is None:
+            return ABSENT
+        try:
+            return stamp(os.stat(path), self._now())
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return ABSENT
+            raise store_fault(path, "cannot be examined", error) from error
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All roots that start with `prefix`, sorted, with their records.
+
+        The folders are listed one after the other: a root that comes or goes
+        meanwhile may be in or not.
+        """
+        for root in sorted(self._roots()):
+            if root.startswith(prefix):
+                record = self.get(root)
+                if record is not None:
+                    yield root, record
+
+    def _check_folder(self) -> None:
+        try:
+            mode = os.stat(self.path).st_mode
+        except OSError as error:
+            raise store_fault(self.path, "the quota roots' folder", error) from error
+        if not stat.S_ISDIR(mode):
+            raise DatabaseUnavailable(
+                self.path, "is no folder, but quotalegacy keeps its files in one; check quota_db"
+            )
+
+    def _path(self, root: bytes) -> str | None:
+        """The file of `root`, or None where no file can have that name."""
+        folder = os.fsencode(self.path)
+        domain, mark, name = root.partition(b"!")
+        if mark and self._virtdomains:
+            if not _is_name(domain):
+                return None
+            folder = b"/".join((folder, b"domain", folder_hash(domain, self._full), domain))
+            if not name:
+                return os.fsdecode(folder + b"/quota/root")
+        else:
+            name = root
+        if not _is_name(name):
+            return None
+        letter = folder_hash(name[name.find(b".") + 1 :], self._full)
+        return os.fsdecode(b"/".join((folder, b"quota", letter, name)))
+
+    def _roots(self) -> Iterator[bytes]:
+        top = os.fsencode(self.path)
+        yield from self._roots_below(top, b"")
+        if not self._virtdomains:
+            return
+        for letter in self._letters():
+            folder = top + b"/domain/" + letter
+            for domain in _names(folder):
+                if folder_hash(domain, self._full) == letter:
+                    yield domain + b"!"
+                    yield from self._roots_below(folder + b"/" + domain, domain + b"!")
+
+    def _roots_below(self, folder: bytes, domain: bytes) -> Iterator[bytes]:
+        for letter in self._letters():
+            for name in _names(folder + b"/quota/" + letter):
+                if folder_hash(name[name.find(b".") + 1 :], self._full) == letter:
+                    yield domain + name
+
+    def _letters(self) -> Iterator[bytes]:
+        first = ord("A" if self._full else "a")
+        for i in _LETTERS:
+            yield bytes((first + i,))
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether a file can have that name, and it leads nowhere else."""
+    return bool(name) and name not in (b".", b"..") and b"/" not in name and b"\0" not in name
+
+
+def _names(folder: bytes) -> list[bytes]:
+    """The names in `folder`; none where it does not exist."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise store_fault(os.fsdecode(folder), "cannot be listed", error) from error

@@ -1,0 +1,174 @@
+"""The bytes of a twoskip file: its header and its records, parsed and checked.
+
+Source: the format's description at the top of lib/cyrusdb_twoskip.c.  All
+numbers are big-endian, all checksums CRC-32.
+
+    header, 64 bytes   magic 20, version 4, generation 8, number of records 8,
+                       size at the last repack 8, current size 8, flags 4, CRC 4
+    record             type 1, level 1, key length 2, value length 4,
+                       [key length 8] where the short one is 0xffff,
+                       [value length 8] where the short one is 0xffffffff,
+                       pointers 8 * (level + 1), CRC of all before 4, CRC of all after 4,
+                       key, value, NUL up to a multiple of 8 bytes
+
+Records are appended and never change, but for their pointers and the CRC over
+them.  Nothing here holds state; `path` is only there for messages.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from zlib import crc32
+
+from gateway.cyrus.db.file import FileView
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+
+MAGIC = b"\xa1\x02\x8b\x0dtwoskip file\0\0\0\0"
+HEADER_SIZE = 64
+VERSION = 1
+MAX_LEVEL = 31
+
+DUMMY, RECORD, DELETE, COMMIT = b"=+-$"
+# Stands before a record's head that would otherwise cross a 512 byte block.
+BLANK = b" BLANK\x07\xa0"
+
+# The longest key and value together that is believed, in bytes: what Cyrus
+# stores is far below a megabyte, and an absurd length must not exhaust memory.
+MAX_BODY = 64 * 1024 * 1024
+
+# A 64-bit size beyond this is no file's size, and `pread` could not take it.
+_MAX_OFFSET = 1 << 62
+
+# How much is read at a record's offset at once, in bytes.  A head is at most 288; most mailbox
+# records fit as a whole, so that a step of a search is one system call.
+_PEEK = 480
+
+_HEADER = Struct(">20sIQQQQII")
+_FIXED = Struct(">BBHI")
+_LONG = Struct(">Q")
+# One for each level: the pointers, then both CRCs.
+_POINTERS = tuple(Struct(f">{level + 1}QII") for level in range(MAX_LEVEL + 1))
+_SHORTEST = 24
+
+
+class Header:
+    """A checked header.  `end` is the committed size in bytes ("current size")."""
+
+    __slots__ = ("dirty", "end", "generation", "records", "repack_size", "version")
+
+    def __init__(self, path: str, raw: bytes) -> None:
+        """Parse the first 64 bytes of `raw`.
+
+        Raises `DatabaseDamaged` where they are no sound twoskip header, and
+        `DatabaseUnavailable` where a newer Cyrus wrote another version of it.
+        """
+        if len(raw) < HEADER_SIZE:
+            raise DatabaseDamaged(path, f"{len(raw)} bytes are too short for a twoskip header")
+        magic, version, generation, records, repack_size, end, flags, crc = _HEADER.unpack_from(raw)
+        if magic != MAGIC:
+            raise DatabaseDamaged(path, "does not begin as a twoskip file does")
+        if crc32(raw[: HEADER_SIZE - 4]) != crc:
+            raise DatabaseDamaged(path, "the header's checksum is wrong")
+        if version > VERSION:
+            raise DatabaseUnavailable(
+                path, f"twoskip version {version} is not known, {VERSION} is; upgrade this program"
+            )
+        if not HEADER_SIZE < end < _MAX_OFFSET:
+            raise DatabaseDamaged(path, f"the header's current size, {end}, makes no sense")
+        self.version: int = version
+        self.generation: int = generation
+        self.records: int = records
+        self.repack_size: int = repack_size
+        self.end: int = end
+        self.dirty: bool = bool(flags & 1)
+
+
+class Record:
+    """One record whose head is checked; `value` checks key and value too.
+
+    `pointers` are file offsets: for a level L record numbers 0 and 1 are the
+    alternating pair of the lowest level, 2 to L lead on at the levels above
+    it.  (Behind them stand the two CRCs.)  `length` is the record's length in
+    bytes with its padding.
+    """
+
+    __slots__ = (
+        "_body",
+        "_key_length",
+        "_raw",
+        "_value_length",
+        "key",
+        "length",
+        "level",
+        "offset",
+        "pointers",
+        "type",
+    )
+
+    def __init__(self, path: str, raw: bytes, offset: int, end: int) -> None:
+        """Parse `raw`, bytes read at `offset`; they may stop behind the head, in key or value.
+
+        Raises `DatabaseDamaged` where the head is not sound or the record
+        does not end at `end` or before.
+        """
+        if len(raw) < _SHORTEST:
+            raise DatabaseDamaged(path, f"no record fits between {offset} and the end of the file")
+        kind, level, key_length, value_length = _FIXED.unpack_from(raw)
+        if level > MAX_LEVEL:
+            raise DatabaseDamaged(path, f"the record at {offset} has level {level}")
+        at = 8
+        if key_length == 0xFFFF:
+            key_length = _LONG.unpack_from(raw, at)[0]
+            at = 16
+        if value_length == 0xFFFFFFFF:
+            value_length = _LONG.unpack_from(raw, at)[0]
+            at += 8
+        body = at + 8 * level + 16
+        if len(raw) < body:
+            raise DatabaseDamaged(path, f"the record at {offset} has no complete head")
+        self.type: int = kind
+        self.level: int = level
+        self.offset = offset
+        self.pointers: tuple[int, ...] = _POINTERS[level].unpack_from(raw, at)
+        if crc32(raw[: body - 8]) != self.pointers[-2]:
+            raise DatabaseDamaged(path, f"the head of the record at {offset} fails its checksum")
+        size = key_length + value_length
+        if size > MAX_BODY:
+            raise DatabaseDamaged(path, f"the record at {offset} claims {size} bytes")
+        self.length: int = body + (size + 7) // 8 * 8
+        if offset + self.length > end:
+            raise DatabaseDamaged(path, f"the record at {offset} ends behind the committed size")
+        self.key = raw[body : body + key_length]
+        self._raw = raw
+        self._body: int = body
+        self._key_length: int = key_length
+        self._value_length: int = value_length
+
+    @classmethod
+    def read(cls, view: FileView, offset: int, end: int) -> Record:
+        """The record at `offset` with its whole key, in one system call where it is short.
+
+        Raises as the constructor does, and `DatabaseUnavailable`.
+        """
+        record = cls(view.path, view.peek(offset, _PEEK), offset, end)
+        if len(record.key) < record._key_length:
+            record = cls(view.path, view.read(offset, record.length), offset, end)
+        return record
+
+    def value(self, view: FileView) -> bytes:
+        """The value; key, value and padding have passed their checksum then.
+
+        Raises `DatabaseDamaged` where they do not, and `DatabaseUnavailable`.
+        """
+        body = self._body
+        raw = self._raw
+        if len(raw) < self.length:
+            # The head is known already, and a writer may be changing its pointers.
+            rest = view.read(self.offset + body, self.length - body)
+        else:
+            rest = raw[body : self.length]
+        if crc32(rest) != self.pointers[-1]:
+            raise DatabaseDamaged(
+                view.path, f"the key or value of the record at {self.offset} fails its checksum"
+            )
+        return rest[self._key_length : self._key_length + self._value_length]

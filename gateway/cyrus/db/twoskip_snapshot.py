@@ -1,0 +1,267 @@
+"""Searching one committed state of a twoskip file: `Snapshot`.
+
+A Snapshot believes nothing but what lies below the committed size it was made with.
+Whether that still was the committed size when it had read is not its
+business: gateway/cyrus/db/twoskip.py looks at the header again and throws
+the result away if not.  So anything read here may be garbage of a commit in
+between, and all that is promised then is an end within bounds: a result, or
+`DatabaseDamaged`.  No walk can go in circles, because each step goes to a
+greater key in one of the two orders.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip_format import (
+    BLANK,
+    COMMIT,
+    DELETE,
+    DUMMY,
+    HEADER_SIZE,
+    RECORD,
+    Record,
+)
+from gateway.errors import DatabaseDamaged
+
+Orders = tuple[bytes | None, ...]
+
+
+class Ascent:
+    """A walk's memory: the last key, and the orders in which all keys so far ascend."""
+
+    __slots__ = ("key", "orders")
+
+    def __init__(self, key: bytes | None, orders: Orders) -> None:
+        self.key = key
+        self.orders = orders
+
+    def step(self, path: str, key: bytes) -> Ascent:
+        """The memory after going on to `key`; `DatabaseDamaged` where no order is left."""
+        last = self.key
+        if last is None:
+            return Ascent(key, self.orders)
+        left = tuple(o for o in self.orders if last.translate(o) < key.translate(o))
+        if not left:
+            raise DatabaseDamaged(path, f"key {key!r} stands behind key {last!r}")
+        return Ascent(key, left)
+
+
+class Found:
+    """Where a search ended.
+
+    `record` is the first one at or behind the key, or None at the end of the
+    list.  `visited` are the records whose keys were compared, in that order.
+    `ordered` is False where their keys did not ascend in the order that the
+    search assumed; `record` means nothing then.
+    """
+
+    __slots__ = ("ordered", "record", "visited")
+
+    def __init__(self, record: Record | None, visited: list[Record], ordered: bool) -> None:
+        self.record = record
+        self.visited = visited
+        self.ordered = ordered
+
+
+class Snapshot:
+    """The records below `end`, the committed size, behind the dummy record in `start`.
+
+    `start` are the first bytes of the file, the dummy record's head included;
+    `orders` are the sort orders that are possible, the likeliest first.
+    """
+
+    __slots__ = ("_dummy", "_orders", "_view", "end")
+
+    def __init__(self, view: FileView, start: bytes, end: int, orders: Orders) -> None:
+        self._view = view
+        self._orders = orders
+        self.end = end
+        self._dummy = Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
+        if self._dummy.type != DUMMY or not self._dummy.level:
+            raise DatabaseDamaged(view.path, "no dummy record stands behind the header")
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None.
+
+        A record that is found is right, whatever order led to it.  "There is
+        none" is said only when every record that was compared on the way
+        passes its checksum, and when the other order either leads the same
+        way (nearly always) or has been tried too.
+        """
+        first = self._search(key, self._orders[0])
+        if first.record is not None and first.record.key == key:
+            return first.record.value(self._view)
+        self._prove(first.visited)
+        if first.ordered and _same_way(first.visited, key, self._orders):
+            return None
+        second = self._search(key, self._orders[-1])
+        if second.record is not None and second.record.key == key:
+            return second.record.value(self._view)
+        self._prove(second.visited)
+        if not first.ordered and not second.ordered:
+            raise DatabaseDamaged(self._view.path, f"the records around key {key!r} have no order")
+        return None
+
+    def batch(
+        self, prefix: bytes, ascent: Ascent, limit: int
+    ) -> tuple[list[tuple[bytes, bytes]], Ascent]:
+        """At most `limit` records with `prefix` behind `ascent.key`, and the walk's memory."""
+        view = self._view
+        records: list[tuple[bytes, bytes]] = []
+        after = ascent.key
+        record = self._landing(prefix if after is None else after, ascent.orders)
+        if record is not None and record.key == after:
+            record = self._successor(record)
+        while record is not None and len(records) < limit and record.key.startswith(prefix):
+            ascent = ascent.step(view.path, record.key)
+            records.append((record.key, record.value(view)))
+            record = self._successor(record)
+        return records, ascent
+
+    def written(self, since: int) -> frozenset[bytes] | None:
+        """The keys of the log from offset `since` on; None where it has a delete record.
+
+        A delete record points to what follows the deleted record and does not
+        say which that was.
+        """
+        view = self._view
+        log = view.read(since, self.end - since)
+        keys = set()
+        at = 0
+        while at < len(log):
+            if log.startswith(BLANK, at):
+                at += len(BLANK)
+                continue
+            record = Record.read(view, since + at, self.end)
+            if record.type == DELETE:
+                return None
+            if record.type == RECORD:
+                record.value(view)
+                keys.add(record.key)
+            elif record.type != COMMIT:
+                raise DatabaseDamaged(view.path, f"an unknown record stands at {since + at}")
+            at += record.length
+        return frozenset(keys)
+
+    def _search(self, key: bytes, order: bytes | None) -> Found:
+        """Walk down the levels to the first record that is not before `key` in `order`."""
+        view = self._view
+        end = self.end
+        wanted = key.translate(order)
+        visited: list[Record] = []
+        before = self._dummy
+        before_rank: bytes | None = None
+        behind: Record | None = None
+        behind_offset = 0
+        level = before.level
+        while level:
+            offset = before.pointers[level] if level > 1 else self._lowest(before)
+            if level == 1 and not offset:
+                return Found(None, visited, True)
+            if offset == behind_offset or not offset or offset >= end:
+                level -= 1
+                continue
+            record = Record.read(view, offset, end)
+            if record.type == DELETE and level == 1:
+                offset = record.pointers[0]
+                if not offset:
+                    return Found(None, visited, True)
+                if offset == behind_offset:
+                    break
+                record = self._record(offset)
+            elif record.type != RECORD or record.level < level:
+                raise DatabaseDamaged(view.path, f"no record of level {level} stands at {offset}")
+            visited.append(record)
+            rank = record.key.translate(order)
+            if rank < wanted:
+                if before_rank is not None and rank <= before_rank:
+                    return Found(None, visited, False)
+                before = record
+                before_rank = rank
+                continue
+            behind = record
+            behind_offset = offset
+            if record.key == key:
+                break
+            level -= 1
+        return Found(behind, visited, True)
+
+    def _lowest(self, record: Record) -> int:
+        """The committed one of a record's pair of lowest pointers; 0 at the end of the list."""
+        first, second = record.pointers[0], record.pointers[1]
+        if second >= self.end:
+            first, second = second, first
+        if first < self.end:
+            return max(first, second)
+        if second < self.end:
+            return second
+        raise DatabaseDamaged(
+            self._view.path, f"the record at {record.offset} has no committed successor"
+        )
+
+    def _record(self, offset: int) -> Record:
+        """The ordinary record at `offset`, where the committed list says that there is one."""
+        if HEADER_SIZE < offset < self.end:
+            record = Record.read(self._view, offset, self.end)
+            if record.type == RECORD and record.level:
+                return record
+        raise DatabaseDamaged(self._view.path, f"no record stands at {offset}")
+
+    def _successor(self, record: Record) -> Record | None:
+        """The next record of the lowest level, past a delete record; None at the end."""
+        offset = self._lowest(record)
+        if not offset:
+            return None
+        following = Record.read(self._view, offset, self.end)
+        if following.type == DELETE:
+            offset = following.pointers[0]
+            return self._record(offset) if offset else None
+        return self._record(offset)
+
+    def _landing(self, key: bytes, orders: Orders) -> Record | None:
+        """The first record at or behind `key` in the order that the file has, or None."""
+        if not key:
+            return self._successor(self._dummy)
+        results: dict[int, Record | None] = {}
+        for order in orders:
+            found = self._search(key, order)
+            self._prove(found.visited)
+            if found.record is not None and found.record.key == key:
+                return found.record
+            if found.ordered:
+                results[found.record.offset if found.record else 0] = found.record
+        if len(results) > 1:
+            order = self._order(orders)
+            return self._search(key, order).record
+        for record in results.values():
+            return record
+        raise DatabaseDamaged(self._view.path, f"the records around key {key!r} have no order")
+
+    def _order(self, orders: Orders) -> bytes | None:
+        """The file's order: walk the list until only one is left.  Reads up to all records."""
+        ascent = Ascent(None, orders)
+        record = self._successor(self._dummy)
+        while record is not None and len(ascent.orders) > 1:
+            ascent = ascent.step(self._view.path, record.key)
+            record = self._successor(record)
+        return ascent.orders[0]
+
+    def _prove(self, visited: list[Record]) -> None:
+        """Check the keys and values that a search went by.
+
+        The C program checks only what it returns; a damaged key on the way
+        would then hide other records.
+        """
+        for record in visited:
+            record.value(self._view)
+
+
+def _same_way(visited: list[Record], key: bytes, orders: Orders) -> bool:
+    """Whether a search in either order takes the same way through `visited`."""
+    first, second = orders[0], orders[-1]
+    first_wanted, second_wanted = key.translate(first), key.translate(second)
+    for record in visited:
+        before = record.key.translate(first) < first_wanted
+        if before != (record.key.translate(second) < second_wanted):
+            return False
+    return True
