@@ -72,10 +72,21 @@ class DatabaseDamaged(StoreError):
 
 
 class RecordDamaged(StoreError):
-    """The database is sound, one record in it is not; `key` is that record's key."""
+    """The database is sound, one record in it is not; `key` is that record's key.
 
-    def __init__(self, path: str, key: bytes, problem: str) -> None:
+    `text` is what the C program tells its client of such a record.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        key: bytes,
+        problem: str,
+        *,
+        text: bytes = b"Mailbox has an invalid format",
+    ) -> None:
         self.key = key
+        self.text = text
         super().__init__(path, f"record {key!r}: {problem}")
 
 
