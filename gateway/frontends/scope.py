@@ -1,0 +1,245 @@
+"""Which recipients are ours to judge: only our own, and not the exempt ones.
+
+Policy and milter see every RCPT, outbound mail too.  `Scope.skip` tells for
+one of them why it is not judged, or that it is.  What says that a recipient
+is ours:
+
+- for a milter, where `mailers` are configured and the MTA has said which
+  mailer or transport it will use ({rcpt_mailer}): that it is one of them;
+- else its domain, which must be in `domains` or in a file of domains.
+
+An ours recipient is skipped where an alias file, an exempt pattern, an exempt
+client or (if asked) an authenticated sender says so.  Files are read again
+when they change.
+
+Limits: recipients without a domain are ours only where `unqualified` says so.
+A scope without any word on what is ours cannot be made.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from gateway.errors import ConfigurationError
+from gateway.frontends import domains
+from gateway.frontends.aliases import Aliases
+from gateway.frontends.domains import DomainList
+from gateway.frontends.watched import Report, Watched, log_warning
+from gateway.protocols.address import Address, BadAddress
+
+# Postfix' transport and Sendmail's mailer for what the MTA itself refuses
+# (MILTER_README, SMFIP_RCPT_REJ).
+ERROR_MAILER = b"error"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+T = TypeVar("T")
+
+
+class Skip(Enum):
+    """Why a recipient is not judged; the set is closed, the values are words for logs."""
+
+    NOT_OUR_DOMAIN = "not-our-domain"
+    NOT_OUR_MAILER = "not-our-mailer"
+    REFUSED_BY_MTA = "refused-by-mta"
+    ALIAS = "alias"
+    EXEMPT_RECIPIENT = "exempt-recipient"
+    EXEMPT_CLIENT = "exempt-client"
+    AUTHENTICATED = "authenticated"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSettings:
+    """What the configuration says about whose recipients are judged.
+
+    `domains` are domains and `.example.org` patterns, `domain_files` paths of
+    files with one a line, `mailers` values of {rcpt_mailer}, `alias_files`
+    paths (gateway.frontends.aliases).  `exempt_recipients` are patterns with
+    `*`, `?` and `[...]`: with an @ for the whole address, without one for the
+    local part.  `exempt_clients` are addresses and networks (CIDR).
+    """
+
+    domains: tuple[str, ...] = ()
+    domain_files: tuple[str, ...] = ()
+    mailers: tuple[str, ...] = ()
+    unqualified: bool = False
+    alias_files: tuple[str, ...] = ()
+    exempt_recipients: tuple[str, ...] = ()
+    exempt_clients: tuple[str, ...] = ()
+    exempt_authenticated: bool = False
+
+
+class Scope:
+    """Decides whether a recipient is judged.
+
+    `sees_mailers` tells that the front end is a milter, the only one that
+    learns {rcpt_mailer}.  Raises ConfigurationError, which lists every
+    problem.  Wrong lines in files, and files that become unreadable later,
+    are told to `report`.
+    """
+
+    __slots__ = (
+        "_aliases",
+        "_clients",
+        "_domain_files",
+        "_domains",
+        "_mailers",
+        "_patterns",
+        "_settings",
+    )
+
+    def __init__(
+        self, settings: ScopeSettings, *, sees_mailers: bool = False, report: Report = log_warning
+    ) -> None:
+        found: list[ConfigurationError] = []
+        self._settings = settings
+        self._mailers = (
+            frozenset(map(str.encode, settings.mailers)) if sees_mailers else frozenset()
+        )
+        if not (settings.domains or settings.domain_files or self._mailers):
+            also = ", domain_files or mailers" if sees_mailers else " or domain_files"
+            problem = f"nothing says which recipients are ours; set domains{also}"
+            found.append(ConfigurationError(problem, option="domains"))
+        for entry in settings.domains:
+            wrong = domains.entry_problem(entry.encode())
+            if wrong is not None:
+                found.append(ConfigurationError(wrong, option="domains"))
+        self._domains = DomainList(map(str.encode, settings.domains))
+        self._clients = tuple(_each(settings.exempt_clients, _network, "exempt_clients", found))
+        self._patterns = tuple(
+            _each(settings.exempt_recipients, _pattern, "exempt_recipients", found)
+        )
+        self._domain_files: tuple[Watched[DomainList], ...] = tuple(
+            _each(
+                settings.domain_files,
+                lambda path: Watched(path, domains.parse, report),
+                "domain_files",
+                found,
+            )
+        )
+        # One by one, so that each unreadable file is told.
+        self._aliases = tuple(
+            _each(settings.alias_files, lambda path: Aliases([path], report), "aliases", found)
+        )
+        if found:
+            raise ConfigurationError("; ".join(map(str, found)))
+
+    def refresh(self) -> None:
+        """Read the files again that have changed: one system call a file if none has."""
+        for file in self._domain_files:
+            file.refresh()
+        for aliases in self._aliases:
+            aliases.refresh()
+
+    def skip(
+        self,
+        recipient: Address | BadAddress,
+        *,
+        client: bytes = b"",
+        authenticated: bytes = b"",
+        mailer: bytes = b"",
+    ) -> Skip | None:
+        """Why `recipient` is not judged, or None where it is.
+
+        `client` is the SMTP client's address as the MTA writes it,
+        `authenticated` its login name, `mailer` the value of {rcpt_mailer};
+        each is empty where it is not known.
+        """
+        self.refresh()
+        reason = self._foreign(recipient, mailer)
+        if reason is not None:
+            return reason
+        if isinstance(recipient, Address):
+            if any(pattern.match(_subject(recipient, whole)) for pattern, whole in self._patterns):
+                return Skip.EXEMPT_RECIPIENT
+            if any(aliases.covers(recipient) for aliases in self._aliases):
+                return Skip.ALIAS
+        if authenticated and self._settings.exempt_authenticated:
+            return Skip.AUTHENTICATED
+        if self._clients:
+            address = client_address(client)
+            if address is not None and any(address in network for network in self._clients):
+                return Skip.EXEMPT_CLIENT
+        return None
+
+    def _foreign(self, recipient: Address | BadAddress, mailer: bytes) -> Skip | None:
+        """Why `recipient` is not ours, or None where it is."""
+        if mailer == ERROR_MAILER:
+            return Skip.REFUSED_BY_MTA
+        if mailer and self._mailers:
+            return None if mailer in self._mailers else Skip.NOT_OUR_MAILER
+        domain = recipient.domain
+        if not domain:
+            ours = self._settings.unqualified and isinstance(recipient, Address)
+        else:
+            ours = domain in self._domains or any(
+                domain in file.value for file in self._domain_files
+            )
+        return None if ours else Skip.NOT_OUR_DOMAIN
+
+
+def client_address(client: bytes) -> IPAddress | None:
+    """The IP address that an MTA writes for its client, or None (Unix sockets, `unknown`).
+
+    Sendmail puts `IPv6:` before IPv6 addresses.  An IPv4 address that is
+    mapped into IPv6 is the IPv4 address.
+    """
+    text = client.decode("ascii", "replace")
+    if text[:5].lower() == "ipv6:":
+        text = text[5:]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _each(
+    values: tuple[str, ...],
+    make: Callable[[str], T],
+    option: str,
+    found: list[ConfigurationError],
+) -> Iterator[T]:
+    """What `make` makes of each value; its errors go to `found` instead."""
+    for value in values:
+        try:
+            yield make(value)
+        except ConfigurationError as error:
+            error.option = option
+            found.append(error)
+
+
+def _network(value: str) -> Network:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as error:
+        problem = f"{error}; write 192.0.2.0/24, 2001:db8::/32 or one address"
+        raise ConfigurationError(problem) from error
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        # Clients are compared as IPv4 addresses where they are mapped ones.
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _pattern(value: str) -> tuple[re.Pattern[bytes], bool]:
+    """The compiled pattern, and whether it is about the whole address."""
+    if not value:
+        raise ConfigurationError("an empty pattern; write for example postmaster@*")
+    # Bytes become characters one by one and back, so that a pattern in UTF-8
+    # is compared byte for byte.
+    text = fnmatch.translate(value.encode().lower().decode("latin-1"))
+    return re.compile(text.encode("latin-1")), "@" in value
+
+
+def _subject(recipient: Address, whole: bool) -> bytes:
+    return (recipient.address if whole else recipient.local).lower()

@@ -1,0 +1,200 @@
+"""Alias files: which recipients they cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ConfigurationError
+from gateway.frontends import aliases
+from gateway.frontends.aliases import Aliases, parse
+from gateway.protocols.address import Address, parse_bare
+
+ALIASES = b"""\
+# aliases(5)
+postmaster: root
+MAILER-DAEMON: postmaster
+root:  alice,
+\tbob,
+# a comment between a line and its continuation
+
+  carol
+list: :include:/etc/mail/list
+:include:/etc/mail/more
+owner-list:alice
+blackhole : /dev/null
+pipe: "|/bin/cmd with: colon"
+"first last": alice
+"at@sign.example": alice
+user@sendmail.example: alice
+"""
+
+VIRTUAL = b"""\
+# virtual(5)
+virtual.example anything
+info@virtual.example\talice
+Sales@Virtual.Example  alice, bob
+@catchall.example  alice
+plain  alice
+"a b"@virtual.example alice
+fred@[192.0.2.1] alice
+user@[IPv6:2001:db8::1] alice
+srs0=x=y@virtual.example alice
+plus+ext@virtual.example alice
+dotted@virtual.example. alice
+"""
+
+
+def address(text: str | bytes) -> Address:
+    """The recipient that a test means."""
+    found = parse_bare(text.encode() if isinstance(text, str) else text)
+    assert isinstance(found, Address)
+    return found
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Aliases:
+    """Both files above."""
+    paths = tmp_path / "aliases", tmp_path / "virtual"
+    for path, data in zip(paths, (ALIASES, VIRTUAL), strict=True):
+        path.write_bytes(data)
+    told: list[str] = []
+    found = Aliases([str(path) for path in paths], told.append)
+    assert told == []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("recipient", "covered"),
+    [
+        ("postmaster", True),
+        ("postmaster@example.org", True),
+        ("Postmaster@any.example", True),
+        ("mailer-daemon@example.org", True),
+        ("root@example.org", True),
+        ("root+ext@example.org", True),
+        ("list@example.org", True),
+        ("owner-list@example.org", True),
+        ("blackhole@example.org", True),
+        ("pipe@example.org", True),
+        ("first last@example.org", True),
+        ("at@sign.example", True),
+        ("at@other.example", False),
+        ("user@sendmail.example", True),
+        ("user@example.org", False),
+        ("alice@example.org", False),
+        ("bob@example.org", False),
+        ("bob,@example.org", False),
+        ("carol@example.org", False),
+        ("info@virtual.example", True),
+        ("info+ext@virtual.example", True),
+        ("INFO@VIRTUAL.EXAMPLE", True),
+        ("info@example.org", False),
+        ("info", False),
+        ("sales@virtual.example", True),
+        ("nobody@virtual.example", False),
+        ("anybody@catchall.example", True),
+        ("anybody@sub.catchall.example", False),
+        ("plain@example.org", True),
+        ("plainer@example.org", False),
+        ("a b@virtual.example", True),
+        ("fred@[192.0.2.1]", True),
+        ("user@[IPv6:2001:DB8::1]", True),
+        ("srs0=x=y@virtual.example", True),
+        ("plus+ext@virtual.example", True),
+        ("plus@virtual.example", False),
+        ("plus+other@virtual.example", False),
+        ("dotted@virtual.example", True),
+        ("+root@example.org", False),
+    ],
+)
+def test_covers(both: Aliases, recipient: str, covered: bool) -> None:
+    """A recipient is an alias by its address, its unextended address, its name or its domain."""
+    assert both.covers(address(recipient)) is covered
+
+
+def test_no_files() -> None:
+    """Without files nothing is an alias."""
+    assert not Aliases([]).covers(address("postmaster"))
+
+
+def test_internationalised_domain(tmp_path: Path) -> None:
+    """A domain in UTF-8 and its xn-- form are the same domain."""
+    path = tmp_path / "virtual"
+    path.write_text("info@b\u00fccher.example alice\n@xn--mnchen-3ya.example alice\n")
+    found = Aliases([str(path)])
+    assert found.covers(address("info@xn--bcher-kva.example"))
+    assert found.covers(address("x@m\u00fcnchen.example"))
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "problem"),
+    [
+        (b"  lost: alice\n", 1, "a continuation line without a line before it"),
+        (b"# c\n\n\tlost\n", 3, "a continuation line without a line before it"),
+        (b"name\n", 1, "nothing behind the name; write `name: value` or `pattern value`"),
+        (b"a: b\nname:\n\nc: d\n", 2, "nothing behind the name"),
+        (b": value\n", 1, "no name before the colon"),
+        (b'"open: value\n', 1, "an unfinished quoted string"),
+        (b'"": value\n', 1, "no local part"),
+        (b"a(b: value\n", 1, "a special character outside of quotes"),
+        (b"na\0me: value\n", 1, "a NUL byte"),
+        (b"na\x01me: value\n", 1, "a control character"),
+        (b"@ value\n", 1, "no domain behind the @"),
+        (b"@a..b value\n", 1, "no domain behind the @"),
+        (b"a@b..c value\n", 1, "a domain with characters or dots"),
+        (b"a@ value\n", 1, "no domain behind the @"),
+    ],
+)
+def test_wrong_lines(data: bytes, line: int, problem: str) -> None:
+    """A wrong line is told with its number and skipped; the others count."""
+    found, problems = parse(data + b"good: alice\n")
+    assert b"good" in found
+    ((number, text),) = problems
+    assert number == line
+    assert text.startswith(problem)
+    assert "the line is skipped: " in text
+
+
+def test_long_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logical line beyond the limit is skipped, however it is continued."""
+    monkeypatch.setattr(aliases, "MAX_LINE", 20)
+    found, problems = parse(b"long: a,\n b,\n c,\n d,\n e,\n f\nshort: a\n")
+    assert found == {b"short"}
+    assert problems[0][1].startswith("more than 20 bytes; the line is skipped: 'long: a, b")
+
+
+def test_no_newline_at_the_end() -> None:
+    """The last line counts without a line end, and CR before LF does not matter."""
+    assert parse(b"a: b\r\nc d") == (frozenset({b"a", b"c"}), [])
+
+
+def test_reload(tmp_path: Path) -> None:
+    """A changed file counts at the next refresh; wrong lines are told with the file's name."""
+    told: list[str] = []
+    path = tmp_path / "aliases"
+    path.write_text("old: alice\n")
+    found = Aliases([str(path)], told.append)
+    path.write_text("newer: alice\nwrong\n")
+    assert not found.covers(address("newer"))
+    found.refresh()
+    assert found.covers(address("newer"))
+    assert not found.covers(address("old"))
+    assert [text.startswith(f"{path}:2: nothing behind the name") for text in told] == [True]
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    """An alias file that cannot be read is a configuration error that names it."""
+    with pytest.raises(ConfigurationError, match="none: cannot be read: No such file"):
+        Aliases([str(tmp_path / "none")])
+
+
+@given(st.one_of(st.binary(max_size=100), st.text('ab:"\\ \t\n#@[],', max_size=40).map(str.encode)))
+def test_parse_never_raises(data: bytes) -> None:
+    """Any bytes are an alias file, with problems that name lines which exist."""
+    found, problems = parse(data)
+    assert all(entry == entry.lower() for entry in found)
+    assert all(1 <= line <= data.count(b"\n") + 1 for line, _ in problems)

@@ -1,0 +1,112 @@
+"""Files that are read again when they change."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.frontends import watched
+from gateway.frontends.watched import LineProblem, Watched
+
+
+def words(data: bytes) -> tuple[list[bytes], list[LineProblem]]:
+    """A parser: the words of the file; the word `bad` is a problem of its line."""
+    problems = [(n, "a bad word") for n, line in enumerate(data.split(b"\n"), 1) if b"bad" in line]
+    return data.split(), problems
+
+
+def replace(path: Path, text: str) -> None:
+    """Save a file as editors do: a new one is renamed over it."""
+    new = path.with_name("new")
+    new.write_text(text)
+    new.rename(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with two words."""
+    path = tmp_path / "words"
+    path.write_text("one two\n")
+    return path
+
+
+def test_refresh(path: Path) -> None:
+    """A changed file is read again; an unchanged one is not."""
+    file = Watched(str(path), words)
+    first = file.value
+    assert first == [b"one", b"two"]
+    assert not file.refresh()
+    assert file.value is first
+    replace(path, "six")
+    assert file.refresh()
+    assert file.value == [b"six"]
+
+
+def test_same_size_and_time(path: Path) -> None:
+    """A new file of the same size and time of change is another file all the same."""
+    file = Watched(str(path), words)
+    status = path.stat()
+    replace(path, "two one\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.refresh()
+    assert file.value == [b"two", b"one"]
+
+
+def test_line_problems_are_reported_once_a_reading(path: Path) -> None:
+    """Wrong lines are told with file and line when the file is read, and only then."""
+    told: list[str] = []
+    path.write_text("good\nbad\n")
+    file = Watched(str(path), words, told.append)
+    assert told == [f"{path}:2: a bad word"]
+    file.refresh()
+    assert len(told) == 1
+
+
+def test_unreadable_at_the_start(tmp_path: Path) -> None:
+    """A file that cannot be read at the start is a configuration error that names it."""
+    with pytest.raises(ConfigurationError) as caught:
+        Watched(str(tmp_path / "none"), words)
+    assert str(caught.value) == f"{tmp_path}/none: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "nul"])
+def test_no_regular_file(tmp_path: Path, kind: str) -> None:
+    """A path that is no regular file is refused, and nobody waits for it."""
+    path = str(tmp_path / kind)
+    if kind == "folder":
+        os.mkdir(path)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path += "\0"
+    with pytest.raises(ConfigurationError) as caught:
+        Watched(path, words)
+    assert caught.value.file == path
+
+
+def test_too_large(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file beyond the limit is not read into memory."""
+    monkeypatch.setattr(watched, "MAX_SIZE", 3)
+    with pytest.raises(ConfigurationError, match="8 bytes are more than the 3 that are read"):
+        Watched(str(path), words)
+
+
+def test_vanished_file_keeps_its_value(path: Path) -> None:
+    """A file that becomes unreadable is reported once, and counts as it was until it is back."""
+    told: list[str] = []
+    file = Watched(str(path), words, told.append)
+    path.unlink()
+    assert not file.refresh()
+    assert not file.refresh()
+    assert file.value == [b"one", b"two"]
+    problem = "cannot be read: No such file or directory; what it said before still counts"
+    assert told == [f"{path}: {problem}"]
+    path.write_text("back")
+    assert file.refresh()
+    assert file.value == [b"back"]
+    path.unlink()
+    file.refresh()
+    assert len(told) == 2
