@@ -35,6 +35,7 @@ from tests.rigs.imap import Admin
 from tests.rigs.ports import LOOPBACK, accepts, accepts_unix
 from tests.rigs.processes import Daemon, RigError, account, run, start
 from tests.rigs.socketmap import StdioServer
+from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
 
 ADMIN = "admin"
@@ -89,7 +90,7 @@ class Cyrus:
 
     def _populate(self) -> None:
         owner = account("cyrus")
-        for name in ("conf", "spool", "conf/proc", "conf/socket", "s"):
+        for name in ("conf", "spool", "conf/db", "conf/proc", "conf/socket", "s"):
             make_subfolder(self.folder, name, owner)
         self.write_imapd_conf()
         self.tools = CyrusTools(self.config, self.imapd_conf)
@@ -177,19 +178,24 @@ class Cyrus:
         services = "".join(f"  {line}\n" for line in self._services.values())
         write_text(self.cyrus_conf, f"START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n")
 
-    def start(self) -> None:
-        """Start master as user cyrus and wait until every service accepts connections."""
+    def start(self, syslog: Syslog | None = None) -> None:
+        """Start master as user cyrus and wait until every service accepts connections.
+
+        With `syslog` everything that it and its services log goes there.
+        """
         self.write_cyrus_conf()
         self.set_password(ADMIN)
-        self._daemon = Daemon(
-            [
-                os.path.join(PROGRAMS, "master"),
-                *("-C", self.imapd_conf, "-M", self.cyrus_conf),
-                *("-p", os.path.join(self.folder, "master.pid")),
-            ],
-            user=account("cyrus"),
-            log=os.path.join(self.folder, "master.log"),
-        )
+        argv = [
+            os.path.join(PROGRAMS, "master"),
+            *("-C", self.imapd_conf, "-M", self.cyrus_conf),
+            *("-p", os.path.join(self.folder, "master.pid")),
+        ]
+        log = os.path.join(self.folder, "master.log")
+        if syslog is None:
+            self._daemon = Daemon(argv, user=account("cyrus"), log=log)
+        else:
+            # The mount namespace is made by root; user cyrus comes last.
+            self._daemon = Daemon(syslog.wrap(argv, account("cyrus")), log=log)
         self._daemon.start()
         for name in self._services:
             wait_until(lambda name=name: self._accepts(name), f"service {name} accepts")  # type: ignore[misc]

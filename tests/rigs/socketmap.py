@@ -121,6 +121,12 @@ class StdioServer(Connection):
         super().__init__(link)
         self._process = process
 
+    def abandon(self) -> None:
+        """Close and end the program, however it stands."""
+        super().close()
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """Let the program see end of file and wait for its end.
 

@@ -16,6 +16,7 @@ from tests.rigs.postfix import Postfix
 from tests.rigs.processes import RigError, session_members
 from tests.rigs.require import PACKAGES, missing, require
 from tests.rigs.sendmail import Sendmail
+from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import DeadlineError, wait_until
 
 pytestmark = pytest.mark.real
@@ -120,6 +121,19 @@ def test_cyrus_mailboxes_can_be_renamed_and_deleted() -> None:
             assert socketmap.ask_all(connection, [b"old", b"new"]) == [NOT_FOUND, b"OK new"]
             admin.delete(b"user/new")
             assert connection.ask(b"new") == NOT_FOUND
+
+
+def test_syslog_shows_what_services_say() -> None:
+    """With a Syslog the log lines of master's services come to the test."""
+    require("cyrus")
+    with Syslog() as log, Cyrus({"syslog_prefix": "rig", "auditlog": "yes"}) as cyrus:
+        cyrus.tools.load_mailboxes([Mailbox("user.fred")])
+        cyrus.add_service("smmap", "smmapd")
+        cyrus.start(log)
+        assert socketmap.ask(cyrus.socket_path("smmap"), b"fred") == [b"OK fred"]
+        line = log.wait_for("auditlog: ok userid=<fred>")
+        assert " rig/smmap[" in line
+        assert cyrus.stop() == []
 
 
 def test_a_service_that_cannot_start_is_named() -> None:
