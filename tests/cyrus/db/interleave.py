@@ -1,0 +1,58 @@
+"""Lets a writer run between the system calls of a reader, in one thread.
+
+A writer is a generator that yields after each of its own writes; a
+`SteppingView` advances it whenever the reader looks at the file.  So every
+interleaving is a list of numbers, which Hypothesis chooses and shrinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.cyrus.db.file import FileView
+
+
+class Steps:
+    """A writer's steps, and how many of them come before each look at the file.
+
+    When the numbers in `pauses` are used up, the writer stands still.
+    """
+
+    def __init__(self, script: Iterator[None], pauses: list[int]) -> None:
+        self._script = script
+        self._pauses = iter(pauses)
+
+    def advance(self) -> None:
+        for _ in range(next(self._pauses, 0)):
+            if next(self._script, self) is self:
+                return
+
+    def finish(self) -> None:
+        for _ in self._script:
+            pass
+
+
+class SteppingView(FileView):
+    """A FileView that lets the writer in before each of its system calls."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, path: str) -> None:
+        self.steps: Steps | None = None
+        super().__init__(path)
+
+    def size(self) -> int:
+        self._advance()
+        return super().size()
+
+    def peek(self, offset: int, length: int) -> bytes:
+        # In two halves: a read is not one moment either.
+        half = length // 2 & ~7
+        self._advance()
+        first = super().peek(offset, half)
+        self._advance()
+        return first + super().peek(offset + len(first), length - len(first))
+
+    def _advance(self) -> None:
+        if self.steps is not None:
+            self.steps.advance()

@@ -1,0 +1,326 @@
+"""twom: golden files, every moment of a writer, every interleaving with one, damage."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.twom import Twom
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
+from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, fill, histories, play
+from tests.cyrus.db.interleave import SteppingView, Steps
+from tests.cyrus.db.twom_writer import CSUM_XXH64, TwomWriter, finish
+from tests.golden import FOLDER
+
+GOLDEN = os.path.join(FOLDER, "head-twom", "conf", "mailboxes.db")
+
+
+@contextmanager
+def written(**options: bool) -> Iterator[TwomWriter]:
+    """A new file and its writer, in a folder that goes away."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = TwomWriter(os.path.join(folder, "t.db"), 7, **options)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+@contextmanager
+def reading(writer: TwomWriter) -> Iterator[Twom]:
+    """A reader of the writer's file."""
+    database = Twom(FileView(writer.path))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def contents(database: Twom) -> dict[bytes, bytes]:
+    """What `get` says of every key there can be; `items` must say the same, in order."""
+    listed = list(database.items())
+    assert [key for key, _ in listed] == sorted(key for key, _ in listed)
+    found = {key: value for key in KEYS if (value := database.get(key)) is not None}
+    assert dict(listed) == found
+    return found
+
+
+def test_golden_file_is_read_in_order_and_by_key() -> None:
+    """The file that Cyrus wrote lists its records in order, and each is found by its key."""
+    database = Twom(FileView(GOLDEN))
+    records = list(database.items())
+    assert len(records) == 338
+    assert [key for key, _ in records] == sorted(key for key, _ in records)
+    assert all(database.get(key) == value for key, value in records)
+    assert database.get(b"Nuser\x1fnobody") is None
+    assert database.get(b"") is None
+    assert database.format == "twom"
+    assert database.path == GOLDEN
+    database.close()
+
+
+def test_golden_file_holds_what_the_skiplist_file_holds() -> None:
+    """The same mailboxes have the same access rights in both formats."""
+    rights = []
+    for database in (
+        Twom(FileView(GOLDEN)),
+        Skiplist(FileView(GOLDEN.replace("head-twom", "head-skiplist"))),
+    ):
+        mailboxes = [(k, v) for k, v in database.items(b"N") if not k.startswith(b"NDELETED")]
+        rights.append({key: value.partition(b" A ")[2] for key, value in mailboxes})
+        database.close()
+    assert len(rights[0]) == 130
+    assert rights[0] == rights[1]
+
+
+def test_log_says_what_the_pointers_say() -> None:
+    """Read from its log, the golden file has the same records."""
+    database = Twom(FileView(GOLDEN))
+    assert database._replay(database._header().end, None) == dict(database.items())
+    database.close()
+
+
+@UNTIMED
+@given(histories(), st.booleans(), st.booleans())
+def test_every_moment_of_a_writer_shows_the_last_commit(
+    history: list[Verb], fat: bool, checksums: bool
+) -> None:
+    """Wherever a writer stops, between any two stores to memory, the last commit is read."""
+    with written(fat=fat, checksums=checksums) as writer, reading(writer) as database:
+        state = database.state()
+        commits = writer.commits
+        for _ in play(writer, history):
+            assert contents(database) == writer.committed
+            assert (database.state() != state) == (writer.commits != commits)
+            state, commits = database.state(), writer.commits
+        finish(writer.abort())
+        assert contents(database) == writer.committed
+
+
+@UNTIMED
+@given(histories(), st.sampled_from(KEYS), st.lists(st.integers(0, 9), max_size=60))
+def test_a_writer_between_the_reads_of_a_look_up(
+    history: list[Verb], key: bytes, pauses: list[int]
+) -> None:
+    """A look-up gives the value of a state that was committed while it ran."""
+    with written() as writer:
+        view = SteppingView(writer.path)
+        database = Twom(view)
+        seen: list[bytes | None] = []
+
+        def script() -> Iterator[None]:
+            for _ in play(writer, history):
+                seen.append(writer.committed.get(key))
+                yield
+
+        view.steps = steps = Steps(script(), pauses)
+        for _ in range(3):
+            seen[:] = [writer.committed.get(key)]
+            assert database.get(key) in seen
+        steps.finish()
+        assert database.get(key) == writer.committed.get(key)
+        database.close()
+
+
+@UNTIMED
+@given(histories(), histories(), st.integers(0, 5))
+def test_a_listing_shows_one_state(before: list[Verb], during: list[Verb], first: int) -> None:
+    """Commits that come while `items` is read do not show in it."""
+    with written() as writer, reading(writer) as database:
+        finish(play(writer, before))
+        finish(writer.commit())
+        expected = sorted(writer.committed.items())
+        listing = database.items()
+        got = list(islice(listing, first))
+        finish(play(writer, during))
+        finish(writer.commit())
+        if not first:
+            expected = sorted(writer.committed.items())
+        assert got + list(listing) == expected
+
+
+def test_a_long_listing_shows_one_state() -> None:
+    """A listing longer than a batch goes on in the state in which it began."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 1000))
+        expected = sorted(writer.committed.items())
+        listing = database.items(b"user.")
+        got = [next(listing) for _ in range(300)]
+        for number in range(0, 1000, 3):
+            finish(writer.delete(b"user.%06d" % number))
+            finish(writer.store(b"user.%06d.new" % number, b"new"))
+            finish(writer.store(b"user.%06d" % (number + 1), b"newer"))
+            finish(writer.commit())
+        assert got + list(listing) == expected
+        assert database.get(b"user.000001") == b"newer"
+
+
+@pytest.mark.parametrize("prefix", [b"", b"a", b"user.", b"user.fred", b"zz"])
+def test_a_prefix_limits_the_listing(prefix: bytes) -> None:
+    """`items` gives the records under the prefix and no others."""
+    with written() as writer, reading(writer) as database:
+        finish(play(writer, [("store", key, b"v") for key in KEYS]))
+        finish(writer.commit())
+        assert [k for k, _ in database.items(prefix)] == sorted(
+            key for key in KEYS if key.startswith(prefix)
+        )
+
+
+@UNTIMED
+@given(histories(), histories())
+def test_changes_names_every_key_that_changed(before: list[Verb], after: list[Verb]) -> None:
+    """Whatever `get` says differently than at the older state is named."""
+    with written() as writer, reading(writer) as database:
+        finish(play(writer, before))
+        old_state, old = database.state(), dict(writer.committed)
+        finish(play(writer, after))
+        changed = database.changes(old_state)
+        assert changed is not None
+        new = writer.committed
+        assert {k for k in KEYS if old.get(k) != new.get(k)} <= changed <= set(KEYS)
+        assert database.changes(database.state()) == frozenset()
+
+
+@pytest.mark.parametrize("since", [None, 1, (), ((0, 0), b""), "state"])
+def test_changes_does_not_know_foreign_states(since: object) -> None:
+    """A token that is not of this file gives None."""
+    database = Twom(FileView(GOLDEN))
+    assert database.changes(since) is None
+    state = database.state()
+    assert isinstance(state, tuple)
+    assert database.changes((state[0], b"\0" * len(state[1]))) is None
+    database.close()
+
+
+def test_a_repack_leaves_the_open_file_alone() -> None:
+    """The old file keeps its state; the new one has the same records and another token."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 100))
+        old = dict(database.items())
+        state = database.state()
+        finish(writer.repack())
+        finish(writer.store(b"new", b"1"))
+        finish(writer.commit())
+        assert dict(database.items()) == old
+        assert database.state() == state
+        with reading(writer) as other:
+            assert dict(other.items()) == {**old, b"new": b"1"}
+            assert other.state() != state
+            assert other.changes(state) is None
+
+
+def test_a_header_that_is_being_written_is_read_again() -> None:
+    """Half a header is waited for; one that stays that way is damage."""
+    with written() as writer:
+        finish(fill(writer, 10))
+        old, new = writer._header(), b""
+        finish(writer.store(b"x", b"1"))
+        finish(writer.commit())
+        new = writer._header()
+
+        def script() -> Iterator[None]:
+            for cut in range(8, len(new), 8):
+                os.pwrite(writer.fd, new[:cut] + old[cut:], 0)
+                yield
+            os.pwrite(writer.fd, new, 0)
+
+        view = SteppingView(writer.path)
+        database = Twom(view)
+        view.steps = Steps(script(), [1] * 50)
+        assert database.get(b"x") == b"1"
+        os.pwrite(writer.fd, new[:50] + old[50:], 0)
+        with pytest.raises(DatabaseDamaged, match="checksum"):
+            database.get(b"x")
+        database.close()
+
+
+@UNTIMED
+@given(
+    st.lists(st.tuples(st.integers(0, 7000), st.integers(1, 255)), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_flipped_bytes_never_give_a_wrong_answer(flips: list[tuple[int, int]], dirty: bool) -> None:
+    """A damaged file gives the right answer or DatabaseDamaged, and nothing else."""
+    with written() as writer:
+        finish(fill(writer, 60))
+        if dirty:
+            finish(writer.store(b"user.000001", b"never committed"))
+        data = bytearray(writer.data)
+        for offset, bits in flips:
+            data[offset % writer.end] ^= bits
+        os.pwrite(writer.fd, data, 0)
+        try:
+            database = Twom(FileView(writer.path))
+        except StoreError:
+            return
+        for key in (b"user.000000", b"user.000001", b"user.000031", b"user.000059", b"user.9"):
+            try:
+                assert database.get(key) == writer.committed.get(key)
+            except StoreError as fault:
+                assert fault.path == writer.path
+        with suppress(StoreError):
+            assert dict(database.items()) == writer.committed
+        database.close()
+
+
+@UNTIMED
+@given(st.binary(max_size=300), st.integers(0, 7000))
+def test_garbage_raises_store_errors_only(garbage: bytes, offset: int) -> None:
+    """Garbage over a file without checksums: any answer, or a StoreError, but no hang."""
+    with written(checksums=False) as writer:
+        finish(fill(writer, 60))
+        os.pwrite(writer.fd, garbage, offset)
+        try:
+            database = Twom(FileView(writer.path))
+            database.get(b"user.000031")
+            list(database.items())
+        except StoreError:
+            pass
+
+
+@UNTIMED
+@given(st.integers(0, 8000))
+def test_a_cut_file_is_damaged(size: int) -> None:
+    """A file that lost its end answers rightly or not at all."""
+    with written() as writer:
+        finish(fill(writer, 60))
+        os.ftruncate(writer.fd, size)
+        try:
+            database = Twom(FileView(writer.path))
+            assert database.get(b"user.000031") == writer.committed[b"user.000031"]
+        except DatabaseDamaged:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "error", "words"),
+    [
+        (0, b"\0", DatabaseDamaged, "magic"),
+        (32, b"\2", DatabaseUnavailable, "version 2"),
+        (39, b"\x20", DatabaseUnavailable, "external checksum"),
+        (39, b"\x50", DatabaseUnavailable, "external key order"),
+        (80, b"\1\0\0\0\0\0\0\0", DatabaseDamaged, "records end at 1"),
+    ],
+)
+def test_headers_that_cannot_be_used(
+    at: int, value: bytes, error: type[StoreError], words: str
+) -> None:
+    """Each says what is wrong, and names the file."""
+    with written() as writer:
+        block = bytearray(writer._header())
+        block[at : at + len(value)] = value
+        assert writer.flags & CSUM_XXH64
+        block[92:] = writer._sum(block[:92]).to_bytes(4, "little")
+        os.pwrite(writer.fd, block, 0)
+        with pytest.raises(error, match=words) as caught:
+            Twom(FileView(writer.path))
+        assert writer.path in str(caught.value)
