@@ -1,0 +1,251 @@
+"""Reads skiplist, the old database format of Cyrus IMAP (lib/cyrusdb_skiplist.c), without a lock.
+
+Promise: exactly the committed state.  A writer sets the forward pointers before
+it commits, so whoever follows them sees what may yet be aborted; Cyrus takes a
+lock against that, and a writer that holds it holds up all readers.  This reader
+needs no lock because it believes no pointer:
+
+- The log is read from its start to the last COMMIT into an index, and kept
+  up to date by reading what was appended; skiplist_log.py has the argument.
+- The INORDER records in front of the log were written by a checkpoint, in
+  another file that was then renamed to this one.  Nothing but their pointers
+  changes after that, and they stand in key order, end to end.  What was
+  deleted of them, the log says.
+- To find a key among them, a pointer that leads to an INORDER record is a
+  hint: the walk takes it where it leads forward and not too far, checks the
+  key, and where there is no such pointer goes on to the record that follows in
+  the file.  A pointer that an open or aborted transaction set leads into the
+  log, and is passed over; one that leads past records that are being deleted
+  shortens the way as well as any other.
+
+A checkpoint writes a new file, renames it, and empties the old one, which this
+object holds: all methods then raise DatabaseUnavailable, and whoever owns this
+object opens the path anew.
+
+Limits: the format has no checksum, so a damaged key or value is not noticed
+unless it breaks the order.  The first look-up reads the whole log, which
+Cyrus keeps below the size of the INORDER part plus a few KiB, and each one
+reads what an open transaction has written so far.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus.db.order import MAILBOX
+from gateway.cyrus.db.skiplist_format import (
+    ADD,
+    DELETE,
+    DUMMY,
+    DUMMY_OFFSET,
+    HEADER,
+    INORDER,
+    SIGNED_ORDER,
+    Header,
+)
+from gateway.cyrus.db.skiplist_log import Changed, Log
+from gateway.cyrus.db.skiplist_read import Node, Stop, records
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from gateway.cyrus.db.file import FileView
+    from gateway.cyrus.db.skiplist_read import Item
+
+# `changes` gives up on more log than this; reading anew is then no dearer.
+CHANGES_LIMIT = 1 << 20
+
+
+class Skiplist:
+    """A skiplist file as a gateway.cyrus.db.base.Database.
+
+    Keys are in the order of their bytes as signed numbers; with `mboxsort`
+    (improved_mboxlist_sort, up to Cyrus 3.4) in mailbox order.
+    Raises DatabaseDamaged where `view` is no skiplist file.
+    """
+
+    format = "skiplist"
+
+    def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
+        self._view = view
+        self._order = MAILBOX if mboxsort else SIGNED_ORDER
+        self._epoch = 0
+        self._open()
+
+    @property
+    def path(self) -> str:
+        """The file's path as the configuration gives it."""
+        return self._view.path
+
+    def close(self) -> None:
+        """Give the descriptor back; the object is not used again."""
+        self._view.close()
+
+    def state(self, key: bytes | None = None) -> Hashable:
+        """The token of the committed state: where its last COMMIT stands.
+
+        One system call where nothing is appended, two where a transaction is open.
+        """
+        self._refresh()
+        return (self._view.identity, self._epoch, self._log.end)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The committed value of `key`, or None where there is no such record."""
+        self._refresh()
+        try:
+            for offset in self._log.candidates(key):
+                node = Node(self._view, offset, self._log.end)
+                if node.key == key:
+                    return None if self._log.is_deleted(offset) else node.value
+            found = self._seek(key)
+        except DatabaseDamaged as fault:
+            self._explain(fault)
+            raise
+        if found is None or found.key != key or self._log.is_deleted(found.offset):
+            return None
+        return found.value
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All records whose key starts with `prefix`, as of one committed state.
+
+        The log's share of them is held in memory; later commits do not show.
+        """
+        self._refresh()
+        end = self._log.end
+        try:
+            live, deleted = self._overlay(prefix, end)
+            appended = sorted(live, key=lambda key: key.translate(self._order), reverse=True)
+            for item in self._in_order(prefix):
+                if item.offset in deleted:
+                    continue
+                rank = item.key.translate(self._order)
+                while appended and appended[-1].translate(self._order) < rank:
+                    key = appended.pop()
+                    yield key, Node(self._view, live[key], end).value
+                yield item.key, item.value
+            while appended:
+                key = appended.pop()
+                yield key, Node(self._view, live[key], end).value
+        except DatabaseDamaged as fault:
+            self._explain(fault)
+            raise
+
+    def changes(self, since: Hashable) -> frozenset[bytes] | None:
+        """The keys that were written or deleted since `state()` gave `since`.
+
+        None where that cannot be told: another file, or too much log.
+        Read the new `state()` first, then ask: what is committed in between is
+        then named now and once more the next time.
+        """
+        self._refresh()
+        end = self._log.end
+        if not (isinstance(since, tuple) and since[:2] == (self._view.identity, self._epoch)):
+            return None
+        start: int = since[2]
+        if not self._header.log_start <= start <= end <= start + CHANGES_LIMIT:
+            return None
+        keys = set()
+        for item in self._run(start, end):
+            if item.type == ADD:
+                keys.add(item.key)
+            elif item.type == DELETE:
+                keys.add(Node(self._view, item.target, end).key)
+        return frozenset(keys)
+
+    def _open(self) -> None:
+        """Read header and log from the start."""
+        view = self._view
+        if not view.size():
+            raise DatabaseUnavailable(
+                view.path, "is empty: it is being created, or was replaced; open it again"
+            )
+        self._header = Header(view.read(0, HEADER.size), view.path)
+        self._dummy = Node(view, DUMMY_OFFSET, self._header.first)
+        if self._dummy.type != DUMMY or self._dummy.end != self._header.first:
+            raise DatabaseDamaged(view.path, "the first record is no DUMMY with all levels")
+        try:
+            self._log = Log(view, self._header.log_start)
+        except Changed as change:
+            raise DatabaseUnavailable(view.path, "was shortened while it was read") from change
+
+    def _refresh(self) -> None:
+        """Take in new commits; start anew where the file lost some."""
+        try:
+            self._log.refresh()
+        except Changed:
+            self._epoch += 1
+            self._open()
+
+    def _explain(self, fault: DatabaseDamaged) -> None:
+        """Turn `fault` into DatabaseUnavailable where a checkpoint emptied the file meanwhile."""
+        if self._view.size() < self._log.end:
+            raise DatabaseUnavailable(
+                self.path, "was replaced while it was read; open it again"
+            ) from fault
+
+    def _seek(self, key: bytes) -> Node | None:
+        """The first INORDER record at or behind `key`; deleted ones count.
+
+        Offsets only grow here and never pass `bound`, so the walk ends.
+        """
+        order = self._order
+        rank = key.translate(order)
+        # DUMMY's pointers are read anew each time: old ones would do, but not as well.
+        node = Node(self._view, DUMMY_OFFSET, self._header.first)
+        bound = self._header.log_start  # what stands here is not in front of `key`
+        ahead: Node | None = None  # the record at `bound`
+        while node.end < bound:
+            hints = [hint for hint in reversed(node.pointers) if node.end <= hint < bound]
+            for hint in (*hints, node.end):
+                if hint >= bound:
+                    continue
+                there = self._inorder(hint, node)
+                if there.key.translate(order) < rank:
+                    node = there
+                    break
+                bound, ahead = hint, there
+        return ahead
+
+    def _inorder(self, offset: int, behind: Node) -> Node:
+        """The INORDER record at `offset`, whose key must be higher than that of `behind`."""
+        there = Node(self._view, offset, self._header.log_start)
+        low, high = behind.key.translate(self._order), there.key.translate(self._order)
+        if there.type != INORDER or (low >= high and behind.type != DUMMY):
+            raise DatabaseDamaged(
+                self.path,
+                f"the record at {offset} cannot follow the one at {behind.offset}:"
+                f" type {there.type}, or out of order",
+            )
+        return there
+
+    def _in_order(self, prefix: bytes) -> Iterator[Item]:
+        """The INORDER records whose key starts with `prefix`, deleted ones too."""
+        first = self._seek(prefix)
+        if first is None:
+            return
+        for item in self._run(first.offset, self._header.log_start):
+            if item.type != INORDER:
+                raise DatabaseDamaged(self.path, f"record at {item.offset}: type {item.type}")
+            if not item.key.startswith(prefix):
+                return
+            yield item
+
+    def _overlay(self, prefix: bytes, end: int) -> tuple[dict[bytes, int], frozenset[int]]:
+        """The offsets of the log's live records under `prefix`, and those of all deleted ones."""
+        live: dict[bytes, int] = {}
+        deleted = set()
+        for item in self._run(self._header.log_start, end):
+            if item.type == DELETE:
+                deleted.add(item.target)
+            elif item.type == ADD and item.key.startswith(prefix):
+                live[item.key] = item.offset
+        return {k: at for k, at in live.items() if at not in deleted}, frozenset(deleted)
+
+    def _run(self, start: int, end: int) -> Iterator[Item]:
+        """The records from `start` to `end`, all of them committed."""
+        try:
+            yield from records(self._view, start, end)
+        except Stop as stop:
+            raise DatabaseDamaged(
+                self.path, f"record at {stop.offset}: {stop.problem or 'it is cut off'}"
+            ) from stop

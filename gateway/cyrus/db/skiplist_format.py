@@ -1,0 +1,132 @@
+"""The bytes of a skiplist file: its header and its records (Cyrus: lib/cyrusdb_skiplist.c).
+
+Pure parsing of bytes; skiplist.py reads the file and says which bytes may
+change meanwhile.
+
+All numbers are big-endian, 32 bits wide, and all records begin at a multiple
+of four.  A file is a header of 48 bytes, a DUMMY record in front of all keys,
+the INORDER records of the last checkpoint, sorted and end to end, and from
+`log_start` on the log: ADD and DELETE records, and a COMMIT behind each
+transaction.  A record with a key ends with its forward pointers and a word of
+ones; nothing else tells how many pointers there are.
+
+Limits: the format has no checksum.  Damage is found where lengths, types,
+bounds or key order contradict each other, and not inside a key or a value.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, unpack_from
+
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+
+MAGIC = b"\xa1\x02\x8b\x0dskiplist file\0\0\0"
+# magic, version, minor version, highest level, current level, records, log start, last recovery
+HEADER = Struct(">20s7I")
+VERSION = 1
+MAX_LEVEL = 20
+
+INORDER = 1
+ADD = 2
+DELETE = 4
+COMMIT = 255
+DUMMY = 257
+
+DUMMY_OFFSET = HEADER.size
+# The word behind the pointers.
+ONES = b"\xff\xff\xff\xff"
+COMMIT_WORD = b"\0\0\0\xff"
+# Offsets have 32 bits, so no length can honestly come near this.
+LENGTH_LIMIT = 1 << 31
+
+# The order of keys: bytes compare as signed numbers (compare_signed), so what
+# is above 127 comes first.  Keys compare as their translations by this do.
+SIGNED_ORDER = bytes(byte ^ 0x80 for byte in range(256))
+
+
+class Header:
+    """Where the parts of the file begin: the first INORDER record, and the log."""
+
+    __slots__ = ("first", "levels", "log_start")
+
+    def __init__(self, block: bytes, path: str) -> None:
+        magic, version, minor, levels, _, _, log_start, _ = HEADER.unpack(block)
+        if magic != MAGIC:
+            raise DatabaseDamaged(path, "the file does not begin with skiplist's magic bytes")
+        if version != VERSION:
+            raise DatabaseUnavailable(
+                path, f"skiplist version {version}.{minor}: only version {VERSION} is known here"
+            )
+        if not 1 <= levels <= MAX_LEVEL:
+            raise DatabaseDamaged(path, f"the header claims {levels} levels of at most {MAX_LEVEL}")
+        self.levels: int = levels
+        # The DUMMY record: type, two lengths of zero, its pointers, the ones.
+        self.first = DUMMY_OFFSET + 12 + 4 * levels + 4
+        self.log_start: int = log_start
+        if log_start < self.first or log_start % 4:
+            raise DatabaseDamaged(path, f"the header says that the log begins at {log_start}")
+
+
+class Incomplete(Exception):  # noqa: N818 - it says what was met; whether that is a fault, the caller knows
+    """The block ends inside a record, which has `need` bytes or more."""
+
+    def __init__(self, need: int) -> None:
+        self.need = need
+        super().__init__(need)
+
+
+class Span:
+    """Where the parts of a record with a key stand in its block.
+
+    `key`, `value` and `pointers` are where they begin, `key_end` and
+    `value_end` where the first two end; `end` is behind the word of ones.
+    """
+
+    __slots__ = ("end", "key", "key_end", "pointers", "value", "value_end")
+
+    def __init__(self, block: bytes, at: int) -> None:
+        """Measure the record at `at`.  Raises Incomplete, and ValueError for nonsense."""
+        size = len(block)
+        key = at + 8
+        if key > size:
+            raise Incomplete(8)
+        key_length: int = _WORD(block, at + 4)[0]
+        value = key + ((key_length + 3) & ~3) + 4
+        if key_length >= LENGTH_LIMIT:
+            raise ValueError(f"a key of {key_length} bytes")
+        if value > size:
+            raise Incomplete(value - at)
+        value_length: int = _WORD(block, value - 4)[0]
+        if value_length >= LENGTH_LIMIT:
+            raise ValueError(f"a value of {value_length} bytes")
+        first = value + ((value_length + 3) & ~3)
+        limit = first + 4 * MAX_LEVEL + 4
+        # A pointer may end with the bytes that the word of ones begins with.
+        ones = block.find(ONES, first, limit)
+        while ones >= 0 and (ones - first) & 3:
+            ones = block.find(ONES, ones + 1, limit)
+        if ones < 0 and limit > size:
+            raise Incomplete(max(first + 8, size + 1) - at)
+        if ones <= first:
+            raise ValueError(f"not one to {MAX_LEVEL} pointers")
+        self.key = key
+        self.key_end = key + key_length
+        self.value = value
+        self.value_end = value + value_length
+        self.pointers = first
+        self.end = ones + 4
+
+
+_WORD = Struct(">I").unpack_from
+
+
+def word(block: bytes, at: int) -> int:
+    """The number of 32 bits at `at`."""
+    number: int = _WORD(block, at)[0]
+    return number
+
+
+def pointers(block: bytes, span: Span) -> tuple[int, ...]:
+    """The forward pointers of a record, lowest level first."""
+    count = (span.end - 4 - span.pointers) // 4
+    return unpack_from(f">{count}I", block, span.pointers)

@@ -1,0 +1,151 @@
+"""Reading the records of a skiplist file: one by its offset, or many end to end."""
+
+from __future__ import annotations
+
+from gateway.cyrus.db.skiplist_format import (
+    ADD,
+    COMMIT,
+    DELETE,
+    DUMMY,
+    INORDER,
+    Incomplete,
+    Span,
+    pointers,
+    word,
+)
+from gateway.errors import DatabaseDamaged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cyrus.db.file import FileView
+
+# One read fetches a whole record of the mailbox list, in nearly all cases.
+READ_AHEAD = 512
+# Reading end to end goes by this many bytes.
+CHUNK = 1 << 18
+
+_KEYED = frozenset((INORDER, ADD, DUMMY))
+
+
+class Node:
+    """The record with a key that stands at `offset`; `end` is where the next one begins."""
+
+    __slots__ = ("end", "key", "offset", "pointers", "type", "value")
+
+    def __init__(self, view: FileView, offset: int, limit: int) -> None:
+        """Read it; all of it must stand in front of `limit`.  Raises DatabaseDamaged."""
+        if offset & 3 or offset + 16 > limit:
+            raise DatabaseDamaged(view.path, f"a pointer leads to {offset}; records end at {limit}")
+        block = view.read(offset, min(READ_AHEAD, limit - offset))
+        while True:
+            type_ = word(block, 0)
+            if type_ not in _KEYED:
+                raise DatabaseDamaged(view.path, f"no record with a key at {offset}: type {type_}")
+            try:
+                span = Span(block, 0)
+                break
+            except ValueError as nonsense:
+                raise DatabaseDamaged(view.path, f"record at {offset}: {nonsense}") from nonsense
+            except Incomplete as cut:
+                if cut.need > limit - offset:
+                    raise DatabaseDamaged(
+                        view.path, f"record at {offset}: it passes {limit}, where records end"
+                    ) from cut
+                need = max(cut.need, 2 * len(block))
+            block = view.read(offset, min(need, limit - offset))
+        self.offset = offset
+        self.type = type_
+        self.key = block[span.key : span.key_end]
+        self.value = block[span.value : span.value_end]
+        self.pointers = pointers(block, span)
+        self.end = offset + span.end
+
+
+class Stop(Exception):  # noqa: N818 - the end of what can be read, which is a fault only for some
+    """Reading end to end stopped at `offset`, as `problem` says; "" where a record is cut off."""
+
+    def __init__(self, offset: int, problem: str) -> None:
+        self.offset = offset
+        self.problem = problem
+        super().__init__(offset, problem)
+
+
+class Item:
+    """A record met on the way: `span` measures `block` for one with a key, else it is None.
+
+    `target` is the offset of the record that a DELETE deletes.
+    """
+
+    __slots__ = ("block", "offset", "span", "target", "type")
+
+    def __init__(self, offset: int, type_: int, block: bytes, span: Span | None, target: int):
+        self.offset = offset
+        self.type = type_
+        self.block = block
+        self.span = span
+        self.target = target
+
+    @property
+    def key(self) -> bytes:
+        """The key; empty for a DELETE or a COMMIT."""
+        return self.block[self.span.key : self.span.key_end] if self.span else b""
+
+    @property
+    def value(self) -> bytes:
+        """The value; empty for a DELETE or a COMMIT."""
+        return self.block[self.span.value : self.span.value_end] if self.span else b""
+
+
+def records(
+    view: FileView, start: int, end: int, prints: list[tuple[int, int, int]] | None = None
+) -> Iterator[Item]:
+    """The records from `start` to `end`; raises Stop where there is none that can be read.
+
+    Words of zero between the records of the log are passed over, as Cyrus' own
+    recovery does.  `prints` takes the offset, the length and the hash of each
+    piece that was read.
+    """
+    block = b""
+    base = start  # the offset of the block's first byte
+    at = 0
+    need = 4
+    while True:
+        if at + need > len(block):
+            rest = block[at:]
+            base += at
+            at = 0
+            have = base + len(rest)
+            if base == end:
+                return
+            if base + need > end:
+                raise Stop(base, "")
+            more = view.read(have, min(max(CHUNK, need - len(rest)), end - have))
+            if prints is not None:
+                prints.append((have, len(more), hash(more)))
+            block = rest + more
+        type_ = word(block, at)
+        span = None
+        target = 0
+        size = 4
+        try:
+            if type_ in {ADD, INORDER}:
+                span = Span(block, at)
+                size = span.end - at
+            elif type_ == DELETE:
+                if at + 8 > len(block):
+                    raise Incomplete(8)
+                target = word(block, at + 4)
+                size = 8
+            elif type_ not in {COMMIT, 0}:
+                raise Stop(base + at, f"a record of type {type_}")
+        except Incomplete as cut:
+            need = cut.need
+            continue
+        except ValueError as nonsense:
+            raise Stop(base + at, str(nonsense)) from nonsense
+        if type_:
+            yield Item(base + at, type_, block, span, target)
+        at += size
+        need = 4

@@ -1,0 +1,373 @@
+"""skiplist: golden files, every moment of a writer, every interleaving with one, damage."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.skiplist import Skiplist
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
+from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, fill, histories, play
+from tests.cyrus.db.interleave import SteppingView, Steps
+from tests.cyrus.db.skiplist_writer import FIRST, SkiplistWriter, finish, rank
+from tests.golden import FOLDER
+
+GOLDEN = os.path.join(FOLDER, "head-skiplist", "conf", "mailboxes.db")
+BIG = 1 << 20
+
+
+@contextmanager
+def written(piece: int = BIG) -> Iterator[SkiplistWriter]:
+    """A new file and its writer, in a folder that goes away."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = SkiplistWriter(os.path.join(folder, "s.db"), 7, piece)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+@contextmanager
+def reading(writer: SkiplistWriter) -> Iterator[Skiplist]:
+    """A reader of the writer's file."""
+    database = Skiplist(FileView(writer.path))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def contents(database: Skiplist) -> dict[bytes, bytes]:
+    """What `get` says of every key there can be; `items` must say the same, in order."""
+    listed = list(database.items())
+    assert [key for key, _ in listed] == sorted((key for key, _ in listed), key=rank)
+    found = {key: value for key in KEYS if (value := database.get(key)) is not None}
+    assert dict(listed) == found
+    return found
+
+
+def checkpointed(writer: SkiplistWriter, history: list[Verb]) -> None:
+    """Play the history, commit it, and turn it into INORDER records."""
+    finish(play(writer, history))
+    finish(writer.commit())
+    finish(writer.checkpoint())
+
+
+def test_golden_file_is_read_in_order_and_by_key() -> None:
+    """The file that Cyrus wrote lists its records in order, and each is found by its key."""
+    database = Skiplist(FileView(GOLDEN))
+    records = list(database.items())
+    assert len(records) == 338
+    assert [key for key, _ in records] == sorted((key for key, _ in records), key=rank)
+    assert all(database.get(key) == value for key, value in records)
+    assert database.get(b"Nuser\x1fnobody") is None
+    assert database.get(b"") is None
+    assert database.format == "skiplist"
+    assert database.path == GOLDEN
+    database.close()
+
+
+@UNTIMED
+@given(histories(), histories(), st.sampled_from([5, 12, BIG]))
+@example([("store", KEYS[0], b"1"), ("store", KEYS[2], b"1")], [("delete", KEYS[0], b"")], BIG)
+def test_every_moment_of_a_writer_shows_the_last_commit(
+    before: list[Verb], history: list[Verb], piece: int
+) -> None:
+    """Wherever a writer stops, in the middle of a record too, the last commit is read."""
+    with written(piece) as writer:
+        checkpointed(writer, before)
+        with reading(writer) as database:
+            state, old = database.state(), dict(writer.committed)
+            for _ in play(writer, history):
+                with reading(writer) as fresh:
+                    assert contents(fresh) == writer.committed
+                assert contents(database) == writer.committed
+                if writer.committed != old:
+                    assert database.state() != state
+                state, old = database.state(), dict(writer.committed)
+                assert database.state() == state
+
+
+@UNTIMED
+@given(histories(), histories(), st.integers(0, 60))
+def test_recovery_of_a_dead_writer_changes_nothing(
+    before: list[Verb], history: list[Verb], dies: int
+) -> None:
+    """While the next writer sets all pointers anew and cuts the tail, the last commit is read."""
+    with written(12) as writer:
+        checkpointed(writer, before)
+        with reading(writer) as database:
+            for _ in islice(play(writer, history), dies):
+                pass
+            writer.pending = dict(writer.committed)
+            for _ in writer.recover():
+                assert contents(database) == writer.committed
+            finish(play(writer, history))
+            assert contents(database) == writer.committed
+
+
+@UNTIMED
+@given(histories(), histories(), st.sampled_from(KEYS), st.lists(st.integers(0, 9), max_size=60))
+def test_a_writer_between_the_reads_of_a_look_up(
+    before: list[Verb], history: list[Verb], key: bytes, pauses: list[int]
+) -> None:
+    """A look-up gives the value of a state that was committed while it ran."""
+    with written(16) as writer:
+        checkpointed(writer, before)
+        view = SteppingView(writer.path)
+        database = Skiplist(view)
+        seen: list[bytes | None] = []
+
+        def script() -> Iterator[None]:
+            for _ in play(writer, history):
+                seen.append(writer.committed.get(key))
+                yield
+
+        view.steps = steps = Steps(script(), pauses)
+        for _ in range(3):
+            seen[:] = [writer.committed.get(key)]
+            assert database.get(key) in seen
+        steps.finish()
+        assert database.get(key) == writer.committed.get(key)
+        database.close()
+
+
+def test_an_aborted_record_in_front_of_a_commit_does_not_count() -> None:
+    """Half of the log read before an abort and half behind the next commit: read again."""
+    with written() as writer:
+        finish(fill(writer, 3))
+        aborted, stored = b"never" * 400, b"stored" * 400
+
+        def script() -> Iterator[None]:
+            yield from writer.store(b"x", aborted)
+            yield
+            for number in range(40):
+                yield from writer.abort()
+                yield from writer.store(b"y", stored)
+                yield from writer.commit()
+                yield from writer.store(b"x%d" % number, aborted)
+
+        for pause in range(1, 9):
+            view = SteppingView(writer.path)
+            database = Skiplist(view)
+            view.steps = steps = Steps(script(), [pause] * 30)
+            for _ in range(10):
+                assert database.get(b"x") is None
+                assert database.get(b"y") in {None, stored}
+            steps.finish()
+            finish(writer.abort())
+            assert database.get(b"y") == stored
+            database.close()
+
+
+@UNTIMED
+@given(histories(), histories(), st.integers(1, 5))
+def test_a_listing_shows_one_state(before: list[Verb], during: list[Verb], first: int) -> None:
+    """Commits that come while `items` is read do not show in it."""
+    with written() as writer, reading(writer) as database:
+        finish(play(writer, before))
+        finish(writer.commit())
+        expected = sorted(writer.committed.items(), key=lambda item: rank(item[0]))
+        listing = database.items()
+        got = list(islice(listing, first))
+        finish(play(writer, during))
+        finish(writer.commit())
+        assert got + list(listing) == expected
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("prefix", [b"", b"a", b"user.", b"user.fred", b"\x80", b"zz"])
+def test_a_prefix_limits_the_listing(prefix: bytes, checkpoint: bool) -> None:
+    """`items` gives the records under the prefix and no others."""
+    with written() as writer:
+        finish(play(writer, [("store", key, b"v") for key in KEYS]))
+        finish(writer.commit())
+        if checkpoint:
+            finish(writer.checkpoint())
+        with reading(writer) as database:
+            assert [k for k, _ in database.items(prefix)] == sorted(
+                (key for key in KEYS if key.startswith(prefix)), key=rank
+            )
+
+
+@UNTIMED
+@given(histories(), histories())
+def test_changes_names_every_key_that_changed(before: list[Verb], after: list[Verb]) -> None:
+    """Whatever `get` says differently than at the older state is named."""
+    with written() as writer, reading(writer) as database:
+        finish(play(writer, before))
+        old_state, old = database.state(), dict(writer.committed)
+        finish(play(writer, after))
+        changed = database.changes(old_state)
+        assert changed is not None
+        new = writer.committed
+        assert {k for k in KEYS if old.get(k) != new.get(k)} <= changed <= set(KEYS)
+        assert database.changes(database.state()) == frozenset()
+
+
+@pytest.mark.parametrize("since", [None, 1, (), ((0, 0), 0, 5)])
+def test_changes_does_not_know_foreign_states(since: object) -> None:
+    """A token that is not of this file gives None."""
+    database = Skiplist(FileView(GOLDEN))
+    assert database.changes(since) is None
+    database.close()
+
+
+def test_a_checkpoint_takes_the_file_away() -> None:
+    """The old file answers until it is emptied, and then says that it was replaced."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 100))
+        old = dict(database.items())
+        listing = database.items()
+        next(listing)
+        steps = writer.checkpoint()
+        next(steps)
+        next(steps)
+        assert dict(database.items()) == old
+        finish(steps)
+        for call in (lambda: database.get(b"user.000001"), database.state, lambda: list(listing)):
+            with pytest.raises(DatabaseUnavailable, match="open it again"):
+                call()
+        with reading(writer) as other:
+            assert dict(other.items()) == old
+            finish(fill(writer, 100))
+            assert dict(other.items()) == writer.committed
+
+
+def test_a_commit_that_is_taken_back_is_forgotten() -> None:
+    """When fdatasync fails, Cyrus cuts off a COMMIT that was there to be read."""
+    with written() as writer, reading(writer) as database:
+        finish(writer.store(b"a", b"1"))
+        finish(writer.commit())
+        kept, data, state = len(writer.data), bytes(writer.data), database.state()
+        finish(writer.store(b"b", b"2"))
+        finish(writer.commit())
+        assert database.get(b"b") == b"2"
+        os.ftruncate(writer.fd, kept)
+        os.pwrite(writer.fd, data, 0)
+        assert database.get(b"b") is None
+        assert database.get(b"a") == b"1"
+        assert database.state() != state
+
+
+def test_zeros_in_the_log_are_passed_over() -> None:
+    """Words of zero between transactions, which old recoveries left, are no damage."""
+    with written() as writer, reading(writer) as database:
+        finish(writer.store(b"a", b"1"))
+        finish(writer.commit())
+        writer.data += bytes(24)
+        os.ftruncate(writer.fd, len(writer.data))
+        finish(writer.store(b"b", b"2"))
+        finish(writer.commit())
+        assert contents(database) == {b"a": b"1", b"b": b"2"}
+
+
+@pytest.mark.parametrize("word", [3, 1, 0x41424344])
+def test_a_log_that_goes_on_with_nonsense_is_damaged(word: int) -> None:
+    """What follows might have been committed: no answer then."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 5))
+        assert database.get(b"user.000001") is not None
+        record = bytes(writer.data[FIRST : writer._end(FIRST)])
+        os.pwrite(writer.fd, struct.pack(">I", word) + record[4:], len(writer.data))
+        with pytest.raises(DatabaseDamaged, match="log record at"):
+            database.get(b"user.000001")
+
+
+def test_a_length_that_swallows_commits_is_damaged() -> None:
+    """A log that ends with a COMMIT is no unfinished record."""
+    with written() as writer:
+        finish(fill(writer, 50))
+        os.pwrite(writer.fd, struct.pack(">I", 1 << 20), FIRST + 4)
+        with pytest.raises(DatabaseDamaged, match="pass the end"):
+            Skiplist(FileView(writer.path))
+
+
+@UNTIMED
+@given(
+    st.integers(0, 12_000),
+    st.binary(min_size=1, max_size=40),
+    st.booleans(),
+    st.integers(0, 12_000),
+)
+def test_garbage_raises_store_errors_only(
+    offset: int, garbage: bytes, checkpoint: bool, size: int
+) -> None:
+    """A file that was overwritten or cut: any answer, or a StoreError, but no hang."""
+    with written() as writer:
+        finish(fill(writer, 120))
+        if checkpoint:
+            finish(writer.checkpoint())
+            finish(play(writer, [("store", b"a", b"1"), ("commit", b"", b"")]))
+        with reading(writer) as database:
+            os.pwrite(writer.fd, garbage, offset)
+            with suppress(StoreError):
+                database.get(b"user.000031")
+            if size > len(garbage):
+                os.ftruncate(writer.fd, size)
+            with suppress(StoreError):
+                list(database.items())
+            with suppress(StoreError), reading(writer) as fresh:
+                fresh.get(b"user.000031")
+                list(fresh.items())
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "error", "words"),
+    [
+        (0, 0, DatabaseDamaged, "magic"),
+        (20, 2, DatabaseUnavailable, "version 2.2"),
+        (28, 0, DatabaseDamaged, "0 levels"),
+        (28, 21, DatabaseDamaged, "21 levels"),
+        (28, 19, DatabaseDamaged, r"DUMMY|pass"),
+        (40, 4, DatabaseDamaged, "log begins at 4"),
+        (40, 1 << 30, DatabaseDamaged, r"ends at|shortened"),
+        (48, 1, DatabaseDamaged, "DUMMY"),
+    ],
+)
+def test_headers_that_cannot_be_used(
+    at: int, value: int, error: type[StoreError], words: str
+) -> None:
+    """Each says what is wrong, and names the file."""
+    with written() as writer:
+        os.pwrite(writer.fd, struct.pack(">I", value), at)
+        with pytest.raises(error, match=words) as caught:
+            Skiplist(FileView(writer.path))
+        assert writer.path in str(caught.value)
+
+
+def test_an_empty_file_is_no_empty_database() -> None:
+    """A file of no bytes is one that was replaced, or is being created."""
+    with written() as writer:
+        os.ftruncate(writer.fd, 0)
+        with pytest.raises(DatabaseUnavailable, match="is empty"):
+            Skiplist(FileView(writer.path))
+
+
+def test_mailbox_order_is_read_where_it_is_configured() -> None:
+    """With improved_mboxlist_sort a checkpoint stands in mailbox order."""
+    keys = [b"user.a", b"user.a.sub", b"user.a-b"]
+    with written() as writer:
+        finish(play(writer, [("store", key, key) for key in keys]))
+        finish(writer.commit())
+        finish(writer.checkpoint())
+        nodes, at = [], FIRST
+        while at < writer.log_start:
+            nodes.append(bytes(writer.data[at : writer._end(at)]))
+            at = writer._end(at)
+        # "-" stands before "." in signed order; swap the last two records.
+        os.pwrite(writer.fd, nodes[0] + nodes[2] + nodes[1], FIRST)
+        os.pwrite(writer.fd, bytes(80), 60)
+        database = Skiplist(FileView(writer.path), mboxsort=True)
+        assert [key for key, _ in database.items()] == keys
+        assert all(database.get(key) == key for key in keys)
+        database.close()
