@@ -1,0 +1,161 @@
+"""Reads a database that Cyrus keeps in a table of an SQLite file (lib/cyrusdb_sql.c).
+
+The file is opened read only and is never created.  Each statement runs in a
+transaction of its own and is read to its end at once, so SQLite's lock on the
+file is held for that statement only, and what is seen is committed.  A
+connection is opened when it is first needed, again after every fault, and
+again when another file stands at the path.
+
+Limits: a writer that is just putting its commit into the file holds up this
+reader (that is SQLite's locking; with WAL it does not), for BUSY_SECONDS at
+most.  A crashed writer's journal must be rolled back by somebody who may
+write.  A program must not open and close the file by other means while a
+statement runs on it: POSIX drops SQLite's locks then.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.cyrus.db.file import store_fault
+from gateway.cyrus.db.sql_layout import DIALECTS
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Hashable, Iterator
+
+# How long a look-up waits for a commit to get through: longer than a commit
+# takes on a slow disk, and shorter than an MTA's patience.
+BUSY_SECONDS = 2.0
+
+_DIALECT = DIALECTS["sqlite"]
+# Characters that need no escape in the path of an SQLite URI.
+_PLAIN = frozenset(b"/-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# SQLite's primary result codes that say that the bytes of the file are at fault.
+_DAMAGE = frozenset((11, 26))  # SQLITE_CORRUPT, SQLITE_NOTADB
+_BUSY = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED
+
+
+class SqliteDatabase:
+    """The table `table` of the SQLite file `path` as a gateway.cyrus.db.base.Database.
+
+    sql_layout.table_name says which table Cyrus uses for a database.
+    Nothing is opened, and nothing raised, on construction.
+    """
+
+    format = "sql"
+
+    def __init__(self, path: str, table: str) -> None:
+        self._path = path
+        self._table = table
+        self._value = _DIALECT.select_value(table)
+        self._items = _DIALECT.select_items(table)
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        # Stands for the connection in a state: data_version counts anew in each.
+        self._session = object()
+
+    @property
+    def path(self) -> str:
+        """The file's path as the configuration gives it."""
+        return self._path
+
+    def close(self) -> None:
+        """Close the connection; another call would open it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def state(self, key: bytes | None = None) -> Hashable:
+        """The token of the committed state: SQLite's data_version for this connection.
+
+        SQLite changes it whenever another connection has committed, to any
+        table of the file.  Costs a stat of the path and a read of the file's first page
+        under a shared lock.
+        """
+        row = self._run("PRAGMA data_version", ())[0]
+        return (self._identity, self._session, row[0])
+
+    def get(self, key: bytes) -> bytes | None:
+        """The committed value of `key`, or None where there is no such record."""
+        rows = self._run(self._value, (key,))
+        return self._bytes(rows[-1][0]) if rows else None
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All records whose key starts with `prefix`, of one committed state, in memory."""
+        for key, value in self._run(self._items, (prefix, prefix)):
+            yield self._bytes(key), self._bytes(value)
+
+    def _bytes(self, value: object) -> bytes:
+        """A column's value; NULL is an empty one, as for the C program."""
+        if value is None:
+            return b""
+        if not isinstance(value, bytes):
+            raise DatabaseDamaged(self._path, f"table {self._table}: a value that is not bytes")
+        return value
+
+    def _run(self, statement: str, parameters: tuple[bytes, ...]) -> list[tuple[object, ...]]:
+        """All rows that `statement` gives."""
+        import sqlite3  # noqa: PLC0415 - most stores have no SQL database
+
+        try:
+            cursor = self._connected().execute(statement, parameters)
+            try:
+                return cursor.fetchall()
+            finally:
+                cursor.close()
+        except sqlite3.Error as fault:
+            self.close()
+            raise self._explained(fault) from fault
+
+    def _connected(self) -> sqlite3.Connection:
+        """The connection to the file that is at the path now."""
+        import sqlite3  # noqa: PLC0415
+
+        try:
+            status = os.stat(self._path)
+        except OSError as fault:
+            self.close()
+            raise store_fault(self._path, "cannot be examined", fault) from fault
+        identity = (status.st_dev, status.st_ino)
+        if self._connection is None or identity != self._identity:
+            self.close()
+            self._identity = identity
+            self._session = object()
+            self._connection = sqlite3.connect(
+                uri(self._path),
+                uri=True,
+                timeout=BUSY_SECONDS,
+                # No transaction around statements that only read.
+                isolation_level=None,
+                # The caller may use a pool of threads, one at a time.
+                check_same_thread=False,
+            )
+        return self._connection
+
+    def _explained(self, fault: sqlite3.Error) -> DatabaseUnavailable | DatabaseDamaged:
+        """What is wrong, with the table's name, and what to do."""
+        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE:
+            return DatabaseDamaged(self._path, f"SQLite: {fault}; restore the file")
+        if code in _BUSY:
+            return DatabaseUnavailable(
+                self._path, f"SQLite: {fault}, for more than {BUSY_SECONDS:g} seconds"
+            )
+        return DatabaseUnavailable(
+            self._path,
+            f"table {self._table}: SQLite: {fault}; look at sql_database in imapd.conf"
+            " and at the rights on the file and its folder",
+        )
+
+
+def uri(path: str) -> str:
+    """The SQLite URI that opens `path` for reading only."""
+    raw = os.fsencode(os.path.abspath(path))
+    return (
+        "file://"
+        + "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+        + "?mode=ro"
+    )
