@@ -164,9 +164,7 @@ class Snapshot:
             record = Record.read(view, offset, end)
             if record.type == DELETE and level == 1:
                 offset = record.pointers[0]
-                if not offset:
-                    return Found(None, visited, True)
-                if offset == behind_offset:
+                if offset == behind_offset:  # Both 0 at the end of the list.
                     break
                 record = self._record(offset)
             elif record.type != RECORD or record.level < level:

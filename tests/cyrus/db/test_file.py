@@ -1,0 +1,117 @@
+"""One open file: bounds, and what may stand in a database's place."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from gateway.cyrus.db.file import FileView, store_fault
+from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+
+
+@pytest.fixture
+def path(tmp_path: object) -> str:
+    return f"{tmp_path}/database"
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def test_reads_within_the_file(path: str) -> None:
+    """`read` gives exactly what is asked for, `peek` what there is of it."""
+    _write(path, b"0123456789")
+    view = FileView(path)
+    assert view.size() == 10
+    assert view.read(3, 4) == b"3456"
+    assert view.read(10, 0) == b""
+    assert view.peek(8, 5) == b"89"
+    assert view.peek(20, 5) == b""
+    status = os.stat(path)
+    assert view.identity == (status.st_dev, status.st_ino)
+    view.close()
+    view.close()
+
+
+def test_reading_behind_the_end_is_damage(path: str) -> None:
+    """A file that is shorter than its records say is damaged, and the message names it."""
+    _write(path, b"0123456789")
+    view = FileView(path)
+    with pytest.raises(DatabaseDamaged, match="ends at 10") as caught:
+        view.read(8, 3)
+    assert caught.value.path == path
+    view.close()
+
+
+def test_a_file_that_shrinks_is_noticed(path: str) -> None:
+    """What was there when the file was opened and is not any more does not kill the process."""
+    _write(path, b"x" * 100_000)
+    view = FileView(path)
+    os.truncate(path, 10)
+    with pytest.raises(DatabaseDamaged, match="ends at 10"):
+        view.read(0, 100_000)
+    view.close()
+
+
+def test_a_closed_view_cannot_be_read(path: str) -> None:
+    """Reading after `close` is an error of the store, never another file's bytes."""
+    _write(path, b"x")
+    view = FileView(path)
+    view.close()
+    with pytest.raises(DatabaseUnavailable, match="Bad file descriptor"):
+        view.read(0, 1)
+    with pytest.raises(DatabaseUnavailable, match="Bad file descriptor"):
+        view.size()
+
+
+def test_a_missing_file_is_missing(path: str) -> None:
+    """ENOENT has its own exception, because it is normal for some databases."""
+    with pytest.raises(DatabaseMissing, match=path):
+        FileView(path)
+
+
+def test_what_is_no_file_is_refused(path: str) -> None:
+    """A folder, a FIFO, a socket, a device and a loop of links are refused without blocking."""
+    os.mkdir(path + ".folder")
+    os.mkfifo(path + ".fifo")
+    os.symlink(path + ".loop", path + ".loop")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path + ".socket")
+        for name in (path + ".folder", path + ".fifo", path + ".socket", "/dev/null"):
+            with pytest.raises(DatabaseUnavailable) as caught:
+                FileView(name)
+            assert not isinstance(caught.value, DatabaseMissing)
+            assert caught.value.path == name
+    with pytest.raises(DatabaseUnavailable, match="symbolic links"):
+        FileView(path + ".loop")
+    with pytest.raises(DatabaseUnavailable, match="not a folder"):
+        _write(path, b"")
+        FileView(path + "/below")
+
+
+def test_descriptors_are_not_inherited_and_not_leaked(path: str) -> None:
+    """A child does not get the descriptor, and a refused file leaves none open."""
+    _write(path, b"x")
+    before = len(os.listdir("/proc/self/fd"))
+    view = FileView(path)
+    assert not os.get_inheritable(view._fd)
+    view.close()
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            FileView("/dev/null")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(13, "read it"), (24, "open files"), (23, "file-max"), (5, "kernel's log"), (116, "mount")],
+)
+def test_every_fault_says_what_to_do(number: int, advice: str) -> None:
+    """A fault of the system names the file, the system's words and a remedy."""
+    fault = store_fault("/a/file", "cannot be opened", OSError(number, os.strerror(number)))
+    assert str(fault).startswith(f"/a/file: cannot be opened: {os.strerror(number)}; ")
+    assert advice in str(fault)
+    assert type(fault) is DatabaseUnavailable

@@ -1,0 +1,590 @@
+"""twoskip: committed states, whatever is in the file beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cyrus.db import twoskip
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.order import MAILBOX
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
+from tests.cyrus.db.twoskip_writer import HEADER_SIZE, Step, Writer
+from tests.golden import FOLDER
+
+GOLDEN = (
+    "head-twoskip/conf/mailboxes.db",
+    "head-twoskip-qtwoskip/conf/mailboxes.db",
+    "head-twoskip-qtwoskip/conf/quotas.db",
+)
+
+# Few keys, so that they are replaced and deleted often; some sort differently in the two orders.
+KEYS = [b"a", b"a.b", b"a-b", b"a b", b"ab", b"b\x1fc", b"b\tc", b"user.fred", b"user.fred-x", b"z"]
+ABSENT = [b"", b"A", b"a.", b"a.c", b"user.fre", b"user.fred.x", b"zz", b"\xff"]
+
+
+class Interrupted(FileView):
+    """A view that lets a writer do some of its steps before each read."""
+
+    def __init__(self, path: str, steps: list[Step], pauses: list[int]) -> None:
+        super().__init__(path)
+        self._writer = os.open(path, os.O_WRONLY)
+        self._steps = steps
+        self._pauses = pauses
+        self.reads = 0
+        self.seen: list[Mapping[bytes, bytes]] = []
+
+    def peek(self, offset: int, length: int) -> bytes:
+        self.reads += 1
+        for _ in range(self._pauses.pop() if self._pauses else 0):
+            if self._steps:
+                step = self._steps.pop(0)
+                step.apply(self._writer)
+                self.seen.append(step.committed)
+        return super().peek(offset, length)
+
+    def close(self) -> None:
+        super().close()
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+    _writer = -1
+
+
+class Disk:
+    """A file that takes a writer's steps."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+
+    def put(self, image: bytes) -> None:
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, image, 0)
+
+    def apply(self, writer: Writer) -> None:
+        self.put(writer.image())
+
+    def reader(self, *, mboxsort: bool = False) -> Twoskip:
+        return Twoskip(FileView(self.path), mboxsort=mboxsort)
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    disk = Disk(f"{tmp_path_factory.mktemp('twoskip')}/file.db")
+    yield disk
+    os.close(disk.fd)
+
+
+def _check(database: Twoskip, committed: Mapping[bytes, bytes]) -> None:
+    """The database holds exactly `committed`, by every way of asking."""
+    assert dict(database.items()) == committed
+    for key in KEYS + ABSENT:
+        assert database.get(key) == committed.get(key), key
+
+
+Operation = tuple[str, bytes, bytes]
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["store", "store", "delete", "commit", "abort"]),
+        st.sampled_from(KEYS),
+        st.binary(max_size=12),
+    ),
+    max_size=25,
+)
+
+
+def _written(operations: list[Operation], seed: int, table: bytes | None = None) -> Writer:
+    writer = Writer(seed=seed, table=table)
+    actions: dict[str, Callable[[bytes, bytes], None]] = {
+        "store": writer.store,
+        "delete": lambda key, _value: writer.delete(key),
+        "commit": lambda _key, _value: writer.commit(),
+        "abort": lambda _key, _value: writer.recover(),
+    }
+    for action, key, value in operations:
+        actions[action](key, value)
+    return writer
+
+
+# Golden files that Cyrus wrote.
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_files_are_read_completely(name: str) -> None:
+    """Every record that the header counts is listed, in order, and found by its key."""
+    database = Twoskip(FileView(f"{FOLDER}/{name}"))
+    records = list(database.items())
+    state = database.state()
+    assert isinstance(state, bytes)
+    assert len(records) == int.from_bytes(state[32:40], "big")
+    assert [key for key, _value in records] == sorted(key for key, _value in records)
+    for key, value in records:
+        assert database.get(key) == value
+        assert database.get(key + b"\0") is None
+        assert database.get(b"-" + key) is None
+    some = [record for record in records if record[0].startswith(b"Nuser\x1f")]
+    assert list(database.items(b"Nuser\x1f")) == some
+    database.close()
+
+
+# What a writer leaves behind.
+
+
+@settings(max_examples=60, deadline=None)
+@given(operations=OPERATIONS, seed=st.integers(0, 999), mboxsort=st.booleans())
+def test_after_each_step_the_last_commit_is_seen(
+    disk: Disk, operations: list[Operation], seed: int, mboxsort: bool
+) -> None:
+    """Between any two writes, open, aborted or died transactions included, only commits show."""
+    writer = _written(operations, seed)
+    os.ftruncate(disk.fd, 0)
+    for number, step in enumerate(writer.steps):
+        step.apply(disk.fd)
+        if number:  # The file begins to exist with its header, the second write.
+            database = disk.reader(mboxsort=mboxsort)
+            _check(database, step.committed)
+            database.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(operations=OPERATIONS, seed=st.integers(0, 999), data=st.data())
+def test_half_a_write_is_never_a_wrong_answer(
+    disk: Disk, operations: list[Operation], seed: int, data: st.DataObject
+) -> None:
+    """In the middle of a write the answer is committed before or after it, or an error."""
+    writer = _written(operations, seed)
+    torn = data.draw(st.integers(2, max(2, len(writer.steps) - 1)))
+    os.ftruncate(disk.fd, 0)
+    for step in writer.steps[:torn]:
+        step.apply(disk.fd)
+    states = [writer.steps[torn - 1].committed]
+    for step in writer.steps[torn : torn + 1]:
+        step.apply(disk.fd, part=data.draw(st.integers(0, len(step.data or b""))))
+        states.append(step.committed)
+    database = disk.reader()
+    for key in KEYS + ABSENT:
+        try:
+            found = database.get(key)
+        except StoreError:
+            continue
+        assert found in [state.get(key) for state in states]
+    database.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    operations=OPERATIONS,
+    seed=st.integers(0, 999),
+    start=st.integers(2, 60),
+    pauses=st.lists(st.integers(0, 12), max_size=60),
+    key=st.sampled_from(KEYS + ABSENT),
+)
+def test_a_writer_between_any_two_reads_does_no_harm(
+    disk: Disk, operations: list[Operation], seed: int, start: int, pauses: list[int], key: bytes
+) -> None:
+    """Whatever a writer does during a look-up, the answer was true at some moment of it."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    view = Interrupted(disk.path, steps[start:], pauses)
+    database = Twoskip(view)
+    possible = [steps[min(start, len(steps)) - 1].committed, *view.seen]
+    answer = database.get(key)
+    possible += view.seen
+    assert answer in [state.get(key) for state in possible]
+    database.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    operations=OPERATIONS, seed=st.integers(0, 999), pauses=st.lists(st.integers(0, 9), max_size=80)
+)
+def test_listing_while_a_writer_works(
+    disk: Disk, operations: list[Operation], seed: int, pauses: list[int]
+) -> None:
+    """`items` gives only committed values, no key twice, and all that were there all the time."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:2]:
+        step.apply(disk.fd)
+    view = Interrupted(disk.path, steps[2:], pauses)
+    before = steps[1].committed
+    database = Twoskip(view)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(twoskip, "BATCH", 2)
+        records = list(database.items())
+    database.close()
+    states = [before, *view.seen]
+    assert len({key for key, _value in records}) == len(records)
+    for key, value in records:
+        assert value in [state.get(key) for state in states]
+    always = {key for key in before if all(key in state for state in states)}
+    assert always <= {key for key, _value in records}
+
+
+def test_repacked_files_hold_the_same(disk: Disk) -> None:
+    """A repack makes another generation of the same records."""
+    writer = Writer(seed=3)
+    for number in range(300):
+        writer.store(b"key%03d" % (number % 100), b"value %d" % number)
+        writer.commit()
+    writer.delete(b"key050")
+    writer.commit()
+    disk.apply(writer)
+    old = disk.reader()
+    records = list(old.items())
+    state = old.state()
+    old.close()
+    disk.apply(writer.repacked())
+    new = disk.reader()
+    assert dict(records) == writer.committed
+    assert list(new.items()) == records
+    assert new.state() != state
+    assert new.changes(state) is None
+    new.close()
+
+
+# Shapes of records and orders.
+
+
+@pytest.mark.parametrize("long_lengths", [False, True])
+@pytest.mark.parametrize("mboxsort", [False, True])
+def test_records_of_every_size(disk: Disk, long_lengths: bool, mboxsort: bool) -> None:
+    """Keys and values of any length are read, with short and with 64-bit lengths."""
+    writer = Writer(seed=4, long_lengths=long_lengths)
+    sizes = (0, 1, 7, 8, 9, 300, 430, 480, 500, 65534, 65535, 70000)
+    records = {b"k" * size + b"%d" % size: b"v" * other for size in sizes for other in sizes}
+    writer.fill(records.items())
+    disk.apply(writer)
+    database = disk.reader(mboxsort=mboxsort)
+    assert dict(database.items()) == records
+    for key, value in records.items():
+        assert database.get(key) == value
+        assert database.get(key + b"x") is None
+    database.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keys=st.sets(st.binary(min_size=1, max_size=4).map(lambda key: key + b"."), max_size=40)
+    | st.sets(st.text(alphabet="a.-\x1f ", min_size=1, max_size=5).map(str.encode), max_size=40),
+    sorted_as_mailboxes=st.booleans(),
+    configured=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_the_order_in_the_file_decides(
+    disk: Disk,
+    keys: set[bytes],
+    sorted_as_mailboxes: bool,
+    configured: bool,
+    seed: int,
+) -> None:
+    """Whichever order the file has and the configuration names, everything is found."""
+    # Keys that differ in TAB and LF alone cannot both be in a file in mailbox order.
+    distinct = {key.translate(MAILBOX): key for key in keys}.values()
+    table = MAILBOX if sorted_as_mailboxes else None
+    writer = Writer(seed=seed, table=table)
+    writer.fill((key, b"value of " + key) for key in distinct)
+    disk.apply(writer)
+    database = disk.reader(mboxsort=configured)
+    ordered = sorted(distinct, key=lambda key: key.translate(table))
+    assert [key for key, _value in database.items()] == ordered
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(twoskip, "BATCH", 3)
+        for prefix in {key[:length] for key in distinct for length in (1, 2)} | {b"a-", b"."}:
+            expected = [key for key in ordered if key.startswith(prefix)]
+            assert [key for key, _value in database.items(prefix)] == expected
+    for key in distinct:
+        assert database.get(key) == b"value of " + key
+        for absent in (key + b"-", key[:-1], key + b".", b"-" + key):
+            assert (database.get(absent) is not None) == (absent in distinct)
+    database.close()
+
+
+# The log.
+
+
+def test_changes_names_what_was_written(disk: Disk) -> None:
+    """Keys of commits since a state are named; an open transaction's are not."""
+    writer = Writer(seed=5)
+    writer.fill((b"key%d" % number, b"v") for number in range(50))
+    disk.apply(writer)
+    database = disk.reader()
+    first = database.state()
+    assert database.changes(first) == frozenset()
+    writer.store(b"key7", b"new")
+    disk.apply(writer)
+    assert database.changes(first) == frozenset()
+    writer.store(b"another", b"x" * 1000)
+    writer.commit()
+    disk.apply(writer)
+    second = database.state()
+    assert database.changes(first) == frozenset([b"key7", b"another"])
+    writer.store(b"key8", b"new")
+    writer.commit()
+    disk.apply(writer)
+    assert database.changes(second) == frozenset([b"key8"])
+    assert database.changes(first) == frozenset([b"key7", b"key8", b"another"])
+    database.close()
+
+
+def test_changes_knows_what_it_cannot_tell(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deletions, long logs and states that are none give None."""
+    writer = Writer(seed=6)
+    writer.fill((b"key%d" % number, b"v") for number in range(50))
+    disk.apply(writer)
+    database = disk.reader()
+    state = database.state()
+    assert isinstance(state, bytes)
+    assert database.changes(None) is None
+    assert database.changes(state[:-1] + b"?") is None
+    writer.store(b"long", b"v" * 5000)
+    writer.commit()
+    disk.apply(writer)
+    assert database.changes(state) == frozenset([b"long"])
+    repacked = state[:24] + (9).to_bytes(8, "big") + state[32:60]
+    assert database.changes(repacked + _crc(repacked)) is None
+    monkeypatch.setattr(twoskip, "LOG_LIMIT", 5000)
+    assert database.changes(state) is None
+    monkeypatch.undo()
+    writer.delete(b"long")
+    writer.commit()
+    disk.apply(writer)
+    assert database.changes(state) is None
+    database.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(operations=OPERATIONS, seed=st.integers(0, 999), split=st.integers(2, 50))
+def test_changes_never_misses_one(
+    disk: Disk, operations: list[Operation], seed: int, split: int
+) -> None:
+    """Every key whose value differs between two states is among the changes, if these are told."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:split]:
+        step.apply(disk.fd)
+    database = disk.reader()
+    state = database.state()
+    old = steps[min(split, len(steps)) - 1].committed
+    for step in steps[split:]:
+        step.apply(disk.fd)
+    new = steps[-1].committed
+    changes = database.changes(state)
+    if changes is not None:
+        assert {key for key in KEYS if old.get(key) != new.get(key)} <= changes
+    database.close()
+
+
+# States.
+
+
+def test_a_state_lasts_until_the_next_commit(disk: Disk) -> None:
+    """Reading leaves the state as it is; a commit never gives an old one back."""
+    writer = Writer(seed=7)
+    states = set()
+    for number in range(20):
+        writer.store(b"key", b"%d" % number)
+        writer.commit()
+        disk.apply(writer)
+        database = disk.reader()
+        state = database.state()
+        database.get(b"key")
+        assert database.state(b"key") == state
+        states.add(state)
+        database.close()
+    assert len(states) == 20
+
+
+# Damage.
+
+
+def _small() -> Writer:
+    writer = Writer(seed=8)
+    writer.fill((key, b"value of " + key) for key in KEYS)
+    writer.store(b"a", b"another value")
+    writer.delete(b"z")
+    writer.commit()
+    return writer
+
+
+def _never_wrong(disk: Disk, committed: Mapping[bytes, bytes], keys: list[bytes]) -> None:
+    try:
+        database = disk.reader()
+        for key in keys:
+            try:
+                found = database.get(key)
+            except StoreError:
+                continue
+            assert found == committed.get(key)
+        assert dict(database.items()) == committed
+    except StoreError:
+        pass
+    finally:
+        database.close()
+
+
+def test_every_flipped_byte_is_harmless(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever byte is changed, the answer is right or an error: never "no such record"."""
+    monkeypatch.setattr(twoskip, "DAMAGED_ATTEMPTS", 1)
+    writer = _small()
+    image = writer.image()
+    for place in range(len(image)):
+        for mask in (0x01, 0xFF):
+            broken = bytearray(image)
+            broken[place] ^= mask
+            disk.put(bytes(broken))
+            _never_wrong(disk, writer.committed, [b"a", b"user.fred", b"z"])
+
+
+def test_every_truncation_is_harmless(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the file is cut off, the answer is right or an error."""
+    monkeypatch.setattr(twoskip, "DAMAGED_ATTEMPTS", 1)
+    writer = _small()
+    image = writer.image()
+    for size in range(len(image)):
+        disk.put(image[:size])
+        _never_wrong(disk, writer.committed, KEYS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    start=st.integers(0, 3000),
+    noise=st.one_of(st.binary(min_size=1, max_size=64), st.just(bytes(512)), st.just(b"\xff" * 64)),
+)
+def test_noise_is_harmless(disk: Disk, start: int, noise: bytes) -> None:
+    """Blocks of zeros, ones or noise give right answers or errors."""
+    writer = _small()
+    image = bytearray(writer.image())
+    start %= len(image)
+    noise = noise[: len(image) - start]
+    image[start : start + len(noise)] = noise
+    disk.put(bytes(image))
+    _never_wrong(disk, writer.committed, KEYS + ABSENT)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_pointers_that_lie_end_in_time(disk: Disk, data: st.DataObject) -> None:
+    """Pointers with a right checksum that lead in circles or nowhere end soon, in any result."""
+    writer = _small()
+    nodes = list(writer._nodes.values())
+    anywhere = st.sampled_from([node.offset for node in nodes]) | st.sampled_from(
+        [0, 1, HEADER_SIZE - 1, HEADER_SIZE + 8, writer._end, writer._end - 8, 2**63, 2**64 - 1]
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        node = data.draw(st.sampled_from(nodes))
+        node.pointers[data.draw(st.integers(0, node.level))] = data.draw(anywhere)
+        writer._rewrite(node)
+    disk.apply(writer)
+    view = Interrupted(disk.path, [], [])
+    database = Twoskip(view)
+    for ask in (lambda: database.get(b"user.fred"), lambda: list(database.items())):
+        view.reads = 0
+        with contextlib.suppress(StoreError):
+            ask()
+        assert view.reads < 1000
+    database.close()
+
+
+def test_circles_end(disk: Disk) -> None:
+    """From whichever record all pointers lead back to another: no walk goes round for ever."""
+    writer = _small()
+    for node in writer._nodes.values():
+        pointers = list(node.pointers)
+        for target in writer._nodes:
+            node.pointers[:] = [target] * len(pointers)
+            writer._rewrite(node)
+            disk.apply(writer)
+            view = Interrupted(disk.path, [], [])
+            database = Twoskip(view)
+            with contextlib.suppress(StoreError):
+                database.get(b"user.fred")
+            with contextlib.suppress(StoreError):
+                for _record in database.items():
+                    assert view.reads < 2000
+            assert view.reads < 2000
+            database.close()
+        node.pointers[:] = pointers
+        writer._rewrite(node)
+
+
+def test_a_record_across_the_committed_size_is_damage(disk: Disk) -> None:
+    """A committed record ends before the committed size, or the file contradicts itself."""
+    writer = Writer(seed=9)
+    writer.fill([(b"key", b"value")])
+    image = bytearray(writer.image())
+    offset = next(node.offset for node in writer._nodes.values() if node.key)
+    image[48:56] = (offset + 8).to_bytes(8, "big")
+    image[60:64] = _crc(image[:60])
+    disk.put(bytes(image))
+    database = disk.reader()
+    with pytest.raises(DatabaseDamaged, match="ends behind the committed size"):
+        database.get(b"key")
+    database.close()
+
+
+def test_absurd_lengths_are_damage(disk: Disk) -> None:
+    """A record that claims an exabyte is damaged, even where the header allows for it."""
+    writer = Writer(seed=9, long_lengths=True)
+    writer.fill([(b"key", b"value")])
+    offset = next(node.offset for node in writer._nodes.values() if node.key)
+    for size in (2**26, 2**40, 2**62, 2**64 - 1):
+        image = bytearray(writer.image())
+        head_end = offset + 24 + 8 * (image[offset + 1] + 1)
+        image[offset + 16 : offset + 24] = size.to_bytes(8, "big")
+        image[head_end : head_end + 4] = _crc(image[offset:head_end])
+        image[48:56] = (2**62 - 1).to_bytes(8, "big")
+        image[60:64] = _crc(image[:60])
+        disk.put(bytes(image))
+        database = disk.reader()
+        with pytest.raises(DatabaseDamaged, match=r"claims|ends (at|behind)"):
+            database.get(b"key")
+        database.close()
+
+
+def _crc(data: bytes | bytearray) -> bytes:
+    import zlib
+
+    return zlib.crc32(data).to_bytes(4, "big")
+
+
+def test_an_unknown_version_is_refused(disk: Disk) -> None:
+    """A version that this program does not know gives no answers at all."""
+    image = bytearray(_small().image())
+    image[20:24] = (2).to_bytes(4, "big")
+    image[60:64] = _crc(image[:60])
+    disk.put(bytes(image))
+    database = disk.reader()
+    with pytest.raises(DatabaseUnavailable, match="version 2"):
+        database.get(b"a")
+    database.close()
+
+
+def test_a_writer_without_pause_is_an_error_in_the_end(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a commit comes into every attempt, the answer is an error and not an endless loop."""
+    monkeypatch.setattr(twoskip, "ATTEMPTS", 10)
+    writer = _small()
+    disk.apply(writer)
+    done = len(writer.steps)
+    for number in range(300):
+        writer.store(b"a", b"%d" % number)
+        writer.commit()
+    commits: list[Step] = writer.steps[done:]
+    # Each look-up of a key reads more than twice, and each read lets a whole commit pass.
+    view = Interrupted(disk.path, commits, [8] * 100_000)
+    database = Twoskip(view)
+    with pytest.raises(DatabaseUnavailable, match="attempts"):
+        database.get(b"user.fred")
+    database.close()
