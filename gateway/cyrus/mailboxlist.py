@@ -1,0 +1,295 @@
+"""The mailbox list, mailboxes.db: which mailboxes there are and whose ACL they have.
+
+Records have had three forms (mboxlist_parse_entry in imap/mboxlist.c):
+`type partition acl`, the same with `(name value ...)` in front, and a dlist.
+Keys have had two: the internal name up to Cyrus 3.4, `N` and the database's
+own form of the name from 3.6 on, with a second record under `I` and the
+mailbox's id.  A server of 3.6 rewrites an older list when it starts; here an
+older list is read as it is.  The list tells itself which kind it is:
+
+- a key of the newer form that is found settles it for good;
+- else it is newer where there is a user's mailbox or an `I` record that names
+  its mailbox, and older where there is any other record.
+
+Numeric types in old records mean what they meant when such a list was
+written: remote is 1 in a list of the older kind, 16 in a newer one.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus import dlist
+from gateway.cyrus.names import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NAME_KEY
+from gateway.errors import RecordDamaged
+from gateway.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.cyrus.db.base import Database
+    from gateway.cyrus.names import MailboxName
+
+# A mailbox's type: the low four bits are its kind, the others are flags
+# (imap/mboxlist.h).
+MBTYPE_EMAIL = 0x0
+MBTYPE_NETNEWS = 0x1
+MBTYPE_JMAPSUBMIT = 0x2
+MBTYPE_JMAPPUSHSUB = 0x3
+MBTYPE_JMAPNOTIFY = 0x4
+MBTYPE_SIEVE = 0x5
+MBTYPE_COLLECTION = 0x8
+MBTYPE_CALENDAR = 0x9
+MBTYPE_ADDRESSBOOK = 0xA
+MBTYPE_REMOTE = 1 << 4
+MBTYPE_RESERVE = 1 << 5
+MBTYPE_MOVING = 1 << 6
+MBTYPE_DELETED = 1 << 7
+MBTYPE_INTERMEDIATE = 1 << 8
+MBTYPE_LEGACY_DIRS = 1 << 9
+
+_LETTERS = {
+    ord("e"): MBTYPE_EMAIL,
+    ord("n"): MBTYPE_NETNEWS,
+    ord("s"): MBTYPE_JMAPSUBMIT,
+    ord("p"): MBTYPE_JMAPPUSHSUB,
+    ord("j"): MBTYPE_JMAPNOTIFY,
+    ord("f"): MBTYPE_SIEVE,
+    ord("b"): MBTYPE_COLLECTION,
+    ord("c"): MBTYPE_CALENDAR,
+    ord("a"): MBTYPE_ADDRESSBOOK,
+    ord("r"): MBTYPE_REMOTE,
+    ord("z"): MBTYPE_RESERVE,
+    ord("m"): MBTYPE_MOVING,
+    ord("d"): MBTYPE_DELETED,
+    ord("i"): MBTYPE_INTERMEDIATE,
+    ord("l"): MBTYPE_LEGACY_DIRS,
+}
+
+# The bits of numeric types up to Cyrus 3.4.
+_OLD_BITS = {
+    1 << 0: MBTYPE_REMOTE,
+    1 << 1: MBTYPE_RESERVE,
+    1 << 2: MBTYPE_NETNEWS,
+    1 << 3: MBTYPE_MOVING,
+    1 << 4: MBTYPE_DELETED,
+    1 << 5: MBTYPE_CALENDAR,
+    1 << 6: MBTYPE_COLLECTION,
+    1 << 7: MBTYPE_ADDRESSBOOK,
+    1 << 8: MBTYPE_INTERMEDIATE,
+}
+
+_ID_KEY = b"I"
+
+# lib/imap_err.et, as the C program words these faults.
+_BAD_FORMAT = b"Mailbox has an invalid format"
+_BAD_LIST = b"Invalid identifier"
+_TRAILING = b"System I/O error"
+
+
+class MailboxEntry(Value):
+    """One mailbox: `mbtype` is made of the MBTYPE_ constants, the rest is as stored.
+
+    `server` is the backend of a remote mailbox, empty for others.
+    """
+
+    __slots__ = ("acl", "mbtype", "name", "partition", "server", "uniqueid")
+    acl: bytes
+    mbtype: int
+    name: bytes
+    partition: bytes
+    server: bytes
+    uniqueid: bytes
+
+    def __init__(
+        self,
+        name: bytes,
+        mbtype: int = MBTYPE_EMAIL,
+        *,
+        partition: bytes = b"",
+        server: bytes = b"",
+        acl: bytes = b"",
+        uniqueid: bytes = b"",
+    ) -> None:
+        self._freeze(acl, mbtype, name, partition, server, uniqueid)
+
+
+class MailboxList:
+    """Looks mailboxes up in `database`."""
+
+    __slots__ = ("_newer", "database")
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        # Which kind of keys the list has; None until a look-up has to know.
+        self._newer: bool | None = None
+
+    @property
+    def path(self) -> str:
+        """The database's path, for messages."""
+        return self.database.path
+
+    def lookup(self, name: MailboxName) -> MailboxEntry | None:
+        """The mailbox called `name`; None where there is none for mail.
+
+        A reserved name (MBTYPE_RESERVE: being created or moved here) is found;
+        deleted and intermediate ones are not.  Raises `RecordDamaged` for a
+        record that makes no sense and what the database raises.
+        """
+        internal = name.internal
+        # "N" alone is the name without any part; no name holds a NUL byte.
+        if name.dbkey == NAME_KEY or b"\0" in internal:
+            return None
+        value = self.database.get(name.dbkey)
+        if value is not None:
+            self._newer = True
+            entry = self._entry(name.dbkey, internal, value, old=False)
+        else:
+            # Keys that begin with $ are Cyrus' own notes ($RACL, $RUNQ).
+            if internal.startswith(b"$") or self._is_newer():
+                return None
+            value = self.database.get(internal)
+            if value is None:
+                return None
+            entry = self._entry(internal, internal, value, old=True)
+        if entry.mbtype & MBTYPE_RESERVE:
+            return entry
+        if entry.mbtype & (MBTYPE_DELETED | MBTYPE_INTERMEDIATE):
+            return None
+        return entry
+
+    def _is_newer(self) -> bool:
+        """Whether the list has the keys of Cyrus 3.6; an empty one counts as such."""
+        if self._newer is None:
+            self._newer = self._probe()
+        return self._newer is not False
+
+    def _probe(self) -> bool | None:
+        items = self.database.items
+        for _ in items(NAME_KEY + b"user" + HIERARCHY_SEPARATOR):
+            return True
+        for _, value in items(_ID_KEY):
+            if value.startswith(b"%") and _names_itself(value):
+                return True
+            break
+        for key, _ in items(NAME_KEY):
+            if DOMAIN_SEPARATOR in key or HIERARCHY_SEPARATOR in key:
+                return True
+            break
+        for _ in items():
+            return False
+        return None
+
+    def _entry(self, key: bytes, name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
+        if not value:
+            raise RecordDamaged(self.path, key, "is empty", text=_BAD_FORMAT)
+        if not value.startswith(b"%"):
+            return _text_entry(name, value, old=old)
+        try:
+            return _list_entry(name, value)
+        except dlist.DlistError as error:
+            text = _TRAILING if error.trailing else _BAD_LIST
+            raise RecordDamaged(self.path, key, str(error), text=text) from error
+        except ValueError as error:
+            raise RecordDamaged(self.path, key, str(error), text=_BAD_FORMAT) from error
+
+
+def _names_itself(value: bytes) -> bool:
+    """Whether a record gives its mailbox's name, as `I` records do."""
+    try:
+        return any(event == dlist.STRING and key == b"N" for event, key, _ in dlist.events(value))
+    except dlist.DlistError:
+        return False
+
+
+def _list_entry(name: bytes, value: bytes) -> MailboxEntry:
+    """A dlist record; raises ValueError for a type that there is not."""
+    fields: dict[bytes, bytes] = {}
+    acl = bytearray()
+    in_acl = in_history = False
+    for event, key, string in dlist.events(value):
+        if event == dlist.STRING:
+            if in_acl:
+                acl += b"%b\t%b\t" % (key, string or b"")
+            elif not in_history:
+                fields[key] = string or b""
+        elif event == dlist.KVLIST_START:
+            in_acl = in_acl or key == b"A"
+        elif event == dlist.KVLIST_END:
+            in_acl = False
+        elif event == dlist.LIST_START:
+            in_history = in_history or key == b"H"
+        else:
+            in_history = False
+    return MailboxEntry(
+        name,
+        _letters(fields.get(b"T", b"")),
+        partition=fields.get(b"P", b""),
+        server=fields.get(b"S", b""),
+        acl=bytes(acl),
+        uniqueid=fields.get(b"I", b""),
+    )
+
+
+def _letters(letters: bytes) -> int:
+    mbtype = 0
+    for letter in letters:
+        if letter not in _LETTERS:
+            raise ValueError(f"there is no mailbox type {letters!r}")
+        mbtype |= _LETTERS[letter]
+    return mbtype
+
+
+def _text_entry(name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
+    """`[(name value ...) ]type [server!]partition acl`; every text is one, in Cyrus' eyes."""
+    text = value.partition(b"\0")[0]
+    uniqueid = b""
+    if text.startswith(b"("):
+        text, uniqueid = _extension(text[1:])
+        text = text.removeprefix(b" ")
+    number, text = _number(text)
+    text = text.removeprefix(b" ")
+    server = b""
+    where, _, acl = text.partition(b" ")
+    before, found, after = where.partition(b"!")
+    if found:
+        server, where = before, after
+    mbtype = number
+    if old:
+        mbtype = sum(flag for bit, flag in _OLD_BITS.items() if number & bit)
+        if mbtype & MBTYPE_REMOTE and not found:
+            # The oldest ones hold nothing but the server there.
+            server = where
+    return MailboxEntry(name, mbtype, partition=where, server=server, acl=acl, uniqueid=uniqueid)
+
+
+def _extension(text: bytes) -> tuple[bytes, bytes]:
+    """What follows behind `name value ... )`, and the value of `uniqueid`."""
+    uniqueid = b""
+    while True:
+        end = _until_end(text)
+        if text[end : end + 1] != b" ":
+            return text, uniqueid
+        key, text = text[:end], text[end + 1 :]
+        end = _until_end(text)
+        if key == b"uniqueid":
+            uniqueid = text[:end]
+        last = text[end : end + 1] != b" "
+        text = text[end + 1 :]
+        if last:
+            return text, uniqueid
+
+
+def _until_end(text: bytes) -> int:
+    ends = [end for end in (text.find(b" "), text.find(b")")) if end >= 0]
+    return min(ends, default=len(text))
+
+
+def _number(text: bytes) -> tuple[int, bytes]:
+    """The decimal number that `text` begins with, 0 without one, and the rest (strtol)."""
+    digits = text.lstrip()
+    sign = digits[:1] if digits[:1] in (b"+", b"-") else b""
+    digits = digits[len(sign) :]
+    rest = digits.lstrip(b"0123456789")
+    if len(rest) == len(digits):
+        return 0, text
+    # Types are 32 bits wide; more digits than that are no type at all.
+    number = int(digits[: len(digits) - len(rest)][:20])
+    return (-number if sign == b"-" else number) & 0xFFFFFFFF, rest

@@ -1,0 +1,213 @@
+"""Quota roots: which one a mailbox belongs to, and whether mail still fits.
+
+A mailbox belongs to the nearest root above it: its own internal name, then
+the name without its last part and so on, at last the domain's root `domain!`
+(quota_findroot in imap/quota_db.c).  The nearest one decides alone, even
+where it sets no limit.
+
+Records have two forms (quota_parseval): `used limit` in bytes and KiB, with
+further resources behind their names, and a dlist `%(S (used limit) M (used
+limit) ...)`.  As in the C program, a dlist that is damaged limits nothing,
+and a number in it that is none counts as 0.
+
+Limits: `quota_use_conversations` is not heeded; what counts is what stands in
+the record.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus import dlist
+from gateway.errors import RecordDamaged
+from gateway.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cyrus.db.base import Database
+
+# A storage limit is in KiB.
+STORAGE_UNIT = 1024
+
+# Cyrus cuts the name of a root here (MAX_MAILBOX_NAME); no mailbox has more.
+_MAX_ROOT = 510
+
+# Resources of a record in the old form; AS and NF do not concern mail.
+_STORAGE, _MESSAGES = b"S", b"M"
+_RESOURCES = frozenset((_STORAGE, _MESSAGES, b"AS", b"NF"))
+
+# lib/imap_err.et, as the C program words these faults.
+_BAD_FORMAT = b"Mailbox has an invalid format"
+
+# Cyrus counts in signed 64-bit numbers.
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_UINT64 = 2**64
+_UINT64_DIGITS = len(str(_UINT64))
+
+_DIGITS = b"0123456789"
+# What separates the fields of a record in the old form.
+_BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
+
+
+class QuotaRecord(Value):
+    """What a quota root holds and may hold.
+
+    `storage_used` is in bytes, `storage_limit` in KiB; a limit of None means
+    that there is none.  `root` is an internal name.
+    """
+
+    __slots__ = ("messages_limit", "messages_used", "root", "storage_limit", "storage_used")
+    messages_limit: int | None
+    messages_used: int
+    root: bytes
+    storage_limit: int | None
+    storage_used: int
+
+    def __init__(
+        self,
+        root: bytes,
+        storage_used: int = 0,
+        storage_limit: int | None = None,
+        messages_used: int = 0,
+        messages_limit: int | None = None,
+    ) -> None:
+        self._freeze(messages_limit, messages_used, root, storage_limit, storage_used)
+
+    def exceeded(self, storage_more: int = 0, messages_more: int = 1) -> bool:
+        """Whether `storage_more` bytes and `messages_more` messages are too much.
+
+        A root is not over its quota while it is just full (quota_check).
+        """
+        storage, messages = self.storage_limit, self.messages_limit
+        if storage is not None and self.storage_used + storage_more > storage * STORAGE_UNIT:
+            return True
+        return messages is not None and self.messages_used + messages_more > messages
+
+
+class QuotaRoots:
+    """Looks quota roots up in `database`."""
+
+    __slots__ = ("database",)
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @property
+    def path(self) -> str:
+        """The database's path, for messages."""
+        return self.database.path
+
+    def candidates(self, internal: bytes) -> Iterator[bytes]:
+        """The roots that the mailbox `internal` could belong to, the nearest first."""
+        root = internal[:_MAX_ROOT]
+        start = root.find(b"!") + 1
+        if not root:
+            return
+        yield root
+        end = root.rfind(b".", start)
+        while end >= 0:
+            yield root[:end]
+            end = root.rfind(b".", start, end)
+        if start and start < len(root):
+            yield root[:start]
+
+    def find(self, internal: bytes) -> QuotaRecord | None:
+        """The record of the root that `internal` belongs to; None without a root.
+
+        Raises `RecordDamaged` where that record makes no sense, and what the
+        database raises.
+        """
+        for root in self.candidates(internal):
+            value = self.database.get(root)
+            if value is not None:
+                try:
+                    return _record(root, value)
+                except ValueError as error:
+                    problem = f"is no quota: {error}"
+                    raise RecordDamaged(self.path, root, problem, text=_BAD_FORMAT) from error
+        return None
+
+
+def _record(root: bytes, value: bytes) -> QuotaRecord:
+    if value.startswith(b"%"):
+        resources = _from_list(dlist.items(value) or ())
+    elif value.startswith(b"\0") or not value:
+        resources = {}
+    else:
+        resources = _from_text(value.partition(b"\0")[0])
+    storage_used, storage_limit = resources.get(_STORAGE, (0, None))
+    messages_used, messages_limit = resources.get(_MESSAGES, (0, None))
+    return QuotaRecord(root, storage_used, storage_limit, messages_used, messages_limit)
+
+
+def _from_list(items: dlist.Items) -> dict[bytes, tuple[int, int | None]]:
+    """used and limit of each resource of a dlist; of two the first one counts."""
+    resources: dict[bytes, tuple[int, int | None]] = {}
+    for name, item in items:
+        if name not in resources:
+            members = item if isinstance(item, tuple) else ()
+            numbers = [_list_number(member) for _, member in members]
+            used = numbers[0] if numbers else 0
+            resources[name] = (used, _limit(numbers[1]) if len(numbers) > 1 else None)
+    return resources
+
+
+def _list_number(item: dlist.Item) -> int:
+    """The number that is all of `item`, else 0 (dlist_num), as a signed one of 64 bits."""
+    if isinstance(item, tuple) or item.strip(_DIGITS):
+        return 0
+    digits = item.lstrip(b"0")
+    if not digits or len(digits) > _UINT64_DIGITS:
+        return 0
+    number = int(digits)
+    if number >= _UINT64:
+        return 0
+    return number if number <= _INT64_MAX else number - _UINT64
+
+
+def _from_text(text: bytes) -> dict[bytes, tuple[int, int | None]]:
+    """`used limit [more] NAME used limit [more] ...`; raises ValueError for anything else.
+
+    The third number is what an interrupted `quota -f` left.
+    """
+    resources: dict[bytes, tuple[int, int | None]] = {}
+    fields = [field for field in text.translate(_BLANKS).split(b" ") if field]
+    name = _STORAGE
+    position = 0
+    while True:
+        if position + 2 > len(fields):
+            raise ValueError(f"no used and limit of {name.decode()}")
+        resources[name] = (
+            _text_number(fields[position]),
+            _limit(_text_number(fields[position + 1])),
+        )
+        position += 2
+        if position < len(fields) and _starts_number(fields[position]):
+            position += 1
+        if position == len(fields):
+            return resources
+        name = fields[position].upper()
+        if name not in _RESOURCES:
+            raise ValueError(f"there is no resource {fields[position]!r}")
+        position += 1
+
+
+def _starts_number(field: bytes) -> bool:
+    digits = field.lstrip()
+    return digits[1:2].isdigit() if digits[:1] in (b"+", b"-") else digits[:1].isdigit()
+
+
+def _text_number(field: bytes) -> int:
+    """The number that `field` begins with, cut to 64 bits (sscanf); ValueError without one."""
+    if not _starts_number(field):
+        raise ValueError(f"not a number: {field!r}")
+    digits = field.lstrip()
+    negative = digits.startswith(b"-")
+    digits = digits.lstrip(b"+-")
+    digits = digits[: len(digits) - len(digits.lstrip(_DIGITS))].lstrip(b"0")
+    number = _UINT64 if len(digits) > _UINT64_DIGITS else int(digits or b"0")
+    return max(_INT64_MIN, -number) if negative else min(_INT64_MAX, number)
+
+
+def _limit(number: int) -> int | None:
+    return number if number >= 0 else None

@@ -1,0 +1,81 @@
+"""wildmat: `*`, `?`, `[a-z]`, `[^a-z]` and `\\` in deny patterns (lib/wildmat.c).
+
+The whole text must match; upper and lower case differ.  The time is bounded
+by the product of both lengths.
+
+One difference: where the C code reads behind the end of a pattern (a `[` that
+is not closed), the pattern matches nothing.
+"""
+
+from __future__ import annotations
+
+_STAR, _ONE, _CLASS, _CLASS_END, _LITERAL, _RANGE, _NOT = b"*?[]\\-^"
+
+
+def wildmat(text: bytes, pattern: bytes) -> bool:
+    """Whether all of `text` matches `pattern`."""
+    at = place = 0
+    # Behind the last star: what to match again with one more byte under it.
+    star = -1
+    star_at = 0
+    while at < len(text):
+        if place < len(pattern) and pattern[place] == _STAR:
+            place += 1
+            star, star_at = place, at
+            continue
+        following = _match_one(text[at], pattern, place)
+        if following >= 0:
+            at += 1
+            place = following
+        elif star >= 0:
+            star_at += 1
+            at, place = star_at, star
+        else:
+            return False
+    return not pattern[place:].strip(b"*")
+
+
+def _match_one(byte: int, pattern: bytes, place: int) -> int:
+    """Where the pattern goes on after it matched `byte` at `place`; -1 if it does not."""
+    if place >= len(pattern):
+        return -1
+    mark = pattern[place]
+    if mark == _ONE:
+        return place + 1
+    if mark == _CLASS:
+        return _match_class(byte, pattern, place)
+    if mark == _LITERAL:
+        place += 1
+    return place + 1 if pattern[place : place + 1] == bytes((byte,)) else -1
+
+
+def _match_class(byte: int, pattern: bytes, place: int) -> int:
+    """The same for the class whose `[` stands at `place`.
+
+    `]` and `-` are members where they come first.  Bytes are signed, as in C
+    on the machines that Cyrus runs on.
+    """
+    place += 1
+    negated = pattern[place : place + 1] == b"^"
+    place += negated
+    matched = False
+    first = last = place
+    while place < len(pattern):
+        member = pattern[place]
+        if member == _CLASS_END and place > first:
+            return place + 1 if matched != negated else -1
+        if member == _RANGE and place > first and pattern[place + 1 : place + 2] != b"]":
+            place += 1
+            if place == len(pattern):
+                break
+            low, high = _signed(pattern[last]), _signed(pattern[place])
+            matched = matched or low <= _signed(byte) <= high
+        else:
+            matched = matched or member == byte
+        last = place
+        place += 1
+    return -1
+
+
+def _signed(byte: int) -> int:
+    return byte - 256 if byte > 127 else byte

@@ -1,0 +1,207 @@
+"""The mailbox list: records of three generations, keys of two."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus import mailboxlist as m
+from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
+from gateway.cyrus.names import Naming
+from gateway.errors import RecordDamaged
+
+from .memory import MemoryDatabase
+
+NAMING = Naming(keeps_domains=True, default_domain=b"example.com")
+KEY = b"Nuser\x1ffred"
+
+
+def look(address: bytes, records: dict[bytes, bytes]) -> MailboxEntry | None:
+    return MailboxList(MemoryDatabase(records)).lookup(NAMING.recipient(address))
+
+
+# record, mbtype, partition, server, acl, uniqueid
+RECORDS = [
+    (b"%(T e)", 0, b"", b"", b"", b""),
+    (
+        b"%(T e I 5b-9 P default V 1 C 1 F 2 M 3 A %(fred lrs anyone p))",
+        0,
+        b"default",
+        b"",
+        b"fred\tlrs\tanyone\tp\t",
+        b"5b-9",
+    ),
+    (
+        b"%(T er P p S backend.example.org A %())",
+        m.MBTYPE_REMOTE,
+        b"p",
+        b"backend.example.org",
+        b"",
+        b"",
+    ),
+    (b"%(T em P p S s)", m.MBTYPE_MOVING, b"p", b"s", b"", b""),
+    (b"%(T ez)", m.MBTYPE_RESERVE, b"", b"", b"", b""),
+    (b"%(T ezd)", m.MBTYPE_RESERVE | m.MBTYPE_DELETED, b"", b"", b"", b""),
+    (b"%(T el)", m.MBTYPE_LEGACY_DIRS, b"", b"", b"", b""),
+    (b"%(T c)", m.MBTYPE_CALENDAR, b"", b"", b"", b""),
+    (b"%(T rc)", m.MBTYPE_CALENDAR | m.MBTYPE_REMOTE, b"", b"", b"", b""),
+    (b"%(T )", 0, b"", b"", b"", b""),
+    (b"%(P p T NIL)", 0, b"p", b"", b"", b""),
+    (b"%(P p)", 0, b"p", b"", b"", b""),
+    (b"%(T e T er)", m.MBTYPE_REMOTE, b"", b"", b"", b""),
+    (b"%(T e H (%(N x T ed P q)))", 0, b"", b"", b"", b""),
+    (b'%(T e A %("group:a b" lrs -anyone p))', 0, b"", b"", b"group:a b\tlrs\t-anyone\tp\t", b""),
+    (b"0 default fred\tlrs\tanyone\tp\t", 0, b"default", b"", b"fred\tlrs\tanyone\tp\t", b""),
+    (b"0 default ", 0, b"default", b"", b"", b""),
+    (b"0 default", 0, b"default", b"", b"", b""),
+    (b"0 host!default x\tl\t", 0, b"default", b"host", b"x\tl\t", b""),
+    (b"16 host!default x\tl\t", m.MBTYPE_REMOTE, b"default", b"host", b"x\tl\t", b""),
+    (b"1 default x\tl\t", m.MBTYPE_NETNEWS, b"default", b"", b"x\tl\t", b""),
+    (b"0 default a!b\tl\t", 0, b"default", b"", b"a!b\tl\t", b""),
+    (b"(uniqueid abc specialuse \\Sent) 0 default x\tl\t", 0, b"default", b"", b"x\tl\t", b"abc"),
+    (b"(uniqueid abc) 0 default x\tl\t", 0, b"default", b"", b"x\tl\t", b"abc"),
+    (b"(uniqueid abc", 0, b"", b"", b"", b"abc"),
+    (b"() 0 default", 0, b")", b"", b"0 default", b""),
+    (b"garbage", 0, b"garbage", b"", b"", b""),
+    (b"0 default x\tl\t\0more", 0, b"default", b"", b"x\tl\t", b""),
+]
+
+
+@pytest.mark.parametrize(("record", "mbtype", "partition", "server", "acl", "uniqueid"), RECORDS)
+def test_records(
+    record: bytes, mbtype: int, partition: bytes, server: bytes, acl: bytes, uniqueid: bytes
+) -> None:
+    """Each generation of records gives type, place, server, ACL and id."""
+    assert look(b"fred", {KEY: record}) == MailboxEntry(
+        b"user.fred", mbtype, partition=partition, server=server, acl=acl, uniqueid=uniqueid
+    )
+
+
+@pytest.mark.parametrize("record", [b"%(T ed)", b"%(T ei)", b"%(T edi)", b"128 p", b"256 p"])
+def test_deleted_and_intermediate_mailboxes_do_not_exist(record: bytes) -> None:
+    """They are kept for Cyrus' own sake; mail cannot go there."""
+    assert look(b"fred", {KEY: record}) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (b"", b"Mailbox has an invalid format"),
+        (b"%(T e?)", b"Mailbox has an invalid format"),
+        (b"%(T e I unterminated", b"Invalid identifier"),
+        (b"%(A %(broken))", b"Invalid identifier"),
+        (b"%", b"Invalid identifier"),
+        (b"%(T e) ", b"System I/O error"),
+    ],
+)
+def test_damaged_records(record: bytes, text: bytes) -> None:
+    """Damage is told apart from absence, with the C program's words for it."""
+    with pytest.raises(RecordDamaged) as caught:
+        look(b"fred", {KEY: record})
+    assert (caught.value.text, caught.value.key) == (text, KEY)
+    assert "/memory.db" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", [b"", b"+", b"@", b"fred\0", b"barney", b"+fred"])
+def test_what_is_not_there(address: bytes) -> None:
+    """Neither the empty name nor a NUL byte finds anything, whatever the list holds."""
+    records = {KEY: b"%(T e)", b"N": b"%(T e)", b"Nuser\x1ffred\0": b"%(T e)", b"": b"0 p"}
+    assert look(address, records) is None
+
+
+OLD = {
+    b"$RACL$U$fred": b"",
+    b"INBOX.dotted": b"0 default anyone\tp\t",
+    b"Info": b"0 default anyone\tp\t",
+    b"News.local": b"0 default anyone\tp\t",
+    b"user.fred": b"0 default fred\tlrs\t",
+    b"user.fred.Sent": b"%(A %(fred lrs) I 5b P default)",
+    b"user.john^doe": b"0 default x\tl\t",
+    b"user.remote": b"1 backend!default x\tl\t",
+    b"user.veryold": b"1 backend x\tl\t",
+    b"user.reserved": b"2 default x\tl\t",
+    b"user.moving": b"8 host!default x\tl\t",
+    b"user.gone": b"16 default x\tl\t",
+    b"user.between": b"256 default x\tl\t",
+    b"user.calendar": b"33 host!default x\tl\t",
+    b"virt.org!user.fred": b"0 virtual x\tl\t",
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "mbtype", "partition", "server"),
+    [
+        (b"fred", 0, b"default", b""),
+        (b"fred+Sent", 0, b"default", b""),
+        (b"john.doe", 0, b"default", b""),
+        (b"fred@virt.org", 0, b"virtual", b""),
+        (b"+News/local", 0, b"default", b""),
+        (b"+Info", 0, b"default", b""),
+        (b"remote", m.MBTYPE_REMOTE, b"default", b"backend"),
+        (b"veryold", m.MBTYPE_REMOTE, b"backend", b"backend"),
+        (b"reserved", m.MBTYPE_RESERVE, b"default", b""),
+        (b"moving", m.MBTYPE_MOVING, b"default", b"host"),
+        (b"calendar", m.MBTYPE_CALENDAR | m.MBTYPE_REMOTE, b"default", b"host"),
+    ],
+)
+def test_lists_from_before_3_6(
+    address: bytes, mbtype: int, partition: bytes, server: bytes
+) -> None:
+    """A list with internal names as keys is read with its own numbers for types."""
+    entry = look(address, OLD)
+    assert entry is not None
+    assert (entry.mbtype, entry.partition, entry.server) == (mbtype, partition, server)
+
+
+@pytest.mark.parametrize("address", [b"gone", b"between", b"nobody", b"+$RACL$U$fred", b"+user"])
+def test_what_is_not_in_an_old_list(address: bytes) -> None:
+    """Deleted mailboxes and Cyrus' own notes are no mailboxes there either."""
+    assert look(address, OLD) is None
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {b"Nuser\x1falice": b"%(T e)"},
+        {b"I1-2": b'%(T e N "user\x1falice")', b"Nshared": b"%(T e)"},
+        {b"Nvirt.org\x1duser\x1falice": b"%(T e)"},
+    ],
+)
+def test_a_newer_list_is_not_asked_for_old_keys(newer: dict[bytes, bytes]) -> None:
+    """A sender cannot name an id record, which an old key could look like."""
+    secret = {b"Isecret": b"0 p anyone\tp\t", b"user.bob": b"0 p x\tl\t"}
+    assert look(b"+Isecret", newer | secret) is None
+    assert look(b"bob", newer | secret) is None
+
+
+def test_a_list_that_is_upgraded_is_read_with_the_new_keys() -> None:
+    """Cyrus 3.6 rewrites an old list at its start; the reader follows."""
+    database = MemoryDatabase(dict(OLD))
+    mailboxes = MailboxList(database)
+    assert mailboxes.lookup(NAMING.recipient(b"fred")) is not None
+    database.records = {KEY: b"%(T e P new)"}
+    entry = mailboxes.lookup(NAMING.recipient(b"fred"))
+    assert entry is not None
+    assert entry.partition == b"new"
+    database.records[b"user.bob"] = b"0 p x\tl\t"
+    assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
+
+
+def test_an_empty_list_may_become_an_old_one() -> None:
+    """Nothing is decided from an empty list."""
+    database = MemoryDatabase({})
+    mailboxes = MailboxList(database)
+    assert mailboxes.lookup(NAMING.recipient(b"fred")) is None
+    database.records = dict(OLD)
+    assert mailboxes.lookup(NAMING.recipient(b"fred")) is not None
+
+
+@given(st.binary() | st.text('%()" Ae0123!\t').map(str.encode), st.booleans())
+def test_any_record(record: bytes, old: bool) -> None:
+    """No record raises anything but RecordDamaged."""
+    key = b"user.fred" if old else KEY
+    try:
+        look(b"fred", {key: record})
+    except RecordDamaged as error:
+        assert error.key == key

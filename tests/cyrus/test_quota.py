@@ -1,0 +1,172 @@
+"""Quota roots: which one decides, what its record says, and when it is exceeded."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus.quota import QuotaRecord, QuotaRoots
+from gateway.errors import RecordDamaged
+
+from .memory import MemoryDatabase
+
+
+def record(value: bytes) -> QuotaRecord:
+    found = QuotaRoots(MemoryDatabase({b"user.fred": value})).find(b"user.fred")
+    assert found is not None
+    return found
+
+
+# value, storage used and limit, messages used and limit
+RECORDS: list[tuple[bytes, int, int | None, int, int | None]] = [
+    (b"%(S (1024 1) M (3 4) AS (0 9) NF (1 9) MODSEQ 2)", 1024, 1, 3, 4),
+    (b"%(S (0 100) M (0))", 0, 100, 0, None),
+    (b"%(S (2048) M (1))", 2048, None, 1, None),
+    (b"%(M (5 1))", 0, None, 5, 1),
+    (b"%()", 0, None, 0, None),
+    (b"%(S (2048 1.5))", 2048, 0, 0, None),
+    (b"%(S (x 1))", 0, 1, 0, None),
+    (b"%(S (5 -1))", 5, 0, 0, None),
+    (b"%(S ((9) 1))", 0, 1, 0, None),
+    (b"%(S 5 M (1 2))", 0, None, 1, 2),
+    (b"%(S (5 1) S (9 9))", 5, 1, 0, None),
+    (b"%(S (5 18446744073709551615))", 5, None, 0, None),
+    (b"%(S (5 18446744073709551616))", 5, 0, 0, None),
+    (b"%(S (5 00000000000000000000000001))", 5, 1, 0, None),
+    (b"%(s (5 1))", 0, None, 0, None),
+    # a list that breaks off limits nothing
+    (b"%(S (5 1) ", 0, None, 0, None),
+    (b"%garbage", 0, None, 0, None),
+    # the old form
+    (b"5000 4", 5000, 4, 0, None),
+    (b"5000\n4", 5000, 4, 0, None),
+    (b" 5000\t4 \r\n", 5000, 4, 0, None),
+    (b"100 -1", 100, None, 0, None),
+    (b"5000 4 123", 5000, 4, 0, None),
+    (b"5000 4 M 7 8", 5000, 4, 7, 8),
+    (b"5000 4 99 m 7 8 99 AS 1 2 NF 3 4", 5000, 4, 7, 8),
+    (b"5000 4 S 6 7", 6, 7, 0, None),
+    (b"5000x 4y", 5000, 4, 0, None),
+    (b"+5000 +4", 5000, 4, 0, None),
+    (b"-5 4", -5, 4, 0, None),
+    (b"99999999999999999999 4", 2**63 - 1, 4, 0, None),
+    (b"5000 4\0garbage", 5000, 4, 0, None),
+    # a root without a record has no limit
+    (b"", 0, None, 0, None),
+    (b"\0\0", 0, None, 0, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "storage_used", "storage_limit", "messages_used", "messages_limit"), RECORDS
+)
+def test_records(
+    value: bytes,
+    storage_used: int,
+    storage_limit: int | None,
+    messages_used: int,
+    messages_limit: int | None,
+) -> None:
+    """Both forms of records give used and limit, with Cyrus' idea of odd numbers."""
+    assert record(value) == QuotaRecord(
+        b"user.fred", storage_used, storage_limit, messages_used, messages_limit
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"garbage",
+        b"5000",
+        b"5000 x",
+        b"x 5000",
+        b"- 1",
+        b"5000 4 X 1 2",
+        b"5000 4 M 1",
+        b"5000 4 1 2",
+        b" ",
+        b"%(S (5 1)) ",
+        b"%()x",
+    ],
+)
+def test_damaged_records(value: bytes) -> None:
+    """A record that makes no sense is a fault and no answer."""
+    with pytest.raises(RecordDamaged) as caught:
+        record(value)
+    assert caught.value.text == b"Mailbox has an invalid format"
+    assert caught.value.key == b"user.fred"
+
+
+ROOTS = [
+    (b"user.fred", [b"user.fred", b"user"]),
+    (b"user.fred.a.b", [b"user.fred.a.b", b"user.fred.a", b"user.fred", b"user"]),
+    (b"shared", [b"shared"]),
+    (b"d.org!user.fred", [b"d.org!user.fred", b"d.org!user", b"d.org!"]),
+    (b"d.org!shared", [b"d.org!shared", b"d.org!"]),
+    (b"!user.x", [b"!user.x", b"!user", b"!"]),
+    (b"", []),
+    (b"x" * 600, [b"x" * 510]),
+]
+
+
+@pytest.mark.parametrize(("internal", "roots"), ROOTS)
+def test_candidates(internal: bytes, roots: list[bytes]) -> None:
+    """The roots are the name and the names above it, then the domain."""
+    assert list(QuotaRoots(MemoryDatabase({})).candidates(internal)) == roots
+
+
+def test_the_nearest_root_decides_alone() -> None:
+    """A root without a limit hides the one above it, and nothing further is read."""
+    database = MemoryDatabase({b"user.fred": b"9999 1", b"user.fred.Own": b"%(S (5))"})
+    roots = QuotaRoots(database)
+    assert roots.find(b"user.fred.Own.Deep") == QuotaRecord(b"user.fred.Own", 5)
+    assert database.asked == [b"user.fred.Own.Deep", b"user.fred.Own"]
+    found = roots.find(b"user.fred.Other")
+    assert found is not None
+    assert (found.root, found.exceeded()) == (b"user.fred", True)
+
+
+def test_no_root_is_no_quota() -> None:
+    """Without a root there is no record."""
+    assert QuotaRoots(MemoryDatabase({b"user.freda": b"1 0"})).find(b"user.fred") is None
+
+
+EXCEEDED: list[tuple[QuotaRecord, int, int, bool]] = [
+    (QuotaRecord(b"r", 1024, 1), 0, 1, False),
+    (QuotaRecord(b"r", 1025, 1), 0, 1, True),
+    (QuotaRecord(b"r", 1024, 1), 1, 1, True),
+    (QuotaRecord(b"r", 0, 0), 0, 1, False),
+    (QuotaRecord(b"r", 1, 0), 0, 1, True),
+    (QuotaRecord(b"r", 10**15, None, 10**9, None), 10**9, 1, False),
+    (QuotaRecord(b"r", 0, None, 1, 2), 0, 1, False),
+    (QuotaRecord(b"r", 0, None, 2, 2), 0, 1, True),
+    (QuotaRecord(b"r", 0, None, 0, 0), 0, 1, True),
+    (QuotaRecord(b"r", 0, None, 2, 2), 0, 0, False),
+    (QuotaRecord(b"r", 9999999999, 5000000), 0, 1, True),
+]
+
+
+@pytest.mark.parametrize(("quota", "storage_more", "messages_more", "exceeded"), EXCEEDED)
+def test_exceeded(
+    quota: QuotaRecord, storage_more: int, messages_more: int, exceeded: bool
+) -> None:
+    """Just full is not over: used > limit KiB, and one more message than the limit."""
+    assert quota.exceeded(storage_more, messages_more) is exceeded
+
+
+@given(st.binary() | st.text("%()SM 0159-+\n").map(str.encode))
+def test_any_record(value: bytes) -> None:
+    """No record raises anything but RecordDamaged."""
+    try:
+        record(value).exceeded()
+    except RecordDamaged as error:
+        assert error.key == b"user.fred"
+
+
+@given(st.binary(max_size=600))
+def test_candidates_end(internal: bytes) -> None:
+    """The candidates get shorter and shorter."""
+    roots = list(QuotaRoots(MemoryDatabase({})).candidates(internal))
+    assert sorted(roots, key=len, reverse=True) == roots
+    assert len(set(roots)) == len(roots)
