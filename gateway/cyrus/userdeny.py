@@ -3,7 +3,8 @@
 A record of user_deny.db is `version TAB patterns` or, in version 2, `version
 TAB patterns TAB text`.  The patterns are separated by commas; the first one
 from the left that matches the service's name decides, with `!` in front for
-"not blocked" (userdeny in imap/userdeny_db.c).  Blanks belong to a pattern.
+"not blocked" (userdeny in imap/userdeny_db.c; Cyrus 2.4 still began from the
+right, as the comment there goes on to say).  Blanks belong to a pattern.
 A record of another version, or one that is none, blocks nobody, and so does
 a database that does not exist.
 """

@@ -125,6 +125,7 @@ OLD = {
     b"user.gone": b"16 default x\tl\t",
     b"user.between": b"256 default x\tl\t",
     b"user.calendar": b"33 host!default x\tl\t",
+    b"user.book": b"64 default x\tl\t",
     b"virt.org!user.fred": b"0 virtual x\tl\t",
 }
 
@@ -143,6 +144,7 @@ OLD = {
         (b"reserved", m.MBTYPE_RESERVE, b"default", b""),
         (b"moving", m.MBTYPE_MOVING, b"default", b"host"),
         (b"calendar", m.MBTYPE_CALENDAR | m.MBTYPE_REMOTE, b"default", b"host"),
+        (b"book", m.MBTYPE_ADDRESSBOOK, b"default", b""),
     ],
 )
 def test_lists_from_before_3_6(
