@@ -60,7 +60,7 @@ class StoreError(GatewayError):
 
 
 class DatabaseUnavailable(StoreError):
-    """The database cannot be opened or read just now (no permission, EIO, a server that is down)."""
+    """The database cannot be read just now: no permission, EIO, a server that is down."""
 
 
 class DatabaseMissing(DatabaseUnavailable):

@@ -60,14 +60,8 @@ def _run(options: Options, service: str) -> int:
     )
     if options.debugger:
         _debug(conf, service)
-    store = CyrusStore(
-        conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning
-    )
-    verifier = Verifier(
-        store,
-        over_quota_permanent=conf.lmtp_over_quota_perm_failure,
-        kicks_mupdate=conf.kicks_mupdate,
-    )
+    store = CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning)
+    verifier = Verifier.for_store(store)
     verdicts = syslog.VerdictLog(audit=conf.auditlog)
     if not options.stdio and started_by_master():
         # gevent and all of its machinery only where it serves.

@@ -1,7 +1,8 @@
 """One process for all connections, under Cyrus master.
 
 Accepts on the socket that master listens on, serves every client on gevent's
-loop, and leaves when it should: after `-U` connections, after `-T` seconds
+loop, and leaves when it should: when `-U` connections have been served to
+their end (as the C program, which serves one at a time, counts them), after `-T` seconds
 without one, on SIGHUP or when its program file has changed (all of these
 serve the clients that are there to their end first), and at once on SIGTERM,
 SIGINT and SIGQUIT.  It promises that no request is lost in a drain: master is
@@ -20,7 +21,8 @@ import socket
 import gevent
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.socketmap import SocketmapServer, peer_name
+from gateway.frontends.server import Server, peer_name
+from gateway.frontends.socketmap_session import Session
 from smmapd import exits, syslog
 from smmapd.access import Access
 from smmapd.master import LISTEN_FD, Status
@@ -55,10 +57,10 @@ class Service:
         self._done = gevent.event.Event()
         self._draining = False
         self._exit_code = exits.OK
-        self._server = SocketmapServer(
+        self._server = Server(
             self._listener,
-            verifier,
-            observer_for=lambda peer: verdicts.observer(peer_name(peer)),
+            lambda peer: Session(verifier, verdicts.observer(peer_name(peer))),
+            verifier.resolve,
             admit=self._admit,
             on_change=self._changed,
             report=syslog.error,
@@ -84,7 +86,7 @@ class Service:
         # Between once and twice the option, so that the processes of a server
         # do not all end in the same second (master/service.c).
         timeout = self._options.timeout
-        return timeout + random.randrange(timeout)
+        return timeout + random.randrange(timeout)  # noqa: S311  (no secret)
 
     def _admit(self, peer: socket.socket) -> bool:
         if self._access is not None:
@@ -108,8 +110,8 @@ class Service:
         if self._draining:
             if not self._server.connections:
                 self._leave(exits.OK)
-        elif 0 < self._options.uses <= self._server.accepted:
-            self._drain(f"{self._server.accepted} connections")
+        elif 0 < self._options.uses <= self._server.served:
+            self._drain(f"{self._server.served} connections were served")
         elif not self._server.connections and self._idle_timer is not None:
             self._idle_timer.start(self._drain, "no connection for a while")
 
@@ -155,9 +157,7 @@ class _Program:
         return self._look() != self._state
 
 
-def run(
-    options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str
-) -> int:
+def run(options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str) -> int:
     """Serve under master; the exit code.
 
     Raises ConfigurationError where the access rules for TCP cannot be

@@ -7,18 +7,20 @@ when it is asked, and works again by itself once the file does.
 
 from __future__ import annotations
 
+import os
+
 from gateway.cyrus.db.live import LiveDatabase
-from gateway.cyrus.db.quotalegacy import QuotaLegacy
+from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.mailboxlist import MailboxList
 from gateway.cyrus.names import Naming
 from gateway.cyrus.quota import QuotaRoots
 from gateway.cyrus.userdeny import UserDeny
+from gateway.errors import ConfigurationError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.db.base import Database
     from gateway.cyrus.imapdconf import ImapdConf
 
 
@@ -26,10 +28,12 @@ class CyrusStore:
     """Mailbox list, quota roots and userdeny of one Cyrus server.
 
     `service` is the name that deny patterns are matched against;
-    `skip_plus` is smmapd's `-p`; `report` takes warnings for the log.
+    `skip_plus` is smmapd's `-p`; `report` takes warnings for the log.  Raises
+    ConfigurationError where imapd.conf asks for an SQL engine that is not
+    supported.
     """
 
-    __slots__ = ("conf", "denials", "mailboxes", "naming", "quotas", "service")
+    __slots__ = ("_databases", "conf", "denials", "mailboxes", "naming", "quotas", "service")
 
     def __init__(
         self,
@@ -39,24 +43,61 @@ class CyrusStore:
         skip_plus: bool = False,
         report: Callable[[str], None] | None = None,
     ) -> None:
+        def database(path: str, configured: str) -> LiveDatabase:
+            table = None
+            if configured == "sql":
+                table = _table(path)
+                path = _sqlite_file(conf)
+            return LiveDatabase(
+                path,
+                configured,
+                mboxsort=conf.improved_mboxlist_sort,
+                table=table,
+                virtdomains=conf.virtdomains != VIRTDOMAINS_OFF,
+                fulldirhash=conf.fulldirhash,
+                report=report,
+            )
+
         self.conf = conf
         self.service = service
         self.naming = Naming.from_conf(conf, skip_plus=skip_plus)
-        self.mailboxes = MailboxList(
-            LiveDatabase(
-                conf.mboxlist_db_path,
-                conf.mboxlist_db,
-                mboxsort=conf.improved_mboxlist_sort,
-                report=report,
-            )
-        )
-        self.denials = UserDeny(
-            LiveDatabase(conf.userdeny_db_path, conf.userdeny_db, report=report)
-        )
-        self.quotas = QuotaRoots(_quota_database(conf, report))
+        mailboxes = database(conf.mboxlist_db_path, conf.mboxlist_db)
+        denials = database(conf.userdeny_db_path, conf.userdeny_db)
+        quotas = database(conf.quota_db_path, conf.quota_db)
+        self._databases = (mailboxes, denials, quotas)
+        self.mailboxes = MailboxList(mailboxes)
+        self.denials = UserDeny(denials)
+        self.quotas = QuotaRoots(quotas)
+
+    def refresh(self) -> None:
+        """See whether other files have come into the places of those that are open.
+
+        Called once a question has arrived and before it is answered: one
+        system call for each of the three databases.
+        """
+        for database in self._databases:
+            try:
+                database.refresh()
+            except StoreError:
+                # The look-up that needs this database meets the same fault
+                # and says so; one that does not need it must not suffer.
+                continue
 
 
-def _quota_database(conf: ImapdConf, report: Callable[[str], None] | None) -> Database:
-    if conf.quota_db == "quotalegacy":
-        return QuotaLegacy(conf)
-    return LiveDatabase(conf.quota_db_path, conf.quota_db, report=report)
+def _sqlite_file(conf: ImapdConf) -> str:
+    """The file of the SQLite database that imapd.conf names."""
+    if conf.sql_engine not in ("sqlite", None):
+        raise ConfigurationError(
+            f"{conf.sql_engine} is not supported, only sqlite", option="sql_engine"
+        )
+    if not conf.sql_database:
+        raise ConfigurationError(
+            "the option is missing; a database of format sql needs it", option="sql_database"
+        )
+    return conf.sql_database
+
+
+def _table(path: str) -> str:
+    """The table that stands for the database file `path` (lib/cyrusdb_sql.c)."""
+    stem, dot, ending = os.path.basename(path).rpartition(".")
+    return f"{stem}_{ending}" if dot else ending

@@ -86,7 +86,7 @@ class Session:
                 self.pending = outcome
             else:
                 out.append(self._reply(key, outcome))
-        if not queue and self.pending is None and self._decoder.error is not None:
+        if self._decoder.error is not None and not self.busy and not self.finished:
             out.append(self._refuse(self._decoder.error))
         return b"".join(out)
 

@@ -8,13 +8,27 @@ kick_mupdate).  The engine then looks once more.
 
 from __future__ import annotations
 
+from gateway.cyrus.imapdconf import MUPDATE_STANDARD
 from gateway.errors import UpstreamError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.cyrus.imapdconf import ImapdConf
 
 # Where mupdate listens, below configdirectory.
 SOCKET = "socket/mupdate.target"
 
 # Seconds to wait for mupdate's word.
 DEFAULT_DEADLINE = 5.0
+
+
+def kicks(conf: ImapdConf) -> bool:
+    """Whether a server so configured asks mupdate for mailboxes that its list does not hold.
+
+    A standard backend keeps its own list and asks nobody.
+    """
+    backend = conf.mupdate_config == MUPDATE_STANDARD and conf.proxyservers is not None
+    return conf.mupdate_server is not None and not backend
 
 
 def kick(configdirectory: str, deadline: float = DEFAULT_DEADLINE) -> None:

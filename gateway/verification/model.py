@@ -105,7 +105,7 @@ class QuotaUse(Value):
     A limit of None means that there is none for that resource.
     """
 
-    __slots__ = ("root", "storage_used", "storage_limit", "messages_used", "messages_limit")
+    __slots__ = ("messages_limit", "messages_used", "root", "storage_limit", "storage_used")
     root: bytes
     storage_used: int
     storage_limit: int | None

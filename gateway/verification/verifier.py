@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from gateway.cyrus import acl
 from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
-from gateway.errors import StoreError, UpstreamError
+from gateway.errors import RecordDamaged, StoreError, UpstreamError
 from gateway.upstream import mupdate
 from gateway.values import Value
 from gateway.verification.backends import Backends
@@ -80,6 +80,16 @@ class Verifier:
         self.kicks_mupdate = kicks_mupdate
         self._over_quota = Kind.OVER_QUOTA_PERMANENT if over_quota_permanent else Kind.OVER_QUOTA
 
+    @classmethod
+    def for_store(cls, store: CyrusStore) -> Verifier:
+        """A Verifier that does as the store's imapd.conf says."""
+        conf = store.conf
+        return cls(
+            store,
+            over_quota_permanent=conf.lmtp_over_quota_perm_failure,
+            kicks_mupdate=mupdate.kicks(conf),
+        )
+
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
         """The verdict on `query`; may block while another server is asked.
 
@@ -133,18 +143,20 @@ class Verifier:
         store = self.store
         name = store.naming.recipient(query.recipient)
         userid = name.userid
+        store.refresh()
         if trace is not None:
             trace.append(
                 Step("name", userid=userid, mailbox=name.internal, boxes=b"/".join(name.boxes))
             )
 
-        if userid is not None:
-            denial = store.denials.check(userid, store.service)
+        owner = name.owner
+        if owner is not None:
+            denial = store.denials.check(owner, store.service)
             if trace is not None:
                 pattern = denial.pattern if denial is not None else None
                 trace.append(Step("userdeny", file=store.denials.path, pattern=pattern))
             if denial is not None:
-                evidence = Evidence(userid=userid, deny_pattern=denial.pattern)
+                evidence = Evidence(userid=owner, deny_pattern=denial.pattern)
                 return Verdict(Kind.DENIED, denial.message, evidence)
 
         entry = store.mailboxes.lookup(name)
@@ -181,9 +193,7 @@ class Verifier:
             return Pending(query, server, evidence)
         return self._quota_verdict(query, name, trace)
 
-    def _quota_verdict(
-        self, query: Query, name: MailboxName, trace: list[Step] | None
-    ) -> Verdict:
+    def _quota_verdict(self, query: Query, name: MailboxName, trace: list[Step] | None) -> Verdict:
         record = self.store.quotas.find(name.internal)
         use = _quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()

@@ -1,12 +1,13 @@
-"""The socketmap server on gevent's event loop.
+"""Serves one listening socket on gevent's event loop; socketmap and policy share it.
 
+What a client says and is told is a `Session`'s matter; this moves the bytes.
 One read callback a connection and no greenlet: a request costs one `recv`,
 the engine, one `send`.  What it promises:
 
 - a connection is accepted one a wake-up, so that several processes on one
   listening socket share the load;
-- no client holds up another: at most TURN requests are answered before the
-  others have their turn, and questions for other servers wait on gevent's
+- no client holds up another: a session answers a turn's worth of requests
+  before the others have theirs, and questions for other servers wait on gevent's
   thread pool;
 - memory is bounded: nothing is read from a client that has not taken its
   replies, and no more than one chunk is read ahead of the engine;
@@ -20,18 +21,15 @@ from __future__ import annotations
 import errno
 import os
 import socket as plain_socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
-
-from gateway.frontends.socketmap_session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.socketmap_session import Observer
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Verifier
+    from gateway.verification.verifier import Pending
 
 # libev's event bits (gevent's loop.io takes them as numbers).
 _READ = 1
@@ -82,28 +80,54 @@ _PASSING = frozenset(
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class SocketmapServer:
+class Session(Protocol):
+    """What the server needs of a conversation; see socketmap_session for the meanings."""
+
+    @property
+    def pending(self) -> Pending | None:
+        """A question that `resolve` answers on a thread."""
+
+    @property
+    def finished(self) -> bool:
+        """The last word has been said."""
+
+    @property
+    def busy(self) -> bool:
+        """Requests wait for `replies`, or one for `resolved`."""
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client; empty bytes are their end."""
+
+    def replies(self) -> bytes:
+        """Answer a turn's worth of requests."""
+
+    def resolved(self, verdict: Verdict) -> bytes:
+        """Answer the pending request."""
+
+
+class Server:
     """Serves one listening socket until it is told to stop.
 
-    `observer_for` makes, for a new peer, the function that hears of each
-    verdict for it; `admit` may refuse a new peer (False); `on_change` is
-    called when a client has come or gone; `report` takes a line for the log.
+    `session_for` makes the session of a new peer; `resolve` asks another
+    server and may block (it runs on a thread); `admit` may refuse a new peer
+    (False); `on_change` is called when a client has come or gone; `report`
+    takes a line for the log.
     """
 
     def __init__(
         self,
         listener: plain_socket.socket,
-        verifier: Verifier,
+        session_for: Callable[[plain_socket.socket], Session],
+        resolve: Callable[[Pending], Verdict],
         *,
-        observer_for: Callable[[plain_socket.socket], Observer] | None = None,
         admit: Callable[[plain_socket.socket], bool] | None = None,
         on_change: Callable[[], None] | None = None,
         report: Callable[[str], None] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
     ) -> None:
         self.listener = listener
-        self.verifier = verifier
-        self.observer_for = observer_for
+        self.session_for = session_for
+        self.resolve = resolve
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.buffer = bytearray(CHUNK)
@@ -119,6 +143,11 @@ class SocketmapServer:
         self._accept_watcher = self.loop.io(listener.fileno(), _READ)
         self._pause = self.loop.timer(ACCEPT_PAUSE)
         self._sweep = self.loop.timer(SWEEP, repeat=SWEEP)
+
+    @property
+    def served(self) -> int:
+        """How many clients have come and gone."""
+        return self.accepted - len(self.connections)
 
     def start(self) -> None:
         """Begin to accept clients."""
@@ -209,12 +238,11 @@ class Connection:
         "lingering",
     )
 
-    def __init__(self, server: SocketmapServer, peer: plain_socket.socket) -> None:
+    def __init__(self, server: Server, peer: plain_socket.socket) -> None:
         self._server = server
         self._socket = peer
         self._fd = peer.fileno()
-        observe = server.observer_for(peer) if server.observer_for is not None else None
-        self._session = Session(server.verifier, observe)
+        self._session = server.session_for(peer)
         self._out = b""
         self._ended = False  # the client has closed its side
         self._discarded = 0  # bytes thrown away while lingering
@@ -309,9 +337,10 @@ class Connection:
         if sent < len(data):
             self._out = data[sent:]
             self._read_watcher.stop()
-            if self._write_watcher is None:
-                self._write_watcher = self._server.loop.io(self._fd, _WRITE)
-            self._write_watcher.start(self._writable)
+            watcher = self._write_watcher
+            if watcher is None:
+                watcher = self._write_watcher = self._server.loop.io(self._fd, _WRITE)
+            watcher.start(self._writable)
 
     def _writable(self) -> None:
         try:
@@ -332,7 +361,7 @@ class Connection:
         self._read_watcher.stop()
         pending = self._session.pending
         assert pending is not None
-        task = gevent.get_hub().threadpool.spawn(self._server.verifier.resolve, pending)
+        task = gevent.get_hub().threadpool.spawn(self._server.resolve, pending)
         task.rawlink(self._answered_elsewhere)
 
     def _answered_elsewhere(self, task: gevent.event.AsyncResult[Verdict]) -> None:

@@ -1,0 +1,42 @@
+# What a person types.  `make demo` and `make test` work on a fresh clone; what
+# they need and cannot install they name, with the command to get it.
+
+PYTHON  ?= $(shell for p in /usr/bin/python3 python3; do command -v $$p >/dev/null && { echo $$p; break; }; done)
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.ready
+
+.PHONY: help venv demo test lint unit clean
+
+help:
+	@echo "make demo   a small store, served and asked: a table of recipients and answers"
+	@echo "make test   everything: style, types, layers, unit and real programs"
+	@echo "make unit   only what needs no other program"
+	@echo "make lint   style, types and the import contract"
+	@echo "make venv   $(BIN)/smmapd, $(BIN)/smmapd-gateway and the development tools"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt contrib/venv.sh contrib/launcher.in
+	@contrib/venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: venv
+	@$(BIN)/python -m tests.demo
+
+lint: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: venv
+	$(BIN)/python -m pytest -q -m "not real"
+
+test: venv
+	@tests/rigs/packages.sh install
+	@$(MAKE) --no-print-directory lint
+	RIGS_REQUIRED=1 $(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

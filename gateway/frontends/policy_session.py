@@ -1,0 +1,164 @@
+"""One Postfix smtpd's conversation with the policy server, without its socket.
+
+The same shape as a socketmap Session, so that one server moves both.  It acts
+at RCPT and VRFY, and at END-OF-MESSAGE where the mail has one recipient
+(its real size is known then, and the quota may have changed since RCPT);
+everywhere else it says DUNNO, which leaves the mail to the restrictions
+behind it (Postfix SMTPD_POLICY_README).
+
+In trouble it says nothing and is `finished`: Postfix then asks once more on
+another connection, and after that applies its own `default_action`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.frontends.judge import Decision, Question
+from gateway.protocols.address import parse_bare
+from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, PolicyParser, render
+from gateway.verification.model import Query, Verdict
+from gateway.verification.verifier import Pending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.frontends.judge import Judge
+    from gateway.protocols.policy import PolicyRequest
+
+    # Hears of each request that was judged or skipped.
+    Observer = Callable[[PolicyRequest, Decision], None]
+
+# Requests answered in one call; see socketmap_session.TURN.  Postfix sends the
+# next request only after the reply, so more than one waiting is unusual.
+TURN = 64
+
+_DUNNO = render(b"DUNNO")
+
+
+class Decider(Protocol):
+    """The engine, as far as an event loop may use it."""
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """The verdict, or the question that another server must answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The request whose verdict another server has to give."""
+
+    request: PolicyRequest
+    question: Question
+    pending: Pending
+
+
+class PolicySession:
+    """The state between the bytes of one smtpd and the engine.
+
+    `observe` hears of each decision; `complain` of what breaks the protocol.
+    """
+
+    __slots__ = (
+        "_complain",
+        "_decider",
+        "_judge",
+        "_observe",
+        "_parser",
+        "_queue",
+        "_waiting",
+        "finished",
+    )
+
+    def __init__(
+        self,
+        decider: Decider,
+        judge: Judge,
+        *,
+        observe: Observer | None = None,
+        complain: Callable[[str], None] | None = None,
+    ) -> None:
+        self._decider = decider
+        self._judge = judge
+        self._observe = observe
+        self._complain = complain
+        self._parser = PolicyParser()
+        self._queue: list[PolicyRequest] = []  # the next one last
+        self._waiting: _Waiting | None = None
+        self.finished = False
+
+    @property
+    def pending(self) -> Pending | None:
+        """A question for another server; nothing is answered before it is resolved."""
+        return self._waiting.pending if self._waiting is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """True while requests wait for `replies`, or one for another server."""
+        return bool(self._queue) or self._waiting is not None
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from smtpd; empty bytes are their end."""
+        if self.finished:
+            return
+        if data:
+            requests = self._parser.feed(data)
+            if requests:
+                requests.reverse()
+                self._queue[:0] = requests
+        else:
+            self._parser.end()
+
+    def replies(self, limit: int = TURN) -> bytes:
+        """Answer up to `limit` waiting requests; the actions as they go to smtpd."""
+        out: list[bytes] = []
+        while self._queue and limit and self._waiting is None:
+            limit -= 1
+            out.append(self._answer(self._queue.pop()))
+        if not self.busy and self._parser.error is not None and not self.finished:
+            self.finished = True
+            if self._complain is not None:
+                self._complain(str(self._parser.error))
+        return b"".join(out)
+
+    def resolved(self, verdict: Verdict) -> bytes:
+        """The action for the request that was pending."""
+        waiting = self._waiting
+        assert waiting is not None
+        self._waiting = None
+        return self._act(waiting.request, self._judge.end(waiting.question, verdict))
+
+    def _answer(self, request: PolicyRequest) -> bytes:
+        """The action for one request, or nothing yet where another server must be asked."""
+        if not _acts_on(request):
+            return _DUNNO
+        question = Question(
+            parse_bare(request.recipient),
+            sender=None if request.protocol_state == VRFY else request.sender,
+            client=request.client_address,
+            authenticated=request.sasl_username,
+            size=request.size,
+        )
+        begun = self._judge.begin(question)
+        if isinstance(begun, Decision):
+            return self._act(request, begun)
+        outcome = self._decider.decide(begun)
+        if isinstance(outcome, Pending):
+            self._waiting = _Waiting(request, question, outcome)
+            return b""
+        return self._act(request, self._judge.end(question, outcome))
+
+    def _act(self, request: PolicyRequest, decision: Decision) -> bytes:
+        if self._observe is not None:
+            self._observe(request, decision)
+        return render(decision.action)
+
+
+def _acts_on(request: PolicyRequest) -> bool:
+    """Whether the recipient of this request is to be judged.
+
+    At END-OF-MESSAGE Postfix names the recipient only where there is one.
+    """
+    if request.protocol_state in (RCPT, VRFY):
+        return True
+    return request.protocol_state == END_OF_MESSAGE and bool(request.recipient)

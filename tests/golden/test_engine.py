@@ -1,0 +1,42 @@
+"""The golden rows through the engine: names, databases, checks and texts."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.frontends.socketmap_session import Session
+from gateway.verification.verifier import Verifier
+from tests.golden import Configuration, configurations
+from tests.golden.differences import expected
+
+
+def make_session(configuration: Configuration, folder: str) -> Session:
+    """A session on the databases of one configuration."""
+    path = os.path.join(folder, "imapd.conf")
+    configuration.write_conf(path)
+    conf = imapdconf.load(path, configuration.service)
+    store = CyrusStore(
+        conf, configuration.service.encode(), skip_plus="-p" in configuration.arguments
+    )
+    return Session(Verifier.for_store(store))
+
+
+@pytest.mark.parametrize("configuration", configurations(), ids=lambda c: c.id)
+def test_every_key_gets_the_reply_of_the_c_program(
+    configuration: Configuration, tmp_path: os.PathLike[str]
+) -> None:
+    """Each recipient of each configuration, with the intended differences."""
+    session = make_session(configuration, str(tmp_path))
+    wrong = []
+    for row in configuration.rows("key"):
+        session.receive(row.query)
+        reply = session.replies()
+        if session.pending is not None:
+            reply = session.resolved(session._verifier.resolve(session.pending))
+        if reply != expected(configuration, row):
+            wrong.append((row.key, reply, expected(configuration, row)))
+    assert wrong == []

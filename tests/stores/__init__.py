@@ -1,0 +1,92 @@
+"""Small Cyrus stores for tests and the demo, written as flat files by our own hand.
+
+Real databases, written by Cyrus itself, are in tests/golden and made by
+tests/rigs; these are for what is easier to say in a table.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+GS = b"\x1d"
+US = b"\x1f"
+
+
+@dataclass
+class FlatStore:
+    """A store below `root`: mailboxes, quota roots and userdeny, written by `write`.
+
+    `mailboxes` maps internal names to values of mailboxes.db (see `record`);
+    `quotas` maps roots to the text of quota records; `denials` maps userids to
+    values of user_deny.db; `options` are further lines of imapd.conf.
+    """
+
+    root: str
+    mailboxes: dict[bytes, bytes] = field(default_factory=dict)
+    quotas: dict[bytes, bytes] = field(default_factory=dict)
+    denials: dict[bytes, bytes] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conf_path(self) -> str:
+        """The path of imapd.conf."""
+        return os.path.join(self.root, "imapd.conf")
+
+    @property
+    def configdirectory(self) -> str:
+        """The folder of the databases."""
+        return os.path.join(self.root, "conf")
+
+    def write(self) -> None:
+        """(Re)write every file, the databases by rename as Cyrus does."""
+        os.makedirs(self.configdirectory, exist_ok=True)
+        lines = {
+            "configdirectory": self.configdirectory,
+            "defaultpartition": "default",
+            "partition-default": os.path.join(self.root, "spool"),
+            "servername": "demo.example.org",
+            "mboxlist_db": "flat",
+            "quota_db": "flat",
+            "userdeny_db": "flat",
+            **self.options,
+        }
+        with open(self.conf_path, "w", encoding="utf-8") as conf:
+            conf.writelines(f"{name}: {value}\n" for name, value in lines.items())
+        self._flat("mailboxes.db", {dbkey(name): value for name, value in self.mailboxes.items()})
+        self._flat("quotas.db", self.quotas)
+        self._flat("user_deny.db", self.denials)
+
+    def _flat(self, name: str, records: dict[bytes, bytes]) -> None:
+        path = os.path.join(self.configdirectory, name)
+        with open(path + ".NEW", "wb") as new:
+            new.writelines(key + b"\t" + records[key] + b"\n" for key in sorted(records))
+        os.rename(path + ".NEW", path)
+
+
+def dbkey(internal: bytes) -> bytes:
+    """The key of mailboxes.db, from 3.6 on, for an internal name."""
+    domain, mark, name = internal.rpartition(b"!")
+    return b"N" + (domain + GS if mark else b"") + name.replace(b".", US)
+
+
+def record(acl: bytes = b"", mbtype: bytes = b"e", partition: bytes = b"default") -> bytes:
+    """A value of mailboxes.db as Cyrus 3.6 writes it; `acl` is `who TAB rights TAB`..."""
+    words = acl.split(b"\t") if acl else []
+    pairs = b" ".join(b"%b %b" % pair for pair in zip(words[::2], words[1::2], strict=False))
+    return b"%%(T %b P %b A %%(%b) I 1)" % (mbtype, partition, pairs)
+
+
+def quota(storage: tuple[int, int] | None, messages: tuple[int, int] | None = None) -> bytes:
+    """A quota record: (used bytes, limit KiB) and (used, limit) messages."""
+    parts = []
+    if messages is not None:
+        parts.append(b"M (%d %d)" % messages)
+    if storage is not None:
+        parts.append(b"S (%d %d)" % storage)
+    return b"%(" + b" ".join(parts) + b")"
+
+
+def denial(message: bytes = b"", pattern: bytes = b"*") -> bytes:
+    """A value of user_deny.db, version 2."""
+    return b"2\t%b\t%b" % (pattern, message)
