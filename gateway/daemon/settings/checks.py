@@ -1,0 +1,108 @@
+"""Checks that need more than one setting.
+
+Each gives pairs of the dotted key that the message is about and the reason
+with what to do.  A check is left out where a setting that it needs is itself
+wrong (`faulty`), so that one mistake is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import combinations
+
+from gateway.daemon import endpoints
+from gateway.daemon.endpoints import InetEndpoint
+from gateway.daemon.settings import replies
+from gateway.daemon.settings.model import Settings
+
+Problem = tuple[str, str]
+FRONT_ENDS = ("socketmap", "policy", "milter")
+
+
+def problems(settings: Settings, faulty: Collection[str]) -> Iterator[Problem]:
+    """Every problem between settings; `faulty` are the dotted keys that are wrong alone."""
+    for check, needs in _CHECKS:
+        if not any(key.startswith(needs) for key in faulty):
+            yield from check(settings)
+
+
+def _something_listens(settings: Settings) -> Iterator[Problem]:
+    if not any(name in settings.listeners for name in FRONT_ENDS):
+        yield (
+            "socketmap.listen",
+            "no front end listens; set listen in [socketmap], [policy] or [milter]",
+        )
+
+
+def _one_socket_each(settings: Settings) -> Iterator[Problem]:
+    every = [
+        (f"{name}.listen", endpoint)
+        for name, listen in settings.listeners.items()
+        for endpoint in listen
+    ]
+    for (one_key, one), (other_key, other) in combinations(every, 2):
+        if endpoints.conflict(one, other):
+            same = f'"{other}"' if str(one) == str(other) else f'"{other}" and "{one}"'
+            where = f"{one_key} has it too" if one_key != other_key else "the list has both"
+            yield (
+                other_key,
+                f"{same}: one socket cannot serve twice, {where}; give each its own",
+            )
+
+
+def _milter_has_one(settings: Settings) -> Iterator[Problem]:
+    count = len(settings.milter.listen)
+    if count > 1:
+        yield (
+            "milter.listen",
+            f"has {count} sockets, and libmilter listens on one only; keep the one that the MTA "
+            "is configured for",
+        )
+
+
+def _scope_is_known(settings: Settings) -> Iterator[Problem]:
+    by_domain = bool(settings.scope.domains or settings.scope.domain_files)
+    enough = {"policy": by_domain, "milter": by_domain or bool(settings.scope.mailers)}
+    lacking = [name for name, known in enough.items() if not known and name in settings.listeners]
+    if not lacking:
+        return
+    mend = "set scope.domains or scope.domain_files"
+    if lacking == ["policy"] and settings.scope.mailers:
+        mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
+    elif "policy" not in lacking:
+        mend += ", or scope.mailers"
+    on, sees = ("is on", "it sees") if len(lacking) == 1 else ("are on", "they see")
+    yield (
+        "scope.domains",
+        f"{' and '.join(lacking)} {on} and nothing says which recipients are ours: {sees} "
+        f"outbound mail too and would refuse it; {mend}",
+    )
+
+
+def _admin_is_local(settings: Settings) -> Iterator[Problem]:
+    if settings.admin.allow_remote:
+        return
+    for endpoint in settings.admin.listen:
+        if isinstance(endpoint, InetEndpoint) and not endpoint.address.is_loopback:
+            yield (
+                "admin.listen",
+                f'"{endpoint}" can be reached by other machines, and it asks nobody for a '
+                "password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
+            )
+
+
+def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
+    template = settings.replies[replies.KINDS[kind]]
+    yield from replies.problems(kind, template, settings.general.size_check)
+
+
+# What is checked, and what the keys begin with that it needs.
+_CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], ...] = (
+    (_something_listens, tuple(f"{name}.listen" for name in FRONT_ENDS)),
+    (_one_socket_each, ()),
+    (_milter_has_one, ()),
+    (_scope_is_known, ("scope.domains", "scope.mailers", "policy.listen", "milter.listen")),
+    (_admin_is_local, ("admin.allow_remote",)),
+    *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),
+)

@@ -1,0 +1,75 @@
+"""A whole configuration as one frozen value, and the list of its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.daemon.endpoints import Endpoint
+from gateway.daemon.settings import (
+    admin,
+    general,
+    logging,
+    milter,
+    policy,
+    replies,
+    scope,
+    socketmap,
+    store,
+)
+from gateway.daemon.settings.admin import AdminSettings
+from gateway.daemon.settings.declaration import Section
+from gateway.daemon.settings.general import GeneralSettings
+from gateway.daemon.settings.logging import LoggingSettings
+from gateway.daemon.settings.milter import MilterSettings
+from gateway.daemon.settings.policy import PolicySettings
+from gateway.daemon.settings.scope import ScopeSettings
+from gateway.daemon.settings.socketmap import SocketmapSettings
+from gateway.daemon.settings.store import CyrusSettings
+from gateway.frontends.replies import Template
+from gateway.verification.model import Kind
+
+# In the order of the reference and of the example.
+SECTIONS: tuple[Section[object], ...] = (
+    general.SECTION,
+    store.SECTION,
+    socketmap.SECTION,
+    policy.SECTION,
+    milter.SECTION,
+    scope.SECTION,
+    *replies.SECTIONS.values(),
+    admin.SECTION,
+    logging.SECTION,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What gateway.toml says, checked; `file` is its path.
+
+    `replies` has one entry for every kind that refuses; it is what
+    gateway.frontends.replies.ReplyTable takes.
+    """
+
+    file: str
+    general: GeneralSettings
+    cyrus: CyrusSettings
+    socketmap: SocketmapSettings
+    policy: PolicySettings
+    milter: MilterSettings
+    scope: ScopeSettings
+    replies: Mapping[Kind, Template]
+    admin: AdminSettings
+    logging: LoggingSettings
+
+    @property
+    def listeners(self) -> Mapping[str, tuple[Endpoint, ...]]:
+        """The endpoints of each front end that is on, by the name of its table."""
+        every = {
+            "socketmap": self.socketmap.listen,
+            "policy": self.policy.listen,
+            "milter": self.milter.listen,
+            "admin": self.admin.listen,
+        }
+        return MappingProxyType({name: each for name, each in every.items() if each})

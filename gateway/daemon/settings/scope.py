@@ -1,0 +1,109 @@
+"""The table [scope]: which recipients the policy and milter front ends judge.
+
+Both see every RCPT TO, outbound mail too; what is not in scope they let pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.daemon.settings.declaration import Section, declarations_of, setting
+from gateway.daemon.settings.types import (
+    Network,
+    boolean,
+    domains,
+    names,
+    networks,
+    paths,
+    recipient_patterns,
+)
+from gateway.frontends import scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeSettings:
+    """Ours and not ours; `rules` gives it to the front ends."""
+
+    domains: tuple[str, ...] = setting(
+        domains(),
+        default=(),
+        description="Domains whose recipients are mailboxes of this Cyrus. .example.org "
+        "stands for all domains below example.org. Compared without regard to case."
+        "",
+        example='["example.org", "example.net"]',
+        sample=True,
+    )
+    domain_files: tuple[str, ...] = setting(
+        paths(),
+        default=(),
+        description="Files with more of them, one domain a line; # begins a comment. They are "
+        "read again when they change.",
+        example='["/etc/smmapd/domains"]',
+    )
+    mailers: tuple[str, ...] = setting(
+        names("mailer"),
+        default=(),
+        description="For the milter: a recipient is ours if the MTA delivers it by one of these, "
+        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail. Where they "
+        "are set and the MTA sends that macro, they decide and not the domain.",
+        example='["lmtp", "cyrusv2"]',
+    )
+    unqualified: bool = setting(
+        boolean(),
+        default=False,
+        description="Whether recipients without a domain are ours.",
+        example="true",
+    )
+    aliases: tuple[str, ...] = setting(
+        paths(),
+        default=(),
+        description="Alias files whose left sides are never refused, in the syntax of aliases(5) "
+        "or of a Postfix virtual(5) text file. The MTA expands aliases after it has asked. "
+        "They are read again when they change.",
+        example='["/etc/aliases", "/etc/postfix/virtual"]',
+    )
+    exempt_recipients: tuple[str, ...] = setting(
+        recipient_patterns(),
+        default=("postmaster@*",),
+        description="Patterns of recipients that are never refused; * stands for any characters, "
+        "and a pattern without @ is one of local parts. RFC 5321, section 4.5.1, asks for "
+        "postmaster.",
+        example='["postmaster@*", "abuse@*", "list-*"]',
+    )
+    exempt_clients: tuple[Network, ...] = setting(
+        networks(),
+        default=(),
+        description="Networks of clients whose recipients are never refused.",
+        example='["192.0.2.0/24", "2001:db8::/32"]',
+    )
+    exempt_authenticated: bool = setting(
+        boolean(),
+        default=False,
+        description="Never refuse recipients of clients that have authenticated (SASL).",
+        example="true",
+    )
+
+    def rules(self) -> scope.ScopeSettings:
+        """The same in the words of gateway.frontends.scope."""
+        return scope.ScopeSettings(
+            domains=self.domains,
+            domain_files=self.domain_files,
+            mailers=self.mailers,
+            unqualified=self.unqualified,
+            alias_files=self.aliases,
+            exempt_recipients=self.exempt_recipients,
+            exempt_clients=tuple(map(str, self.exempt_clients)),
+            exempt_authenticated=self.exempt_authenticated,
+        )
+
+
+SECTION = Section(
+    name="scope",
+    title="Which recipients are ours",
+    description="The policy and milter front ends see every recipient, outbound mail too, and "
+    "judge only those that are ours. One of `domains`, `domain_files` and, for the milter, "
+    "`mailers` must be set where they are on. The socketmap front end answers whatever it is "
+    "asked.",
+    build=ScopeSettings,
+    declarations=declarations_of(ScopeSettings),
+)

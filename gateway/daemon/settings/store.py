@@ -1,0 +1,45 @@
+"""The table [cyrus]: which Cyrus IMAP installation the store `cyrus` reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.daemon.settings.declaration import Section, declarations_of, setting
+from gateway.daemon.settings.types import absolute_path, boolean, name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CyrusSettings:
+    """One Cyrus IMAP installation on this machine."""
+
+    imapd_conf: str = setting(
+        absolute_path(),
+        default="/etc/imapd.conf",
+        description="The configuration file of Cyrus. It says where the databases are and how "
+        "recipients become mailbox names.",
+        example='"/etc/imapd.conf"',
+    )
+    service: str = setting(
+        name("the name of a service"),
+        default="smmap",
+        description="The name under which the gateway appears to Cyrus, as an entry of "
+        "cyrus.conf(5) would: it selects options of imapd.conf with that prefix, and it is what "
+        "the patterns of the userdeny database are matched against.",
+        example='"lmtp"',
+    )
+    skip_plus: bool = setting(
+        boolean(),
+        default=False,
+        description="Ignore everything from the first + to the @ of a recipient, so that only the "
+        "user's existence counts and not that of the folder. The same as `smmapd -p`.",
+        example="true",
+    )
+
+
+SECTION = Section(
+    name="cyrus",
+    title="The Cyrus installation",
+    description='Used where store = "cyrus".',
+    build=CyrusSettings,
+    declarations=declarations_of(CyrusSettings),
+)

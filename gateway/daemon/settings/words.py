@@ -1,0 +1,81 @@
+"""The words that settings choose from; each set is closed, each word is what gateway.toml says."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from gateway.frontends.judge import Mode, OnError
+
+__all__ = [
+    "AddressPrivacy",
+    "Facility",
+    "LogFormat",
+    "LogLevel",
+    "LogTarget",
+    "Mode",
+    "OnError",
+    "SizeCheck",
+    "StoreKind",
+]
+
+
+class StoreKind(Enum):
+    """Where mailboxes are looked up."""
+
+    CYRUS = "cyrus"
+
+
+class SizeCheck(Enum):
+    """Whether an announced size is compared with the free quota, and how a refusal ends."""
+
+    OFF = "off"
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+
+
+class LogTarget(Enum):
+    """Where log lines go."""
+
+    SYSLOG = "syslog"
+    STDERR = "stderr"
+    JOURNAL = "journal"
+
+
+class LogFormat(Enum):
+    """How a log line is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class AddressPrivacy(Enum):
+    """How much of an address a log line (and the status page) shows."""
+
+    FULL = "full"
+    HASHED = "hashed"
+    OFF = "off"
+
+
+class LogLevel(Enum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Facility(Enum):
+    """Facilities of syslog(3) that a daemon may use."""
+
+    MAIL = "mail"
+    DAEMON = "daemon"
+    USER = "user"
+    LOCAL0 = "local0"
+    LOCAL1 = "local1"
+    LOCAL2 = "local2"
+    LOCAL3 = "local3"
+    LOCAL4 = "local4"
+    LOCAL5 = "local5"
+    LOCAL6 = "local6"
+    LOCAL7 = "local7"
