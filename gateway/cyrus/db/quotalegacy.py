@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 # The longest file that is believed, in bytes; a record with every resource is below 200.
 MAX_RECORD = 64 * 1024
 
+# Linux' NAME_MAX: no file has a longer name, in bytes.
+MAX_NAME = 255
+
 # The state of a root that has no file.
 ABSENT = "absent"
-
-# There is no such file, or its name cannot be one.
-_NOT_THERE = (errno.ENOENT, errno.ENAMETOOLONG)
 
 _LETTERS = range(26)
 
@@ -126,7 +126,7 @@ class QuotaLegacy:
         try:
             return stamp(os.stat(path), self._now())
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if error.errno == errno.ENOENT:
                 return ABSENT
             raise store_fault(path, "cannot be examined", error) from error
 
@@ -195,7 +195,9 @@ class QuotaLegacy:
 
 def _is_name(name: bytes) -> bool:
     """Whether a file can have that name, and it leads nowhere else."""
-    return bool(name) and name not in (b".", b"..") and b"/" not in name and b"\0" not in name
+    if not 0 < len(name) <= MAX_NAME or name in (b".", b".."):
+        return False
+    return b"/" not in name and b"\0" not in name
 
 
 def _names(folder: bytes) -> list[bytes]:

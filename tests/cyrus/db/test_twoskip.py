@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 
@@ -14,8 +13,9 @@ from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
-from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.twoskip_writer import HEADER_SIZE, Step, Writer
+from gateway.errors import DatabaseUnavailable, StoreError
+from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
+from tests.cyrus.db.twoskip_writer import Step, Writer
 from tests.golden import FOLDER
 
 GOLDEN = (
@@ -23,57 +23,6 @@ GOLDEN = (
     "head-twoskip-qtwoskip/conf/mailboxes.db",
     "head-twoskip-qtwoskip/conf/quotas.db",
 )
-
-# Few keys, so that they are replaced and deleted often; some sort differently in the two orders.
-KEYS = [b"a", b"a.b", b"a-b", b"a b", b"ab", b"b\x1fc", b"b\tc", b"user.fred", b"user.fred-x", b"z"]
-ABSENT = [b"", b"A", b"a.", b"a.c", b"user.fre", b"user.fred.x", b"zz", b"\xff"]
-
-
-class Interrupted(FileView):
-    """A view that lets a writer do some of its steps before each read."""
-
-    def __init__(self, path: str, steps: list[Step], pauses: list[int]) -> None:
-        super().__init__(path)
-        self._writer = os.open(path, os.O_WRONLY)
-        self._steps = steps
-        self._pauses = pauses
-        self.reads = 0
-        self.seen: list[Mapping[bytes, bytes]] = []
-
-    def peek(self, offset: int, length: int) -> bytes:
-        self.reads += 1
-        for _ in range(self._pauses.pop() if self._pauses else 0):
-            if self._steps:
-                step = self._steps.pop(0)
-                step.apply(self._writer)
-                self.seen.append(step.committed)
-        return super().peek(offset, length)
-
-    def close(self) -> None:
-        super().close()
-        if self._writer >= 0:
-            os.close(self._writer)
-            self._writer = -1
-
-    _writer = -1
-
-
-class Disk:
-    """A file that takes a writer's steps."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-
-    def put(self, image: bytes) -> None:
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, image, 0)
-
-    def apply(self, writer: Writer) -> None:
-        self.put(writer.image())
-
-    def reader(self, *, mboxsort: bool = False) -> Twoskip:
-        return Twoskip(FileView(self.path), mboxsort=mboxsort)
 
 
 @pytest.fixture(scope="module")
@@ -352,7 +301,7 @@ def test_changes_knows_what_it_cannot_tell(disk: Disk, monkeypatch: pytest.Monke
     disk.apply(writer)
     assert database.changes(state) == frozenset([b"long"])
     repacked = state[:24] + (9).to_bytes(8, "big") + state[32:60]
-    assert database.changes(repacked + _crc(repacked)) is None
+    assert database.changes(repacked + crc(repacked)) is None
     monkeypatch.setattr(twoskip, "LOG_LIMIT", 5000)
     assert database.changes(state) is None
     monkeypatch.undo()
@@ -405,177 +354,13 @@ def test_a_state_lasts_until_the_next_commit(disk: Disk) -> None:
     assert len(states) == 20
 
 
-# Damage.
-
-
-def _small() -> Writer:
-    writer = Writer(seed=8)
-    writer.fill((key, b"value of " + key) for key in KEYS)
-    writer.store(b"a", b"another value")
-    writer.delete(b"z")
-    writer.commit()
-    return writer
-
-
-def _never_wrong(disk: Disk, committed: Mapping[bytes, bytes], keys: list[bytes]) -> None:
-    try:
-        database = disk.reader()
-        for key in keys:
-            try:
-                found = database.get(key)
-            except StoreError:
-                continue
-            assert found == committed.get(key)
-        assert dict(database.items()) == committed
-    except StoreError:
-        pass
-    finally:
-        database.close()
-
-
-def test_every_flipped_byte_is_harmless(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever byte is changed, the answer is right or an error: never "no such record"."""
-    monkeypatch.setattr(twoskip, "DAMAGED_ATTEMPTS", 1)
-    writer = _small()
-    image = writer.image()
-    for place in range(len(image)):
-        for mask in (0x01, 0xFF):
-            broken = bytearray(image)
-            broken[place] ^= mask
-            disk.put(bytes(broken))
-            _never_wrong(disk, writer.committed, [b"a", b"user.fred", b"z"])
-
-
-def test_every_truncation_is_harmless(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever the file is cut off, the answer is right or an error."""
-    monkeypatch.setattr(twoskip, "DAMAGED_ATTEMPTS", 1)
-    writer = _small()
-    image = writer.image()
-    for size in range(len(image)):
-        disk.put(image[:size])
-        _never_wrong(disk, writer.committed, KEYS)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    start=st.integers(0, 3000),
-    noise=st.one_of(st.binary(min_size=1, max_size=64), st.just(bytes(512)), st.just(b"\xff" * 64)),
-)
-def test_noise_is_harmless(disk: Disk, start: int, noise: bytes) -> None:
-    """Blocks of zeros, ones or noise give right answers or errors."""
-    writer = _small()
-    image = bytearray(writer.image())
-    start %= len(image)
-    noise = noise[: len(image) - start]
-    image[start : start + len(noise)] = noise
-    disk.put(bytes(image))
-    _never_wrong(disk, writer.committed, KEYS + ABSENT)
-
-
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_pointers_that_lie_end_in_time(disk: Disk, data: st.DataObject) -> None:
-    """Pointers with a right checksum that lead in circles or nowhere end soon, in any result."""
-    writer = _small()
-    nodes = list(writer._nodes.values())
-    anywhere = st.sampled_from([node.offset for node in nodes]) | st.sampled_from(
-        [0, 1, HEADER_SIZE - 1, HEADER_SIZE + 8, writer._end, writer._end - 8, 2**63, 2**64 - 1]
-    )
-    for _ in range(data.draw(st.integers(1, 4))):
-        node = data.draw(st.sampled_from(nodes))
-        node.pointers[data.draw(st.integers(0, node.level))] = data.draw(anywhere)
-        writer._rewrite(node)
-    disk.apply(writer)
-    view = Interrupted(disk.path, [], [])
-    database = Twoskip(view)
-    for ask in (lambda: database.get(b"user.fred"), lambda: list(database.items())):
-        view.reads = 0
-        with contextlib.suppress(StoreError):
-            ask()
-        assert view.reads < 1000
-    database.close()
-
-
-def test_circles_end(disk: Disk) -> None:
-    """From whichever record all pointers lead back to another: no walk goes round for ever."""
-    writer = _small()
-    for node in writer._nodes.values():
-        pointers = list(node.pointers)
-        for target in writer._nodes:
-            node.pointers[:] = [target] * len(pointers)
-            writer._rewrite(node)
-            disk.apply(writer)
-            view = Interrupted(disk.path, [], [])
-            database = Twoskip(view)
-            with contextlib.suppress(StoreError):
-                database.get(b"user.fred")
-            with contextlib.suppress(StoreError):
-                for _record in database.items():
-                    assert view.reads < 2000
-            assert view.reads < 2000
-            database.close()
-        node.pointers[:] = pointers
-        writer._rewrite(node)
-
-
-def test_a_record_across_the_committed_size_is_damage(disk: Disk) -> None:
-    """A committed record ends before the committed size, or the file contradicts itself."""
-    writer = Writer(seed=9)
-    writer.fill([(b"key", b"value")])
-    image = bytearray(writer.image())
-    offset = next(node.offset for node in writer._nodes.values() if node.key)
-    image[48:56] = (offset + 8).to_bytes(8, "big")
-    image[60:64] = _crc(image[:60])
-    disk.put(bytes(image))
-    database = disk.reader()
-    with pytest.raises(DatabaseDamaged, match="ends behind the committed size"):
-        database.get(b"key")
-    database.close()
-
-
-def test_absurd_lengths_are_damage(disk: Disk) -> None:
-    """A record that claims an exabyte is damaged, even where the header allows for it."""
-    writer = Writer(seed=9, long_lengths=True)
-    writer.fill([(b"key", b"value")])
-    offset = next(node.offset for node in writer._nodes.values() if node.key)
-    for size in (2**26, 2**40, 2**62, 2**64 - 1):
-        image = bytearray(writer.image())
-        head_end = offset + 24 + 8 * (image[offset + 1] + 1)
-        image[offset + 16 : offset + 24] = size.to_bytes(8, "big")
-        image[head_end : head_end + 4] = _crc(image[offset:head_end])
-        image[48:56] = (2**62 - 1).to_bytes(8, "big")
-        image[60:64] = _crc(image[:60])
-        disk.put(bytes(image))
-        database = disk.reader()
-        with pytest.raises(DatabaseDamaged, match=r"claims|ends (at|behind)"):
-            database.get(b"key")
-        database.close()
-
-
-def _crc(data: bytes | bytearray) -> bytes:
-    import zlib
-
-    return zlib.crc32(data).to_bytes(4, "big")
-
-
-def test_an_unknown_version_is_refused(disk: Disk) -> None:
-    """A version that this program does not know gives no answers at all."""
-    image = bytearray(_small().image())
-    image[20:24] = (2).to_bytes(4, "big")
-    image[60:64] = _crc(image[:60])
-    disk.put(bytes(image))
-    database = disk.reader()
-    with pytest.raises(DatabaseUnavailable, match="version 2"):
-        database.get(b"a")
-    database.close()
-
-
 def test_a_writer_without_pause_is_an_error_in_the_end(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a commit comes into every attempt, the answer is an error and not an endless loop."""
     monkeypatch.setattr(twoskip, "ATTEMPTS", 10)
-    writer = _small()
+    writer = Writer(seed=10)
+    writer.fill((key, b"value") for key in KEYS)
     disk.apply(writer)
     done = len(writer.steps)
     for number in range(300):

@@ -1,0 +1,218 @@
+"""A database that follows its path: repacks, restores, removals, recoveries."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gateway.cyrus.db.live import LiveDatabase
+from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from tests.cyrus.db.twoskip_writer import Writer
+
+
+class Store:
+    """A twoskip database at a path, and how it is replaced."""
+
+    def __init__(self, folder: object) -> None:
+        self.path = f"{folder}/mailboxes.db"
+        self.writer = Writer(seed=1)
+
+    def commit(self, **records: bytes) -> None:
+        """Write `records` into the file that is there."""
+        self.writer.fill((key.encode(), value) for key, value in records.items())
+        self.overwrite(self.writer.image())
+
+    def overwrite(self, image: bytes) -> None:
+        with open(self.path, "ab"):
+            pass
+        with open(self.path, "r+b") as file:
+            file.truncate(len(image))
+            file.write(image)
+
+    def repack(self) -> None:
+        """Rename a new file into place."""
+        self.writer = self.writer.repacked()
+        self.rename(self.writer.image())
+
+    def rename(self, image: bytes) -> None:
+        with open(self.path + ".NEW", "wb") as file:
+            file.write(image)
+        os.rename(self.path + ".NEW", self.path)
+
+    def open(self, configured: str = "twoskip") -> LiveDatabase:
+        return LiveDatabase(self.path, configured)
+
+
+@pytest.fixture
+def store(tmp_path: object) -> Store:
+    return Store(tmp_path)
+
+
+def test_nothing_is_opened_before_it_is_needed(store: Store) -> None:
+    """The file may come into being after the object."""
+    database = store.open()
+    assert database.path == store.path
+    assert database.format == "twoskip"
+    store.commit(fred=b"1")
+    assert database.get(b"fred") == b"1"
+    database.close()
+
+
+def test_commits_show_at_once(store: Store) -> None:
+    """A commit into the same file needs no refresh; the state tells of it."""
+    store.commit(fred=b"1")
+    database = store.open()
+    first = database.state()
+    assert database.state(b"fred") == first
+    assert database.get(b"mike") is None
+    store.commit(mike=b"2")
+    assert database.get(b"mike") == b"2"
+    assert database.state() != first
+    assert database.changes(first) == frozenset([b"mike"])
+    database.close()
+
+
+def test_a_repack_is_followed(store: Store) -> None:
+    """After a repack the old file never changes: the state looks at the path and finds the new one."""
+    store.commit(fred=b"1")
+    database = store.open()
+    first = database.state()
+    assert database.get(b"fred") == b"1"
+    store.repack()
+    store.commit(fred=b"2")
+    assert database.get(b"fred") == b"1"  # Nobody has looked at the path since.
+    second = database.state()
+    assert second != first
+    assert database.get(b"fred") == b"2"
+    assert database.changes(first) is None
+    assert database.changes(second) == frozenset()
+    store.repack()
+    database.refresh()
+    store.commit(mike=b"3")
+    assert database.get(b"mike") == b"3"
+    assert list(database.items(b"m")) == [(b"mike", b"3")]
+    database.close()
+
+
+def test_equal_bytes_in_another_file_are_another_state(store: Store) -> None:
+    """The state has the file's identity: a copy of the file is not the file."""
+    store.commit(fred=b"1")
+    database = store.open()
+    first = database.state()
+    store.rename(store.writer.image())
+    assert database.state() != first
+    database.close()
+
+
+def test_a_removed_file_does_not_go_on_answering(store: Store) -> None:
+    """The descriptor would still work; after a refresh the database is missing, until it is back."""
+    store.commit(fred=b"1")
+    database = store.open()
+    assert database.get(b"fred") == b"1"
+    os.remove(store.path)
+    for ask in (database.refresh, database.state, database.state):
+        with pytest.raises(DatabaseMissing):
+            ask()
+    with pytest.raises(DatabaseMissing):
+        database.get(b"fred")
+    with pytest.raises(DatabaseMissing):
+        list(database.items())
+    store.rename(store.writer.image())
+    assert database.get(b"fred") == b"1"
+    database.close()
+
+
+def test_a_damaged_file_recovers_by_itself(store: Store) -> None:
+    """Damage is an error each time, and gone as soon as the file is sound again."""
+    store.commit(fred=b"1")
+    image = store.writer.image()
+    database = store.open()
+    assert database.get(b"fred") == b"1"
+    for broken in (image[:100], b"", bytes(len(image)), b"\xff" + image[1:]):
+        store.overwrite(broken)
+        for _ in range(2):
+            with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
+                database.get(b"fred")
+            with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
+                list(database.items())
+        store.overwrite(image)
+        assert database.get(b"fred") == b"1"
+        assert database.state() == database.state()
+    database.close()
+
+
+def test_another_format_may_come_into_place(store: Store) -> None:
+    """cvt_cyrusdb converts under the program's feet; each difference is reported once."""
+    store.commit(fred=b"1")
+    reports: list[str] = []
+    database = LiveDatabase(store.path, "skiplist", report=reports.append)
+    assert database.get(b"fred") == b"1"
+    assert database.format == "twoskip"
+    message = f"{store.path} is twoskip, imapd.conf says skiplist; reading it as twoskip"
+    assert reports == [message]
+    store.repack()
+    database.refresh()
+    assert database.get(b"fred") == b"1"
+    assert reports == [message]
+    store.rename(b"fred\t2\n")
+    database.refresh()
+    assert database.get(b"fred") == b"2"
+    assert len(reports) == 2
+    assert "is flat, imapd.conf says skiplist" in reports[1]
+    assert database.changes(database.state()) is None
+    database.close()
+
+
+def test_no_report_where_the_format_is_the_configured_one(store: Store) -> None:
+    """Nothing is said about what is as it should be."""
+    store.commit(fred=b"1")
+    reports: list[str] = []
+    database = LiveDatabase(store.path, "twoskip", report=reports.append)
+    assert database.get(b"fred") == b"1"
+    assert reports == []
+    database.close()
+
+
+def test_only_its_own_states_have_changes(store: Store) -> None:
+    """What is no state of this database gives None."""
+    store.commit(fred=b"1")
+    database = store.open()
+    for token in (None, "state", (), (1, 2), (b"x", (0, 0))):
+        assert database.changes(token) is None
+    database.close()
+
+
+def test_quota_roots_are_followed_file_by_file(tmp_path: object) -> None:
+    """With quotalegacy the folder is the database, and each root has its own state."""
+    os.makedirs(f"{tmp_path}/quota/f")
+    path = f"{tmp_path}/quota/f/user.fred"
+    with open(path, "wb") as file:
+        file.write(b"1\n2\n")
+    os.utime(path, (1000, 1000))
+    database = LiveDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
+    assert database.get(b"user.fred") == b"1 2"
+    assert database.format == "quotalegacy"
+    state = database.state(b"user.fred")
+    absent = database.state(b"user.mike")
+    assert database.state(b"user.fred") == state
+    os.remove(path)
+    assert database.state(b"user.fred") == absent
+    os.rename(f"{tmp_path}/quota", f"{tmp_path}/other")
+    assert database.get(b"user.fred") is None
+    database.close()
+
+
+def test_descriptors_do_not_leak(store: Store) -> None:
+    """Repacks, faults and closing give all descriptors back."""
+    store.commit(fred=b"1")
+    before = len(os.listdir("/proc/self/fd"))
+    database = store.open()
+    for _ in range(5):
+        database.state()
+        store.repack()
+        assert database.get(b"fred") == b"1"
+        database.refresh()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    database.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,209 @@
+"""quotalegacy: a file a quota root."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.quotalegacy import ABSENT, QuotaLegacy, folder_hash
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
+from tests.golden import FOLDER
+
+
+def _put(folder: object, name: str, text: bytes) -> str:
+    path = f"{folder}/{name}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "letter"),
+    [
+        (b"fred", False, b"f"),
+        (b"Fred", False, b"f"),
+        (b"9lives", False, b"q"),
+        (b"\xe9t\xe9", False, b"q"),
+        (b"[x", False, b"q"),
+        (b"", False, b"q"),
+        # Worked out by hand from the C function: n = (n << 3) ^ (n >> 5) ^ byte, modulo 23.
+        (b"a", True, bytes((65 + 97 % 23,))),
+        (b"ab", True, bytes((65 + ((97 << 3) ^ (97 >> 5) ^ 98) % 23,))),
+        (b"a.b", True, bytes((65 + 97 % 23,))),
+        (b"", True, b"A"),
+    ],
+)
+def test_hash_folders(name: bytes, full: bool, letter: bytes) -> None:
+    """The letter of `dir_hash_c`, for both settings of fulldirhash."""
+    assert folder_hash(name, full) == letter
+
+
+@given(st.binary(max_size=300))
+def test_the_full_hash_stays_within_its_letters(name: bytes) -> None:
+    """Any name gives one of A to W."""
+    assert b"A" <= folder_hash(name, True) <= b"W"
+
+
+@pytest.mark.parametrize("name", ["head-twoskip", "head-flat", "head-skiplist", "head-sql"])
+def test_golden_roots_equal_those_in_twoskip(name: str) -> None:
+    """The same quota roots, kept as files and in one database, give the same records."""
+    other = Twoskip(FileView(f"{FOLDER}/head-twoskip-qtwoskip/conf/quotas.db"))
+    files = QuotaLegacy(f"{FOLDER}/{name}/conf", virtdomains=True)
+    records = dict(other.items())
+    assert dict(files.items()) == records
+    for root, record in records.items():
+        assert files.get(root) == record
+        assert files.state(root) != ABSENT
+    assert [root for root, _record in files.items(b"user.o")] == sorted(
+        root for root in records if root.startswith(b"user.o")
+    )
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "virtdomains", "full", "file"),
+    [
+        (b"user.fred", False, False, "quota/f/user.fred"),
+        (b"user.fred.Sent", False, False, "quota/f/user.fred.Sent"),
+        (b"shared", False, False, "quota/s/shared"),
+        (b"user.fred", False, True, "quota/{fred}/user.fred"),
+        (b"example.org!user.fred", True, False, "domain/e/example.org/quota/f/user.fred"),
+        (b"example.org!", True, False, "domain/e/example.org/quota/root"),
+        (
+            b"example.org!user.fred",
+            True,
+            True,
+            "domain/{example}/example.org/quota/{fred}/user.fred",
+        ),
+        (b"a!user.fred", False, False, "quota/f/a!user.fred"),
+    ],
+)
+def test_where_the_files_are(
+    tmp_path: object, root: bytes, virtdomains: bool, full: bool, file: str
+) -> None:
+    """Each root has its file, and `items` finds it there."""
+    letters = {name: folder_hash(name.encode(), True).decode() for name in ("fred", "example")}
+    _put(tmp_path, file.format(**letters), b"1\n2\n")
+    database = QuotaLegacy(str(tmp_path), virtdomains=virtdomains, fulldirhash=full)
+    assert database.get(root) == b"1 2"
+    assert list(database.items()) == [(root, b"1 2")]
+    assert database.get(root + b"x") is None
+    assert database.state(root + b"x") == ABSENT
+
+
+@pytest.mark.parametrize(
+    ("text", "record"),
+    [
+        (b"%(S (1 2) M (3 4))\n", b"%(S (1 2) M (3 4))"),
+        (b"1024\n2048\n", b"1024 2048"),
+        (b"1024 2048 M 3 4\n", b"1024 2048 M 3 4"),
+        (b"1024\n2048 M 3 4\n", b"1024 2048 M 3 4"),
+        (b"1\n2\n3\n", b"1 2\n3"),
+        (b"\n", b""),
+        (b"", b""),
+    ],
+)
+def test_forms_of_records(tmp_path: object, text: bytes, record: bytes) -> None:
+    """The last LF goes; the old form's first LF becomes a blank."""
+    _put(tmp_path, "quota/f/user.fred", text)
+    assert QuotaLegacy(str(tmp_path)).get(b"user.fred") == record
+
+
+@pytest.mark.parametrize("text", [b"1024\n2048", b"%(S (1 2", b"x" * 100_000])
+def test_records_without_an_end_are_damaged(tmp_path: object, text: bytes) -> None:
+    """A file that is cut off is damaged, and the message names it."""
+    path = _put(tmp_path, "quota/f/user.fred", text)
+    with pytest.raises(DatabaseDamaged) as caught:
+        QuotaLegacy(str(tmp_path)).get(b"user.fred")
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        b"",
+        b".",
+        b"..",
+        b"../../secret",
+        b"user.a/b",
+        b"a\0b",
+        b"!user.fred",
+        b"..!user.fred",
+        b"a/b!x",
+    ],
+)
+def test_names_that_lead_elsewhere_have_no_record(tmp_path: object, root: bytes) -> None:
+    """No key leaves the quota folders, and none of those has a quota."""
+    _put(tmp_path, "secret", b"1\n2\n")
+    os.makedirs(f"{tmp_path}/base/quota/q")
+    database = QuotaLegacy(f"{tmp_path}/base", virtdomains=True)
+    assert database.get(root) is None
+    assert database.state(root) == ABSENT
+
+
+def test_endless_names_have_no_record(tmp_path: object) -> None:
+    """A name that is longer than a file's can be has no record; other faults are not hidden."""
+    database = QuotaLegacy(str(tmp_path))
+    assert database.state(b"user." + b"x" * 5000) == ABSENT
+    assert database.get(b"user." + b"x" * 5000) is None
+
+
+@given(root=st.binary(max_size=40))
+def test_any_root_is_answered(root: bytes) -> None:
+    """Whatever the key is, the answer is None, a record or an error of the store."""
+    database = QuotaLegacy(f"{FOLDER}/head-flat/conf", virtdomains=True)
+    try:
+        assert database.get(root) is None or database.state(root) != ABSENT
+    except StoreError:
+        pytest.fail("the golden files are sound")
+
+
+def test_states_follow_one_root(tmp_path: object) -> None:
+    """A root's state changes with its file alone, and not before the file is old is it believed."""
+    path = _put(tmp_path, "quota/f/user.fred", b"1\n2\n")
+    other = _put(tmp_path, "quota/m/user.mike", b"1\n2\n")
+    database = QuotaLegacy(str(tmp_path))
+    assert database.state(b"user.fred") != database.state(b"user.fred")
+    os.utime(path, (1000, 1000))
+    state = database.state(b"user.fred")
+    assert database.state(b"user.fred") == state
+    os.remove(other)
+    assert database.state(b"user.fred") == state
+    with open(path + ".NEW", "wb") as file:
+        file.write(b"2\n2\n")
+    os.utime(path + ".NEW", (1000, 1000))
+    os.rename(path + ".NEW", path)
+    assert database.state(b"user.fred") != state
+    os.remove(path)
+    assert database.state(b"user.fred") == database.state(b"user.mike") == ABSENT
+    assert database.state() != database.state()
+
+
+def test_a_folder_that_is_gone_is_no_freedom_from_quota(tmp_path: object) -> None:
+    """Where the whole folder is missing, there is an error instead of "no quota"."""
+    folder = f"{tmp_path}/base"
+    with pytest.raises(DatabaseMissing, match="quota roots' folder"):
+        QuotaLegacy(folder)
+    os.mkdir(folder)
+    database = QuotaLegacy(folder)
+    assert database.get(b"user.fred") is None
+    os.rmdir(folder)
+    with pytest.raises(DatabaseMissing):
+        database.get(b"user.fred")
+    with open(folder, "wb"):
+        pass
+    with pytest.raises(DatabaseUnavailable):
+        database.get(b"user.fred")
+
+
+def test_a_folder_in_a_records_place_is_a_fault(tmp_path: object) -> None:
+    """What is no file where a record should be is an error of the store."""
+    os.makedirs(f"{tmp_path}/quota/f/user.fred")
+    with pytest.raises(DatabaseUnavailable, match="regular"):
+        QuotaLegacy(str(tmp_path)).get(b"user.fred")
