@@ -11,12 +11,12 @@ needs no lock because it believes no pointer:
   another file that was then renamed to this one.  Nothing but their pointers
   changes after that, and they stand in key order, end to end.  What was
   deleted of them, the log says.
-- To find a key among them, a pointer that leads to an INORDER record is a
-  hint: the walk takes it where it leads forward and not too far, checks the
-  key, and where there is no such pointer goes on to the record that follows in
-  the file.  A pointer that an open or aborted transaction set leads into the
-  log, and is passed over; one that leads past records that are being deleted
-  shortens the way as well as any other.
+- To find a key among them, pointers are hints.  The walk follows one that
+  leads forward to an INORDER record or to a record of the committed log, and
+  not one that leads to a record of an open transaction.  From the last INORDER
+  record in front of the key that was met so, it goes on to the records that follow
+  in the file, up to the first that is not in front of the key.  Whether a pointer
+  led past a record, as those of an open transaction do, thus does not matter.
 
 A checkpoint writes a new file, renames it, and empties the old one, which this
 object holds: all methods then raise DatabaseUnavailable, and whoever owns this
@@ -186,25 +186,50 @@ class Skiplist:
     def _seek(self, key: bytes) -> Node | None:
         """The first INORDER record at or behind `key`; deleted ones count.
 
-        Offsets only grow here and never pass `bound`, so the walk ends.
+        The pointers bring the walk near, in steps that each lead to a higher
+        key; then the records are read on as they follow each other in the file.
         """
         order = self._order
         rank = key.translate(order)
-        # DUMMY's pointers are read anew each time: old ones would do, but not as well.
-        node = Node(self._view, DUMMY_OFFSET, self._header.first)
-        bound = self._header.log_start  # what stands here is not in front of `key`
-        ahead: Node | None = None  # the record at `bound`
-        while node.end < bound:
-            hints = [hint for hint in reversed(node.pointers) if node.end <= hint < bound]
-            for hint in (*hints, node.end):
-                if hint >= bound:
-                    continue
-                there = self._inorder(hint, node)
-                if there.key.translate(order) < rank:
-                    node = there
+        node = floor = Node(self._view, DUMMY_OFFSET, self._header.first)
+        bound, ahead = self._header.log_start, None  # what stands here is not in front of `key`
+        beyond = 0  # the last record that a pointer led to and that was not in front of it
+        for level in range(self._header.levels - 1, -1, -1):
+            while (there := self._hint(node, level, floor.end, bound, beyond)) is not None:
+                in_order = there.type == INORDER
+                if there.key.translate(order) >= rank:
+                    beyond = there.offset
+                    if in_order:
+                        bound, ahead = there.offset, there
                     break
-                bound, ahead = hint, there
+                node = there
+                if in_order:
+                    floor = there
+        while floor.end < bound:
+            there = self._inorder(floor.end, floor)
+            if there.key.translate(order) >= rank:
+                return there
+            floor = there
         return ahead
+
+    def _hint(self, node: Node, level: int, floor: int, bound: int, beyond: int) -> Node | None:
+        """The record that the pointer of `level` leads to, if it can be used.
+
+        That is an INORDER record from `floor` on and in front of `bound`, or a
+        record of the committed log other than `beyond`, with a higher key than `node`.
+        """
+        offset = node.pointers[level] if level < len(node.pointers) else 0
+        log_start = self._header.log_start
+        if floor <= offset < bound:
+            there = Node(self._view, offset, log_start)
+            usable = there.type == INORDER
+        elif log_start <= offset < self._log.end and offset != beyond:
+            there = Node(self._view, offset, self._log.end)
+            usable = self._log.has(there.key, offset)
+        else:
+            return None
+        forward = node.key.translate(self._order) < there.key.translate(self._order)
+        return there if usable and (forward or node.type == DUMMY) else None
 
     def _inorder(self, offset: int, behind: Node) -> Node:
         """The INORDER record at `offset`, whose key must be higher than that of `behind`."""

@@ -67,7 +67,7 @@ class Header:
             raise DatabaseDamaged(path, f"the header says that the log begins at {log_start}")
 
 
-class Incomplete(Exception):  # noqa: N818 - it says what was met; whether that is a fault, the caller knows
+class Incomplete(Exception):
     """The block ends inside a record, which has `need` bytes or more."""
 
     def __init__(self, need: int) -> None:
@@ -75,46 +75,37 @@ class Incomplete(Exception):  # noqa: N818 - it says what was met; whether that 
         super().__init__(need)
 
 
-class Span:
-    """Where the parts of a record with a key stand in its block.
+def measure(block: bytes, at: int) -> tuple[int, int, int, int, int]:
+    """Where the parts of the record with a key stand that begins at `at` in `block`.
 
-    `key`, `value` and `pointers` are where they begin, `key_end` and
-    `value_end` where the first two end; `end` is behind the word of ones.
+    The key begins at `at` + 8.  Returned are: the key's end, the value's begin
+    and end, where the pointers begin, and the record's end behind the word of
+    ones.  Raises Incomplete, and ValueError for nonsense.
     """
-
-    __slots__ = ("end", "key", "key_end", "pointers", "value", "value_end")
-
-    def __init__(self, block: bytes, at: int) -> None:
-        """Measure the record at `at`.  Raises Incomplete, and ValueError for nonsense."""
-        size = len(block)
-        key = at + 8
-        if key > size:
-            raise Incomplete(8)
-        key_length: int = _WORD(block, at + 4)[0]
-        value = key + ((key_length + 3) & ~3) + 4
-        if key_length >= LENGTH_LIMIT:
-            raise ValueError(f"a key of {key_length} bytes")
-        if value > size:
-            raise Incomplete(value - at)
-        value_length: int = _WORD(block, value - 4)[0]
-        if value_length >= LENGTH_LIMIT:
-            raise ValueError(f"a value of {value_length} bytes")
-        first = value + ((value_length + 3) & ~3)
-        limit = first + 4 * MAX_LEVEL + 4
-        # A pointer may end with the bytes that the word of ones begins with.
-        ones = block.find(ONES, first, limit)
-        while ones >= 0 and (ones - first) & 3:
-            ones = block.find(ONES, ones + 1, limit)
-        if ones < 0 and limit > size:
-            raise Incomplete(max(first + 8, size + 1) - at)
-        if ones <= first:
-            raise ValueError(f"not one to {MAX_LEVEL} pointers")
-        self.key = key
-        self.key_end = key + key_length
-        self.value = value
-        self.value_end = value + value_length
-        self.pointers = first
-        self.end = ones + 4
+    size = len(block)
+    key = at + 8
+    if key > size:
+        raise Incomplete(8)
+    key_length: int = _WORD(block, at + 4)[0]
+    value = key + ((key_length + 3) & ~3) + 4
+    if key_length >= LENGTH_LIMIT:
+        raise ValueError(f"a key of {key_length} bytes")
+    if value > size:
+        raise Incomplete(value - at)
+    value_length: int = _WORD(block, value - 4)[0]
+    if value_length >= LENGTH_LIMIT:
+        raise ValueError(f"a value of {value_length} bytes")
+    first = value + ((value_length + 3) & ~3)
+    limit = first + 4 * MAX_LEVEL + 4
+    # A pointer may end with the bytes that the word of ones begins with.
+    ones = block.find(ONES, first, limit)
+    while ones >= 0 and (ones - first) & 3:
+        ones = block.find(ONES, ones + 1, limit)
+    if ones < 0 and limit > size:
+        raise Incomplete(max(first + 8, size + 1) - at)
+    if ones <= first:
+        raise ValueError(f"not one to {MAX_LEVEL} pointers")
+    return key + key_length, value, value + value_length, first, ones + 4
 
 
 _WORD = Struct(">I").unpack_from
@@ -126,7 +117,6 @@ def word(block: bytes, at: int) -> int:
     return number
 
 
-def pointers(block: bytes, span: Span) -> tuple[int, ...]:
-    """The forward pointers of a record, lowest level first."""
-    count = (span.end - 4 - span.pointers) // 4
-    return unpack_from(f">{count}I", block, span.pointers)
+def words(block: bytes, start: int, end: int) -> tuple[int, ...]:
+    """The numbers of 32 bits from `start` to `end`."""
+    return unpack_from(f">{(end - start) // 4}I", block, start)

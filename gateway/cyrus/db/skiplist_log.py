@@ -45,7 +45,7 @@ def key_hash(key: bytes) -> int:
     return hash(key) & _HASH
 
 
-class Changed(Exception):  # noqa: N818 - for Skiplist alone, which then starts anew
+class Changed(Exception):
     """The file no longer has the commits that the index was made of."""
 
 
@@ -62,8 +62,8 @@ class Scan:
     def __init__(self, view: FileView, start: int) -> None:
         self.view = view
         self.end = start
-        self.added: list[int] = []
-        self.deleted: list[int] = []
+        self.added = array("Q")
+        self.deleted = array("I")
         self.problem: tuple[int, str] | None = None
         self._prints: list[tuple[int, int, int]] = []
         size = view.size()
@@ -124,7 +124,7 @@ class Log:
     def __init__(self, view: FileView, start: int) -> None:
         self._view = view
         self.added = array("Q")
-        self.deleted = array("L")
+        self.deleted = array("I")
         self.end = start
         self._last_word = view.read(start - 4, 4)
         self.refresh()
@@ -150,7 +150,7 @@ class Log:
                 insort(self.deleted, target)
         else:
             self.added = array("Q", sorted(scan.added))
-            self.deleted = array("L", sorted(scan.deleted))
+            self.deleted = array("I", sorted(scan.deleted))
         self.end = scan.end
         self._last_word = COMMIT_WORD
 
@@ -189,6 +189,12 @@ class Log:
         first = bisect_left(self.added, low)
         behind = bisect_right(self.added, low | _HASH, first)
         return [entry & _HASH for entry in reversed(self.added[first:behind])]
+
+    def has(self, key: bytes, offset: int) -> bool:
+        """Whether there is a committed ADD record of `key` at `offset`."""
+        entry = key_hash(key) << 32 | offset
+        at = bisect_left(self.added, entry)
+        return at < len(self.added) and self.added[at] == entry
 
     def is_deleted(self, offset: int) -> bool:
         """Whether the record at `offset`, in the log or in front of it, has been deleted."""

@@ -9,9 +9,9 @@ from gateway.cyrus.db.skiplist_format import (
     DUMMY,
     INORDER,
     Incomplete,
-    Span,
-    pointers,
+    measure,
     word,
+    words,
 )
 from gateway.errors import DatabaseDamaged
 
@@ -44,7 +44,7 @@ class Node:
             if type_ not in _KEYED:
                 raise DatabaseDamaged(view.path, f"no record with a key at {offset}: type {type_}")
             try:
-                span = Span(block, 0)
+                key_end, value, value_end, first, end = measure(block, 0)
                 break
             except ValueError as nonsense:
                 raise DatabaseDamaged(view.path, f"record at {offset}: {nonsense}") from nonsense
@@ -57,13 +57,13 @@ class Node:
             block = view.read(offset, min(need, limit - offset))
         self.offset = offset
         self.type = type_
-        self.key = block[span.key : span.key_end]
-        self.value = block[span.value : span.value_end]
-        self.pointers = pointers(block, span)
-        self.end = offset + span.end
+        self.key = block[8:key_end]
+        self.value = block[value:value_end]
+        self.pointers = words(block, first, end - 4)
+        self.end = offset + end
 
 
-class Stop(Exception):  # noqa: N818 - the end of what can be read, which is a fault only for some
+class Stop(Exception):
     """Reading end to end stopped at `offset`, as `problem` says; "" where a record is cut off."""
 
     def __init__(self, offset: int, problem: str) -> None:
@@ -73,29 +73,27 @@ class Stop(Exception):  # noqa: N818 - the end of what can be read, which is a f
 
 
 class Item:
-    """A record met on the way: `span` measures `block` for one with a key, else it is None.
+    """A record met on the way, at `offset` in the file and at `at` in `block`."""
 
-    `target` is the offset of the record that a DELETE deletes.
-    """
+    __slots__ = ("at", "block", "key", "offset", "type")
 
-    __slots__ = ("block", "offset", "span", "target", "type")
-
-    def __init__(self, offset: int, type_: int, block: bytes, span: Span | None, target: int):
+    def __init__(self, offset: int, type_: int, block: bytes, at: int, key: bytes):
         self.offset = offset
         self.type = type_
         self.block = block
-        self.span = span
-        self.target = target
-
-    @property
-    def key(self) -> bytes:
-        """The key; empty for a DELETE or a COMMIT."""
-        return self.block[self.span.key : self.span.key_end] if self.span else b""
+        self.at = at
+        self.key = key
 
     @property
     def value(self) -> bytes:
-        """The value; empty for a DELETE or a COMMIT."""
-        return self.block[self.span.value : self.span.value_end] if self.span else b""
+        """The value of a record with a key."""
+        _, value, value_end, _, _ = measure(self.block, self.at)
+        return self.block[value:value_end]
+
+    @property
+    def target(self) -> int:
+        """The offset of the record that a DELETE deletes."""
+        return word(self.block, self.at + 4)
 
 
 def records(
@@ -126,18 +124,16 @@ def records(
                 prints.append((have, len(more), hash(more)))
             block = rest + more
         type_ = word(block, at)
-        span = None
-        target = 0
-        size = 4
+        key = b""
+        behind = at + 4
         try:
             if type_ in {ADD, INORDER}:
-                span = Span(block, at)
-                size = span.end - at
+                key_end, _, _, _, behind = measure(block, at)
+                key = block[at + 8 : key_end]
             elif type_ == DELETE:
                 if at + 8 > len(block):
                     raise Incomplete(8)
-                target = word(block, at + 4)
-                size = 8
+                behind = at + 8
             elif type_ not in {COMMIT, 0}:
                 raise Stop(base + at, f"a record of type {type_}")
         except Incomplete as cut:
@@ -146,6 +142,6 @@ def records(
         except ValueError as nonsense:
             raise Stop(base + at, str(nonsense)) from nonsense
         if type_:
-            yield Item(base + at, type_, block, span, target)
-        at += size
+            yield Item(base + at, type_, block, at, key)
+        at = behind
         need = 4

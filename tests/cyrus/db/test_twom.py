@@ -107,6 +107,24 @@ def test_every_moment_of_a_writer_shows_the_last_commit(
 
 
 @UNTIMED
+@given(histories(), histories())
+def test_an_open_transaction_costs_nothing(before: list[Verb], during: list[Verb]) -> None:
+    """While a writer waits between two of its changes, the pointers answer and not the log."""
+
+    class WithoutLog(Twom):
+        def _replay(self, end: int, only: bytes | None) -> dict[bytes, bytes]:
+            raise AssertionError("the log was read")
+
+    with written() as writer:
+        finish(play(writer, before))
+        database = WithoutLog(FileView(writer.path))
+        for verb in during:
+            finish(play(writer, [verb]))
+            assert contents(database) == writer.committed
+        database.close()
+
+
+@UNTIMED
 @given(histories(), st.sampled_from(KEYS), st.lists(st.integers(0, 9), max_size=60))
 def test_a_writer_between_the_reads_of_a_look_up(
     history: list[Verb], key: bytes, pauses: list[int]
