@@ -1,0 +1,1 @@
+"""`smmapd-gateway` and its subcommands."""

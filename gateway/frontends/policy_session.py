@@ -97,6 +97,11 @@ class PolicySession:
         """True while requests wait for `replies`, or one for another server."""
         return bool(self._queue) or self._waiting is not None
 
+    @property
+    def idle(self) -> bool:
+        """True between requests: nothing waits, and no part of one is held."""
+        return not self.busy and self._parser.idle
+
     def receive(self, data: bytes) -> None:
         """Take bytes from smtpd; empty bytes are their end."""
         if self.finished:

@@ -95,6 +95,10 @@ class Session(Protocol):
     def busy(self) -> bool:
         """Requests wait for `replies`, or one for `resolved`."""
 
+    @property
+    def idle(self) -> bool:
+        """Not busy, and no part of a request is held."""
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the client; empty bytes are their end."""
 
@@ -111,7 +115,10 @@ class Server:
     `session_for` makes the session of a new peer; `resolve` asks another
     server and may block (it runs on a thread); `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
-    takes a line for the log.
+    takes a line for the log.  A client may be silent for `idle_timeout`
+    seconds between requests, and for `request_timeout` within one or while a
+    reply waits for it.  Beyond `max_connections` new clients wait in the
+    socket's queue.
     """
 
     def __init__(
@@ -124,6 +131,8 @@ class Server:
         on_change: Callable[[], None] | None = None,
         report: Callable[[str], None] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
+        request_timeout: float = IDLE_TIMEOUT,
+        max_connections: int | None = None,
     ) -> None:
         self.listener = listener
         self.session_for = session_for
@@ -137,6 +146,8 @@ class Server:
         self._on_change = on_change
         self._report = report
         self._idle_timeout = idle_timeout
+        self._request_timeout = request_timeout
+        self._max_connections = max_connections
         self._accepting = False
         self._exhausted = False
         listener.setblocking(False)
@@ -161,10 +172,13 @@ class Server:
         self._accept_watcher.stop()
         self._pause.stop()
 
-    def drain(self) -> None:
-        """Stop accepting, and part from each client once it has nothing more to ask."""
+    def drain(self, idle: float = DRAIN_IDLE) -> None:
+        """Stop accepting, and part from each client once it has been idle for `idle` seconds."""
         self.stop_accepting()
-        self._idle_timeout = min(self._idle_timeout, DRAIN_IDLE)
+        self._idle_timeout = min(self._idle_timeout, idle)
+        self._sweep.stop()
+        self._sweep = self.loop.timer(idle / 4, repeat=min(SWEEP, idle / 4))
+        self._sweep.start(self._close_idle)
 
     def close(self) -> None:
         """End everything at once."""
@@ -186,6 +200,8 @@ class Server:
         self.accepted += 1
         peer.setblocking(False)
         self.connections.add(Connection(self, peer))
+        if self._max_connections is not None and len(self.connections) >= self._max_connections:
+            self._accept_watcher.stop()
         if self._on_change is not None:
             self._on_change()
 
@@ -204,21 +220,27 @@ class Server:
         self._pause.start(self._accept_again)
 
     def _accept_again(self) -> None:
-        if self._accepting:
+        if self._accepting and not self._accept_watcher.active and not self._pause.active:
             self._accept_watcher.start(self._accept)
 
     def forget(self, connection: Connection) -> None:
         """Called by a connection that has ended."""
         self.connections.discard(connection)
+        self._accept_again()
         if self._on_change is not None:
             self._on_change()
 
     def _close_idle(self) -> None:
         now = self.loop.now()
         for connection in list(self.connections):
-            limit = LINGER_IDLE if connection.lingering else self._idle_timeout
+            if connection.lingering:
+                limit: float = LINGER_IDLE
+            elif connection.amid:
+                limit = self._request_timeout
+            else:
+                limit = self._idle_timeout
             if connection.quiet and now - connection.last_heard > limit:
-                connection.close()
+                connection.part()
 
 
 class Connection:
@@ -253,6 +275,11 @@ class Connection:
         self._read_watcher.start(self._readable)
 
     @property
+    def amid(self) -> bool:
+        """True within a request, or while replies wait to be taken."""
+        return bool(self._out) or not self._session.idle
+
+    @property
     def quiet(self) -> bool:
         """True where nothing of ours is under way for this client.
 
@@ -273,6 +300,17 @@ class Connection:
             self._write_watcher.close()
         self._socket.close()
         self._server.forget(self)
+
+    def part(self) -> None:
+        """Let go of a client that was silent, unless it has said something just now."""
+        if not self.amid and not self.lingering and self._fd >= 0:
+            try:
+                if self._socket.recv(1, plain_socket.MSG_PEEK):
+                    return
+            except OSError:  # nothing to read, or gone: both are what was expected
+                self.close()
+                return
+        self.close()
 
     def _readable(self) -> None:
         server = self._server

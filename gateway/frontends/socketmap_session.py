@@ -36,11 +36,27 @@ TURN = 64
 class Session:
     """The state between the bytes of one client and the engine."""
 
-    __slots__ = ("_decoder", "_key", "_observe", "_queue", "_verifier", "finished", "pending")
+    __slots__ = (
+        "_decoder",
+        "_key",
+        "_observe",
+        "_queue",
+        "_render",
+        "_verifier",
+        "finished",
+        "pending",
+    )
 
-    def __init__(self, verifier: Verifier, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        observe: Observer | None = None,
+        render: Callable[[Verdict, bytes], bytes] = socketmap_payload,
+    ) -> None:
+        """`render` makes a reply's payload of a verdict and the key."""
         self._verifier = verifier
         self._observe = observe
+        self._render = render
         self._decoder = Decoder()
         self._queue: list[bytes] = []  # request payloads, the next one last
         self._key = b""  # the key that `pending` is about
@@ -98,7 +114,7 @@ class Session:
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:
         if self._observe is not None:
             self._observe(key, verdict)
-        return encode(socketmap_payload(verdict, key))
+        return encode(self._render(verdict, key))
 
     def _refuse(self, error: ProtocolError) -> bytes:
         self.finished = True

@@ -1,0 +1,88 @@
+"""`serve`: the gateway itself, in the foreground.
+
+It becomes the supervisor (gateway.daemon.supervisor) and starts the core and,
+where [milter] listens, the milter as processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from gateway.daemon import core, log, milterprocess
+from gateway.daemon.assembly import make_judge, make_verifier
+from gateway.daemon.children import ChildSpec
+from gateway.daemon.settings import loads, read
+from gateway.daemon.supervisor import Plan, Supervisor
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gateway.daemon.settings import Settings
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "serve", help="serve socketmap, policy and milter", description=__doc__
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop; the exit code."""
+    path = os.path.abspath(options.config)
+    return Supervisor(lambda: make_plan(path), os.environ).run()
+
+
+def make_plan(path: str) -> Plan:
+    """What the configuration at `path` asks for; raises ConfigurationError.
+
+    Everything that the children will build is built here once, so that a
+    configuration that cannot serve is refused before anything is stopped.
+    """
+    data = read(path)
+    settings = loads(data, path)
+    _rehearse(settings)
+    served = settings.listeners
+    children = []
+    if "socketmap" in served or "policy" in served:
+        children.append(
+            ChildSpec(
+                core.NAME,
+                (sys.executable, "-m", "gateway.daemon.core"),
+                ("socketmap", "policy"),
+                settings.general.workers,
+                data,
+                core.SILENCE_LIMIT,
+            )
+        )
+    if "milter" in served:
+        children.append(
+            ChildSpec(
+                milterprocess.NAME,
+                (sys.executable, "-m", "gateway.daemon.milterprocess"),
+                ("milter",),
+                1,
+                data,
+            )
+        )
+    return Plan(
+        tuple(children),
+        served,
+        settings.general.graceful_timeout,
+        settings.general.user,
+        settings.general.group,
+        lambda: log.configure(settings.logging),
+    )
+
+
+def _rehearse(settings: Settings) -> None:
+    """Build what the children will build, and throw it away."""
+    make_verifier(settings)
+    if settings.policy.listen:
+        make_judge(settings, settings.policy.mode)
+    if settings.milter.listen:
+        make_judge(settings, settings.milter.mode, sees_mailers=True)

@@ -1,0 +1,171 @@
+"""The core: one process that serves the socketmap and policy sockets on gevent's loop.
+
+The supervisor starts it by exec with its sockets and the configuration that
+was validated.  It says when it serves, keeps telling that it is not stuck,
+and on SIGTERM finishes what is under way: it accepts no more, parts from each
+client between two requests, and leaves when the last one is gone or the
+graceful timeout is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import gevent
+
+from gateway.daemon import log
+from gateway.daemon.assembly import make_judge, make_renderer, make_verifier
+from gateway.daemon.child import supervised
+from gateway.daemon.log import AddressWriter
+from gateway.daemon.settings import loads
+from gateway.daemon.verdictlog import VerdictLog
+from gateway.errors import ConfigurationError
+from gateway.frontends.policy_session import PolicySession
+from gateway.frontends.server import Server, peer_name
+from gateway.frontends.socketmap_session import Session
+
+if TYPE_CHECKING:
+    import socket
+
+    from gateway.daemon.child import Supervised
+    from gateway.daemon.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# The ChildSpec's name, and seconds between two words to the supervisor that
+# the loop turns; it waits for several of them (see SILENCE_LIMIT).
+NAME = "core"
+ALIVE_INTERVAL = 5.0
+SILENCE_LIMIT = 30.0
+
+# Seconds that a client may be idle before the core parts from it in a drain.
+# Postfix asks again on a new connection when its old one was closed while idle.
+DRAIN_IDLE = 1.0
+# Seconds before the supervisor's patience ends, to leave in good order.
+DRAIN_MARGIN = 0.5
+
+
+class Core:
+    """The servers of one configuration, and the end of their process."""
+
+    def __init__(self, parent: Supervised, settings: Settings) -> None:
+        self._parent = parent
+        self._settings = settings
+        self._verifier = make_verifier(settings)
+        self._address = AddressWriter(settings.logging.addresses)
+        self._done = gevent.event.Event()
+        self._draining = False
+        self._loop = gevent.get_hub().loop
+        self._servers = [*self._socketmap_servers(), *self._policy_servers()]
+        self._news = self._loop.io(parent.fileno(), 1)
+        self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
+        deadline = max(0.0, settings.general.graceful_timeout - DRAIN_MARGIN)
+        self._deadline = self._loop.timer(deadline)
+
+    def run(self) -> int:
+        """Serve until told to stop; the exit code."""
+        gevent.signal_handler(signal.SIGTERM, self._drain)
+        # Reloads and ctrl-C are the supervisor's: it tells its children what follows.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        self._news.start(self._heard)
+        self._beat.start(self._parent.alive)
+        for server in self._servers:
+            server.start()
+        self._parent.ready()
+        self._done.wait()
+        for server in self._servers:
+            server.close()
+        return os.EX_OK
+
+    def _socketmap_servers(self) -> list[Server]:
+        settings = self._settings.socketmap
+        render = make_renderer(self._settings)
+        observe = VerdictLog("socketmap", settings.mode, self._address).socketmap
+
+        def session(_peer: socket.socket) -> Session:
+            return Session(self._verifier, observe, render)
+
+        return [
+            Server(
+                listener.socket,
+                session,
+                self._verifier.resolve,
+                on_change=self._changed,
+                report=_log.error,
+                idle_timeout=settings.idle_timeout,
+                request_timeout=settings.request_timeout,
+                max_connections=settings.max_connections,
+            )
+            for listener in self._parent.listeners.get("socketmap", ())
+        ]
+
+    def _policy_servers(self) -> list[Server]:
+        listeners = self._parent.listeners.get("policy", ())
+        if not listeners:
+            return []
+        settings = self._settings.policy
+        judge = make_judge(self._settings, settings.mode)
+        observe = VerdictLog("policy", settings.mode, self._address).policy
+
+        def session(peer: socket.socket) -> PolicySession:
+            def complain(problem: str) -> None:
+                _log.warning("policy client %s: %s; disconnected", peer_name(peer), problem)
+
+            return PolicySession(self._verifier, judge, observe=observe, complain=complain)
+
+        return [
+            Server(
+                listener.socket,
+                session,
+                self._verifier.resolve,
+                on_change=self._changed,
+                report=_log.error,
+                idle_timeout=settings.idle_timeout,
+                request_timeout=settings.request_timeout,
+                max_connections=settings.max_connections,
+            )
+            for listener in listeners
+        ]
+
+    def _heard(self) -> None:
+        """Word from the supervisor, or the news that it is gone."""
+        if self._parent.receive() is None:
+            _log.error("the supervisor is gone; leaving")
+            self._done.set()
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        self._deadline.start(self._done.set)
+        for server in self._servers:
+            server.drain(DRAIN_IDLE)
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._draining and not any(server.connections for server in self._servers):
+            self._done.set()
+
+
+def main() -> int:
+    """Run as a child of the supervisor; the exit code."""
+    parent = supervised(os.environ)
+    if parent is None:
+        print("gateway.daemon.core is started by `smmapd-gateway serve`", file=sys.stderr)
+        return os.EX_USAGE
+    try:
+        settings = loads(parent.configuration, "gateway.toml")
+        log.configure(settings.logging)
+        return Core(parent, settings).run()
+    except ConfigurationError as error:
+        parent.failed(str(error))
+        return os.EX_CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The milter's process: libmilter's loop on the socket that the supervisor opened.
+
+Started by exec, never by fork, and free of gevent: libmilter calls back on
+native threads, and takes TERM, INT and HUP for itself.  The main thread runs
+`smfi_main`; one more thread watches the supervisor's channel and ends the
+process when the supervisor is gone.
+
+Limits: libmilter leaves its loop only when it wakes up, so a connection to
+our own socket wakes it; sessions that are under way are cut, and the MTA
+applies its default action to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from gateway.daemon import log
+from gateway.daemon.assembly import make_judge, make_verifier
+from gateway.daemon.child import supervised
+from gateway.daemon.log import AddressWriter
+from gateway.daemon.settings import loads
+from gateway.daemon.verdictlog import VerdictLog
+from gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from gateway.daemon.child import Supervised
+    from gateway.daemon.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+NAME = "milter"
+
+# The name that Sendmail's X line would have; libmilter wants one.
+MILTER_NAME = "smmapd-gateway"
+
+# What to say where pymilter is not installed.
+MISSING = (
+    "the milter front end needs pymilter: install the Debian package python3-milter,"
+    " or the extra with pip install 'smmapd[milter]', or remove [milter] from gateway.toml"
+)
+
+
+def main() -> int:
+    """Run as a child of the supervisor; the exit code."""
+    parent = supervised(os.environ)
+    if parent is None:
+        print("gateway.daemon.milterprocess is started by `smmapd-gateway serve`", file=sys.stderr)
+        return os.EX_USAGE
+    try:
+        settings = loads(parent.configuration, "gateway.toml")
+        log.configure(settings.logging)
+        return _serve(parent, settings)
+    except ConfigurationError as error:
+        parent.failed(str(error))
+        return os.EX_CONFIG
+
+
+def _serve(parent: Supervised, settings: Settings) -> int:
+    try:
+        import milter  # noqa: PLC0415
+
+        from gateway.frontends.milter import Milter, VerifierPool  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(f"{MISSING} ({error})") from error
+    (listener,) = parent.listeners["milter"]
+    pool = VerifierPool(lambda: make_verifier(settings))
+    pool.give_back(pool.borrow())  # what is wrong with the store's configuration shows now
+    verdicts = VerdictLog("milter", settings.milter.mode, AddressWriter(settings.logging.addresses))
+    front = Milter(
+        make_judge(settings, settings.milter.mode, sees_mailers=True),
+        pool,
+        observe=verdicts.milter,
+        defect=lambda error: _log.error("defect while judging a recipient: %r", error),
+    )
+    front.register(MILTER_NAME)
+    milter.setconn(f"fd:{listener.socket.fileno()}")
+    milter.settimeout(settings.milter.timeout)
+    threading.Thread(
+        target=_watch, args=(parent, listener.socket), name="channel", daemon=True
+    ).start()
+    parent.ready()
+    try:
+        milter.main()
+    except milter.error as error:
+        parent.failed(f"libmilter gave up: {error}")
+        return os.EX_OSERR
+    # Sessions hang on native threads that the interpreter cannot join.
+    logging.shutdown()
+    os._exit(os.EX_OK)
+
+
+def _watch(parent: Supervised, listener: socket.socket) -> None:
+    """Leave when the supervisor is gone; nobody else would free the socket."""
+    while parent.receive() is not None:
+        select.select([parent.fileno()], [], [])
+    _log.error("the supervisor is gone; leaving")
+    logging.shutdown()
+    os._exit(os.EX_OK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""One log line a verdict, with the same fields whichever front end gave it.
+
+Fields: frontend, queue id or instance, client, sender, recipient, verdict (or
+why it was not judged), reason, mode and the time it took.  Addresses are as
+private as the setting `addresses` says.  Verdicts are INFO, skipped
+recipients DEBUG; a fault is one ERROR line a minute with a count, however
+many recipients meet it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gateway.daemon import log
+from gateway.frontends.judge import Decision, Leniency
+from gateway.verification.model import Verdict
+
+if TYPE_CHECKING:
+    from gateway.daemon.log import AddressWriter, Field
+    from gateway.daemon.settings.words import Mode
+    from gateway.frontends.milter import Rcpt
+    from gateway.protocols.policy import PolicyRequest
+
+_log = logging.getLogger(__name__)
+
+
+class VerdictLog:
+    """Writes the verdicts of one front end.
+
+    `address` shows an address as the settings want it.
+    """
+
+    def __init__(self, frontend: str, mode: Mode, address: AddressWriter) -> None:
+        self._frontend = frontend
+        self._mode = mode
+        self._address = address
+
+    def socketmap(self, key: bytes, verdict: Verdict) -> None:
+        """One look-up; the protocol tells nothing but the recipient."""
+        self._verdict(verdict, {"recipient": self._address(key)})
+
+    def policy(self, request: PolicyRequest, decision: Decision) -> None:
+        """One policy request that was judged or skipped."""
+        self._decision(
+            decision,
+            {
+                "instance": request.instance,
+                "queue_id": request.queue_id,
+                "state": request.protocol_state,
+                "client": request.client_address,
+                "sender": self._address(request.sender),
+                "recipient": self._address(request.recipient),
+            },
+        )
+
+    def milter(self, rcpt: Rcpt, decision: Decision) -> None:
+        """One RCPT that was judged or skipped."""
+        transaction = rcpt.transaction
+        self._decision(
+            decision,
+            {
+                "queue_id": rcpt.queue_id,
+                "client": transaction.client,
+                "sender": self._address(transaction.sender or b""),
+                "recipient": self._address(rcpt.argument),
+            },
+        )
+
+    def _decision(self, decision: Decision, who: dict[str, Field]) -> None:
+        if decision.verdict is None:
+            if decision.skip is not None:
+                self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
+            return
+        self._verdict(decision.verdict, who, decision.leniency)
+
+    def _verdict(
+        self, verdict: Verdict, who: dict[str, Field], leniency: Leniency | None = None
+    ) -> None:
+        facts: dict[str, Field] = {**who, "verdict": verdict.kind.name}
+        if verdict.reason:
+            facts["reason"] = verdict.reason
+        if leniency is not None:
+            facts["not_enforced"] = leniency.value
+        fault = verdict.evidence.fault
+        if fault is not None:
+            _log.error("%s", fault)
+        self._write(logging.INFO, "verdict", facts)
+
+    def _write(self, level: int, message: str, facts: dict[str, Field]) -> None:
+        log.event(
+            _log, level, message, {"frontend": self._frontend, "mode": self._mode.value, **facts}
+        )
