@@ -54,6 +54,11 @@ class Site:
             options["postuser"] = self.postuser
         return options
 
+    @property
+    def downcases(self) -> bool:
+        """Is user and domain of a recipient lower-cased (lmtp_downcase_rcpt)?"""
+        return self.settings.get("lmtp_downcase_rcpt", "yes") == "yes"
+
     def __str__(self) -> str:
         parts = [
             f"virtdomains={self.virtdomains}",

@@ -24,8 +24,8 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -100,15 +100,24 @@ class Cyrus:
     def write_imapd_conf(self, changes: Mapping[str, str] | None = None) -> None:
         """Write imapd.conf anew, with changed settings; a running service keeps what it read."""
         self._settings.update(changes or {})
+        self._write_settings(self.imapd_conf, self._settings)
+
+    def another_imapd_conf(self, name: str, changes: Mapping[str, str]) -> str:
+        """Write a second imapd.conf for the same store, with changed settings; its path."""
+        path = os.path.join(self.folder, f"{name}.conf")
+        self._write_settings(path, {**self._settings, **changes})
+        return path
+
+    def _write_settings(self, path: str, settings: Mapping[str, str]) -> None:
         settings = {
             "configdirectory": self.config,
             "partition-default": os.path.join(self.folder, "spool"),
             "sasl_sasldb_path": os.path.join(self.folder, "sasldb2"),
             "proc_path": os.path.join(self.config, "proc"),
-            **self._settings,
+            **settings,
         }
         lines = [f"{option}: {value}" for option, value in settings.items()]
-        write_text(self.imapd_conf, "\n".join([*lines, *self._include]) + "\n")
+        write_text(path, "\n".join([*lines, *self._include]) + "\n")
 
     @property
     def config(self) -> str:
@@ -198,7 +207,7 @@ class Cyrus:
             self._daemon = Daemon(syslog.wrap(argv, account("cyrus")), log=log)
         self._daemon.start()
         for name in self._services:
-            wait_until(lambda name=name: self._accepts(name), f"service {name} accepts")  # type: ignore[misc]
+            wait_until(partial(self._accepts, name), f"service {name} accepts")
 
     def _accepts(self, name: str) -> bool:
         self.master.check()
@@ -240,20 +249,26 @@ class Cyrus:
         return Admin(self.socket_path("imap"), user, PASSWORD)
 
     def smmapd(
-        self, program: str = os.path.join(PROGRAMS, "smmapd"), *words: str, service: str = "smmap"
+        self,
+        program: str = os.path.join(PROGRAMS, "smmapd"),
+        *words: str,
+        service: str = "smmap",
+        imapd_conf: str | None = None,
     ) -> StdioServer:
         """Start a smmapd on standard input and output, as user cyrus: the C one or `program`.
 
-        `service` is its name in cyrus.conf ($CYRUS_SERVICE), `words` are more options.
+        `service` is its name in cyrus.conf ($CYRUS_SERVICE), `words` are more
+        options, `imapd_conf` is another file than the store's own.
         """
+        errors = os.path.join(self.folder, "smmapd.err")
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, open(errors, "ab") as stderr:
             process = start(
-                [program, "-X", "-C", self.imapd_conf, *words],
+                [program, "-X", "-C", imapd_conf or self.imapd_conf, *words],
                 user=account("cyrus"),
                 env={"CYRUS_SERVICE": service, "CYRUS_ID": "1"},
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
+                stderr=stderr.fileno(),
             )
-        return StdioServer(process, ours)
+        return StdioServer(process, ours, errors)

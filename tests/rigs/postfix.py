@@ -27,6 +27,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -241,7 +242,7 @@ class Postfix:
         self._daemon.start()
         for door in self._doors:
             wait_until(
-                lambda door=door: self._accepts(door),  # type: ignore[misc]
+                partial(self._accepts, door),
                 f"Postfix accepts at the door {door}",
             )
 

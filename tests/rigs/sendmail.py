@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -179,7 +180,7 @@ class Sendmail:
         for door in self._ports:
             if (self._socketmap if door == "map" else self._milter) is not None:
                 wait_until(
-                    lambda door=door: self._accepts(door),  # type: ignore[misc]
+                    partial(self._accepts, door),
                     f"Sendmail accepts at the door {door}",
                 )
 

@@ -115,11 +115,15 @@ class Connection:
 
 
 class StdioServer(Connection):
-    """A smmapd that serves standard input and output, one end of a socket pair."""
+    """A smmapd that serves standard input and output, one end of a socket pair.
 
-    def __init__(self, process: subprocess.Popen[bytes], link: socket.socket) -> None:
+    `errors` is the file that holds what it wrote to standard error.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], link: socket.socket, errors: str) -> None:
         super().__init__(link)
         self._process = process
+        self._errors = errors
 
     def abandon(self) -> None:
         """Close and end the program, however it stands."""
@@ -130,7 +134,8 @@ class StdioServer(Connection):
     def close(self) -> None:
         """Let the program see end of file and wait for its end.
 
-        Raises `SocketmapError` if its exit code is not 0.
+        Raises `SocketmapError`, with what it wrote to standard error, if its
+        exit code is not 0.
         """
         super().close()
         try:
@@ -140,7 +145,9 @@ class StdioServer(Connection):
             self._process.wait()
             raise SocketmapError(f"{self._process.args!r} did not end at end of file") from None
         if code != 0:
-            raise SocketmapError(f"{self._process.args!r} ended with {code}")
+            with open(self._errors, "rb") as file:
+                said = file.read().decode(errors="replace").strip()
+            raise SocketmapError(f"{self._process.args!r} ended with {code}: {said}")
 
 
 def ask(address: str | tuple[str, int], *keys: bytes) -> list[bytes]:
