@@ -1,0 +1,176 @@
+"""The child's side of the supervisor: sockets, configuration, and a line home.
+
+A child is started by exec with one environment variable that holds JSON: its
+name and number, the descriptors of its listening sockets, and that of its
+channel.  The channel is a stream of words: the child says that it is ready,
+alive, or why it gives up; the supervisor tells how often others were
+restarted.  When the channel ends, the supervisor is gone and the child must
+go too, or its sockets would keep a new instance out.
+
+No gevent, no threads: the channel is a non-blocking descriptor for any loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.daemon import endpoints
+from gateway.daemon.listeners import Listener
+from gateway.daemon.printable import printable
+
+VARIABLE = "SMMAPD_SUPERVISED"
+READY = "READY"
+ALIVE = "ALIVE"
+FAILED = "FAILED"
+RESTARTS = "RESTARTS"
+MESSAGE_LIMIT = 2000
+_CONFIGURATION_LIMIT = 1 << 20
+_CHANNEL_READ = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often processes called `name` have been restarted since the supervisor started."""
+
+    name: str
+    count: int
+
+
+class Supervised:
+    """This process as a child of the supervisor.
+
+    `name` is that of its ChildSpec, `index` counts the processes of one name
+    from 0, `generation` counts configurations from 1.  `listeners` are its
+    sockets by front end, `configuration` is the text that was validated.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        index: int,
+        generation: int,
+        listeners: Mapping[str, tuple[Listener, ...]],
+        configuration: bytes,
+        channel: socket.socket,
+    ) -> None:
+        self.name = name
+        self.index = index
+        self.generation = generation
+        self.listeners = listeners
+        self.configuration = configuration
+        self._channel = channel
+        self._received = b""
+
+    def fileno(self) -> int:
+        """The channel's descriptor: readable when there is news, or the supervisor is gone."""
+        return self._channel.fileno()
+
+    def ready(self) -> None:
+        """All sockets are served from now on."""
+        self._say(READY)
+
+    def alive(self) -> None:
+        """For a ChildSpec with a silence limit: not stuck."""
+        self._say(ALIVE)
+
+    def failed(self, message: str) -> None:
+        """Why this process is about to exit; the supervisor logs it."""
+        self._say(f"{FAILED} {printable(message, MESSAGE_LIMIT)}")
+
+    def receive(self) -> list[Restarts] | None:
+        """What came over the channel; None when the supervisor is gone: stop then."""
+        try:
+            data = self._channel.recv(_CHANNEL_READ)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._received = (self._received + data).split(b"\n")
+        news: list[Restarts] = []
+        for line in lines:
+            word, _, rest = line.decode(errors="replace").partition(" ")
+            name, _, count = rest.rpartition(" ")
+            if word == RESTARTS and count.isdigit():
+                news.append(Restarts(name, int(count)))
+        return news
+
+    def _say(self, line: str) -> None:
+        try:
+            self._channel.send(f"{line}\n".encode())
+        except OSError:
+            # Full or gone: the next read of the channel tells which.
+            return
+
+
+def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
+    """This process as a child, or None if no supervisor started it.
+
+    The variable is taken out of `environ`.  The configuration is read from
+    standard input, which the supervisor made for it.
+    """
+    text = environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    told: dict[str, object] = json.loads(text)
+    name, index, generation = told["name"], told["index"], told["generation"]
+    channel, groups = told["channel"], told["listeners"]
+    assert isinstance(name, str)
+    assert isinstance(index, int)
+    assert isinstance(generation, int)
+    assert isinstance(channel, int)
+    assert isinstance(groups, dict)
+    listeners = {
+        str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
+        for group, members in groups.items()
+    }
+    home = socket.socket(fileno=channel)
+    home.set_inheritable(False)
+    home.setblocking(False)
+    configuration = os.pread(0, _CONFIGURATION_LIMIT, 0)
+    return Supervised(
+        name=name,
+        index=index,
+        generation=generation,
+        listeners=MappingProxyType(listeners),
+        configuration=configuration,
+        channel=home,
+    )
+
+
+def environment(
+    name: str,
+    index: int,
+    generation: int,
+    channel: int,
+    listeners: Mapping[str, tuple[Listener, ...]],
+) -> str:
+    """The value of VARIABLE for a child; the supervisor's half of `supervised`."""
+    groups = {
+        group: [[each.socket.fileno(), str(each.endpoint)] for each in members]
+        for group, members in listeners.items()
+    }
+    return json.dumps(
+        {
+            "name": name,
+            "index": index,
+            "generation": generation,
+            "channel": channel,
+            "listeners": groups,
+        }
+    )
+
+
+def _listener(descriptor: int, where: str) -> Listener:
+    """A socket that was passed; its file belongs to the supervisor, so it has no inode here."""
+    os.set_inheritable(descriptor, False)
+    passed = socket.socket(fileno=descriptor)
+    passed.setblocking(False)
+    return Listener(endpoints.parse(where), passed)

@@ -1,0 +1,153 @@
+"""The children of one configuration, and those that are leaving."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.daemon.children import Child, ChildSpec, Delay
+from gateway.daemon.endpoints import Endpoint
+from gateway.daemon.listeners import Change, Listener
+
+_log = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a configuration asks of the supervisor.
+
+    `graceful_timeout` is in seconds.  `user` and `group` are looked at once,
+    at start, and only by root; an empty user stays root.  `apply` is called
+    when the plan comes into force, for what the supervisor's own process takes
+    from the configuration, such as logging.
+    """
+
+    children: tuple[ChildSpec, ...]
+    listeners: Mapping[str, tuple[Endpoint, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    graceful_timeout: float = 10.0
+    user: str = ""
+    group: str = ""
+    apply: Callable[[], None] = _nothing
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """User and group, to see whether they have changed."""
+        return self.user, self.group
+
+
+class Slot:
+    """The place of one process: the running one, or the moment of the next start."""
+
+    def __init__(self, spec: ChildSpec, index: int) -> None:
+        self.spec = spec
+        self.index = index
+        self.child: Child | None = None
+        self.due: float | None = None
+        self._delay = Delay()
+
+    def lost(self) -> float:
+        """The process has gone: plan the next start; gives the delay in seconds."""
+        now = time.monotonic()
+        child = self.child
+        lifetime = now - child.started if child is not None else 0.0
+        delay = self._delay.after(lifetime, was_ready=child is not None and child.ready)
+        self.child = None
+        self.due = now + delay
+        return delay
+
+
+class Generation:
+    """All slots of one plan.  `number` counts configurations from 1."""
+
+    def __init__(self, number: int, plan: Plan, change: Change) -> None:
+        self.number = number
+        self.plan = plan
+        self.change = change
+        self.slots = [Slot(spec, index) for spec in plan.children for index in range(spec.count)]
+
+    @property
+    def listeners(self) -> Mapping[str, tuple[Listener, ...]]:
+        """The sockets that the children get."""
+        return self.change.groups
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process runs and has said that it is ready."""
+        return all(slot.child is not None and slot.child.ready for slot in self.slots)
+
+    def children(self) -> Iterator[Child]:
+        """The running processes."""
+        return (slot.child for slot in self.slots if slot.child is not None)
+
+    def slot_of(self, child: Child) -> Slot | None:
+        """The slot of that process, or None if it is of another generation."""
+        return next((slot for slot in self.slots if slot.child is child), None)
+
+    def start(self, slot: Slot) -> Child:
+        """Start the slot's process; raises OSError."""
+        slot.due = None
+        slot.child = Child(slot.spec, slot.index, self.number, self.listeners)
+        return slot.child
+
+    def status(self) -> str:
+        """One line for `systemctl status`."""
+        waiting = sorted(
+            {slot.spec.name for slot in self.slots if slot.child is None or not slot.child.ready}
+        )
+        if waiting:
+            return "waiting for " + ", ".join(waiting)
+        return "serving with " + ", ".join(child.label for child in self.children())
+
+
+class Retiring:
+    """Processes that have been told to stop, each with the moment at which it is killed."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[Child, float] = {}
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(tuple(self._deadlines))
+
+    def __bool__(self) -> bool:
+        return bool(self._deadlines)
+
+    def take(self, generation: Generation) -> None:
+        """Send SIGTERM to the generation's processes and empty its slots."""
+        deadline = time.monotonic() + generation.plan.graceful_timeout
+        for slot in generation.slots:
+            if slot.child is not None:
+                self._deadlines[slot.child] = deadline
+                slot.child.signal(signal.SIGTERM)
+            slot.child, slot.due = None, None
+
+    def discard(self, child: Child) -> bool:
+        """The process has ended; tells whether it was one of these."""
+        return self._deadlines.pop(child, None) is not None
+
+    def deadlines(self) -> Iterable[float]:
+        """The moments at which something is due; infinite for those that are killed already."""
+        return self._deadlines.values()
+
+    def kill_overdue(self, now: float) -> None:
+        """SIGKILL for those whose time is over."""
+        for child, deadline in self._deadlines.items():
+            if now >= deadline:
+                _log.warning("%s did not stop in time; killed", child.label)
+                child.signal(signal.SIGKILL)
+                self._deadlines[child] = math.inf
+
+    def kill(self) -> None:
+        """SIGKILL for all."""
+        for child in self._deadlines:
+            child.signal(signal.SIGKILL)

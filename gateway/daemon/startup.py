@@ -1,0 +1,47 @@
+"""The first steps of the supervisor, in their order: open the sockets, then leave root."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+
+from gateway.daemon import activation, privileges
+from gateway.daemon.generation import Plan
+from gateway.daemon.listeners import Change, Listeners
+from gateway.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
+
+
+def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listeners, Change]:
+    """The sockets of the plan, opened as whoever we are, before we become its user.
+
+    Names are resolved first, so that nothing is opened for a user that does
+    not exist.  Raises ConfigurationError; sockets that are open by then are
+    closed and their files removed.
+    """
+    identity = None
+    if privileges.is_root() and plan.user:
+        identity = privileges.resolve(plan.user, plan.group)
+    listeners = Listeners(activation.take(environ), identity)
+    change = listeners.change(plan.listeners)
+    listeners.commit(change)
+    if identity is not None:
+        try:
+            privileges.drop(identity)
+        except privileges.PrivilegeError:
+            listeners.close()
+            raise
+    elif privileges.is_root():
+        _log.warning("runs as root; set user to one that can read the databases of Cyrus")
+    for warning in listeners.warnings():
+        _log.warning("%s", warning)
+    for name in listeners.unused():
+        _log.warning("systemd passed a socket named %s, and no listen has fd:%s", name, name)
+    return listeners, change
+
+
+def complain(error: ConfigurationError) -> None:
+    """One log line for each problem."""
+    for line in str(error).splitlines():
+        _log.error("%s", line)

@@ -1,0 +1,300 @@
+"""The supervisor: opens the sockets, leaves root, and keeps the children alive.
+
+What it promises:
+
+- Sockets belong to it.  A child that dies is started again on the same ones,
+  after a delay that grows while it keeps dying (gateway.daemon.children).
+- SIGHUP reloads: the new configuration is validated, its sockets are opened and
+  its children started and ready before the old ones are told to stop.  If any
+  of that fails, a log line says why and the old ones go on undisturbed.
+- SIGTERM and SIGINT stop: SIGTERM to every child, SIGKILL to those that are
+  still there after the graceful timeout or at a second signal.
+- READY=1 is sent when every child has said that it is ready.  A child that exits
+  with 64, 77 or 78 (sysexits.h) before that ends the start with its code.
+
+It runs in the main thread, without gevent.  A new `user` or `group` takes a
+restart, and so does a socket that only root can open.  It knows no front end:
+what runs is the caller's `Plan`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import selectors
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, MutableMapping
+
+from gateway.daemon.children import Child, ChildSpec
+from gateway.daemon.generation import Generation, Plan, Retiring, Slot
+from gateway.daemon.listeners import Change, Listeners
+from gateway.daemon.notify import Notifier
+from gateway.daemon.startup import complain, open_and_drop
+from gateway.daemon.wakeup import Wakeup
+from gateway.errors import ConfigurationError
+
+__all__ = ["ChildSpec", "Plan", "Supervisor"]
+
+_log = logging.getLogger(__name__)
+
+# Exit codes of a child that no restart will mend: wrong usage, no permission, configuration.
+FATAL_AT_START = frozenset({os.EX_USAGE, os.EX_NOPERM, os.EX_CONFIG})
+_LAST_READS = 4
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Supervisor:
+    """`load` gives the plan of the current configuration or raises ConfigurationError.
+
+    It is called at start and at every reload.  `environ` is usually os.environ;
+    what systemd put there for the supervisor alone is taken out.
+    """
+
+    def __init__(self, load: Callable[[], Plan], environ: MutableMapping[str, str]) -> None:
+        self._load = load
+        self._environ = environ
+        self._notifier = Notifier(environ)
+        self._selector = selectors.DefaultSelector()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._listeners = Listeners({})
+        self._serving: Generation | None = None
+        self._incoming: Generation | None = None
+        self._retiring = Retiring()
+        self._generations = 0
+        self._restarts: Counter[str] = Counter()
+        self._was_ready = False
+        self._reload_wanted = False
+        self._stopping = False
+        self._exit_code = os.EX_OK
+        self._ping_at = 0.0
+
+    def run(self) -> int:
+        """Serve until told to stop; gives the exit code (sysexits.h)."""
+        with Wakeup(_SIGNALS) as wakeup:
+            self._readers[wakeup.fileno()] = lambda: self._signalled(wakeup.taken())
+            self._selector.register(wakeup, selectors.EVENT_READ)
+            try:
+                self._start(self._load())
+                while not (self._stopping and not self._retiring):
+                    for key, _ in self._selector.select(self._timeout()):
+                        # What came before it in this turn may have ended its child.
+                        if (reader := self._readers.get(key.fd)) is not None:
+                            reader()
+                    self._tick(time.monotonic())
+            except ConfigurationError as error:
+                complain(error)
+                self._exit_code = os.EX_CONFIG
+            finally:
+                self._listeners.close()
+                self._selector.close()
+        return self._exit_code
+
+    # Starting
+
+    def _start(self, plan: Plan) -> None:
+        """Open, drop, start; raises ConfigurationError."""
+        self._listeners, change = open_and_drop(plan, self._environ)
+        plan.apply()
+        self._serving = self._generation(plan, change)
+        for slot in self._serving.slots:
+            self._begin(self._serving, slot)
+
+    def _generation(self, plan: Plan, change: Change) -> Generation:
+        self._generations += 1
+        return Generation(self._generations, plan, change)
+
+    def _begin(self, generation: Generation, slot: Slot) -> bool:
+        """Start the process of a slot; a program that cannot be run counts as one that ended."""
+        try:
+            child = generation.start(slot)
+        except OSError as error:
+            name, reason = slot.spec.name, os.strerror(error.errno or 0)
+            _log.error("%s: %s cannot be run: %s", name, slot.spec.argv[0], reason)
+            self._lost(generation, slot, os.EX_OSERR)
+            return False
+        self._readers[child.channel.fileno()] = lambda: self._heard(child)
+        self._selector.register(child.channel, selectors.EVENT_READ)
+        _log.debug("%s started (pid %d)", child.label, child.pid)
+        return True
+
+    def _heard(self, child: Child) -> None:
+        was_ready = child.ready
+        if not child.listen():
+            self._deafen(child)
+        if child.ready and not was_ready:
+            for name, count in self._restarts.items():
+                child.tell_restarts(name, count)
+            self._became_ready()
+
+    def _deafen(self, child: Child) -> None:
+        if self._readers.pop(child.channel.fileno(), None) is not None:
+            self._selector.unregister(child.channel.fileno())
+
+    def _became_ready(self) -> None:
+        if self._stopping:
+            return
+        if self._incoming is not None and self._incoming.ready:
+            self._take_over(self._incoming)
+        elif self._serving is not None and self._incoming is None:
+            if self._serving.ready and not self._was_ready:
+                self._was_ready = True
+                _log.info("ready: %s", self._serving.status())
+                self._notifier.ready(self._serving.status())
+            else:
+                self._notifier.status(self._serving.status())
+
+    # Ends of children
+
+    def _reap(self) -> None:
+        """SIGCHLD: see which of our children have ended."""
+        for child in [*self._children(), *self._retiring]:
+            code = child.exit_code()
+            if code is not None:
+                self._heard_last(child)
+                self._ended(child, code)
+
+    def _heard_last(self, child: Child) -> None:
+        """Take what it said just before it ended, and close its channel."""
+        # The last words are short; a grandchild may hold the channel open for ever.
+        for _ in range(_LAST_READS):
+            if not child.listen():
+                break
+        self._deafen(child)
+        child.close()
+
+    def _ended(self, child: Child, code: int) -> None:
+        if self._retiring.discard(child):
+            _log.debug("%s", child.ended(code))
+            return
+        for generation in (self._incoming, self._serving):
+            slot = generation.slot_of(child) if generation is not None else None
+            if generation is not None and slot is not None:
+                _log.error("%s", child.ended(code))
+                self._lost(generation, slot, code)
+
+    def _lost(self, generation: Generation, slot: Slot, code: int) -> None:
+        """What follows when a process is gone that should be there."""
+        delay = slot.lost()
+        if generation is self._incoming:
+            self._refuse(f"{slot.spec.name} does not start with it")
+        elif not self._was_ready and code in FATAL_AT_START:
+            _log.error("%s cannot start; giving up", slot.spec.name)
+            self._stop(code)
+        elif not self._stopping:
+            self._restarts[slot.spec.name] += 1
+            for child in self._children():
+                if child.ready:
+                    child.tell_restarts(slot.spec.name, self._restarts[slot.spec.name])
+            _log.info("%s starts again in %.1f seconds", slot.spec.name, delay)
+            self._notifier.status(generation.status())
+
+    # Reloading
+
+    def _reload(self) -> None:
+        """Begin to replace the serving generation, or refuse to with a log line."""
+        self._reload_wanted = False
+        if self._was_ready:
+            self._notifier.reloading()
+        try:
+            plan = self._load()
+            change = self._listeners.change(plan.listeners)
+        except ConfigurationError as error:
+            complain(error)
+            self._refuse("it cannot be used")
+            return
+        if self._serving is not None and plan.identity != self._serving.plan.identity:
+            _log.warning("a new user or group takes a restart, not a reload")
+        self._incoming = incoming = self._generation(plan, change)
+        for slot in incoming.slots:
+            if not self._begin(incoming, slot):
+                return
+
+    def _refuse(self, reason: str) -> None:
+        _log.error("new configuration refused, the old one stays in force: %s", reason)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            self._retiring.take(incoming)
+            self._listeners.cancel(incoming.change)
+        if self._was_ready:
+            self._notifier.ready("new configuration refused, the old one stays in force")
+
+    def _take_over(self, incoming: Generation) -> None:
+        old, self._serving, self._incoming = self._serving, incoming, None
+        if old is not None:
+            self._retiring.take(old)
+        self._listeners.commit(incoming.change)
+        incoming.plan.apply()
+        self._was_ready = True
+        _log.info("new configuration in force: %s", incoming.status())
+        self._notifier.ready(incoming.status())
+
+    # Stopping
+
+    def _stop(self, exit_code: int = os.EX_OK) -> None:
+        """Begin to stop; the second time, kill."""
+        if self._stopping:
+            self._retiring.kill()
+            return
+        self._stopping = True
+        self._exit_code = exit_code
+        self._notifier.stopping()
+        for generation in (self._incoming, self._serving):
+            if generation is not None:
+                self._retiring.take(generation)
+        self._incoming = None
+
+    # The loop
+
+    def _signalled(self, numbers: frozenset[int]) -> None:
+        if signal.SIGCHLD in numbers:
+            self._reap()
+        if signal.SIGHUP in numbers:
+            self._reload_wanted = True
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._stop()
+
+    def _children(self) -> list[Child]:
+        return [
+            child
+            for generation in (self._incoming, self._serving)
+            if generation is not None
+            for child in generation.children()
+        ]
+
+    def _timeout(self) -> float | None:
+        """Seconds until something is due, or None."""
+        moments = [*self._retiring.deadlines()]
+        moments += [moment for child in self._children() if (moment := child.overdue())]
+        if self._serving is not None:
+            moments += [slot.due for slot in self._serving.slots if slot.due is not None]
+        if self._notifier.watchdog_interval is not None:
+            moments.append(self._ping_at)
+        if self._reload_wanted and self._incoming is None:
+            return 0.0
+        wait = min(moments, default=math.inf) - time.monotonic()
+        return None if math.isinf(wait) else max(0.0, wait)
+
+    def _tick(self, now: float) -> None:
+        """Do whatever is due."""
+        interval = self._notifier.watchdog_interval
+        if interval is not None and now >= self._ping_at:
+            self._notifier.watchdog()
+            self._ping_at = now + interval / 2
+        self._retiring.kill_overdue(now)
+        for child in self._children():
+            moment = child.overdue()
+            if moment is not None and now >= moment:
+                what = "is silent" if child.ready else "does not become ready"
+                _log.error("%s (pid %d) %s; killed", child.label, child.pid, what)
+                child.given_up = True
+                child.signal(signal.SIGKILL)
+        if self._stopping or self._serving is None:
+            return
+        for slot in self._serving.slots:
+            if slot.due is not None and now >= slot.due:
+                self._begin(self._serving, slot)
+        if self._reload_wanted and self._incoming is None:
+            self._reload()
