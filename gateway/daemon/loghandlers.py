@@ -1,0 +1,211 @@
+"""Where log lines go, without ever blocking or ending the service.
+
+`SyslogHandler` writes to /dev/log as syslog(3) does, `StreamHandler` to a
+descriptor.  A line that cannot be written is counted and dropped; the next
+one that goes through is preceded by the count.  A storm of equal lines is one
+line with a count.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+
+SYSLOG_SOCKET = "/dev/log"
+# A classic syslogd cuts at 1024 (RFC 3164, 4.1), rsyslog and journald take 8 KiB.
+LINE_LIMIT = 8000
+# Equal warnings and errors within this time are one line; two lines a minute tell enough.
+STORM_SECONDS = 30.0
+# Different lines that are watched at once; the oldest is forgotten.
+_STORM_KINDS = 256
+
+# syslog(3): priority is facility * 8 + severity.
+FACILITIES = {
+    "user": 1,
+    "mail": 2,
+    "daemon": 3,
+    **{f"local{number}": 16 + number for number in range(8)},
+}
+_SEVERITIES = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+    (logging.DEBUG, 7),
+)
+
+
+def severity(level: int) -> int:
+    """The severity of syslog(3) for a level of logging."""
+    return next((number for least, number in _SEVERITIES if level >= least), 7)
+
+
+class Storms:
+    """Lets the first of equal warnings and errors through, and counts the rest."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], _Storm] = {}
+
+    def admit(self, record: logging.LogRecord) -> list[logging.LogRecord]:
+        """The records to write now: counts that have become due, and `record` unless held back."""
+        now = self._clock()
+        due = self._due(now)
+        if record.levelno < logging.WARNING:
+            return [*due, record]
+        key = (record.name, record.levelno, record.getMessage())
+        storm = self._seen.get(key)
+        if storm is not None:
+            storm.held += 1
+            return due
+        if len(self._seen) >= _STORM_KINDS:
+            oldest = next(iter(self._seen))
+            due += self._seen.pop(oldest).summary(now)
+        self._seen[key] = _Storm(record, now)
+        return [*due, record]
+
+    def rest(self) -> list[logging.LogRecord]:
+        """All counts that have not been written, for the end of the process."""
+        now = self._clock()
+        storms, self._seen = self._seen, {}
+        return [record for storm in storms.values() for record in storm.summary(now)]
+
+    def _due(self, now: float) -> list[logging.LogRecord]:
+        # In order of their first record: the first that is young ends the search.
+        due: list[logging.LogRecord] = []
+        while self._seen:
+            key, storm = next(iter(self._seen.items()))
+            if now - storm.first < STORM_SECONDS:
+                break
+            del self._seen[key]
+            due += storm.summary(now)
+        return due
+
+
+class _Storm:
+    """Equal records: the first one, its time, and how many were held back since."""
+
+    def __init__(self, record: logging.LogRecord, first: float) -> None:
+        self.record = record
+        self.first = first
+        self.held = 0
+
+    def summary(self, now: float) -> list[logging.LogRecord]:
+        """One record that stands for those held back, or none."""
+        if not self.held:
+            return []
+        text = f"{self.record.getMessage()} ({self.held} more times in {now - self.first:.0f} s)"
+        original = self.record
+        return [
+            logging.LogRecord(
+                original.name, original.levelno, original.pathname, original.lineno, text, (), None
+            )
+        ]
+
+
+class LineHandler(logging.Handler):
+    """What both handlers share: storms, the count of lost lines, and no exception ever out."""
+
+    def __init__(self, storms: Storms | None = None) -> None:
+        super().__init__()
+        self._storms = Storms() if storms is None else storms
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or count it."""
+        for each in self._storms.admit(record):
+            self._put(each)
+
+    def flush(self) -> None:
+        """Write the counts of storms that are still held back."""
+        self.acquire()
+        try:
+            for each in self._storms.rest():
+                self._put(each)
+        finally:
+            self.release()
+
+    def write(self, level: int, line: str) -> bool:
+        """Write one line; False when it was lost."""
+        raise NotImplementedError
+
+    def _put(self, record: logging.LogRecord) -> None:
+        if self.lost and self.write(logging.WARNING, f"{self.lost} log lines were lost"):
+            self.lost = 0
+        if not self.write(record.levelno, self.format(record)):
+            self.lost += 1
+
+
+class SyslogHandler(LineHandler):
+    """Datagrams to /dev/log in the form of RFC 3164, as glibc writes them; never blocks."""
+
+    def __init__(
+        self, ident: str, facility: str, *, path: str = SYSLOG_SOCKET, storms: Storms | None = None
+    ) -> None:
+        super().__init__(storms)
+        self._ident = ident
+        self._facility = FACILITIES[facility]
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def write(self, level: int, line: str) -> bool:
+        """One datagram; after a restart of syslogd the socket is connected again."""
+        # RFC 3164, 4.1.2: English month, day padded with a blank; strftime's %b is the locale's.
+        moment = time.localtime()
+        stamp = (
+            f"{_MONTHS[moment.tm_mon - 1]} {moment.tm_mday:2d} {time.strftime('%H:%M:%S', moment)}"
+        )
+        head = f"<{self._facility * 8 + severity(level)}>{stamp} {self._ident}[{os.getpid()}]: "
+        data = (head + line).encode(errors="backslashreplace")[:LINE_LIMIT]
+        return self._send(data) or self._send(data)
+
+    def close(self) -> None:
+        """Write what is held back and close the socket."""
+        self.flush()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        super().close()
+
+    def _send(self, data: bytes) -> bool:
+        """Send, or close the socket so that the next call connects afresh."""
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+                self._socket.connect(self._path)
+            self._socket.send(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            return False
+        return True
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class StreamHandler(LineHandler):
+    """Lines to a descriptor; with `priorities` each begins with <N> as sd-daemon(3) says."""
+
+    def __init__(
+        self, descriptor: int = 2, *, priorities: bool = False, storms: Storms | None = None
+    ) -> None:
+        super().__init__(storms)
+        self._descriptor = descriptor
+        self._priorities = priorities
+
+    def write(self, level: int, line: str) -> bool:
+        """One write(2), so that lines of several processes do not mix."""
+        head = f"<{severity(level)}>" if self._priorities else ""
+        data = (head + line).encode(errors="backslashreplace")[:LINE_LIMIT] + b"\n"
+        try:
+            return os.write(self._descriptor, data) == len(data)
+        except OSError:
+            return False
