@@ -52,18 +52,24 @@ def _run(options: Options, service: str) -> int:
     from gateway.cyrus.store import CyrusStore  # noqa: PLC0415
     from gateway.verification.verifier import Verifier  # noqa: PLC0415
     from smmapd import syslog  # noqa: PLC0415
-    from smmapd.master import started_by_master  # noqa: PLC0415
+    from smmapd.master import handle_early_signals, started_by_master  # noqa: PLC0415
 
+    by_master = not options.stdio and started_by_master()
+    if by_master:
+        handle_early_signals()
     conf = imapdconf.load(options.config, service)
     syslog.open_log(
-        service, os.environ.get(PREFIX_VARIABLE) or conf.syslog_prefix, conf.syslog_facility
+        service,
+        os.environ.get(PREFIX_VARIABLE) or conf.syslog_prefix,
+        conf.syslog_facility,
+        debugging=conf.debug,
     )
     if options.debugger:
         _debug(conf, service)
     store = CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning)
     verifier = Verifier.for_store(store)
     verdicts = syslog.VerdictLog(audit=conf.auditlog)
-    if not options.stdio and started_by_master():
+    if by_master:
         # gevent and all of its machinery only where it serves.
         from smmapd import service as under_master  # noqa: PLC0415
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import struct
 
+from smmapd import exits
+
 STATUS_FD = 3
 LISTEN_FD = 4
 
@@ -35,6 +37,28 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def handle_early_signals() -> None:
+    """Have a signal that comes before anything is served end the process as a served one would.
+
+    The interpreter's own answer to SIGHUP and SIGTERM is death by signal,
+    which master counts as a failure of the service.
+    """
+    import signal  # noqa: PLC0415  (only where a service starts)
+
+    codes = {
+        signal.SIGHUP: exits.OK,
+        signal.SIGTERM: exits.TEMPFAIL,
+        signal.SIGINT: exits.TEMPFAIL,
+        signal.SIGQUIT: exits.TEMPFAIL,
+    }
+
+    def leave(number: int, _frame: object) -> None:
+        os._exit(codes[signal.Signals(number)])
+
+    for number in codes:
+        signal.signal(number, leave)
 
 
 class Status:

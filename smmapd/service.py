@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 # 100 s at most (socketmap_table(5)), so nobody is cut off.
 DRAIN_LIMIT = 110.0
 
-# Seconds between two looks at the program file, besides the one at each
-# accepted connection.
+# Clients that may wait to be accepted.  master's own 32 is meant for services
+# that start a process a client; one process for hundreds of clients is asked
+# by all of them at once after a restart.  The kernel caps it (somaxconn).
+BACKLOG = 1024
+
+# Seconds between two looks at the program file, besides the one whenever a
+# client comes or goes.
 PROGRAM_CHECK = 5.0
 
 
@@ -50,6 +55,7 @@ class Service:
         self._options = options
         self._status = Status()
         self._listener = socket.socket(fileno=LISTEN_FD)
+        self._listener.listen(BACKLOG)
         self._program = _Program()
         self._tcp = self._listener.family != socket.AF_UNIX
         self._access = Access(service) if self._tcp else None
@@ -75,6 +81,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             gevent.signal_handler(number, self._leave, exits.TEMPFAIL)
         gevent.signal_handler(signal.SIGHUP, self._drain, "SIGHUP")
+        gevent.signal_handler(signal.SIGUSR1, syslog.toggle_debug)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._program_timer.start(self._check_program)
         self._server.start()
@@ -105,8 +112,11 @@ class Service:
 
     def _changed(self) -> None:
         """A client has come or gone."""
+        if self._done.is_set():  # those who are let go at the end
+            return
         if self._idle_timer is not None:
             self._idle_timer.stop()
+        self._check_program()
         if self._draining:
             if not self._server.connections:
                 self._leave(exits.OK)

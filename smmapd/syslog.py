@@ -44,15 +44,26 @@ _EVENTS = {
 }
 
 
-def open_log(service: str, prefix: str | None, facility: str | None = None) -> None:
-    """Begin to log as `service`, with master's pid brackets.
+def open_log(
+    service: str, prefix: str | None, facility: str | None = None, *, debugging: bool = False
+) -> None:
+    """Begin to log as `service`, with the pid in brackets.
 
-    `prefix` and `facility` are imapd.conf's syslog_prefix and
-    syslog_facility; an unknown facility is mail's.
+    `prefix`, `facility` and `debugging` are imapd.conf's syslog_prefix,
+    syslog_facility and debug; an unknown facility is mail's, and without
+    debug the lines of that level are dropped here (imap/global.c).
     """
     ident = f"{prefix}/{service}" if prefix else service
     number = _FACILITIES.get((facility or "mail").lower(), syslog.LOG_MAIL)
     syslog.openlog(ident, syslog.LOG_PID, number)
+    syslog.setlogmask(syslog.LOG_UPTO(syslog.LOG_DEBUG if debugging else syslog.LOG_INFO))
+
+
+def toggle_debug() -> None:
+    """Turn debug lines on or off, and say so (imap/global.c, debug_toggled)."""
+    on = not syslog.setlogmask(0) & syslog.LOG_MASK(syslog.LOG_DEBUG)
+    syslog.setlogmask(syslog.LOG_UPTO(syslog.LOG_DEBUG if on else syslog.LOG_INFO))
+    info(f"debug logging turned {'on' if on else 'off'}")
 
 
 def debug(message: str) -> None:
