@@ -108,10 +108,11 @@ def _man_setting(key: str, declaration: Declaration, default: str) -> Iterator[s
     if declaration.inherits is not None:
         yield _roff(f"Default: the value of `{declaration.inherits}` at the top of the file.")
     else:
-        units = f" {declaration.units}" if declaration.units else ""
-        yield _roff(f"Default: `{default}`{units}.")
+        yield _roff(f"Default: `{default}`.")
+    if declaration.units:
+        yield _roff(f"Unit: {declaration.units}.")
     if declaration.example != default:
-        yield _roff(f"Example: `{key} = {declaration.example}`")
+        yield _roff(f"Example: `{key} = {declaration.example}`.")
     yield _roff(f"Since {declaration.since}.")
 
 
