@@ -1,0 +1,26 @@
+# The benchmark's targets; the Makefile includes this file.
+#
+#   make bench        every row, less than 15 minutes
+#   make bench-quick  the main rows, less than a minute once the store is there
+#   make bench-clean  removes what it keeps (SMMAPD_BENCH_CACHE, /var/tmp/smmapd-bench)
+
+.PHONY: bench bench-quick bench-clean bench-packages bench-peers
+
+# Cyrus and the compiler are needed; the servers to compare with may fail to come,
+# their rows then say so.
+bench-packages: venv
+	@tests/rigs/packages.sh install build cyrus
+
+bench-peers: bench-packages
+	@tests/rigs/packages.sh install dovecot || true
+	@tests/bench/packages.sh install || true
+
+bench: bench-peers
+	@$(BIN)/python -m tests.bench.run
+
+bench-quick: bench-packages
+	@$(BIN)/python -m tests.bench.run --quick
+
+bench-clean:
+	@python3 -m tests.bench.cache
+	rm -rf build/bench

@@ -1,0 +1,35 @@
+"""Where the benchmark keeps what is dear to make: stores, compiled clients, other people's servers.
+
+One folder, `SMMAPD_BENCH_CACHE` or `/var/tmp/smmapd-bench`: not below a home,
+since user cyrus must reach the stores.  `make bench-clean` removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+VARIABLE = "SMMAPD_BENCH_CACHE"
+DEFAULT = "/var/tmp/smmapd-bench"
+
+
+def cache_path() -> str:
+    """The folder's path, whether it exists or not."""
+    return os.path.realpath(os.environ.get(VARIABLE) or DEFAULT)
+
+
+def cache_folder() -> str:
+    """The folder, made if it is missing, open to everybody for reading."""
+    path = cache_path()
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, 0o755)
+    return path
+
+
+def clean() -> None:
+    """Remove it with everything in it."""
+    shutil.rmtree(cache_path(), ignore_errors=True)
+
+
+if __name__ == "__main__":
+    clean()

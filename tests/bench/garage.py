@@ -1,0 +1,70 @@
+"""Starts servers when they are first needed and ends them when they are not any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from tests.bench.measures import Progress
+from tests.bench.needs import Missing
+from tests.bench.scenarios import SERVERS, Entrant
+from tests.bench.servers import Server
+from tests.bench.stores import Store, store
+from tests.rigs.processes import RigError
+from tests.rigs.waiting import DeadlineError
+
+Spec = tuple[str, int, bool]
+
+# What a server that does not start raises: nothing to measure, and a reason.
+NOT_STARTED = (Missing, RigError, DeadlineError, OSError)
+
+
+def spec_of(entrant: Entrant) -> Spec:
+    """The server, with its store, that an entrant is."""
+    return entrant.server, entrant.mailboxes, entrant.quota
+
+
+class Garage:
+    """The servers that run at this moment."""
+
+    def __init__(self) -> None:
+        self._running: dict[Spec, tuple[Server, Store, Progress]] = {}
+        self._failed: dict[Spec, str] = {}
+
+    def get(self, entrant: Entrant) -> tuple[Server, Store, Progress]:
+        """The entrant's server, started now if it does not run.
+
+        Raises one of `NOT_STARTED` if it cannot be started; it is not tried again.
+        """
+        spec = spec_of(entrant)
+        if spec in self._failed:
+            raise RigError(self._failed[spec])
+        if spec not in self._running:
+            try:
+                with_store = store(entrant.mailboxes)
+                server = SERVERS[entrant.server](with_store, entrant.quota)
+                server.__enter__()
+            except NOT_STARTED as error:
+                self._failed[spec] = str(error)
+                raise
+            self._running[spec] = (server, with_store, Progress())
+        return self._running[spec]
+
+    def keep(self, entrants: Iterable[Entrant]) -> None:
+        """End every server that none of these entrants is."""
+        wanted = {spec_of(entrant) for entrant in entrants}
+        for spec in [spec for spec in self._running if spec not in wanted]:
+            server, _, _ = self._running.pop(spec)
+            server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.keep(())

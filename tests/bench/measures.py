@@ -1,0 +1,290 @@
+"""Ways to measure a server once: each is a value, and gives one sample.
+
+A sample maps names of figures to numbers: `requests_per_s`, `p50_us`, `p99_us`,
+`p999_us`, `max_us` (latency), `least`, `median`, `most` (answers a connection), `cpu_us` (CPU
+of the server's processes for a request), `client_cpu_us`, `anonymous_mib` and `pss_mib`
+(summed), `ms` (time of one event), `setup_s`.  An answer that is wrong, malformed or lost
+spoils the sample: it raises `WrongAnswers`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tests.bench.build import program
+from tests.bench.servers import DOMAIN, SERVICE, Server, UnderMaster
+from tests.bench.stores import Store
+from tests.rigs.processes import RigError, account, start
+from tests.rigs.socketmap import ask
+
+Sample = dict[str, float]
+
+# What a client reports about answers that are not as they should be.
+_FAULTS = ("refused", "stalled", "broken", "malformed", "lost", "wrong")
+# Seconds that a load client may take beyond its load: 500 processes of the C daemon start slowly.
+_PATIENCE_S = 120
+# Each run with unique keys gets this many of the 2^40 names.
+_UNIQUE_STEP = 1 << 26
+# Kinds of keys: names that exist nowhere and never repeat, and the store's key files.
+UNIQUE = "unique"
+EVERY = "every"
+REPEATED = "repeated"
+PARENTS = "parents"
+# What each kind of key gets, by protocol.
+_RIGHT = {
+    ("socketmap", EVERY): "OK",
+    ("socketmap", REPEATED): "OK",
+    ("socketmap", PARENTS): "NOTFOUND",
+    ("socketmap", UNIQUE): "NOTFOUND",
+    ("policy", EVERY): "DUNNO",
+    ("policy", REPEATED): "DUNNO",
+}
+
+
+class WrongAnswers(Exception):
+    """The server did not answer as it must; speed does not count then."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a server's next measurement goes on in the keys, so that no start is favoured."""
+
+    unique: int = 1
+    position: dict[str, int] = field(default_factory=dict)
+
+
+class Measure(Protocol):
+    """One way to measure."""
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """Measure `server`, which serves `store`, for about `seconds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """load.c on a running server.
+
+    With `every_user_once` the load ends with the last user, else after the
+    measure's seconds.  `cpu` pins the client.
+    """
+
+    connections: int = 50
+    depth: int = 1
+    keys: str = EVERY
+    protocol: str = "socketmap"
+    anything_goes: bool = False  # for a server that does not look anything up
+    every_user_once: bool = False
+    cpu: int | None = None
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """The rates, the latencies and the costs."""
+        words = ["-a", server.address, "-n", str(self.connections), "-d", str(self.depth)]
+        words += ["-p", self.protocol, *self._keys(store, progress)]
+        if self.every_user_once:
+            words += ["-r", str(store.users)]
+        else:
+            words += ["-t", str(seconds)]
+        if self.protocol == "policy":
+            words += ["-D", DOMAIN]
+        if not self.anything_goes:
+            words += ["-e", _RIGHT[self.protocol, self.keys]]
+        if self.cpu is not None:
+            words += ["-c", str(self.cpu)]
+        client = Client("load", words)
+        with client:
+            before = server.cpu_seconds()
+            result = client.result()
+            used = server.cpu_seconds() - before
+            memory = server.memory()
+        if self.keys != UNIQUE:
+            place = progress.position
+            place[self.keys] = place.get(self.keys, 0) + int(number(result, "answered"))
+        sample = rates(result, used)
+        sample["anonymous_mib"] = memory.anonymous_kib / 1024
+        sample["pss_mib"] = memory.pss_kib / 1024
+        sample["processes"] = memory.processes
+        return sample
+
+    def _keys(self, store: Store, progress: Progress) -> list[str]:
+        if self.keys == UNIQUE:
+            progress.unique += _UNIQUE_STEP
+            return ["-u", str(progress.unique)]
+        path = os.path.join(store.folder, f"{self.keys}.keys")
+        return ["-k", path, "-s", str(progress.position.get(self.keys, 0))]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAll:
+    """Connections opened at a service without a process, each asked once: time and memory."""
+
+    connections: int = 500
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """`setup_s` to the last answer, then the summed memory."""
+        if not isinstance(server, UnderMaster):
+            raise TypeError(f"{server} is no service of master")
+        server.retire()
+        words = ["-a", server.address, "-n", str(self.connections), "-k", store.every_user]
+        words += ["-e", "OK"]
+        with Client("load", [*words, "-r", "0"]) as client:
+            memory = server.memory()
+            result = client.result()
+        rates(result, 0)
+        return {
+            "setup_s": number(result, "setup_s"),
+            "anonymous_mib": memory.anonymous_kib / 1024,
+            "pss_mib": memory.pss_kib / 1024,
+            "processes": memory.processes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ColdService:
+    """Connect to a service without a process: time to the first answer, median of `times`."""
+
+    times: int = 10
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """`ms` from before connect to behind the reply."""
+        if not isinstance(server, UnderMaster):
+            raise TypeError(f"{server} is no service of master")
+        key = first_key(store)
+        took = []
+        for _ in range(self.times):
+            server.retire()
+            begin = time.perf_counter()
+            replies = ask(server.address, key)
+            took.append((time.perf_counter() - begin) * 1000)
+            if replies != [b"OK " + key]:
+                raise WrongAnswers(f"{key!r} got {replies!r}")
+        return {"ms": statistics.median(took)}
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInput:
+    """first.c: from exec to the first answer on standard input, median of `times`."""
+
+    times: int = 20
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """`ms` from before fork to behind the reply."""
+        if not isinstance(server, UnderMaster):
+            raise TypeError(f"{server} is no service of master")
+        words = [str(self.times), first_key(store).decode(), server.program]
+        # The C program knows -X, too, as every service of Cyrus does.
+        words += ["-X", "-C", server.cyrus.imapd_conf]
+        with start(
+            [program("first"), *words],
+            user=account("cyrus"),
+            env={"CYRUS_SERVICE": SERVICE, "CYRUS_ID": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            out, err = process.communicate()
+        if process.returncode != 0:
+            raise RigError(err.decode(errors="replace").strip())
+        result = json.loads(out)
+        if not result["reply"].split(":", 1)[1].startswith("OK "):
+            raise WrongAnswers(f"{server.program} answered {result['reply']}")
+        return {"ms": statistics.median(result["ms"])}
+
+
+@dataclass(frozen=True, slots=True)
+class MilterLoad:
+    """milterload.c on a running milter: RCPT commands a second."""
+
+    connections: int = 20
+    expect: str = "c"
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """The rates, the latencies and the costs of RCPT."""
+        words = ["-a", server.address, "-n", str(self.connections), "-t", str(seconds)]
+        words += ["-k", store.every_user, "-D", DOMAIN, "-e", self.expect]
+        with Client("milterload", words) as client:
+            before = server.cpu_seconds()
+            result = client.result()
+            used = server.cpu_seconds() - before
+        return rates(result, used)
+
+
+class Client:
+    """A load client that waits for its start, so that the server's CPU can be read before."""
+
+    def __init__(self, name: str, words: list[str]) -> None:
+        """Start it; it sets up its connections at once."""
+        self._process = start(
+            [program(name), *words, "-h"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Client:
+        """Wait for the set-up."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            self._fail()
+        return self
+
+    def result(self) -> Mapping[str, object]:
+        """Let it load; its JSON line.  The connections stay open until the `with` ends."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        line = self._process.stdout.readline()
+        if not line:
+            self._fail()
+        found = json.loads(line)
+        if not isinstance(found, dict):
+            raise RigError(f"the load client printed {line!r}")
+        return found
+
+    def _fail(self) -> None:
+        self._process.kill()
+        _, err = self._process.communicate()
+        raise RigError(f"the load client failed: {err.decode(errors='replace').strip()}")
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._process.communicate(timeout=_PATIENCE_S)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+
+def rates(result: Mapping[str, object], used: float) -> Sample:
+    """A sample of a load client's line; `used` is the server's CPU, in seconds.
+
+    Raises `WrongAnswers` if anything was not answered as it must be.
+    """
+    faults = {name: result[name] for name in _FAULTS if result[name]}
+    if faults:
+        raise WrongAnswers(f"{faults}; {result['first_wrong']}; {result['statuses']}")
+    names = ("requests_per_s", "p50_us", "p99_us", "p999_us", "max_us", "setup_s", "answered")
+    sample = {name: number(result, name) for name in (*names, "least", "median", "most")}
+    if sample["answered"]:
+        sample["cpu_us"] = used / sample["answered"] * 1e6
+        sample["client_cpu_us"] = number(result, "client_cpu_s") / sample["answered"] * 1e6
+    return sample
+
+
+def number(result: Mapping[str, object], name: str) -> float:
+    """One number of a client's line."""
+    value = result[name]
+    if not isinstance(value, int | float):
+        raise RigError(f"the load client printed {name} = {value!r}")
+    return float(value)
+
+
+def first_key(store: Store) -> bytes:
+    """A user of the store."""
+    with open(store.every_user, "rb") as file:
+        return file.readline().rstrip(b"\n")

@@ -1,0 +1,213 @@
+"""What is measured, as data: which servers meet, on which store, under which load.
+
+The entrants of a scenario are measured in turn, round after round, so that
+whatever else the machine does meets all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.bench.measures import (
+    EVERY,
+    PARENTS,
+    REPEATED,
+    UNIQUE,
+    ColdService,
+    Load,
+    Measure,
+    MilterLoad,
+    OpenAll,
+    StandardInput,
+)
+from tests.bench.peers import BareMilter, MtaStsResolver, QuotaStatus, RateLimit
+from tests.bench.servers import CSmmapd, Echo, Gateway, OurSmmapd, Server
+from tests.bench.stores import Store
+
+SMALL, MIDDLE, LARGE = 1000, 100_000, 1_000_000
+
+# Every server by its name in the results, made for a store with or without quota roots.
+SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
+    "c": lambda store, quota: CSmmapd(store, quota=quota),
+    "ours": lambda store, quota: OurSmmapd(store, quota=quota),
+    "echo": lambda store, quota: Echo(),
+    "gateway": lambda store, quota: Gateway("socketmap", store, quota=quota),
+    "gateway-2": lambda store, quota: Gateway("socketmap", store, quota=quota, workers=2),
+    "policy": lambda store, quota: Gateway("policy", store, quota=quota),
+    "milter": lambda store, quota: Gateway("milter", store, quota=quota),
+    "resolver": lambda store, quota: MtaStsResolver(),
+    "quota-status": lambda store, quota: QuotaStatus(store),
+    "rate-limit": lambda store, quota: RateLimit(),
+    "bare-milter": lambda store, quota: BareMilter(),
+}
+
+TITLES: Mapping[str, str] = {
+    "c": "C smmapd",
+    "ours": "smmapd",
+    "echo": "C echo",
+    "gateway": "gateway, socketmap",
+    "gateway-2": "gateway, 2 workers",
+    "policy": "gateway, policy",
+    "milter": "gateway, milter",
+    "resolver": "postfix-mta-sts-resolver",
+    "quota-status": "Dovecot quota-status",
+    "rate-limit": "policyd-rate-limit",
+    "bare-milter": "bare pymilter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One server under one load; `label` is its name within the scenario."""
+
+    label: str
+    server: str
+    measure: Measure
+    mailboxes: int = MIDDLE
+    quota: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Entrants that meet.  `rounds` and `seconds` are at most the run's own."""
+
+    name: str
+    title: str
+    entrants: tuple[Entrant, ...]
+    quick: bool = False
+    rounds: int = 99
+    seconds: float = 99.0
+
+
+def _both(measure: Measure, mailboxes: int = MIDDLE) -> tuple[Entrant, ...]:
+    return (
+        Entrant("c", "c", measure, mailboxes),
+        Entrant("ours", "ours", measure, mailboxes),
+    )
+
+
+def _connections(server: str, keys: str) -> tuple[Entrant, ...]:
+    looks_up = server != "echo"
+    return tuple(
+        Entrant(f"{server}-{n}", server, Load(n, keys=keys, anything_goes=not looks_up))
+        for n in CONNECTIONS
+    )
+
+
+def _sizes(server: str) -> tuple[Entrant, ...]:
+    entrants = []
+    for mailboxes in (SMALL, MIDDLE, LARGE):
+        for name, keys, quota in (
+            ("unknown", UNIQUE, True),
+            ("existing", EVERY, True),
+            ("no-quota", EVERY, False),
+        ):
+            label = f"{server}-{name}-{mailboxes}"
+            entrants.append(Entrant(label, server, Load(keys=keys), mailboxes, quota))
+    return tuple(entrants)
+
+
+CONNECTIONS = (1, 10, 50, 200, 500)
+_ECHO = Entrant("echo", "echo", Load(keys=REPEATED, anything_goes=True))
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "existing-100k",
+        "50 connections, existing recipients with quota roots, 100 000 mailboxes",
+        (*_both(Load()), Entrant("echo", "echo", Load(anything_goes=True))),
+        quick=True,
+    ),
+    Scenario(
+        "unknown-100k",
+        "50 connections, unknown recipients that never repeat, 100 000 mailboxes",
+        _both(Load(keys=UNIQUE)),
+        quick=True,
+    ),
+    Scenario(
+        "repeated",
+        "50 connections, 1000 recipients again and again",
+        (
+            *_both(Load(keys=REPEATED)),
+            _ECHO,
+            Entrant("ours-pipelined", "ours", Load(depth=16, keys=REPEATED)),
+        ),
+        quick=True,
+    ),
+    Scenario("stdin", "standard input, exec to first answer", _both(StandardInput()), quick=True),
+    Scenario(
+        "cold", "under master, cold process to first answer", _both(ColdService()), quick=True
+    ),
+    Scenario("open-500", "500 connections opened, each answered once", _both(OpenAll()), True, 3),
+    Scenario(
+        "connections",
+        "1 to 500 connections, 1000 recipients again and again",
+        (
+            *_connections("ours", REPEATED),
+            *_connections("c", REPEATED),
+            *_connections("echo", REPEATED),
+            *_connections("resolver", PARENTS)[2:],
+        ),
+        rounds=3,
+        seconds=1.0,
+    ),
+    Scenario(
+        "policy",
+        "50 connections, 1000 recipients again and again, policy delegation",
+        (
+            Entrant("policy", "policy", Load(keys=REPEATED, protocol="policy")),
+            Entrant("socketmap", "gateway", Load(keys=REPEATED)),
+            Entrant("quota-status", "quota-status", Load(keys=REPEATED, protocol="policy")),
+            Entrant("rate-limit", "rate-limit", Load(keys=REPEATED, protocol="policy")),
+        ),
+        quick=True,
+    ),
+    Scenario(
+        "resolver",
+        "50 connections, socketmap servers in Python",
+        (
+            Entrant("gateway", "gateway", Load(keys=REPEATED)),
+            Entrant("resolver", "resolver", Load(keys=PARENTS)),
+        ),
+    ),
+    Scenario(
+        "milter",
+        "20 busy connections, RCPT commands",
+        (
+            Entrant("milter", "milter", MilterLoad()),
+            Entrant("bare-milter", "bare-milter", MilterLoad()),
+        ),
+        quick=True,
+    ),
+    Scenario(
+        "workers",
+        "50 connections, the client on CPU 1, one worker and two",
+        (
+            Entrant("1", "gateway", Load(keys=REPEATED, cpu=1)),
+            Entrant("2", "gateway-2", Load(keys=REPEATED, cpu=1)),
+        ),
+    ),
+    Scenario(
+        "existing-1m",
+        "50 connections, existing recipients with quota roots, 1 000 000 mailboxes",
+        _both(Load(), LARGE),
+    ),
+    Scenario(
+        "unknown-1m",
+        "50 connections, unknown recipients that never repeat, 1 000 000 mailboxes",
+        _both(Load(keys=UNIQUE), LARGE),
+    ),
+    Scenario(
+        "everybody-once",
+        "1 000 000 mailboxes, every user asked once, a new process",
+        (Entrant("gateway", "gateway", Load(every_user_once=True), LARGE),),
+        rounds=1,
+    ),
+    Scenario(
+        "sizes",
+        "50 connections, 1000 to 1 000 000 mailboxes",
+        (*_sizes("ours"), *_sizes("c")),
+        rounds=3,
+        seconds=1.0,
+    ),
+)
