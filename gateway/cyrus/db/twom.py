@@ -22,7 +22,7 @@ promise that:
 5. A head that is read while its writer is between pointer and checksum looks
    damaged.  The walk is repeated; if the head stays that way and the header is
    DIRTY (the writer was stopped or killed just there), or if the header moves
-   each time, the answer is read from the log instead: records follow each
+   time and again, the answer is read from the log instead: records follow each
    other in the order of the commits, and their tails have checksums of their
    own that never change.  With a clean header it is damage.
 
@@ -37,7 +37,7 @@ bounds or key order contradict each other.
 
 from __future__ import annotations
 
-import os
+from time import sleep
 
 from gateway.cyrus.db.twom_format import (
     COMMIT,
@@ -63,9 +63,11 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# A header is written in well under a microsecond; one that still contradicts
-# its checksum after this many looks, each with a turn for the writer, is damaged.
-HEADER_LOOKS = 64
+# A header is written in well under a microsecond, but its writer may lose its
+# processor for a turn in the middle.  One that contradicts its checksum at
+# this many looks, with a pause of so many seconds after each, is damaged.
+HEADER_LOOKS = 20
+HEADER_PAUSE = 0.001
 # Walks before the log is read instead; a walk fails only if a commit falls into it.
 WALKS = 8
 # Records that `items` takes between two looks at the header.
@@ -179,25 +181,26 @@ class Twom:
                 looks -= 1
                 if not looks:
                     raise
-                os.sched_yield()
+                sleep(HEADER_PAUSE)
 
     def _settled(self, walk: Callable[[int], T], replay: Callable[[int], T]) -> T:
         """What `walk` finds in one committed state; points 4 and 5 of the docstring above."""
-        fault: DatabaseDamaged | None = None
-        dirty = False
+        at_rest = 0  # walks that failed with nobody at work
         for _ in range(WALKS):
-            fault = None
+            fault: DatabaseDamaged | None = None
             before = self._header()
             try:
                 found = walk(before.end)
             except DatabaseDamaged as damage:
                 fault = damage
             after = self._header()
-            dirty = before.dirty or after.dirty
-            if after.state == before.state and fault is None:
+            if after.state != before.state:
+                continue
+            if fault is None:
                 return found
-        if fault is not None and not dirty:
-            raise fault
+            at_rest += not (before.dirty or after.dirty)
+            if at_rest == WALKS:
+                raise fault
         return replay(self._header().end)
 
     def _batch(
