@@ -15,7 +15,7 @@ import re
 import shutil
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -97,6 +97,14 @@ class Serving:
         """What master says of the end of a process: exited normally, was killed, ..."""
         line = self.log.wait_for(f"pid:{pid} ")
         return line.partition(f"pid:{pid} ")[2]
+
+    def renew(self, change: Callable[[], object]) -> None:
+        """Change something while a process serves that has not seen it, then end that process."""
+        self.ask(b"fred")
+        pid = self.pid()
+        change()
+        self.cyrus.reload()
+        self.wait_for_end(pid)
 
     def complaints(self) -> list[str]:
         """What was logged that must not be."""

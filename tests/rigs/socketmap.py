@@ -60,6 +60,10 @@ class Connection:
         """Send bytes as they are."""
         self._link.sendall(data)
 
+    def end(self) -> None:
+        """Close our side only: nothing more is asked, and the replies still come."""
+        self._link.shutdown(socket.SHUT_WR)
+
     def receive(self) -> bytes:
         """The next reply's payload.  Raises `SocketmapError` if none comes."""
         while b":" not in self._buffer:
