@@ -24,6 +24,8 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.cyrus.db.base import Database
     from gateway.cyrus.names import MailboxName
 
@@ -135,6 +137,15 @@ class MailboxList:
         deleted and intermediate ones are not.  Raises `RecordDamaged` for a
         record that makes no sense and what the database raises.
         """
+        entry = self.record(name)
+        if entry is None or entry.mbtype & MBTYPE_RESERVE:
+            return entry
+        if entry.mbtype & (MBTYPE_DELETED | MBTYPE_INTERMEDIATE):
+            return None
+        return entry
+
+    def record(self, name: MailboxName) -> MailboxEntry | None:
+        """The record under `name`, of any type; None where there is none.  Raises as `lookup`."""
         internal = name.internal
         # "N" alone is the name without any part; no name holds a NUL byte.
         if name.dbkey == NAME_KEY or b"\0" in internal:
@@ -142,20 +153,27 @@ class MailboxList:
         value = self.database.get(name.dbkey)
         if value is not None:
             self._newer = True
-            entry = self._entry(name.dbkey, internal, value, old=False)
-        else:
-            # Keys that begin with $ are Cyrus' own notes ($RACL, $RUNQ).
-            if internal.startswith(b"$") or self._is_newer():
-                return None
-            value = self.database.get(internal)
-            if value is None:
-                return None
-            entry = self._entry(internal, internal, value, old=True)
-        if entry.mbtype & MBTYPE_RESERVE:
-            return entry
-        if entry.mbtype & (MBTYPE_DELETED | MBTYPE_INTERMEDIATE):
+            return self._entry(name.dbkey, internal, value, old=False)
+        # Keys that begin with $ are Cyrus' own notes ($RACL, $RUNQ).
+        if internal.startswith(b"$") or self._is_newer():
             return None
-        return entry
+        value = self.database.get(internal)
+        return None if value is None else self._entry(internal, internal, value, old=True)
+
+    def entries(self) -> Iterator[MailboxEntry | RecordDamaged]:
+        """Every mailbox of any type, in the file's order.
+
+        A record that makes no sense comes as its fault.  Raises what the
+        database raises.
+        """
+        newer = self._is_newer()
+        for key, value in self.database.items(NAME_KEY if newer else b""):
+            if key == NAME_KEY or (not newer and key.startswith(b"$")):
+                continue
+            try:
+                yield self._entry(key, internal_name(key) if newer else key, value, old=not newer)
+            except RecordDamaged as fault:
+                yield fault
 
     def _is_newer(self) -> bool:
         """Whether the list has the keys of Cyrus 3.6; an empty one counts as such."""
@@ -191,6 +209,13 @@ class MailboxList:
             raise RecordDamaged(self.path, key, str(error), text=text) from error
         except ValueError as error:
             raise RecordDamaged(self.path, key, str(error), text=_BAD_FORMAT) from error
+
+
+def internal_name(key: bytes) -> bytes:
+    """The internal name in a key of the newer form: `N`, domain, 0x1d, parts divided by 0x1f."""
+    domain, mark, name = key[len(NAME_KEY) :].partition(DOMAIN_SEPARATOR)
+    start, name = (domain + b"!", name) if mark else (b"", domain)
+    return start + name.replace(b".", b"^").replace(HIERARCHY_SEPARATOR, b".")
 
 
 def _names_itself(value: bytes) -> bool:

@@ -120,12 +120,26 @@ class QuotaRoots:
         for root in self.candidates(internal):
             value = self.database.get(root)
             if value is not None:
-                try:
-                    return _record(root, value)
-                except ValueError as error:
-                    problem = f"is no quota: {error}"
-                    raise RecordDamaged(self.path, root, problem, text=_BAD_FORMAT) from error
+                return self._parse(root, value)
         return None
+
+    def entries(self) -> Iterator[QuotaRecord | RecordDamaged]:
+        """Every root, in the file's order; a record that makes no sense comes as its fault.
+
+        Raises what the database raises.
+        """
+        for root, value in self.database.items():
+            try:
+                yield self._parse(root, value)
+            except RecordDamaged as fault:
+                yield fault
+
+    def _parse(self, root: bytes, value: bytes) -> QuotaRecord:
+        try:
+            return _record(root, value)
+        except ValueError as error:
+            problem = f"is no quota: {error}"
+            raise RecordDamaged(self.path, root, problem, text=_BAD_FORMAT) from error
 
 
 def _record(root: bytes, value: bytes) -> QuotaRecord:

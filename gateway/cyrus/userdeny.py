@@ -17,6 +17,8 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.cyrus.db.base import Database
 
 DEFAULT_MESSAGE = b"Access to this service has been blocked"
@@ -63,17 +65,30 @@ class UserDeny:
             value = self.database.get(userid)
         except DatabaseMissing:
             return None
-        if not value:
-            return None
-        record = _parse(value.partition(b"\0")[0])
-        if record is None:
-            return None
-        patterns, message = record
-        for pattern in patterns.split(b","):
-            negated = pattern.startswith(b"!")
-            if pattern and wildmat(service, pattern[1:] if negated else pattern):
-                return None if negated else Denial(pattern, message)
+        return _denial(value, service) if value else None
+
+    def entries(self, service: bytes) -> Iterator[tuple[bytes, Denial | None]]:
+        """Every user with a record, and the denial at `service` if it is one.
+
+        Raises what the database raises, except that it does not exist.
+        """
+        try:
+            for userid, value in self.database.items():
+                yield userid, _denial(value, service)
+        except DatabaseMissing:
+            return
+
+
+def _denial(value: bytes, service: bytes) -> Denial | None:
+    record = _parse(value.partition(b"\0")[0])
+    if record is None:
         return None
+    patterns, message = record
+    for pattern in patterns.split(b","):
+        negated = pattern.startswith(b"!")
+        if pattern and wildmat(service, pattern[1:] if negated else pattern):
+            return None if negated else Denial(pattern, message)
+    return None
 
 
 def _parse(record: bytes) -> tuple[bytes, bytes] | None:

@@ -24,7 +24,7 @@ from gateway.verification.model import Evidence, Kind, QuotaUse, Step, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
@@ -105,6 +105,13 @@ class Verifier:
 
         `kicked` tells that mupdate has been kicked for this query already.
         """
+        self.store.refresh()
+        return self.decide_now(query, trace, kicked=kicked)
+
+    def decide_now(
+        self, query: Query, trace: list[Step] | None = None, *, kicked: bool = False
+    ) -> Verdict | Pending:
+        """As `decide`, for a caller that has refreshed the store since the question came."""
         try:
             return self._decide(query, trace, kicked)
         except StoreError as fault:
@@ -143,25 +150,31 @@ class Verifier:
         store = self.store
         name = store.naming.recipient(query.recipient)
         userid = name.userid
-        store.refresh()
         if trace is not None:
-            trace.append(
-                Step("name", userid=userid, mailbox=name.internal, boxes=b"/".join(name.boxes))
-            )
+            trace.append(_name_step(name))
 
         owner = name.owner
         if owner is not None:
             denial = store.denials.check(owner, store.service)
             if trace is not None:
-                pattern = denial.pattern if denial is not None else None
-                trace.append(Step("userdeny", file=store.denials.path, pattern=pattern))
+                trace.append(
+                    Step(
+                        "userdeny",
+                        file=store.denials.path,
+                        format=store.denials.database.format,
+                        userid=owner,
+                        service=store.service,
+                        pattern=denial.pattern if denial is not None else None,
+                        message=denial.message if denial is not None else None,
+                    )
+                )
             if denial is not None:
                 evidence = Evidence(userid=owner, deny_pattern=denial.pattern)
                 return Verdict(Kind.DENIED, denial.message, evidence)
 
         entry = store.mailboxes.lookup(name)
         if trace is not None:
-            trace.append(_mailbox_step(store.mailboxes.path, name, entry))
+            trace.append(_mailbox_step(store.mailboxes, name, entry))
         evidence = Evidence(mailbox=name.internal, userid=userid)
         if entry is None:
             if self.kicks_mupdate and not kicked:
@@ -198,7 +211,17 @@ class Verifier:
         use = _quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()
         if trace is not None:
-            trace.append(Step("quota", use=use, exceeded=exceeded))
+            trace.append(
+                Step(
+                    "quota",
+                    file=self.store.quotas.path,
+                    format=self.store.quotas.database.format,
+                    mailbox=name.internal,
+                    use=use,
+                    exceeded=exceeded,
+                    permanent=self._over_quota is Kind.OVER_QUOTA_PERMANENT,
+                )
+            )
         evidence = Evidence(mailbox=name.internal, userid=name.userid, quota=use)
         if exceeded:
             return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
@@ -211,18 +234,36 @@ class Verifier:
         return Verdict(Kind.DELIVERABLE, b"", evidence)
 
 
-def _mailbox_step(path: str, name: MailboxName, entry: MailboxEntry | None) -> Step:
-    if entry is None:
-        return Step("mailbox", file=path, mailbox=name.internal, found=False)
+def _name_step(name: MailboxName) -> Step:
     return Step(
-        "mailbox",
-        file=path,
+        "name",
+        localpart=name.localpart,
+        domain=name.domain,
+        boxes=b"/".join(name.boxes),
+        owner=name.owner,
+        userid=name.userid,
         mailbox=name.internal,
-        found=True,
-        type=entry.mbtype,
-        partition=entry.partition,
-        server=entry.server,
+        key=name.dbkey,
     )
+
+
+def _mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry | None) -> Step:
+    """What the list holds; a record that takes no mail is read again, to be shown."""
+    shown = entry if entry is not None else mailboxes.record(name)
+    facts: dict[str, object] = {
+        "file": mailboxes.path,
+        "format": mailboxes.database.format,
+        "mailbox": name.internal,
+        "key": name.dbkey,
+        "found": entry is not None,
+    }
+    if shown is not None:
+        facts["type"] = shown.mbtype
+        facts["partition"] = shown.partition
+        facts["server"] = shown.server
+        facts["acl"] = shown.acl
+        facts["uniqueid"] = shown.uniqueid
+    return Step("mailbox", **facts)
 
 
 def _quota_use(record: QuotaRecord) -> QuotaUse:
