@@ -193,6 +193,13 @@ class Daemon:
                 f"{' '.join(self.argv)} ended with {self._process.returncode}: {self.output()}"
             )
 
+    def exit_code(self) -> int:
+        """How it ended: its exit code, or the signal's number negated.  It must have ended."""
+        code = self._process.poll() if self._process is not None else None
+        if code is None:
+            raise RigError(f"{self.argv[0]} has not been started, or has not ended")
+        return code
+
     def output(self) -> str:
         """What it wrote to standard output and standard error."""
         try:

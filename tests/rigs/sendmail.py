@@ -5,7 +5,7 @@
         reply = smtp.rcpt_replies(mta.address("milter"), [b"fred@example.org"])
 
 Two doors: `map` asks a socket map in the ruleset check_rcpt, and relays to
-`example.org` only; `milter` hands every recipient to a milter.  What
+`domains` only; `milter` hands every recipient to a milter.  What
 check_rcpt refuses never reaches the milter, so each door has a daemon name of
 its own and check_rcpt decides nothing at the second one.  Accepted mail is
 thrown away.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -56,7 +57,7 @@ O SmtpGreetingMessage=$j test sendmail
 O UnixFromLine=From $g $d
 O OperatorChars=.:%@!^/[]+
 O Timeout.ident=0
-CR{domain}
+CR{domains}
 """
 
 _MAP_DOOR = """\
@@ -108,11 +109,18 @@ R$+ <@ $+>\t\t$#error $@ 5.7.1 $: "550 5.7.1 relaying denied"
 class Sendmail:
     """One private instance; see this file's head for its two doors."""
 
-    def __init__(self, *, socketmap: str | None = None, milter: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        socketmap: str | None = None,
+        milter: str | None = None,
+        domains: Sequence[str] = (RELAY_DOMAIN,),
+    ) -> None:
         """Say where the gateway listens; a door without one is not opened.
 
         Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.
         """
+        self._domains = tuple(domains)
         self._socketmap = socketmap
         self._milter = milter
         self._ports: dict[str, int] = {}
@@ -136,7 +144,9 @@ class Sendmail:
         return os.path.join(self.folder, "sendmail.cf")
 
     def _configuration_text(self) -> str:
-        text = _OPTIONS.format(folder=self.folder, hostname=HOSTNAME, domain=RELAY_DOMAIN)
+        text = _OPTIONS.format(
+            folder=self.folder, hostname=HOSTNAME, domains=" ".join(self._domains)
+        )
         if self._socketmap is not None:
             text += _MAP_DOOR.format(
                 host=LOOPBACK, map_port=self._ports["map"], socketmap=self._socketmap

@@ -56,9 +56,20 @@ class Reply:
 class Conversation:
     """One SMTP connection; a `with` ends it with QUIT, or hard if the server is gone."""
 
-    def __init__(self, address: tuple[str, int], *, hello: bytes | None = b"client.test") -> None:
-        """Connect, read the greeting and say EHLO unless `hello` is None."""
-        self._link = socket.create_connection(address, timeout=TIMEOUT_S)
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        hello: bytes | None = b"client.test",
+        source: str | None = None,
+    ) -> None:
+        """Connect, read the greeting and say EHLO unless `hello` is None.
+
+        `source` is the client's own address: any of 127.0.0.0/8 is on the loopback interface.
+        """
+        self._link = socket.create_connection(
+            address, timeout=TIMEOUT_S, source_address=(source, 0) if source else None
+        )
         self._reader = self._link.makefile("rb")
         self.greeting = self.reply()
         self.ehlo = self.command(b"EHLO " + hello) if hello is not None else None
