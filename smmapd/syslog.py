@@ -13,16 +13,18 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.frontends.socketmap_session import Observer
     from gateway.verification.model import Verdict
 
 # Bytes of one line; syslogd cuts at 1024 in its oldest form (RFC 3164 4.1).
 MAX_LINE = 900
 
-# Seconds between two lines about the same fault, and how many different ones
-# are remembered.
+# Seconds between two lines about faults of the same file or server, and how
+# many of these are remembered.
 FAULT_INTERVAL = 60.0
-MAX_FAULTS = 256
+MAX_SUBJECTS = 256
 
 # RFC 5424 6.2.1, by the names that imapd.conf's syslog_facility takes.
 _FACILITIES = {
@@ -119,15 +121,17 @@ def _field(value: str | bytes) -> str:
 class VerdictLog:
     """Hears of each verdict: a line where `auditlog` is on, an error line for a fault.
 
-    The same fault is one line a minute with a count, however many recipients
-    meet it.  One object serves all clients of a process.
+    Faults of the same file or server are one line a minute with a count,
+    however many recipients meet them and whatever each of them shows.  One
+    object serves all clients of a process.  `now` is a clock in seconds.
     """
 
-    __slots__ = ("_audit", "_faults")
+    __slots__ = ("_audit", "_faults", "_now")
 
-    def __init__(self, *, audit: bool) -> None:
+    def __init__(self, *, audit: bool, now: Callable[[], float] = time.monotonic) -> None:
         self._audit = audit
-        self._faults: dict[str, tuple[float, int]] = {}  # fault: when logged, how often since
+        self._now = now
+        self._faults: dict[str, tuple[float, int]] = {}  # subject: when logged, how often since
 
     def observer(self, client: str = "[local]") -> Observer:
         """What hears of the verdicts for one client."""
@@ -141,13 +145,15 @@ class VerdictLog:
         return observe
 
     def _log_fault(self, key: bytes, fault: str) -> None:
-        now = time.monotonic()
-        since, count = self._faults.get(fault, (now - FAULT_INTERVAL, 0))
+        # What is at fault begins the text (gateway/errors.py).
+        subject = fault.partition(": ")[0]
+        now = self._now()
+        since, count = self._faults.get(subject, (now - FAULT_INTERVAL, 0))
         if now - since < FAULT_INTERVAL:
-            self._faults[fault] = (since, count + 1)
+            self._faults[subject] = (since, count + 1)
             return
-        again = f" ({count} more times in the last {now - since:.0f} s)" if count else ""
+        again = f" ({count} more faults of it in the last {now - since:.0f} s)" if count else ""
         error(f"verify_user({printable(key)}): {fault}{again}")
-        if len(self._faults) >= MAX_FAULTS:
+        if len(self._faults) >= MAX_SUBJECTS:
             self._faults.clear()
-        self._faults[fault] = (now, 0)
+        self._faults[subject] = (now, 0)
