@@ -46,8 +46,8 @@ typedef struct {
 
 typedef struct {
     Key *keys;
-    size_t count;
-    size_t longest;
+    size_t count, next;
+    uint64_t chance; /* state of the random numbers; 0: in turn */
 } KeyFile;
 
 __attribute__((noreturn, format(printf, 1, 2))) static inline void fail(const char *format, ...)
@@ -152,12 +152,25 @@ static inline KeyFile read_keys(const char *path)
         *key = (Key){.text = line, .length = (uint16_t)(stop - line)};
         if (tab)
             key->expect = tab + 1, key->expect_length = (uint16_t)(end - tab - 1);
-        if (key->length > file.longest)
-            file.longest = key->length;
     }
     if (!file.count)
         fail("%s: no keys in it", path);
     return file;
+}
+
+/* Another key: at random (xorshift64*), or the next one where the file has no seed. */
+static inline const Key *pick(KeyFile *file)
+{
+    if (!file->chance) {
+        size_t at = file->next;
+        file->next = at + 1 < file->count ? at + 1 : 0;
+        return &file->keys[at];
+    }
+    file->chance ^= file->chance >> 12;
+    file->chance ^= file->chance << 25;
+    file->chance ^= file->chance >> 27;
+    uint64_t number = (file->chance * 0x2545f4914f6cdd1dull) >> 32;
+    return &file->keys[(number * file->count) >> 32];
 }
 
 /* A connected socket, or -1 with errno.  `address` is a path or 127.0.0.1:PORT.  Blocks. */

@@ -3,16 +3,16 @@
  *
  *   load -a ADDRESS (-k KEYS | -u START) (-t SECONDS | -r REQUESTS)
  *        [-n CONNECTIONS] [-d DEPTH] [-p socketmap|policy] [-m MAP] [-D DOMAIN]
- *        [-e STATUS] [-s SKIP] [-c CPU] [-w SECONDS] [-h]
+ *        [-e STATUS] [-R SEED] [-c CPU] [-w SECONDS] [-h]
  *
  * Opens CONNECTIONS connections to a Unix socket or a loopback port, asks one
  * question on each and waits for all answers (that is the set-up, its time is
  * printed); then each connection keeps DEPTH questions outstanding until the
  * time is over or the number of requests is reached.  -r 0 ends after the set-up.
  *
- * Keys come in turn from a file that is shuffled already ("key" or "key TAB
- * status" a line; -s skips the first ones), or never repeat: -u makes names of
- * random letters, and two runs with different ranges of START share none.
+ * Keys come from a file ("key" or "key TAB status" a line), at random with -R, else in
+ * turn; or they never repeat: -u makes names of random letters, and two runs with
+ * different ranges of START share none.
  * Each reply's status (the first word; of a policy action up to the first
  * blank) is compared with the key file's, or with -e.
  *
@@ -48,12 +48,11 @@ static struct {
     int connections, depth, policy, unique, cpu, hold;
     double seconds, wait;
     long requests;
-    uint64_t start;
+    uint64_t start, seed;
 } options = {.map = "cyrus", .domain = "", .connections = 1, .depth = 1, .cpu = -1,
              .requests = -1, .wait = 30};
 
 static KeyFile file;
-static size_t next_key;
 static uint64_t next_unique;
 static Histogram latencies;
 static struct { char name[24]; uint64_t count; } statuses[STATUSES];
@@ -95,8 +94,7 @@ static size_t make_request(char *out, const Key **key)
         *key = NULL;
         length = unique_name(name, next_unique++);
     } else {
-        *key = &file.keys[next_key];
-        next_key = next_key + 1 < file.count ? next_key + 1 : 0;
+        *key = pick(&file);
         length = (*key)->length;
         memcpy(name, (*key)->text, length);
     }
@@ -234,7 +232,7 @@ static int receive(Connection *c, int measured)
 static void parse(int argc, char **argv)
 {
     int letter;
-    while ((letter = getopt(argc, argv, "a:k:u:t:r:n:d:p:m:D:e:s:c:w:h")) != -1)
+    while ((letter = getopt(argc, argv, "a:k:u:t:r:n:d:p:m:D:e:R:c:w:h")) != -1)
         switch (letter) {
         case 'a': options.address = optarg; break;
         case 'k': options.keys = optarg; break;
@@ -247,7 +245,7 @@ static void parse(int argc, char **argv)
         case 'm': options.map = optarg; break;
         case 'D': options.domain = optarg; break;
         case 'e': options.expect = optarg; break;
-        case 's': options.start = strtoull(optarg, NULL, 10); break;
+        case 'R': options.seed = strtoull(optarg, NULL, 10); break;
         case 'c': options.cpu = atoi(optarg); break;
         case 'w': options.wait = atof(optarg); break;
         case 'h': options.hold = 1; break;
@@ -270,7 +268,7 @@ int main(int argc, char **argv)
         pin_to((unsigned)options.cpu);
     if (options.keys) {
         file = read_keys(options.keys);
-        next_key = (size_t)(options.start % file.count);
+        file.chance = options.seed;
     }
     next_unique = options.start;
     int n = options.connections, epoll = epoll_create1(EPOLL_CLOEXEC), refused = 0, live = 0;

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from tests.bench.build import program
@@ -32,6 +32,8 @@ _FAULTS = ("refused", "stalled", "broken", "malformed", "lost", "wrong")
 _PATIENCE_S = 120
 # Each run with unique keys gets this many of the 2^40 names.
 _UNIQUE_STEP = 1 << 26
+# xorshift needs seeds with bits set all over.
+_SEED_STEP = 0x9E3779B97F4A7C1
 # Kinds of keys: names that exist nowhere and never repeat, and the store's key files.
 UNIQUE = "unique"
 EVERY = "every"
@@ -54,10 +56,15 @@ class WrongAnswers(Exception):
 
 @dataclass(slots=True)
 class Progress:
-    """Where a server's next measurement goes on in the keys, so that no start is favoured."""
+    """What a server has been asked: its next measure takes other keys, the same as its rivals'."""
 
     unique: int = 1
-    position: dict[str, int] = field(default_factory=dict)
+    seed: int = 0
+
+    def next_seed(self) -> str:
+        """A seed for random keys."""
+        self.seed += 1
+        return str(self.seed * _SEED_STEP)
 
 
 class Measure(Protocol):
@@ -103,9 +110,6 @@ class Load:
             result = client.result()
             used = server.cpu_seconds() - before
             memory = server.memory()
-        if self.keys != UNIQUE:
-            place = progress.position
-            place[self.keys] = place.get(self.keys, 0) + int(number(result, "answered"))
         sample = rates(result, used)
         sample["anonymous_mib"] = memory.anonymous_kib / 1024
         sample["pss_mib"] = memory.pss_kib / 1024
@@ -117,7 +121,9 @@ class Load:
             progress.unique += _UNIQUE_STEP
             return ["-u", str(progress.unique)]
         path = os.path.join(store.folder, f"{self.keys}.keys")
-        return ["-k", path, "-s", str(progress.position.get(self.keys, 0))]
+        if self.every_user_once:
+            return ["-k", path]
+        return ["-k", path, "-R", progress.next_seed()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,7 @@ class MilterLoad:
         """The rates, the latencies and the costs of RCPT."""
         words = ["-a", server.address, "-n", str(self.connections), "-t", str(seconds)]
         words += ["-k", store.every_user, "-D", DOMAIN, "-e", self.expect]
+        words += ["-R", progress.next_seed()]
         with Client("milterload", words) as client:
             before = server.cpu_seconds()
             result = client.result()

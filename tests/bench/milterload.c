@@ -2,13 +2,13 @@
  * milterload.c - load client for the milter protocol: RCPT commands a second.
  *
  *   milterload -a ADDRESS -k KEYS -t SECONDS [-n CONNECTIONS] [-r RECIPIENTS]
- *              [-D DOMAIN] [-e LETTERS] [-w SECONDS] [-h]
+ *              [-D DOMAIN] [-e LETTERS] [-R SEED] [-w SECONDS] [-h]
  *
  * Plays the MTA on CONNECTIONS connections at once: option negotiation, connect,
  * HELO, then mails without end, each MAIL, RECIPIENTS times RCPT (with the macros
  * that Postfix sends) and an abort, as if the client had given up.  A command
  * waits for its reply unless the milter negotiated that there is none.  Keys
- * come in turn from a shuffled file; -e names the reply codes that are right
+ * come from a file, at random with -R, else in turn; -e names the reply codes that are right
  * (`c` continue, `y` a reply text, `r`, `t`, ...); the key file's second column is
  * not looked at.
  *
@@ -52,10 +52,10 @@ static struct {
     const char *address, *keys, *domain, *expect;
     int connections, recipients, hold;
     double seconds, wait;
+    uint64_t seed;
 } options = {.domain = "", .expect = "c", .connections = 1, .recipients = 10, .wait = 30};
 
 static KeyFile file;
-static size_t next_key;
 static Histogram latencies;
 static uint64_t replies[256], broken, wrong;
 static int measuring;
@@ -103,8 +103,7 @@ static char *put_step(char *packet, int step)
             "{mail_addr}", address, "{mail_host}", "", "{mail_mailer}", "smtp", NULL});
         break;
     case RCPT: {
-        const Key *key = &file.keys[next_key];
-        next_key = next_key + 1 < file.count ? next_key + 1 : 0;
+        const Key *key = pick(&file);
         snprintf(address, sizeof address, "%.*s%s%s", (int)key->length, key->text,
                  *options.domain ? "@" : "", options.domain);
         packet = put_macros(packet, 'R', (const char *const[]){
@@ -237,7 +236,7 @@ static int receive(Connection *c)
 static void parse(int argc, char **argv)
 {
     int letter;
-    while ((letter = getopt(argc, argv, "a:k:t:n:r:D:e:w:h")) != -1)
+    while ((letter = getopt(argc, argv, "a:k:t:n:r:D:e:R:w:h")) != -1)
         switch (letter) {
         case 'a': options.address = optarg; break;
         case 'k': options.keys = optarg; break;
@@ -246,6 +245,7 @@ static void parse(int argc, char **argv)
         case 'r': options.recipients = atoi(optarg); break;
         case 'D': options.domain = optarg; break;
         case 'e': options.expect = optarg; break;
+        case 'R': options.seed = strtoull(optarg, NULL, 10); break;
         case 'w': options.wait = atof(optarg); break;
         case 'h': options.hold = 1; break;
         default: exit(2);
@@ -260,6 +260,7 @@ int main(int argc, char **argv)
     parse(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     file = read_keys(options.keys);
+    file.chance = options.seed;
     int n = options.connections, epoll = epoll_create1(EPOLL_CLOEXEC), refused = 0, live = 0;
     Connection *connections = calloc((size_t)n, sizeof *connections);
     uint64_t *spread = calloc((size_t)n, sizeof *spread);

@@ -85,6 +85,8 @@ class Store:
 def store(mailboxes: int) -> Store:
     """The store with that many mailboxes, from the cache or made now (1 000 000: a minute).
 
+    Every file of it has been read once, so that no server pays for the disk or
+    for the access time that the first reader of a file has to write (`relatime`).
     Raises `RigError` if Cyrus' tools cannot make it.
     """
     parent = cache_folder()
@@ -96,7 +98,17 @@ def store(mailboxes: int) -> Store:
             os.rename(work, path)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+    _read_everything(path)
     return Store(mailboxes, path)
+
+
+@functools.cache
+def _read_everything(folder: str) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), "rb", buffering=0) as file:
+                while file.read(1 << 20):
+                    pass
 
 
 def _make(folder: str, mailboxes: int) -> None:
