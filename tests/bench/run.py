@@ -164,7 +164,8 @@ def main(arguments: Sequence[str]) -> int:
     except Missing as error:
         print(f"missing: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     rounds, seconds = QUICK if options.quick else FULL
     run = Run(options.rounds or rounds, options.seconds or seconds)
     begin = time.monotonic()

@@ -42,20 +42,6 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "bare-milter": lambda store, quota: BareMilter(),
 }
 
-TITLES: Mapping[str, str] = {
-    "c": "C smmapd",
-    "ours": "smmapd",
-    "echo": "C echo",
-    "gateway": "gateway, socketmap",
-    "gateway-2": "gateway, 2 workers",
-    "policy": "gateway, policy",
-    "milter": "gateway, milter",
-    "resolver": "postfix-mta-sts-resolver",
-    "quota-status": "Dovecot quota-status",
-    "rate-limit": "policyd-rate-limit",
-    "bare-milter": "bare pymilter",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
