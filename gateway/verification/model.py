@@ -120,7 +120,7 @@ class QuotaUse(Value):
         messages_used: int,
         messages_limit: int | None,
     ) -> None:
-        self._freeze(root, storage_used, storage_limit, messages_used, messages_limit)
+        self._freeze(messages_limit, messages_used, root, storage_limit, storage_used)
 
 
 class Evidence(Value):

@@ -1,0 +1,20 @@
+"""The engine's words."""
+
+from __future__ import annotations
+
+from gateway.verification.model import Evidence, QuotaUse
+
+
+def test_a_quota_is_what_it_was_made_of() -> None:
+    """Each number stands under its own name."""
+    use = QuotaUse(b"user.fred", 1, 2, 3, 4)
+    assert use.root == b"user.fred"
+    assert (use.storage_used, use.storage_limit) == (1, 2)
+    assert (use.messages_used, use.messages_limit) == (3, 4)
+
+
+def test_evidence_is_what_it_was_made_of() -> None:
+    """Each field stands under its own name."""
+    evidence = Evidence(mailbox=b"m", userid=b"u", deny_pattern=b"p", server="s", fault="f")
+    assert (evidence.mailbox, evidence.userid, evidence.deny_pattern) == (b"m", b"u", b"p")
+    assert (evidence.server, evidence.fault, evidence.quota) == ("s", "f", None)
