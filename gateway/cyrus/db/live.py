@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.base import Database
 
 
+# How many times in a row a file may be replaced while one answer is looked for.
+MAX_REPLACED = 5
+
+
 class LiveDatabase:
     """The Database at `path`, opened when it is first needed (see gateway/cyrus/db/base.py).
 
@@ -95,29 +99,46 @@ class LiveDatabase:
             self.close()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of `key` in the file that was seen last, or None."""
-        try:
-            return self._opened().get(key)
-        except StoreError as error:
-            self._give_up(error)
-            raise
+        """The value of `key` in the file that was seen last, or None.
+
+        Where that file cannot be read and another one has taken its place
+        meanwhile, as skiplist's checkpoint empties the old one, the new one answers.
+        """
+        replaced = 0
+        while True:
+            try:
+                return self._opened().get(key)
+            except StoreError as error:
+                replaced += 1
+                if not self._was_replaced(error) or replaced > MAX_REPLACED:
+                    raise
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """All records with `prefix` in the file that was seen last."""
-        try:
-            yield from self._opened().items(prefix)
-        except StoreError as error:
-            self._give_up(error)
-            raise
+        """All records with `prefix` in the file that was seen last (as `get`, up to the first)."""
+        replaced = 0
+        started = False
+        while True:
+            try:
+                for item in self._opened().items(prefix):
+                    started = True
+                    yield item
+                return
+            except StoreError as error:
+                replaced += 1
+                if not self._was_replaced(error) or started or replaced > MAX_REPLACED:
+                    raise
 
     def state(self, key: bytes | None = None) -> Hashable:
         """Refresh, then give the file's own state with its identity: two system calls, mostly."""
         self.refresh()
-        try:
-            return self._opened().state(key), self._identity
-        except StoreError as error:
-            self._give_up(error)
-            raise
+        replaced = 0
+        while True:
+            try:
+                return self._opened().state(key), self._identity
+            except StoreError as error:
+                replaced += 1
+                if not self._was_replaced(error) or replaced > MAX_REPLACED:
+                    raise
 
     def changes(self, since: Hashable) -> frozenset[bytes] | None:
         """The keys written since `since`, an earlier `state()`, to the file that was seen last.
@@ -159,7 +180,7 @@ class LiveDatabase:
             return self._database
         # The identity is taken first.  Should another file come into place before it is
         # opened, the next `refresh` finds a difference, and nothing worse happens.
-        identity = self._look()
+        self._identity = self._look()
         database = formats.open_database(
             self.path,
             self._configured,
@@ -181,6 +202,17 @@ class LiveDatabase:
         self._report(
             f"{self.path} is {found}, imapd.conf says {self._configured}; reading it as {found}"
         )
+
+    def _was_replaced(self, error: StoreError) -> bool:
+        """Give up because of `error`; True where it is of a file that has been replaced since."""
+        identity = self._identity
+        self._give_up(error)
+        if identity is None or isinstance(error, RecordDamaged):
+            return False
+        try:
+            return self._look() != identity
+        except StoreError:  # the caller has the better one to raise
+            return False
 
     def _give_up(self, error: StoreError) -> None:
         """Close the reader, unless only one record is to blame."""
