@@ -216,3 +216,33 @@ def test_descriptors_do_not_leak(store: Store) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     database.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_is_emptied_behind_its_successor_is_no_fault(store: Store) -> None:
+    """skiplist's checkpoint renames a new file into place and empties the old one: the new one answers."""
+    store.commit(fred=b"1")
+    database = store.open()
+    assert database.get(b"fred") == b"1"
+    with open(store.path, "r+b") as old:
+        store.repack()
+        old.truncate(0)
+    assert database.get(b"fred") == b"1"
+    database.refresh()
+    with open(store.path, "r+b") as old:
+        store.repack()
+        old.truncate(0)
+    assert [key for key, _ in database.items()] == [b"fred"]
+    database.close()
+
+
+def test_a_file_without_a_successor_stays_a_fault(store: Store) -> None:
+    """What is damaged and still in its place is damaged."""
+    store.commit(fred=b"1")
+    database = store.open()
+    assert database.get(b"fred") == b"1"
+    os.truncate(store.path, 0)
+    with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
+        database.get(b"fred")
+    with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
+        list(database.items())
+    database.close()
