@@ -66,17 +66,21 @@ def _run(options: Options, service: str) -> int:
     )
     if options.debugger:
         _debug(conf, service)
-    store = CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning)
-    verifier = Verifier.for_store(store)
+
+    def make_verifier() -> Verifier:
+        return Verifier.for_store(
+            CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning)
+        )
+
     verdicts = syslog.VerdictLog(audit=conf.auditlog)
     if by_master:
         # gevent and all of its machinery only where it serves.
         from smmapd import service as under_master  # noqa: PLC0415
 
-        return under_master.run(options, verifier, verdicts, service)
+        return under_master.run(options, make_verifier, verdicts, service)
     from smmapd import stdio  # noqa: PLC0415
 
-    stdio.serve(verifier, verdicts.observer())
+    stdio.serve(make_verifier(), verdicts.observer())
     return exits.OK
 
 

@@ -22,13 +22,19 @@ import gevent
 
 from gateway.errors import ConfigurationError
 from gateway.frontends.server import Server, peer_name
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_replies import socketmap_payload
+from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.turns import Turns
+from gateway.verification.cache import VerdictCache
+from gateway.verification.pool import VerifierPool
 from smmapd import exits, syslog
 from smmapd.access import Access
 from smmapd.master import LISTEN_FD, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.verification.verifier import Verifier
     from smmapd.options import Options
 
@@ -50,8 +56,13 @@ class Service:
     """The life of the process from its first connection to its last."""
 
     def __init__(
-        self, options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str
+        self,
+        options: Options,
+        make_verifier: Callable[[], Verifier],
+        verdicts: syslog.VerdictLog,
+        service: str,
     ) -> None:
+        verifier = make_verifier()
         self._options = options
         self._status = Status()
         self._listener = socket.socket(fileno=LISTEN_FD)
@@ -63,10 +74,20 @@ class Service:
         self._done = gevent.event.Event()
         self._draining = False
         self._exit_code = exits.OK
+        cache = VerdictCache(verifier)
+        replies = Replies(cache)
+        pool = VerifierPool(make_verifier)
+        self._turns = Turns(cache)
         self._server = Server(
             self._listener,
-            lambda peer: Session(verifier, verdicts.observer(peer_name(peer))),
-            verifier.resolve,
+            lambda peer: Session(
+                cache,
+                verdicts.observer(peer_name(peer)),
+                socketmap_payload,
+                replies,
+                faults_only=not verdicts.audit,
+            ),
+            pool.resolve,
             admit=self._admit,
             on_change=self._changed,
             report=syslog.error,
@@ -167,14 +188,19 @@ class _Program:
         return self._look() != self._state
 
 
-def run(options: Options, verifier: Verifier, verdicts: syslog.VerdictLog, service: str) -> int:
-    """Serve under master; the exit code.
+def run(
+    options: Options,
+    make_verifier: Callable[[], Verifier],
+    verdicts: syslog.VerdictLog,
+    service: str,
+) -> int:
+    """Serve under master; the exit code.  `make_verifier` makes an engine for one thread.
 
     Raises ConfigurationError where the access rules for TCP cannot be
     enforced.
     """
     try:
-        return Service(options, verifier, verdicts, service).run()
+        return Service(options, make_verifier, verdicts, service).run()
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"

@@ -126,10 +126,10 @@ class VerdictLog:
     object serves all clients of a process.  `now` is a clock in seconds.
     """
 
-    __slots__ = ("_audit", "_faults", "_now")
+    __slots__ = ("_faults", "_now", "audit")
 
     def __init__(self, *, audit: bool, now: Callable[[], float] = time.monotonic) -> None:
-        self._audit = audit
+        self.audit = audit
         self._now = now
         self._faults: dict[str, tuple[float, int]] = {}  # subject: when logged, how often since
 
@@ -139,7 +139,7 @@ class VerdictLog:
         def observe(key: bytes, verdict: Verdict) -> None:
             if verdict.evidence.fault is not None:
                 self._log_fault(key, verdict.evidence.fault)
-            if self._audit:
+            if self.audit:
                 info(audit_line(key, verdict, client))
 
         return observe

@@ -22,7 +22,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.cyrus.db.base import Database
 
@@ -111,14 +111,18 @@ class QuotaRoots:
         if start and start < len(root):
             yield root[:start]
 
-    def find(self, internal: bytes) -> QuotaRecord | None:
+    def find(
+        self, internal: bytes, get: Callable[[bytes], bytes | None] | None = None
+    ) -> QuotaRecord | None:
         """The record of the root that `internal` belongs to; None without a root.
 
-        Raises `RecordDamaged` where that record makes no sense, and what the
-        database raises.
+        `get` reads a root in the database's stead, for who wants to know
+        which ones are read.  Raises `RecordDamaged` where the record makes no
+        sense, and what the database raises.
         """
+        read = get if get is not None else self.database.get
         for root in self.candidates(internal):
-            value = self.database.get(root)
+            value = read(root)
             if value is not None:
                 return self._parse(root, value)
         return None

@@ -33,7 +33,16 @@ class CyrusStore:
     supported.
     """
 
-    __slots__ = ("_databases", "conf", "denials", "mailboxes", "naming", "quotas", "service")
+    __slots__ = (
+        "conf",
+        "databases",
+        "denials",
+        "mailboxes",
+        "naming",
+        "quota_database",
+        "quotas",
+        "service",
+    )
 
     def __init__(
         self,
@@ -64,7 +73,7 @@ class CyrusStore:
         mailboxes = database(conf.mboxlist_db_path, conf.mboxlist_db)
         denials = database(conf.userdeny_db_path, conf.userdeny_db)
         quotas = database(conf.quota_db_path, conf.quota_db)
-        self._databases = (mailboxes, denials, quotas)
+        self.databases = (mailboxes, denials, quotas)
         self.mailboxes = MailboxList(mailboxes)
         self.denials = UserDeny(denials)
         self.quotas = QuotaRoots(quotas)
@@ -75,7 +84,7 @@ class CyrusStore:
         Called once a question has arrived and before it is answered: one
         system call for each of the three databases.
         """
-        for database in self._databases:
+        for database in self.databases:
             try:
                 database.refresh()
             except StoreError:

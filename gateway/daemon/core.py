@@ -26,7 +26,10 @@ from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.server import Server, peer_name
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.turns import Turns
+from gateway.verification.cache import VerdictCache
+from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
     import socket
@@ -55,7 +58,9 @@ class Core:
     def __init__(self, parent: Supervised, settings: Settings) -> None:
         self._parent = parent
         self._settings = settings
-        self._verifier = make_verifier(settings)
+        self._cache = VerdictCache(make_verifier(settings))
+        self._pool = VerifierPool(lambda: make_verifier(settings))
+        self._turns = Turns(self._cache)
         self._address = AddressWriter(settings.logging.addresses)
         self._done = gevent.event.Event()
         self._draining = False
@@ -85,16 +90,20 @@ class Core:
     def _socketmap_servers(self) -> list[Server]:
         settings = self._settings.socketmap
         render = make_renderer(self._settings)
-        observe = VerdictLog("socketmap", settings.mode, self._address).socketmap
+        replies = Replies(self._cache, render)
+        verdicts = VerdictLog("socketmap", settings.mode, self._address)
+        faults_only = not verdicts.enabled
 
         def session(_peer: socket.socket) -> Session:
-            return Session(self._verifier, observe, render)
+            return Session(
+                self._cache, verdicts.socketmap, render, replies, faults_only=faults_only
+            )
 
         return [
             Server(
                 listener.socket,
                 session,
-                self._verifier.resolve,
+                self._pool.resolve,
                 on_change=self._changed,
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,
@@ -116,13 +125,13 @@ class Core:
             def complain(problem: str) -> None:
                 _log.warning("policy client %s: %s; disconnected", peer_name(peer), problem)
 
-            return PolicySession(self._verifier, judge, observe=observe, complain=complain)
+            return PolicySession(self._cache, judge, observe=observe, complain=complain)
 
         return [
             Server(
                 listener.socket,
                 session,
-                self._verifier.resolve,
+                self._pool.resolve,
                 on_change=self._changed,
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,

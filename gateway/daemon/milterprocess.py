@@ -27,6 +27,7 @@ from gateway.daemon.log import AddressWriter
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
     from gateway.daemon.child import Supervised
@@ -65,7 +66,7 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     try:
         import milter  # noqa: PLC0415
 
-        from gateway.frontends.milter import Milter, VerifierPool  # noqa: PLC0415
+        from gateway.frontends.milter import Milter  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"{MISSING} ({error})") from error
     (listener,) = parent.listeners["milter"]

@@ -36,6 +36,11 @@ class VerdictLog:
         self._mode = mode
         self._address = address
 
+    @property
+    def enabled(self) -> bool:
+        """Whether verdicts are written at all; faults are, whatever this says."""
+        return _log.isEnabledFor(logging.INFO)
+
     def socketmap(self, key: bytes, verdict: Verdict) -> None:
         """One look-up; the protocol tells nothing but the recipient."""
         self._verdict(verdict, {"recipient": self._address(key)})

@@ -32,7 +32,8 @@ from gateway.verification.model import Evidence, Kind, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.judge import Judge, Verifier
+    from gateway.frontends.judge import Judge
+    from gateway.verification.pool import VerifierPool
 
     # Hears of each recipient that was judged or skipped.
     Observer = Callable[["Rcpt", Decision], None]
@@ -228,29 +229,6 @@ class Milter:
         milter.set_abort_callback(self.abort)
         milter.set_close_callback(self.close)
         milter.register(name, negotiate=self.negotiate)
-
-
-class VerifierPool:
-    """Engines for any number of threads, each used by one at a time.
-
-    As many are made as questions are under way at once; list.append and
-    list.pop are atomic, so no lock is needed.
-    """
-
-    def __init__(self, make: Callable[[], Verifier]) -> None:
-        self._make = make
-        self._idle: list[Verifier] = []
-
-    def borrow(self) -> Verifier:
-        """An engine that nobody else uses."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._make()
-
-    def give_back(self, verifier: Verifier) -> None:
-        """Let others use it."""
-        self._idle.append(verifier)
 
 
 def _transaction(ctx: Context) -> Transaction:

@@ -43,6 +43,9 @@ class Decider(Protocol):
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict, or the question that another server must answer."""
 
+    def turn(self) -> None:
+        """Time has passed since the last question."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -102,12 +105,21 @@ class PolicySession:
         """True between requests: nothing waits, and no part of one is held."""
         return not self.busy and self._parser.idle
 
+    def quick(self, _data: bytes) -> bytes | None:
+        """Nothing is kept ready: no two requests of Postfix are alike."""
+        return None
+
     def receive(self, data: bytes) -> None:
         """Take bytes from smtpd; empty bytes are their end."""
         if self.finished:
             return
         if data:
+            # A request is long; it may have come in pieces, the last one after
+            # the turn's look at the files.
+            began = not self._parser.idle
             requests = self._parser.feed(data)
+            if began or len(requests) != 1:
+                self._decider.turn()
             if requests:
                 requests.reverse()
                 self._queue[:0] = requests

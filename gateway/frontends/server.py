@@ -99,6 +99,9 @@ class Session(Protocol):
     def idle(self) -> bool:
         """Not busy, and no part of a request is held."""
 
+    def quick(self, data: bytes) -> bytes | None:
+        """All replies to `data` at once, or None: then `receive` takes it."""
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the client; empty bytes are their end."""
 
@@ -327,10 +330,15 @@ class Connection:
             if not size or self._discarded > LINGER_BYTES:
                 self.close()
             return
+        data = bytes(server.view[:size])
+        reply = self._session.quick(data)
+        if reply is not None:
+            self._send(reply)
+            return
         if not size:
             self._ended = True
             self._read_watcher.stop()
-        self._session.receive(bytes(server.view[:size]))
+        self._session.receive(data)
         self._advance()
 
     def _advance(self) -> None:

@@ -23,7 +23,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.cache import Entry, VerdictCache
     from gateway.verification.verifier import Verifier
+
+    # The engine, or its verdicts remembered.
+    Decider = Verifier | VerdictCache
 
     # Called for each verdict with the key as it came.
     Observer = Callable[[bytes, Verdict], None]
@@ -33,30 +37,112 @@ if TYPE_CHECKING:
 TURN = 64
 
 
+# Requests in one piece that are answered from memory without the engine: what
+# comes of them stays within a few hundred KiB, however long a deny message is.
+MAX_QUICK = 128
+
+# Frames whose replies are kept ready.
+MAX_FRAMES = 131_072
+
+
+class Replies:
+    """Replies ready to be sent, by the bytes of their requests, for all sessions of a server.
+
+    A reply is given only while the verdict behind it stands (VerdictCache).
+    """
+
+    __slots__ = ("_cache", "_frames", "_render")
+
+    def __init__(
+        self, cache: VerdictCache, render: Callable[[Verdict, bytes], bytes] = socketmap_payload
+    ) -> None:
+        self._cache = cache
+        self._render = render
+        # By the frame without its comma: the verdict, the whole reply, the key.
+        self._frames: dict[bytes, tuple[Entry, bytes, bytes]] = {}
+
+    def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
+        """The replies to `data` where it is whole requests that are all known, else None.
+
+        A known frame holds no comma, so the pieces between commas are frames
+        exactly where all of them are known.
+        """
+        pieces = data.split(b",")
+        if pieces.pop():
+            return None
+        frames = self._frames
+        stands = self._cache.stands
+        if len(pieces) == 1:
+            found = frames.get(pieces[0])
+            if found is None or not stands(found[0]):
+                return None
+            if observe is not None:
+                observe(found[2], found[0].verdict)
+            return found[1]
+        if len(pieces) > MAX_QUICK:
+            return None
+        # Some of these may have been sent after the turn's look at the files.
+        self._cache.turn()
+        out = []
+        for piece in pieces:
+            found = frames.get(piece)
+            if found is None or not stands(found[0]):
+                return None
+            out.append(found)
+        if observe is not None:
+            for entry, _, key in out:
+                observe(key, entry.verdict)
+        return b"".join([found[1] for found in out])
+
+    def reply(self, payload: bytes, key: bytes, verdict: Verdict) -> bytes:
+        """The reply to one request; kept ready where its verdict is remembered."""
+        reply = encode(self._render(verdict, key))
+        entry = self._cache.entry(key)
+        if entry is not None and b"," not in payload:
+            frames = self._frames
+            if len(frames) >= MAX_FRAMES:
+                for old in list(frames)[: MAX_FRAMES // 16]:
+                    del frames[old]
+            frames[b"%d:%b" % (len(payload), payload)] = (entry, reply, key)
+        return reply
+
+
 class Session:
     """The state between the bytes of one client and the engine."""
 
     __slots__ = (
+        "_decider",
         "_decoder",
         "_key",
         "_observe",
+        "_observe_quick",
         "_queue",
         "_render",
-        "_verifier",
+        "_replies",
         "finished",
         "pending",
     )
 
     def __init__(
         self,
-        verifier: Verifier,
+        decider: Decider,
         observe: Observer | None = None,
         render: Callable[[Verdict, bytes], bytes] = socketmap_payload,
+        replies: Replies | None = None,
+        *,
+        faults_only: bool = False,
     ) -> None:
-        """`render` makes a reply's payload of a verdict and the key."""
-        self._verifier = verifier
+        """`decider` is a Verifier or its cache; `render` makes a payload of a verdict and the key.
+
+        `replies`, with the same renderer, are those of all sessions of a
+        server.  With `faults_only`, `observe` need not hear of verdicts that
+        were remembered: they are never faults.
+        """
+        self._decider = decider
         self._observe = observe
+        self._observe_quick = None if faults_only else observe
         self._render = render
+        self._replies = replies
         self._decoder = Decoder()
         self._queue: list[bytes] = []  # request payloads, the next one last
         self._key = b""  # the key that `pending` is about
@@ -73,12 +159,22 @@ class Session:
         """True between requests: nothing waits, and no part of one is held."""
         return not self.busy and self._decoder.idle
 
+    def quick(self, data: bytes) -> bytes | None:
+        """The replies to `data` if they are all ready; else None, and nothing has happened."""
+        if self._replies is None or self._queue or self.finished or not self.idle:
+            return None
+        return self._replies.quick(data, self._observe_quick)
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the client; empty bytes are the end of what it sends."""
         if self.finished:
             return
         if data:
+            began = not self._decoder.idle
             payloads = self._decoder.feed(data)
+            if began or len(payloads) != 1:
+                # Part of this may have been sent after the turn's look at the files.
+                self._decider.turn()
             if payloads:
                 payloads.reverse()
                 self._queue[:0] = payloads
@@ -91,17 +187,22 @@ class Session:
         queue = self._queue
         while queue and limit and self.pending is None:
             limit -= 1
+            payload = queue.pop()
             try:
-                _, key = split_request(queue.pop())
+                _, key = split_request(payload)
             except ProtocolError as error:
                 out.append(self._refuse(error))
                 return b"".join(out)
-            outcome = self._verifier.decide(Query(key))
+            outcome = self._decider.decide(Query(key))
             if isinstance(outcome, Pending):
                 self._key = key
                 self.pending = outcome
-            else:
+            elif self._replies is None:
                 out.append(self._reply(key, outcome))
+            else:
+                if self._observe is not None:
+                    self._observe(key, outcome)
+                out.append(self._replies.reply(payload, key, outcome))
         if self._decoder.error is not None and not self.busy and not self.finished:
             out.append(self._refuse(self._decoder.error))
         return b"".join(out)

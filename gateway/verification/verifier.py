@@ -24,6 +24,8 @@ from gateway.verification.model import Evidence, Kind, QuotaUse, Step, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
@@ -108,12 +110,23 @@ class Verifier:
         self.store.refresh()
         return self.decide_now(query, trace, kicked=kicked)
 
+    def turn(self) -> None:
+        """Time has passed: nothing to do here, where every answer is made anew (see cache)."""
+
     def decide_now(
-        self, query: Query, trace: list[Step] | None = None, *, kicked: bool = False
+        self,
+        query: Query,
+        trace: list[Step] | None = None,
+        *,
+        kicked: bool = False,
+        quota_get: Callable[[bytes], bytes | None] | None = None,
     ) -> Verdict | Pending:
-        """As `decide`, for a caller that has refreshed the store since the question came."""
+        """As `decide`, for a caller that has refreshed the store since the question came.
+
+        `quota_get` reads quota roots in the store's stead (QuotaRoots.find).
+        """
         try:
-            return self._decide(query, trace, kicked)
+            return self._decide(query, trace, kicked, quota_get)
         except StoreError as fault:
             return _store_fault(fault, trace)
 
@@ -146,7 +159,13 @@ class Verifier:
             return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
         return outcome
 
-    def _decide(self, query: Query, trace: list[Step] | None, kicked: bool) -> Verdict | Pending:
+    def _decide(
+        self,
+        query: Query,
+        trace: list[Step] | None,
+        kicked: bool,
+        quota_get: Callable[[bytes], bytes | None] | None,
+    ) -> Verdict | Pending:
         store = self.store
         name = store.naming.recipient(query.recipient)
         userid = name.userid
@@ -204,10 +223,16 @@ class Verifier:
             server = entry.server.decode("utf-8", "backslashreplace")
             evidence = Evidence(mailbox=name.internal, userid=userid, server=server)
             return Pending(query, server, evidence)
-        return self._quota_verdict(query, name, trace)
+        return self._quota_verdict(query, name, trace, quota_get)
 
-    def _quota_verdict(self, query: Query, name: MailboxName, trace: list[Step] | None) -> Verdict:
-        record = self.store.quotas.find(name.internal)
+    def _quota_verdict(
+        self,
+        query: Query,
+        name: MailboxName,
+        trace: list[Step] | None,
+        quota_get: Callable[[bytes], bytes | None] | None,
+    ) -> Verdict:
+        record = self.store.quotas.find(name.internal, quota_get)
         use = _quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()
         if trace is not None:

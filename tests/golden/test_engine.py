@@ -16,13 +16,18 @@ from tests.golden.differences import expected
 
 def make_session(configuration: Configuration, folder: str) -> Session:
     """A session on the databases of one configuration."""
+    return Session(make_verifier(configuration, folder))
+
+
+def make_verifier(configuration: Configuration, folder: str) -> Verifier:
+    """The engine on the databases of one configuration."""
     path = os.path.join(folder, "imapd.conf")
     configuration.write_conf(path)
     conf = imapdconf.load(path, configuration.service)
     store = CyrusStore(
         conf, configuration.service.encode(), skip_plus="-p" in configuration.arguments
     )
-    return Session(Verifier.for_store(store))
+    return Verifier.for_store(store)
 
 
 @pytest.mark.parametrize("configuration", configurations(), ids=lambda c: c.id)
@@ -30,13 +35,14 @@ def test_every_key_gets_the_reply_of_the_c_program(
     configuration: Configuration, tmp_path: os.PathLike[str]
 ) -> None:
     """Each recipient of each configuration, with the intended differences."""
-    session = make_session(configuration, str(tmp_path))
+    verifier = make_verifier(configuration, str(tmp_path))
+    session = Session(verifier)
     wrong = []
     for row in configuration.rows("key"):
         session.receive(row.query)
         reply = session.replies()
         if session.pending is not None:
-            reply = session.resolved(session._verifier.resolve(session.pending))
+            reply = session.resolved(verifier.resolve(session.pending))
         if reply != expected(configuration, row):
             wrong.append((row.key, reply, expected(configuration, row)))
     assert wrong == []

@@ -18,7 +18,7 @@ import stat
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 
 # O_NONBLOCK: opening a FIFO without a writer must not hang.  It means nothing for regular files.
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 # What an administrator can do about the faults that are met in practice.
 _REMEDIES = {
@@ -63,7 +63,7 @@ class FileView:
         self.path = path
         self._fd = -1
         try:
-            self._fd = os.open(path, _FLAGS)
+            self._fd = os.open(path, OPEN_FLAGS)
             status = os.fstat(self._fd)
         except OSError as error:
             self.close()

@@ -25,13 +25,14 @@ import os
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import store_fault
-from gateway.errors import RecordDamaged, StoreError
+from gateway.errors import DatabaseMissing, RecordDamaged, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
     from gateway.cyrus.db.base import Database
+    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
@@ -47,6 +48,7 @@ class LiveDatabase:
     """
 
     __slots__ = (
+        "_absent",
         "_configured",
         "_database",
         "_fulldirhash",
@@ -82,6 +84,7 @@ class LiveDatabase:
         self._place = formats.location(path, configured)
         self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
+        self._absent: str | None = None  # what the last `refresh` said of a file that is not there
 
     @property
     def format(self) -> str:
@@ -94,6 +97,7 @@ class LiveDatabase:
         One system call.  Raises `DatabaseMissing` or `DatabaseUnavailable`
         where there is no file to be seen; the old one does not answer any more then.
         """
+        self._absent = None
         identity = self._look()
         if identity != self._identity:
             self.close()
@@ -160,6 +164,38 @@ class LiveDatabase:
             self._give_up(error)
             raise
 
+    def prepare(self) -> bool:
+        """Do a piece of what makes later look-ups cheap; False if nothing is left to do.
+
+        Raises nothing: a fault shows in the look-up that meets it.
+        """
+        prepare = getattr(self._database, "prepare", None)
+        try:
+            return bool(prepare()) if prepare is not None else False
+        except StoreError:
+            return False
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether each record is a file of its own; `state` then says nothing about records."""
+        return self._configured == formats.QUOTALEGACY
+
+    def get_proved(self, key: bytes) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
+        """For a format that keeps files: `get`, and what tells by one system call that it stands.
+
+        No proof while nothing can tell (gateway/cyrus/db/stamp.py).
+        """
+        from gateway.cyrus.db.quotalegacy import QuotaLegacy  # noqa: PLC0415 (loaded already)
+
+        try:
+            database = self._opened()
+            if isinstance(database, QuotaLegacy):
+                return database.get_proved(key)
+            return database.get(key), None
+        except StoreError as error:
+            self._give_up(error)
+            raise
+
     def close(self) -> None:
         """Give the descriptor back; another call would open the file again."""
         database, self._database, self._identity = self._database, None, None
@@ -171,13 +207,18 @@ class LiveDatabase:
             status = os.stat(self._place)
         except OSError as error:
             self.close()
-            raise store_fault(self._place, "cannot be examined", error) from error
+            fault = store_fault(self._place, "cannot be examined", error)
+            if isinstance(fault, DatabaseMissing):
+                self._absent = fault.problem
+            raise fault from error
         return status.st_dev, status.st_ino
 
     def _opened(self) -> Database:
         """The reader; it is opened here if there is none."""
         if self._database is not None:
             return self._database
+        if self._absent is not None:
+            raise DatabaseMissing(self._place, self._absent)
         # The identity is taken first.  Should another file come into place before it is
         # opened, the next `refresh` finds a difference, and nothing worse happens.
         self._identity = self._look()
@@ -190,7 +231,6 @@ class LiveDatabase:
             fulldirhash=self._fulldirhash,
         )
         self._database = database
-        self._identity = identity
         self._warn(database.format)
         return database
 

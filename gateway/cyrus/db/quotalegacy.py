@@ -22,9 +22,9 @@ import os
 import stat
 import time
 
-from gateway.cyrus.db.file import FileView, store_fault
-from gateway.cyrus.db.stamp import Young, stamp
-from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from gateway.cyrus.db.file import OPEN_FLAGS, store_fault
+from gateway.cyrus.db.stamp import AbsenceProof, FileProof, Young, is_young, stamp
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ MAX_NAME = 255
 ABSENT = "absent"
 
 _LETTERS = range(26)
+
+# For a root that no file can have: an empty path is never there.
+_ALWAYS_ABSENT = AbsenceProof(b"")
 
 
 def folder_hash(name: bytes, full: bool) -> bytes:
@@ -91,26 +94,44 @@ class QuotaLegacy:
 
         Raises `DatabaseDamaged`, naming the root's file, where that has no last LF.
         """
+        return self.get_proved(key)[0]
+
+    def get_proved(self, key: bytes) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
+        """What `get` gives, and what tells later by one system call that it is still so.
+
+        No proof where the file is so young that nothing tells
+        (gateway/cyrus/db/stamp.py).
+        """
         path = self._path(key)
         if path is None:
-            return None
+            return None, _ALWAYS_ABSENT
         try:
-            view = FileView(path)
-        except DatabaseMissing:
+            descriptor = os.open(path, OPEN_FLAGS)
+        except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).
             self._check_folder()
-            return None
+            return None, AbsenceProof(os.fsencode(path))
+        except OSError as error:
+            raise store_fault(path, "cannot be opened", error) from error
         try:
-            size = view.size()
-            if size > MAX_RECORD:
-                raise DatabaseDamaged(path, f"is {size} bytes long, which no quota record is")
-            text = view.read(0, size)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise DatabaseUnavailable(path, "is no regular file; remove it")
+            text = os.read(descriptor, MAX_RECORD + 1)
+        except OSError as error:
+            raise store_fault(path, "cannot be read", error) from error
         finally:
-            view.close()
+            os.close(descriptor)
+        if len(text) > MAX_RECORD or len(text) != status.st_size:
+            raise DatabaseDamaged(path, f"is {status.st_size} bytes long, which no quota record is")
         if text and not text.endswith(b"\n"):
             raise DatabaseDamaged(path, "does not end with a line feed; run quota -f")
         text = text[:-1]
-        return text if text.startswith(b"%") else text.replace(b"\n", b" ", 1)
+        if not text.startswith(b"%"):
+            text = text.replace(b"\n", b" ", 1)
+        # What was opened is never written to again: another one takes its place.
+        young = is_young(status, self._now())
+        return text, None if young else FileProof(os.fsencode(path), status)
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The stamp of the file of root `key`, or `ABSENT`: one system call.

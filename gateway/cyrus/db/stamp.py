@@ -8,8 +8,8 @@ The way out is git's racy-timestamp rule: a stamp is believed only when the file
 last written so long before it was looked at that any later write must show
 another time.  Until then the token equals nothing, itself included.
 
-Its limit: the file system's clock must be this machine's.  A file server
-whose clock is behind by more than `RACY_NS` defeats the rule; one whose clock
+Its limit: the file system's clock must be this machine's.  A file server whose
+clock is behind by more than the racy time defeats the rule; one whose clock
 is ahead, or a clock that was set back, only makes tokens useless for a while.
 """
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 # Nanoseconds.  Two seconds cover the coarsest clock of a file system in use (FAT, HFS+: 1 to 2 s).
 RACY_NS = 2_000_000_000
+
+# A time that is no whole second was taken by a file system that keeps fractions; then only
+# the kernel's tick counts, 10 ms at most (CONFIG_HZ=100), and this is several of them.
+RACY_FRACTION_NS = 100_000_000
+_SECOND = 1_000_000_000
 
 
 class Young:
@@ -41,9 +46,57 @@ class Young:
         return id(self)
 
 
+def is_young(status: os.stat_result, now: int) -> bool:
+    """Whether the file may still be written to without its stamp showing it."""
+    written = status.st_mtime_ns
+    racy = RACY_FRACTION_NS if written % _SECOND else RACY_NS
+    return written > now - racy
+
+
+class FileProof:
+    """That the file at `path` is the one that `status` was of: one `stat` tells."""
+
+    __slots__ = ("_ctime", "_inode", "_mtime", "_path", "_size")
+    found = True
+
+    def __init__(self, path: bytes, status: os.stat_result) -> None:
+        self._path = path
+        self._inode = status.st_ino
+        self._mtime = status.st_mtime_ns
+        self._ctime = status.st_ctime_ns
+        self._size = status.st_size
+
+    def holds(self) -> bool:
+        """False as soon as anything about the file has changed."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return False
+        return (
+            status.st_mtime_ns == self._mtime
+            and status.st_ino == self._inode
+            and status.st_ctime_ns == self._ctime
+            and status.st_size == self._size
+        )
+
+
+class AbsenceProof:
+    """That there is no file at `path`: one system call, and no exception where it holds."""
+
+    __slots__ = ("_path",)
+    found = False
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+
+    def holds(self) -> bool:
+        """False as soon as there is a file."""
+        return not os.access(self._path, os.F_OK)
+
+
 def stamp(status: os.stat_result, now: int) -> Hashable:
     """The token for `status`, looked up at `now` (nanoseconds of the real-time clock)."""
-    if status.st_mtime_ns > now - RACY_NS:
+    if is_young(status, now):
         return Young()
     # The change time, which nobody can set, shows what a restore with old times hides.
     return (

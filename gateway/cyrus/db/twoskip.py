@@ -34,7 +34,8 @@ import os
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import orders
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE, Header
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE, Header, Record
+from gateway.cyrus.db.twoskip_index import KeyIndex
 from gateway.cyrus.db.twoskip_snapshot import Ascent, Snapshot
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
@@ -61,6 +62,9 @@ BATCH = 256
 # everything is cheaper than being precise.
 LOG_LIMIT = 1024 * 1024
 
+# How often an index is begun before this file is left without one.
+INDEX_ATTEMPTS = 5
+
 # The header and the head of the dummy record behind it (level 31), in one system call.
 _START = HEADER_SIZE + 8 + 8 * 32 + 8
 
@@ -71,18 +75,20 @@ class Twoskip:
     `mboxsort` names the sort order that is tried first (imapd.conf's
     improved_mboxlist_sort); the order that the file has decides.
 
-    Nothing is cached.  Measured with 100 000 records of 37 byte keys and 106 byte values (20 MB, in
+    Nothing is cached but for an index, if `prepare` is called.  Without it, measured with 100 000 records of 37 byte keys and 106 byte values (20 MB, in
     the page cache), CPython 3.11, one core: 57 us for a key that is there, 77 us for one
     that is not, 25 system calls each; `state` 0.6 us; `items` 6 us a record.
     """
 
-    __slots__ = ("_orders", "_view")
+    __slots__ = ("_failures", "_index", "_orders", "_view")
 
     format = "twoskip"
 
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
         self._orders = orders(mboxsort)
+        self._index: KeyIndex | None = None
+        self._failures = 0  # of making an index, one after the other
 
     @property
     def path(self) -> str:
@@ -101,7 +107,49 @@ class Twoskip:
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
-        return self._consistently(lambda snapshot: snapshot.get(key)) if key else None
+        if not key:
+            return None
+        if self._index is not None and self._index.ready:
+            known, value = self._by_index(self._index, key)
+            if known:
+                return value
+        return self._consistently(lambda snapshot: snapshot.get(key))
+
+    def prepare(self) -> bool:
+        """Do a piece (about 2 ms) of what makes later look-ups cheap; False if nothing is left.
+
+        See gateway/cyrus/db/twoskip_index.py.
+        """
+        if self._failures >= INDEX_ATTEMPTS:
+            return False
+        try:
+            if self._index is None:
+                self._index = KeyIndex(self._view)
+            return self._index.step()
+        except DatabaseDamaged:
+            # A writer may have been at it; really damaged, every look-up says so.
+            self._index = None
+            self._failures += 1
+            return self._failures < INDEX_ATTEMPTS
+
+    def _by_index(self, index: KeyIndex, key: bytes) -> tuple[bool, bytes | None]:
+        """Whether the index knows about `key`, and then its value or None."""
+        view = self._view
+        try:
+            raw = view.read(0, HEADER_SIZE)
+            if raw != index.header and not index.follow(raw):
+                self._index = None
+                return False, None
+            for offset in index.candidates(key):
+                record = Record.read(view, offset, index.end)
+                if record.key == key:
+                    if index.may_be_deleted(record):
+                        return False, None
+                    return True, record.value(view)
+        except DatabaseDamaged:
+            # Read while it was being written, or damaged: the search finds out.
+            return False, None
+        return True, None
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, in the file's order.

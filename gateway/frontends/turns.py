@@ -1,0 +1,49 @@
+"""What happens in each turn of the event loop besides the clients' questions.
+
+At the beginning of a turn the remembered verdicts are told that time has
+passed.  Where many questions could not be answered from memory, the index of
+the mailbox list is built, a piece now and then, so that nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+
+if TYPE_CHECKING:
+    from gateway.verification.cache import VerdictCache
+
+# libev calls what has a higher priority first; 2 is the highest.
+_FIRST = 2
+
+# Questions that were not answered from memory before an index is worth its
+# making, and again each time as many more have come.
+STRAIN = 200
+
+# Seconds between two pieces of the index: a fifth of a core while it is built.
+PAUSE = 0.01
+
+
+class Turns:
+    """Drives a VerdictCache from gevent's loop, for as long as it is kept."""
+
+    def __init__(self, cache: VerdictCache) -> None:
+        self._cache = cache
+        self._due = STRAIN
+        loop = gevent.get_hub().loop
+        self._timer = loop.timer(PAUSE, repeat=PAUSE)
+        self._check = loop.check(ref=False, priority=_FIRST)
+        self._check.start(self._turn)
+
+    def _turn(self) -> None:
+        cache = self._cache
+        cache.turn()
+        if cache.misses >= self._due:
+            self._due = cache.misses + STRAIN
+            if not self._timer.active:
+                self._timer.start(self._prepare)
+
+    def _prepare(self) -> None:
+        if not self._cache.prepare():
+            self._timer.stop()

@@ -1,0 +1,278 @@
+"""Verdicts that are remembered for as long as what they were made of is unchanged.
+
+There is no time to live: an answer is given from memory only after a look at
+the files has shown that a fresh one would be the same.
+
+- The databases that hold many records (mailbox list, userdeny, a quota
+  database) are looked at once a turn of the event loop, before its first
+  answer.  A commit starts a new epoch.  Where the database can tell which
+  keys were written, only their verdicts are forgotten, else all.
+- A quota root in a file of its own is looked at for each verdict that rests
+  on it, once a turn; so is the absence of one.
+
+`turn` says that time has passed: call it at the beginning of each turn of the
+loop, and whenever a question may have come after the last look.  What the
+caches of a turn cannot show is then at most the rest of that turn old.
+
+Temporary failures and whatever another server said are never remembered.
+Limits: MAX_ENTRIES verdicts; the oldest give way.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import DatabaseMissing, StoreError
+from gateway.verification.model import Verdict
+from gateway.verification.verifier import Pending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from gateway.cyrus.db.live import LiveDatabase
+    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.store import CyrusStore
+    from gateway.verification.model import Kind, Query
+    from gateway.verification.verifier import Verifier
+
+    Proofs = tuple[FileProof | AbsenceProof, ...]
+
+# Verdicts remembered: some 60 MiB with their keys and replies.
+MAX_ENTRIES = 131_072
+
+# The part of them that gives way at once when there is no room.
+_EVICTED = 16
+
+# Different verdicts of which one object is kept; deny messages are few.
+_MAX_SHARED = 1024
+
+# Commits whose written keys are remembered; verdicts that have not been asked
+# for since are made anew.
+_MAX_EPOCHS = 64
+
+
+class Entry:
+    """One remembered verdict, and what it rests on."""
+
+    __slots__ = ("epoch", "proofs", "recipient", "turn", "verdict")
+
+    def __init__(
+        self, recipient: bytes, verdict: Verdict, epoch: int, turn: int, proofs: Proofs
+    ) -> None:
+        self.recipient = recipient
+        self.verdict = verdict
+        self.epoch = epoch
+        self.turn = turn
+        self.proofs = proofs
+
+
+class VerdictCache:
+    """A Verifier's verdicts, remembered.  Used by one thread, that of the event loop."""
+
+    def __init__(self, verifier: Verifier, max_entries: int = MAX_ENTRIES) -> None:
+        self.verifier = verifier
+        self.hits = 0
+        self.misses = 0
+        self.invalidations = 0
+        self._mailboxes, _, self._quotas = verifier.store.databases
+        self._max_entries = max_entries
+        self._entries: dict[bytes, Entry] = {}
+        self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
+        self._watched = _Watched(verifier.store)
+        self._turn = 0
+        self._looked = False
+
+    def turn(self) -> None:
+        """Look at the databases again before the next answer."""
+        self._looked = False
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """The verdict on `query`, from memory if it still stands."""
+        recipient = query.recipient
+        if query.size is not None:
+            # What is free changes with every delivery; it is not worth keeping.
+            return self.verifier.decide(query)
+        if not self._looked:
+            self._look()
+        entry = self._entries.get(recipient)
+        if entry is not None and self.stands(entry):
+            self.hits += 1
+            return entry.verdict
+        self.misses += 1
+        return self._decide(query)
+
+    def prepare(self) -> bool:
+        """Do a piece of what makes answers that are not remembered cheap; False if nothing is left.
+
+        A piece takes about 2 ms.  Worth while for a process that has met many
+        such questions, and again after a database was replaced.
+        """
+        return self._mailboxes.prepare()
+
+    def resolve(self, pending: Pending) -> Verdict:
+        """As the Verifier's; not remembered.  Not to be called on another thread."""
+        return self.verifier.resolve(pending)
+
+    def entry(self, recipient: bytes) -> Entry | None:
+        """What is remembered of `recipient`, whether it still stands or not."""
+        return self._entries.get(recipient)
+
+    def stands(self, entry: Entry) -> bool:
+        """Whether a fresh verdict would be the same as `entry`'s."""
+        if not self._looked:
+            self._look()
+        if entry.turn == self._turn:
+            return True
+        watched = self._watched
+        if entry.epoch != watched.epoch:
+            if not watched.untouched(entry.recipient, entry.epoch):
+                return self._forget(entry)
+            entry.epoch = watched.epoch
+        for proof in entry.proofs:
+            if not proof.holds():
+                return self._forget(entry)
+        entry.turn = self._turn
+        return True
+
+    def _forget(self, entry: Entry) -> bool:
+        self.invalidations += 1
+        entry.epoch = entry.turn = -1
+        if self._entries.get(entry.recipient) is entry:
+            del self._entries[entry.recipient]
+        return False
+
+    def _look(self) -> None:
+        self._turn += 1
+        self._looked = True
+        if self._quotas.keeps_files:
+            try:
+                self._quotas.refresh()
+            except StoreError:
+                # The look-up that needs a quota root meets the same fault; what
+                # is remembered may rest on roots that cannot be seen any more.
+                self._entries.clear()
+        if not self._watched.look():
+            self.invalidations += len(self._entries)
+            self._entries.clear()
+
+    def _decide(self, query: Query) -> Verdict | Pending:
+        # The epoch was looked at before anything is read; should a commit come
+        # in between, what is remembered passes for older than it is.
+        epoch = self._watched.epoch
+        proofs: list[FileProof | AbsenceProof | None] = []
+        quota_get = self._proving(proofs) if self._quotas.keeps_files else None
+        verdict = self.verifier.decide_now(query, quota_get=quota_get)
+        if isinstance(verdict, Pending) or not verdict.cacheable or not epoch:
+            return verdict
+        proven = tuple(proof for proof in proofs if proof is not None)
+        if len(proven) < len(proofs):
+            return verdict
+        if len(self._entries) >= self._max_entries:
+            self._make_room()
+        kept = self._shared(verdict)
+        self._entries[query.recipient] = Entry(query.recipient, kept, epoch, self._turn, proven)
+        return verdict
+
+    def _proving(
+        self, proofs: list[FileProof | AbsenceProof | None]
+    ) -> Callable[[bytes], bytes | None]:
+        """Reads quota roots, and collects what tells later that they are unchanged."""
+
+        def get(root: bytes) -> bytes | None:
+            value, proof = self._quotas.get_proved(root)
+            proofs.append(proof)
+            return value
+
+        return get
+
+    def _shared(self, verdict: Verdict) -> Verdict:
+        """`verdict` without its evidence, one object for all that are alike.
+
+        What is remembered is which answer to give; who wants the evidence
+        asks the engine.
+        """
+        key = (verdict.kind, verdict.reason)
+        shared = self._verdicts.get(key)
+        if shared is None:
+            shared = Verdict(verdict.kind, verdict.reason)
+            if len(self._verdicts) < _MAX_SHARED:
+                self._verdicts[key] = shared
+        return shared
+
+    def _make_room(self) -> None:
+        for recipient in list(self._entries)[: max(1, self._max_entries // _EVICTED)]:
+            self._entries.pop(recipient).epoch = -1
+
+
+class _Watched:
+    """The shared databases: the epoch they are in, and what recent commits have written.
+
+    An epoch is a number that grows with every commit to any of them; it is 0
+    while one cannot be read, and nothing is remembered then.
+    """
+
+    def __init__(self, store: CyrusStore) -> None:
+        self.epoch = 0
+        self._naming = store.naming
+        self._candidates = store.quotas.candidates
+        self._last = 0  # the newest epoch that there has been
+        self._databases = tuple(
+            database for database in store.databases if not database.keeps_files
+        )
+        self._states: list[Hashable] = []
+        self._written: dict[int, frozenset[bytes]] = {}  # by epoch
+
+    def look(self) -> bool:
+        """Look at the databases; False where verdicts of earlier epochs cannot be told apart."""
+        try:
+            states = [_state(database) for database in self._databases]
+        except StoreError:
+            self.epoch = 0
+            self._states = []
+            return False
+        if states == self._states and self.epoch:
+            return True
+        before, self._states = self._states, states
+        self._last += 1
+        self.epoch = self._last
+        written = self._keys_written(before, states)
+        if written is None:
+            self._written.clear()
+            return False
+        self._written[self.epoch] = written
+        if len(self._written) > _MAX_EPOCHS:
+            del self._written[next(iter(self._written))]
+        return True
+
+    def untouched(self, recipient: bytes, since: int) -> bool:
+        """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
+        if not self.epoch or since <= 0 or since + 1 not in self._written:
+            return False
+        name = self._naming.recipient(recipient)
+        keys = {name.dbkey, name.internal, name.owner or b"", *self._candidates(name.internal)}
+        return all(
+            keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
+        )
+
+    def _keys_written(self, before: list[Hashable], now: list[Hashable]) -> frozenset[bytes] | None:
+        if not before:
+            return None
+        keys: frozenset[bytes] = frozenset()
+        for database, old, new in zip(self._databases, before, now, strict=True):
+            if old == new:
+                continue
+            try:
+                written = database.changes(old) if old is not None else None
+            except StoreError:
+                return None
+            if written is None:
+                return None
+            keys |= written
+        return keys
+
+
+def _state(database: LiveDatabase) -> Hashable:
+    """The state of one database; None where there is no such file, which is a state too."""
+    try:
+        return database.state()
+    except DatabaseMissing:
+        return None

@@ -1,0 +1,44 @@
+"""Engines for any number of threads, each used by one at a time.
+
+The event loop's engine belongs to the loop.  Threads that wait for another
+server, and those of libmilter, borrow one here.  As many are made as
+questions are under way at once; list.append and list.pop are atomic, so no
+lock is needed.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.verification.model import Verdict
+    from gateway.verification.verifier import Pending, Verifier
+
+
+class VerifierPool:
+    """Verifiers made by `make`, lent and taken back."""
+
+    __slots__ = ("_idle", "_make")
+
+    def __init__(self, make: Callable[[], Verifier]) -> None:
+        self._make = make
+        self._idle: list[Verifier] = []
+
+    def borrow(self) -> Verifier:
+        """An engine that nobody else uses; not given back, it is simply lost."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._make()
+
+    def give_back(self, verifier: Verifier) -> None:
+        """Let others use it."""
+        self._idle.append(verifier)
+
+    def resolve(self, pending: Pending) -> Verdict:
+        """Ask whom `pending` names, with an engine of the calling thread's own; may block."""
+        verifier = self.borrow()
+        verdict = verifier.resolve(pending)
+        self.give_back(verifier)
+        return verdict
