@@ -13,9 +13,9 @@ from gateway.daemon import settings
 from gateway.daemon.assembly import make_judge, make_verifier
 from gateway.frontends.judge import Question
 from gateway.protocols.address import parse_bare
-from tests.demo.miltertalk import Talk
 from tests.demo.store import ALIASES, DOMAINS, Asked, build
 from tests.rigs.folders import write_text
+from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import Daemon, RigError, run
 from tests.rigs.socketmap import Connection, frame
 
@@ -107,14 +107,12 @@ class Gateway:
         key = asked.recipient.encode(errors="surrogateescape")
         with Connection.to(f"{self.folder}/socketmap") as connection:
             reply = connection.ask(key)
-        with Talk(f"{self.folder}/milter") as talk:
-            smtp = talk.ask(key, asked.size)
         return Answer(
             asked.recipient if asked.size is None else f"{asked.recipient} SIZE={asked.size}",
             self._verdict(key, asked.size),
             reply.decode(errors="replace"),
             self._policy(key, asked.size or 0).decode(errors="replace"),
-            smtp,
+            self._milter(key, asked.size).decode(errors="replace"),
         )
 
     def smmapd(self, recipient: str) -> tuple[str, str]:
@@ -148,6 +146,15 @@ class Gateway:
                     return b"(closed)"
                 received += data
         return received.strip().removeprefix(b"action=")
+
+    def _milter(self, key: bytes, size: int | None) -> bytes:
+        """What an SMTP client hears; where the milter has nothing to say, the MTA's own reply."""
+        parameters = [] if size is None else [b"SIZE=%d" % size]
+        with MilterClient(f"{self.folder}/milter") as mta:
+            mta.connect()
+            mta.mail(b"<sender@client.example>", *parameters)
+            answer = mta.rcpt(b"<%b>" % key)
+        return b"250" if answer == CONTINUE else answer
 
     def _wait_ready(self) -> None:
         """Wait for READY=1, as systemd does."""

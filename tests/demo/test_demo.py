@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.demo import table
-from tests.demo.miltertalk import MilterError, Packets, packet
 from tests.demo.running import Answer
 from tests.demo.store import QUESTIONS
 
@@ -186,24 +185,3 @@ def test_what_a_server_says_cannot_steer_the_terminal() -> None:
     """Control characters are shown as a question mark."""
     answers = [Answer("\x1b[2J@example.org", "nonexistent", "NOTFOUND \x07", "DUNNO", "250")]
     assert "\x1b" not in "".join(table.lines(answers))
-
-
-@pytest.mark.parametrize("cut", range(12))
-def test_a_packet_in_two_pieces_is_one_packet(cut: int) -> None:
-    """Every split of the bytes gives the same packets."""
-    data = packet(b"y", b"550\0") + packet(b"c")
-    packets = Packets()
-    packets.feed(data[:cut])
-    found = [packets.next()]
-    packets.feed(data[cut:])
-    found += [packets.next() for _ in range(3)]
-    assert [each for each in found if each] == [(b"y", b"550\0"), (b"c", b"")]
-
-
-@pytest.mark.parametrize("length", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
-def test_a_packet_of_impossible_length_is_an_error(length: bytes) -> None:
-    """Nothing is waited for or kept."""
-    packets = Packets()
-    packets.feed(length)
-    with pytest.raises(MilterError):
-        packets.next()

@@ -1,0 +1,1 @@
+"""What contrib/ gives an administrator to copy, tried out."""

@@ -1,0 +1,30 @@
+"""The files of contrib/ as their programs read them, as far as the tests need it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
+
+
+def text(name: str) -> str:
+    """One file of contrib/."""
+    return (CONTRIB / name).read_text()
+
+
+def main_cf() -> dict[str, str]:
+    """contrib/postfix/main.cf: settings by name; a line that begins with a blank continues one."""
+    logical: list[str] = []
+    for line in text("postfix/main.cf").splitlines():
+        if line[:1].isspace():
+            logical[-1] += " " + line.strip()
+        elif line and not line.startswith("#"):
+            logical.append(line)
+    pairs = (line.partition("=") for line in logical)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def rules(name: str) -> list[str]:
+    """The R lines of a Sendmail file, behind its ruleset's name."""
+    lines = text(f"sendmail/{name}").splitlines()
+    return lines[lines.index("SLocal_check_rcpt") + 1 :]
