@@ -8,7 +8,9 @@ them, and a descriptor that is open goes on showing the old file for ever.
 - `refresh`, and with it every `state`, does one `stat` of the path and forgets the
   reader when another file is there or none; the next call opens what there is.
 - `get` and `items` read the file that the last `refresh` or `state` saw (or that
-  they open themselves, the first time), and do not look again.
+  they open themselves, the first time), and do not look again: a file that was not
+  there then is missing until the next look.  Only where reading fails the path is looked
+  at once more, because a writer that puts a new file into place may empty the old one.
 
 So an answer is never older than the caller's last `refresh` or `state`: one of
 them comes after a question arrived and before its first `get`.  The state contains the
@@ -155,11 +157,8 @@ class LiveDatabase:
             database = self._opened()
             if since[1] != self._identity:
                 return None
-            if database.format != formats.TWOSKIP:
-                return None
-            from gateway.cyrus.db.twoskip import Twoskip  # noqa: PLC0415 (loaded already)
-
-            return database.changes(since[0]) if isinstance(database, Twoskip) else None
+            changes = getattr(database, "changes", None)
+            return changes(since[0]) if changes is not None else None
         except StoreError as error:
             self._give_up(error)
             raise

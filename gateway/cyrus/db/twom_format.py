@@ -153,11 +153,8 @@ class Record:
         head_size = at + 8 * (1 + level)
         head_checksum, tail_checksum = unpack_from("<II", block, head_size)
         has_tail = HAS_TAIL[type_]
-        if (
-            checksum is not None
-            and (head or not has_tail)
-            and checksum(block[:head_size]) != head_checksum
-        ):
+        sound = checksum is None or checksum(block[:head_size]) == head_checksum
+        if not sound and (head or not has_tail):
             raise DatabaseDamaged(path, f"record at {offset}: the checksum of its head is wrong")
         self.key = self.value = b""
         if has_tail:
@@ -170,6 +167,10 @@ class Record:
                 raise DatabaseDamaged(path, f"record at {offset}: its lengths contradict its bytes")
             self.key = block[key_at : value_at - 1]
             self.value = block[value_at : value_at + value_length]
+            if not sound and (b"\0" in self.key or b"\0" in self.value):
+                # The NUL bytes behind key and value vouch for the lengths only
+                # where there are no others.
+                raise DatabaseDamaged(path, f"record at {offset}: its lengths may be wrong")
         ancestor: int = unpack_from("<Q", block, _ANCESTOR[type_])[0] if _ANCESTOR[type_] else 0
         if ancestor >= offset or (type_ == DELETE and ancestor < FIRST_RECORD):
             raise DatabaseDamaged(

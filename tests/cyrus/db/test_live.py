@@ -119,6 +119,9 @@ def test_a_removed_file_does_not_go_on_answering(store: Store) -> None:
     with pytest.raises(DatabaseMissing):
         list(database.items())
     store.rename(store.writer.image())
+    with pytest.raises(DatabaseMissing):
+        database.get(b"fred")  # nobody has looked since
+    database.refresh()
     assert database.get(b"fred") == b"1"
     database.close()
 
