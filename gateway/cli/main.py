@@ -1,8 +1,9 @@
 """smmapd-gateway: the command line.
 
 One subcommand a module; each adds its own arguments and gives an exit code
-from sysexits.h.  A fault of the user's or the administrator's is one message
-on standard error; a traceback is shown only with --debug.
+from sysexits.h (gateway.cli.failures).  A fault of the user's or the
+administrator's is one message on standard error; a traceback is shown only
+with --debug.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import os
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from gateway.cli import serve
+from gateway.cli import check, explain, listing, serve
+from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
+from gateway.cli.output import message
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -22,14 +25,24 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 
 # Modules with `add(subparsers)`; the parser they make has `run` as default.
-COMMANDS = (serve,)
+COMMANDS = (serve, explain, check, listing)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, but for the exit code of a wrong command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with EX_USAGE."""
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the manual page and the shell completion are checked against it."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="smmapd-gateway",
         description="Verifies recipients of a Cyrus IMAP server for Postfix and Sendmail.",
+        allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     top.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -42,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
             default=DEFAULT_CONFIG,
             metavar="FILE",
             help=f"the configuration (default: {DEFAULT_CONFIG})",
+        )
+        added.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
         )
     return top
 
@@ -59,13 +75,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read our output has enough.  The interpreter would complain when
+        # it flushes the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except GatewayError as error:
         if options.debug:
             raise
-        print(f"smmapd-gateway: {error}", file=sys.stderr)
-        return os.EX_CONFIG
-    except KeyboardInterrupt:
-        return 130
+        for line in str(error).splitlines():
+            message(line)
+        return exit_code(error)
+    except OSError as error:
+        if options.debug:
+            raise
+        message(str(error))
+        return os.EX_IOERR
+    except Exception as error:
+        # The boundary to the person at the terminal: what nobody expected is
+        # a defect of ours, which a traceback explains to developers only.
+        if options.debug:
+            raise
+        message(f"internal error: {error!r}; please report what --debug shows")
+        return os.EX_SOFTWARE
     return code
 
 

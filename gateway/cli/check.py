@@ -1,0 +1,126 @@
+"""`check`: the verdict on each of many recipients, for scripts.
+
+Prints one line a recipient: the recipient, the verdict and the reason,
+divided by tabs; control characters are written as escapes.  What is asked is
+the engine, as socketmap asks it: [scope] and `mode` play no part.  The exit
+code is 0 if all recipients are deliverable, 1 if some are not, and 75 if some
+cannot get mail now but perhaps later.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO, TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.failures import InputError, UsageError
+from gateway.cli.parts import bare, engine_of, settings_of
+from gateway.protocols.address import BadAddress, parse_bare
+from gateway.verification.model import Kind, Query, Verdict
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from gateway.verification.verifier import Verifier
+
+SOME_NOT = 1
+
+# Bytes of a line of a list; no address is longer (gateway.protocols.address).
+_MAX_LINE = 4096
+_STANDARD_INPUT = "-"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "check", help="judge recipients, one line each", description=__doc__
+    )
+    parser.add_argument(
+        "recipients",
+        metavar="RECIPIENT",
+        nargs="*",
+        help="an address; - reads them from standard input",
+    )
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a file with one address a line; empty lines and lines that begin with # are skipped",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge all; the exit code says the worst."""
+    if not options.recipients and not options.file:
+        raise UsageError(
+            "check: name recipients, or a file of them with -f, or - for standard input"
+        )
+    verifier = engine_of(settings_of(options))
+    code = os.EX_OK
+    for recipient in _recipients(options.recipients, options.file):
+        verdict = judge(verifier, recipient)
+        output.emit(_json(recipient, verdict) if options.json else _line(recipient, verdict))
+        if verdict.kind.temporary:
+            code = os.EX_TEMPFAIL
+        elif verdict.kind is not Kind.DELIVERABLE and code == os.EX_OK:
+            code = SOME_NOT
+    return code
+
+
+def judge(verifier: Verifier, recipient: bytes) -> Verdict:
+    """The verdict on a bare address, or on what is none."""
+    parsed = parse_bare(recipient)
+    if isinstance(parsed, BadAddress):
+        return Verdict(Kind.BAD_ADDRESS, parsed.problem.encode())
+    return verifier.verify(Query(parsed.address))
+
+
+def _line(recipient: bytes, verdict: Verdict) -> str:
+    return "\t".join((output.field(recipient), verdict.kind.name, output.field(verdict.reason)))
+
+
+def _json(recipient: bytes, verdict: Verdict) -> str:
+    return output.json_line(
+        {
+            "recipient": output.text(recipient),
+            "verdict": verdict.kind.name,
+            "temporary": verdict.kind.temporary,
+            "reason": output.text(verdict.reason),
+        }
+    )
+
+
+def _recipients(named: list[str], files: list[str]) -> Iterator[bytes]:
+    for argument in named:
+        if argument == _STANDARD_INPUT:
+            yield from _lines(sys.stdin.buffer, "standard input")
+        else:
+            yield bare(os.fsencode(argument))
+    for path in files:
+        if path == _STANDARD_INPUT:
+            yield from _lines(sys.stdin.buffer, "standard input")
+            continue
+        try:
+            with open(path, "rb") as file:
+                yield from _lines(file, path)
+        except OSError as error:
+            raise InputError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
+
+
+def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    number = 0
+    while line := file.readline(_MAX_LINE + 1):
+        number += 1
+        if len(line) > _MAX_LINE:
+            problem = f"line {number} has more than {_MAX_LINE} bytes; write one address a line"
+            raise InputError(name, problem, os.EX_DATAERR)
+        address = bare(line)
+        if address and not line.startswith(b"#"):
+            yield address

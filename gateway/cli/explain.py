@@ -1,0 +1,105 @@
+"""`explain`: what happens to one recipient, and why.
+
+Prints every step of the engine with the file, the record and the numbers that
+it saw, the verdict, and for each front end whether it judges the recipient
+and exactly what it replies.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.failures import UsageError
+from gateway.cli.parts import bare, client, engine_of, settings_of
+from gateway.daemon.explanation import Explainer, Inquiry
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from gateway.daemon.explanation import Explanation, FrontEndAnswer
+
+_OFF = "off: it listens nowhere"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "explain", help="show what happens to one recipient, and why", description=__doc__
+    )
+    parser.add_argument("recipient", metavar="RECIPIENT", help="the address, in brackets or not")
+    parser.add_argument("--size", metavar="N", help="the announced size of the mail in bytes")
+    parser.add_argument("--client", metavar="IP", default="", help="the SMTP client's address")
+    parser.add_argument(
+        "--sender", metavar="S", help="the address of MAIL FROM; <> is the null sender"
+    )
+    parser.add_argument(
+        "--mailer", metavar="NAME", default="", help="the MTA's mailer or transport, for the milter"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Explain; the exit code is 0 whatever the verdict."""
+    inquiry = Inquiry(
+        recipient=bare(os.fsencode(options.recipient)),
+        size=_size(options.size),
+        client=client(options.client),
+        sender=None if options.sender is None else bare(os.fsencode(options.sender)),
+        mailer=os.fsencode(options.mailer),
+    )
+    settings = settings_of(options)
+    explainer = Explainer(settings, engine_of(settings))
+    explanation = explainer.explain(inquiry)
+    if options.json:
+        output.emit(output.json_line(explanation.as_json()))
+        return os.EX_OK
+    for line in output.columns(_rows(explanation, checks_size=explainer.checks_size)):
+        output.emit(line)
+    return os.EX_OK
+
+
+def _size(argument: str | None) -> int | None:
+    if argument is None:
+        return None
+    # More digits than a mail can have bytes would be slow to convert.
+    if not (argument.isascii() and argument.isdigit() and len(argument) <= 20):
+        raise UsageError(f"--size {argument}: write a number of bytes")
+    return int(argument)
+
+
+def _rows(explanation: Explanation, *, checks_size: bool) -> Iterator[tuple[str, str, str]]:
+    """Three columns: the step, a label, a text; an empty row between two steps."""
+    if explanation.problem is not None:
+        yield "address", "problem", explanation.problem
+        yield "", "", ""
+    for title, rows in explanation.sections:
+        for index, (label, text) in enumerate(rows):
+            yield "" if index else title, label, text
+        if title == "size" and not checks_size:
+            yield "", "note", "size_check is off: policy and milter do not look at it"
+        yield "", "", ""
+    verdict = explanation.verdict
+    yield "verdict", "kind", verdict.kind.name
+    if verdict.reason:
+        yield "", "reason", output.show(verdict.reason)
+    yield "", "later", "may change by itself" if verdict.kind.temporary else "final"
+    for answer in explanation.front_ends:
+        yield "", "", ""
+        yield from _front_end(answer)
+
+
+def _front_end(answer: FrontEndAnswer) -> Iterator[tuple[str, str, str]]:
+    yield answer.name, "listens", ", ".join(answer.listen) or _OFF
+    if answer.listen:
+        yield "", "mode", answer.mode
+    yield "", "scope", answer.scope
+    if answer.verdict:
+        yield "", "verdict", answer.verdict
+    yield "", "reply" if answer.listen else "would say", output.show(answer.reply)
+    if answer.withheld:
+        yield "", "withheld", f"{output.show(answer.withheld)} ({answer.lenient})"

@@ -1,0 +1,85 @@
+"""What commands print: aligned text for people, one JSON object a line for programs.
+
+Results go to standard output, messages to standard error.  Whatever comes
+from a database, a log or the command line is made printable first, so that no
+record can move the cursor of who looks at it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from gateway.daemon.printable import printable
+
+# Between two columns.
+_GAP = "  "
+
+
+def show(data: bytes | str | None) -> str:
+    """`data` for a terminal: printable, on one line, cut; `-` where there is none."""
+    return "-" if data is None else printable(data)
+
+
+def field(data: bytes | str) -> str:
+    """`data` as one field of a line whose fields are divided by tabs; not cut."""
+    return printable(data, limit=max(len(data) * 4, 64))
+
+
+def text(data: bytes | None) -> str | None:
+    """`data` for JSON: its text, with `\\xNN` for bytes that are no UTF-8; not cut."""
+    return None if data is None else data.decode("utf-8", "backslashreplace")
+
+
+def json_line(value: object) -> str:
+    """`value`, made of what JSON knows, on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def emit(line: str = "") -> None:
+    """One line of the result.
+
+    Lone surrogates (a file name that is no UTF-8) are written as escapes.
+    """
+    sys.stdout.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def message(line: str) -> None:
+    """One line for the person who waits, on standard error."""
+    safe = line.encode("utf-8", "backslashreplace").decode("utf-8")
+    print(f"smmapd-gateway: {safe}", file=sys.stderr)
+
+
+def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> Iterator[str]:
+    """The rows as lines whose columns stand below each other; those in `right` to the right.
+
+    The last column is never padded, so that long ones do not hurt.
+    """
+    table = [tuple(row) for row in rows]
+    last = max((len(row) for row in table), default=0) - 1
+    widths = [
+        max((len(row[index]) for row in table if index < len(row)), default=0)
+        for index in range(last + 1)
+    ]
+    for row in table:
+        cells = [
+            cell.rjust(widths[index]) if index in right else cell.ljust(widths[index])
+            for index, cell in enumerate(row)
+        ]
+        yield _GAP.join(cells).rstrip()
+
+
+def grouped(number: int) -> str:
+    """A number with its thousands apart: 1,234,567."""
+    return f"{number:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """`part` of `whole` in per cent, with one digit behind the point."""
+    return f"{100 * part / whole:.1f} %" if whole > 0 else "-"
+
+
+def plural(number: int, word: str, several: str = "") -> str:
+    """`1 mailbox`, `2 mailboxes`: `several` is the word's plural where it is not with an s."""
+    return f"{grouped(number)} {word if number == 1 else several or word + 's'}"

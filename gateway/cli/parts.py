@@ -1,0 +1,61 @@
+"""What several commands need: the settings, the engine, and arguments as bytes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli.failures import UsageError
+from gateway.cli.output import message
+from gateway.daemon.assembly import make_verifier
+from gateway.daemon.settings import load
+from gateway.frontends.scope import client_address
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gateway.daemon.settings import Settings
+    from gateway.verification.verifier import Verifier
+
+
+class _ToTerminal(logging.Handler):
+    """Warnings of the parts below (odd lines, other formats) as messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message(f"warning: {record.getMessage()}")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings of the file that -c names; raises ConfigurationErrors."""
+    warn_on_terminal()
+    return load(os.path.abspath(options.config))
+
+
+def engine_of(settings: Settings) -> Verifier:
+    """The engine that the settings ask for; raises ConfigurationError."""
+    return make_verifier(settings)
+
+
+def warn_on_terminal() -> None:
+    """Show what would go to the log on standard error, from warnings upwards."""
+    root = logging.getLogger("gateway")
+    if not root.handlers:
+        handler = _ToTerminal()
+        handler.setLevel(logging.WARNING)
+        root.addHandler(handler)
+        root.propagate = False
+
+
+def bare(argument: bytes) -> bytes:
+    """An address without the blanks and angle brackets that may stand around it."""
+    text = argument.strip()
+    return text[1:-1] if text.startswith(b"<") and text.endswith(b">") else text
+
+
+def client(argument: str) -> bytes:
+    """The value of --client; raises UsageError for what is no IP address."""
+    data = os.fsencode(argument)
+    if data and client_address(data) is None:
+        raise UsageError(f"--client {argument}: this is no IP address, write for example 192.0.2.1")
+    return data

@@ -1,0 +1,102 @@
+"""`check`: one line each, and an exit code that says the worst."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.cli.program import Site
+
+
+@pytest.mark.parametrize(
+    ("recipients", "code"),
+    [
+        (["fred"], 0),
+        (["fred", "fred+Work@example.org"], 0),
+        (["fred", "nobody"], 1),
+        (["den"], 1),
+        (["fred", "over"], 75),
+        (["over", "nobody"], 75),
+        (["nobody", "over", "fred"], 75),
+        (["broken"], 75),
+    ],
+    ids=str,
+)
+def test_exit_codes(site: Site, recipients: list[str], code: int) -> None:
+    """0: all can get mail; 1: some never; 75: some may later."""
+    assert site.run("check", *recipients).code == code
+
+
+def test_lines(site: Site) -> None:
+    """Recipient, verdict and reason, divided by tabs."""
+    done = site.run("check", "fred", "<over@example.org>", "den", "a@@")
+    assert done.lines == [
+        "fred\tdeliverable\t",
+        "over@example.org\tover-quota\tOver quota",
+        "den\tdenied\tclosed for good",
+        "a@@\tbad-address\tno domain behind the @",
+    ]
+
+
+def test_lists(site: Site) -> None:
+    """From files and from standard input; comments, empty lines and CR LF are no matter."""
+    path = os.path.join(site.root, "list")
+    with open(path, "wb") as file:
+        file.write(b"# ours\n\nfred\r\n<nobody@example.org>\n")
+    expected = ["fred\tdeliverable\t", "nobody@example.org\tnonexistent\tMailbox does not exist"]
+    assert site.run("check", "-f", path).lines == expected
+    assert site.run("check", "-", stdin=b"fred\nnobody@example.org").lines == expected
+    assert site.run("check", "-f", "-", stdin=b"fred\nnobody@example.org").lines == expected
+
+
+def test_control_characters(site: Site) -> None:
+    """No recipient breaks the line or the terminal."""
+    done = site.run("check", "-", stdin=b"a\tb\x1b[2J@example.org\n\xff@example.org\n")
+    assert done.lines[0].split("\t")[0] == r"a\tb\x1b[2J@example.org"
+    assert done.lines[1].split("\t")[0] == r"\xff@example.org"
+
+
+def test_json(site: Site) -> None:
+    """One object a line."""
+    (one,) = site.run("check", "--json", "over").objects
+    assert one == {
+        "recipient": "over",
+        "verdict": "over-quota",
+        "temporary": True,
+        "reason": "Over quota",
+    }
+
+
+def test_nothing_to_check(site: Site) -> None:
+    """Neither recipients nor a file: usage."""
+    done = site.run("check")
+    assert done.code == os.EX_USAGE
+    assert "-f" in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(None, os.EX_NOINPUT), (b"x" * 5000 + b"\n", os.EX_DATAERR)]
+)
+def test_a_list_that_cannot_be_used(site: Site, content: bytes | None, code: int) -> None:
+    """The message names the file."""
+    path = os.path.join(site.root, "list")
+    if content is not None:
+        with open(path, "wb") as file:
+            file.write(content)
+    done = site.run("check", "-f", path)
+    assert done.code == code
+    assert path in done.err
+
+
+def test_an_empty_list(site: Site) -> None:
+    """Nobody is refused where nobody is asked."""
+    assert site.run("check", "-", stdin=b"").code == 0
+
+
+def test_a_missing_mailbox_list(site: Site) -> None:
+    """Nobody is called nonexistent: it is a fault of ours, and temporary."""
+    os.unlink(os.path.join(site.store.configdirectory, "mailboxes.db"))
+    done = site.run("check", "fred")
+    assert done.code == os.EX_TEMPFAIL
+    assert done.lines[0].startswith("fred\tstore-fault\t")

@@ -1,0 +1,102 @@
+"""The command line as a whole: usage, exit codes, and no traceback for a user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from gateway.cli.main import COMMANDS, parser
+from tests.cli.program import Site, command, environment, run
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["frobnicate"], ["explain"], ["explain", "a", "--no-such"], ["list"]], ids=str
+)
+def test_a_wrong_command_line(words: list[str]) -> None:
+    """Usage and the reason go to standard error, and the code is EX_USAGE."""
+    done = run(*words)
+    assert done.code == os.EX_USAGE
+    assert done.err.startswith("usage: smmapd-gateway")
+    assert done.out == ""
+
+
+def test_every_command_has_help() -> None:
+    """One line in the list of commands, and a description of its own."""
+    for module in COMMANDS:
+        assert module.__doc__ is not None
+    shown = run("--help")
+    assert shown.code == 0
+    assert shown.err == ""
+    assert "explain" in shown.out
+    assert parser().prog == "smmapd-gateway"
+
+
+def test_a_missing_configuration(tmp_path: os.PathLike[str]) -> None:
+    """The message names the file and what to do; the code is EX_CONFIG."""
+    path = os.path.join(tmp_path, "none.toml")
+    done = run("check", "-c", path, "fred")
+    assert done.code == os.EX_CONFIG
+    assert done.err.startswith(f"smmapd-gateway: {path}: cannot be read")
+    assert "Traceback" not in done.err
+
+
+def test_every_problem_of_a_configuration(site: Site) -> None:
+    """All of them at once, one a line."""
+    site.configure('wurkers = 2\n[policy]\nlisten = ["unix:relative"]\n')
+    done = site.run("check", "fred")
+    assert done.code == os.EX_CONFIG
+    lines = done.err.splitlines()
+    assert any("wurkers" in line for line in lines)
+    assert any("policy.listen" in line for line in lines)
+    assert all(line.startswith("smmapd-gateway: ") for line in lines)
+
+
+def test_an_imapd_conf_that_is_missing(site: Site) -> None:
+    """It is named."""
+    os.unlink(site.store.conf_path)
+    done = site.run("explain", "fred")
+    assert done.code == os.EX_CONFIG
+    assert site.store.conf_path in done.err
+
+
+def test_debug_shows_the_traceback(site: Site) -> None:
+    """Before or behind the command's name."""
+    os.unlink(site.config)
+    for words in (["--debug", "check"], ["check", "--debug"]):
+        done = run(*words, "-c", site.config, "fred")
+        assert "Traceback" in done.err
+
+
+def test_a_reader_that_has_enough(site: Site) -> None:
+    """`smmapd-gateway list | head` ends quietly, as any other program would."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command("list", "-c", site.config, "--mailboxes"),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert b"Error" not in done.stderr
+
+
+def test_a_full_disk(site: Site) -> None:
+    """A result that cannot be written is a failure and is told."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("explain", "-c", site.config, "fred"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == os.EX_IOERR
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,22 @@
+"""Mailbox types in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cyrus import mailboxlist, mailboxtypes
+
+
+@pytest.mark.parametrize(
+    ("mbtype", "words"),
+    [
+        (mailboxlist.MBTYPE_EMAIL, "e-mail"),
+        (mailboxlist.MBTYPE_CALENDAR | mailboxlist.MBTYPE_REMOTE, "calendar, remote"),
+        (mailboxlist.MBTYPE_RESERVE | mailboxlist.MBTYPE_MOVING, "e-mail, reserved, moving"),
+        (7, "kind 7"),
+        (1 << 20, "e-mail, unknown bits 0x100000"),
+    ],
+)
+def test_words(mbtype: int, words: str) -> None:
+    """The kind, then the flags; nothing is left out."""
+    assert mailboxtypes.words(mbtype) == words
