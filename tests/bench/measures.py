@@ -34,6 +34,8 @@ _PATIENCE_S = 120
 _UNIQUE_STEP = 1 << 26
 # xorshift needs seeds with bits set all over.
 _SEED_STEP = 0x9E3779B97F4A7C1
+# Requests before the first measure with repeated keys: random ones, so more than there are keys.
+WARM_UP = 5_000
 # Kinds of keys: names that exist nowhere and never repeat, and the store's key files.
 UNIQUE = "unique"
 EVERY = "every"
@@ -60,6 +62,7 @@ class Progress:
 
     unique: int = 1
     seed: int = 0
+    warm: bool = False
 
     def next_seed(self) -> str:
         """A seed for random keys."""
@@ -91,15 +94,22 @@ class Load:
     cpu: int | None = None
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
-        """The rates, the latencies and the costs."""
+        """The rates, the latencies and the costs.
+
+        Recipients that are asked again and again have been asked before.
+        """
+        if self.keys == REPEATED and not progress.warm:
+            progress.warm = True
+            once = ["-a", server.address, "-p", self.protocol, "-r", str(WARM_UP)]
+            with Client("load", [*once, *self._keys(store, progress), *self._domain()]) as client:
+                client.result()
         words = ["-a", server.address, "-n", str(self.connections), "-d", str(self.depth)]
         words += ["-p", self.protocol, *self._keys(store, progress)]
         if self.every_user_once:
             words += ["-r", str(store.users)]
         else:
             words += ["-t", str(seconds)]
-        if self.protocol == "policy":
-            words += ["-D", DOMAIN]
+        words += self._domain()
         if not self.anything_goes:
             words += ["-e", _RIGHT[self.protocol, self.keys]]
         if self.cpu is not None:
@@ -115,6 +125,9 @@ class Load:
         sample["pss_mib"] = memory.pss_kib / 1024
         sample["processes"] = memory.processes
         return sample
+
+    def _domain(self) -> list[str]:
+        return ["-D", DOMAIN] if self.protocol == "policy" else []
 
     def _keys(self, store: Store, progress: Progress) -> list[str]:
         if self.keys == UNIQUE:
