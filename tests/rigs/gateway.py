@@ -11,6 +11,7 @@ that only root writes to, as Sendmail demands, and that every user can enter.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -23,8 +24,10 @@ from typing import Self
 
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.processes import Daemon, RigError, command_line
+from tests.rigs.require import missing
 from tests.rigs.waiting import wait_until
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRONTS = ("socketmap", "policy", "milter")
 # What the modules of the processes are called in their command lines.
 _MODULES = {"core": "gateway.daemon.core", "milter": "gateway.daemon.milterprocess"}
@@ -33,6 +36,12 @@ _DATAGRAM = 4096
 # A setting's value as TOML writes it; JSON writes these alike.
 Value = str | int | float | bool | list[str]
 Tables = Mapping[str, Mapping[str, Value]]
+
+
+def require_milter() -> None:
+    """Go on only if the extra `milter` is installed."""
+    if importlib.util.find_spec("milter") is None:
+        missing("pymilter is not installed: run `make venv`")
 
 
 def toml(tables: Tables) -> str:
@@ -120,7 +129,12 @@ class Gateway:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it says that it is ready unless told otherwise."""
-        environ = {"NOTIFY_SOCKET": os.path.join(self.folder, "notify"), **self._env}
+        environ = {
+            # The clone in which the tests stand, whatever is installed.
+            "PYTHONPATH": ROOT,
+            "NOTIFY_SOCKET": os.path.join(self.folder, "notify"),
+            **self._env,
+        }
         self._daemon = Daemon(
             [sys.executable, "-m", "gateway.cli.main", "serve", "-c", self.configuration],
             log=self.log_path,

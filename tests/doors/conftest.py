@@ -1,0 +1,89 @@
+"""One store, one gateway and three MTAs for all tests of a module that only ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from gateway.daemon.assembly import make_verifier
+from gateway.daemon.settings import load
+from tests.doors.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
+from tests.doors.players import House
+from tests.doors.store import SETTINGS, Backend, populate
+from tests.rigs.cyrus import Cyrus
+from tests.rigs.folders import folder, write_text
+from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.postfix import RELAY_DOMAIN, VIRTUAL_DOMAIN, Postfix
+from tests.rigs.require import missing, require
+from tests.rigs.sendmail import Sendmail
+
+DOMAINS = [RELAY_DOMAIN, VIRTUAL_DOMAIN]
+# A domain below ours is not ours, and clients may have IPv6 addresses.
+POSTFIX_SETTINGS = {"parent_domain_matches_subdomains": "", "inet_protocols": "all"}
+ALIASES = """\
+# as in aliases(5)
+sales: fred,
+    joe@other.test
+info@virt.example fred@example.org
+"""
+
+
+def tables(aliases: str) -> Tables:
+    """The gateway's settings for the table of cases."""
+    return {
+        "": {"size_check": "temporary"},
+        "scope": {
+            "domains": list(DOMAINS),
+            "aliases": [aliases],
+            "exempt_recipients": ["postmaster@*", "list-*"],
+            "exempt_clients": [f"{EXEMPT_CLIENT}/32", f"{EXEMPT_CLIENT_IPV6}/128"],
+            "exempt_authenticated": True,
+        },
+    }
+
+
+@contextmanager
+def open_house(cyrus: Cyrus, settings: Tables) -> Iterator[House]:
+    """A gateway on a store, and MTAs whose doors lead to it."""
+    with ExitStack() as stack:
+        gateway = stack.enter_context(Gateway(cyrus.imapd_conf, settings))
+        gateway.start()
+        maps = stack.enter_context(
+            Postfix(socketmap=gateway.unix("socketmap"), main=POSTFIX_SETTINGS)
+        )
+        postfix = stack.enter_context(
+            Postfix(
+                policy=gateway.unix("policy"),
+                milter=gateway.unix("milter"),
+                main={**POSTFIX_SETTINGS, "relay_domains": ", ".join(DOMAINS)},
+            )
+        )
+        sendmail = stack.enter_context(
+            Sendmail(
+                socketmap=gateway.local("socketmap"),
+                milter=gateway.local("milter"),
+                domains=DOMAINS,
+            )
+        )
+        for mta in (maps, postfix, sendmail):
+            mta.start()
+        verifier = make_verifier(load(gateway.configuration))
+        yield House(verifier, gateway, maps, postfix, sendmail)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """The table's store behind every door."""
+    require("cyrus", "postfix", "sendmail")
+    require_milter()
+    if not os.path.exists("/proc/net/if_inet6"):
+        missing("this machine has no IPv6, so Postfix takes no client address of it")
+    with ExitStack() as stack:
+        backend = stack.enter_context(Backend())
+        cyrus = stack.enter_context(Cyrus(SETTINGS))
+        populate(cyrus, backend.host)
+        aliases = write_text(f"{stack.enter_context(folder('al'))}/aliases", ALIASES)
+        yield stack.enter_context(open_house(cyrus, tables(aliases)))

@@ -1,0 +1,45 @@
+"""One table of cases through every door: what is true of a recipient decides each reply."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gateway.verification.model import KINDS, Kind
+from tests.doors.cases import CASES
+from tests.doors.model import Case, Door
+from tests.doors.players import House
+from tests.doors.replies import TABLE, expected
+
+PLAYS = [
+    pytest.param(door, case, id=f"{door.value}: {case.name}")
+    for door in Door
+    for case in CASES
+    if door in case.doors()
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("door", "case"), PLAYS)
+def test_every_case_has_the_reply_that_follows_from_its_verdict(
+    house: House, door: Door, case: Case
+) -> None:
+    """Each reply of the conversation is, byte for byte, what the door makes of the verdict."""
+    assert house.play(door, case) == expected(door, case)
+
+
+def test_the_table_is_complete() -> None:
+    """There are sixty cases and more, each with its own name, and every verdict is among them."""
+    assert len(CASES) >= 60
+    assert not [name for name, count in Counter(case.name for case in CASES).items() if count > 1]
+    shown = {rcpt.kind for case in CASES for rcpt in case.rcpts}
+    shown |= {Kind.BAD_ADDRESS for case in CASES for rcpt in case.rcpts if rcpt.bad}
+    assert shown == set(KINDS)
+    assert set(TABLE) == set(KINDS)
+
+
+def test_every_door_has_enough_cases() -> None:
+    """No door is left out of more than a few cases."""
+    counts = Counter(door for case in CASES for door in case.doors())
+    assert min(counts[door] for door in Door) >= 60
