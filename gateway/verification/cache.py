@@ -149,7 +149,9 @@ class VerdictCache:
             except StoreError:
                 # The look-up that needs a quota root meets the same fault; what
                 # is remembered may rest on roots that cannot be seen any more.
+                self._watched.lose()
                 self._entries.clear()
+                return
         if not self._watched.look():
             self.invalidations += len(self._entries)
             self._entries.clear()
@@ -226,8 +228,7 @@ class _Watched:
         try:
             states = [_state(database) for database in self._databases]
         except StoreError:
-            self.epoch = 0
-            self._states = []
+            self.lose()
             return False
         if states == self._states and self.epoch:
             return True
@@ -242,6 +243,11 @@ class _Watched:
         if len(self._written) > _MAX_EPOCHS:
             del self._written[next(iter(self._written))]
         return True
+
+    def lose(self) -> None:
+        """The store cannot be seen: nothing stands, and nothing is remembered."""
+        self.epoch = 0
+        self._states = []
 
     def untouched(self, recipient: bytes, since: int) -> bool:
         """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""

@@ -1,0 +1,167 @@
+"""The index of a twoskip file: the same answers as the walk, whatever the writer does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cyrus.db import twoskip_index
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip import INDEX_ATTEMPTS, Twoskip
+from gateway.errors import StoreError
+from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
+from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
+from tests.cyrus.db.twoskip_writer import Writer
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """One file for all examples."""
+    made = Disk(str(tmp_path_factory.mktemp("index") / "mailboxes.db"))
+    yield made
+    os.close(made.fd)
+
+
+def indexed(database: Twoskip) -> Twoskip:
+    """The same database, with its index made."""
+    while database.prepare():
+        pass
+    return database
+
+
+@settings(max_examples=150, deadline=None)
+@given(operations=OPERATIONS, seed=st.integers(0, 999), start=st.integers(2, 80))
+def test_an_index_that_follows_every_write_knows_what_is_committed(
+    disk: Disk, operations: list[Operation], seed: int, start: int
+) -> None:
+    """Made at any moment and kept through stores, deletes, aborts: the answers are the commits."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    database = indexed(disk.reader())
+    for step in [steps[min(start, len(steps)) - 1], *steps[start:]]:
+        step.apply(disk.fd)
+        for key in KEYS + ABSENT:
+            assert database.get(key) == step.committed.get(key), key
+    database.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    operations=OPERATIONS,
+    seed=st.integers(0, 999),
+    start=st.integers(2, 60),
+    pauses=st.lists(st.integers(0, 12), max_size=60),
+    key=st.sampled_from(KEYS + ABSENT),
+)
+def test_a_writer_between_any_two_reads_does_no_harm(
+    disk: Disk, operations: list[Operation], seed: int, start: int, pauses: list[int], key: bytes
+) -> None:
+    """While the index is made and asked, the answer was true at some moment of the question."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    view = Interrupted(disk.path, steps[start:], pauses)
+    database = indexed(Twoskip(view))
+    before = view.seen[-1] if view.seen else steps[min(start, len(steps)) - 1].committed
+    view.seen.clear()
+    answer = database.get(key)
+    assert answer in [state.get(key) for state in (before, *view.seen)]
+    database.close()
+
+
+def test_chunks_cut_records_anywhere(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the pieces are that the file is read in, every record is found."""
+    writer = Writer(seed=1)
+    records = {b"user.%d" % n: b"v" * (n * 37 % 1500) for n in range(200)}
+    writer.fill(records.items())
+    disk.apply(writer)
+    for chunk in (1024, 1500, 4096, 10_000, 1 << 20):
+        monkeypatch.setattr(twoskip_index, "CHUNK", chunk)
+        database = indexed(disk.reader())
+        assert database._index is not None
+        assert database._index.ready
+        for key, value in records.items():
+            assert database.get(key) == value
+            assert database.get(key + b"x") is None
+        database.close()
+
+
+def test_a_missing_key_costs_one_look_at_the_header(disk: Disk) -> None:
+    """That is what the index is for."""
+    writer = Writer(seed=2)
+    writer.fill((b"user.%d" % n, b"value") for n in range(500))
+    disk.apply(writer)
+    view = Interrupted(disk.path, [], [])
+    database = indexed(Twoskip(view))
+    view.reads = 0
+    assert database.get(b"user.absent") is None
+    assert view.reads <= 1
+    database.close()
+
+
+def test_another_generation_needs_another_index(disk: Disk) -> None:
+    """A file that was written anew in place is read by its own pointers."""
+    writer = Writer(seed=3)
+    writer.fill((b"user.%d" % n, b"old") for n in range(20))
+    disk.apply(writer)
+    database = indexed(disk.reader())
+    assert database.get(b"user.3") == b"old"
+    other = Writer(seed=4, generation=writer.generation + 1)
+    other.fill((b"other.%d" % n, b"new") for n in range(20))
+    disk.apply(other)
+    assert database.get(b"user.3") is None
+    assert database.get(b"other.3") == b"new"
+    database.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(64, 6000), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_damaged_record_never_hides_another(disk: Disk, flips: list[tuple[int, int]]) -> None:
+    """With bytes flipped, each answer is right or a fault; the index refuses to be made."""
+    writer = Writer(seed=5)
+    writer.fill((b"user.%02d" % n, b"value %d" % n) for n in range(40))
+    image = bytearray(writer.image())
+    for offset, bits in flips:
+        image[64 + offset % (len(image) - 64)] ^= bits
+    disk.put(bytes(image))
+    database = indexed(disk.reader())
+    for key in (b"user.00", b"user.17", b"user.39", b"user.1", b"zzz"):
+        try:
+            assert database.get(key) == writer.committed.get(key)
+        except StoreError as fault:
+            assert fault.path == disk.path
+    database.close()
+
+
+def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
+    """After some attempts the file stays without one, and look-ups go on by walking."""
+    writer = Writer(seed=6)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(40))
+    image = bytearray(writer.image())
+    image[image.index(b"user.20")] ^= 1
+    disk.put(bytes(image))
+    database = disk.reader()
+    steps = sum(1 for _ in iter(database.prepare, False))
+    assert steps < 2 * INDEX_ATTEMPTS
+    assert database._index is None
+    database.close()
+
+
+def test_golden_files_are_indexed_completely() -> None:
+    """What Cyrus wrote: the index and the walk give the same for every key and its neighbours."""
+    path = os.path.join("tests", "golden", "head-twoskip", "conf", "mailboxes.db")
+    plain, fast = Twoskip(FileView(path)), indexed(Twoskip(FileView(path)))
+    assert fast._index is not None
+    for key, value in plain.items():
+        assert fast.get(key) == value
+        for near in (key + b"\0", key[:-1], b"-" + key):
+            assert fast.get(near) == plain.get(near)
+    plain.close()
+    fast.close()

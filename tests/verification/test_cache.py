@@ -1,0 +1,228 @@
+"""Remembered verdicts: given again only while a fresh one would be the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.cache import VerdictCache
+from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.verifier import Verifier
+from tests.cyrus.db.twoskip_writer import Writer
+from tests.stores import dbkey, record
+
+OLD = (1_600_000_000, 1_600_000_000)  # seconds: long before any racy time
+
+
+class Site:
+    """A store with a twoskip mailbox list and quota roots in files, changed as Cyrus does."""
+
+    def __init__(self, root: Path, quota_db: str = "quotalegacy") -> None:
+        self.conf = root / "conf"
+        self.conf.mkdir()
+        self.list = Writer(seed=1)
+        self.list.fill(
+            (dbkey(b"user." + name), record()) for name in (b"fred", b"anna", b"over", b"zoe")
+        )
+        self.write_list()
+        path = root / "imapd.conf"
+        path.write_text(
+            f"configdirectory: {self.conf}\nmboxlist_db: twoskip\nquota_db: {quota_db}\n"
+        )
+        self.verifier = Verifier.for_store(CyrusStore(imapdconf.load(str(path), "smmap"), b"smmap"))
+        self.cache = VerdictCache(self.verifier)
+
+    def write_list(self) -> None:
+        """Put the list's present bytes into the file, in place, as a commit does."""
+        path = self.conf / "mailboxes.db"
+        data = self.list.image()
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.pwrite(fd, data, 0)
+        os.close(fd)
+
+    def quota(self, user: str, text: str | None, times: tuple[int, int] | None = OLD) -> None:
+        """Write, or remove, the quota root of a user, by rename as Cyrus does."""
+        path = self.conf / "quota" / user[0] / f"user.{user}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            path.unlink()
+            return
+        new = path.with_name(path.name + ".NEW")
+        new.write_text(text + "\n")
+        if times is not None:
+            os.utime(new, times)
+        new.rename(path)
+
+    def ask(self, recipient: bytes) -> Verdict:
+        """A question in a turn of its own."""
+        self.cache.turn()
+        verdict = self.cache.decide(Query(recipient))
+        assert isinstance(verdict, Verdict)
+        return verdict
+
+    def kind(self, recipient: bytes) -> Kind:
+        """The kind of the verdict, which must be the one that a fresh look gives."""
+        fresh = self.verifier.decide(Query(recipient))
+        assert isinstance(fresh, Verdict)
+        given = self.ask(recipient)
+        assert (given.kind, given.reason) == (fresh.kind, fresh.reason)
+        return given.kind
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with four users."""
+    return Site(tmp_path)
+
+
+def test_a_verdict_is_given_from_memory_until_something_changes(site: Site) -> None:
+    """The second question is a hit, and says the same."""
+    assert site.ask(b"fred").kind is Kind.DELIVERABLE
+    assert site.ask(b"nobody").kind is Kind.NONEXISTENT
+    assert (site.cache.hits, site.cache.misses) == (0, 2)
+    assert site.ask(b"fred").kind is Kind.DELIVERABLE
+    assert site.ask(b"nobody").kind is Kind.NONEXISTENT
+    assert (site.cache.hits, site.cache.misses) == (2, 2)
+
+
+def _create(site: Site) -> None:
+    site.list.store(dbkey(b"user.newton"), record())
+    site.list.commit()
+    site.write_list()
+
+
+def _delete(site: Site) -> None:
+    site.list.delete(dbkey(b"user.fred"))
+    site.list.commit()
+    site.write_list()
+
+
+def _repack(site: Site) -> None:
+    site.list.delete(dbkey(b"user.fred"))
+    site.list.commit()
+    new = site.conf / "mailboxes.db.NEW"
+    new.write_bytes(site.list.repacked().image())
+    new.rename(site.conf / "mailboxes.db")
+
+
+def _deny(site: Site) -> None:
+    (site.conf / "user_deny.db").write_bytes(b"fred\t2\xff\x89*\xff\x89gone\n")
+
+
+CHANGES: list[tuple[Callable[[Site], None], bytes, Kind]] = [
+    (_create, b"newton", Kind.DELIVERABLE),
+    (_delete, b"fred", Kind.NONEXISTENT),
+    (_repack, b"fred", Kind.NONEXISTENT),
+    (_deny, b"fred", Kind.DENIED),
+    (lambda site: site.quota("fred", "2000\n1"), b"fred", Kind.OVER_QUOTA),
+    (lambda site: site.quota("fred", "%(S (2000 1))"), b"fred", Kind.OVER_QUOTA),
+    (lambda site: site.quota("over", "1\n1"), b"over", Kind.DELIVERABLE),
+    (lambda site: site.quota("over", None), b"over", Kind.DELIVERABLE),
+    (lambda site: (site.conf / "mailboxes.db").unlink(), b"fred", Kind.STORE_FAULT),
+    (lambda site: shutil.rmtree(site.conf), b"fred", Kind.STORE_FAULT),
+]
+
+
+@pytest.mark.parametrize(("change", "recipient", "kind"), CHANGES)
+def test_a_change_is_seen_in_the_next_turn(
+    site: Site, change: Callable[[Site], None], recipient: bytes, kind: Kind
+) -> None:
+    """Whatever the verdict rested on has changed: the next one is made anew."""
+    site.quota("over", "2000\n1")
+    for name in (b"fred", b"anna", b"over", b"newton", b"zoe"):
+        site.kind(name)
+    change(site)
+    assert site.kind(recipient) is kind
+    for name in (b"fred", b"anna", b"over", b"newton", b"zoe"):
+        site.kind(name)
+
+
+def test_a_commit_leaves_the_verdicts_of_others_alone(site: Site) -> None:
+    """The log tells which keys were written: only their verdicts are forgotten."""
+    for name in (b"fred", b"anna", b"newton"):
+        site.ask(name)
+    hits = site.cache.hits
+    for _ in range(5):
+        _create(site)
+        assert site.ask(b"fred").kind is Kind.DELIVERABLE
+        assert site.ask(b"anna").kind is Kind.DELIVERABLE
+    assert site.cache.hits == hits + 10
+    assert site.kind(b"newton") is Kind.DELIVERABLE
+
+
+def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Site) -> None:
+    """What was written is remembered for some commits only."""
+    site.ask(b"fred")
+    for _ in range(100):
+        _create(site)
+        site.ask(b"anna")
+    misses = site.cache.misses
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    assert site.cache.misses == misses + 1
+
+
+def test_a_quota_root_that_was_written_just_now_is_read_each_time(site: Site) -> None:
+    """A file that is so young may change again without its times showing it."""
+    site.quota("fred", "1\n1", times=None)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    site.quota("fred", "2000\n1", times=None)
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+    assert site.cache.hits == 0
+
+
+def test_faults_are_never_remembered(site: Site) -> None:
+    """A temporary failure is over as soon as its cause is."""
+    path = site.conf / "mailboxes.db"
+    image = path.read_bytes()
+    path.write_bytes(b"garbage" * 100)
+    assert site.kind(b"fred") is Kind.STORE_FAULT
+    path.write_bytes(image)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+
+
+def test_within_a_turn_the_files_are_looked_at_once(site: Site) -> None:
+    """Between two turns of the loop time stands still."""
+    site.ask(b"fred")
+    site.ask(b"anna")
+    _delete(site)
+    before = site.cache.decide(Query(b"fred"))
+    assert isinstance(before, Verdict)
+    assert before.kind is Kind.DELIVERABLE
+    assert site.kind(b"fred") is Kind.NONEXISTENT
+
+
+def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
+    """However many recipients are asked for."""
+    site.cache = VerdictCache(site.verifier, max_entries=32)
+    for number in range(1000):
+        site.ask(b"nobody%d" % number)
+    assert len(site.cache._entries) <= 32
+    hits = site.cache.hits
+    site.ask(b"nobody999")
+    assert site.cache.hits == hits + 1
+
+
+def test_a_question_with_a_size_is_always_asked_anew(site: Site) -> None:
+    """What is free changes with each delivery."""
+    site.quota("fred", "500\n1")
+    for size, kind in ((100, Kind.DELIVERABLE), (1000, Kind.SIZE_OVER_QUOTA)):
+        verdict = site.cache.decide(Query(b"fred", size))
+        assert isinstance(verdict, Verdict)
+        assert verdict.kind is kind
+
+
+def test_the_index_gives_the_same_answers(site: Site) -> None:
+    """With the mailbox list's index made, changes are seen as before."""
+    site.ask(b"fred")
+    while site.cache.prepare():
+        pass
+    for change, recipient, kind in CHANGES[:3]:
+        change(site)
+        assert site.kind(recipient) is kind
+        site.kind(b"nobody")
