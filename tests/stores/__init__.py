@@ -60,8 +60,22 @@ class FlatStore:
     def _flat(self, name: str, records: dict[bytes, bytes]) -> None:
         path = os.path.join(self.configdirectory, name)
         with open(path + ".NEW", "wb") as new:
-            new.writelines(key + b"\t" + records[key] + b"\n" for key in sorted(records))
+            lines = {escaped(key): escaped(value) for key, value in records.items()}
+            new.writelines(key + b"\t" + lines[key] + b"\n" for key in sorted(lines))
         os.rename(path + ".NEW", path)
+
+
+def escaped(plain: bytes) -> bytes:
+    """A key or value as a flat file has it (lib/cyrusdb_flat.c, encode)."""
+    out = bytearray()
+    for byte in plain:
+        if byte in b"\0\t\r\n":
+            out += bytes((0xFF, byte | 0x80))
+        elif byte == 0xFF:
+            out += b"\xff\xff"
+        else:
+            out.append(byte)
+    return bytes(out)
 
 
 def dbkey(internal: bytes) -> bytes:
