@@ -81,10 +81,12 @@ def _policy(house: House, _door: Door, case: Case) -> list[bytes]:
         if case.flow is Flow.PIPELINED:
             link.sendall(b"".join(requests))
             return [_action(link) for _ in requests]
-        return [_asked(link, request) for request in requests]
+        return [ask_policy(link, request) for request in requests]
 
 
-def policy_request(case: Case, rcpt: Rcpt, state: bytes, size: int | None) -> bytes:
+def policy_request(
+    case: Case, rcpt: Rcpt, state: bytes = b"RCPT", size: int | None = None
+) -> bytes:
     """One request as Postfix 3.7 sends it, as far as the gateway looks at it."""
     attributes = {
         b"request": b"smtpd_access_policy",
@@ -104,7 +106,8 @@ def policy_request(case: Case, rcpt: Rcpt, state: bytes, size: int | None) -> by
     return b"".join(b"%s=%s\n" % pair for pair in attributes.items()) + b"\n"
 
 
-def _asked(link: socket.socket, request: bytes) -> bytes:
+def ask_policy(link: socket.socket, request: bytes) -> bytes:
+    """Send one request and read its action."""
     link.sendall(request)
     return _action(link)
 
