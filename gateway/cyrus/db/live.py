@@ -27,7 +27,7 @@ import os
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import store_fault
-from gateway.errors import DatabaseMissing, RecordDamaged, StoreError
+from gateway.errors import DatabaseMissing, DatabaseUnavailable, RecordDamaged, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,11 +206,15 @@ class LiveDatabase:
             status = os.stat(self._place)
         except OSError as error:
             self.close()
-            fault = store_fault(self._place, "cannot be examined", error)
-            if isinstance(fault, DatabaseMissing):
-                self._absent = fault.problem
-            raise fault from error
+            raise self._unseen(error) from error
         return status.st_dev, status.st_ino
+
+    def _unseen(self, error: OSError) -> DatabaseUnavailable:
+        """What to raise where the path cannot be looked at; that nothing is there is remembered."""
+        fault = store_fault(self._place, "cannot be examined", error)
+        if isinstance(fault, DatabaseMissing):
+            self._absent = fault.problem
+        return fault
 
     def _opened(self) -> Database:
         """The reader; it is opened here if there is none."""
@@ -218,20 +222,47 @@ class LiveDatabase:
             return self._database
         if self._absent is not None:
             raise DatabaseMissing(self._place, self._absent)
-        # The identity is taken first.  Should another file come into place before it is
-        # opened, the next `refresh` finds a difference, and nothing worse happens.
-        self._identity = self._look()
-        database = formats.open_database(
-            self.path,
-            self._configured,
-            mboxsort=self._mboxsort,
-            table=self._table,
-            virtdomains=self._virtdomains,
-            fulldirhash=self._fulldirhash,
-        )
-        self._database = database
-        self._warn(database.format)
-        return database
+        for _ in range(MAX_REPLACED):
+            database = self._open()
+            if database is not None:
+                self._database = database
+                self._warn(database.format)
+                return database
+        raise DatabaseUnavailable(self._place, "is replaced faster than it can be opened")
+
+    def _open(self) -> Database | None:
+        """A reader of the file whose identity is kept; None where the path changed meanwhile.
+
+        A descriptor holds the file from before its identity is taken until the path
+        has been looked at again: the inode of a file that nobody holds may be
+        given to the next one, which would then pass for the one that is open.
+        """
+        try:
+            held = os.open(self._place, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._unseen(error) from error
+        try:
+            status = os.fstat(held)
+            self._identity = (status.st_dev, status.st_ino)
+            database = formats.open_database(
+                self.path,
+                self._configured,
+                mboxsort=self._mboxsort,
+                table=self._table,
+                virtdomains=self._virtdomains,
+                fulldirhash=self._fulldirhash,
+            )
+            try:
+                same = self._look() == self._identity
+            except StoreError:
+                database.close()
+                raise
+            if not same:
+                database.close()
+                return None
+            return database
+        finally:
+            os.close(held)
 
     def _warn(self, found: str) -> None:
         """Report once, for each format that is found, that imapd.conf names another."""
@@ -245,13 +276,15 @@ class LiveDatabase:
     def _was_replaced(self, error: StoreError) -> bool:
         """Give up because of `error`; True where it is of a file that has been replaced since."""
         identity = self._identity
+        replaced = False
+        if identity is not None and not isinstance(error, RecordDamaged):
+            try:
+                # Before the reader is closed, which lets go of the inode.
+                replaced = self._look() != identity
+            except StoreError:
+                replaced = False  # the caller has the better one to raise
         self._give_up(error)
-        if identity is None or isinstance(error, RecordDamaged):
-            return False
-        try:
-            return self._look() != identity
-        except StoreError:  # the caller has the better one to raise
-            return False
+        return replaced
 
     def _give_up(self, error: StoreError) -> None:
         """Close the reader, unless only one record is to blame."""

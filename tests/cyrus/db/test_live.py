@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
+from gateway.cyrus.db import formats
 from gateway.cyrus.db.live import LiveDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.cyrus.db.twoskip_writer import Writer
@@ -248,4 +250,55 @@ def test_a_file_without_a_successor_stays_a_fault(store: Store) -> None:
         database.get(b"fred")
     with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
         list(database.items())
+    database.close()
+
+
+@pytest.mark.parametrize("rename_at", ["before it is opened", "after it was opened"])
+def test_replacement_while_it_is_being_opened_is_seen(
+    store: Store, rename_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what the path's inode is: no inode that was freed in between passes for it."""
+    opens = formats.open_database
+    answers = [b"2", b"3"]
+
+    def rename() -> None:
+        store.writer = Writer(seed=1)
+        store.writer.fill([(b"fred", answers.pop(0))])
+        store.rename(store.writer.image())
+
+    def slow_open(*words: Any, **options: Any) -> Any:
+        if answers and rename_at.startswith("before"):
+            rename()
+        database = opens(*words, **options)
+        if answers:
+            rename()
+        return database
+
+    store.commit(fred=b"1")
+    monkeypatch.setattr(formats, "open_database", slow_open)
+    database = store.open()
+    assert database.get(b"fred") == b"3"
+    database.refresh()
+    assert database.get(b"fred") == b"3"
+    database.close()
+
+
+def test_file_that_is_replaced_without_end_is_a_fault(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for a file that stays comes to an end, and the next question begins anew."""
+    opens = formats.open_database
+
+    def busy_open(*words: Any, **options: Any) -> Any:
+        database = opens(*words, **options)
+        store.repack()
+        return database
+
+    store.commit(fred=b"1")
+    database = store.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "open_database", busy_open)
+        with pytest.raises(DatabaseUnavailable, match="replaced faster than it can be opened"):
+            database.get(b"fred")
+    assert database.get(b"fred") == b"1"
     database.close()
