@@ -63,6 +63,7 @@ class Progress:
     unique: int = 1
     seed: int = 0
     warm: bool = False
+    warmed_s: float = 0.0
 
     def next_seed(self) -> str:
         """A seed for random keys."""

@@ -48,7 +48,8 @@ Found = dict[str, dict[str, list[Sample | None]]]
 class Run:
     """One run: its samples, and why something has none."""
 
-    def __init__(self, rounds: int, seconds: float) -> None:
+    def __init__(self, rounds: int, seconds: float, *, quick: bool) -> None:
+        self.quick = quick
         self.rounds = rounds
         self.seconds = seconds
         self.results: Found = {}
@@ -60,18 +61,36 @@ class Run:
         found = self.results.setdefault(scenario.name, {})
         for entrant in scenario.entrants:
             found[entrant.label] = []
-        for number in range(min(self.rounds, scenario.rounds)):
+        rounds = scenario.quick_rounds if self.quick and scenario.quick_rounds else scenario.rounds
+        for number in range(min(self.rounds, rounds)):
             order = scenario.entrants[:: -1 if number % 2 else 1]
+            if number == 0:
+                for entrant in order:
+                    self._warm_up(garage, scenario, entrant)
             for entrant in order:
                 found[entrant.label].append(self._measure(garage, scenario, entrant))
 
-    def _measure(self, garage: Garage, scenario: Scenario, entrant: Entrant) -> Sample | None:
+    def _warm_up(self, garage: Garage, scenario: Scenario, entrant: Entrant) -> None:
+        """Load a server that has not been loaded for long enough; a result of its own."""
+        if not entrant.warm_up:
+            return
+        first = f"{entrant.label}, first {entrant.warm_up:g} s"
+        sample = self._measure(garage, scenario, entrant, entrant.warm_up)
+        if sample is not None:
+            self.results[scenario.name][first] = [sample]
+
+    def _measure(
+        self, garage: Garage, scenario: Scenario, entrant: Entrant, warm_up: float = 0.0
+    ) -> Sample | None:
+        """One sample, or None with a reason; with `warm_up` only if that is still to be done."""
         name = f"{scenario.name}/{entrant.label}"
         try:
             server, store, progress = garage.get(entrant)
-            return entrant.measure.take(
-                server, store, progress, min(self.seconds, scenario.seconds)
-            )
+            if warm_up and progress.warmed_s >= warm_up:
+                return None
+            progress.warmed_s = max(progress.warmed_s, warm_up)
+            seconds = warm_up or min(self.seconds, scenario.seconds)
+            return entrant.measure.take(server, store, progress, seconds)
         except (*NOT_STARTED, WrongAnswers) as error:
             if name not in self.reasons:
                 print(f"{name}: {error}", file=sys.stderr)
@@ -167,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     rounds, seconds = QUICK if options.quick else FULL
-    run = Run(options.rounds or rounds, options.seconds or seconds)
+    run = Run(options.rounds or rounds, options.seconds or seconds, quick=options.quick)
     begin = time.monotonic()
     chosen = [s for s in SCENARIOS if s.quick or not options.quick]
     if options.only:
