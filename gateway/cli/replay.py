@@ -1,0 +1,114 @@
+"""`replay`: a mail log again, with today's verdicts: the rehearsal before enforcing.
+
+Reads logs of Postfix or Sendmail (plain or gzip), takes every recipient with
+what happened to it, judges each one now as the policy front end would, and
+shows which would have been refused, accepted or answered differently.  The
+mode `observe` is not heeded.  Lines that are half-written, and those of other
+programs, are counted and skipped.
+
+Only recipients in [scope] are judged.  Where [scope] names no domains every
+recipient of the log is, outbound ones too; --domain says which are ours then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.failures import InputError
+from gateway.cli.logfiles import Tally, attempts, total_size
+from gateway.cli.maillog import Outcome
+from gateway.cli.parts import engine_of, settings_of
+from gateway.cli.progress import Progress
+from gateway.cli.rehearsal import Rehearsal, report, report_json
+from gateway.daemon.assembly import make_judge
+from gateway.daemon.settings.words import Mode
+from gateway.frontends.replies import ReplyTable
+from gateway.frontends.scope import Scope
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gateway.daemon.settings import Settings
+    from gateway.frontends.judge import Judge
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "replay", help="judge the recipients of a mail log, and compare", description=__doc__
+    )
+    parser.add_argument(
+        "logs", metavar="MAILLOG", nargs="+", help="a log, compressed or not; - is standard input"
+    )
+    parser.add_argument(
+        "--domain",
+        metavar="DOMAIN",
+        action="append",
+        default=[],
+        help="judge recipients of this domain instead of those in [scope]; may be repeated",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object a recipient, and one with the counts at the end",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay; the exit code tells whether every log could be read."""
+    settings = settings_of(options)
+    rehearsal = Rehearsal(
+        _judge(settings, options.domain), ReplyTable(settings.replies), engine_of(settings)
+    )
+    tally = Tally()
+    log, code = _read(options.logs, tally)
+    if not log and code == os.EX_OK:
+        names = ", ".join(options.logs)
+        problem = "no line of Postfix or Sendmail that tells of a recipient"
+        raise InputError(names, problem, os.EX_DATAERR)
+    results = []
+    with Progress("judging", len(log), "recipients") as progress:
+        for recipient, outcomes in log.items():
+            results.append(rehearsal.judge(recipient, outcomes))
+            progress.advance()
+    for line in (report_json if options.json else report)(results, tally):
+        output.emit(line)
+    return code
+
+
+def _judge(settings: Settings, domains: list[str]) -> Judge | None:
+    """What decides who is judged; None where everybody is."""
+    scope = settings.scope
+    if domains:
+        scope = dataclasses.replace(scope, domains=tuple(domains), domain_files=())
+        Scope(scope.rules())  # a wrong domain is told by its own name
+        settings = dataclasses.replace(settings, scope=scope)
+    if scope.domains or scope.domain_files:
+        return make_judge(settings, Mode.ENFORCE)
+    output.message(
+        "[scope] names no domains, so every recipient is judged, outbound ones too; "
+        "say with --domain which are ours"
+    )
+    return None
+
+
+def _read(paths: list[str], tally: Tally) -> tuple[dict[bytes, Counter[Outcome]], int]:
+    """Each recipient with its outcomes, and the exit code."""
+    found: defaultdict[bytes, Counter[Outcome]] = defaultdict(Counter)
+    code = os.EX_OK
+    with Progress("reading", total_size(paths), "bytes") as progress:
+        for path in paths:
+            try:
+                for attempt in attempts(path, tally, progress):
+                    found[attempt.recipient][attempt.outcome] += 1
+            except InputError as error:
+                progress.clear()
+                output.message(str(error))
+                code = error.code
+    return dict(found), code

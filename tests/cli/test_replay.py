@@ -1,0 +1,211 @@
+"""`replay`: logs as they are found on mail servers, and the rehearsal they give."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+from tests.cli.program import GATEWAY_TOML, Done, Site, command, environment
+
+POSTFIX = """\
+Nov 22 10:00:00 mx postfix/smtpd[1]: connect from h[192.0.2.1]
+Nov 22 10:00:01 mx postfix/lmtp[2]: 3D1: to=<fred@example.org>, relay=mx, delay=1, dsn=2.1.5, status=sent (ok)
+Nov 22 10:00:02 mx postfix/lmtp[2]: 3D2: to=<fred@example.org>, relay=mx, delay=1, dsn=2.1.5, status=sent (ok)
+Nov 22 10:00:03 mx postfix/lmtp[2]: 3D3: to=<gone@example.org>, relay=mx, delay=1, dsn=2.1.5, status=sent (ok)
+2026-11-22T10:00:04.5+01:00 mx postfix/lmtp[2]: 3D4: to=<over@example.org>, relay=mx, delay=1, dsn=2.1.5, status=sent (ok)
+Nov 22 10:00:05 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from h[192.0.2.1]: 550 5.1.1 <nobody@example.org>: Recipient address rejected: User unknown; from=<a@b> to=<nobody@example.org> proto=ESMTP helo=<h>
+Nov 22 10:00:06 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from h[192.0.2.1]: 550 5.1.1 <fred@example.org>: Recipient address rejected: User unknown; from=<a@b> to=<fred@example.org> proto=ESMTP helo=<h>
+Nov 22 10:00:07 mx postfix/smtp[3]: 3D5: to=<joe@elsewhere.net>, relay=far, delay=1, dsn=2.0.0, status=sent (ok)
+Nov 22 10:00:08 mx postfix/lmtp[2]: 3D6: to=<den@example.org>, relay=mx, delay=1, dsn=4.2.1, status=deferred (later)
+Nov 22 10:00:09 mx sshd[9]: Accepted publickey for root
+Nov 22 10:00:10 mx postfix/lmtp[2]: 3D7: to=<fred@exam"""
+
+SENDMAIL = """\
+Nov 22 10:00:01 mx sm-mta[2]: 2A1: to=<fred@example.org>,<gone@example.org>, delay=00:00:01, mailer=cyrusv2, dsn=2.0.0, stat=Sent
+Nov 22 10:00:02 mx sm-mta[2]: 2A2: ruleset=check_rcpt, arg1=<nobody@example.org>, relay=h [192.0.2.1], reject=550 5.1.1 <nobody@example.org>... User unknown
+"""
+
+
+def write(site: Site, name: str, content: str | bytes) -> str:
+    """A log below the site's folder; its path."""
+    path = os.path.join(site.root, name)
+    data = content.encode() if isinstance(content, str) else content
+    with open(path, "wb") as file:
+        file.write(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+def table(done: Done) -> dict[str, list[int]]:
+    """The rows of the table of counts."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in done.lines[1:5]]
+    return {name: [int(number) for number in numbers] for name, *numbers in rows}
+
+
+def test_postfix(site: Site) -> None:
+    """Counts of recipients then and now, and who would be answered differently."""
+    done = site.run("replay", write(site, "mail.log", POSTFIX))
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[0].split() == [
+        "in",
+        "the",
+        "log",
+        "now",
+        "accepted",
+        "now",
+        "refused",
+        "now",
+        "deferred",
+        "now",
+        "not",
+        "judged",
+    ]
+    assert table(done) == {
+        "accepted": [1, 1, 1, 1],
+        "refused": [1, 1, 0, 0],
+        "deferred": [0, 1, 0, 0],
+        "refused for another reason": [0, 0, 0, 0],
+    }
+    blocks = [block.splitlines() for block in done.out.split("\n\n")]
+    assert blocks[1] == ["6 recipients in 11 lines; skipped: 2 other, 1 half-written"]
+    assert [[" ".join(line.split()) for line in block] for block in blocks[2:]] == [
+        [
+            "Accepted then, would be refused: 1 recipient",
+            "gone@example.org accepted 1 time now nonexistent: 550 5.1.1 User unknown",
+        ],
+        [
+            "Accepted then, would be deferred: 1 recipient",
+            "over@example.org accepted 1 time now over-quota: 452 4.2.2 Over quota",
+        ],
+        [
+            "Refused or deferred then, would be accepted: 1 recipient",
+            "fred@example.org refused 1 time now deliverable",
+        ],
+        [
+            "Answered differently: 1 recipient",
+            "den@example.org deferred 1 time now denied: 550 5.2.1 closed for good",
+        ],
+    ]
+
+
+def test_sendmail_and_gzip(site: Site) -> None:
+    """Compressed logs, known by their first bytes and not by their names."""
+    path = write(site, "maillog.1.gz", SENDMAIL)
+    os.rename(path, path.removesuffix(".gz"))
+    done = site.run("replay", path.removesuffix(".gz"))
+    assert (done.code, done.err) == (0, "")
+    assert table(done)["accepted"] == [1, 1, 0, 0]
+    assert table(done)["refused"] == [0, 1, 0, 0]
+
+
+def test_several_logs_and_standard_input(site: Site) -> None:
+    """All together, each recipient once."""
+    path = write(site, "mail.log.gz", POSTFIX)
+    done = site.run("replay", path, "-", stdin=SENDMAIL.encode())
+    assert "accepted 2 times" in done.out  # gone@example.org
+    assert "6 recipients in 13 lines" in done.out
+
+
+def test_json(site: Site) -> None:
+    """One object a recipient, then the counts."""
+    *found, last = site.run("replay", "--json", write(site, "mail.log", POSTFIX)).objects
+    assert found[0] == {
+        "recipient": "fred@example.org",
+        "log": {"accepted": 2, "refused": 1},
+        "now": "accepted",
+        "verdict": "deliverable",
+        "reply": None,
+    }
+    assert {each["recipient"]: each["verdict"] for each in found}["joe@elsewhere.net"] == (
+        "not-our-domain"
+    )
+    assert last["skipped"] == {"other": 2, "half-written": 1}
+
+
+def test_observe_is_no_rehearsal(site: Site) -> None:
+    """What is rehearsed is enforcing, whatever the mode is today."""
+    site.configure('mode = "observe"\n' + GATEWAY_TOML)
+    done = site.run("replay", write(site, "mail.log", POSTFIX))
+    assert table(done)["accepted"] == [1, 1, 1, 1]
+
+
+def test_without_scope(site: Site) -> None:
+    """Everybody is judged, which is told; --domain says who is ours."""
+    site.configure(GATEWAY_TOML.split("[policy]", maxsplit=1)[0])
+    path = write(site, "mail.log", POSTFIX)
+    everybody = site.run("replay", path)
+    assert "--domain" in everybody.err
+    assert table(everybody)["accepted"] == [1, 2, 1, 0]
+    ours = site.run("replay", "--domain", "example.org", path)
+    assert ours.err == ""
+    assert table(ours)["accepted"] == [1, 1, 1, 1]
+
+
+def test_a_wrong_domain(site: Site) -> None:
+    """It is refused as in the configuration."""
+    done = site.run("replay", "--domain", "no domain", write(site, "mail.log", POSTFIX))
+    assert done.code == os.EX_CONFIG
+    assert "no domain" in done.err
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\x1f\x8b garbage", gzip.compress(POSTFIX.encode())[:-20], b"\0" * 9999]
+)
+def test_logs_that_cannot_be_used(site: Site, content: bytes | None) -> None:
+    """Missing, empty, damaged, cut off, no log at all: one message that names the file."""
+    path = os.path.join(site.root, "mail.log")
+    if content is not None:
+        write(site, "mail.log", content)
+    done = site.run("replay", path)
+    unreadable = content is None or content.startswith(b"\x1f\x8b")
+    assert done.code == (os.EX_NOINPUT if unreadable else os.EX_DATAERR)
+    assert path in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_folder(site: Site) -> None:
+    """It is no log."""
+    done = site.run("replay", site.root)
+    assert done.code == os.EX_NOINPUT
+    assert site.root in done.err
+
+
+def test_one_unreadable_log_among_others(site: Site) -> None:
+    """The others are replayed; the exit code tells."""
+    path = write(site, "mail.log", POSTFIX)
+    done = site.run("replay", path, path + ".none")
+    assert done.code == os.EX_NOINPUT
+    assert table(done)["accepted"] == [1, 1, 1, 1]
+
+
+def test_the_bar(site: Site) -> None:
+    """On a terminal a long log shows how far it is; what is printed is clean."""
+    path = write(site, "mail.log", (POSTFIX + "\n") * 20_000)
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        command("replay", "-c", site.config, path),
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env=environment(),
+    ) as process:
+        os.close(follower)
+        assert process.stdout is not None
+        shown = b""
+        while True:
+            try:
+                piece = os.read(leader, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        out = process.stdout.read()
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"reading  [" in shown
+    assert shown.endswith(b"\r\x1b[K")
+    assert b"\x1b" not in out
