@@ -24,6 +24,7 @@ from gateway.daemon.log import AddressWriter
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.server import Server, peer_name
 from gateway.frontends.socketmap_session import Replies, Session
@@ -119,13 +120,21 @@ class Core:
             return []
         settings = self._settings.policy
         judge = make_judge(self._settings, settings.mode)
-        observe = VerdictLog("policy", settings.mode, self._address).policy
+        verdicts = VerdictLog("policy", settings.mode, self._address)
+        actions = Actions(self._cache, judge)
 
         def session(peer: socket.socket) -> PolicySession:
             def complain(problem: str) -> None:
                 _log.warning("policy client %s: %s; disconnected", peer_name(peer), problem)
 
-            return PolicySession(self._cache, judge, observe=observe, complain=complain)
+            return PolicySession(
+                self._cache,
+                judge,
+                observe=verdicts.policy,
+                complain=complain,
+                actions=actions,
+                faults_only=not verdicts.enabled,
+            )
 
         return [
             Server(

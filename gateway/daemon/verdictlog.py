@@ -43,10 +43,14 @@ class VerdictLog:
 
     def socketmap(self, key: bytes, verdict: Verdict) -> None:
         """One look-up; the protocol tells nothing but the recipient."""
+        if self._quiet(verdict):
+            return
         self._verdict(verdict, {"recipient": self._address(key)})
 
     def policy(self, request: PolicyRequest, decision: Decision) -> None:
         """One policy request that was judged or skipped."""
+        if self._quiet(decision.verdict):
+            return
         self._decision(
             decision,
             {
@@ -61,6 +65,8 @@ class VerdictLog:
 
     def milter(self, rcpt: Rcpt, decision: Decision) -> None:
         """One RCPT that was judged or skipped."""
+        if self._quiet(decision.verdict):
+            return
         transaction = rcpt.transaction
         self._decision(
             decision,
@@ -71,6 +77,11 @@ class VerdictLog:
                 "recipient": self._address(rcpt.argument),
             },
         )
+
+    def _quiet(self, verdict: Verdict | None) -> bool:
+        """Whether nothing would be written, so that nothing need be put together."""
+        fault = verdict is not None and verdict.evidence.fault is not None
+        return not fault and not self.enabled
 
     def _decision(self, decision: Decision, who: dict[str, Field]) -> None:
         if decision.verdict is None:

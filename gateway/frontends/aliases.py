@@ -48,10 +48,9 @@ class Aliases:
     def __init__(self, paths: Sequence[str], report: Report = log_warning) -> None:
         self._files = tuple(Watched(path, parse, report) for path in paths)
 
-    def refresh(self) -> None:
-        """Read the files again that have changed."""
-        for file in self._files:
-            file.refresh()
+    def refresh(self) -> bool:
+        """Read the files again that have changed; True where one of them says something new."""
+        return any([file.refresh() for file in self._files])
 
     def covers(self, recipient: Address) -> bool:
         """True if `recipient`, with or without its extension, is an alias.

@@ -133,6 +133,16 @@ class Judge:
         self._on_error = on_error
         self._check_size = check_size
 
+    @property
+    def scope(self) -> Scope:
+        """Whose recipients are judged."""
+        return self._scope
+
+    @property
+    def checks_size(self) -> bool:
+        """Whether the announced size makes a difference."""
+        return self._check_size
+
     def judge(self, question: Question, verifier: Verifier) -> Decision:
         """The decision on `question`; waits where the engine does."""
         begun = self.begin(question)

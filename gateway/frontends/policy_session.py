@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Judge
+    from gateway.frontends.policy_actions import Actions
     from gateway.protocols.policy import PolicyRequest
 
     # Hears of each request that was judged or skipped.
@@ -63,10 +64,12 @@ class PolicySession:
     """
 
     __slots__ = (
+        "_actions",
         "_complain",
         "_decider",
         "_judge",
         "_observe",
+        "_observe_quick",
         "_parser",
         "_queue",
         "_waiting",
@@ -80,7 +83,16 @@ class PolicySession:
         *,
         observe: Observer | None = None,
         complain: Callable[[str], None] | None = None,
+        actions: Actions | None = None,
+        faults_only: bool = False,
     ) -> None:
+        """`actions`, of the same judge, are those of all sessions of a server.
+
+        With `faults_only`, `observe` need not hear of decisions that were
+        remembered: they are never faults.
+        """
+        self._actions = actions
+        self._observe_quick = None if faults_only else observe
         self._decider = decider
         self._judge = judge
         self._observe = observe
@@ -105,9 +117,11 @@ class PolicySession:
         """True between requests: nothing waits, and no part of one is held."""
         return not self.busy and self._parser.idle
 
-    def quick(self, _data: bytes) -> bytes | None:
-        """Nothing is kept ready: no two requests of Postfix are alike."""
-        return None
+    def quick(self, data: bytes) -> bytes | None:
+        """The action for `data` if it is ready; else None, and nothing has happened."""
+        if self._actions is None or self._queue or self.finished or not self.idle:
+            return None
+        return self._actions.quick(data, self._observe_quick)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from smtpd; empty bytes are their end."""
@@ -168,7 +182,10 @@ class PolicySession:
     def _act(self, request: PolicyRequest, decision: Decision) -> bytes:
         if self._observe is not None:
             self._observe(request, decision)
-        return render(decision.action)
+        action = render(decision.action)
+        if self._actions is not None:
+            self._actions.keep(request, decision, action)
+        return action
 
 
 def _acts_on(request: PolicyRequest) -> bool:

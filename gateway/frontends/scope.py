@@ -131,12 +131,24 @@ class Scope:
         if found:
             raise ConfigurationError("; ".join(map(str, found)))
 
-    def refresh(self) -> None:
-        """Read the files again that have changed: one system call a file if none has."""
-        for file in self._domain_files:
-            file.refresh()
-        for aliases in self._aliases:
-            aliases.refresh()
+    @property
+    def heeds_clients(self) -> bool:
+        """Whether the client's address makes a difference."""
+        return bool(self._clients)
+
+    @property
+    def heeds_logins(self) -> bool:
+        """Whether it makes a difference that the client has authenticated."""
+        return self._settings.exempt_authenticated
+
+    def refresh(self) -> bool:
+        """Read the files again that have changed: one system call a file if none has.
+
+        True where one of them says something new.
+        """
+        changed = [file.refresh() for file in self._domain_files]
+        changed += [aliases.refresh() for aliases in self._aliases]
+        return any(changed)
 
     def skip(
         self,

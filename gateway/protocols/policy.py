@@ -220,27 +220,53 @@ class PolicyParser:
             raise ProtocolError("request without the attribute request")
         if kind != REQUEST:
             raise ProtocolError(f"request={kind[:_SHOWN]!r} is not {REQUEST.decode('ascii')}")
-        get = attributes.get
-        return PolicyRequest(
-            protocol_state=get(b"protocol_state", b""),
-            recipient=get(b"recipient", b""),
-            sender=get(b"sender", b""),
-            client_address=get(b"client_address", b""),
-            client_name=get(b"client_name", b""),
-            sasl_username=get(b"sasl_username", b""),
-            size=_number(attributes, b"size") or None,
-            recipient_count=_number(attributes, b"recipient_count"),
-            queue_id=get(b"queue_id", b""),
-            instance=get(b"instance", b""),
-            policy_context=get(b"policy_context", b""),
-            stress=get(b"stress") == b"yes",
-        )
+        return request_of(attributes)
 
     def _fail(self, error: ProtocolError) -> None:
         self._buffer = bytearray()
         self._attributes = {}
         self._size = 0
         self.error = error
+
+
+def whole_request(data: bytes) -> dict[bytes, bytes] | None:
+    """The attributes of `data` where it is exactly one request without any fault.
+
+    None for everything else, half a request and two of them included; a
+    PolicyParser then tells what it is.
+    """
+    if len(data) > MAX_LINE or data[-2:] != b"\n\n" or b"\0" in data:
+        return None
+    lines = data[:-2].split(b"\n")
+    try:
+        attributes = dict([line.split(b"=", 1) for line in lines])
+    except ValueError:  # a line without an =, an empty one among them
+        return None
+    if len(attributes) != len(lines) or len(lines) > MAX_ATTRIBUTES:
+        return None
+    return attributes if attributes.get(b"request") == REQUEST else None
+
+
+def request_of(attributes: dict[bytes, bytes]) -> PolicyRequest:
+    """The request that has these attributes.
+
+    Raises ProtocolError for a number that is none.
+    """
+    get = attributes.get
+    return PolicyRequest(
+        protocol_state=get(b"protocol_state", b""),
+        recipient=get(b"recipient", b""),
+        sender=get(b"sender", b""),
+        client_address=get(b"client_address", b""),
+        client_name=get(b"client_name", b""),
+        sasl_username=get(b"sasl_username", b""),
+        size=_number(attributes, b"size") or None,
+        recipient_count=_number(attributes, b"recipient_count"),
+        queue_id=get(b"queue_id", b""),
+        instance=get(b"instance", b""),
+        policy_context=get(b"policy_context", b""),
+        stress=get(b"stress") == b"yes",
+    )
 
 
 def render(action: bytes) -> bytes:

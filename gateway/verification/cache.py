@@ -85,6 +85,12 @@ class VerdictCache:
         """Look at the databases again before the next answer."""
         self._looked = False
 
+    def now(self) -> int:
+        """The number of this turn, which grows; the databases have been looked at in it."""
+        if not self._looked:
+            self._look()
+        return self._turn
+
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict on `query`, from memory if it still stands."""
         recipient = query.recipient

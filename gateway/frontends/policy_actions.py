@@ -1,0 +1,111 @@
+"""Actions ready to be sent, by what they rest on, for all sessions of a policy server.
+
+No two requests of Postfix are alike, but few of their attributes make a
+difference: state, recipient, whether there is a sender, and, where the
+configuration heeds them, client and login.  An action is given again only
+while the verdict behind it stands (VerdictCache) and the files of the scope
+say what they said.
+
+Left to the judge each time: announced sizes, and senders that may be an MTA's
+probe.  Limits: MAX_ACTIONS; the oldest give way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
+from gateway.verification.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.frontends.judge import Decision, Judge
+    from gateway.protocols.policy import PolicyRequest
+    from gateway.verification.cache import Entry, VerdictCache
+
+    Observer = Callable[[PolicyRequest, Decision], None]
+    Key = tuple[bytes, bytes, bool, bytes, bool]
+    Attributes = dict[bytes, bytes]
+
+MAX_ACTIONS = 65_536
+
+# The beginning of a probe's sender (gateway/frontends/judge.py).
+_PROBE = b"double-bounce"
+
+_STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
+
+
+class Actions:
+    """Remembers the actions of one judge."""
+
+    def __init__(self, cache: VerdictCache, judge: Judge) -> None:
+        self._cache = cache
+        self._judge = judge
+        self._heeds_clients = judge.scope.heeds_clients
+        self._heeds_logins = judge.scope.heeds_logins
+        self._turn = 0
+        self._known: dict[Key, tuple[Entry | None, bytes, Decision]] = {}
+
+    def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
+        """The action for `data` where it is one request and the action is known, else None."""
+        attributes = whole_request(data)
+        if attributes is None:
+            return None
+        key = self._key(attributes)
+        if key is None:
+            return None
+        turn = self._cache.now()
+        if turn != self._turn:
+            self._turn = turn
+            if self._judge.scope.refresh():
+                self._known.clear()
+        found = self._known.get(key)
+        if found is None or (found[0] is not None and not self._cache.stands(found[0])):
+            return None
+        if observe is not None:
+            observe(request_of(attributes), found[2])
+        return found[1]
+
+    def keep(self, request: PolicyRequest, decision: Decision, action: bytes) -> None:
+        """Remember the action for `request` if anything tells later that it stands."""
+        key = self._key(
+            {
+                b"protocol_state": request.protocol_state,
+                b"recipient": request.recipient,
+                b"sender": request.sender,
+                b"client_address": request.client_address,
+                b"sasl_username": request.sasl_username,
+                b"size": b"" if request.size is None else b"1",
+            }
+        )
+        if key is None:
+            return
+        entry: Entry | None = None
+        if isinstance(decision.verdict, Verdict):
+            entry = self._cache.entry(request.recipient)
+            # Another spelling may have been asked for (a dot behind the
+            # domain), or the verdict is one that is not remembered.
+            if entry is None or entry.verdict.kind is not decision.verdict.kind:
+                return
+        if len(self._known) >= MAX_ACTIONS:
+            for old in list(self._known)[: MAX_ACTIONS // 16]:
+                del self._known[old]
+        self._known[key] = (entry, action, decision)
+
+    def _key(self, attributes: Attributes) -> Key | None:
+        """What the action rests on besides the files; None where it is not remembered."""
+        get = attributes.get
+        state = get(b"protocol_state", b"")
+        sender = get(b"sender", b"")
+        if state not in _STATES or sender[: len(_PROBE)].lower() == _PROBE:
+            return None
+        if self._judge.checks_size and get(b"size", b"0").strip(b"0"):
+            return None
+        return (
+            state,
+            get(b"recipient", b""),
+            not sender,
+            get(b"client_address", b"") if self._heeds_clients else b"",
+            self._heeds_logins and bool(get(b"sasl_username")),
+        )
