@@ -156,6 +156,18 @@ def test_a_commit_leaves_the_verdicts_of_others_alone(site: Site) -> None:
     assert site.kind(b"newton") is Kind.DELIVERABLE
 
 
+def test_a_deletion_leaves_the_verdicts_of_others_alone(site: Site) -> None:
+    """A delete record names only what follows; that is enough to know who was deleted."""
+    for name in (b"fred", b"anna", b"over", b"zoe"):
+        site.ask(name)
+    hits = site.cache.hits
+    _delete(site)
+    for name in (b"anna", b"zoe"):
+        assert site.kind(name) is Kind.DELIVERABLE
+    assert site.cache.hits == hits + 2
+    assert site.kind(b"fred") is Kind.NONEXISTENT
+
+
 def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Site) -> None:
     """What was written is remembered for some commits only."""
     site.ask(b"fred")

@@ -23,6 +23,10 @@ from gateway.cyrus.db.twoskip_format import (
 )
 from gateway.errors import DatabaseDamaged
 
+# Records that one commit is believed to delete side by side; beyond that, forgetting
+# everything is cheaper.
+MAX_DELETED = 64
+
 Orders = tuple[bytes | None, ...]
 
 
@@ -119,14 +123,14 @@ class Snapshot:
         return records, ascent
 
     def written(self, since: int) -> frozenset[bytes] | None:
-        """The keys of the log from offset `since` on; None where it has a delete record.
+        """The keys that the log from offset `since` on has stored or deleted.
 
-        A delete record points to what follows the deleted record and does not
-        say which that was.
+        None where it cannot be told which were deleted.
         """
         view = self._view
         log = view.read(since, self.end - since)
         keys = set()
+        successors = set()
         at = 0
         while at < len(log):
             if log.startswith(BLANK, at):
@@ -134,14 +138,70 @@ class Snapshot:
                 continue
             record = Record.read(view, since + at, self.end)
             if record.type == DELETE:
-                return None
-            if record.type == RECORD:
+                successors.add(record.pointers[0])
+            elif record.type == RECORD:
                 record.value(view)
                 keys.add(record.key)
             elif record.type != COMMIT:
                 raise DatabaseDamaged(view.path, f"an unknown record stands at {since + at}")
             at += record.length
+        for successor in successors:
+            deleted = self._deleted_before(successor, since)
+            if deleted is None:
+                return None
+            keys |= deleted
         return frozenset(keys)
+
+    def _deleted_before(self, successor: int, since: int) -> set[bytes] | None:
+        """Keys among which are all that were deleted in front of the record at `successor`.
+
+        A delete record does not say which record it deletes, only what
+        follows it.  But P, the record in front, still has the pointer that it
+        had in the state that ended at `since`: a commit replaces the older
+        one of the pair.  From there the old list leads through what was
+        deleted to the successor.  None where that way cannot be found: at the
+        end of the list, where P was not there then or was changed twice, or
+        the successor was not there then.
+        """
+        if not successor:
+            return None
+        end = self._record(successor)
+        before = self._before(end)
+        if before is None or before.offset >= since:
+            return None
+        offset = _old_pointer(before, since)
+        keys: set[bytes] = set()
+        while offset and len(keys) < MAX_DELETED:
+            record = Record.read(self._view, offset, self.end)
+            if record.type == DELETE:
+                offset = record.pointers[0]
+                continue
+            if record.type != RECORD:
+                return None
+            record.value(self._view)
+            if record.key == end.key:
+                return keys
+            keys.add(record.key)
+            offset = _old_pointer(record, since)
+        return None
+
+    def _before(self, record: Record) -> Record | None:
+        """The record that leads to `record` on the lowest level; None if the search misses it."""
+        for order in self._orders:
+            wanted = record.key.translate(order)
+            smaller = [
+                r
+                for r in self._search(record.key, order).visited
+                if r.key.translate(order) < wanted
+            ]
+            before = smaller[-1] if smaller else self._dummy
+            offset = self._lowest(before)
+            following = Record.read(self._view, offset, self.end) if offset else None
+            if following is not None and following.type == DELETE:
+                offset = following.pointers[0]
+            if offset == record.offset:
+                return before
+        return None
 
     def _search(self, key: bytes, order: bytes | None) -> Found:
         """Walk down the levels to the first record that is not before `key` in `order`."""
@@ -263,3 +323,11 @@ def _same_way(visited: list[Record], key: bytes, orders: Orders) -> bool:
         if before != (record.key.translate(second) < second_wanted):
             return False
     return True
+
+
+def _old_pointer(record: Record, since: int) -> int:
+    """The lowest pointer that `record` had in the state that ended at `since`; 0 if it is gone."""
+    first, second = record.pointers[0], record.pointers[1]
+    if first >= since and second >= since:
+        return 0
+    return max(pointer for pointer in (first, second) if pointer < since)
