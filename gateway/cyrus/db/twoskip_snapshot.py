@@ -191,7 +191,7 @@ class Snapshot:
             wanted = record.key.translate(order)
             smaller = [
                 r
-                for r in self._search(record.key, order).visited
+                for r in self._search(record.key, order, down=True).visited
                 if r.key.translate(order) < wanted
             ]
             before = smaller[-1] if smaller else self._dummy
@@ -203,8 +203,12 @@ class Snapshot:
                 return before
         return None
 
-    def _search(self, key: bytes, order: bytes | None) -> Found:
-        """Walk down the levels to the first record that is not before `key` in `order`."""
+    def _search(self, key: bytes, order: bytes | None, *, down: bool = False) -> Found:
+        """Walk down the levels to the first record that is not before `key` in `order`.
+
+        With `down` it goes on to the lowest level where `key` itself is found
+        earlier, so that the record in front of it is among those visited.
+        """
         view = self._view
         end = self.end
         wanted = key.translate(order)
@@ -239,7 +243,7 @@ class Snapshot:
                 continue
             behind = record
             behind_offset = offset
-            if record.key == key:
+            if record.key == key and not down:
                 break
             level -= 1
         return Found(behind, visited, True)
