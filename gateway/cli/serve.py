@@ -67,6 +67,7 @@ def make_plan(path: str) -> Plan:
                 ("milter",),
                 1,
                 data,
+                stops_by_word=True,
             )
         )
     return Plan(

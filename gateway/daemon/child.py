@@ -4,8 +4,9 @@ A child is started by exec with one environment variable that holds JSON: its
 name and number, the descriptors of its listening sockets, and that of its
 channel.  The channel is a stream of words: the child says that it is ready,
 alive, or why it gives up; the supervisor tells how often others were
-restarted.  When the channel ends, the supervisor is gone and the child must
-go too, or its sockets would keep a new instance out.
+restarted, and tells a child to stop where signals belong to a library.  When
+the channel ends, the supervisor is gone and the child must go too, or its
+sockets would keep a new instance out.
 
 No gevent, no threads: the channel is a non-blocking descriptor for any loop.
 """
@@ -28,6 +29,7 @@ READY = "READY"
 ALIVE = "ALIVE"
 FAILED = "FAILED"
 RESTARTS = "RESTARTS"
+STOP = "STOP"
 MESSAGE_LIMIT = 2000
 _CONFIGURATION_LIMIT = 1 << 20
 _CHANNEL_READ = 4096
@@ -47,6 +49,9 @@ class Supervised:
     `name` is that of its ChildSpec, `index` counts the processes of one name
     from 0, `generation` counts configurations from 1.  `listeners` are its
     sockets by front end, `configuration` is the text that was validated.
+    `patience` is None until the supervisor tells it to stop by word (a
+    ChildSpec with `stops_by_word`), and then how many seconds it has for what
+    is under way; `receive` sets it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Supervised:
         self.generation = generation
         self.listeners = listeners
         self.configuration = configuration
+        self.patience: float | None = None
         self._channel = channel
         self._received = b""
 
@@ -100,6 +106,8 @@ class Supervised:
             name, _, count = rest.rpartition(" ")
             if word == RESTARTS and count.isdigit():
                 news.append(Restarts(name, int(count)))
+            elif word == STOP:
+                self.patience = float(rest)
         return news
 
     def _say(self, line: str) -> None:

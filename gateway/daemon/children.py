@@ -36,7 +36,9 @@ class ChildSpec:
 
     `configuration` is given to each on standard input.  A process that has
     said that it is ready and then is silent for more than `silence_limit`
-    seconds is killed and started again; None: never.
+    seconds is killed and started again; None: never.  `stops_by_word`: it is
+    told to stop over its channel and gets no SIGTERM, for a program in which a
+    library takes the signals.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ChildSpec:
     count: int = 1
     configuration: bytes = b""
     silence_limit: float | None = None
+    stops_by_word: bool = False
 
 
 class Delay:
@@ -134,6 +137,20 @@ class Child:
             elif word == child.FAILED:
                 self.message = rest
         return True
+
+    def stop(self, patience: float) -> None:
+        """Tell it to stop; it has `patience` seconds for what is under way.
+
+        A process that stops by signal knows by itself how long it may take.
+        """
+        if not self.spec.stops_by_word:
+            self.signal(signal.SIGTERM)
+            return
+        try:
+            self.channel.send(f"{child.STOP} {patience:g}\n".encode())
+        except OSError:
+            # Gone, or it does not read: it will not hear anything else either.
+            self.signal(signal.SIGKILL)
 
     def tell_restarts(self, name: str, count: int) -> None:
         """Pass a count on; a child that does not read misses it."""

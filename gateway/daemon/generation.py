@@ -122,13 +122,17 @@ class Retiring:
     def __bool__(self) -> bool:
         return bool(self._deadlines)
 
-    def take(self, generation: Generation) -> None:
-        """Send SIGTERM to the generation's processes and empty its slots."""
+    def take(self, generation: Generation, *, replaced: bool) -> None:
+        """Tell the generation's processes to stop and empty its slots.
+
+        `replaced`: others serve on its sockets, so it may take its time.
+        """
+        patience = generation.plan.graceful_timeout if replaced else 0.0
         deadline = time.monotonic() + generation.plan.graceful_timeout
         for slot in generation.slots:
             if slot.child is not None:
                 self._deadlines[slot.child] = deadline
-                slot.child.signal(signal.SIGTERM)
+                slot.child.stop(patience)
             slot.child, slot.due = None, None
 
     def discard(self, child: Child) -> bool:

@@ -3,11 +3,15 @@
 Started by exec, never by fork, and free of gevent: libmilter calls back on
 native threads, and takes TERM, INT and HUP for itself.  The main thread runs
 `smfi_main`; one more thread watches the supervisor's channel and ends the
-process when the supervisor is gone.
+process when it is told to stop, or when the supervisor is gone.
 
-Limits: libmilter leaves its loop only when it wakes up, so a connection to
-our own socket wakes it; sessions that are under way are cut, and the MTA
-applies its default action to them.
+libmilter leaves its loop only when it wakes up, every five seconds, and can
+cut its sessions but not stop to take new ones.  So it is never asked to: the
+listening socket's descriptor is made another socket's, on which nobody
+connects, the sessions come to their end, and the process ends.
+
+Limits: sessions that are not over in time are cut, and the MTA applies its
+default action to them.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from gateway.daemon import log
@@ -32,6 +37,7 @@ from gateway.verification.pool import VerifierPool
 if TYPE_CHECKING:
     from gateway.daemon.child import Supervised
     from gateway.daemon.settings import Settings
+    from gateway.frontends.milter import Sessions
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +45,13 @@ NAME = "milter"
 
 # The name that Sendmail's X line would have; libmilter wants one.
 MILTER_NAME = "smmapd-gateway"
+
+# Seconds before the supervisor's patience ends, to leave in good order.
+DRAIN_MARGIN = 0.5
+
+# Seconds in which an MTA negotiates that was accepted just before we stopped to
+# accept: only then does its session count.
+SETTLE = 0.2
 
 # What to say where pymilter is not installed.
 MISSING = (
@@ -66,24 +79,26 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     try:
         import milter  # noqa: PLC0415
 
-        from gateway.frontends.milter import Milter  # noqa: PLC0415
+        from gateway.frontends.milter import Milter, Sessions  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"{MISSING} ({error})") from error
     (listener,) = parent.listeners["milter"]
     pool = VerifierPool(lambda: make_verifier(settings))
     pool.give_back(pool.borrow())  # what is wrong with the store's configuration shows now
+    sessions = Sessions()
     verdicts = VerdictLog("milter", settings.milter.mode, AddressWriter(settings.logging.addresses))
     front = Milter(
         make_judge(settings, settings.milter.mode, sees_mailers=True),
         pool,
         observe=verdicts.milter,
         defect=lambda error: _log.error("defect while judging a recipient: %r", error),
+        sessions=sessions,
     )
     front.register(MILTER_NAME)
     milter.setconn(f"fd:{listener.socket.fileno()}")
     milter.settimeout(settings.milter.timeout)
     threading.Thread(
-        target=_watch, args=(parent, listener.socket), name="channel", daemon=True
+        target=_watch, args=(parent, listener.socket, sessions), name="channel", daemon=True
     ).start()
     parent.ready()
     try:
@@ -96,13 +111,30 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     os._exit(os.EX_OK)
 
 
-def _watch(parent: Supervised, listener: socket.socket) -> None:
-    """Leave when the supervisor is gone; nobody else would free the socket."""
-    while parent.receive() is not None:
+def _watch(parent: Supervised, listener: socket.socket, sessions: Sessions) -> None:
+    """Leave when told to, or when the supervisor is gone: nobody else would free the socket."""
+    while parent.receive() is not None and parent.patience is None:
         select.select([parent.fileno()], [], [])
-    _log.error("the supervisor is gone; leaving")
+    if parent.patience is None:
+        _log.error("the supervisor is gone; leaving")
+    else:
+        _stop_accepting(listener)
+        patience = max(0.0, parent.patience - DRAIN_MARGIN)
+        time.sleep(min(SETTLE, patience))
+        if not sessions.wait_none(patience):
+            _log.info("leaving while MTAs are connected; they apply their default action")
     logging.shutdown()
     os._exit(os.EX_OK)
+
+
+def _stop_accepting(listener: socket.socket) -> None:
+    """Let libmilter wait on a socket that nobody knows; the supervisor's goes on to others."""
+    decoy = socket.socket(socket.AF_UNIX)
+    decoy.setblocking(False)
+    decoy.bind("")  # the kernel chooses an abstract name (unix(7))
+    decoy.listen(1)
+    os.dup2(decoy.fileno(), listener.fileno(), inheritable=False)
+    decoy.close()
 
 
 if __name__ == "__main__":

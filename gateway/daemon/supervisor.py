@@ -7,7 +7,7 @@ What it promises:
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
   of that fails, a log line says why and the old ones go on undisturbed.
-- SIGTERM and SIGINT stop: SIGTERM to every child, SIGKILL to those that are
+- SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, SIGKILL to those that are
   still there after the graceful timeout or at a second signal.
 - READY=1 is sent when every child has said that it is ready.  A child that exits
   with 64, 77 or 78 (sysexits.h) before that ends the start with its code.
@@ -216,7 +216,7 @@ class Supervisor:
         _log.error("new configuration refused, the old one stays in force: %s", reason)
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
-            self._retiring.take(incoming)
+            self._retiring.take(incoming, replaced=False)
             self._listeners.cancel(incoming.change)
         if self._was_ready:
             self._notifier.ready("new configuration refused, the old one stays in force")
@@ -224,7 +224,7 @@ class Supervisor:
     def _take_over(self, incoming: Generation) -> None:
         old, self._serving, self._incoming = self._serving, incoming, None
         if old is not None:
-            self._retiring.take(old)
+            self._retiring.take(old, replaced=True)
         self._listeners.commit(incoming.change)
         incoming.plan.apply()
         self._was_ready = True
@@ -243,7 +243,7 @@ class Supervisor:
         self._notifier.stopping()
         for generation in (self._incoming, self._serving):
             if generation is not None:
-                self._retiring.take(generation)
+                self._retiring.take(generation, replaced=False)
         self._incoming = None
 
     # The loop

@@ -8,6 +8,7 @@ the signals.  What it promises:
   context and nowhere else: a connection hops across threads;
 - every callback but connect, MAIL, RCPT, abort and close is negotiated off,
   and the macros that it reads are asked for;
+- who hands in `Sessions` is told how many MTAs are connected;
 - a defect of ours in a callback is logged and treated as a fault of the
   store: it defers, or accepts where `on_error` says so; it never refuses for
   good.
@@ -20,6 +21,7 @@ address is then taken from {client_addr}.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -114,11 +116,36 @@ class Rcpt:
     transaction: Transaction
 
 
+class Sessions:
+    """How many MTAs are connected; asked and told on any thread."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def opened(self) -> None:
+        """One more."""
+        with self._changed:
+            self._count += 1
+
+    def closed(self) -> None:
+        """One less."""
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_none(self, seconds: float) -> bool:
+        """Wait until there is none, for `seconds` at most; tell whether there is none."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count <= 0, seconds)
+
+
 class Milter:
     """The callbacks.  One object serves all connections, on any thread.
 
     `verifiers` lends an engine for each question, as one is used by one thread
     at a time.  `defect` hears of an exception that nobody expected.
+    `sessions` counts the connections.
     """
 
     def __init__(
@@ -128,8 +155,10 @@ class Milter:
         *,
         observe: Observer | None = None,
         defect: Callable[[BaseException], None] | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._judge = judge
+        self._sessions = sessions if sessions is not None else Sessions()
         self._verifiers = verifiers
         self._observe = observe
         self._defect = defect
@@ -143,7 +172,7 @@ class Milter:
         options[0] = 0
         options[1] = steps
         options[2] = options[3] = 0
-        ctx.setpriv(Transaction(silent=steps & _SILENT))
+        self._remember(ctx, Transaction(silent=steps & _SILENT))
         return CONTINUE
 
     def connect(self, ctx: Context, _host: str, _family: int, address: object) -> int:
@@ -151,14 +180,15 @@ class Milter:
         known = _transaction(ctx)
         first = address[0] if isinstance(address, tuple) and address else None
         client = first.encode() if isinstance(first, str) else _macro(ctx, "{client_addr}")
-        ctx.setpriv(Transaction(silent=known.silent, client=client))
+        self._remember(ctx, Transaction(silent=known.silent, client=client))
         return NOREPLY if known.silent & _NR_CONN else CONTINUE
 
     def envfrom(self, ctx: Context, argument: bytes, *parameters: bytes) -> int:
         """MAIL FROM: a new mail begins; remember what is said about it."""
         known = _transaction(ctx)
         sender = parse_path(argument)
-        ctx.setpriv(
+        self._remember(
+            ctx,
             Transaction(
                 silent=known.silent,
                 client=known.client or _macro(ctx, "{client_addr}"),
@@ -166,7 +196,7 @@ class Milter:
                 authenticated=_macro(ctx, "{auth_authen}"),
                 size=_size(parameters),
                 smtputf8=any(p.upper() == _SMTPUTF8 for p in parameters),
-            )
+            ),
         )
         return NOREPLY if known.silent & _NR_MAIL else CONTINUE
 
@@ -204,7 +234,7 @@ class Milter:
     def abort(self, ctx: Context) -> int:
         """RSET, or a mail that ended early: forget the mail, keep the client."""
         known = _transaction(ctx)
-        ctx.setpriv(Transaction(silent=known.silent, client=known.client))
+        self._remember(ctx, Transaction(silent=known.silent, client=known.client))
         return CONTINUE
 
     def eom(self, ctx: Context) -> int:
@@ -212,9 +242,16 @@ class Milter:
         return self.abort(ctx)
 
     def close(self, ctx: Context) -> int:
-        """The client is gone."""
-        ctx.setpriv(None)
+        """The client is gone; on the same connection another one may follow (SMFIC_QUIT_NC)."""
+        if ctx.getpriv() is not None:
+            ctx.setpriv(None)
+            self._sessions.closed()
         return CONTINUE
+
+    def _remember(self, ctx: Context, transaction: Transaction) -> None:
+        if ctx.getpriv() is None:
+            self._sessions.opened()
+        ctx.setpriv(transaction)
 
     def register(self, name: str) -> None:
         """Tell libmilter of these callbacks, under `name` (Sendmail's X line)."""
