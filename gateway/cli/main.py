@@ -14,7 +14,7 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
-from gateway.cli import check, explain, listing, replay, serve
+from gateway.cli import check, check_config, explain, listing, replay, serve
 from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
 from gateway.cli.output import message
 from gateway.errors import GatewayError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 
 # Modules with `add(subparsers)`; the parser they make has `run` as default.
-COMMANDS = (serve, explain, check, listing, replay)
+COMMANDS = (serve, explain, check, listing, replay, check_config)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,0 +1,111 @@
+"""`check-config`: is the configuration sound, and does the world go together with it?
+
+First gateway.toml and imapd.conf are checked as a start would.  Then it looks
+whether the gateway's user can read every database, whether the folders of the
+sockets exist and are safe, whether Postfix reaches them and agrees on which
+domains are ours, whether alias files are there, and whether cyrus.conf's
+smmapd entry fits.  Every finding says how to mend it.  The exit code is 0
+where there is no error, and 78 otherwise.  Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.checks import databases, master, postfix, scope, sockets
+from gateway.cli.checks.finding import Level, error, ok
+from gateway.cli.parts import settings_of
+from gateway.daemon.assembly import make_verifier
+from gateway.daemon.settings.errors import ConfigurationErrors
+from gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.daemon.settings import Settings
+
+# cyrus.conf stands beside imapd.conf, as both have the same default folder.
+_CYRUS_CONF = "cyrus.conf"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "check-config", help="check the configuration, and the world around it", description=__doc__
+    )
+    parser.add_argument(
+        "--postfix", metavar="DIR", help="the folder of Postfix' main.cf (default: Postfix' own)"
+    )
+    parser.add_argument(
+        "--cyrus-conf",
+        metavar="FILE",
+        help="master's cyrus.conf (default: beside imapd.conf)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a finding")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check; the exit code tells whether there was an error."""
+    found = []
+    for finding in _findings(options):
+        found.append(finding)
+        if options.quiet and finding.level is Level.OK:
+            continue
+        for line in _json(finding) if options.json else _text(finding):
+            output.emit(line)
+    errors = sum(finding.level is Level.ERROR for finding in found)
+    if not options.json:
+        warnings = sum(finding.level is Level.WARNING for finding in found)
+        output.emit()
+        output.emit(f"{output.plural(errors, 'error')}, {output.plural(warnings, 'warning')}")
+    return os.EX_CONFIG if errors else os.EX_OK
+
+
+def _findings(options: argparse.Namespace) -> Iterator[Finding]:
+    try:
+        settings = settings_of(options)
+    except ConfigurationErrors as faults:
+        # Nothing else can be looked at before the file is understood.
+        yield from (error("settings", str(each), "see gateway.toml(5)") for each in faults.errors)
+        return
+    yield ok("settings", settings.file)
+    yield from scope.check(settings)
+    yield from _cyrus(settings)
+    yield from sockets.check(settings)
+    yield from postfix.check(settings, options.postfix)
+    folder = os.path.dirname(settings.cyrus.imapd_conf)
+    yield from master.check(settings, options.cyrus_conf or os.path.join(folder, _CYRUS_CONF))
+
+
+def _cyrus(settings: Settings) -> Iterator[Finding]:
+    try:
+        verifier = make_verifier(settings)
+    except ConfigurationError as fault:
+        yield error("imapd.conf", str(fault), "correct it: Cyrus reads the same file")
+        return
+    yield ok("imapd.conf", settings.cyrus.imapd_conf)
+    yield from databases.check(settings, verifier.store)
+
+
+def _text(finding: Finding) -> Iterator[str]:
+    yield f"{finding.level.value:<8} {finding.subject:<10} {output.show(finding.what)}"
+    if finding.mend:
+        yield f"{'':<8} {'':<10} -> {output.show(finding.mend)}"
+
+
+def _json(finding: Finding) -> Iterator[str]:
+    yield output.json_line(
+        {
+            "level": finding.level.value,
+            "subject": finding.subject,
+            "what": finding.what,
+            "mend": finding.mend or None,
+        }
+    )

@@ -1,0 +1,1 @@
+"""What `check-config` looks at beyond the files of settings; one module a part of the world."""

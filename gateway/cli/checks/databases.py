@@ -1,0 +1,117 @@
+"""Cyrus' databases: can the gateway's user read them, and do they make sense?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks import access
+from gateway.cli.checks.finding import error, ok, warning
+from gateway.cyrus.db import count, formats
+from gateway.daemon import privileges
+from gateway.errors import DatabaseMissing, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.cyrus.store import CyrusStore
+    from gateway.daemon.privileges import Identity
+    from gateway.daemon.settings import Settings
+
+_SUBJECT = "databases"
+# A key that no database has; looking for it reads the way to where it would be.
+_NO_KEY = b"user.no such mailbox"
+
+
+def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
+    """Everything about the databases that imapd.conf names."""
+    conf = store.conf
+    # name, path, format, reader, whether it may be missing
+    rows = (
+        ("mailbox list", store.mailboxes.path, conf.mboxlist_db, store.mailboxes.database, False),
+        ("quota roots", store.quotas.path, conf.quota_db, store.quotas.database, False),
+        ("userdeny", store.denials.path, conf.userdeny_db, store.denials.database, True),
+    )
+    reader, reason = _reader(settings)
+    if reason is not None:
+        yield reason
+    barred: dict[str, str] = {}
+    wanted = [path for _, path, kind, _, _ in rows for path in _samples(path, kind)]
+    try:
+        barred = access.problems(wanted, reader)
+    except privileges.PrivilegeError as fault:
+        yield error(_SUBJECT, str(fault), "run check-config as root, or as the gateway's user")
+    user = settings.general.user if reader is not None else access.own_user()
+    for name, path, kind, database, optional in rows:
+        samples = _samples(path, kind)
+        denied = [each for each in samples if barred.get(each, access.MISSING) != access.MISSING]
+        if denied:
+            yield error(
+                _SUBJECT,
+                f"{name}: {denied[0]}: user {user} {barred[denied[0]]}",
+                f"run the gateway as user cyrus (user in gateway.toml), or give {user} the right "
+                "with its group or setfacl",
+            )
+            continue
+        try:
+            database.get(_NO_KEY)
+        except DatabaseMissing:
+            if optional:
+                yield ok(_SUBJECT, f"{name}: {path} does not exist: nobody is denied")
+            else:
+                mend = "start Cyrus once, or correct configdirectory and the paths in imapd.conf"
+                yield error(_SUBJECT, f"{name}: {path} does not exist", mend)
+            continue
+        except StoreError as fault:
+            yield error(_SUBJECT, f"{name}: {fault}", "every look-up is answered temporarily")
+            continue
+        yield from _sound(name, path, kind, database.format, user)
+
+
+def _sound(name: str, path: str, configured: str, found: str, user: str) -> Iterator[Finding]:
+    try:
+        records = count.records(formats.location(path, configured), configured)
+    except StoreError as fault:
+        yield error(_SUBJECT, f"{name}: {fault}", "let Cyrus recover it, or restore it")
+        return
+    many = "" if records is None else f", {records:,} records"
+    place = formats.location(path, configured)
+    yield ok(_SUBJECT, f"{name}: {place} ({found}{many}) can be read by user {user}")
+    if found != configured and formats.SQL not in (found, configured):
+        yield warning(
+            _SUBJECT,
+            f"{name}: {path} is {found}, imapd.conf says {configured}",
+            "correct imapd.conf; until then it is read as what it is",
+        )
+
+
+def _reader(settings: Settings) -> tuple[Identity | None, Finding | None]:
+    """As whom reading is tried: the gateway's user if we are root, else ourselves."""
+    user = settings.general.user
+    if not privileges.is_root():
+        own = access.own_user()
+        if user in ("", own):
+            return None, None
+        what = f"access was tried as user {own} and not as {user}"
+        return None, warning(_SUBJECT, what, "run check-config as root for the whole truth")
+    if not user:
+        what = "user is empty, so that a gateway started as root stays root"
+        return None, warning(_SUBJECT, what, 'set user = "cyrus" in gateway.toml')
+    try:
+        return privileges.resolve(user, settings.general.group), None
+    except privileges.PrivilegeError as fault:
+        return None, error("settings", str(fault), "create it, or correct gateway.toml")
+
+
+def _samples(path: str, configured: str) -> list[str]:
+    """What must be readable: the file, or for quotalegacy the folders and a file in each."""
+    place = formats.location(path, configured)
+    if configured != formats.QUOTALEGACY:
+        return [place]
+    found = [place]
+    for top in ("quota", "domain"):
+        for folder, _folders, files in os.walk(os.path.join(place, top)):
+            found.append(folder)
+            found += [os.path.join(folder, name) for name in files[:1]]
+    return found

@@ -1,0 +1,172 @@
+"""Cyrus master's cyrus.conf: does its smmapd entry go together with the gateway?
+
+Source: cyrus.conf(5).  Only what the checks need is read: the entries of
+SERVICES with their `name=value` arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks.finding import Level, error, ok, warning
+from gateway.daemon.endpoints import UnixEndpoint
+from gateway.daemon.unixsocket import folder_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.daemon.settings import Settings
+
+_SUBJECT = "cyrus.conf"
+_PROGRAM = "smmapd"
+_ARGUMENT = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
+_MAX_SIZE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One entry of SERVICES: its name, and `cmd`, `listen` and so on."""
+
+    name: str
+    arguments: dict[str, str]
+
+    @property
+    def words(self) -> list[str]:
+        """The command line of `cmd`, which is divided at blanks."""
+        return self.arguments.get("cmd", "").split()
+
+    @property
+    def listen(self) -> str:
+        """What it listens on, as it is written."""
+        return self.arguments.get("listen", "")
+
+
+def services(text: str) -> list[Service]:
+    """The entries of the section SERVICES."""
+    found = []
+    section = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.endswith("{"):
+            section = line.removesuffix("{").strip()
+        elif line.startswith("}"):
+            section = ""
+        elif section == "SERVICES":
+            name, *rest = line.split(maxsplit=1)
+            pairs = _ARGUMENT.findall("".join(rest))
+            arguments = {key: quoted or plain for key, quoted, plain in pairs}
+            found.append(Service(name, arguments))
+    return found
+
+
+def check(settings: Settings, path: str) -> Iterator[Finding]:
+    """Everything about the entry that starts a smmapd, ours or the C one."""
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            text = file.read(_MAX_SIZE)
+    except FileNotFoundError:
+        yield ok(_SUBJECT, f"there is no {path}: no Cyrus master on this machine")
+        return
+    except OSError as fault:
+        what = f"{path} cannot be read: {os.strerror(fault.errno or 0)}"
+        yield warning(_SUBJECT, what, "run check-config as a user who can read it")
+        return
+    entries = [each for each in services(text) if _is_smmapd(each)]
+    if not entries:
+        yield ok(_SUBJECT, f"{path}: master starts no smmapd; the gateway answers alone")
+    for entry in entries:
+        yield from _entry(settings, path, entry)
+
+
+def _is_smmapd(service: Service) -> bool:
+    return bool(service.words) and os.path.basename(service.words[0]) == _PROGRAM
+
+
+def _entry(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+    found = [
+        *_program(path, entry),
+        *_listen(settings, path, entry),
+        *_likeness(settings, path, entry),
+    ]
+    yield from found
+    if not any(finding.level is Level.ERROR for finding in found):
+        yield ok(_SUBJECT, f"{path}: {entry.name} starts {entry.words[0]} on {entry.listen}")
+
+
+def _program(path: str, entry: Service) -> Iterator[Finding]:
+    program = entry.words[0]
+    if program.startswith("/") and not os.access(program, os.X_OK):
+        yield error(
+            _SUBJECT,
+            f"{path}: {entry.name}: {program} does not exist or is not executable",
+            "correct cmd, or install the program there",
+        )
+
+
+def _listen(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+    listen = entry.listen
+    if not listen:
+        mend = f'write for example listen="/run/cyrus/socket/{entry.name}"'
+        yield error(_SUBJECT, f"{path}: {entry.name} has no listen", mend)
+        return
+    if not listen.startswith("/"):
+        return
+    folder = os.path.dirname(listen)
+    if not os.path.isdir(folder):
+        yield error(
+            _SUBJECT,
+            f"{path}: {entry.name} listens on {listen}, and {folder} does not exist",
+            f"create it: install -d -o cyrus -m 0755 {folder}",
+        )
+        return
+    for name, endpoints in settings.listeners.items():
+        for endpoint in endpoints:
+            same = isinstance(endpoint, UnixEndpoint) and (
+                os.path.realpath(endpoint.path) == os.path.realpath(listen)
+            )
+            if same:
+                yield error(
+                    _SUBJECT,
+                    f"{path}: {entry.name} and [{name}] both listen on {listen}",
+                    "take the entry out of cyrus.conf, or give each a path of its own",
+                )
+    for text in folder_warnings(UnixEndpoint(listen)):
+        what, _, mend = text.partition("; ")
+        yield warning(_SUBJECT, f"{path}: {entry.name}: {what}", mend)
+
+
+def _likeness(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+    """What would make the two answer differently."""
+    cyrus = settings.cyrus
+    if entry.name != cyrus.service:
+        yield warning(
+            _SUBJECT,
+            f"{path}: the entry is called {entry.name}, [cyrus] service is {cyrus.service}: "
+            "options of imapd.conf and userdeny patterns apply to each by its own name",
+            f'set service = "{entry.name}" in [cyrus]',
+        )
+    words = entry.words
+    if ("-p" in words) != cyrus.skip_plus:
+        has = "has" if "-p" in words else "has not"
+        yield warning(
+            _SUBJECT,
+            f"{path}: {entry.name} {has} -p, and [cyrus] skip_plus is "
+            f"{'true' if cyrus.skip_plus else 'false'}",
+            f"set skip_plus = {'true' if '-p' in words else 'false'} in [cyrus], or change cmd",
+        )
+    if "-C" in words[:-1]:
+        other = words[words.index("-C") + 1]
+        if other != cyrus.imapd_conf:
+            yield warning(
+                _SUBJECT,
+                f"{path}: {entry.name} reads {shlex.quote(other)}, [cyrus] imapd_conf is "
+                f"{cyrus.imapd_conf}",
+                "let both read the same file",
+            )

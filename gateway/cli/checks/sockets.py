@@ -1,0 +1,104 @@
+"""Where the front ends listen: do the folders exist, and are they safe?"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks.finding import error, ok, warning
+from gateway.daemon import privileges
+from gateway.daemon.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
+from gateway.daemon.unixsocket import folder_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.daemon.endpoints import Endpoint
+    from gateway.daemon.settings import Settings
+
+_SUBJECT = "sockets"
+# The front ends that answer whoever reaches them; [admin] has a setting of its own.
+_OPEN = ("socketmap", "policy", "milter")
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Every socket of every front end that is on."""
+    for name, listen in settings.listeners.items():
+        for endpoint in listen:
+            yield from _endpoint(name, endpoint)
+    if settings.milter.listen and importlib.util.find_spec("milter") is None:
+        yield error(
+            "milter",
+            "[milter] listens, and pymilter is not installed",
+            "install python3-milter, or smmapd with the extra `milter`",
+        )
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
+    match endpoint:
+        case UnixEndpoint():
+            yield from _unix(name, endpoint)
+        case InetEndpoint():
+            if name in _OPEN and not endpoint.address.is_loopback:
+                yield warning(
+                    _SUBJECT,
+                    f"{name}: {endpoint} can be reached by other machines, and it answers them all",
+                    "listen on a loopback address, or keep others out with a packet filter",
+                )
+            else:
+                yield ok(_SUBJECT, f"{name}: {endpoint}")
+        case DescriptorEndpoint():
+            mend = f"FileDescriptorName={endpoint.name} must stand in a .socket unit"
+            yield ok(_SUBJECT, f"{name}: {endpoint} comes from systemd; {mend}")
+
+
+def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+    folder = os.path.dirname(endpoint.path)
+    if not os.path.isdir(folder):
+        yield error(
+            _SUBJECT,
+            f"{name}: {endpoint}: the folder {folder} does not exist",
+            f"create it: install -d -o cyrus -m 0755 {folder} (below /run: by tmpfiles.d or "
+            "RuntimeDirectory=)",
+        )
+        return
+    wrong = False
+    for finding in (*_file(name, endpoint), *_accounts(name, endpoint)):
+        wrong = True
+        yield finding
+    for text in folder_warnings(endpoint):
+        what, _, mend = text.partition("; ")
+        yield warning(_SUBJECT, f"{name}: {what}", mend)
+        wrong = True
+    if not wrong:
+        yield ok(_SUBJECT, f"{name}: {endpoint}")
+
+
+def _file(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+    try:
+        mode = os.lstat(endpoint.path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        yield error(
+            _SUBJECT,
+            f"{name}: {endpoint.path} is there and is no socket",
+            "move it away, or choose another path",
+        )
+
+
+def _accounts(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+    for kind, account, number in (
+        ("user", endpoint.user, privileges.user_id),
+        ("group", endpoint.group, privileges.group_id),
+    ):
+        if account is None:
+            continue
+        try:
+            number(account)
+        except privileges.PrivilegeError as fault:
+            what = f"{name}: {endpoint}: {fault.problem.partition(';')[0]}"
+            yield error(_SUBJECT, what, f"create it, or name another {kind}")

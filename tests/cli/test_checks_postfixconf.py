@@ -1,0 +1,55 @@
+"""What postconf prints, taken apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cli.checks.postfixconf import Postfix, SocketUse, chroot_default, parse_services
+
+MASTER = """\
+smtp       inet  n       -       y       -       -       smtpd
+submission inet  n       -       -       -       -       smtpd -o syslog_name=postfix/sub
+pickup     unix  n       -       y       60      1       pickup
+25         inet  n       -       n       -       1       postscreen
+smtpd      pass  -       -       n       -       -       smtpd
+"""
+
+
+@pytest.mark.parametrize(("default", "submission"), [(True, True), (False, False)])
+def test_services(default: bool, submission: bool) -> None:
+    """The smtpd services, and whether each is chrooted; `-` means the default."""
+    assert parse_services(MASTER, default) == {
+        "smtp/inet": True,
+        "submission/inet": submission,
+        "smtpd/pass": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "chrooted"), [("0", True), ("", True), ("1", False), ("2", False), ("3.6", False)]
+)
+def test_the_default_of_chroot(level: str, chrooted: bool) -> None:
+    """It became `n` with compatibility level 1."""
+    assert chroot_default(level) is chrooted
+
+
+@pytest.mark.parametrize(
+    ("path", "chrooted", "place"),
+    [
+        ("/run/smmapd/policy", False, "/run/smmapd/policy"),
+        ("/run/smmapd/policy", True, "/var/spool/postfix/run/smmapd/policy"),
+        ("smmapd/policy", False, "/var/spool/postfix/smmapd/policy"),
+        ("smmapd/policy", True, "/var/spool/postfix/smmapd/policy"),
+    ],
+)
+def test_places(path: str, chrooted: bool, place: str) -> None:
+    """In a chroot every path begins at the queue directory; a relative one always does."""
+    use = SocketUse("smtp/inet", "smtpd_milters", path, chrooted)
+    assert Postfix({"queue_directory": "/var/spool/postfix"}, (use,), {}).place(use) == place
+
+
+def test_words() -> None:
+    """Blanks and commas divide a list."""
+    postfix = Postfix({"relay_domains": "a.org, b.org\tc.org ,"}, (), {})
+    assert postfix.words("relay_domains") == ["a.org", "b.org", "c.org"]
+    assert postfix.words("mydestination") == []
