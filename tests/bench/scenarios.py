@@ -82,7 +82,8 @@ def _both(measure: Measure) -> tuple[Entrant, ...]:
 
 
 def _warm(label: str, server: str, measure: Measure, mailboxes: int, quota: bool) -> Entrant:
-    warm_up = WARM_UP_S[mailboxes] if server == "ours" else WARM_UP_OTHERS_S
+    ours = server in ("ours", "gateway", "gateway-2")
+    warm_up = WARM_UP_S[mailboxes] if ours else WARM_UP_OTHERS_S
     return Entrant(label, server, measure, mailboxes, quota, warm_up)
 
 
@@ -191,10 +192,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "workers",
-        "50 connections, the client on CPU 1, one worker and two",
+        "50 connections, the client on CPU 1, one worker and two: unknown and repeated recipients",
         (
-            Entrant("1", "gateway", Load(keys=REPEATED, cpu=1)),
-            Entrant("2", "gateway-2", Load(keys=REPEATED, cpu=1)),
+            _warm("unknown-1", "gateway", Load(keys=UNIQUE, cpu=1), MIDDLE, True),
+            _warm("unknown-2", "gateway-2", Load(keys=UNIQUE, cpu=1), MIDDLE, True),
+            Entrant("repeated-1", "gateway", Load(keys=REPEATED, cpu=1)),
+            Entrant("repeated-2", "gateway-2", Load(keys=REPEATED, cpu=1)),
         ),
     ),
     Scenario(

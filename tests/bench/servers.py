@@ -239,6 +239,8 @@ class Gateway(DaemonServer):
             self.path("gateway.toml"),
             f"workers = {self._workers}\n"
             f'[cyrus]\nimapd_conf = "{conf}"\nservice = "{SERVICE}"\n'
+            # As the servers it is compared with, it writes no line for each verdict.
+            f'[logging]\nlevel = "warning"\n'
             # Several gateways run at the same time: none has an admin port.
             f'[admin]\nlisten = []\n[scope]\ndomains = ["{DOMAIN}"]\n'
             f'[{self._front_end}]\nlisten = ["unix:{self.address}?mode=0666"]\n',
