@@ -12,12 +12,13 @@ from tests.bench.scenarios import SERVERS, Entrant
 from tests.bench.servers import Server
 from tests.bench.stores import Store, store
 from tests.rigs.processes import RigError
+from tests.rigs.socketmap import SocketmapError
 from tests.rigs.waiting import DeadlineError
 
 Spec = tuple[str, int, bool]
 
 # What a server that does not start raises: nothing to measure, and a reason.
-NOT_STARTED = (Missing, RigError, DeadlineError, OSError)
+NOT_STARTED = (Missing, RigError, DeadlineError, OSError, SocketmapError)
 
 
 def spec_of(entrant: Entrant) -> Spec:

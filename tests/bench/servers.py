@@ -22,6 +22,7 @@ from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.folders import folder, write_text
 from tests.rigs.ports import accepts, accepts_unix
 from tests.rigs.processes import Account, Daemon, RigError, account
+from tests.rigs.socketmap import ask
 from tests.rigs.waiting import wait_until
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -177,6 +178,8 @@ class UnderMaster(Server):
         self.cyrus.add_service(SERVICE, self._command)
         self.cyrus.start()
         self.address = self.cyrus.socket_path(SERVICE)
+        # An answer: the process is there, and has taken the rig's trial connection before.
+        ask(self.address, b"postmaster")
 
     def stop(self) -> None:
         """Stop master and its services."""
