@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus postfix sendmail"
+readonly DEFAULT_GROUPS="build cyrus postfix sendmail chromium"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev"
@@ -32,6 +32,8 @@ declare -Ar GROUPS_INSTALLED=(
     [postfix]="postfix"
     # What the unpacked sendmail links with; none of it is a mail server.
     [sendmail]="libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3 libwrap0 netbase util-linux"
+    # The status page is looked at in a real browser; its font has what a page of words needs.
+    [chromium]="chromium chromium-driver fonts-dejavu-core"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
     [sql]="postgresql mariadb-server"
