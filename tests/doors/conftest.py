@@ -46,11 +46,12 @@ def tables(aliases: str) -> Tables:
 
 
 @contextmanager
-def open_house(cyrus: Cyrus, settings: Tables) -> Iterator[House]:
-    """A gateway on a store, and MTAs whose doors lead to it."""
+def open_house(cyrus: Cyrus, settings: Tables, *, started: bool = True) -> Iterator[House]:
+    """A gateway on a store, started unless told otherwise, and MTAs whose doors lead to it."""
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(cyrus.imapd_conf, settings))
-        gateway.start()
+        if started:
+            gateway.start()
         maps = stack.enter_context(
             Postfix(socketmap=gateway.unix("socketmap"), main=POSTFIX_SETTINGS)
         )
