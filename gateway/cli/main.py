@@ -14,7 +14,16 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
-from gateway.cli import check, check_config, explain, listing, replay, serve
+from gateway.cli import (
+    check,
+    check_config,
+    explain,
+    listing,
+    print_completion,
+    print_config,
+    replay,
+    serve,
+)
 from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
 from gateway.cli.output import message
 from gateway.errors import GatewayError
@@ -25,7 +34,16 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 
 # Modules with `add(subparsers)`; the parser they make has `run` as default.
-COMMANDS = (serve, explain, check, listing, replay, check_config)
+COMMANDS = (
+    serve,
+    explain,
+    check,
+    listing,
+    replay,
+    check_config,
+    print_config,
+    print_completion,
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -57,6 +57,7 @@ def make_plan(path: str) -> Plan:
                 settings.general.workers,
                 data,
                 core.SILENCE_LIMIT,
+                stops_by_word=True,
             )
         )
     if "milter" in served:

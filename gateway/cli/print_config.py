@@ -1,0 +1,32 @@
+"""`print-config`: what another program's configuration needs, for the sockets of ours.
+
+Prints to standard output and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.parts import settings_of
+from gateway.cli.snippets import SNIPPETS
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "print-config", help="print what another program's configuration needs", description=__doc__
+    )
+    parser.add_argument("program", metavar="PROGRAM", choices=SNIPPETS, help=", ".join(SNIPPETS))
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the piece."""
+    output.emit(SNIPPETS[options.program](settings_of(options)))
+    return os.EX_OK

@@ -1,0 +1,28 @@
+"""Pieces of other programs' configurations, made for the sockets of ours.
+
+One function a program; each takes the settings and gives text that is ready
+to be copied, with comments that say where it belongs.  contrib/ has the same
+for sockets in the usual places.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.cli.snippets.mta import postfix, sendmail
+from gateway.cli.snippets.services import cyrus, prometheus, systemd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.daemon.settings import Settings
+
+SNIPPETS: dict[str, Callable[[Settings], str]] = {
+    "postfix": postfix,
+    "sendmail": sendmail,
+    "cyrus": cyrus,
+    "systemd": systemd,
+    "prometheus": prometheus,
+}
+
+__all__ = ["SNIPPETS"]

@@ -1,0 +1,126 @@
+"""`print-config`: pieces for other programs, for the sockets that are configured."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+
+import pytest
+
+from tests.cli.program import ROOT, Site
+
+USUAL = """
+[socketmap]
+listen = ["unix:{folder}/socketmap"]
+[policy]
+listen = ["unix:{folder}/policy"]
+[milter]
+listen = ["unix:{folder}/milter"]
+[scope]
+domains = ["example.org", "virtual.example"]
+"""
+QUEUE = "/var/spool/postfix/smmapd"
+
+
+def printed(site: Site, program: str, toml: str) -> str:
+    """What print-config prints for a gateway.toml."""
+    site.configure(toml)
+    done = site.run("print-config", program)
+    assert (done.code, done.err) == (0, "")
+    return done.out
+
+
+def contrib(*names: str) -> str:
+    """A file of contrib."""
+    with open(os.path.join(ROOT, "contrib", *names), encoding="utf-8") as file:
+        return file.read()
+
+
+def settings(text: str) -> str:
+    """What counts of a configuration: no comments, one blank for each run of white space."""
+    kept = [line for line in text.splitlines() if not re.match(r"\s*(#|dnl)", line)]
+    return " ".join(" ".join(kept).split())
+
+
+def test_postfix_is_what_contrib_has(site: Site) -> None:
+    """For the usual sockets; contrib's files are tried in a real Postfix."""
+    out = printed(site, "postfix", USUAL.replace("{folder}", QUEUE))
+    assert settings(out) == settings(contrib("postfix", "main.cf"))
+
+
+def test_sendmail_is_what_contrib_has(site: Site) -> None:
+    """The milter and the socket map; contrib's files are tried in a real Sendmail."""
+    out = printed(site, "sendmail", USUAL.replace("{folder}", "/run/smmapd"))
+    for name in ("milter.mc", "socketmap.mc"):
+        assert settings(contrib("sendmail", name)) in settings(out)
+
+
+@pytest.mark.parametrize(
+    ("listen", "postfix", "sendmail"),
+    [
+        ("unix:/run/x/s?mode=0666", "socketmap:unix:/run/x/s:cyrus", " local:/run/x/s"),
+        ("inet:127.0.0.1:12345", "socketmap:inet:127.0.0.1:12345:cyrus", " inet:12345@127.0.0.1"),
+        ("inet:[::1]:12345", "socketmap:inet:[::1]:12345:cyrus", " inet:12345@[::1]"),
+    ],
+)
+def test_sockets_of_every_kind(site: Site, listen: str, postfix: str, sendmail: str) -> None:
+    """In each program's own words."""
+    toml = f'[socketmap]\nlisten = ["{listen}"]\n'
+    assert f"relay_recipient_maps = {postfix}\n" in printed(site, "postfix", toml)
+    assert f"Kcyrus socket -f -a<OK> -T<TMPF>{sendmail}\n" in printed(site, "sendmail", toml)
+
+
+def test_on_error(site: Site) -> None:
+    """What the MTA does while nobody answers is what the gateway would do."""
+    toml = 'on_error = "accept"\n' + USUAL.replace("{folder}", QUEUE)
+    out = printed(site, "postfix", toml)
+    assert "default_action=DUNNO" in out
+    assert "default_action=accept" in out
+    assert "F=T" not in printed(site, "sendmail", toml)
+
+
+def test_cyrus(site: Site) -> None:
+    """The drop-in with the same service, store and options."""
+    toml = f'[cyrus]\nimapd_conf = "{site.store.conf_path}"\nservice = "lookup"\nskip_plus = true\n'
+    out = printed(site, "cyrus", toml + '[socketmap]\nlisten = ["inet:127.0.0.1:1"]\n')
+    (entry,) = [line.strip() for line in out.splitlines() if "cmd=" in line]
+    assert entry.startswith("lookup  cmd=")
+    assert f'smmapd -C {site.store.conf_path} -p" listen="/' in entry
+
+
+def test_systemd(site: Site) -> None:
+    """A service with the folders of its sockets, and a socket unit for each fd:."""
+    toml = USUAL.replace("unix:{folder}/milter", "fd:milter").replace("{folder}", "/run/smmapd")
+    out = printed(site, "systemd", toml.replace("/run/smmapd/policy", QUEUE + "/policy"))
+    service, socket = re.split(r"^# /etc/systemd/system/.*\.socket$", out, flags=re.MULTILINE)
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read_string(service)
+    assert unit["Service"]["ExecStart"].endswith(f"smmapd-gateway serve -c {site.config}")
+    assert unit["Service"]["RuntimeDirectory"] == "smmapd"
+    assert unit["Service"]["ReadWritePaths"] == QUEUE
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read_string(socket)
+    assert unit["Socket"]["FileDescriptorName"] == "milter"
+
+
+def test_prometheus(site: Site) -> None:
+    """The admin listener as a target; without a TCP socket there is none."""
+    toml = USUAL.replace("{folder}", "/run/smmapd")
+    assert '- targets: ["127.0.0.1:9625"]' in printed(site, "prometheus", toml)
+    out = printed(site, "prometheus", toml + '[admin]\nlisten = ["unix:/run/smmapd/admin"]\n')
+    assert all(line.startswith("#") for line in out.splitlines())
+
+
+def test_a_front_end_that_is_off(site: Site) -> None:
+    """It is left out; where nothing is left, that is said."""
+    toml = '[policy]\nlisten = ["unix:/run/x/p"]\n[scope]\ndomains = ["a.org"]\n'
+    assert "smtpd_milters" not in printed(site, "postfix", toml)
+    assert "Nothing listens" in printed(site, "sendmail", toml)
+
+
+def test_an_unknown_program(site: Site) -> None:
+    """The known ones are named."""
+    done = site.run("print-config", "exim")
+    assert done.code == os.EX_USAGE
+    assert "prometheus" in done.err
