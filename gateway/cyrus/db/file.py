@@ -47,20 +47,36 @@ def store_fault(path: str, doing: str, error: OSError) -> DatabaseUnavailable:
     return DatabaseUnavailable(path, f"{doing}: {reason}" + (f"; {remedy}" if remedy else ""))
 
 
+class ReadCounts:
+    """How often reading a database started over because of a writer, and how often it failed.
+
+    For metrics: several readers may share one, on several threads, and a
+    count that gets lost between two of them does no harm.
+    """
+
+    __slots__ = ("faults", "retries")
+
+    def __init__(self) -> None:
+        self.retries = 0
+        self.faults = 0
+
+
 class FileView:
     """A regular file, open for reading; `close` gives the descriptor back.
 
-    Raises on construction: `DatabaseMissing` where there is no such file,
-    `DatabaseUnavailable` where it cannot be opened or is no regular file.
+    `counts` is where its reader counts what it reads again.  Raises on
+    construction: `DatabaseMissing` where there is no such file, `DatabaseUnavailable`
+    where it cannot be opened or is no regular file.
     """
 
-    __slots__ = ("_fd", "identity", "path")
+    __slots__ = ("_fd", "counts", "identity", "path")
 
     path: str
     identity: tuple[int, int]
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, counts: ReadCounts | None = None) -> None:
         self.path = path
+        self.counts = counts if counts is not None else ReadCounts()
         self._fd = -1
         try:
             self._fd = os.open(path, OPEN_FLAGS)

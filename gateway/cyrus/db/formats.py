@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.cyrus.db.base import Database
+    from gateway.cyrus.db.file import ReadCounts
 
 TWOSKIP = "twoskip"
 TWOM = "twom"
@@ -92,6 +93,7 @@ def open_database(
     table: str | None = None,
     virtdomains: bool = False,
     fulldirhash: bool = False,
+    counts: ReadCounts | None = None,
 ) -> Database:
     """Open what is at `path` as what it is; `configured` is imapd.conf's name for its format.
 
@@ -101,6 +103,7 @@ def open_database(
     where it is configured and nowhere else: a folder in a file's place is a fault.
     An empty file is an empty database only where flat is configured: the other
     formats never leave one behind, so there it is a sign of trouble.
+    Reads that start over are counted in `counts`.
 
     Raises `DatabaseMissing`, `DatabaseUnavailable` or `DatabaseDamaged`.
     """
@@ -109,7 +112,7 @@ def open_database(
         from gateway.cyrus.db.quotalegacy import QuotaLegacy  # noqa: PLC0415 (loaded when used)
 
         return QuotaLegacy(place, virtdomains=virtdomains, fulldirhash=fulldirhash)
-    view = FileView(place)
+    view = FileView(place, counts)
     kept = False
     try:
         found = detect_view(view)

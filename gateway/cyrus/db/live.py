@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 
 from gateway.cyrus.db import formats
-from gateway.cyrus.db.file import store_fault
+from gateway.cyrus.db.file import ReadCounts, store_fault
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, RecordDamaged, StoreError
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ class LiveDatabase:
         "_reported",
         "_table",
         "_virtdomains",
+        "counts",
         "path",
     )
 
@@ -76,6 +77,8 @@ class LiveDatabase:
         report: Callable[[str], None] | None = None,
     ) -> None:
         self.path = path
+        # What is read again and what fails; another object may be put here before the first use.
+        self.counts = ReadCounts()
         self._configured = configured
         self._mboxsort = mboxsort
         self._table = table
@@ -251,6 +254,7 @@ class LiveDatabase:
                 table=self._table,
                 virtdomains=self._virtdomains,
                 fulldirhash=self._fulldirhash,
+                counts=self.counts,
             )
             try:
                 same = self._look() == self._identity
@@ -283,10 +287,16 @@ class LiveDatabase:
                 replaced = self._look() != identity
             except StoreError:
                 replaced = False  # the caller has the better one to raise
-        self._give_up(error)
+        if replaced:
+            self.counts.retries += 1
+            self.close()
+        else:
+            self._give_up(error)
         return replaced
 
     def _give_up(self, error: StoreError) -> None:
-        """Close the reader, unless only one record is to blame."""
+        """Count the fault and close the reader, unless only one record is to blame."""
+        if not isinstance(error, DatabaseMissing):
+            self.counts.faults += 1
         if not isinstance(error, RecordDamaged):
             self.close()

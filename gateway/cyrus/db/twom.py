@@ -181,6 +181,7 @@ class Twom:
                 looks -= 1
                 if not looks:
                     raise
+                self._view.counts.retries += 1
                 sleep(HEADER_PAUSE)
 
     def _settled(self, walk: Callable[[int], T], replay: Callable[[int], T]) -> T:
@@ -195,6 +196,7 @@ class Twom:
                 fault = damage
             after = self._header()
             if after.state != before.state:
+                self._view.counts.retries += 1
                 continue
             if fault is None:
                 return found

@@ -218,12 +218,14 @@ class Twoskip:
             now = view.peek(0, HEADER_SIZE)
             # Generation and current size.  Flags and count change without a commit.
             if now[24:32] != start[24:32] or now[48:56] != start[48:56]:
+                view.counts.retries += 1
                 continue
             if fault is None:
                 return result
             damaged += 1
             if damaged == DAMAGED_ATTEMPTS:
                 raise fault
+            view.counts.retries += 1
             os.sched_yield()
         raise DatabaseUnavailable(
             view.path, f"was committed to during each of {ATTEMPTS} attempts to read it"

@@ -1,0 +1,75 @@
+"""What a database file says of itself, and how often reading it started over or failed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus.db import describe
+from gateway.cyrus.db.describe import Description
+from gateway.cyrus.db.live import LiveDatabase
+from gateway.errors import DatabaseDamaged, DatabaseMissing, StoreError
+from tests.golden import FOLDER
+
+
+@pytest.mark.parametrize(
+    ("name", "configured", "generation"),
+    [
+        ("head-flat", "flat", None),
+        ("head-skiplist", "skiplist", None),
+        ("head-twom", "twom", 1),
+        ("head-twoskip", "twoskip", 1),
+    ],
+)
+def test_a_file_is_described_by_its_header(
+    name: str, configured: str, generation: int | None
+) -> None:
+    """Format, size, records, and the generation where the format has one."""
+    path = os.path.join(FOLDER, name, "conf", "mailboxes.db")
+    found = describe.describe(path, "twoskip")
+    assert (found.format, found.size) == (configured, os.path.getsize(path))
+    assert found.records
+    assert (found.generation is None) == (generation is None)
+
+
+def test_a_large_flat_file_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads a hundred megabytes for a gauge."""
+    path = tmp_path / "mailboxes.db"
+    path.write_bytes(b"a\tb\nc\td\n")
+    assert describe.describe(str(path), "flat") == Description("flat", 8, None, 2)
+    monkeypatch.setattr(describe, "MAX_COUNTED", 7)
+    assert describe.describe(str(path), "flat") == Description("flat", 8, None, None)
+
+
+def test_many_files_have_no_size() -> None:
+    """A quota root a file: nothing is looked at."""
+    assert describe.describe("/nowhere", "quotalegacy") == Description(
+        "quotalegacy", None, None, None
+    )
+
+
+def test_what_cannot_be_described_is_a_fault(tmp_path: Path) -> None:
+    """The same faults as when it is read."""
+    with pytest.raises(DatabaseMissing):
+        describe.describe(str(tmp_path / "none"), "twoskip")
+    path = tmp_path / "short"
+    path.write_bytes(b"\xa1\x02\x8b\x0dtwoskip file")
+    with pytest.raises(DatabaseDamaged):
+        describe.describe(str(path), "twoskip")
+
+
+def test_faults_are_counted(tmp_path: Path) -> None:
+    """Each failed read counts; a file that is not there is no fault of reading."""
+    path = tmp_path / "mailboxes.db"
+    live = LiveDatabase(str(path), "twoskip")
+    with pytest.raises(DatabaseMissing):
+        live.get(b"key")
+    assert live.counts.faults == 0
+    path.write_bytes(b"no database at all")
+    live.refresh()
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            live.get(b"key")
+    assert (live.counts.faults, live.counts.retries) == (2, 0)
