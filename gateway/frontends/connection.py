@@ -147,11 +147,12 @@ class Connection:
                 self.close()
             return
         data = bytes(server.view[:size])
-        reply = self._session.quick(data)
-        if reply is not None:
-            self._send(reply)
-            return
-        if not size:
+        if size:
+            reply = self._session.quick(data)
+            if reply is not None:
+                self._send(reply)
+                return
+        else:
             self._ended = True
             self._read_watcher.stop()
         self._session.receive(data)
