@@ -50,8 +50,8 @@ class Supervised:
     from 0, `generation` counts configurations from 1.  `listeners` are its
     sockets by front end, `configuration` is the text that was validated.
     `patience` is None until the supervisor tells it to stop by word (a
-    ChildSpec with `stops_by_word`), and then how many seconds it has for what
-    is under way; `receive` sets it.
+    ChildSpec with `stops_by_word`), and then how many seconds its clients may
+    take to go by themselves, 0 where nobody serves on; `receive` sets it.
     """
 
     def __init__(

@@ -139,9 +139,9 @@ class Child:
         return True
 
     def stop(self, patience: float) -> None:
-        """Tell it to stop; it has `patience` seconds for what is under way.
+        """Tell it to stop; its clients have `patience` seconds to go by themselves.
 
-        A process that stops by signal knows by itself how long it may take.
+        A process that stops by signal knows by itself how long that is.
         """
         if not self.spec.stops_by_word:
             self.signal(signal.SIGTERM)

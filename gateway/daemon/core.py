@@ -2,9 +2,10 @@
 
 The supervisor starts it by exec with its sockets and the configuration that
 was validated.  It says when it serves, keeps telling that it is not stuck,
-and on SIGTERM finishes what is under way: it accepts no more, parts from each
-client between two requests, and leaves when the last one is gone or the
-graceful timeout is over.
+and when it is told to stop finishes what is under way: it accepts no more,
+parts from each client between two requests, and leaves when the last one is
+gone or the graceful timeout is over.  Where others serve on, clients have a
+second to go by themselves; at the end of all they have not.
 """
 
 from __future__ import annotations
@@ -155,14 +156,16 @@ class Core:
         if self._parent.receive() is None:
             _log.error("the supervisor is gone; leaving")
             self._done.set()
+        elif self._parent.patience is not None:
+            self._drain(DRAIN_IDLE if self._parent.patience else 0.0)
 
-    def _drain(self) -> None:
+    def _drain(self, idle: float = DRAIN_IDLE) -> None:
         if self._draining:
             return
         self._draining = True
         self._deadline.start(self._done.set)
         for server in self._servers:
-            server.drain(DRAIN_IDLE)
+            server.drain(idle)
         self._changed()
 
     def _changed(self) -> None:

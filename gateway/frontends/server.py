@@ -49,8 +49,10 @@ IDLE_TIMEOUT = 360
 # nobody's request crosses our close.
 DRAIN_IDLE = 15
 
-# Seconds between two looks at all connections for those that are idle.
+# Seconds between two looks at all connections for those that are idle; while
+# draining without patience, the second.
 SWEEP = 5
+DRAIN_SWEEP = 0.01
 
 # Seconds to wait when the process has no descriptor left for a new client.
 ACCEPT_PAUSE = 0.1
@@ -143,7 +145,8 @@ class Server:
         self.stop_accepting()
         self._idle_timeout = min(self._idle_timeout, idle)
         self._sweep.stop()
-        self._sweep = self.loop.timer(idle / 4, repeat=min(SWEEP, idle / 4))
+        pause = max(DRAIN_SWEEP, min(SWEEP, idle / 4))
+        self._sweep = self.loop.timer(pause, repeat=pause)
         self._sweep.start(self._close_idle)
 
     def close(self) -> None:
