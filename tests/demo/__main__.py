@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import sys
 
+from gateway.daemon.wakeup import Wakeup
 from gateway.errors import GatewayError
 from tests.demo import table
 from tests.demo.running import Gateway
@@ -15,40 +17,54 @@ from tests.rigs.folders import folder
 from tests.rigs.processes import RigError
 
 # A terminal that closes and a service manager that stops us must not leave the gateway behind.
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Told(Exception):
+    """A signal says that it is enough; `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def main() -> int:
-    """Run; 0, or 1 with the reason on standard error where the gateway does not serve."""
-    for number in _ENDS:
-        signal.signal(number, _leave)
-    try:
-        with folder("demo") as path, Gateway(path) as gateway:
-            try:
-                _show(gateway)
+    """Run; 0, or 1 with the reason on standard error where the gateway does not serve.
+
+    ctrl-C is an ordinary end; another signal gives the exit code that a shell
+    gives a program that the signal ended.
+    """
+    # Where a signal's handler raises, the end could come in the middle of a
+    # start or of cleaning up, and one between prompt and read would be slept through.
+    with Wakeup(_ENDS) as wakeup:
+        try:
+            with folder("demo") as path, Gateway(path) as gateway:
+                _show(gateway, wakeup)
                 if sys.stdin.isatty() and sys.stdout.isatty():
-                    _converse(gateway)
-            finally:
-                for number in (*_ENDS, signal.SIGINT):
-                    signal.signal(number, signal.SIG_IGN)  # the end is near, and must be whole
-    except KeyboardInterrupt:
-        print()
-    except (GatewayError, RigError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+                    _converse(gateway, wakeup)
+        except _Told as told:
+            print()
+            return os.EX_OK if told.number == signal.SIGINT else 128 + told.number
+        except (GatewayError, RigError, OSError) as error:
+            print(f"demo: {error}", file=sys.stderr)
+            return 1
     return os.EX_OK
 
 
-def _leave(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
+def _heed(wakeup: Wakeup) -> None:
+    """Raise _Told if a signal has come."""
+    for number in wakeup.taken():
+        raise _Told(number)
 
 
 def _width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _show(gateway: Gateway) -> None:
-    answers = [gateway.ask(asked) for asked in QUESTIONS]
+def _show(gateway: Gateway, wakeup: Wakeup) -> None:
+    answers = []
+    for asked in QUESTIONS:
+        _heed(wakeup)
+        answers.append(gateway.ask(asked))
     print("A small Cyrus store, and the whole gateway on it, asked through every door:\n")
     for line in table.lines(answers, _width()):
         print(line)
@@ -60,23 +76,25 @@ def _show(gateway: Gateway) -> None:
     print(f"\nThe drop-in, by hand:\n\n$ {command}\n{answer}", flush=True)
 
 
-def _converse(gateway: Gateway) -> None:
+def _converse(gateway: Gateway, wakeup: Wakeup) -> None:
     """Answer recipients that a person types, until an empty line or the end of file."""
     print(f"Serving in {gateway.folder} (gateway.toml, log, and the sockets of the front ends).")
     print("More recipients, one a line, with SIZE=BYTES behind it if you like; an empty line ends.")
     while True:
-        try:
-            words = input("recipient: ").split()
-        except EOFError:
-            print()
-            return
+        print("recipient: ", end="", flush=True)
+        # The terminal gives whole lines: what is there to read is one, or the end.
+        select.select([sys.stdin, wakeup], [], [])
+        _heed(wakeup)
+        line = sys.stdin.readline()
+        words = line.split()
         if not words:
+            print(end="" if line else "\n")
             return
         recipient, *more = words
         digits = more[0].upper().removeprefix("SIZE=") if more else ""
         asked = Asked(recipient, int(digits) if digits.isdecimal() else None)
-        for line in table.lines([gateway.ask(asked)], _width()):
-            print(line)
+        for row in table.lines([gateway.ask(asked)], _width()):
+            print(row)
 
 
 if __name__ == "__main__":

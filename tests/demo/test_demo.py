@@ -142,8 +142,9 @@ class Terminal:
         return code
 
 
-def test_on_a_terminal_it_answers_more_questions(temporary: str) -> None:
-    """A recipient a line; the empty line ends it."""
+@pytest.mark.parametrize("end", ["\n", "\x04"], ids=["empty line", "ctrl-D"])
+def test_on_a_terminal_it_answers_more_questions(temporary: str, end: str) -> None:
+    """A recipient a line; the empty line or the end of file ends it."""
     terminal = Terminal(temporary)
     terminal.wait_for("recipient: ")
     terminal.type("olga+trash@example.org\n")
@@ -152,7 +153,7 @@ def test_on_a_terminal_it_answers_more_questions(temporary: str) -> None:
     terminal.type("nina@example.org SIZE=2000000\n")
     terminal.wait_for("452 4.2.2 Message exceeds the free quota")
     terminal.wait_for("recipient: ")
-    terminal.type("\n")
+    terminal.type(end)
     assert terminal.close() == 0
     assert left_behind(temporary) == []
 
