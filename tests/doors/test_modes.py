@@ -1,0 +1,187 @@
+"""Modes: what is observed and not enforced, what a fault does, and a gateway without its milter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from gateway.verification.model import Kind
+from tests.doors.cases import BOARD, BROKEN, DENIED_USER, FRED, FULL, NOBODY
+from tests.doors.conftest import open_house, tables
+from tests.doors.model import Case, Door, Rcpt
+from tests.doors.players import House
+from tests.doors.replies import expected
+from tests.doors.store import SETTINGS, Backend, populate
+from tests.rigs.cyrus import Cyrus
+from tests.rigs.cyrus_tools import MAILBOX_LIST
+from tests.rigs.folders import folder, write_text
+from tests.rigs.gateway import ROOT, Gateway, Tables, require_milter
+from tests.rigs.require import require
+from tests.rigs.socketmap import Connection
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+REFUSED = (NOBODY, FULL, BOARD, DENIED_USER, BROKEN)
+DOORS_OF = {
+    "socketmap": (Door.SOCKETMAP, Door.POSTFIX_MAPS, Door.SENDMAIL_MAP),
+    "policy": (Door.POLICY, Door.POSTFIX_POLICY),
+    "milter": (Door.MILTER, Door.POSTFIX_MILTER, Door.SENDMAIL_MILTER),
+}
+
+
+@pytest.fixture(scope="module")
+def cyrus() -> Iterator[Cyrus]:
+    """The store of the table."""
+    require("cyrus", "postfix", "sendmail")
+    require_milter()
+    with Backend() as backend, Cyrus(SETTINGS) as store:
+        populate(store, backend.host)
+        yield store
+
+
+@contextmanager
+def changed(cyrus: Cyrus, changes: Tables) -> Iterator[House]:
+    """Every door, with changed settings."""
+    with ExitStack() as stack:
+        aliases = write_text(f"{stack.enter_context(folder('al'))}/aliases", "")
+        settings = {name: dict(table) for name, table in tables(aliases).items()}
+        for name, table in changes.items():
+            settings.setdefault(name, {}).update(table)
+        yield stack.enter_context(open_house(cyrus, settings))
+
+
+def accepted(rcpt: Rcpt) -> Rcpt:
+    """The same recipient, if all were well with it."""
+    return replace(rcpt, kind=Kind.DELIVERABLE)
+
+
+def test_observe_refuses_nobody(cyrus: Cyrus) -> None:
+    """In mode observe every verdict is in the log, and every recipient is accepted."""
+    case = Case("observed", REFUSED)
+    let_through = Case("observed", tuple(map(accepted, REFUSED)))
+    with changed(cyrus, {"": {"mode": "observe"}}) as house:
+        for front, doors in DOORS_OF.items():
+            for door in doors:
+                assert house.play(door, case) == expected(door, let_through), door
+            for rcpt in REFUSED:
+                line = house.gateway.wait_log(
+                    f"frontend={front}", rcpt.argument.decode(), f"verdict={rcpt.kind.name}"
+                )
+                assert "mode=observe" in line
+                assert front == "socketmap" or "not_enforced=observed" in line
+
+
+@pytest.mark.parametrize("observer", DOORS_OF)
+def test_one_front_end_observes(cyrus: Cyrus, observer: str) -> None:
+    """The mode of one front end is its own; the others go on refusing."""
+    case = Case("observed by one", REFUSED)
+    let_through = Case("observed by one", tuple(map(accepted, REFUSED)))
+    with changed(cyrus, {observer: {"mode": "observe"}}) as house:
+        for front, doors in DOORS_OF.items():
+            says = let_through if front == observer else case
+            for door in doors:
+                assert house.play(door, case) == expected(door, says), door
+
+
+def test_observe_after_a_reload(cyrus: Cyrus) -> None:
+    """A gateway that enforced observes after a reload, and enforces again after another one.
+
+    An MTA that keeps asking on its old connection has the old settings until
+    the old processes are gone.
+    """
+    says = {
+        "enforce": Case("reloaded", (NOBODY,)),
+        "observe": Case("reloaded", (accepted(NOBODY),)),
+    }
+    with changed(cyrus, {"": {"graceful_timeout": 1}}) as house:
+        for mode in ("enforce", "observe", "enforce"):
+            house.gateway.reload({"": {"mode": mode}})
+            for doors in DOORS_OF.values():
+                for door in doors:
+                    wait_until(
+                        lambda door=door, mode=mode: (  # type: ignore[misc]
+                            house.play(door, says["enforce"]) == expected(door, says[mode])
+                        ),
+                        f"{door.value}: {mode}",
+                    )
+
+
+@contextmanager
+def damaged(cyrus: Cyrus) -> Iterator[None]:
+    """The mailbox list is no database for as long as this lasts."""
+    path = cyrus.tools.path(MAILBOX_LIST)
+    away = f"{path}.away"
+    os.rename(path, away)
+    try:
+        write_text(path, "this is no mailbox list\n" * 100)
+        yield
+    finally:
+        os.rename(away, path)
+
+
+@pytest.mark.parametrize("on_error", ["tempfail", "accept"])
+def test_a_damaged_store(cyrus: Cyrus, on_error: str) -> None:
+    """While the store is damaged nobody is refused for good, and the next reply is right again."""
+    case = Case("damaged", (FRED, NOBODY, BROKEN))
+    fault = replace(FRED, kind=Kind.STORE_FAULT, reason=b"System I/O error")
+    with changed(cyrus, {"": {"on_error": on_error}}) as house:
+        for doors in DOORS_OF.values():
+            for door in doors:
+                meanwhile = tuple(
+                    accepted(rcpt)
+                    if on_error == "accept"
+                    else replace(fault, argument=rcpt.argument)
+                    for rcpt in case.rcpts
+                )
+                with damaged(cyrus):
+                    says = expected(door, Case("damaged", meanwhile))
+                    assert house.play(door, case) == says, door
+                afterwards = tuple(
+                    accepted(rcpt) if on_error == "accept" and rcpt is BROKEN else rcpt
+                    for rcpt in case.rcpts
+                )
+                says = expected(door, Case("mended", afterwards))
+                assert house.play(door, case) == says, door
+
+
+# --- without pymilter -------------------------------------------------------------------------
+
+_NO_MILTER = 'raise ImportError("No module named milter, says the test")\n'
+
+
+@contextmanager
+def without_pymilter() -> Iterator[Mapping[str, str]]:
+    """An environment in which pymilter cannot be imported."""
+    with folder("nm") as path:
+        write_text(os.path.join(path, "milter.py"), _NO_MILTER)
+        yield {"PYTHONPATH": f"{path}:{ROOT}"}
+
+
+def test_a_milter_without_pymilter(cyrus: Cyrus) -> None:
+    """A milter that is configured and cannot run ends the start with 78, and says what to install."""
+    scope: Tables = {"scope": {"domains": ["example.org"]}}
+    with without_pymilter() as env, Gateway(cyrus.imapd_conf, scope, env=env) as gateway:
+        gateway.start(wait=False)
+        assert gateway.wait_end() == os.EX_CONFIG
+        line = gateway.wait_log("pymilter")
+        assert "python3-milter" in line
+        assert "smmapd[milter]" in line
+        assert "Traceback" not in "\n".join(gateway.log())
+
+
+def test_the_other_front_ends_do_without_pymilter(cyrus: Cyrus) -> None:
+    """Socketmap and policy need no pymilter."""
+    scope: Tables = {"scope": {"domains": ["example.org"]}}
+    fronts = ("socketmap", "policy")
+    with (
+        without_pymilter() as env,
+        Gateway(cyrus.imapd_conf, scope, fronts=fronts, env=env) as gateway,
+    ):
+        gateway.start()
+        with Connection.to(gateway.path("socketmap")) as client:
+            assert client.ask(b"fred@example.org") == b"OK fred@example.org"
