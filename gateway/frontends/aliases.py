@@ -50,7 +50,8 @@ class Aliases:
 
     def refresh(self) -> bool:
         """Read the files again that have changed; True where one of them says something new."""
-        return any([file.refresh() for file in self._files])
+        changed = [file.refresh() for file in self._files]  # every one, not up to the first
+        return any(changed)
 
     def covers(self, recipient: Address) -> bool:
         """True if `recipient`, with or without its extension, is an alias.
