@@ -39,7 +39,7 @@ class Outcome(Enum):
     DEFERRED = "deferred"
     # Refused or deferred, but not because of the recipient's mailbox: a
     # blocked client, relaying, greylisting, a server that is down.
-    UNRELATED = "refused for another reason"
+    UNRELATED = "failed for another reason"
 
 
 class Skipped(Enum):

@@ -68,7 +68,7 @@ def test_postfix(site: Site) -> None:
         "accepted": [1, 1, 1, 1],
         "refused": [1, 1, 0, 0],
         "deferred": [0, 1, 0, 0],
-        "refused for another reason": [0, 0, 0, 0],
+        "failed for another reason": [0, 0, 0, 0],
     }
     blocks = [block.splitlines() for block in done.out.split("\n\n")]
     assert blocks[1] == ["6 recipients in 11 lines; skipped: 2 other, 1 half-written"]

@@ -7,10 +7,15 @@ the same recipients (3.6.1 knows no userdeny), and `replay` reads a log that Pos
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import socketserver
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 import pytest
 
+from gateway.protocols.socketmap import Decoder, encode, split_request
 from tests.cli.program import Done, run
 from tests.rigs import smtp
 from tests.rigs.cyrus import Cyrus
@@ -18,6 +23,8 @@ from tests.rigs.cyrus_tools import Mailbox, quota_record
 from tests.rigs.folders import write_text
 from tests.rigs.postfix import Postfix
 from tests.rigs.require import require
+from tests.rigs.sendmail import Sendmail
+from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -39,6 +46,35 @@ RECIPIENTS = [
     b"+news@example.org",
     b"+list@example.org",
 ]
+
+
+class SocketmapServer(socketserver.ThreadingUnixStreamServer):
+    """A socketmap that knows what `table` holds, and nobody else."""
+
+    daemon_threads = True
+
+    def __init__(self, path: str, table: Mapping[bytes, bytes]) -> None:
+        self.path = path
+        self.table = table
+        super().__init__(path, _Answer)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Answer(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, SocketmapServer)
+        decoder = Decoder()
+        while data := self.request.recv(4096):
+            for request in decoder.feed(data):
+                key = split_request(request)[1].partition(b"@")[0]
+                self.request.sendall(encode(self.server.table.get(key, b"NOTFOUND no")))
 
 
 class Machine:
@@ -163,6 +199,42 @@ def test_replay_of_a_log_that_postfix_wrote(machine: Machine) -> None:
     assert "nobody@example.org" in done.out
     assert "over-quota: 452 4.2.2 Over quota" in done.out
     assert "fred@example.org" not in done.out
+
+
+def test_replay_of_a_log_that_sendmail_wrote(machine: Machine) -> None:
+    """Sendmail refused one recipient in check_rcpt, and took the others."""
+    require("sendmail")
+    table = {b"fred": b"OK fred", b"gone": b"OK gone"}
+    path = os.path.join(machine.sockets, "old")
+    with SocketmapServer(path, table) as server, Syslog() as log:
+        with Sendmail(socketmap=f"local:{server.path}") as mta:
+            mta.start(log)
+            with smtp.Conversation(mta.address("map")) as client:
+                for name in (b"fred", b"gone", b"nobody"):
+                    client.mail(b"joe@example.com")
+                    if client.rcpt(name + b"@example.org").code == 250:
+                        client.data()
+                    client.rset()
+            log.wait_for("to=<fred@example.org>")
+            log.wait_for("to=<gone@example.org>")
+            log.wait_for("reject=550")
+        path = os.path.join(machine.cyrus.folder, "maillog")
+        # A syslog daemon adds the host's name behind the time.
+        lines = [re.sub(r"^(<\d+>.{15}) ", r"\1 mx ", line) for line in log.messages()]
+        write_text(path, "\n".join(lines) + "\n")
+    done = machine.run("replay", "--json", path)
+    assert (done.code, done.err) == (0, "")
+    *found, counts = done.objects
+    # The rig's mailer takes no mail, which is not the recipients' fault.
+    lost = {"failed for another reason": 1}
+    assert {str(each["recipient"]): (each["log"], each["now"]) for each in found} == {
+        "fred@example.org": (lost, "accepted"),
+        "gone@example.org": (lost, "refused"),
+        "nobody@example.org": ({"refused": 1}, "refused"),
+    }
+    skipped = counts["skipped"]
+    assert isinstance(skipped, dict)
+    assert skipped["half-written"] == 0
 
 
 MAIN_CF = """compatibility_level = 3.6

@@ -27,6 +27,7 @@ from tests.rigs.folders import make_folder, make_subfolder, write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon, RigError, run
 from tests.rigs.require import PACKAGES
+from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
 
 HOSTNAME = "mx.test.example"
@@ -173,18 +174,21 @@ class Sendmail:
         if killed and error is None:
             raise RigError(f"Sendmail left processes behind, which had to be killed: {killed}")
 
-    def start(self) -> None:
-        """Start Sendmail in the foreground and wait until its doors accept connections."""
+    def start(self, log: Syslog | None = None) -> None:
+        """Start Sendmail in the foreground and wait until its doors accept connections.
+
+        `log` gets what it writes to syslog.
+        """
         root = run(["/bin/bash", PACKAGES, "where", "sendmail"], env=_cache()).decode().strip()
         program = os.path.join(root, "usr/libexec/sendmail/sendmail")
         # sendmail picks its work by the name that it is called by, which is the program's own.
         script = 'hostname "$1" && shift && exec "$@"'
+        argv = [
+            *("unshare", "--uts", "sh", "-c", script, "sh", HOSTNAME),
+            *(program, f"-C{self.configuration}", "-bD", f"-X{self.traffic}"),
+        ]
         self._daemon = Daemon(
-            [
-                *("unshare", "--uts", "sh", "-c", script, "sh", HOSTNAME),
-                *(program, f"-C{self.configuration}", "-bD", f"-X{self.traffic}"),
-            ],
-            log=os.path.join(self.folder, "output"),
+            log.wrap(argv) if log is not None else argv, log=os.path.join(self.folder, "output")
         )
         self._daemon.start()
         for door in self._ports:
