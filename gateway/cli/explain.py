@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.failures import UsageError
 from gateway.cli.parts import bare, client, engine_of, settings_of
-from gateway.daemon.explanation import Explainer, Inquiry
+from gateway.daemon.explainer import Explainer
+from gateway.daemon.explanation import Inquiry
 
 if TYPE_CHECKING:
     import argparse

@@ -1,10 +1,7 @@
-"""Why a recipient gets the answer that it gets: every step, every front end, every reply.
+"""Why a recipient gets the answer that it gets, as values: steps, verdict, replies.
 
-It asks the same engine, scope and reply table that serve, so that what it
-shows is what happens.  The command line and the status page print it.
-
-Limits: what a front end learns from the MTA and nobody told us here (a login
-name, SMTPUTF8) counts as not given.  A backend is asked as for a real mail.
+`gateway.daemon.explainer` makes them; the command line prints them, and
+programs get them as JSON.
 """
 
 from __future__ import annotations
@@ -13,20 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import mailboxtypes
-from gateway.daemon import explanation_steps
-from gateway.daemon.assembly import make_judge, make_renderer
-from gateway.daemon.settings.words import SizeCheck
-from gateway.frontends.judge import Leniency, Question
-from gateway.frontends.replies import ReplyTable
+from gateway.frontends.judge import Leniency
 from gateway.frontends.scope import Skip
-from gateway.protocols.address import Address, BadAddress, parse_bare, parse_path
-from gateway.verification.model import Kind, Query, QuotaUse, Verdict
+from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
-    from gateway.daemon.settings import Settings
-    from gateway.frontends.judge import Decision, Judge
-    from gateway.verification.model import Step
-    from gateway.verification.verifier import Verifier
+    from gateway.daemon.explanation_steps import Row
+    from gateway.verification.model import Step, Verdict
 
 # Why a recipient is not judged, for people.
 SKIPS: dict[Skip, str] = {
@@ -96,7 +86,7 @@ class Explanation:
     inquiry: Inquiry
     problem: str | None
     steps: tuple[Step, ...]
-    sections: tuple[tuple[str, tuple[explanation_steps.Row, ...]], ...]
+    sections: tuple[tuple[str, tuple[Row, ...]], ...]
     verdict: Verdict
     front_ends: tuple[FrontEndAnswer, ...]
 
@@ -133,190 +123,6 @@ class Explanation:
                 for each in self.front_ends
             ],
         }
-
-
-class Explainer:
-    """Explains with the parts that `settings` ask for.
-
-    Raises ConfigurationError where the gateway could not serve with them.
-    """
-
-    def __init__(self, settings: Settings, verifier: Verifier) -> None:
-        self._settings = settings
-        self._verifier = verifier
-        self._render = make_renderer(settings)
-        self._replies = ReplyTable(settings.replies)
-        rules = settings.scope.rules()
-        known = bool(rules.domains or rules.domain_files)
-        self._policy = make_judge(settings, settings.policy.mode) if known else None
-        known = known or bool(rules.mailers)
-        self._milter = (
-            make_judge(settings, settings.milter.mode, sees_mailers=True) if known else None
-        )
-
-    def explain(self, inquiry: Inquiry) -> Explanation:
-        """Ask the engine once and every front end; may wait for a backend."""
-        parsed = parse_bare(inquiry.recipient)
-        asked = parsed.address if isinstance(parsed, Address) else inquiry.recipient
-        trace: list[Step] = []
-        memory = _Memory(self._verifier)
-        verdict = memory.first(Query(asked, inquiry.size), trace)
-        naming = self._verifier.store.naming
-        sections = [
-            (step.name, tuple(explanation_steps.rows(step, asked, naming))) for step in trace
-        ]
-        return Explanation(
-            inquiry=inquiry,
-            problem=parsed.problem if isinstance(parsed, BadAddress) else None,
-            steps=tuple(trace),
-            sections=tuple(sections),
-            verdict=verdict,
-            front_ends=(
-                self._socketmap(inquiry, memory),
-                self._policy_answer(inquiry, memory),
-                self._milter_answer(inquiry, memory),
-            ),
-        )
-
-    @property
-    def checks_size(self) -> bool:
-        """Whether policy and milter look at an announced size."""
-        return self._settings.general.size_check is not SizeCheck.OFF
-
-    def _socketmap(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
-        verdict = memory.verify(Query(inquiry.recipient))
-        reply = self._render(verdict, inquiry.recipient)
-        plain = self._replies.socketmap(verdict, inquiry.recipient)
-        withheld = plain != reply
-        return FrontEndAnswer(
-            name="socketmap",
-            listen=self._listen("socketmap"),
-            mode=self._settings.socketmap.mode.value,
-            judged=True,
-            scope=ALWAYS,
-            verdict=verdict.kind.name,
-            reply=_reply_text(reply),
-            withheld=_reply_text(plain) if withheld else "",
-            lenient=LENIENCIES[self._socketmap_leniency()] if withheld else "",
-        )
-
-    def _socketmap_leniency(self) -> Leniency:
-        observed = self._settings.socketmap.mode.value == "observe"
-        return Leniency.OBSERVED if observed else Leniency.ACCEPTED_ON_ERROR
-
-    def _policy_answer(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
-        recipient = parse_bare(inquiry.recipient)
-        decision = self._decision(self._policy, recipient, inquiry, memory, mailer=b"")
-        verdict = decision.verdict if decision is not None else self._plain(recipient, memory)
-        plain = self._replies.policy(verdict, _address(recipient)) if verdict else b"DUNNO"
-        action = decision.action if decision is not None else plain
-        action, plain = b"action=" + action, b"action=" + plain
-        return self._answer("policy", decision, verdict, given=action, plain=plain)
-
-    def _milter_answer(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
-        recipient = parse_path(b"<" + _quoted(inquiry.recipient) + b">")
-        decision = self._decision(self._milter, recipient, inquiry, memory, mailer=inquiry.mailer)
-        verdict = decision.verdict if decision is not None else self._plain(recipient, memory)
-        reply = self._replies.smtp(verdict, _address(recipient)) if verdict else None
-        plain = reply.line().encode() if reply is not None else b"continue"
-        given = plain if decision is None or decision.refuse else b"continue"
-        return self._answer("milter", decision, verdict, given=given, plain=plain)
-
-    def _decision(
-        self,
-        judge: Judge | None,
-        recipient: Address | BadAddress,
-        inquiry: Inquiry,
-        memory: _Memory,
-        *,
-        mailer: bytes,
-    ) -> Decision | None:
-        """The front end's decision; None where it cannot tell what is ours."""
-        if judge is None:
-            return None
-        question = Question(
-            recipient,
-            sender=inquiry.sender,
-            client=inquiry.client,
-            mailer=mailer,
-            size=inquiry.size,
-        )
-        return judge.judge(question, memory)
-
-    def _plain(self, recipient: Address | BadAddress, memory: _Memory) -> Verdict:
-        """The verdict as if the recipient were ours."""
-        if isinstance(recipient, BadAddress):
-            return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
-        return memory.verify(Query(recipient.address))
-
-    def _answer(
-        self,
-        name: str,
-        decision: Decision | None,
-        verdict: Verdict | None,
-        *,
-        given: bytes,
-        plain: bytes,
-    ) -> FrontEndAnswer:
-        scope, judged = IN_SCOPE, True
-        if decision is None:
-            scope = NO_SCOPE
-        elif decision.skip is not None:
-            scope, judged = SKIPS[decision.skip], False
-        leniency = decision.leniency if decision is not None else None
-        mode = (self._settings.policy if name == "policy" else self._settings.milter).mode
-        return FrontEndAnswer(
-            name=name,
-            listen=self._listen(name),
-            mode=mode.value,
-            judged=judged,
-            scope=scope,
-            verdict=verdict.kind.name if verdict is not None else "",
-            reply=_reply_text(given),
-            withheld=_reply_text(plain) if leniency is not None else "",
-            lenient=LENIENCIES[leniency] if leniency is not None else "",
-        )
-
-    def _listen(self, name: str) -> tuple[str, ...]:
-        return tuple(map(str, self._settings.listeners.get(name, ())))
-
-
-class _Memory:
-    """An engine that is asked each question once, so that all answers are of one moment."""
-
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
-        self._known: dict[Query, Verdict] = {}
-
-    def first(self, query: Query, trace: list[Step]) -> Verdict:
-        """Ask, and remember the steps."""
-        self._known[query] = self._verifier.verify(query, trace)
-        return self._known[query]
-
-    def verify(self, query: Query) -> Verdict:
-        """The verdict, as before."""
-        if query not in self._known:
-            self._known[query] = self._verifier.verify(query)
-        return self._known[query]
-
-
-def _quoted(address: bytes) -> bytes:
-    """The address as RCPT TO would write it: a local part with specials is quoted."""
-    if not isinstance(parse_path(b"<" + address + b">"), BadAddress):
-        return address
-    local, at, domain = address.rpartition(b"@")
-    if not at:
-        local, domain = domain, b""
-    escaped = local.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b'"' + escaped + b'"' + at + domain
-
-
-def _address(recipient: Address | BadAddress) -> bytes:
-    return recipient.address if isinstance(recipient, Address) else b""
-
-
-def _reply_text(reply: bytes) -> str:
-    return reply.decode("utf-8", "backslashreplace")
 
 
 def _step_json(step: Step) -> dict[str, object]:
