@@ -66,6 +66,7 @@ class Connection:
     """One client: its socket, its session, and the replies it has not taken yet."""
 
     __slots__ = (
+        "_asking",
         "_discarded",
         "_ended",
         "_fd",
@@ -85,6 +86,7 @@ class Connection:
         self._fd = peer.fileno()
         self._session = server.session_for(peer)
         self._out = b""
+        self._asking = False  # another server is being asked
         self._ended = False  # the client has closed its side
         self._discarded = 0  # bytes thrown away while lingering
         self.lingering = False
@@ -161,7 +163,8 @@ class Connection:
     def _advance(self) -> None:
         """Answer a turn's worth of what waits; then take care of what is left."""
         session = self._session
-        if self._fd < 0:
+        if self._fd < 0 or self._out or self._asking:
+            # Who waits for the client, or for another server, calls again.
             return
         out = session.replies()
         if out:
@@ -190,6 +193,9 @@ class Connection:
             self._read_watcher.start(self._readable)
 
     def _send(self, data: bytes) -> None:
+        if self._out:
+            self._out += data
+            return
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -221,6 +227,9 @@ class Connection:
 
     def _ask_elsewhere(self) -> None:
         """Have a thread ask the other server; nothing is read from the client meanwhile."""
+        if self._fd < 0:
+            return
+        self._asking = True
         self._read_watcher.stop()
         pending = self._session.pending
         assert pending is not None
@@ -228,7 +237,10 @@ class Connection:
         task.rawlink(self._answered_elsewhere)
 
     def _answered_elsewhere(self, task: gevent.event.AsyncResult[Verdict]) -> None:
+        self._asking = False
         if self._fd < 0:
             return
+        if not task.successful():
+            self.close()  # a defect of ours, which the next line tells of
         self._send(self._session.resolved(task.get()))
         self._advance()
