@@ -27,13 +27,13 @@ from gateway.frontends.judge import Leniency, Question
 from gateway.frontends.replies import ReplyTable
 from gateway.protocols.address import Address, BadAddress, parse_bare, parse_path
 from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from gateway.daemon.explanation import Inquiry
     from gateway.daemon.settings import Settings
     from gateway.frontends.judge import Decision, Judge
     from gateway.verification.model import Step
-    from gateway.verification.verifier import Verifier
 
 
 class Explainer:
@@ -62,7 +62,7 @@ class Explainer:
         trace: list[Step] = []
         memory = _Memory(self._verifier)
         verdict = memory.first(Query(asked, inquiry.size), trace)
-        naming = self._verifier.store.naming
+        naming = self._verifier.store.naming if isinstance(self._verifier, Verifier) else None
         sections = [
             (step.name, tuple(explanation_steps.rows(step, asked, naming))) for step in trace
         ]

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 Row = tuple[str, str]
 
 
-def rows(step: Step, recipient: bytes, naming: Naming) -> list[Row]:
-    """The rows of one step; the name's step needs the address that it began with."""
+def rows(step: Step, recipient: bytes, naming: Naming | None) -> list[Row]:
+    """The rows of one step.
+
+    The name's step needs the address that it began with, and the rules of
+    names; a store that has no rules has no such step.
+    """
     facts = dict(step.facts)
-    if step.name == "name":
+    if step.name == "name" and naming is not None:
         return _name(facts, recipient, naming)
     return _ROWS[step.name](facts)
 
@@ -117,7 +121,12 @@ def _backend(facts: Mapping[str, object]) -> list[Row]:
     server = ("server", _text(facts["server"]))
     if "problem" in facts:
         return [server, ("problem", _text(facts["problem"]))]
-    return [server, ("answer", f"{_text(facts['status'])} {_text(facts['text'])}")]
+    return [server, ("answer", _text(facts["answer"]))]
+
+
+def _stale(facts: Mapping[str, object]) -> list[Row]:
+    reason = f": {_text(facts['reason'])}" if facts["reason"] else ""
+    return [("answer", f"{_text(facts['kind'])}{reason} (the last one known: no server answers)")]
 
 
 def _quota(facts: Mapping[str, object]) -> list[Row]:
@@ -176,6 +185,7 @@ _ROWS: dict[str, Callable[[Mapping[str, object]], list[Row]]] = {
     "mupdate": _mupdate,
     "acl": _acl,
     "backend": _backend,
+    "stale": _stale,
     "quota": _quota,
     "size": _size,
     "fault": _fault,
