@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def make_verifier(settings: Settings) -> Verifier:
-    """The engine on the store that the settings name."""
+def make_store(settings: Settings) -> CyrusStore:
+    """The store that the settings name."""
     conf = imapdconf.load(settings.cyrus.imapd_conf, settings.cyrus.service)
     try:
-        store = CyrusStore(
+        return CyrusStore(
             conf,
             settings.cyrus.service.encode(),
             skip_plus=settings.cyrus.skip_plus,
@@ -43,7 +43,11 @@ def make_verifier(settings: Settings) -> Verifier:
     except ConfigurationError as error:
         error.file = error.file or settings.cyrus.imapd_conf
         raise
-    return Verifier.for_store(store)
+
+
+def make_verifier(settings: Settings) -> Verifier:
+    """The engine on the store that the settings name."""
+    return Verifier.for_store(make_store(settings))
 
 
 def make_judge(settings: Settings, mode: Mode, *, sees_mailers: bool = False) -> Judge:

@@ -1,0 +1,107 @@
+"""Memory that the supervisor and its children share: each writes its own place, all read all.
+
+The board is a file in memory without a name (memfd_create(2)) that the
+supervisor makes and every child inherits: nothing is left behind, and nobody
+else can open it.  Place 0 is the supervisor's, the others are lent to one
+process each.
+
+A place has two halves, which are written in turn.  Each begins with the
+process' number of its writer, a sequence number, length and checksum; a reader
+takes the newer half that is whole.  So a writer that is killed in the middle
+leaves what it wrote before, and nobody waits for anybody.
+
+Limits: HALF bytes a message.  Nothing is believed of what is read here but
+its checksum; who parses it must expect nonsense from a process gone wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+from zlib import crc32
+
+# Bytes of one half, header included; a file in memory takes only what is written.
+HALF = 1 << 16
+_PLACE = 2 * HALF
+# number of the writer, sequence, length of the message, CRC-32 of the three and the message
+_HEADER = Struct("<QQII")
+_CHECKED = Struct("<QQI")
+LIMIT = HALF - _HEADER.size
+
+SUPERVISOR = 0
+
+
+class BoardError(Exception):
+    """What stands on the board, or should, makes no sense; a defect of ours, or no memory left."""
+
+
+class Board:
+    """The whole board, by its descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def create(cls) -> Board:
+        """A new, empty one."""
+        return cls(os.memfd_create("metrics", os.MFD_CLOEXEC))
+
+    def fileno(self) -> int:
+        """The descriptor, for a child to inherit."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)
+
+    def write(self, place: int, writer: int, sequence: int, message: bytes) -> None:
+        """Put `message` into a place; `sequence` is one more than the last time.
+
+        Raises BoardError for one that is longer than LIMIT, or where the
+        system has no memory left.
+        """
+        if len(message) > LIMIT:
+            raise BoardError(f"{len(message)} bytes do not fit into a place of {LIMIT}")
+        checked = _CHECKED.pack(writer, sequence, len(message))
+        header = _HEADER.pack(writer, sequence, len(message), crc32(checked + message))
+        try:
+            os.pwrite(self._descriptor, header + message, place * _PLACE + sequence % 2 * HALF)
+        except OSError as error:
+            raise BoardError(f"cannot be written: {error.strerror}") from error
+
+    def read(self, place: int, writer: int) -> bytes | None:
+        """What that writer last put into that place; None where there is nothing whole."""
+        halves = (self._half(place * _PLACE), self._half(place * _PLACE + HALF))
+        found = [half for half in halves if half is not None and half[0] == writer]
+        return max(found)[2] if found else None
+
+    def _half(self, offset: int) -> tuple[int, int, bytes] | None:
+        data = os.pread(self._descriptor, HALF, offset)
+        if len(data) < _HEADER.size:
+            return None
+        writer, sequence, length, checksum = _HEADER.unpack_from(data)
+        message = data[_HEADER.size : _HEADER.size + length]
+        checked = _CHECKED.pack(writer, sequence, length)
+        if len(message) != length or crc32(checked + message) != checksum:
+            return None
+        return writer, sequence, message
+
+
+class Place:
+    """One process' place on the board, for its messages.
+
+    `writer` is the number that the supervisor gave to the process; no two
+    processes have the same, so what an earlier one left is never taken for
+    this one's.
+    """
+
+    def __init__(self, board: Board, place: int, writer: int, sequence: int = 0) -> None:
+        self.board = board
+        self.place = place
+        self.writer = writer
+        self._sequence = sequence
+
+    def publish(self, message: bytes) -> None:
+        """Put `message` in the place of the one before (Board.write)."""
+        self._sequence += 1
+        self.board.write(self.place, self.writer, self._sequence, message)

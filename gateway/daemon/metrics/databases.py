@@ -1,0 +1,78 @@
+"""The state of a store's databases: can they be read, and what do they say of themselves?
+
+Looked at afresh each time, with readers of their own, so that what is shown
+is what the next question would meet.  May block as long as a disk does: an
+event loop has a thread do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.cyrus.db import formats
+from gateway.cyrus.db.describe import describe
+from gateway.errors import DatabaseMissing, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cyrus.db.live import LiveDatabase
+    from gateway.cyrus.store import CyrusStore
+
+# A key that no database has; looking for it reads the way to where it would be.
+_NO_KEY = b"user.no such mailbox"
+
+# The databases of a store, in its order (CyrusStore.databases).
+MAILBOXES, USERDENY, QUOTA = "mailboxes", "userdeny", "quota"
+DATABASES = (MAILBOXES, USERDENY, QUOTA)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """One database at one moment.
+
+    `problem` is empty where it can be read.  `size` is in bytes; what the
+    format does not say is None.  `absent` tells that there is no such file and
+    that this is no fault: Cyrus makes user_deny.db when it is first needed.
+    """
+
+    name: str
+    path: str
+    format: str
+    problem: str = ""
+    absent: bool = False
+    size: int | None = None
+    generation: int | None = None
+    records: int | None = None
+
+
+def look(store: CyrusStore) -> Iterator[DatabaseState]:
+    """The state of each database of `store`."""
+    conf = store.conf
+    configured = (conf.mboxlist_db, conf.userdeny_db, conf.quota_db)
+    for name, database, kind in zip(DATABASES, store.databases, configured, strict=True):
+        yield _look(name, database, kind)
+
+
+def _look(name: str, database: LiveDatabase, configured: str) -> DatabaseState:
+    place = formats.location(database.path, configured)
+    try:
+        database.refresh()
+        database.get(_NO_KEY)
+        if configured == formats.SQL:
+            return DatabaseState(name, place, configured)
+        found = describe(database.path, configured)
+    except DatabaseMissing as fault:
+        absent = name == USERDENY
+        return DatabaseState(name, place, configured, "" if absent else str(fault), absent)
+    except StoreError as fault:
+        return DatabaseState(name, place, configured, str(fault))
+    return DatabaseState(
+        name,
+        place,
+        found.format,
+        size=found.size,
+        generation=found.generation,
+        records=found.records,
+    )

@@ -1,0 +1,92 @@
+"""Everything that stands on the board, added up: what one scrape shows.
+
+Counts are those of the living processes and of those that have ended; gauges
+those of the living.  All of it is of one state of the board: where a process
+ends or starts while it is read, the reading starts over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.daemon.metrics.board import SUPERVISOR, BoardError
+from gateway.daemon.metrics.ledger import WRITER, Page
+from gateway.daemon.metrics.snapshot import Snapshot, added
+
+if TYPE_CHECKING:
+    from gateway.daemon.metrics.board import Board
+    from gateway.daemon.metrics.ledger import Lent, ProcessState
+    from gateway.daemon.metrics.snapshot import Numbers, Refusal, Upstream
+
+# Processes do not start and end so fast that more would be needed.
+_ATTEMPTS = 10
+# Refusals that are shown, the newest first.
+MAX_REFUSALS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The sum over all processes.
+
+    `started` is when the supervisor started and counting began, in seconds
+    since 1970.  `snapshots` are those of the living processes.
+    """
+
+    started: float
+    supervisor_pid: int
+    processes: tuple[ProcessState, ...]
+    snapshots: tuple[Snapshot, ...]
+    counts: Numbers
+    gauges: Numbers
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """The newest refusals of all processes, the newest first."""
+        every = [refusal for each in self.snapshots for refusal in each.refusals]
+        return sorted(every, key=lambda each: -each.time)[:MAX_REFUSALS]
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """The newest answer of each other server, by kind and name."""
+        newest: dict[tuple[str, str], Upstream] = {}
+        every = [upstream for each in self.snapshots for upstream in each.upstreams]
+        for upstream in sorted(every, key=lambda each: each.time):
+            newest[upstream.kind, upstream.name] = upstream
+        return [newest[key] for key in sorted(newest)]
+
+
+def gather(board: Board, own: Snapshot | None = None) -> Gathered:
+    """Read the whole board; `own` stands for what the calling process last put there.
+
+    Raises BoardError where the supervisor's page cannot be read.
+    """
+    for _ in range(_ATTEMPTS):
+        before = board.read(SUPERVISOR, WRITER)
+        if before is None:
+            continue
+        page = Page.from_bytes(before)
+        snapshots = [_snapshot(board, each, own) for each in page.living]
+        if board.read(SUPERVISOR, WRITER) == before:
+            known = tuple(each for each in snapshots if each is not None)
+            return Gathered(
+                page.started,
+                page.pid,
+                page.processes,
+                known,
+                added([page.past, *(each.counts for each in known)]),
+                added(each.gauges for each in known),
+            )
+    raise BoardError("the processes' board does not come to rest")
+
+
+def _snapshot(board: Board, lent: Lent, own: Snapshot | None) -> Snapshot | None:
+    """What a process last said; None where it has said nothing yet, or nonsense."""
+    message = board.read(lent.place, lent.writer)
+    if message is None:
+        return None
+    try:
+        snapshot = Snapshot.from_bytes(message)
+    except BoardError:
+        return None
+    return own if own is not None and own.pid == snapshot.pid else snapshot

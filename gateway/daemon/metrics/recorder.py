@@ -1,0 +1,179 @@
+"""What one process counts and shows: its tallies, timings, cache, connections and memory.
+
+Front ends, cache and readers count for themselves, in plain numbers; once a
+second the recorder collects these and puts them on the board.  What is
+collected costs nothing on the way of a request.
+
+Limits: what others see of this process is up to INTERVAL seconds old.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from gateway.cyrus.db.file import ReadCounts
+from gateway.daemon.assembly import make_store
+from gateway.daemon.metrics.board import BoardError
+from gateway.daemon.metrics.snapshot import Numbers, Refusal, Snapshot, add
+from gateway.daemon.metrics.timing import TimedVerifier, Timings
+from gateway.daemon.printable import printable
+from gateway.frontends.judge import OWN_FAULTS, Leniency, Mode, OnError
+from gateway.frontends.tally import Tally
+from gateway.verification.model import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.daemon.child import Supervised
+    from gateway.daemon.log import AddressWriter
+    from gateway.daemon.settings import Settings
+    from gateway.frontends.tally import Refused
+    from gateway.verification.cache import VerdictCache
+    from gateway.verification.model import Kind
+    from gateway.verification.verifier import Verifier
+
+    # Adds its counts and gauges to a snapshot.
+    Source = Callable[[Snapshot], None]
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two messages on the board.
+INTERVAL = 1.0
+
+# The databases of a store, in its order (CyrusStore.databases).
+DATABASES = ("mailboxes", "userdeny", "quota")
+
+# Refusals kept by each front end of a process, and characters of their fields:
+# all of them fit into a place on the board.
+REFUSALS = 20
+FIELD_LIMIT = 160
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Recorder:
+    """The counts of this process."""
+
+    def __init__(self, parent: Supervised, settings: Settings, address: AddressWriter) -> None:
+        self._parent = parent
+        self._settings = settings
+        self._address = address
+        self._started = time.time()
+        self._timings = Timings()
+        self._reads = tuple(ReadCounts() for _ in DATABASES)
+        self._tallies: dict[str, Tally] = {}
+        self._sources: list[Source] = []
+        self._failed = False
+
+    def verifier(self) -> Verifier:
+        """An engine on the settings' store whose work is counted; raises ConfigurationError."""
+        verifier = TimedVerifier.for_store(make_store(self._settings))
+        assert isinstance(verifier, TimedVerifier)
+        verifier.timings = self._timings
+        for database, counts in zip(verifier.store.databases, self._reads, strict=True):
+            database.counts = counts
+        return verifier
+
+    def tally(self, frontend: str) -> Tally:
+        """The counts of a front end, made at the first call."""
+        if frontend not in self._tallies:
+            refusals: deque[Refused] = deque(maxlen=REFUSALS)
+            lenient = self._socketmap_leniency if frontend == "socketmap" else None
+            self._tallies[frontend] = Tally(refusals, lenient)
+        return self._tallies[frontend]
+
+    def watch(self, source: Source) -> None:
+        """Ask `source` for more at each snapshot."""
+        self._sources.append(source)
+
+    def watch_cache(self, cache: VerdictCache) -> None:
+        """Show what a cache of verdicts remembers."""
+
+        def source(snapshot: Snapshot) -> None:
+            # What was ready to be sent did not ask the cache, but rests on it.
+            ready = sum(
+                cell.count
+                for tally in self._tallies.values()
+                for (kind, _, _), cell in tally.ready.items()
+                if kind
+            )
+            snapshot.counts["cache_hits"] = cache.hits + ready
+            snapshot.counts["cache_misses"] = cache.misses
+            snapshot.counts["cache_invalidations"] = cache.invalidations
+            snapshot.gauges["cache_entries"] = len(cache.entries)
+
+        self.watch(source)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now."""
+        parent = self._parent
+        snapshot = Snapshot(
+            parent.name, parent.index, parent.generation, os.getpid(), self._started
+        )
+        snapshot.counts |= self._timings.numbers()
+        snapshot.upstreams += self._timings.last()
+        for name, reads in zip(DATABASES, self._reads, strict=True):
+            snapshot.counts[f"database_retries/{name}"] = reads.retries
+            snapshot.counts[f"database_faults/{name}"] = reads.faults
+        for frontend, tally in self._tallies.items():
+            snapshot.counts |= _outcomes(frontend, tally)
+            snapshot.refusals += [self._refusal(frontend, each) for each in tuple(tally.refusals)]
+        snapshot.counts[f"cpu_seconds/{parent.name}"] = time.process_time()
+        snapshot.gauges[f"resident_bytes/{parent.name}"] = _resident_bytes()
+        for source in self._sources:
+            source(snapshot)
+        return snapshot
+
+    def publish(self) -> None:
+        """Put a snapshot on the board; where that fails, a log line says so once."""
+        place = self._parent.place
+        if place is None:
+            return
+        try:
+            place.publish(self.snapshot().to_bytes())
+        except BoardError as error:
+            if not self._failed:
+                self._failed = True
+                _log.error("the metrics of this process stand still: %s", error)
+
+    def _refusal(self, frontend: str, refused: Refused) -> Refusal:
+        moment, (verdict, _, lenient), recipient, sender, client, reason = refused
+        shown = "" if sender is None else self._address(sender) if sender else "<>"
+        return Refusal(
+            moment,
+            frontend,
+            verdict,
+            printable(reason, FIELD_LIMIT),
+            printable(self._address(recipient), FIELD_LIMIT),
+            printable(shown, FIELD_LIMIT),
+            printable(client, FIELD_LIMIT),
+            lenient,
+        )
+
+    def _socketmap_leniency(self, kind: Kind) -> str:
+        """Why a socketmap's refusal is not carried out (gateway.daemon.assembly.make_renderer)."""
+        if self._settings.socketmap.mode is Mode.OBSERVE:
+            return Leniency.OBSERVED.value
+        if kind in OWN_FAULTS and self._settings.general.on_error is OnError.ACCEPT:
+            return Leniency.ACCEPTED_ON_ERROR.value
+        return ""
+
+
+def _outcomes(frontend: str, tally: Tally) -> Numbers:
+    """The counts of one front end; those that are still 0 are shown, too."""
+    found: Numbers = {f"requests/{frontend}/{kind.name}": 0 for kind in KINDS}
+    for (kind, skip, lenient), count in tally.outcomes():
+        for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", lenient)):
+            if word:
+                add(found, {f"{name}/{frontend}/{word}": count})
+    return found
+
+
+def _resident_bytes() -> int:
+    """The memory of this process (proc(5), statm)."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * _PAGE

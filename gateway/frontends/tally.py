@@ -1,0 +1,118 @@
+"""Counts what a front end answers, by outcome, and keeps the last refusals.
+
+An outcome is a verdict's kind, or why the recipient was not judged, and why a
+refusal was not carried out.  Each has one `Cell`; who answers the same again
+and again keeps the cell at hand, so that counting costs one addition.
+
+Limits: one thread at a time, as everything of an event loop; the milter's
+threads take a lock (gateway.daemon.milterprocess).
+"""
+
+from __future__ import annotations
+
+from time import time
+
+from gateway.verification.model import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from gateway.frontends.judge import Decision
+    from gateway.verification.model import Verdict
+
+    # Moment (seconds since 1970), outcome, recipient, sender or None, client, reason.
+    Refused = tuple[float, "Outcome", bytes, bytes | None, bytes, bytes]
+
+# The words for it: the verdict's kind, why it was not judged, why it was not
+# carried out; "" for what does not apply.
+Outcome = tuple[str, str, str]
+
+
+class Cell:
+    """How often one outcome was given, and where to keep it if it refuses."""
+
+    __slots__ = ("count", "outcome", "refusals")
+
+    def __init__(
+        self, outcome: Outcome = ("", "", ""), refusals: deque[Refused] | None = None
+    ) -> None:
+        self.count = 0
+        self.outcome = outcome
+        self.refusals = refusals
+
+    def refused(
+        self, recipient: bytes, reason: bytes, sender: bytes | None = None, client: bytes = b""
+    ) -> None:
+        """Keep one refusal; only where there is a place for refusals."""
+        if self.refusals is not None:
+            self.refusals.append((time(), self.outcome, recipient, sender, client, reason))
+
+
+class Tally:
+    """The cells of one front end.
+
+    `refusals` takes the last refusals; `lenient` says for a socketmap, whose
+    mode is the renderer's, why a verdict of a kind that refuses is not
+    carried out.  What is ready to be sent is counted apart, by who sends it:
+    `ready` has those cells.
+    """
+
+    def __init__(
+        self, refusals: deque[Refused], lenient: Callable[[Kind], str] | None = None
+    ) -> None:
+        self.refusals = refusals
+        self.ready: dict[Outcome, Cell] = {}
+        self._cells: dict[Outcome, Cell] = {}
+        self._lenient = lenient
+
+    def ready_verdict(self, verdict: Verdict) -> Cell:
+        """Where the ready replies of a socketmap with this verdict are counted."""
+        return self._of_verdict(self.ready, verdict)
+
+    def ready_decision(self, decision: Decision) -> Cell:
+        """Where the ready actions of this decision are counted."""
+        return self._of_decision(self.ready, decision)
+
+    def verdict(self, key: bytes, verdict: Verdict) -> None:
+        """Count one answer of a socketmap that was not ready."""
+        cell = self._of_verdict(self._cells, verdict)
+        cell.count += 1
+        if cell.refusals is not None:
+            cell.refused(key, verdict.reason)
+
+    def decision(
+        self, decision: Decision, recipient: bytes, sender: bytes | None, client: bytes
+    ) -> None:
+        """Count one decision that was not ready."""
+        cell = self._of_decision(self._cells, decision)
+        cell.count += 1
+        if cell.refusals is not None and decision.verdict is not None:
+            cell.refused(recipient, decision.verdict.reason, sender, client)
+
+    def outcomes(self) -> list[tuple[Outcome, int]]:
+        """How often each outcome was given; one may come twice."""
+        every = (*self._cells.values(), *self.ready.values())
+        return [(cell.outcome, cell.count) for cell in every]
+
+    def _of_verdict(self, cells: dict[Outcome, Cell], verdict: Verdict) -> Cell:
+        kind = verdict.kind
+        refuses = kind is not Kind.DELIVERABLE
+        lenient = self._lenient(kind) if refuses and self._lenient is not None else ""
+        return self._cell(cells, (kind.name, "", lenient), refuses=refuses)
+
+    def _of_decision(self, cells: dict[Outcome, Cell], decision: Decision) -> Cell:
+        verdict, skip, leniency = decision.verdict, decision.skip, decision.leniency
+        outcome = (
+            verdict.kind.name if verdict is not None else "",
+            skip.value if skip is not None else "",
+            leniency.value if leniency is not None else "",
+        )
+        return self._cell(cells, outcome, refuses=decision.refuse or leniency is not None)
+
+    def _cell(self, cells: dict[Outcome, Cell], outcome: Outcome, *, refuses: bool) -> Cell:
+        cell = cells.get(outcome)
+        if cell is None:
+            cell = cells[outcome] = Cell(outcome, self.refusals if refuses else None)
+        return cell
