@@ -21,6 +21,7 @@ import socket
 import gevent
 
 from gateway.errors import ConfigurationError
+from gateway.frontends.flights import Flights
 from gateway.frontends.server import Server, peer_name
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.frontends.socketmap_session import Replies, Session
@@ -87,7 +88,7 @@ class Service:
                 replies,
                 faults_only=not verdicts.audit,
             ),
-            pool.resolve,
+            Flights(pool.advance, defect=_defect),
             admit=self._admit,
             on_change=self._changed,
             report=syslog.error,
@@ -165,6 +166,10 @@ class Service:
         self._exit_code = code
         self._server.stop_accepting()
         self._done.set()
+
+
+def _defect(error: BaseException) -> None:
+    syslog.error(f"defect while asking another server: {error!r}")
 
 
 class _Program:

@@ -3,7 +3,8 @@
 `load` reads the file and gives an `ImapdConf`, one typed attribute an option.
 `OPTIONS` declares each of them once: its name, what its value may be and its
 default; everything else follows from that table.  Names, kinds and defaults
-are those of the newest Cyrus (lib/imapoptions).
+are those of the newest Cyrus (lib/imapoptions); `smmapd_backend_*` are ours,
+and other programs of Cyrus ignore them (smmapd(8)).
 
 Older releases had other defaults.  Where the difference can change an answer,
 it must be written into the file, as Cyrus' own upgrade notes ask for:
@@ -94,6 +95,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("quota_use_conversations", _switch, False),
     Option("servername", _text, None),
     Option("sharedprefix", _raw, b"Shared Folders"),
+    Option("smmapd_backend_port", imapdconf_values.port, 12345),
+    Option("smmapd_backend_timeout", imapdconf_values.timeout, 5),
+    Option("smmapd_backend_unreachable", _enum(ok=True, temp=False), True),
     Option("sql_database", _text, None),
     Option("sql_engine", _word("mysql", "pgsql", "sqlite"), None),
     Option("sql_hostnames", _text, ""),
@@ -164,6 +168,9 @@ class ImapdConf(Value):
     quota_use_conversations: bool
     servername: str
     sharedprefix: bytes
+    smmapd_backend_port: int
+    smmapd_backend_timeout: int
+    smmapd_backend_unreachable: bool
     sql_database: str | None
     sql_engine: str | None
     sql_hostnames: str
@@ -196,6 +203,15 @@ class ImapdConf(Value):
         if values["servername"] is None:
             values["servername"] = os.uname().nodename
         self._freeze(*(values[name] for name in self.__slots__))
+
+    @property
+    def kicks_mupdate(self) -> bool:
+        """Whether such a server asks mupdate for mailboxes that its list does not hold.
+
+        A standard backend keeps its own list and asks nobody.
+        """
+        backend = self.mupdate_config == MUPDATE_STANDARD and self.proxyservers is not None
+        return self.mupdate_server is not None and not backend
 
     def __repr__(self) -> str:
         """Without the SQL password."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # What fits a 32-bit int; Cyrus keeps numbers and durations in one.
 _INT_MAX = 2**31 - 1
+_LAST_PORT = 65_535
 
 # Seconds a unit; a number without a unit is in seconds.
 _UNITS = {b"d": 86400, b"h": 3600, b"m": 60, b"s": 1}
@@ -78,6 +79,22 @@ def duration(value: bytes) -> int:
         if total > _INT_MAX:
             raise ValueError(f"longer than {_INT_MAX} seconds: {text(value)}")
     return -total if negative else total
+
+
+def port(value: bytes) -> int:
+    """INT: a TCP port."""
+    found = number(value)
+    if not 0 < found <= _LAST_PORT:
+        raise ValueError(f"not a port from 1 to {_LAST_PORT}: {text(value)}")
+    return found
+
+
+def timeout(value: bytes) -> int:
+    """DURATION: at least a second."""
+    found = duration(value)
+    if found < 1:
+        raise ValueError(f"shorter than a second: {text(value)}")
+    return found
 
 
 def word(*allowed: str) -> Callable[[bytes], str]:

@@ -25,6 +25,7 @@ from gateway.daemon.log import AddressWriter
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.flights import Flights
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.server import Server, peer_name
@@ -61,7 +62,8 @@ class Core:
         self._parent = parent
         self._settings = settings
         self._cache = VerdictCache(make_verifier(settings))
-        self._pool = VerifierPool(lambda: make_verifier(settings))
+        pool = VerifierPool(lambda: make_verifier(settings))
+        self._flights = Flights(pool.advance, defect=_defect)
         self._turns = Turns(self._cache)
         self._address = AddressWriter(settings.logging.addresses)
         self._done = gevent.event.Event()
@@ -105,7 +107,7 @@ class Core:
             Server(
                 listener.socket,
                 session,
-                self._pool.resolve,
+                self._flights,
                 on_change=self._changed,
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,
@@ -141,7 +143,7 @@ class Core:
             Server(
                 listener.socket,
                 session,
-                self._pool.resolve,
+                self._flights,
                 on_change=self._changed,
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,
@@ -171,6 +173,10 @@ class Core:
     def _changed(self) -> None:
         if self._draining and not any(server.connections for server in self._servers):
             self._done.set()
+
+
+def _defect(error: BaseException) -> None:
+    _log.error("defect while asking another server: %r", error)
 
 
 def main() -> int:

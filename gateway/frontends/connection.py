@@ -11,8 +11,6 @@ from __future__ import annotations
 import socket as plain_socket
 from typing import TYPE_CHECKING, Protocol
 
-import gevent
-
 if TYPE_CHECKING:
     from gateway.frontends.server import Server
     from gateway.verification.model import Verdict
@@ -35,7 +33,7 @@ class Session(Protocol):
 
     @property
     def pending(self) -> Pending | None:
-        """A question that `resolve` answers on a thread."""
+        """A question that other servers answer (flights.py)."""
 
     @property
     def finished(self) -> bool:
@@ -226,21 +224,18 @@ class Connection:
             self._advance()
 
     def _ask_elsewhere(self) -> None:
-        """Have a thread ask the other server; nothing is read from the client meanwhile."""
+        """Have the other server asked; nothing is read from the client meanwhile."""
         if self._fd < 0:
             return
-        self._asking = True
         self._read_watcher.stop()
         pending = self._session.pending
         assert pending is not None
-        task = gevent.get_hub().threadpool.spawn(self._server.resolve, pending)
-        task.rawlink(self._answered_elsewhere)
+        self._asking = True
+        self._server.flights.ask(pending, self._answered_elsewhere)
 
-    def _answered_elsewhere(self, task: gevent.event.AsyncResult[Verdict]) -> None:
+    def _answered_elsewhere(self, verdict: Verdict) -> None:
         self._asking = False
         if self._fd < 0:
             return
-        if not task.successful():
-            self.close()  # a defect of ours, which the next line tells of
-        self._send(self._session.resolved(task.get()))
+        self._send(self._session.resolved(verdict))
         self._advance()

@@ -7,8 +7,8 @@ costs one `recv`, the engine, one `send`.  What it promises:
 - a connection is accepted one a wake-up, so that several processes on one
   listening socket share the load;
 - no client holds up another: a session answers a turn's worth of requests
-  before the others have theirs, and questions for other servers wait on gevent's
-  thread pool;
+  before the others have theirs, and questions for other servers wait on
+  threads (flights.py);
 - memory is bounded: nothing is read from a client that has not taken its
   replies, and no more than one chunk is read ahead of the engine;
 - a client that sends nothing for IDLE_TIMEOUT seconds is closed.
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.connection import Session
-    from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.frontends.flights import Flights
 
 # libev's event bit for reading (gevent's loop.io takes it as a number).
 _READ = 1
@@ -80,8 +79,8 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Server:
     """Serves one listening socket until it is told to stop.
 
-    `session_for` makes the session of a new peer; `resolve` asks another
-    server and may block (it runs on a thread); `admit` may refuse a new peer
+    `session_for` makes the session of a new peer; `flights` asks other
+    servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
     takes a line for the log.  A client may be silent for `idle_timeout`
     seconds between requests, and for `request_timeout` within one or while a
@@ -93,7 +92,7 @@ class Server:
         self,
         listener: plain_socket.socket,
         session_for: Callable[[plain_socket.socket], Session],
-        resolve: Callable[[Pending], Verdict],
+        flights: Flights,
         *,
         admit: Callable[[plain_socket.socket], bool] | None = None,
         on_change: Callable[[], None] | None = None,
@@ -104,7 +103,7 @@ class Server:
     ) -> None:
         self.listener = listener
         self.session_for = session_for
-        self.resolve = resolve
+        self.flights = flights
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.buffer = bytearray(CHUNK)

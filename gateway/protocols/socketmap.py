@@ -31,6 +31,10 @@ MISSING_TERMINATOR = "missing terminator"
 MISSING_KEY = "missing key"
 WRONG_SIZE = "request size doesn't match length"
 
+# See `with_hops`.
+_HOP = b";hop="
+_HOP_DIGITS = 3
+
 _COLON = 0x3A
 _COMMA = 0x2C
 
@@ -50,6 +54,23 @@ def split_request(payload: bytes) -> tuple[bytes, bytes]:
     if not space or b"\0" in name:
         raise ProtocolError(MISSING_KEY)
     return name, key
+
+
+def with_hops(map_name: bytes, hops: int) -> bytes:
+    """The map name of a question that has been passed on `hops` times.
+
+    Every smmapd ignores the map name, so it can tell ours how many servers a
+    question has seen.
+    """
+    return b"%b%b%d" % (map_name, _HOP, hops)
+
+
+def hops_of(map_name: bytes) -> int:
+    """How often a question with that map name has been passed on; 0 from a mail server."""
+    _, mark, number = map_name.rpartition(_HOP)
+    if not mark or not number.isdigit() or len(number) > _HOP_DIGITS:
+        return 0
+    return int(number)
 
 
 def bad_protocol(error: ProtocolError) -> bytes:

@@ -4,16 +4,18 @@ On a Murder frontend a recipient that the mailbox list does not hold may have
 been created a moment ago.  Connecting to mupdate's socket makes it fetch what
 is new; it writes something back when it has (imap/mupdate-client.c,
 kick_mupdate).  The engine then looks once more.
+
+One kick serves all questions that were there when it began, and there are at
+most 1 / MIN_INTERVAL of them a second: a flood of recipients that do not exist
+does not become a flood of kicks.
 """
 
 from __future__ import annotations
 
-from gateway.cyrus.imapdconf import MUPDATE_STANDARD
-from gateway.errors import UpstreamError
+import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from gateway.cyrus.imapdconf import ImapdConf
+from gateway.errors import UpstreamError
+from gateway.upstream.breaker import Breaker
 
 # Where mupdate listens, below configdirectory.
 SOCKET = "socket/mupdate.target"
@@ -21,32 +23,69 @@ SOCKET = "socket/mupdate.target"
 # Seconds to wait for mupdate's word.
 DEFAULT_DEADLINE = 5.0
 
+# Seconds between the beginnings of two kicks; a question waits for its kick.
+MIN_INTERVAL = 0.1
 
-def kicks(conf: ImapdConf) -> bool:
-    """Whether a server so configured asks mupdate for mailboxes that its list does not hold.
 
-    A standard backend keeps its own list and asks nobody.
+class Kicker:
+    """Kicks the mupdate process of the server whose configdirectory is given.
+
+    Threads may share one.  Where several kick at once each does so for
+    itself; whoever brings the threads lets one do it for all (flights.py).
     """
-    backend = conf.mupdate_config == MUPDATE_STANDARD and conf.proxyservers is not None
-    return conf.mupdate_server is not None and not backend
 
+    __slots__ = ("_began", "_breaker", "_deadline", "_last_problem", "_path", "kicks")
 
-def kick(configdirectory: str, deadline: float = DEFAULT_DEADLINE) -> None:
-    """Return when mupdate says that the mailbox list is current.
+    def __init__(self, configdirectory: str, deadline: float = DEFAULT_DEADLINE) -> None:
+        self.kicks = 0  # since the start
+        self._path = f"{configdirectory}/{SOCKET}"
+        self._deadline = deadline
+        self._breaker = Breaker()
+        self._began = float("-inf")  # when the last kick that succeeded began
+        self._last_problem = ""
 
-    Blocks up to `deadline` seconds.  Raises UpstreamError naming the socket
-    when mupdate cannot be reached or does not answer.
-    """
-    import socket  # noqa: PLC0415  (see backend.py)
+    def kick(self, since: float) -> None:
+        """Return when the mailbox list is as current as it was at `since` (time.monotonic).
 
-    path = f"{configdirectory}/{SOCKET}"
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(deadline)
-            peer.connect(path)
-            if not peer.recv(4096):
-                raise UpstreamError(path, "mupdate closed the connection without a word")
-    except TimeoutError as error:
-        raise UpstreamError(path, f"mupdate did not answer within {deadline:g} s") from error
-    except OSError as error:
-        raise UpstreamError(path, f"cannot reach mupdate: {error.strerror or error}") from error
+        Blocks up to the deadline.  Raises UpstreamError naming the socket when
+        mupdate cannot be reached or does not answer.
+        """
+        began = self._began
+        if began >= since:
+            return
+        now = time.monotonic()
+        if not self._breaker.allows(now):
+            raise UpstreamError(self._path, f"not asked for a while, after: {self._last_problem}")
+        answered = False
+        try:
+            if now < began + MIN_INTERVAL:
+                time.sleep(began + MIN_INTERVAL - now)
+                now = time.monotonic()
+            self._kick()
+            self._began = now
+            answered = True
+        except UpstreamError as fault:
+            self._last_problem = fault.problem
+            raise
+        finally:
+            if answered:
+                self._breaker.succeeded()
+            else:
+                self._breaker.failed(time.monotonic())
+
+    def _kick(self) -> None:
+        import socket  # noqa: PLC0415  (see link.py)
+
+        self.kicks += 1
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(self._deadline)
+                peer.connect(self._path)
+                if not peer.recv(4096):
+                    raise UpstreamError(self._path, "mupdate closed the connection without a word")
+        except TimeoutError as error:
+            problem = f"mupdate did not answer within {self._deadline:g} s"
+            raise UpstreamError(self._path, problem) from error
+        except OSError as error:
+            problem = f"cannot reach mupdate: {error.strerror or error}"
+            raise UpstreamError(self._path, problem) from error

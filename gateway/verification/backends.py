@@ -1,99 +1,130 @@
-"""What a backend's answer means for a recipient that lives there.
+"""What becomes of a recipient whose mailbox lives on a backend of the Murder.
 
-The mailbox list has already said that the mailbox exists.  A backend's answer
-is believed where it makes sense; where the backend cannot be asked, or talks
-nonsense, the configured verdict stands: deliverable by default, as in the C
-program (imap/smmapd.c), because the mailbox is known to exist and the
+The mailbox list has already said that the mailbox exists, and where.  The
+backend's answer is believed where it makes sense; where the backend cannot be
+asked, or talks nonsense, the configured verdict stands: deliverable, as in
+the C program (imap/smmapd.c), because the mailbox is known to exist and the
 delivery will find out about its quota; or a temporary failure.
 """
 
 from __future__ import annotations
 
+import time
+
 from gateway.errors import UpstreamError
-from gateway.upstream.backend import SocketmapBackend
+from gateway.upstream import address as addresses
+from gateway.upstream.link import Dialer, plain_lookup
+from gateway.upstream.socketmap import DEFAULT_DEADLINE, DEFAULT_PORT, MAX_HOPS, SocketmapClient
 from gateway.verification.model import Evidence, Kind, Step, Verdict
+from gateway.verification.servers import SocketmapServer
+from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.upstream.backend import Answer
+    from gateway.upstream.link import Lookup
+    from gateway.verification.model import Query
 
-# What a smmapd says, ours or the C program's, and what it stands for.  The C
-# program says PERM for its own faults too (lib/imap_err.et); they are
-# temporary here.
-_MEANINGS: dict[tuple[bytes, bytes], Kind] = {
-    (b"NOTFOUND", b"Mailbox does not exist"): Kind.NONEXISTENT,
-    (b"TEMP", b"Over quota"): Kind.OVER_QUOTA,
-    (b"PERM", b"Over quota"): Kind.OVER_QUOTA_PERMANENT,
-    (b"PERM", b"Permission denied"): Kind.NOT_POSTABLE,
-    (b"TEMP", b"Mailbox is currently reserved"): Kind.RESERVED,
-    (b"PERM", b"Mailbox is currently reserved"): Kind.RESERVED,
-    (b"PERM", b"System I/O error"): Kind.STORE_FAULT,
-    (b"PERM", b"Mailbox has an invalid format"): Kind.STORE_FAULT,
-    (b"PERM", b"Invalid identifier"): Kind.STORE_FAULT,
-}
-
-# Where the text is not known, the status decides.  A NOTFOUND with a text of
-# its own is a deny message.
-_BY_STATUS: dict[bytes, Kind] = {
-    b"OK": Kind.DELIVERABLE,
-    b"NOTFOUND": Kind.DENIED,
-    b"TEMP": Kind.UPSTREAM_FAULT,
-    b"TIMEOUT": Kind.UPSTREAM_FAULT,
-    b"PERM": Kind.REFUSED,
-}
-
-# A complaint about our request is no answer about the recipient.
-_BAD_PROTOCOL = b"Bad protocol"
-
-UNREACHABLE_TEXT = b"Backend is not reachable"
+# Backends of which connections are kept.  A mailbox list that names more is
+# damaged, or of a site that should tell us.
+MAX_BACKENDS = 4096
 
 
 class Backends:
-    """Asks the backend that holds a mailbox, and turns its answer into a Verdict.
+    """Asks backends by the names that the mailbox list has; threads may share one.
 
-    `unreachable_is_ok` chooses the verdict where no usable answer comes.
+    `port` and `deadline` (seconds) are those of the question,
+    `max_idle` the connections kept to each backend.  `unreachable_is_ok`
+    chooses the verdict where no usable answer comes.
     """
 
-    __slots__ = ("client", "unreachable_is_ok")
+    __slots__ = ("_lookup", "_max_idle", "_servers", "deadline", "port", "unreachable_is_ok")
 
     def __init__(
-        self, client: SocketmapBackend | None = None, *, unreachable_is_ok: bool = True
+        self,
+        *,
+        port: int = DEFAULT_PORT,
+        deadline: float = DEFAULT_DEADLINE,
+        max_idle: int | None = None,
+        unreachable_is_ok: bool = True,
+        lookup: Lookup = plain_lookup,
     ) -> None:
-        self.client = client if client is not None else SocketmapBackend()
+        self.port = port
+        self.deadline = deadline
         self.unreachable_is_ok = unreachable_is_ok
+        self._lookup = lookup
+        self._max_idle = max_idle
+        self._servers: dict[str, SocketmapServer] = {}
+
+    @property
+    def servers(self) -> tuple[SocketmapServer, ...]:
+        """Those that have been asked, for the status page."""
+        return tuple(self._servers.values())
+
+    def sweep(self) -> None:
+        """Close connections that are not needed; never waits."""
+        now = time.monotonic()
+        for server in self.servers:
+            server.pool.sweep(now)
 
     def verdict(
-        self, server: str, recipient: bytes, evidence: Evidence, trace: list[Step] | None = None
+        self,
+        name: str,
+        query: Query,
+        evidence: Evidence,
+        trace: list[Step] | None = None,
+        *,
+        since: float | None = None,
     ) -> Verdict:
-        """The backend's verdict; blocks up to the client's deadline, raises nothing."""
+        """The backend's verdict, at most `deadline` seconds after `since` (default: now)."""
+        if query.hops >= MAX_HOPS:
+            return self._loop(name, evidence, trace)
+        until = (since if since is not None else time.monotonic()) + self.deadline
         try:
-            answer = self.client.ask(server, recipient)
-            if answer.text.startswith(_BAD_PROTOCOL):
-                raise UpstreamError(server, f"it calls our request {answer.text[:80]!r}")
+            told = self._server(name).ask(query.recipient, query.hops + 1, until)
         except UpstreamError as fault:
             return self._unreachable(fault, evidence, trace)
         if trace is not None:
-            trace.append(Step("backend", server=server, status=answer.status, text=answer.text))
-        kind = kind_of(answer)
-        reason = b"" if kind is Kind.DELIVERABLE else answer.text
-        return Verdict(kind, reason, evidence, cacheable=False)
+            trace.append(Step("backend", server=name, answer=told.words))
+        return Verdict(told.kind, told.reason, evidence, cacheable=False)
+
+    def _server(self, name: str) -> SocketmapServer:
+        server = self._servers.get(name)
+        if server is None:
+            try:
+                address = addresses.parse(name, self.port)
+            except ValueError as error:
+                raise UpstreamError(name, f"this is no host name: {error}") from error
+            dialer = Dialer(name, address, lookup=self._lookup)
+            server = SocketmapServer(
+                SocketmapClient(dialer, deadline=self.deadline, max_idle=self._max_idle)
+            )
+            if len(self._servers) >= MAX_BACKENDS:
+                self._servers.clear()
+            # Another thread may have been faster; then its connections are ours.
+            server = self._servers.setdefault(name, server)
+        return server
 
     def _unreachable(
         self, fault: UpstreamError, evidence: Evidence, trace: list[Step] | None
     ) -> Verdict:
         if trace is not None:
             trace.append(Step("backend", server=fault.server, problem=fault.problem))
-        evidence = Evidence(
-            mailbox=evidence.mailbox,
-            userid=evidence.userid,
-            server=fault.server,
-            fault=str(fault),
-        )
+        evidence = _with_fault(evidence, fault.server, str(fault))
         kind = Kind.DELIVERABLE if self.unreachable_is_ok else Kind.UPSTREAM_FAULT
         reason = b"" if self.unreachable_is_ok else UNREACHABLE_TEXT
         return Verdict(kind, reason, evidence, cacheable=False)
 
+    def _loop(self, name: str, evidence: Evidence, trace: list[Step] | None) -> Verdict:
+        """Nobody has the mailbox, so not even `unreachable_is_ok` makes it deliverable."""
+        problem = (
+            f"asked about a mailbox that is said to be on {name}, by a server that was asked"
+            f" itself; {MAX_HOPS} servers point at each other, see their mailbox lists"
+        )
+        if trace is not None:
+            trace.append(Step("backend", server=name, problem=problem))
+        evidence = _with_fault(evidence, name, problem)
+        return Verdict(Kind.UPSTREAM_FAULT, LOOP_TEXT, evidence, cacheable=False)
 
-def kind_of(answer: Answer) -> Kind:
-    """The kind of verdict that a backend's answer stands for."""
-    return _MEANINGS.get((answer.status, answer.text)) or _BY_STATUS[answer.status]
+
+def _with_fault(evidence: Evidence, server: str, fault: str) -> Evidence:
+    return Evidence(mailbox=evidence.mailbox, userid=evidence.userid, server=server, fault=fault)

@@ -81,7 +81,18 @@ class Step(Value):
         self._freeze(tuple(facts.items()), name)
 
 
-STEPS = ("name", "userdeny", "mailbox", "mupdate", "acl", "backend", "quota", "size", "fault")
+STEPS = (
+    "name",
+    "userdeny",
+    "mailbox",
+    "mupdate",
+    "acl",
+    "backend",
+    "stale",
+    "quota",
+    "size",
+    "fault",
+)
 
 
 class Query(Value):
@@ -89,14 +100,16 @@ class Query(Value):
 
     `recipient` is the address as it came, in bytes, without angle brackets.
     `size` is the announced size in bytes, or None where none was announced.
+    `hops` is how often other servers have passed the question on.
     """
 
-    __slots__ = ("recipient", "size")
+    __slots__ = ("hops", "recipient", "size")
+    hops: int
     recipient: bytes
     size: int | None
 
-    def __init__(self, recipient: bytes, size: int | None = None) -> None:
-        self._freeze(recipient, size)
+    def __init__(self, recipient: bytes, size: int | None = None, hops: int = 0) -> None:
+        self._freeze(hops, recipient, size)
 
 
 class QuotaUse(Value):

@@ -12,33 +12,34 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.decider import Engine
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending, Verifier
+    from gateway.verification.verifier import Pending
 
 
 class VerifierPool:
-    """Verifiers made by `make`, lent and taken back."""
+    """Engines made by `make`, lent and taken back."""
 
     __slots__ = ("_idle", "_make")
 
-    def __init__(self, make: Callable[[], Verifier]) -> None:
+    def __init__(self, make: Callable[[], Engine]) -> None:
         self._make = make
-        self._idle: list[Verifier] = []
+        self._idle: list[Engine] = []
 
-    def borrow(self) -> Verifier:
+    def borrow(self) -> Engine:
         """An engine that nobody else uses; not given back, it is simply lost."""
         try:
             return self._idle.pop()
         except IndexError:
             return self._make()
 
-    def give_back(self, verifier: Verifier) -> None:
+    def give_back(self, verifier: Engine) -> None:
         """Let others use it."""
         self._idle.append(verifier)
 
-    def resolve(self, pending: Pending) -> Verdict:
+    def advance(self, pending: Pending, since: float) -> Verdict | Pending:
         """Ask whom `pending` names, with an engine of the calling thread's own; may block."""
         verifier = self.borrow()
-        verdict = verifier.resolve(pending)
+        outcome = verifier.advance(pending, since=since)
         self.give_back(verifier)
-        return verdict
+        return outcome

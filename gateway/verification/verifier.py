@@ -7,20 +7,26 @@ same bytes.  Where the C program refuses for ever because of its own trouble
 is temporary: a recipient is never lost to a fault of ours.
 
 `decide` never blocks and never raises for a fault of the store; it returns a
-Verdict, or a `Pending` where another server has to be asked first.  `resolve`
+Verdict, or a `Pending` where another server has to be asked first.  `advance`
 asks it and blocks up to that server's deadline: an event loop runs it on a
-thread.  `verify` does both.
+thread.  `verify` does both, until there is a verdict.
 """
 
 from __future__ import annotations
 
 from gateway.cyrus import acl
 from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
-from gateway.errors import RecordDamaged, StoreError, UpstreamError
-from gateway.upstream import mupdate
+from gateway.errors import RecordDamaged, StoreError
 from gateway.values import Value
-from gateway.verification.backends import Backends
 from gateway.verification.model import Evidence, Kind, QuotaUse, Step, Verdict
+from gateway.verification.texts import (
+    IO_ERROR_TEXT,
+    NONEXISTENT_TEXT,
+    NOT_POSTABLE_TEXT,
+    OVER_QUOTA_TEXT,
+    RESERVED_TEXT,
+    SIZE_TEXT,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,23 +36,15 @@ if TYPE_CHECKING:
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
+    from gateway.verification.elsewhere import Elsewhere
     from gateway.verification.model import Query
-
-# lib/imap_err.et: what the C program says, byte for byte.
-NONEXISTENT_TEXT = b"Mailbox does not exist"
-OVER_QUOTA_TEXT = b"Over quota"
-NOT_POSTABLE_TEXT = b"Permission denied"
-RESERVED_TEXT = b"Mailbox is currently reserved"
-IO_ERROR_TEXT = b"System I/O error"
-# Ours: the C program knows no announced size.
-SIZE_TEXT = b"Message does not fit into the free quota"
 
 
 class Pending(Value):
     """A question that only another server can answer.
 
-    `server` is the backend to ask, or None where mupdate is to be kicked and
-    the mailbox list read once more.
+    `server` is the one to ask, or None where mupdate is to be kicked and the
+    mailbox list read once more.
     """
 
     __slots__ = ("evidence", "query", "server")
@@ -63,11 +61,11 @@ class Verifier:
 
     `store` is read on every call and never cached here.
     `over_quota_permanent` is imapd.conf's lmtp_over_quota_perm_failure.
-    `kicks_mupdate` is True where mupdate_server is set and this server keeps
-    only a copy of the mailbox list.
+    `elsewhere` are the servers that hold what this one does not; None where
+    there are none to be asked yet: they are made from imapd.conf when needed.
     """
 
-    __slots__ = ("_over_quota", "backends", "kicks_mupdate", "store")
+    __slots__ = ("_elsewhere", "_over_quota", "kicks_mupdate", "store")
 
     def __init__(
         self,
@@ -75,21 +73,22 @@ class Verifier:
         *,
         over_quota_permanent: bool = False,
         kicks_mupdate: bool = False,
-        backends: Backends | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.store = store
-        self.backends = backends if backends is not None else Backends()
         self.kicks_mupdate = kicks_mupdate
+        self._elsewhere = elsewhere
         self._over_quota = Kind.OVER_QUOTA_PERMANENT if over_quota_permanent else Kind.OVER_QUOTA
 
     @classmethod
-    def for_store(cls, store: CyrusStore) -> Verifier:
+    def for_store(cls, store: CyrusStore, elsewhere: Elsewhere | None = None) -> Verifier:
         """A Verifier that does as the store's imapd.conf says."""
         conf = store.conf
         return cls(
             store,
             over_quota_permanent=conf.lmtp_over_quota_perm_failure,
-            kicks_mupdate=mupdate.kicks(conf),
+            kicks_mupdate=conf.kicks_mupdate,
+            elsewhere=elsewhere,
         )
 
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
@@ -131,25 +130,37 @@ class Verifier:
             return _store_fault(fault, trace)
 
     def resolve(self, pending: Pending, trace: list[Step] | None = None) -> Verdict:
-        """Ask whom `pending` names; blocks up to that server's deadline."""
+        """Ask whom `pending` names, and whoever is to be asked after that."""
+        outcome = self.advance(pending, trace)
+        return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
+
+    def advance(
+        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
+    ) -> Verdict | Pending:
+        """Ask the one whom `pending` names; another may have to be asked after that.
+
+        Blocks up to that server's deadline, which runs from `since` (a moment
+        of time.monotonic, the default is now).
+        """
+        elsewhere = self._elsewhere
+        if elsewhere is None:
+            # A look-up that needs no other server does not import what asks one.
+            from gateway.verification.elsewhere import Elsewhere  # noqa: PLC0415
+
+            elsewhere = self._elsewhere = Elsewhere.for_conf(self.store.conf)
         if pending.server is not None:
-            return self.backends.verdict(
-                pending.server, pending.query.recipient, pending.evidence, trace
+            return elsewhere.backends.verdict(
+                pending.server, pending.query, pending.evidence, trace, since=since
             )
-        problem = None
-        try:
-            mupdate.kick(self.store.conf.configdirectory)
-        except UpstreamError as fault:
-            # As in the C program: a kick that fails does not change the
-            # question, the list is looked at again all the same.  What the
-            # list then does not hold may still exist: see below.
-            problem = str(fault)
+        problem = elsewhere.kick(since)
         if trace is not None:
             trace.append(Step("mupdate", problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
-        if isinstance(outcome, Pending):
-            return self.resolve(outcome, trace)
-        if problem is not None and outcome.kind is Kind.NONEXISTENT:
+        if (
+            problem is not None
+            and isinstance(outcome, Verdict)
+            and outcome.kind is Kind.NONEXISTENT
+        ):
             # The C program would refuse here; but the copy of the list is
             # known not to be current, and a refusal would lose the mail of
             # a mailbox that was just created.

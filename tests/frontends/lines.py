@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import gevent
 import gevent.socket
 
+from gateway.frontends.flights import Flights
 from gateway.frontends.server import Server
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
@@ -106,7 +107,7 @@ class Site:
         self.server = Server(
             self.listener,
             self._session,
-            resolve or far,
+            flights(resolve or far),
             on_change=self._changed,
             report=self.reported.append,
             **options,  # type: ignore[arg-type]
@@ -138,6 +139,11 @@ class Site:
 def far(_pending: Pending) -> Verdict:
     """What the other server says."""
     return Verdict(Kind.DELIVERABLE, b"from far")
+
+
+def flights(resolve: Callable[[Pending], Verdict] = far) -> Flights:
+    """The way to the other server."""
+    return Flights(lambda pending, _since: resolve(pending))
 
 
 class Client:

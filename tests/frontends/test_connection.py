@@ -15,7 +15,7 @@ from gateway.frontends.connection import LINGER_BYTES
 from gateway.frontends.server import Server
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.verifier import Pending
-from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, far, site, turn_until
+from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, far, flights, site, turn_until
 
 
 class Echo:
@@ -54,7 +54,7 @@ def client() -> Iterator[socket.socket]:
     with socket.socket() as listener, socket.socket() as made:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = Server(listener, lambda _peer: Echo(), nobody)
+        server = Server(listener, lambda _peer: Echo(), flights(nobody))
         server.start()
         made.connect(listener.getsockname())
         made.setblocking(False)

@@ -1,0 +1,157 @@
+"""Questions for other servers, on their way: asked on threads, answered on the event loop.
+
+Whoever waits for the same answer shares one question (single flight).  The
+questions for one server are a lane: at most `lane` of them are under way at
+once, the others wait in line, so that a server that hangs takes up its own
+threads and nobody else's.  mupdate's lane has one place, since one kick serves
+all who wait for it.
+
+The time that a question waits in line counts as time that it takes: it is
+told when it was asked, and is given up where its deadline is over.
+
+Limits: THREADS questions are under way at once, whoever is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.threadpool import ThreadPool
+
+from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.verifier import Pending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Asks the one whom the Pending names; blocks, on a thread.
+    Advance = Callable[[Pending, float], Verdict | Pending]
+    Answered = Callable[[Verdict], None]
+    Key = tuple[str | None, bytes, int]
+
+# Questions under way to one server.
+LANE = 8
+
+# Threads, which are made when they are needed: several servers that hang at
+# once must not keep the others waiting.
+THREADS = 128
+
+
+class _Flight:
+    """One question and all who wait for its answer."""
+
+    __slots__ = ("key", "pending", "since", "waiting")
+
+    def __init__(self, key: Key, pending: Pending, answered: Answered) -> None:
+        self.key = key
+        self.pending = pending
+        self.since = time.monotonic()
+        self.waiting = [answered]
+
+
+class _Lane:
+    """The questions for one server."""
+
+    __slots__ = ("queue", "size", "under_way")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.under_way = 0
+        self.queue: deque[_Flight] = deque()
+
+
+class Flights:
+    """Asks other servers for an event loop.
+
+    `advance` runs on a thread; `lane` is how many questions one server is
+    asked at once.  `defect` hears of an exception that nobody expected; the
+    question's verdict is then a fault.
+    """
+
+    def __init__(
+        self,
+        advance: Advance,
+        *,
+        lane: int = LANE,
+        threads: int = THREADS,
+        defect: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.asked = 0  # questions asked of other servers since the start
+        self.shared = 0  # those that found the same one under way
+        self._advance = advance
+        self._defect = defect
+        self._lane_size = lane
+        self._threads = threads
+        self._under_way = 0
+        self._pool = ThreadPool(threads, hub=gevent.get_hub())
+        self._flights: dict[Key, _Flight] = {}
+        self._lanes: dict[str | None, _Lane] = {}
+        # Lanes that could go on, but for the number of threads.
+        self._held: deque[_Lane] = deque()
+
+    def __len__(self) -> int:
+        """Questions under way and in line."""
+        return len(self._flights)
+
+    def ask(self, pending: Pending, answered: Answered) -> None:
+        """Have `pending` answered; `answered` is called on the loop, never before this returns."""
+        key = (pending.server, pending.query.recipient, pending.query.hops)
+        flight = self._flights.get(key)
+        if flight is not None:
+            self.shared += 1
+            flight.waiting.append(answered)
+            return
+        flight = self._flights[key] = _Flight(key, pending, answered)
+        lane = self._lanes.get(pending.server)
+        if lane is None:
+            size = self._lane_size if pending.server is not None else 1
+            lane = self._lanes[pending.server] = _Lane(size)
+        lane.queue.append(flight)
+        self._go_on(lane)
+
+    def _go_on(self, lane: _Lane) -> None:
+        while lane.queue and lane.under_way < lane.size:
+            if self._under_way >= self._threads:
+                if lane not in self._held:
+                    self._held.append(lane)
+                return
+            flight = lane.queue.popleft()
+            lane.under_way += 1
+            self._under_way += 1
+            self.asked += 1
+            task = self._pool.spawn(self._advance, flight.pending, flight.since)
+            task.rawlink(lambda done, lane=lane, flight=flight: self._landed(done, lane, flight))
+
+    def _landed(
+        self,
+        task: gevent.event.AsyncResult[Verdict | Pending],
+        lane: _Lane,
+        flight: _Flight,
+    ) -> None:
+        lane.under_way -= 1
+        self._under_way -= 1
+        del self._flights[flight.key]
+        self._go_on(lane)
+        if not lane.queue and not lane.under_way:
+            self._lanes.pop(flight.pending.server, None)
+        while self._held and self._under_way < self._threads:
+            self._go_on(self._held.popleft())
+        outcome = self._outcome(task)
+        for answered in flight.waiting:
+            if isinstance(outcome, Pending):
+                self.ask(outcome, answered)
+            else:
+                answered(outcome)
+
+    def _outcome(self, task: gevent.event.AsyncResult[Verdict | Pending]) -> Verdict | Pending:
+        error = task.exception
+        if error is None:
+            outcome: Verdict | Pending = task.value
+            return outcome
+        if self._defect is not None:
+            self._defect(error)
+        fault = f"cannot ask another server: {error!r}"
+        return Verdict(Kind.UPSTREAM_FAULT, b"", Evidence(fault=fault), cacheable=False)

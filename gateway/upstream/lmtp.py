@@ -1,0 +1,152 @@
+"""Asks an LMTP server about recipients: what would it say to RCPT TO?
+
+`LHLO` once a connection, then for each question `MAIL FROM:<>`, `RCPT TO`
+and `RSET`, in one piece where the server knows PIPELINING.  No mail is ever
+sent.  The reply to RCPT is the answer; whatever else goes wrong (no greeting,
+a refused MAIL, 421) is an UpstreamError that names the server.
+
+Limits: no STARTTLS and no AUTH, so the server must trust who connects, as
+Cyrus' lmtpd does on its Unix socket and with `-a`; the size of the mail is
+not announced.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.errors import UpstreamError
+from gateway.protocols import lmtp
+from gateway.upstream.link import Disconnected
+from gateway.upstream.pool import Pool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.upstream.link import Dialer, Link
+
+# LMTP over TCP where no port is given: the one that RFC 2033 says not to use
+# is SMTP's 25; 24 is registered for any private mail system.
+DEFAULT_PORT = 24
+
+# Seconds for the whole question; see socketmap.py.
+DEFAULT_DEADLINE = 5.0
+
+# Bytes of all replies to one question.
+MAX_REPLIES = 65_536
+
+# "Service not available, closing transmission channel" (RFC 5321, 4.2.2).
+_CLOSING = 421
+
+
+class LmtpClient:
+    """Asks one server; threads may share it.
+
+    `deadline` is in seconds for a question, `name` is what the client calls
+    itself.
+    """
+
+    __slots__ = ("_dialer", "_name", "deadline", "pool")
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        *,
+        name: bytes,
+        deadline: float = DEFAULT_DEADLINE,
+        max_idle: int | None = None,
+    ) -> None:
+        self.deadline = deadline
+        self._dialer = dialer
+        self._name = name
+        self.pool = (
+            Pool(dialer.server, self._greeted)
+            if max_idle is None
+            else Pool(dialer.server, self._greeted, max_idle)
+        )
+
+    def ask(self, recipient: bytes, *, until: float | None = None) -> lmtp.Reply:
+        """The server's reply to RCPT TO for the bare address `recipient`.
+
+        Blocks up to the deadline, and never beyond `until`.  Raises
+        UpstreamError, and ProtocolError for an address that no command can
+        hold.
+        """
+        question = lmtp.rcpt(recipient)
+        last = time.monotonic() + self.deadline
+        if until is not None and until < last:
+            last = until
+        return self.pool.call(lambda link: self._talk(link, question, last), last)
+
+    def _greeted(self, until: float) -> Link:
+        link = self._dialer.open(until)
+        ready = False
+        try:
+            conversation = _Conversation(link, until)
+            conversation.expect_good("its greeting")
+            link.send(lmtp.lhlo(self._name), until)
+            link.features = lmtp.features(conversation.expect_good("LHLO"))
+            if not conversation.over:
+                raise UpstreamError(link.server, "it says more than it was asked")
+            ready = True
+        finally:
+            if not ready:
+                link.close()
+        return link
+
+    def _talk(self, link: Link, question: bytes, until: float) -> lmtp.Reply:
+        conversation = _Conversation(link, until)
+        if lmtp.PIPELINING in link.features:
+            link.send(lmtp.MAIL_NULL + question + lmtp.RSET, until)
+            conversation.expect_good("MAIL FROM:<>")
+            answer = conversation.reply()
+        else:
+            link.send(lmtp.MAIL_NULL, until)
+            conversation.expect_good("MAIL FROM:<>")
+            link.send(question, until)
+            answer = conversation.reply()
+            link.send(lmtp.RSET, until)
+        # The answer stands whatever becomes of the connection.
+        link.keep = False
+        try:
+            link.keep = conversation.reply().good and conversation.over
+        except UpstreamError:
+            return answer
+        return answer
+
+
+class _Conversation:
+    """The replies of one connection, one after the other."""
+
+    def __init__(self, link: Link, until: float) -> None:
+        self._link = link
+        self._until = until
+        self._decoder = lmtp.ReplyDecoder()
+        self._replies: list[lmtp.Reply] = []
+        self._size = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing has come behind the last reply."""
+        return not self._replies and self._decoder.idle
+
+    def reply(self) -> lmtp.Reply:
+        """The next reply; 421 is the peer's farewell."""
+        server = self._link.server
+        while not self._replies:
+            if self._decoder.error is not None:
+                raise UpstreamError(server, f"it does not speak LMTP: {self._decoder.error}")
+            data = self._link.receive(self._until)
+            self._size += len(data)
+            if self._size > MAX_REPLIES:
+                raise UpstreamError(server, f"its replies are longer than {MAX_REPLIES} bytes")
+            self._replies += self._decoder.feed(data)
+        reply = self._replies.pop(0)
+        if reply.code == _CLOSING:
+            raise Disconnected(server, f"it ends the connection: {reply}")
+        return reply
+
+    def expect_good(self, to: str) -> lmtp.Reply:
+        """The next reply, which must be a success."""
+        reply = self.reply()
+        if not reply.good:
+            raise UpstreamError(self._link.server, f"it answers {to} with {reply}")
+        return reply

@@ -1,0 +1,153 @@
+"""Connections to one server, kept between questions.
+
+A question borrows the connection that was used last, so that those that are
+not needed grow old and are closed.  A connection that was kept may have been
+ended by the peer at any moment: one that shows so beforehand is thrown away,
+and a question that meets one that breaks is asked once more, on a new
+connection.  A server that keeps failing is not asked for a while (breaker.py).
+
+Several threads share a pool without a lock: what they share is a list, and
+its append and pop are atomic.  At most `max_idle` connections are kept; how
+many questions are under way at once is decided by whoever brings the threads
+(gateway/frontends/flights.py).
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.errors import UpstreamError
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.link import Disconnected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from gateway.upstream.link import Link
+
+    T = TypeVar("T")
+
+# Connections kept for the next questions.  To the C smmapd each of them is a
+# process.
+MAX_IDLE = 8
+
+# Seconds that a connection is kept without a question: below the patience of
+# every server that is meant (lmtpd 5 minutes, smmapd 6).
+MAX_IDLE_TIME = 30.0
+
+
+class Pool:
+    """The connections to one server and what is known of its health.
+
+    `open_link` makes a connection that is ready for a question before the
+    given moment, or raises UpstreamError.
+    """
+
+    __slots__ = (
+        "_idle",
+        "_last_problem",
+        "_max_idle",
+        "_open_link",
+        "breaker",
+        "opened",
+        "server",
+    )
+
+    def __init__(
+        self, server: str, open_link: Callable[[float], Link], max_idle: int = MAX_IDLE
+    ) -> None:
+        self.server = server
+        self.breaker = Breaker()
+        self.opened = 0  # connections made since the start
+        self._open_link = open_link
+        self._max_idle = max_idle
+        self._idle: list[Link] = []
+        self._last_problem = ""
+
+    def call(self, talk: Callable[[Link], T], until: float) -> T:
+        """What `talk` makes of a connection; over at `until`.
+
+        Raises UpstreamError where no connection can be had, `talk` does, or
+        the server is given a rest.
+        """
+        now = time.monotonic()
+        if now >= until:
+            raise UpstreamError(
+                self.server, "not asked within the deadline: too many questions wait for it"
+            )
+        if not self.breaker.allows(now):
+            raise UpstreamError(self.server, f"not asked for a while, after: {self._last_problem}")
+        answered = False
+        try:
+            result = self._call(talk, until, now)
+            answered = True
+        except UpstreamError as fault:
+            self._last_problem = fault.problem
+            raise
+        finally:
+            if answered:
+                self.breaker.succeeded()
+            else:
+                self.breaker.failed(time.monotonic())
+        return result
+
+    def _call(self, talk: Callable[[Link], T], until: float, now: float) -> T:
+        kept = self._borrow(now)
+        if kept is not None:
+            try:
+                return self._use(kept, talk)
+            except Disconnected:
+                # It was kept too long for the peer's taste; those that were
+                # kept even longer will be no better.
+                self.close()
+        link = self._open_link(until)
+        self.opened += 1
+        return self._use(link, talk)
+
+    def _use(self, link: Link, talk: Callable[[Link], T]) -> T:
+        done = False
+        try:
+            result = talk(link)
+            done = link.keep
+        finally:
+            if done and len(self._idle) < self._max_idle:
+                link.idle_since = time.monotonic()
+                self._idle.append(link)
+            else:
+                link.close()
+        return result
+
+    def _borrow(self, now: float) -> Link | None:
+        """A kept connection that looks sound."""
+        while True:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                return None
+            if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
+                return link
+            link.close()
+
+    def sweep(self, now: float) -> None:
+        """Close what nobody has used for long, or the peer has ended; never waits."""
+        kept = []
+        while True:
+            try:
+                link = self._idle.pop(0)
+            except IndexError:
+                break
+            if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
+                kept.append(link)
+            else:
+                link.close()
+        self._idle[:0] = kept
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return

@@ -1,0 +1,128 @@
+"""Asks another smmapd about recipients: the C program, or one of ours.
+
+Nothing of a reply is believed before the whole netstring is there, is no
+longer than MAX_REPLY, starts with one of the protocol's status words and, for
+OK, repeats the recipient that was asked about; anything else is an
+UpstreamError that names the server, and the connection is not used again.
+
+A question tells how often it has been passed on, in the map name, which every
+smmapd ignores: `cyrus;hop=1 fred`.  Ours looks at it (socketmap_session.py),
+so that servers that take each other for the holder of a mailbox notice it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.errors import UpstreamError
+from gateway.protocols.socketmap import encode, with_hops
+from gateway.upstream.pool import Pool
+from gateway.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.upstream.link import Dialer, Link
+
+# The port that the C program asks at (imap/smmapd.c).
+DEFAULT_PORT = 12345
+
+# Seconds for the whole question, connecting included: well inside the 100 s
+# that Postfix gives a socketmap, and short enough not to hold up a queue.
+DEFAULT_DEADLINE = 5.0
+
+# Bytes of a reply; the longest that a smmapd sends is a deny message of 4 KiB
+# or an echoed key of 10 KiB.
+MAX_REPLY = 16_384
+
+STATUSES = (b"OK", b"NOTFOUND", b"TEMP", b"TIMEOUT", b"PERM")
+
+# A complaint about our request is no answer about the recipient.
+_BAD_PROTOCOL = b"Bad protocol"
+
+# What stands before the recipient, with the hops behind it.
+MAP_NAME = b"cyrus"
+
+# How often a question may be passed on: frontend, the backend that a mailbox
+# has just left, the one that has it now, and one for a gateway in front.
+MAX_HOPS = 4
+
+
+class Answer(Value):
+    """What the server said: one of STATUSES, and the text behind it."""
+
+    __slots__ = ("status", "text")
+    status: bytes
+    text: bytes
+
+    def __init__(self, status: bytes, text: bytes) -> None:
+        self._freeze(status, text)
+
+
+def parse_reply(server: str, reply: bytes) -> Answer | None:
+    """The answer in `reply`, or None while it is a proper beginning of one.
+
+    Raises UpstreamError for bytes that no reply begins with.
+    """
+    digits, colon, rest = reply.partition(b":")
+    if not digits.isdigit() and (digits or colon):
+        raise UpstreamError(server, f"the reply is no netstring: {reply[:40]!r}")
+    if len(digits) > len(str(MAX_REPLY)) or (digits and int(digits) > MAX_REPLY):
+        raise UpstreamError(server, f"the reply is longer than {MAX_REPLY} bytes")
+    if not colon or len(rest) <= int(digits):
+        return None
+    length = int(digits)
+    if len(rest) != length + 1 or rest[length:] != b",":
+        raise UpstreamError(server, f"the reply does not end where it should: {reply[-40:]!r}")
+    status, _, text = rest[:length].partition(b" ")
+    if status not in STATUSES:
+        raise UpstreamError(server, f"unknown status {status[:40]!r} in the reply")
+    return Answer(status, text)
+
+
+class SocketmapClient:
+    """Asks one server; threads may share it.  `deadline` is in seconds for a question."""
+
+    __slots__ = ("deadline", "pool")
+
+    def __init__(
+        self, dialer: Dialer, *, deadline: float = DEFAULT_DEADLINE, max_idle: int | None = None
+    ) -> None:
+        self.deadline = deadline
+        self.pool = (
+            Pool(dialer.server, dialer.open)
+            if max_idle is None
+            else Pool(dialer.server, dialer.open, max_idle)
+        )
+
+    def ask(self, recipient: bytes, *, hop: int = 1, until: float | None = None) -> Answer:
+        """What the server says of `recipient`, asked for the `hop`th time.
+
+        Blocks up to the deadline, and never beyond `until`.  Raises
+        UpstreamError.
+        """
+        server = self.pool.server
+        last = time.monotonic() + self.deadline
+        if until is not None and until < last:
+            last = until
+        request = encode(with_hops(MAP_NAME, hop) + b" " + recipient)
+
+        def talk(link: Link) -> Answer:
+            link.send(request, last)
+            reply = link.receive(last)
+            answer = parse_reply(server, reply)
+            while answer is None:
+                reply += link.receive(last)
+                answer = parse_reply(server, reply)
+            _check(server, answer, recipient)
+            return answer
+
+        return self.pool.call(talk, last)
+
+
+def _check(server: str, answer: Answer, recipient: bytes) -> None:
+    """Raise UpstreamError where `answer` is none to a question about `recipient`."""
+    if answer.text.startswith(_BAD_PROTOCOL):
+        raise UpstreamError(server, f"it calls our request {answer.text[:80]!r}")
+    # The C program's keys end at a NUL.
+    if answer.status == b"OK" and answer.text not in (recipient, recipient.partition(b"\0")[0]):
+        raise UpstreamError(server, f"it answers another question: OK {answer.text[:80]!r}")

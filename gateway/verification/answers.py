@@ -1,0 +1,132 @@
+"""What another server's answer says about a recipient: the two tables, smmapd's and LMTP's.
+
+Each answer becomes a kind of verdict and a reason.  The reason is the
+server's own text only where it says something that the kind does not (a deny
+message, a refusal of its own); else it is the text that the engine itself
+gives, so that a chain of gateways says the same at each of its links.
+
+An LMTP reply is read by its enhanced status code (RFC 3463) if it has one of
+the right class, else by its reply code (RFC 5321, 4.2).
+"""
+
+from __future__ import annotations
+
+from gateway.verification.model import Kind
+from gateway.verification.texts import (
+    BAD_ADDRESS_TEXT,
+    IO_ERROR_TEXT,
+    NONEXISTENT_TEXT,
+    NOT_POSTABLE_TEXT,
+    OVER_QUOTA_TEXT,
+    RESERVED_TEXT,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.protocols.lmtp import Reply
+    from gateway.upstream.socketmap import Answer
+
+    Meaning = tuple[Kind, bytes]
+
+# What a smmapd says, ours or the C program's.  The C program says PERM for its
+# own faults too (lib/imap_err.et); they are temporary here.
+_FAULT_TEXTS = (IO_ERROR_TEXT, b"Mailbox has an invalid format", b"Invalid identifier")
+_SOCKETMAP: dict[tuple[bytes, bytes], Kind] = {
+    (b"NOTFOUND", NONEXISTENT_TEXT): Kind.NONEXISTENT,
+    (b"NOTFOUND", BAD_ADDRESS_TEXT): Kind.BAD_ADDRESS,
+    (b"TEMP", OVER_QUOTA_TEXT): Kind.OVER_QUOTA,
+    (b"PERM", OVER_QUOTA_TEXT): Kind.OVER_QUOTA_PERMANENT,
+    (b"PERM", NOT_POSTABLE_TEXT): Kind.NOT_POSTABLE,
+    (b"TEMP", RESERVED_TEXT): Kind.RESERVED,
+    (b"PERM", RESERVED_TEXT): Kind.RESERVED,
+    **{(status, text): Kind.STORE_FAULT for status in (b"TEMP", b"PERM") for text in _FAULT_TEXTS},
+}
+
+# Where the text is not known, the status decides.  A NOTFOUND with a text of
+# its own is a deny message.
+_BY_STATUS: dict[bytes, Kind] = {
+    b"OK": Kind.DELIVERABLE,
+    b"NOTFOUND": Kind.DENIED,
+    b"TEMP": Kind.UPSTREAM_FAULT,
+    b"TIMEOUT": Kind.UPSTREAM_FAULT,
+    b"PERM": Kind.REFUSED,
+}
+
+# Enhanced status codes that say something about the recipient.
+_ENHANCED: dict[bytes, Kind] = {
+    b"5.1.1": Kind.NONEXISTENT,
+    b"5.1.2": Kind.NONEXISTENT,  # bad destination system: no such domain there
+    b"5.1.3": Kind.BAD_ADDRESS,
+    b"5.1.6": Kind.NONEXISTENT,  # moved, no forwarding address
+    b"5.1.10": Kind.NONEXISTENT,  # RFC 7505: the domain takes no mail
+    b"5.2.1": Kind.DENIED,
+    b"5.2.2": Kind.OVER_QUOTA_PERMANENT,
+    b"5.7.1": Kind.NOT_POSTABLE,
+    b"4.2.1": Kind.RESERVED,
+    b"4.2.2": Kind.OVER_QUOTA,
+}
+# Cyrus says so of an address that it cannot read (imap/lmtpengine.c).
+_SYNTAX = (501, b"5.5.4")
+# By class and subject: 4.3.x is the mail system's fault, x.5.x calls our
+# command wrong and says nothing of the recipient.
+_SUBJECTS: dict[bytes, Kind] = {
+    b"4.3": Kind.STORE_FAULT,
+    b"4.5": Kind.UPSTREAM_FAULT,
+    b"5.5": Kind.UPSTREAM_FAULT,
+}
+# Without an enhanced code.  500, 502, 503 and 504 are about our commands, 530
+# wants a login.
+_CODES: dict[int, Kind] = {
+    550: Kind.NONEXISTENT,
+    551: Kind.NONEXISTENT,
+    552: Kind.OVER_QUOTA_PERMANENT,
+    553: Kind.BAD_ADDRESS,
+    501: Kind.BAD_ADDRESS,
+    452: Kind.OVER_QUOTA,
+    500: Kind.UPSTREAM_FAULT,
+    502: Kind.UPSTREAM_FAULT,
+    503: Kind.UPSTREAM_FAULT,
+    504: Kind.UPSTREAM_FAULT,
+    530: Kind.UPSTREAM_FAULT,
+}
+_CLASSES: dict[int, Kind] = {
+    2: Kind.DELIVERABLE,
+    5: Kind.REFUSED,
+}
+
+# The reason of each kind that has one text; the others keep the server's.
+_REASONS: dict[Kind, bytes] = {
+    Kind.DELIVERABLE: b"",
+    Kind.NONEXISTENT: NONEXISTENT_TEXT,
+    Kind.BAD_ADDRESS: b"",
+    Kind.NOT_POSTABLE: NOT_POSTABLE_TEXT,
+    Kind.OVER_QUOTA: OVER_QUOTA_TEXT,
+    Kind.OVER_QUOTA_PERMANENT: OVER_QUOTA_TEXT,
+    Kind.RESERVED: RESERVED_TEXT,
+}
+
+
+def of_answer(answer: Answer) -> Meaning:
+    """The kind of verdict that a smmapd's answer stands for, and its reason."""
+    kind = _SOCKETMAP.get((answer.status, answer.text)) or _BY_STATUS[answer.status]
+    return kind, _REASONS.get(kind, answer.text)
+
+
+def of_reply(reply: Reply) -> Meaning:
+    """The kind of verdict that a reply to RCPT TO stands for, and its reason."""
+    kind = _kind(reply)
+    if kind is Kind.STORE_FAULT:
+        return kind, IO_ERROR_TEXT
+    return kind, _REASONS.get(kind, reply.text)
+
+
+def _kind(reply: Reply) -> Kind:
+    code, enhanced = reply.code, reply.enhanced
+    by_class = _CLASSES.get(code // 100, Kind.UPSTREAM_FAULT)
+    if by_class is Kind.DELIVERABLE:
+        return by_class
+    if (code, enhanced) == _SYNTAX:
+        return Kind.BAD_ADDRESS
+    if enhanced:
+        return _ENHANCED.get(enhanced) or _SUBJECTS.get(enhanced[:3], by_class)
+    return _CODES.get(code, by_class)

@@ -1,0 +1,74 @@
+"""What the front ends need of an engine, whether it reads files or asks other servers.
+
+Three roles, from the one that may wait to the one that must not: an `Engine`
+belongs to a thread, a `Decider` to an event loop, and a `Memory` is a decider
+that knows which of its answers still stand, so that replies made of them can
+be given again.  Verifier, VerdictCache and RemoteVerifier play them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.verification.cache import Entry
+    from gateway.verification.model import Query, Step, Verdict
+    from gateway.verification.verifier import Pending
+
+
+class Decider(Protocol):
+    """Decides at once, or says who must be asked."""
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """The verdict, or the question that another server must answer."""
+
+    def again(self) -> None:
+        """Time has passed: whatever happened until now must show in the next answer."""
+
+
+class Engine(Protocol):
+    """May wait for other servers; used by one thread at a time."""
+
+    def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
+        """The verdict on `query`; steps are appended to `trace`."""
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """As a Decider's."""
+
+    def advance(
+        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
+    ) -> Verdict | Pending:
+        """Ask whom `pending` names; the deadline runs from `since` (time.monotonic)."""
+
+
+class Memory(Decider, Protocol):
+    """A decider with verdicts that are remembered."""
+
+    hits: int
+    misses: int
+    invalidations: int
+    nonexistent: Verdict  # what `absent` stands for
+
+    @property
+    def entries(self) -> Mapping[bytes, Entry]:
+        """What is remembered by recipient, whether it still stands or not."""
+
+    def turn(self) -> None:
+        """A turn of the event loop begins."""
+
+    def absent(self, recipient: bytes) -> bool:
+        """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
+
+    def now(self) -> int:
+        """The number of this turn of the event loop, which grows."""
+
+    def prepare(self) -> bool:
+        """Do a piece of what makes answers cheaper that are not remembered; False if done."""
+
+    def entry(self, recipient: bytes) -> Entry | None:
+        """What is remembered of `recipient`, whether it still stands or not."""
+
+    def stands(self, entry: Entry) -> bool:
+        """Whether a fresh verdict would be the same as `entry`'s, or as good."""

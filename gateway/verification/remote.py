@@ -1,0 +1,213 @@
+"""The engine of a host without a Cyrus of its own: other servers know the mailboxes.
+
+It gives the same verdicts as a Verifier, from what a smmapd or an LMTP server
+elsewhere says.  Several servers are tried one after the other, each with its
+share of the time that is left: either always in the given order, or begun at
+one that the recipient decides, which spreads the load and lets each server's
+own memory be used best.  A temporary failure that one server tells of itself
+is a reason to ask the next one, too.
+
+Answers are remembered for a short time (timed.py).  Where no server gives a
+usable answer the verdict is a temporary failure, or an old answer where that
+is wanted.
+
+Threads may share one; there is nothing in it that waits for another thread.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+from gateway.errors import UpstreamError
+from gateway.upstream.socketmap import MAX_HOPS
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Step, Verdict
+from gateway.verification.texts import LOOP_TEXT, NONEXISTENT_TEXT, UNREACHABLE_TEXT
+from gateway.verification.verifier import Pending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gateway.verification.cache import Entry
+    from gateway.verification.model import Query
+    from gateway.verification.servers import Server, Told
+    from gateway.verification.timed import TimedMemory
+
+# Answers after which the next server is asked: the server's own trouble.
+_TRY_NEXT = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
+
+
+class RemoteVerifier:
+    """Verifies recipients by asking `servers`; `deadline` is in seconds for a question.
+
+    With `spread`, the recipient decides which server is asked first.
+    `clock` is time.monotonic, or what a test puts in its place.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        memory: TimedMemory,
+        *,
+        deadline: float,
+        spread: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.servers = tuple(servers)
+        self.name = ", ".join(server.pool.server for server in self.servers)
+        self.memory = memory
+        self.deadline = deadline
+        self.hits = 0
+        self.misses = 0
+        self.invalidations = 0
+        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self._spread = spread
+        self._clock = clock
+        self._turn = 0
+
+    # --- as a Verifier ----------------------------------------------------------------------
+
+    def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
+        """The verdict on `query`; blocks up to the deadline.
+
+        With `trace` the servers are asked whatever is remembered, and the
+        steps are appended to it.
+        """
+        outcome = self.decide(query, trace)
+        return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
+
+    def decide(self, query: Query, trace: list[Step] | None = None) -> Verdict | Pending:
+        """The verdict as far as it is remembered, or that the servers must be asked."""
+        if query.hops >= MAX_HOPS:
+            return self._loop(trace)
+        if trace is None:
+            verdict = self.memory.fresh(query.recipient, self._clock())
+            if verdict is not None:
+                self.hits += 1
+                return verdict
+        self.misses += 1
+        return Pending(query, self.name, NO_EVIDENCE)
+
+    def advance(
+        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
+    ) -> Verdict:
+        """Ask the servers; at most `deadline` seconds from `since` (default: now)."""
+        query = pending.query
+        now = self._clock()
+        until = (since if since is not None else now) + self.deadline
+        servers = self._in_order(query.recipient)
+        problems: list[str] = []
+        last: Verdict | None = None
+        for position, server in enumerate(servers):
+            now = self._clock()
+            share = now + (until - now) / (len(servers) - position)
+            try:
+                told = server.ask(query.recipient, query.hops + 1, share)
+            except UpstreamError as fault:
+                problems.append(str(fault))
+                if trace is not None:
+                    trace.append(Step("backend", server=fault.server, problem=fault.problem))
+                continue
+            if trace is not None:
+                trace.append(Step("backend", server=server.pool.server, answer=told.words))
+            if told.kind not in _TRY_NEXT:
+                verdict = _verdict(server, told)
+                self.memory.keep(query.recipient, verdict, self._clock())
+                return verdict
+            problems.append(f"{server.pool.server}: it answers {_shown(told)}")
+            last = _verdict(server, told, fault=problems[-1])
+        return (
+            self._stale(query.recipient, "; ".join(problems), trace)
+            or last
+            or Verdict(
+                Kind.UPSTREAM_FAULT,
+                UNREACHABLE_TEXT,
+                Evidence(server=self.name, fault="; ".join(problems)),
+                cacheable=False,
+            )
+        )
+
+    def resolve(self, pending: Pending, trace: list[Step] | None = None) -> Verdict:
+        """As `advance`, which leaves nothing to be asked."""
+        return self.advance(pending, trace)
+
+    # --- as a VerdictCache ------------------------------------------------------------------
+
+    @property
+    def entries(self) -> Mapping[bytes, Entry]:
+        """What is remembered by recipient, whether it still holds or not."""
+        return self.memory.entries
+
+    def turn(self) -> None:
+        """A turn of the event loop begins."""
+        self._turn += 1
+
+    def again(self) -> None:
+        """Time has passed; the clock is looked at for each answer anyway."""
+
+    def absent(self, _recipient: bytes) -> bool:
+        """Nothing is known at no cost of servers elsewhere."""
+        return False
+
+    def now(self) -> int:
+        """The number of this turn of the event loop, which grows."""
+        return self._turn
+
+    def prepare(self) -> bool:
+        """There is nothing that would make the next answer cheaper."""
+        return False
+
+    def entry(self, recipient: bytes) -> Entry | None:
+        """What is remembered of `recipient`, whether it still holds or not."""
+        return self.memory.entry(recipient)
+
+    def stands(self, entry: Entry) -> bool:
+        """Whether `entry` may still be given as the answer."""
+        held = self.memory.entry(entry.recipient)
+        return held is entry and self._clock() < held.until
+
+    def sweep(self) -> None:
+        """Close connections that are not needed; never waits."""
+        now = self._clock()
+        for server in self.servers:
+            server.pool.sweep(now)
+
+    # ----------------------------------------------------------------------------------------
+
+    def _in_order(self, recipient: bytes) -> Sequence[Server]:
+        """The servers in the order in which they are asked."""
+        servers = self.servers
+        if self._spread and len(servers) > 1:
+            # The same server for the same recipient, in whatever case it is written.
+            first = zlib.crc32(recipient.lower()) % len(servers)
+            servers = servers[first:] + servers[:first]
+        return servers
+
+    def _stale(self, recipient: bytes, problem: str, trace: list[Step] | None) -> Verdict | None:
+        verdict = self.memory.stale(recipient, self._clock())
+        if verdict is None:
+            return None
+        if trace is not None:
+            trace.append(Step("stale", kind=verdict.kind.name, reason=verdict.reason))
+        evidence = Evidence(server=verdict.evidence.server, fault=problem)
+        return Verdict(verdict.kind, verdict.reason, evidence, cacheable=False)
+
+    def _loop(self, trace: list[Step] | None) -> Verdict:
+        problem = (
+            f"asked by a server that was asked itself, {MAX_HOPS} times over: gateways point at"
+            " each other, see the setting store of each"
+        )
+        if trace is not None:
+            trace.append(Step("backend", server=self.name, problem=problem))
+        evidence = Evidence(server=self.name, fault=problem)
+        return Verdict(Kind.UPSTREAM_FAULT, LOOP_TEXT, evidence, cacheable=False)
+
+
+def _verdict(server: Server, told: Told, fault: str | None = None) -> Verdict:
+    evidence = Evidence(server=server.pool.server, fault=fault)
+    return Verdict(told.kind, told.reason, evidence, cacheable=False)
+
+
+def _shown(told: Told) -> str:
+    return told.words.decode("utf-8", "backslashreplace")

@@ -1,0 +1,88 @@
+"""Other servers, each asked in its own protocol, all giving the same kind of answer.
+
+`ask` blocks up to a deadline and raises UpstreamError where there is no
+usable answer; what follows from that is decided by who asked (backends.py for
+the backends of a Murder, remote.py for stores that are elsewhere).
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ProtocolError
+from gateway.values import Value
+from gateway.verification import answers
+from gateway.verification.model import Kind
+from gateway.verification.texts import BAD_ADDRESS_TEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.upstream.lmtp import LmtpClient
+    from gateway.upstream.pool import Pool
+    from gateway.upstream.socketmap import SocketmapClient
+
+
+class Told(Value):
+    """What a server told: the kind of verdict and its reason, and its own words for people."""
+
+    __slots__ = ("kind", "reason", "words")
+    kind: Kind
+    reason: bytes
+    words: bytes
+
+    def __init__(self, kind: Kind, reason: bytes, words: bytes) -> None:
+        self._freeze(kind, reason, words)
+
+
+class SocketmapServer:
+    """A smmapd, the C program or ours."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: SocketmapClient) -> None:
+        self._client = client
+
+    @property
+    def pool(self) -> Pool:
+        """Its connections; `pool.server` is its name."""
+        return self._client.pool
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that a question may take."""
+        return self._client.deadline
+
+    def ask(self, recipient: bytes, hop: int, until: float) -> Told:
+        """What the server says of `recipient`, before `until`."""
+        answer = self._client.ask(recipient, hop=hop, until=until)
+        kind, reason = answers.of_answer(answer)
+        return Told(kind, reason, answer.status + b" " + answer.text)
+
+
+class LmtpServer:
+    """An LMTP server; how often the question was passed on cannot be told to it."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: LmtpClient) -> None:
+        self._client = client
+
+    @property
+    def pool(self) -> Pool:
+        """Its connections; `pool.server` is its name."""
+        return self._client.pool
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that a question may take."""
+        return self._client.deadline
+
+    def ask(self, recipient: bytes, _hop: int, until: float) -> Told:
+        """What the server says to RCPT TO `recipient`, before `until`."""
+        try:
+            reply = self._client.ask(recipient, until=until)
+        except ProtocolError:
+            return Told(Kind.BAD_ADDRESS, BAD_ADDRESS_TEXT, b"")
+        kind, reason = answers.of_reply(reply)
+        return Told(kind, reason, str(reply).encode())
+
+
+Server = SocketmapServer | LmtpServer

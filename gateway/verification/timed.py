@@ -1,0 +1,115 @@
+"""What other servers have said, remembered for a short time.
+
+Another server does not tell when its answer changes, so an answer is worth
+something for a while only, and for a different while whether it was yes, no
+or over quota (`Lifetimes`).  A temporary failure is never remembered.  What is
+too old is kept all the same, to be given while no server can be asked, if that
+is wanted (`serve_stale`).
+
+Several threads share one memory without a lock: what they share is a dict,
+and each step is one atomic operation of it.  Limits: `max_entries` answers;
+the oldest give way.
+"""
+
+from __future__ import annotations
+
+from gateway.values import Value
+from gateway.verification.cache import Entry
+from gateway.verification.model import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.verification.model import Verdict
+
+# The part that gives way at once when there is no room.
+_EVICTED = 16
+
+_YES = (Kind.DELIVERABLE,)
+_NO = (
+    Kind.NONEXISTENT,
+    Kind.NOT_POSTABLE,
+    Kind.DENIED,
+    Kind.REFUSED,
+    Kind.BAD_ADDRESS,
+)
+_OVER_QUOTA = (Kind.OVER_QUOTA, Kind.OVER_QUOTA_PERMANENT)
+
+
+class Lifetimes(Value):
+    """Seconds for which an answer holds; 0 is not at all.
+
+    `stale` is how many seconds longer it may be given while no server can be
+    asked.
+    """
+
+    __slots__ = ("no", "over_quota", "stale", "yes")
+    no: float
+    over_quota: float
+    stale: float
+    yes: float
+
+    def __init__(self, yes: float, no: float, over_quota: float, stale: float = 0.0) -> None:
+        self._freeze(no, over_quota, stale, yes)
+
+    def of(self, kind: Kind) -> float:
+        """The lifetime of a verdict of that kind."""
+        if kind in _YES:
+            return self.yes
+        if kind in _NO:
+            return self.no
+        return self.over_quota if kind in _OVER_QUOTA else 0.0
+
+
+class TimedEntry(Entry):
+    """One remembered answer; it holds until `until` (time.monotonic)."""
+
+    __slots__ = ("until",)
+
+    def __init__(self, recipient: bytes, verdict: Verdict, until: float) -> None:
+        super().__init__(recipient, verdict, 0, 0, ())
+        self.until = until
+
+
+class TimedMemory:
+    """Answers; `entries` are those that are kept, by recipient."""
+
+    __slots__ = ("_lifetimes", "_max_entries", "entries")
+
+    def __init__(self, lifetimes: Lifetimes, max_entries: int) -> None:
+        self._lifetimes = lifetimes
+        self._max_entries = max_entries
+        self.entries: dict[bytes, TimedEntry] = {}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def entry(self, recipient: bytes) -> TimedEntry | None:
+        """What is remembered of `recipient`, whether it still holds or not."""
+        return self.entries.get(recipient)
+
+    def keep(self, recipient: bytes, verdict: Verdict, now: float) -> None:
+        """Remember the verdict, if it is of a kind that is remembered."""
+        lifetime = self._lifetimes.of(verdict.kind)
+        entries = self.entries
+        if lifetime <= 0:
+            if not verdict.kind.temporary:
+                entries.pop(recipient, None)
+            return
+        # Asked again, it is the youngest.
+        entries.pop(recipient, None)
+        if len(entries) >= self._max_entries:
+            for old in list(entries)[: max(1, self._max_entries // _EVICTED)]:
+                entries.pop(old, None)
+        entries[recipient] = TimedEntry(recipient, verdict, now + lifetime)
+
+    def fresh(self, recipient: bytes, now: float) -> Verdict | None:
+        """The verdict that still holds."""
+        entry = self.entries.get(recipient)
+        return entry.verdict if entry is not None and now < entry.until else None
+
+    def stale(self, recipient: bytes, now: float) -> Verdict | None:
+        """The verdict that may be given while no server can be asked."""
+        entry = self.entries.get(recipient)
+        if entry is None or now >= entry.until + self._lifetimes.stale:
+            return None
+        return entry.verdict
