@@ -130,6 +130,11 @@ class MailboxList:
         """The database's path, for messages."""
         return self.database.path
 
+    @property
+    def is_newer(self) -> bool:
+        """Whether the list is known to have keys of the newer form only."""
+        return self._newer is True
+
     def lookup(self, name: MailboxName) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.
 

@@ -182,6 +182,34 @@ class Naming(Value):
             return MailboxName(local, domain, boxes)
         return self._reached(_Path(local, domain, boxes, 0), shared=False)
 
+    def plain(self, address: bytes) -> tuple[bytes, bytes] | None:
+        """The list's key and the owner of the mailbox of `address`, where it is a simple case.
+
+        None for folders, shared folders and names with several spellings:
+        `recipient` knows them all, and takes four times as long.
+        """
+        local, at, after = address.rpartition(b"@")
+        if not at:
+            local, domain = after, b""
+        else:
+            domain = after if self.keeps_domains else b""
+        if b"+" in local or b"\0" in address:
+            return None
+        if self.downcase:
+            local = local.lower()
+            domain = domain.lower()
+        if domain:
+            if domain.lower() != self._default_folded:
+                owner = local + b"@" + domain
+                if owner == self.postuser or not self._is_plain(local, domain, ()):
+                    return None
+                return NAME_KEY + domain + b"\x1duser\x1f" + local, owner
+        elif at and self.keeps_domains:
+            return None
+        if local == self.postuser or not self._is_plain(local, None, ()):
+            return None
+        return b"Nuser\x1f" + local, local
+
     def _boxes(self, detail: bytes) -> tuple[bytes, ...]:
         """The folders that stand behind the plus."""
         if not mutf7.looks_encoded(detail):

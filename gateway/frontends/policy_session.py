@@ -13,12 +13,11 @@ another connection, and after that applies its own `default_action`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gateway.frontends.judge import Decision, Question
 from gateway.protocols.address import parse_bare
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, PolicyParser, render
-from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.frontends.judge import Judge
     from gateway.frontends.policy_actions import Actions
     from gateway.protocols.policy import PolicyRequest
+    from gateway.verification.decider import Decider
+    from gateway.verification.model import Verdict
 
     # Hears of each request that was judged or skipped.
     Observer = Callable[[PolicyRequest, Decision], None]
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
 TURN = 64
 
 _DUNNO = render(b"DUNNO")
-
-
-class Decider(Protocol):
-    """The engine, as far as an event loop may use it."""
-
-    def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict, or the question that another server must answer."""
-
-    def turn(self) -> None:
-        """Time has passed since the last question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +57,7 @@ class PolicySession:
     __slots__ = (
         "_actions",
         "_complain",
+        "_count",
         "_decider",
         "_judge",
         "_observe",
@@ -85,12 +77,15 @@ class PolicySession:
         complain: Callable[[str], None] | None = None,
         actions: Actions | None = None,
         faults_only: bool = False,
+        count: Observer | None = None,
     ) -> None:
         """`actions`, of the same judge, are those of all sessions of a server.
 
         With `faults_only`, `observe` need not hear of decisions that were
-        remembered: they are never faults.
+        remembered: they are never faults.  `count` hears of the decisions that
+        `actions` does not count itself, those that were not ready.
         """
+        self._count = count
         self._actions = actions
         self._observe_quick = None if faults_only else observe
         self._decider = decider
@@ -133,7 +128,7 @@ class PolicySession:
             began = not self._parser.idle
             requests = self._parser.feed(data)
             if began or len(requests) != 1:
-                self._decider.turn()
+                self._decider.again()
             if requests:
                 requests.reverse()
                 self._queue[:0] = requests
@@ -180,6 +175,8 @@ class PolicySession:
         return self._act(request, self._judge.end(question, outcome))
 
     def _act(self, request: PolicyRequest, decision: Decision) -> bytes:
+        if self._count is not None:
+            self._count(request, decision)
         if self._observe is not None:
             self._observe(request, decision)
         action = render(decision.action)

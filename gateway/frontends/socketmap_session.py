@@ -15,7 +15,14 @@ from __future__ import annotations
 
 from gateway.errors import ProtocolError
 from gateway.frontends.socketmap_replies import socketmap_payload
-from gateway.protocols.socketmap import Decoder, bad_protocol, encode, split_request
+from gateway.protocols.socketmap import (
+    MAX_LENGTH_DIGITS,
+    MAX_REQUEST,
+    Decoder,
+    bad_protocol,
+    encode,
+    split_request,
+)
 from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Pending
 
@@ -23,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.verification.cache import Entry, VerdictCache
+    from gateway.verification.cache import VerdictCache
     from gateway.verification.verifier import Verifier
 
     # The engine, or its verdicts remembered.
@@ -41,76 +48,98 @@ TURN = 64
 # comes of them stays within a few hundred KiB, however long a deny message is.
 MAX_QUICK = 128
 
-# Frames whose replies are kept ready.
-MAX_FRAMES = 131_072
+_COMMA = 0x2C
 
 
 class Replies:
-    """Replies ready to be sent, by the bytes of their requests, for all sessions of a server.
+    """Replies ready to be sent, for all sessions of a server.
 
     A reply is given only while the verdict behind it stands (VerdictCache).
+    It stands beside the verdict with the frame that it replies to, the
+    request without its comma.
     """
 
-    __slots__ = ("_cache", "_frames", "_render")
+    __slots__ = ("_cache", "_entries", "_render")
 
     def __init__(
         self, cache: VerdictCache, render: Callable[[Verdict, bytes], bytes] = socketmap_payload
     ) -> None:
         self._cache = cache
+        self._entries = cache.entries
         self._render = render
-        # By the frame without its comma: the verdict, the whole reply, the key.
-        self._frames: dict[bytes, tuple[Entry, bytes, bytes]] = {}
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
-        """The replies to `data` where it is whole requests that are all known, else None.
-
-        A known frame holds no comma, so the pieces between commas are frames
-        exactly where all of them are known.
-        """
-        pieces = data.split(b",")
-        if pieces.pop():
+        """The replies to `data` where it is whole requests that are all known, else None."""
+        if not data or data[-1] != _COMMA:
             return None
-        frames = self._frames
-        stands = self._cache.stands
-        if len(pieces) == 1:
-            found = frames.get(pieces[0])
-            if found is None or not stands(found[0]):
+        frame = data[:-1]
+        key = frame[frame.find(b" ") + 1 :]
+        entry = self._entries.get(key)
+        if entry is not None and entry.frame == frame:
+            if not self._cache.stands(entry):
                 return None
             if observe is not None:
-                observe(found[2], found[0].verdict)
-            return found[1]
+                observe(key, entry.verdict)
+            return entry.reply
+        if b"," in frame:
+            return self._several(frame, observe)
+        if entry is None and _is_frame(frame) and self._cache.absent(key):
+            verdict = self._cache.nonexistent
+            if observe is not None:
+                observe(key, verdict)
+            return encode(self._render(verdict, key))
+        return None
+
+    def _several(self, frames: bytes, observe: Observer | None) -> bytes | None:
+        """The replies to requests in one piece; the frames of known ones hold no comma."""
+        pieces = frames.split(b",")
         if len(pieces) > MAX_QUICK:
             return None
+        cache = self._cache
+        entries = self._entries
         # Some of these may have been sent after the turn's look at the files.
-        self._cache.turn()
-        out = []
-        for piece in pieces:
-            found = frames.get(piece)
-            if found is None or not stands(found[0]):
+        cache.again()
+        found = []
+        for frame in pieces:
+            entry = entries.get(frame[frame.find(b" ") + 1 :])
+            if entry is None or entry.frame != frame or not cache.stands(entry):
                 return None
-            out.append(found)
+            found.append(entry)
         if observe is not None:
-            for entry, _, key in out:
-                observe(key, entry.verdict)
-        return b"".join([found[1] for found in out])
+            for entry in found:
+                observe(entry.recipient, entry.verdict)
+        return b"".join([entry.reply for entry in found])
 
     def reply(self, payload: bytes, key: bytes, verdict: Verdict) -> bytes:
         """The reply to one request; kept ready where its verdict is remembered."""
         reply = encode(self._render(verdict, key))
         entry = self._cache.entry(key)
         if entry is not None and b"," not in payload:
-            frames = self._frames
-            if len(frames) >= MAX_FRAMES:
-                for old in list(frames)[: MAX_FRAMES // 16]:
-                    del frames[old]
-            frames[b"%d:%b" % (len(payload), payload)] = (entry, reply, key)
+            entry.frame = b"%d:%b" % (len(payload), payload)
+            entry.reply = reply
         return reply
+
+
+def _is_frame(frame: bytes) -> bool:
+    """Whether `frame` is exactly one request without its comma: nothing is taken for granted."""
+    digits, colon, payload = frame.partition(b":")
+    return (
+        colon == b":"
+        and digits.isdigit()
+        and len(digits) <= MAX_LENGTH_DIGITS
+        and int(digits) == len(payload)
+        and b" " in payload
+        and b"\0" not in payload
+        and b" " not in digits
+        and len(payload) <= MAX_REQUEST
+    )
 
 
 class Session:
     """The state between the bytes of one client and the engine."""
 
     __slots__ = (
+        "_count",
         "_decider",
         "_decoder",
         "_key",
@@ -131,13 +160,16 @@ class Session:
         replies: Replies | None = None,
         *,
         faults_only: bool = False,
+        count: Observer | None = None,
     ) -> None:
         """`decider` is a Verifier or its cache; `render` makes a payload of a verdict and the key.
 
         `replies`, with the same renderer, are those of all sessions of a
         server.  With `faults_only`, `observe` need not hear of verdicts that
-        were remembered: they are never faults.
+        were remembered: they are never faults.  `count` hears of the verdicts
+        that `replies` does not count itself, those that were not ready.
         """
+        self._count = count
         self._decider = decider
         self._observe = observe
         self._observe_quick = None if faults_only else observe
@@ -174,7 +206,7 @@ class Session:
             payloads = self._decoder.feed(data)
             if began or len(payloads) != 1:
                 # Part of this may have been sent after the turn's look at the files.
-                self._decider.turn()
+                self._decider.again()
             if payloads:
                 payloads.reverse()
                 self._queue[:0] = payloads
@@ -200,8 +232,7 @@ class Session:
             elif self._replies is None:
                 out.append(self._reply(key, outcome))
             else:
-                if self._observe is not None:
-                    self._observe(key, outcome)
+                self._tell(key, outcome)
                 out.append(self._replies.reply(payload, key, outcome))
         if self._decoder.error is not None and not self.busy and not self.finished:
             out.append(self._refuse(self._decoder.error))
@@ -213,9 +244,14 @@ class Session:
         return self._reply(self._key, verdict)
 
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:
+        self._tell(key, verdict)
+        return encode(self._render(verdict, key))
+
+    def _tell(self, key: bytes, verdict: Verdict) -> None:
+        if self._count is not None:
+            self._count(key, verdict)
         if self._observe is not None:
             self._observe(key, verdict)
-        return encode(self._render(verdict, key))
 
     def _refuse(self, error: ProtocolError) -> bytes:
         self.finished = True

@@ -1,8 +1,9 @@
 """What happens in each turn of the event loop besides the clients' questions.
 
-At the beginning of a turn the remembered verdicts are told that time has
-passed.  Where many questions could not be answered from memory, the index of
-the mailbox list is built, a piece now and then, so that nobody waits for it.
+At the beginning of a turn the news of watched folders are taken, and the
+remembered verdicts are told that time has passed.  Where many questions could
+not be answered from memory, the index of the mailbox list is built, a piece
+now and then, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ _FIRST = 2
 # making, and again each time as many more have come.
 STRAIN = 200
 
-# Seconds between two pieces of the index: a fifth of a core while it is built.
-PAUSE = 0.01
+# Seconds between two pieces of the index, of about 2 ms each: a quarter of a core
+# while it is built.
+PAUSE = 0.006
+
+_READ = 1
 
 
 class Turns:
@@ -35,6 +39,9 @@ class Turns:
         self._timer = loop.timer(PAUSE, repeat=PAUSE)
         self._check = loop.check(ref=False, priority=_FIRST)
         self._check.start(self._turn)
+        if cache.watch.descriptor is not None:
+            self._news = loop.io(cache.watch.descriptor, _READ, ref=False, priority=_FIRST)
+            self._news.start(cache.watch.drain)
 
     def _turn(self) -> None:
         cache = self._cache

@@ -7,21 +7,26 @@ the files has shown that a fresh one would be the same.
   database) are looked at once a turn of the event loop, before its first
   answer.  A commit starts a new epoch.  Where the database can tell which
   keys were written, only their verdicts are forgotten, else all.
-- A quota root in a file of its own is looked at for each verdict that rests
-  on it, once a turn; so is the absence of one.
+- A quota root in a file of its own is watched by its folder
+  (gateway/cyrus/folderwatch.py), or looked at for each verdict that rests on
+  it, once a turn; so is the absence of one.
 
-`turn` says that time has passed: call it at the beginning of each turn of the
-loop, and whenever a question may have come after the last look.  What the
-caches of a turn cannot show is then at most the rest of that turn old.
+`turn` says that a turn of the loop begins, `again` that a question may have
+come after the turn's look.  What cannot show is then at most the rest of a
+turn old.
 
-Temporary failures and whatever another server said are never remembered.
-Limits: MAX_ENTRIES verdicts; the oldest give way.
+Temporary failures and whatever another server said are never remembered, and
+unknown recipients only a few: a dictionary attack must not push out those who
+get mail.  Where the mailbox list has an index (`prepare`), they need not be
+(`absent`).  Limits: MAX_ENTRIES verdicts; the oldest give way.
 """
 
 from __future__ import annotations
 
+from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import DatabaseMissing, StoreError
-from gateway.verification.model import Verdict
+from gateway.verification.model import Kind, Verdict
+from gateway.verification.texts import NONEXISTENT_TEXT
 from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
@@ -31,13 +36,18 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.live import LiveDatabase
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.store import CyrusStore
-    from gateway.verification.model import Kind, Query
+    from gateway.verification.model import Query
     from gateway.verification.verifier import Verifier
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
 
-# Verdicts remembered: some 60 MiB with their keys and replies.
-MAX_ENTRIES = 131_072
+# Verdicts remembered: some 500 bytes each with key, reply and proof, 125 MiB
+# in all.  Fewer than there are users is worse than it sounds: asked in turn,
+# each would be forgotten just before its time.
+MAX_ENTRIES = 262_144
+
+# Unknown recipients remembered, where there is no index.
+MAX_STRANGERS = 8192
 
 # The part of them that gives way at once when there is no room.
 _EVICTED = 16
@@ -51,9 +61,12 @@ _MAX_EPOCHS = 64
 
 
 class Entry:
-    """One remembered verdict, and what it rests on."""
+    """One remembered verdict, and what it rests on.
 
-    __slots__ = ("epoch", "proofs", "recipient", "turn", "verdict")
+    `frame` and `reply` belong to the front end that keeps a reply ready.
+    """
+
+    __slots__ = ("epoch", "frame", "proofs", "recipient", "reply", "turn", "verdict")
 
     def __init__(
         self, recipient: bytes, verdict: Verdict, epoch: int, turn: int, proofs: Proofs
@@ -63,26 +76,43 @@ class Entry:
         self.epoch = epoch
         self.turn = turn
         self.proofs = proofs
+        self.frame = b""
+        self.reply = b""
 
 
 class VerdictCache:
-    """A Verifier's verdicts, remembered.  Used by one thread, that of the event loop."""
+    """A Verifier's verdicts, remembered.  Used by one thread, that of the event loop.
+
+    `entries` are what is remembered by recipient, `nonexistent` is the verdict
+    that `absent` stands for.
+    """
 
     def __init__(self, verifier: Verifier, max_entries: int = MAX_ENTRIES) -> None:
         self.verifier = verifier
+        self.entries: dict[bytes, Entry] = {}
+        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self.watch = FolderWatch()
         self.hits = 0
         self.misses = 0
+        self.absences = 0
         self.invalidations = 0
-        self._mailboxes, _, self._quotas = verifier.store.databases
+        self._store = verifier.store
+        self._mailboxes, self._denials, self._quotas = verifier.store.databases
         self._max_entries = max_entries
-        self._entries: dict[bytes, Entry] = {}
+        self._strangers: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._watched = _Watched(verifier.store)
+        self._nobody_denied = False
         self._turn = 0
         self._looked = False
 
     def turn(self) -> None:
-        """Look at the databases again before the next answer."""
+        """A turn of the loop begins, and the watch's news have been taken."""
+        self._looked = False
+
+    def again(self) -> None:
+        """Time has passed: whatever happened until now must show in the next answer."""
+        self.watch.drain()
         self._looked = False
 
     def now(self) -> int:
@@ -97,13 +127,13 @@ class VerdictCache:
         if query.size is not None:
             # What is free changes with every delivery; it is not worth keeping.
             return self.verifier.decide(query)
-        if not self._looked:
-            self._look()
-        entry = self._entries.get(recipient)
+        entry = self.entries.get(recipient) or self._strangers.get(recipient)
         if entry is not None and self.stands(entry):
             self.hits += 1
             return entry.verdict
         self.misses += 1
+        if not self._looked:
+            self._look()
         return self._decide(query)
 
     def prepare(self) -> bool:
@@ -120,7 +150,7 @@ class VerdictCache:
 
     def entry(self, recipient: bytes) -> Entry | None:
         """What is remembered of `recipient`, whether it still stands or not."""
-        return self._entries.get(recipient)
+        return self.entries.get(recipient)
 
     def stands(self, entry: Entry) -> bool:
         """Whether a fresh verdict would be the same as `entry`'s."""
@@ -134,16 +164,37 @@ class VerdictCache:
                 return self._forget(entry)
             entry.epoch = watched.epoch
         for proof in entry.proofs:
-            if not proof.holds():
+            folder = proof.folder
+            if (folder is None or folder.changes != proof.seen) and not proof.holds():
                 return self._forget(entry)
         entry.turn = self._turn
+        return True
+
+    def absent(self, recipient: bytes) -> bool:
+        """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
+        if not self._looked:
+            self._look()
+        store = self._store
+        if not self._watched.epoch or not store.mailboxes.is_newer or self.verifier.kicks_mupdate:
+            return False
+        plain = store.naming.plain(recipient)
+        if plain is None or not self._mailboxes.absent(plain[0]):
+            return False
+        if not self._nobody_denied:
+            try:
+                if store.denials.check(plain[1], store.service) is not None:
+                    return False
+            except StoreError:
+                return False
+        self.absences += 1
         return True
 
     def _forget(self, entry: Entry) -> bool:
         self.invalidations += 1
         entry.epoch = entry.turn = -1
-        if self._entries.get(entry.recipient) is entry:
-            del self._entries[entry.recipient]
+        for entries in (self.entries, self._strangers):
+            if entries.get(entry.recipient) is entry:
+                del entries[entry.recipient]
         return False
 
     def _look(self) -> None:
@@ -156,11 +207,16 @@ class VerdictCache:
                 # The look-up that needs a quota root meets the same fault; what
                 # is remembered may rest on roots that cannot be seen any more.
                 self._watched.lose()
-                self._entries.clear()
+                self._forget_all()
                 return
         if not self._watched.look():
-            self.invalidations += len(self._entries)
-            self._entries.clear()
+            self._forget_all()
+        self._nobody_denied = self._denials.missing
+
+    def _forget_all(self) -> None:
+        self.invalidations += len(self.entries)
+        self.entries.clear()
+        self._strangers.clear()
 
     def _decide(self, query: Query) -> Verdict | Pending:
         # The epoch was looked at before anything is read; should a commit come
@@ -174,10 +230,13 @@ class VerdictCache:
         proven = tuple(proof for proof in proofs if proof is not None)
         if len(proven) < len(proofs):
             return verdict
-        if len(self._entries) >= self._max_entries:
-            self._make_room()
+        entries, limit = self.entries, self._max_entries
+        if verdict.kind is Kind.NONEXISTENT:
+            entries, limit = self._strangers, min(limit, MAX_STRANGERS)
+        if len(entries) >= limit:
+            _make_room(entries)
         kept = self._shared(verdict)
-        self._entries[query.recipient] = Entry(query.recipient, kept, epoch, self._turn, proven)
+        entries[query.recipient] = Entry(query.recipient, kept, epoch, self._turn, proven)
         return verdict
 
     def _proving(
@@ -186,7 +245,7 @@ class VerdictCache:
         """Reads quota roots, and collects what tells later that they are unchanged."""
 
         def get(root: bytes) -> bytes | None:
-            value, proof = self._quotas.get_proved(root)
+            value, proof = self._quotas.get_proved(root, self.watch)
             proofs.append(proof)
             return value
 
@@ -206,9 +265,10 @@ class VerdictCache:
                 self._verdicts[key] = shared
         return shared
 
-    def _make_room(self) -> None:
-        for recipient in list(self._entries)[: max(1, self._max_entries // _EVICTED)]:
-            self._entries.pop(recipient).epoch = -1
+
+def _make_room(entries: dict[bytes, Entry]) -> None:
+    for recipient in list(entries)[: max(1, len(entries) // _EVICTED)]:
+        entries.pop(recipient).epoch = -1
 
 
 class _Watched:

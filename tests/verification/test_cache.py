@@ -61,7 +61,7 @@ class Site:
 
     def ask(self, recipient: bytes) -> Verdict:
         """A question in a turn of its own."""
-        self.cache.turn()
+        self.cache.again()
         verdict = self.cache.decide(Query(recipient))
         assert isinstance(verdict, Verdict)
         return verdict
@@ -180,12 +180,39 @@ def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Si
 
 
 def test_a_quota_root_that_was_written_just_now_is_read_each_time(site: Site) -> None:
-    """A file that is so young may change again without its times showing it."""
+    """Where folders cannot be watched: so young a file may change without its times showing it."""
+    site.cache.watch.close()
     site.quota("fred", "1\n1", times=None)
     assert site.kind(b"fred") is Kind.DELIVERABLE
     site.quota("fred", "2000\n1", times=None)
     assert site.kind(b"fred") is Kind.OVER_QUOTA
     assert site.cache.hits == 0
+
+
+def test_a_watched_folder_tells_of_changes_that_times_cannot_show(site: Site) -> None:
+    """Same size, same times, a moment later: the kernel has told."""
+    site.quota("fred", "1\n1")
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    hits = site.cache.hits
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    assert site.cache.hits == hits + 1
+    path = site.conf / "quota" / "f" / "user.fred"
+    path.write_text("2000\n1\n")
+    os.utime(path, OLD)
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+    path.write_text("2\n1\n")
+    os.utime(path, OLD)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+
+
+def test_without_a_watch_every_change_shows_as_well(site: Site) -> None:
+    """Network file systems tell nothing: then each file is looked at."""
+    site.cache.watch.close()
+    site.quota("fred", "1\n1")
+    for text, kind in (("1\n1", Kind.DELIVERABLE), ("2000\n1", Kind.OVER_QUOTA)) * 3:
+        site.quota("fred", text)
+        assert site.kind(b"fred") is kind
+        assert site.kind(b"fred") is kind
 
 
 def test_faults_are_never_remembered(site: Site) -> None:
@@ -214,10 +241,45 @@ def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
     site.cache = VerdictCache(site.verifier, max_entries=32)
     for number in range(1000):
         site.ask(b"nobody%d" % number)
-    assert len(site.cache._entries) <= 32
+    assert len(site.cache._strangers) <= 32
     hits = site.cache.hits
     site.ask(b"nobody999")
     assert site.cache.hits == hits + 1
+
+
+def test_unknown_recipients_do_not_push_out_known_ones(site: Site) -> None:
+    """A dictionary attack leaves the verdicts of those who get mail where they are."""
+    site.cache = VerdictCache(site.verifier, max_entries=32)
+    site.ask(b"fred")
+    for number in range(1000):
+        site.ask(b"nobody%d" % number)
+    misses = site.cache.misses
+    site.ask(b"fred")
+    assert site.cache.misses == misses
+
+
+def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
+    """`absent` is said of those whose fresh verdict is nonexistent, and follows every change."""
+    site.ask(b"fred")
+    assert not site.cache.absent(b"nobody")  # no index yet
+    while site.cache.prepare():
+        pass
+    assert site.cache.absent(b"nobody")
+    assert site.cache.absent(b"newton@example.org")
+    for known in (b"fred", b"FRED", b"fred@example.org", b"nobody+x", b"a^b", b"\0"):
+        assert not site.cache.absent(known)
+    assert site.cache.absent(b"newton")
+    _create(site)
+    site.cache.again()
+    assert not site.cache.absent(b"newton")
+    (site.conf / "user_deny.db").write_bytes(b"nobody\t2\xff\x89*\xff\x89gone\n")
+    site.cache.again()
+    assert not site.cache.absent(b"nobody")
+    assert site.kind(b"nobody") is Kind.DENIED
+    assert site.cache.absent(b"nobody2")
+    (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
+    site.cache.again()
+    assert not site.cache.absent(b"nobody2")
 
 
 def test_a_question_with_a_size_is_always_asked_anew(site: Site) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.db.base import Database
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.folderwatch import FolderWatch
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
@@ -178,21 +179,33 @@ class LiveDatabase:
             return False
 
     @property
+    def missing(self) -> bool:
+        """Whether the last look found no file."""
+        return self._absent is not None
+
+    def absent(self, key: bytes) -> bool:
+        """Whether it is known at no cost that the state seen last has no record `key`."""
+        absent = getattr(self._database, "absent", None)
+        return bool(absent(key)) if absent is not None else False
+
+    @property
     def keeps_files(self) -> bool:
         """Whether each record is a file of its own; `state` then says nothing about records."""
         return self._configured == formats.QUOTALEGACY
 
-    def get_proved(self, key: bytes) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
-        """For a format that keeps files: `get`, and what tells by one system call that it stands.
+    def get_proved(
+        self, key: bytes, watch: FolderWatch | None = None
+    ) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
+        """For a format that keeps files: `get`, and what tells later that it stands.
 
-        No proof while nothing can tell (gateway/cyrus/db/stamp.py).
+        See gateway/cyrus/db/quotalegacy.py.
         """
         from gateway.cyrus.db.quotalegacy import QuotaLegacy  # noqa: PLC0415 (loaded already)
 
         try:
             database = self._opened()
             if isinstance(database, QuotaLegacy):
-                return database.get_proved(key)
+                return database.get_proved(key, watch)
             return database.get(key), None
         except StoreError as error:
             self._give_up(error)

@@ -30,6 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from gateway.cyrus.folderwatch import FolderWatch
+
 # The longest file that is believed, in bytes; a record with every resource is below 200.
 MAX_RECORD = 64 * 1024
 
@@ -96,21 +98,28 @@ class QuotaLegacy:
         """
         return self.get_proved(key)[0]
 
-    def get_proved(self, key: bytes) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
-        """What `get` gives, and what tells later by one system call that it is still so.
+    def get_proved(
+        self, key: bytes, watch: FolderWatch | None = None
+    ) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
+        """What `get` gives, and what tells later that it is still so.
 
-        No proof where the file is so young that nothing tells
+        It tells at no cost where `watch`, whose news have been taken, can
+        watch the root's folder, else by one system call.  There is no proof
+        where only a stamp could tell, and the file is too young for one
         (gateway/cyrus/db/stamp.py).
         """
         path = self._path(key)
         if path is None:
             return None, _ALWAYS_ABSENT
+        place = os.fsencode(path)
+        folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
+        seen = folder.changes if folder is not None else 0
         try:
             descriptor = os.open(path, OPEN_FLAGS)
         except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).
             self._check_folder()
-            return None, AbsenceProof(os.fsencode(path))
+            return None, AbsenceProof(place, folder, seen)
         except OSError as error:
             raise store_fault(path, "cannot be opened", error) from error
         try:
@@ -130,8 +139,9 @@ class QuotaLegacy:
         if not text.startswith(b"%"):
             text = text.replace(b"\n", b" ", 1)
         # What was opened is never written to again: another one takes its place.
-        young = is_young(status, self._now())
-        return text, None if young else FileProof(os.fsencode(path), status)
+        if folder is None and is_young(status, self._now()):
+            return text, None
+        return text, FileProof(place, status, folder, seen)
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The stamp of the file of root `key`, or `ABSENT`: one system call.

@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from gateway.cyrus.folderwatch import Folder
+
 # Nanoseconds.  Two seconds cover the coarsest clock of a file system in use (FAT, HFS+: 1 to 2 s).
 RACY_NS = 2_000_000_000
 
@@ -54,44 +56,69 @@ def is_young(status: os.stat_result, now: int) -> bool:
 
 
 class FileProof:
-    """That the file at `path` is the one that `status` was of: one `stat` tells."""
+    """That the file at `path` is the one that `status` was of.
 
-    __slots__ = ("_ctime", "_inode", "_mtime", "_path", "_size")
+    `folder` is watched, or None; `seen` is its count of changes from before
+    the file was opened.
+    """
+
+    __slots__ = ("_mark", "_path", "folder", "seen")
     found = True
 
-    def __init__(self, path: bytes, status: os.stat_result) -> None:
+    def __init__(
+        self, path: bytes, status: os.stat_result, folder: Folder | None = None, seen: int = 0
+    ) -> None:
         self._path = path
-        self._inode = status.st_ino
-        self._mtime = status.st_mtime_ns
-        self._ctime = status.st_ctime_ns
-        self._size = status.st_size
+        self._mark = _mark(status)
+        self.folder = folder
+        self.seen = seen
 
     def holds(self) -> bool:
         """False as soon as anything about the file has changed."""
+        folder = self.folder
+        now = 0
+        if folder is not None:
+            now = folder.changes
+            if now == self.seen:
+                return True
         try:
             status = os.stat(self._path)
         except OSError:
             return False
-        return (
-            status.st_mtime_ns == self._mtime
-            and status.st_ino == self._inode
-            and status.st_ctime_ns == self._ctime
-            and status.st_size == self._size
-        )
+        if _mark(status) != self._mark:
+            return False
+        self.seen = now
+        return True
 
 
 class AbsenceProof:
-    """That there is no file at `path`: one system call, and no exception where it holds."""
+    """That there is no file at `path`: one system call at most, and no exception if it holds."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "folder", "seen")
     found = False
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, folder: Folder | None = None, seen: int = 0) -> None:
         self._path = path
+        self.folder = folder
+        self.seen = seen
 
     def holds(self) -> bool:
         """False as soon as there is a file."""
-        return not os.access(self._path, os.F_OK)
+        folder = self.folder
+        now = 0
+        if folder is not None:
+            now = folder.changes
+            if now == self.seen:
+                return True
+        if os.access(self._path, os.F_OK):
+            return False
+        self.seen = now
+        return True
+
+
+def _mark(status: os.stat_result) -> int:
+    """One number for what identifies a file's content; two alike are as good as impossible."""
+    return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size))
 
 
 def stamp(status: os.stat_result, now: int) -> Hashable:

@@ -83,7 +83,7 @@ class Twoskip:
     takes 0.6 us, `items` 6 us a record.
     """
 
-    __slots__ = ("_failures", "_index", "_orders", "_view")
+    __slots__ = ("_failures", "_index", "_orders", "_seen", "_view")
 
     format = "twoskip"
 
@@ -91,6 +91,7 @@ class Twoskip:
         self._view = view
         self._orders = orders(mboxsort)
         self._index: KeyIndex | None = None
+        self._seen = b""  # the header's bytes that `state` gave last
         self._failures = 0  # of making an index, one after the other
 
     @property
@@ -106,7 +107,22 @@ class Twoskip:
         They are not checked.  A header that was read in the middle of its
         writing, or is damaged, equals no sound one: its checksum differs.
         """
-        return self._view.read(0, HEADER_SIZE)
+        self._seen = self._view.read(0, HEADER_SIZE)
+        return self._seen
+
+    def absent(self, key: bytes) -> bool:
+        """Whether the index shows that the state which `state` saw last has no record `key`."""
+        index = self._index
+        if index is None or not index.ready:
+            return False
+        if index.header != self._seen:
+            try:
+                if not index.follow(self._seen):
+                    self._index = None
+                    return False
+            except DatabaseDamaged:
+                return False
+        return not index.candidates(key)
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
@@ -142,7 +158,7 @@ class Twoskip:
         """Whether the index knows about `key`, and then its value or None."""
         view = self._view
         try:
-            raw = view.read(0, HEADER_SIZE)
+            raw = self._seen = view.read(0, HEADER_SIZE)
             if raw != index.header and not index.follow(raw):
                 self._index = None
                 return False, None

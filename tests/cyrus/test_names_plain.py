@@ -1,0 +1,78 @@
+"""The short way from an address to its key gives what the long way gives, or nothing."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cyrus.names import Naming
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            b"fred",
+            b"Fred",
+            b".",
+            b"^",
+            b"+",
+            b"@",
+            b"/",
+            b"!",
+            b"user",
+            b"example.org",
+            b"EXAMPLE",
+            b"\0",
+            b"\x1d",
+            b"\x1f",
+            b"bb",
+            b"internal",
+            b" ",
+            b"DELETED",
+            b"\xc3\xbc",
+            b"x" * 600,
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(
+    pieces=PIECES,
+    keeps_domains=st.booleans(),
+    downcase=st.booleans(),
+    postuser=st.sampled_from([b"", b"bb", b"bb@example.org"]),
+    separator=st.sampled_from([b"/", b"."]),
+    skip_plus=st.booleans(),
+    deletedprefix=st.sampled_from([b"DELETED", b"user", b"fred"]),
+)
+def test_both_ways_agree(
+    pieces: list[bytes],
+    keeps_domains: bool,
+    downcase: bool,
+    postuser: bytes,
+    separator: bytes,
+    skip_plus: bool,
+    deletedprefix: bytes,
+) -> None:
+    """Key and owner are those of `recipient`, wherever `plain` says anything."""
+    naming = Naming(
+        default_domain=b"Example.org",
+        deletedprefix=deletedprefix,
+        downcase=downcase,
+        keeps_domains=keeps_domains,
+        postuser=postuser,
+        separator=separator,
+        skip_plus=skip_plus,
+    )
+    address = b"".join(pieces)
+    plain = naming.plain(address)
+    if plain is not None:
+        name = naming.recipient(address)
+        assert plain == (name.dbkey, name.owner)
+
+
+def test_ordinary_addresses_take_the_short_way() -> None:
+    """Users with and without dots and domains."""
+    naming = Naming(keeps_domains=True, default_domain=b"example.org")
+    for address in (b"fred", b"John.Doe", b"fred@EXAMPLE.org", b"fred@sub.example.net"):
+        assert naming.plain(address) is not None
