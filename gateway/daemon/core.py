@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from gateway.daemon import log
+from gateway.daemon import descriptors, log
 from gateway.daemon.assembly import make_judge, make_renderer, make_verifier
 from gateway.daemon.child import supervised
 from gateway.daemon.log import AddressWriter
@@ -69,6 +69,7 @@ class Core:
         self._done = gevent.event.Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
+        self._room = self._room_for_clients()
         self._servers = [*self._socketmap_servers(), *self._policy_servers()]
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
@@ -91,6 +92,25 @@ class Core:
             server.close()
         return os.EX_OK
 
+    def _room_for_clients(self) -> int:
+        """How many clients each listening socket may have for want of descriptors."""
+        settings = self._settings
+        wanted = {
+            "socketmap": settings.socketmap.max_connections,
+            "policy": settings.policy.max_connections,
+        }
+        sockets = {name: len(self._parent.listeners.get(name, ())) for name in wanted}
+        limit = descriptors.raise_limit()
+        room = descriptors.for_clients(limit) // max(1, sum(sockets.values()))
+        advice = "raise the hard limit of open files (LimitNOFILE= in the unit, ulimit -Hn)"
+        for name, connections in wanted.items():
+            if sockets[name] and connections > room:
+                _log.warning(
+                    f"max_connections of [{name}] is {connections}, and {limit} open files "
+                    f"leave room for {room} clients on each socket; {advice}"
+                )
+        return room
+
     def _socketmap_servers(self) -> list[Server]:
         settings = self._settings.socketmap
         render = make_renderer(self._settings)
@@ -112,7 +132,7 @@ class Core:
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,
                 request_timeout=settings.request_timeout,
-                max_connections=settings.max_connections,
+                max_connections=min(settings.max_connections, self._room),
             )
             for listener in self._parent.listeners.get("socketmap", ())
         ]
@@ -148,7 +168,7 @@ class Core:
                 report=_log.error,
                 idle_timeout=settings.idle_timeout,
                 request_timeout=settings.request_timeout,
-                max_connections=settings.max_connections,
+                max_connections=min(settings.max_connections, self._room),
             )
             for listener in listeners
         ]
@@ -167,7 +187,10 @@ class Core:
         self._draining = True
         self._deadline.start(self._done.set)
         for server in self._servers:
-            server.drain(idle)
+            if idle:
+                server.drain(idle)
+            else:
+                server.retire(idle)
         self._changed()
 
     def _changed(self) -> None:

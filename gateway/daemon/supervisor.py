@@ -244,7 +244,11 @@ class Supervisor:
         for generation in (self._incoming, self._serving):
             if generation is not None:
                 self._retiring.take(generation, replaced=False)
-        self._incoming = None
+        if self._incoming is not None:
+            self._listeners.cancel(self._incoming.change)
+            self._incoming = None
+        # The children close theirs, too: who comes now is refused, and not left waiting.
+        self._listeners.close()
 
     # The loop
 

@@ -76,6 +76,7 @@ class Connection:
         "_write_watcher",
         "last_heard",
         "lingering",
+        "silent",
     )
 
     def __init__(self, server: Server, peer: plain_socket.socket) -> None:
@@ -88,6 +89,7 @@ class Connection:
         self._ended = False  # the client has closed its side
         self._discarded = 0  # bytes thrown away while lingering
         self.lingering = False
+        self.silent = True  # it has not said anything yet
         self._write_watcher = None
         self._read_watcher = server.loop.io(self._fd, _READ)
         self.last_heard = server.loop.now()
@@ -141,6 +143,7 @@ class Connection:
             self.close()
             return
         self.last_heard = server.loop.now()
+        self.silent = False
         if self.lingering:
             self._discarded += size
             if not size or self._discarded > LINGER_BYTES:

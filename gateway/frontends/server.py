@@ -48,10 +48,16 @@ IDLE_TIMEOUT = 360
 # nobody's request crosses our close.
 DRAIN_IDLE = 15
 
+# Clients that `retire` takes from the queue at most: what it can hold (net.core.somaxconn).
+QUEUE = 4096
+
 # Seconds between two looks at all connections for those that are idle; while
 # draining without patience, the second.
 SWEEP = 5
 DRAIN_SWEEP = 0.01
+
+# Seconds that a client who has just come has for its first word, even while draining.
+FIRST_WORD = 1.0
 
 # Seconds to wait when the process has no descriptor left for a new client.
 ACCEPT_PAUSE = 0.1
@@ -139,6 +145,18 @@ class Server:
         self._accept_watcher.stop()
         self._pause.stop()
 
+    def retire(self, idle: float = DRAIN_IDLE) -> None:
+        """As `drain`, but take the clients that wait in the socket's queue, and close the socket.
+
+        Where others have it open too, they go on serving it; where nobody
+        has, clients that come later are refused at once.
+        """
+        for _ in range(QUEUE):
+            if self._full or not self._accept_one():
+                break
+        self.drain(idle)
+        self.listener.close()
+
     def drain(self, idle: float = DRAIN_IDLE) -> None:
         """Stop accepting, and part from each client once it has been idle for `idle` seconds."""
         self.stop_accepting()
@@ -155,23 +173,32 @@ class Server:
         for connection in list(self.connections):
             connection.close()
 
+    @property
+    def _full(self) -> bool:
+        return self._max_connections is not None and len(self.connections) >= self._max_connections
+
     def _accept(self) -> None:
+        self._accept_one()
+
+    def _accept_one(self) -> bool:
+        """Take the next client of the queue; False if there is none that can be had."""
         try:
             peer, _ = self.listener.accept()
         except OSError as error:
             self._accept_failed(error)
-            return
+            return False
         self._exhausted = False
         if self._admit is not None and not self._admit(peer):
             peer.close()
-            return
+            return True
         self.accepted += 1
         peer.setblocking(False)
         self.connections.add(Connection(self, peer))
-        if self._max_connections is not None and len(self.connections) >= self._max_connections:
+        if self._full:
             self._accept_watcher.stop()
         if self._on_change is not None:
             self._on_change()
+        return True
 
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in _PASSING:
@@ -205,6 +232,8 @@ class Server:
                 limit: float = LINGER_IDLE
             elif connection.amid:
                 limit = self._request_timeout
+            elif connection.silent:
+                limit = max(FIRST_WORD, self._idle_timeout)
             else:
                 limit = self._idle_timeout
             if connection.quiet and now - connection.last_heard > limit:
