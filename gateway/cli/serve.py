@@ -52,7 +52,7 @@ def make_plan(path: str) -> Plan:
         children.append(
             ChildSpec(
                 core.NAME,
-                (sys.executable, "-m", "gateway.daemon.core"),
+                _program("gateway.daemon.core"),
                 ("socketmap", "policy"),
                 settings.general.workers,
                 data,
@@ -64,7 +64,7 @@ def make_plan(path: str) -> Plan:
         children.append(
             ChildSpec(
                 milterprocess.NAME,
-                (sys.executable, "-m", "gateway.daemon.milterprocess"),
+                _program("gateway.daemon.milterprocess"),
                 ("milter",),
                 1,
                 data,
@@ -79,6 +79,11 @@ def make_plan(path: str) -> Plan:
         settings.general.group,
         lambda: log.configure(settings.logging),
     )
+
+
+def _program(module: str) -> tuple[str, ...]:
+    """The command that runs a module of ours; -P: whatever lies in the current folder."""
+    return (sys.executable, "-P", "-m", module)
 
 
 def _rehearse(settings: Settings) -> None:
