@@ -30,7 +30,7 @@ from tests.rigs.waiting import wait_until
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRONTS = ("socketmap", "policy", "milter")
 # What the modules of the processes are called in their command lines.
-_MODULES = {"core": "gateway.daemon.core", "milter": "gateway.daemon.milterprocess"}
+MODULES = {"core": "gateway.daemon.core", "milter": "gateway.daemon.milterprocess"}
 _DATAGRAM = 4096
 
 # A setting's value as TOML writes it; JSON writes these alike.
@@ -192,7 +192,7 @@ class Gateway:
 
     def pids(self, process: str) -> list[int]:
         """The pids of its processes `core` or `milter`."""
-        word = _MODULES[process]
+        word = MODULES[process]
         return [pid for pid in self.daemon.members() if word in command_line(pid).split()]
 
     # --- the log --------------------------------------------------------------------------

@@ -62,6 +62,7 @@ def start(
     stdout: int = subprocess.DEVNULL,
     stderr: int = subprocess.DEVNULL,
     session: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program, as `user` if one is given, with unbuffered pipes."""
     return subprocess.Popen(
@@ -73,6 +74,7 @@ def start(
         stdout=stdout,
         stderr=stderr,
         start_new_session=session,
+        pass_fds=pass_fds,
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=user.groups if user else None,
@@ -155,12 +157,17 @@ class Daemon:
         log: str,
         user: Account | None = None,
         env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
-        """`argv` must not go to the background by itself; `log` is the file for its output."""
+        """`argv` must not go to the background by itself; `log` is the file for its output.
+
+        `pass_fds` are descriptors that it inherits.
+        """
         self.argv = tuple(argv)
         self.log = log
         self._user = user
         self._env = dict(env or {})
+        self._pass_fds = tuple(pass_fds)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -180,6 +187,7 @@ class Daemon:
                 stdout=log.fileno(),
                 stderr=log.fileno(),
                 session=True,
+                pass_fds=self._pass_fds,
             )
 
     def running(self) -> bool:

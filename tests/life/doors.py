@@ -1,0 +1,121 @@
+"""Clients of the two doors that speak a question and an answer, written apart from our codecs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from tests.rigs.socketmap import TIMEOUT_S, request
+
+DOMAIN = "example.org"
+_CHUNK = 4096
+
+
+class ClosedError(ConnectionError):
+    """The server closed without a byte of an answer: Postfix would ask again on a new connection."""
+
+
+class Door:
+    """One connection; `ask` sends one question and reads its answer to the end."""
+
+    def __init__(self, path: str) -> None:
+        self._link = socket.socket(socket.AF_UNIX)
+        self._link.settimeout(TIMEOUT_S)
+        try:
+            self._link.connect(path)
+        except OSError:
+            self._link.close()
+            raise
+
+    def question(self, recipient: bytes) -> bytes:
+        """The question about `recipient` in this door's protocol."""
+        raise NotImplementedError
+
+    def payload(self, received: bytes) -> bytes | None:
+        """The answer in `received`, or None while it is not complete."""
+        raise NotImplementedError
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._link.sendall(data)
+
+    def receive(self) -> bytes:
+        """The answer.  Raises ClosedError, or ConnectionError for an answer that breaks off."""
+        received = b""
+        while True:
+            data = self._link.recv(_CHUNK)
+            if not data:
+                if received:
+                    raise ConnectionError(f"the answer broke off after {received!r}")
+                raise ClosedError
+            received += data
+            answer = self.payload(received)
+            if answer is not None:
+                return answer
+
+    def ask(self, recipient: bytes) -> bytes:
+        """The answer about `recipient`."""
+        self.send(self.question(recipient))
+        return self.receive()
+
+    def wait_closed(self) -> None:
+        """Wait until the server closes; it has nothing more to say."""
+        assert self._link.recv(_CHUNK) == b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SocketmapDoor(Door):
+    """A client as Postfix' socketmap table."""
+
+    def question(self, recipient: bytes) -> bytes:
+        """A netstring."""
+        return request(recipient)
+
+    def payload(self, received: bytes) -> bytes | None:
+        """The payload of one netstring."""
+        digits, colon, rest = received.partition(b":")
+        if not colon or len(rest) <= int(digits):
+            return None
+        assert len(rest) == int(digits) + 1, received
+        assert rest.endswith(b","), received
+        return rest[:-1]
+
+
+class PolicyDoor(Door):
+    """A client as Postfix' smtpd."""
+
+    def question(self, recipient: bytes) -> bytes:
+        """The attributes at RCPT TO."""
+        return (
+            b"request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n"
+            b"client_address=192.0.2.1\nsender=joe@sender.test\nrecipient=%b\n\n" % recipient
+        )
+
+    def payload(self, received: bytes) -> bytes | None:
+        """The action."""
+        if not received.endswith(b"\n\n"):
+            return None
+        assert received.startswith(b"action="), received
+        assert received.count(b"\n\n") == 1, received
+        return received[len(b"action=") : -2]
+
+
+DOORS: Mapping[str, type[Door]] = MappingProxyType(
+    {"socketmap": SocketmapDoor, "policy": PolicyDoor}
+)

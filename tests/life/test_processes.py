@@ -1,0 +1,269 @@
+"""The processes of a gateway: who they are, what they may, and that none stays behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.life.load import FRED, NOBODY
+from tests.life.running import Life
+from tests.rigs.gateway import ROOT, require_milter
+from tests.rigs.processes import Account, account, complete
+from tests.rigs.require import missing
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+# A user and a group that every Debian has, and that do not belong together.
+USER, GROUP = "daemon", "mail"
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    """All three doors, not started."""
+    require_milter()
+    with Life(milter=True) as made:
+        yield made
+
+
+def stranger() -> Account:
+    """Another user, who can read this clone and the interpreter."""
+    who = account(USER)
+    if complete(
+        ["/usr/bin/test", "-r", os.path.join(ROOT, "gateway", "errors.py")], user=who
+    ).returncode:
+        missing(f"user {USER} cannot read {ROOT}; clone to a folder that everybody may enter")
+    return who
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        pairs = (line.split(":", 1) for line in file)
+        return {name: value.strip() for name, value in pairs}
+
+
+# --- what the service manager hears ------------------------------------------------------
+
+
+def test_the_service_manager_hears_the_protocol_of_notify_reload(life: Life) -> None:
+    """READY; RELOADING with its time and READY again, also if refused; STOPPING at the end."""
+    life.start()
+    told = life.wait_told("READY")
+    assert told["MAINPID"] == str(life.daemon.pid)
+    assert told["STATUS"] == "serving with core, milter"
+    for spoilt in (False, True):
+        if spoilt:
+            life.write_configuration("mode = 1")
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        life.signal(signal.SIGHUP)
+        reloading = life.told()
+        while "RELOADING" not in reloading:
+            assert set(reloading) == {"STATUS"}, reloading
+            reloading = life.told()
+        after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        assert reloading["RELOADING"] == "1"
+        assert before <= int(reloading["MONOTONIC_USEC"]) <= after
+        assert life.wait_told("READY")["READY"] == "1"
+    life.signal(signal.SIGTERM)
+    assert life.wait_told("STOPPING") == {"STOPPING": "1"}
+
+
+def test_the_watchdog_is_fed_from_the_start_and_through_reloads(life: Life) -> None:
+    """Whoever is the service manager's main process keeps saying that it lives."""
+    life.start(env={"WATCHDOG_USEC": "400000"})
+    life.wait_told("READY")
+    for _ in range(3):
+        life.wait_told("WATCHDOG")
+        life.signal(signal.SIGHUP)
+        life.wait_told("RELOADING")
+        life.wait_told("READY")
+
+
+def test_no_process_speaks_for_the_supervisor(life: Life) -> None:
+    """The children have none of the variables that are meant for it."""
+    life.start(env={"WATCHDOG_USEC": "60000000"})
+    life.wait_told("READY")
+    for pid in (life.pid("core"), life.pid("milter")):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            names = {line.partition(b"=")[0] for line in file.read().split(b"\0")}
+        assert not {name for name in names if name.startswith((b"NOTIFY", b"WATCHDOG", b"LISTEN"))}
+
+
+# --- ends that nobody wanted --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["core", "milter"])
+def test_a_crashed_process_comes_back_with_a_growing_delay(life: Life, module: str) -> None:
+    """Each time on the same socket; nobody is refused in between."""
+    life.configure({"logging": {"level": "info"}})
+    life.begin()
+    delays = []
+    for count in range(1, 5):
+        (pid,) = life.pids(module)
+        os.kill(pid, signal.SIGKILL)
+        line = life.wait_log(f"{module} starts again in", count=count)[-1]
+        delays.append(re.search(r"in ([0-9.]+) seconds", line)[1])  # type: ignore[index]
+        assert life.ask("socketmap", FRED) == b"OK " + FRED
+        told = life.wait_told("STATUS")
+        while told["STATUS"] != "serving with core, milter":
+            told = life.wait_told("STATUS")
+    assert delays == ["0.1", "0.2", "0.4", "0.8"]
+    assert len(life.logged(f"{module} (pid ", "was ended by SIGKILL")) == 4
+
+
+def test_no_process_outlives_a_supervisor_that_was_killed(life: Life) -> None:
+    """kill -9; the next start replaces the sockets that it left."""
+    life.configure({"": {"workers": 2}})
+    life.begin()
+    children = [*life.pids("core"), *life.pids("milter")]
+    assert len(children) == 3
+    watched = [life.watch(pid) for pid in children]
+    life.signal(signal.SIGKILL)
+    for pidfd in watched:
+        life.wait_gone(pidfd)
+    assert life.exit_code() == -signal.SIGKILL
+    assert all(os.path.lexists(life.path(front)) for front in life.fronts)
+    life.begin()
+    assert life.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
+
+
+# --- other people's files and instances ---------------------------------------------------
+
+
+def test_a_second_instance_is_refused_and_the_first_serves_on(life: Life) -> None:
+    """It says which sockets are taken and how to find by whom; its code is that of a bad setting."""
+    life.begin()
+    first = life.daemon
+    second = life.start()
+    assert life.exit_code(second) == os.EX_CONFIG
+    for front in life.fronts:
+        assert life.logged(f"cannot listen on unix:{life.path(front)}", "perhaps a second instance")
+    assert first.running()
+    assert life.ask("socketmap", FRED) == b"OK " + FRED
+    assert len(first.members()) == 3
+
+
+def _file(path: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("precious")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_file, os.mkdir, lambda path: os.symlink("/nowhere", path), os.mkfifo],
+    ids=["file", "folder", "symbolic link", "pipe"],
+)
+def test_what_is_no_socket_is_never_replaced(make: Callable[[str], None]) -> None:
+    """The start ends; the file stays as it is, and the other sockets are given back."""
+    with Life() as life:
+        make(life.path("policy"))
+        before = os.lstat(life.path("policy"))
+        life.start()
+        assert life.exit_code() == os.EX_CONFIG
+        assert life.logged("policy is not a socket; it is left alone, so move it away")
+        after = os.lstat(life.path("policy"))
+        assert (before.st_ino, before.st_mode, before.st_size) == (
+            after.st_ino,
+            after.st_mode,
+            after.st_size,
+        )
+        assert not os.path.lexists(life.path("socketmap"))
+
+
+# --- who they are -------------------------------------------------------------------------
+
+
+@ROOT_ONLY
+def test_every_process_leaves_root_for_good(life: Life) -> None:
+    """User and group in all four forms, the user's groups, and no capability."""
+    who = stranger()
+    gid = account(GROUP).gid
+    life.configure({"": {"user": USER, "group": GROUP}})
+    life.begin()
+    assert not life.logged("runs as root")
+    pids = life.daemon.members()
+    assert len(pids) == 3
+    for pid in pids:
+        found = status(pid)
+        assert found["Uid"].split() == [str(who.uid)] * 4
+        assert found["Gid"].split() == [str(gid)] * 4
+        assert {int(group) for group in found["Groups"].split()} == set(os.getgrouplist(USER, gid))
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(found[kind], 16) == 0, kind
+    for front in life.fronts:
+        made = os.lstat(life.path(front))
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (who.uid, gid, 0o660)
+    # And so do those that come later: after a crash, and after a reload.
+    os.kill(life.pid("core"), signal.SIGKILL)
+    assert life.ask("socketmap", FRED) == b"OK " + FRED
+    life.reload()
+    assert {status(pid)["Uid"].split()[3] for pid in life.daemon.members()} == {str(who.uid)}
+    assert life.ask("policy", FRED) == b"DUNNO"
+
+
+@ROOT_ONLY
+def test_an_ordinary_user_starts_it_without_root(life: Life) -> None:
+    """As whoever it is, whatever `user` says: nobody but root can become somebody else."""
+    who = stranger()
+    os.chown(life.folder, who.uid, who.gid)
+    life.configure({"": {"user": "cyrus"}})
+    life.start(user=who)
+    life.wait_told("READY")
+    assert {status(pid)["Uid"].split()[1] for pid in life.daemon.members()} == {str(who.uid)}
+    assert life.ask("socketmap", FRED) == b"OK " + FRED
+    life.reload()
+    life.signal(signal.SIGTERM)
+    assert life.exit_code() == os.EX_OK
+    assert not os.path.lexists(life.path("socketmap"))
+
+
+def test_the_folder_that_it_is_started_in_is_not_searched_for_modules() -> None:
+    """A file of a module's name lies there, as in /tmp it may."""
+    with Life() as life:
+        for name in ("gateway", "gevent"):
+            os.mkdir(life.path(name))
+            _file(os.path.join(life.path(name), "__init__.py"))
+        life.start(prefix=["/usr/bin/env", "-C", life.folder])
+        life.wait_told("READY")
+        assert life.ask("socketmap", FRED) == b"OK " + FRED
+
+
+# --- descriptors --------------------------------------------------------------------------
+
+
+def limited(soft: int, hard: int) -> list[str]:
+    """A command's prefix that limits its descriptors."""
+    return ["/usr/bin/prlimit", f"--nofile={soft}:{hard}"]
+
+
+def test_the_soft_limit_of_descriptors_is_no_limit() -> None:
+    """A shell's 1024 would cut max_connections; the hard limit is the administrator's word."""
+    with Life() as life, ExitStack() as stack:
+        life.start(prefix=limited(64, 1000))
+        life.wait_told("READY")
+        clients = [stack.enter_context(life.open("socketmap")) for _ in range(200)]
+        for client in clients:
+            assert client.ask(FRED) == b"OK " + FRED
+
+
+def test_at_the_hard_limit_clients_wait_and_nobody_is_lost() -> None:
+    """The log says so at the start; databases can still be opened, and who leaves makes room."""
+    with Life({"socketmap": {"max_connections": 500}}) as life, ExitStack() as stack:
+        life.start(prefix=limited(64, 64))
+        life.wait_told("READY")
+        assert life.logged(
+            "max_connections of [socketmap] is 500, and 64 open files", "LimitNOFILE"
+        )
+        clients = [stack.enter_context(life.open("socketmap")) for _ in range(100)]
+        for client in clients:
+            client.send(client.question(FRED))
+        for client in clients:
+            assert client.receive() == b"OK " + FRED
+            client.close()
+        assert life.ask("policy", FRED) == b"DUNNO"
+        assert not life.logged("cannot accept more clients")

@@ -1,0 +1,156 @@
+"""SIGTERM and restarts: what is under way is finished, and a held socket refuses nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.life.doors import DOORS
+from tests.life.load import FRED, NOBODY, Load
+from tests.life.running import Life
+from tests.rigs.gateway import require_milter
+from tests.rigs.milter import CONTINUE, MilterClient
+from tests.rigs.waiting import wait_until
+
+FRONTS = ("socketmap", "policy")
+
+
+def refused(path: str) -> bool:
+    """Does nobody listen there?"""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
+
+
+@pytest.mark.parametrize("door", FRONTS)
+def test_sigterm_finishes_what_is_under_way(door: str) -> None:
+    """Half a request was sent; nobody else gets in; the second half has its answer; then the end."""
+    with Life() as life:
+        life.begin()
+        with life.open(door) as client:
+            question = client.question(FRED)
+            client.send(question[:9])
+            life.signal(signal.SIGTERM)
+            assert life.wait_told("STOPPING") == {"STOPPING": "1"}
+            wait_until(lambda: refused(life.path(door)), "no more clients are taken")
+            client.send(question[9:])
+            assert FRED in client.receive() or door == "policy"
+            client.wait_closed()
+        assert life.exit_code() == os.EX_OK
+        assert not [front for front in FRONTS if os.path.lexists(life.path(front))]
+
+
+def test_who_is_in_the_queue_at_sigterm_is_still_served() -> None:
+    """A stopped core does not accept, so the clients wait in the queue; then it hears SIGTERM."""
+    with Life() as life:
+        life.begin()
+        core = life.pid("core")
+        os.kill(core, signal.SIGSTOP)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(life.open(door)) for door in FRONTS for _ in range(3)]
+            for client in clients:
+                client.send(client.question(NOBODY))
+            life.signal(signal.SIGTERM)
+            life.wait_told("STOPPING")
+            os.kill(core, signal.SIGCONT)
+            for client in clients:
+                assert b"not exist" in (answer := client.receive()) or b"550" in answer
+        assert life.exit_code() == os.EX_OK
+
+
+def test_a_client_that_never_ends_its_request_does_not_hold_up_the_end() -> None:
+    """After graceful_timeout it is cut off; that is no fault."""
+    with Life({"": {"graceful_timeout": 1}}) as life:
+        life.begin()
+        with life.open("socketmap") as client:
+            client.send(b"40:cyrus half a requ")
+            life.signal(signal.SIGTERM)
+            assert life.exit_code() == os.EX_OK
+        assert not life.logged("did not stop in time")
+
+
+def test_sigterm_under_load_breaks_off_no_answer() -> None:
+    """Each client hears whole answers, and then that nobody is there."""
+    with Life() as life:
+        life.begin()
+        with Load({door: life.path(door) for door in FRONTS}) as load:
+            life.signal(signal.SIGTERM)
+            assert life.exit_code() == os.EX_OK
+            wait_until(lambda: load.faults, "the clients notice")
+        assert not [fault for fault in load.faults if "broke off" in fault]
+        assert load.answers("socketmap") <= {b"OK " + FRED, b"NOTFOUND Mailbox does not exist"}
+        assert load.answers("policy") <= {b"DUNNO", b"550 5.1.1 User unknown"}
+
+
+@contextmanager
+def held_sockets(life: Life) -> Iterator[dict[str, socket.socket]]:
+    """Listening sockets at the paths of both doors, which outlive every gateway."""
+    with ExitStack() as stack:
+        held = {}
+        for front in life.fronts:
+            held[front] = stack.enter_context(socket.socket(socket.AF_UNIX))
+            held[front].bind(life.path(front))
+            held[front].listen(1024)
+        yield held
+
+
+def test_restarts_by_socket_activation_refuse_and_lose_nobody() -> None:
+    """The service manager holds the sockets; clients wait in them while no gateway runs."""
+    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONTS}
+    with Life({"": {"graceful_timeout": 3}, **tables}) as life, held_sockets(life) as held:
+        life.start(passed=held)
+        told = life.wait_told("READY")
+        assert told["MAINPID"] == str(life.daemon.pid)
+        with Load({door: life.path(door) for door in FRONTS}) as load:
+            for _ in range(3):
+                life.signal(signal.SIGTERM)
+                assert life.exit_code() == os.EX_OK
+                life.start(passed=held)
+                life.wait_told("READY")
+                load.wait_progress()
+        assert load.faults == []
+        assert load.answers("socketmap") == {b"OK " + FRED, b"NOTFOUND Mailbox does not exist"}
+        assert load.answers("policy") == {b"DUNNO", b"550 5.1.1 User unknown"}
+        assert all(os.path.lexists(life.path(front)) for front in FRONTS)
+
+
+def test_a_milter_is_activated_by_its_socket_too() -> None:
+    """And serves on it after a restart."""
+    require_milter()
+    tables = {front: {"listen": [f"fd:{front}"]} for front in (*FRONTS, "milter")}
+    with Life(tables, milter=True) as life, held_sockets(life) as held:
+        for _ in range(2):
+            life.start(passed=held)
+            life.wait_told("READY")
+            with MilterClient(life.path("milter")) as mta:
+                mta.connect()
+                mta.mail()
+                assert mta.rcpt(b"<fred@example.org>") == CONTINUE
+                assert mta.rcpt(b"<nobody@example.org>") == b"550 5.1.1 User unknown"
+            life.signal(signal.SIGTERM)
+            assert life.exit_code() == os.EX_OK
+
+
+def test_a_socket_that_systemd_did_not_pass_ends_the_start() -> None:
+    """The message says what is missing, and what came instead."""
+    with Life({"policy": {"listen": ["fd:polizy"]}}) as life, socket.socket(socket.AF_UNIX) as one:
+        one.bind(life.path("policy"))
+        one.listen()
+        life.start(passed={"policy": one})
+        assert life.exit_code() == os.EX_CONFIG
+        assert life.logged("fd:polizy", "it passed: policy", "FileDescriptorName=polizy")
+
+
+def test_a_door_speaks_only_its_own_protocol() -> None:
+    """Sockets are told apart by their names and not by their order."""
+    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONTS}
+    with Life(tables) as life, held_sockets(life) as held:
+        life.start(passed=dict(reversed(held.items())))
+        life.wait_told("READY")
+        for door in DOORS:
+            assert life.ask(door, FRED) in (b"DUNNO", b"OK " + FRED)
