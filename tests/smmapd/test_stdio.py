@@ -23,7 +23,7 @@ class Engine:
     def __init__(self) -> None:
         self.resolved: list[bytes] = []
 
-    def turn(self) -> None:
+    def again(self) -> None:
         """Nothing is remembered."""
 
     def decide(self, query: Query) -> Verdict | Pending:
