@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 
@@ -27,6 +28,16 @@ def test_every_case_has_the_reply_that_follows_from_its_verdict(
 ) -> None:
     """Each reply of the conversation is, byte for byte, what the door makes of the verdict."""
     assert house.play(door, case) == expected(door, case)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("door", Door, ids=lambda door: door.value)
+def test_what_is_remembered_is_the_same(house: House, door: Door) -> None:
+    """In any order and any number of times: no reply depends on who asked before."""
+    cases = [case for case in CASES if door in case.doors()] * 2
+    Random(door.value).shuffle(cases)
+    replies = [(case.name, house.play(door, case)) for case in cases]
+    assert replies == [(case.name, expected(door, case)) for case in cases]
 
 
 def test_the_table_is_complete() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from tests.doors.store import SETTINGS, Backend, populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST
 from tests.rigs.folders import folder, write_text
-from tests.rigs.gateway import ROOT, Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables, require_milter
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection
 from tests.rigs.waiting import wait_until
@@ -155,17 +155,20 @@ _NO_MILTER = 'raise ImportError("No module named milter, says the test")\n'
 
 
 @contextmanager
-def without_pymilter() -> Iterator[Mapping[str, str]]:
-    """An environment in which pymilter cannot be imported."""
+def without_pymilter() -> Iterator[str]:
+    """A folder of modules with which pymilter cannot be imported."""
     with folder("nm") as path:
         write_text(os.path.join(path, "milter.py"), _NO_MILTER)
-        yield {"PYTHONPATH": f"{path}:{ROOT}"}
+        yield path
 
 
 def test_a_milter_without_pymilter(cyrus: Cyrus) -> None:
     """A milter that is configured and cannot run ends the start with 78, and says what to install."""
     scope: Tables = {"scope": {"domains": ["example.org"]}}
-    with without_pymilter() as env, Gateway(cyrus.imapd_conf, scope, env=env) as gateway:
+    with (
+        without_pymilter() as path,
+        Gateway(cyrus.imapd_conf, scope, python_path=path) as gateway,
+    ):
         gateway.start(wait=False)
         assert gateway.wait_end() == os.EX_CONFIG
         line = gateway.wait_log("pymilter")
@@ -179,8 +182,8 @@ def test_the_other_front_ends_do_without_pymilter(cyrus: Cyrus) -> None:
     scope: Tables = {"scope": {"domains": ["example.org"]}}
     fronts = ("socketmap", "policy")
     with (
-        without_pymilter() as env,
-        Gateway(cyrus.imapd_conf, scope, fronts=fronts, env=env) as gateway,
+        without_pymilter() as path,
+        Gateway(cyrus.imapd_conf, scope, fronts=fronts, python_path=path) as gateway,
     ):
         gateway.start()
         with Connection.to(gateway.path("socketmap")) as client:

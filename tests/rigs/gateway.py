@@ -17,17 +17,16 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.processes import Daemon, RigError, command_line
+from tests.rigs.program import gateway_python
 from tests.rigs.require import missing
 from tests.rigs.waiting import wait_until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRONTS = ("socketmap", "policy", "milter")
 # What the modules of the processes are called in their command lines.
 MODULES = {"core": "gateway.daemon.core", "milter": "gateway.daemon.milterprocess"}
@@ -63,13 +62,16 @@ class Gateway:
         tables: Tables | None = None,
         *,
         fronts: tuple[str, ...] = FRONTS,
-        env: Mapping[str, str] | None = None,
+        python_path: str = "",
     ) -> None:
-        """`tables` are settings of gateway.toml that add to or replace the rig's, by table."""
+        """`tables` are settings of gateway.toml that add to or replace the rig's, by table.
+
+        Modules in the folder `python_path` come before all others.
+        """
         self._imapd_conf = imapd_conf
         self._tables = {name: dict(table) for name, table in (tables or {}).items()}
         self._fronts = fronts
-        self._env = dict(env or {})
+        self._python_path = python_path
         self._daemon: Daemon | None = None
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.folder = ""
@@ -129,14 +131,14 @@ class Gateway:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it says that it is ready unless told otherwise."""
+        python, source = gateway_python()
         environ = {
             # The clone in which the tests stand, whatever is installed.
-            "PYTHONPATH": ROOT,
+            "PYTHONPATH": f"{self._python_path}:{source}" if self._python_path else source,
             "NOTIFY_SOCKET": os.path.join(self.folder, "notify"),
-            **self._env,
         }
         self._daemon = Daemon(
-            [sys.executable, "-m", "gateway.cli.main", "serve", "-c", self.configuration],
+            [python, "-m", "gateway.cli.main", "serve", "-c", self.configuration],
             log=self.log_path,
             env=environ,
         )

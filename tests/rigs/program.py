@@ -3,13 +3,15 @@
 `make venv` puts it beside the interpreter that runs the tests.  Where the
 clone lies in a folder that only its owner may enter (`/root`, a private
 TMPDIR), master could not start it: then a copy of the program and of what it
-imports is made in a folder that can be reached, once a test run.
+imports is made in a folder that can be reached, once a test run.  The same
+for smmapd-gateway, whose processes go on as user cyrus.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import glob
 import os
 import shutil
 import sys
@@ -24,8 +26,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # What the copied launcher imports from the environment's packages.
 _PACKAGES = ("gevent", "greenlet", "zope", "xxhash", "prometheus_client")
 
+# Ends with 0 if the gateway's source in the folder $1 can be imported.
+_IMPORTS = "import sys, gateway.daemon.core as c; sys.exit(not c.__file__.startswith(sys.argv[1]))"
+
 # EX_CONFIG: it ran, and did not find its imapd.conf.
 _RAN = 78
+
+
+@functools.cache
+def gateway_python() -> tuple[str, str]:
+    """The interpreter for `-m gateway.cli.main` and its PYTHONPATH, reachable for user cyrus."""
+    argv = [sys.executable, "-c", _IMPORTS, ROOT]
+    try:
+        done = complete(argv, user=account("cyrus"), env={"PYTHONPATH": ROOT})
+    except PermissionError:
+        return os.path.realpath(sys.executable), _copied_source()
+    if done.returncode == 0:
+        return sys.executable, ROOT
+    return os.path.realpath(sys.executable), _copied_source()
 
 
 @functools.cache
@@ -33,7 +51,10 @@ def smmapd_program() -> str:
     """The absolute path of smmapd, reachable for user cyrus."""
     path = os.path.join(os.path.dirname(sys.executable), "smmapd")
     require_program(path, "run `make venv`")
-    return path if _runs(path) else _copy()
+    if _runs(path):
+        return path
+    folder = _copied_source()
+    return copy_launcher(os.path.join(folder, "bin-smmapd"), folder)
 
 
 def _runs(path: str) -> bool:
@@ -44,7 +65,9 @@ def _runs(path: str) -> bool:
     return done.returncode == _RAN
 
 
-def _copy() -> str:
+@functools.cache
+def _copied_source() -> str:
+    """A folder with a copy of our source and of the packages that it imports."""
     folder = make_folder("prog")
     atexit.register(shutil.rmtree, folder)
     for name in ("gateway", "smmapd"):
@@ -54,7 +77,10 @@ def _copy() -> str:
         source = os.path.join(packages, name)
         if os.path.isdir(source):
             _copy_tree(source, os.path.join(folder, name))
-    return copy_launcher(os.path.join(folder, "bin-smmapd"), folder)
+    # pymilter's C module stands beside the packages.
+    for source in glob.glob(os.path.join(packages, "milter.*.so")):
+        shutil.copy(source, folder)
+    return folder
 
 
 def _copy_tree(source: str, target: str) -> None:
