@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 from gateway.daemon import endpoints
 from gateway.daemon.listeners import Listener
+from gateway.daemon.metrics.board import Board, Place
 from gateway.daemon.printable import printable
 
 VARIABLE = "SMMAPD_SUPERVISED"
@@ -52,6 +53,7 @@ class Supervised:
     `patience` is None until the supervisor tells it to stop by word (a
     ChildSpec with `stops_by_word`), and then how many seconds its clients may
     take to go by themselves, 0 where nobody serves on; `receive` sets it.
+    `place` is where it puts what it counts.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Supervised:
         listeners: Mapping[str, tuple[Listener, ...]],
         configuration: bytes,
         channel: socket.socket,
+        place: Place,
     ) -> None:
         self.name = name
         self.index = index
@@ -70,6 +73,7 @@ class Supervised:
         self.listeners = listeners
         self.configuration = configuration
         self.patience: float | None = None
+        self.place = place
         self._channel = channel
         self._received = b""
 
@@ -129,12 +133,15 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         return None
     told: dict[str, object] = json.loads(text)
     name, index, generation = told["name"], told["index"], told["generation"]
-    channel, groups = told["channel"], told["listeners"]
+    channel, groups, place = told["channel"], told["listeners"], told["place"]
     assert isinstance(name, str)
     assert isinstance(index, int)
     assert isinstance(generation, int)
     assert isinstance(channel, int)
     assert isinstance(groups, dict)
+    assert isinstance(place, list)
+    board, number, writer = (int(each) for each in place)
+    os.set_inheritable(board, False)
     listeners = {
         str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
         for group, members in groups.items()
@@ -150,6 +157,7 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         listeners=MappingProxyType(listeners),
         configuration=configuration,
         channel=home,
+        place=Place(Board(board), number, writer),
     )
 
 
@@ -157,8 +165,10 @@ def environment(
     name: str,
     index: int,
     generation: int,
+    *,
     channel: int,
     listeners: Mapping[str, tuple[Listener, ...]],
+    place: Place,
 ) -> str:
     """The value of VARIABLE for a child; the supervisor's half of `supervised`."""
     groups = {
@@ -172,6 +182,7 @@ def environment(
             "generation": generation,
             "channel": channel,
             "listeners": groups,
+            "place": [place.board.fileno(), place.place, place.writer],
         }
     )
 

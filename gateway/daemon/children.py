@@ -10,10 +10,13 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from gateway.daemon import child
 from gateway.daemon.listeners import Listener
+
+if TYPE_CHECKING:
+    from gateway.daemon.metrics.board import Place
 
 # The first restart comes at once for people and late enough not to burn a processor.
 FIRST_DELAY = 0.1
@@ -75,9 +78,16 @@ class Child:
         index: int,
         generation: int,
         listeners: Mapping[str, tuple[Listener, ...]],
+        place: Place,
     ) -> None:
-        """Start it; raises OSError when the program cannot be run."""
+        """Start it; raises OSError when the program cannot be run.
+
+        `place` is where it puts what it counts.
+        """
         self.spec = spec
+        self.index = index
+        self.generation = generation
+        self.place = place
         self.label = f"{spec.name}[{index}]" if spec.count > 1 else spec.name
         self.ready = False
         self.given_up = False
@@ -86,14 +96,16 @@ class Child:
         passed = [each.socket.fileno() for group in mine.values() for each in group]
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.channel.setblocking(False)
-        told = child.environment(spec.name, index, generation, theirs.fileno(), mine)
+        told = child.environment(
+            spec.name, index, generation, channel=theirs.fileno(), listeners=mine, place=place
+        )
         try:
             with theirs, _readable(spec.configuration) as stdin:
                 self._process = subprocess.Popen(
                     spec.argv,
                     stdin=stdin,
                     env={**os.environ, child.VARIABLE: told},
-                    pass_fds=[*passed, theirs.fileno()],
+                    pass_fds=[*passed, theirs.fileno(), place.board.fileno()],
                     # ctrl-C on a terminal is for the supervisor; it tells its children.
                     process_group=0,
                 )

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from gateway.daemon.children import Child, ChildSpec, Delay
 from gateway.daemon.endpoints import Endpoint
 from gateway.daemon.listeners import Change, Listener
+from gateway.daemon.metrics.board import Place
+from gateway.daemon.metrics.ledger import ProcessState
 
 _log = logging.getLogger(__name__)
 
@@ -94,11 +96,21 @@ class Generation:
         """The slot of that process, or None if it is of another generation."""
         return next((slot for slot in self.slots if slot.child is child), None)
 
-    def start(self, slot: Slot) -> Child:
-        """Start the slot's process; raises OSError."""
+    def start(self, slot: Slot, place: Place) -> Child:
+        """Start the slot's process, which counts at `place`; raises OSError."""
         slot.due = None
-        slot.child = Child(slot.spec, slot.index, self.number, self.listeners)
+        slot.child = Child(slot.spec, slot.index, self.number, self.listeners, place)
         return slot.child
+
+    def states(self) -> Iterator[ProcessState]:
+        """Every process that there should be."""
+        for slot in self.slots:
+            name, child = slot.spec.name, slot.child
+            if child is None:
+                yield ProcessState(name, slot.index, self.number, 0, "waiting")
+            else:
+                state = "ready" if child.ready else "starting"
+                yield ProcessState(name, slot.index, self.number, child.pid, state)
 
     def status(self) -> str:
         """One line for `systemctl status`."""
@@ -138,6 +150,12 @@ class Retiring:
     def discard(self, child: Child) -> bool:
         """The process has ended; tells whether it was one of these."""
         return self._deadlines.pop(child, None) is not None
+
+    def states(self) -> Iterator[ProcessState]:
+        """Every process that is leaving."""
+        for child in self._deadlines:
+            name = child.spec.name
+            yield ProcessState(name, child.index, child.generation, child.pid, "leaving")
 
     def deadlines(self) -> Iterable[float]:
         """The moments at which something is due; infinite for those that are killed already."""

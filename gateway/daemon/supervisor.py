@@ -31,6 +31,7 @@ from collections.abc import Callable, MutableMapping
 from gateway.daemon.children import Child, ChildSpec
 from gateway.daemon.generation import Generation, Plan, Retiring, Slot
 from gateway.daemon.listeners import Change, Listeners
+from gateway.daemon.metrics.ledger import Ledger, ProcessState
 from gateway.daemon.notify import Notifier
 from gateway.daemon.startup import complain, open_and_drop
 from gateway.daemon.wakeup import Wakeup
@@ -60,6 +61,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._readers: dict[int, Callable[[], None]] = {}
         self._listeners = Listeners({})
+        self._ledger = Ledger()
         self._serving: Generation | None = None
         self._incoming: Generation | None = None
         self._retiring = Retiring()
@@ -84,12 +86,14 @@ class Supervisor:
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
                     self._tick(time.monotonic())
+                    self._ledger.show(self._states())
             except ConfigurationError as error:
                 complain(error)
                 self._exit_code = os.EX_CONFIG
             finally:
                 self._listeners.close()
                 self._selector.close()
+                self._ledger.close()
         return self._exit_code
 
     # Starting
@@ -108,9 +112,11 @@ class Supervisor:
 
     def _begin(self, generation: Generation, slot: Slot) -> bool:
         """Start the process of a slot; a program that cannot be run counts as one that ended."""
+        place = self._ledger.lend()
         try:
-            child = generation.start(slot)
+            child = generation.start(slot, place)
         except OSError as error:
+            self._ledger.take_back(place)
             name, reason = slot.spec.name, os.strerror(error.errno or 0)
             _log.error("%s: %s cannot be run: %s", name, slot.spec.argv[0], reason)
             self._lost(generation, slot, os.EX_OSERR)
@@ -164,6 +170,7 @@ class Supervisor:
                 break
         self._deafen(child)
         child.close()
+        self._ledger.take_back(child.place)
 
     def _ended(self, child: Child, code: int) -> None:
         if self._retiring.discard(child):
@@ -267,6 +274,14 @@ class Supervisor:
             if generation is not None
             for child in generation.children()
         ]
+
+    def _states(self) -> list[ProcessState]:
+        """Every process, for the metrics."""
+        found = [*self._retiring.states()]
+        for generation in (self._serving, self._incoming):
+            if generation is not None:
+                found += generation.states()
+        return found
 
     def _timeout(self) -> float | None:
         """Seconds until something is due, or None."""

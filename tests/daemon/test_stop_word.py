@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from contextlib import closing
 
 import pytest
 
 from gateway.daemon.child import Supervised
 from gateway.daemon.children import Child, ChildSpec
+from gateway.daemon.metrics.ledger import Ledger
 
 
 @pytest.mark.parametrize(("word", "patience"), [(b"STOP 9.5\n", 9.5), (b"STOP 0\n", 0.0)])
@@ -17,9 +19,16 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
     """A child learns that it is to stop, and how many seconds it has; in pieces, too."""
     near, far = socket.socketpair()
     near.setblocking(False)
-    with near, far:
+    ledger = Ledger()
+    with near, far, closing(ledger):
         me = Supervised(
-            name="milter", index=0, generation=1, listeners={}, configuration=b"", channel=near
+            name="milter",
+            index=0,
+            generation=1,
+            listeners={},
+            configuration=b"",
+            channel=near,
+            place=ledger.lend(),
         )
         far.sendall(word[:3])
         assert me.receive() == []
@@ -45,7 +54,8 @@ raise SystemExit(7 if me.patience == 2.5 else 8)
 def test_a_child_hears_one_of_the_two(by_word: bool, code: int) -> None:
     """A process that stops by word gets no SIGTERM, and another one nothing else."""
     spec = ChildSpec("milter", (sys.executable, "-c", PROGRAM), stops_by_word=by_word)
-    child = Child(spec, 0, 1, {})
-    child.stop(2.5)
-    assert child._process.wait() == code
-    child.close()
+    with closing(Ledger()) as ledger:
+        child = Child(spec, 0, 1, {}, ledger.lend())
+        child.stop(2.5)
+        assert child._process.wait() == code
+        child.close()
