@@ -3,7 +3,7 @@
 No two requests of Postfix are alike, but few of their attributes make a
 difference: state, recipient, whether there is a sender, and, where the
 configuration heeds them, client and login.  An action is given again only
-while the verdict behind it stands (VerdictCache) and the files of the scope
+while the verdict behind it stands (Memory.stands) and the files of the scope
 say what they said.
 
 Left to the judge each time: announced sizes, and senders that may be an MTA's
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from gateway.frontends.judge import Decision, Judge
     from gateway.protocols.policy import PolicyRequest
-    from gateway.verification.cache import Entry, VerdictCache
+    from gateway.verification.cache import Entry
+    from gateway.verification.decider import Memory
 
     Observer = Callable[[PolicyRequest, Decision], None]
     Key = tuple[bytes, bytes, bool, bytes, bool]
@@ -39,7 +40,7 @@ _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
 class Actions:
     """Remembers the actions of one judge."""
 
-    def __init__(self, cache: VerdictCache, judge: Judge) -> None:
+    def __init__(self, cache: Memory, judge: Judge) -> None:
         self._cache = cache
         self._judge = judge
         self._heeds_clients = judge.scope.heeds_clients

@@ -21,6 +21,7 @@ from gateway.protocols.socketmap import (
     Decoder,
     bad_protocol,
     encode,
+    hops_of,
     split_request,
 )
 from gateway.verification.model import Query, Verdict
@@ -30,11 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.verification.cache import VerdictCache
-    from gateway.verification.verifier import Verifier
-
-    # The engine, or its verdicts remembered.
-    Decider = Verifier | VerdictCache
+    from gateway.verification.decider import Decider, Memory
 
     # Called for each verdict with the key as it came.
     Observer = Callable[[bytes, Verdict], None]
@@ -54,7 +51,7 @@ _COMMA = 0x2C
 class Replies:
     """Replies ready to be sent, for all sessions of a server.
 
-    A reply is given only while the verdict behind it stands (VerdictCache).
+    A reply is given only while the verdict behind it stands (Memory.stands).
     It stands beside the verdict with the frame that it replies to, the
     request without its comma.
     """
@@ -62,7 +59,7 @@ class Replies:
     __slots__ = ("_cache", "_entries", "_render")
 
     def __init__(
-        self, cache: VerdictCache, render: Callable[[Verdict, bytes], bytes] = socketmap_payload
+        self, cache: Memory, render: Callable[[Verdict, bytes], bytes] = socketmap_payload
     ) -> None:
         self._cache = cache
         self._entries = cache.entries
@@ -221,11 +218,11 @@ class Session:
             limit -= 1
             payload = queue.pop()
             try:
-                _, key = split_request(payload)
+                map_name, key = split_request(payload)
             except ProtocolError as error:
                 out.append(self._refuse(error))
                 return b"".join(out)
-            outcome = self._decider.decide(Query(key))
+            outcome = self._decider.decide(Query(key, None, hops_of(map_name)))
             if isinstance(outcome, Pending):
                 self._key = key
                 self.pending = outcome

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 if TYPE_CHECKING:
-    from gateway.verification.cache import VerdictCache
+    from gateway.verification.decider import Memory
 
 # libev calls what has a higher priority first; 2 is the highest.
 _FIRST = 2
@@ -30,18 +30,19 @@ _READ = 1
 
 
 class Turns:
-    """Drives a VerdictCache from gevent's loop, for as long as it is kept."""
+    """Drives remembered verdicts from gevent's loop, for as long as it is kept."""
 
-    def __init__(self, cache: VerdictCache) -> None:
+    def __init__(self, cache: Memory) -> None:
         self._cache = cache
         self._due = STRAIN
         loop = gevent.get_hub().loop
         self._timer = loop.timer(PAUSE, repeat=PAUSE)
         self._check = loop.check(ref=False, priority=_FIRST)
         self._check.start(self._turn)
-        if cache.watch.descriptor is not None:
-            self._news = loop.io(cache.watch.descriptor, _READ, ref=False, priority=_FIRST)
-            self._news.start(cache.watch.drain)
+        watch = cache.watch
+        if watch is not None and watch.descriptor is not None:
+            self._news = loop.io(watch.descriptor, _READ, ref=False, priority=_FIRST)
+            self._news.start(watch.drain)
 
     def _turn(self) -> None:
         cache = self._cache

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.cyrus.folderwatch import FolderWatch
     from gateway.verification.cache import Entry
     from gateway.verification.model import Query, Step, Verdict
     from gateway.verification.verifier import Pending
@@ -50,6 +51,10 @@ class Memory(Decider, Protocol):
     misses: int
     invalidations: int
     nonexistent: Verdict  # what `absent` stands for
+
+    @property
+    def watch(self) -> FolderWatch | None:
+        """Whose news must be taken before a turn of the event loop begins."""
 
     @property
     def entries(self) -> Mapping[bytes, Entry]:

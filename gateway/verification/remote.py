@@ -61,6 +61,7 @@ class RemoteVerifier:
         self.hits = 0
         self.misses = 0
         self.invalidations = 0
+        self.watch = None  # no file is read
         self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
         self._spread = spread
         self._clock = clock
