@@ -1,0 +1,138 @@
+"""A Cyrus store as imapd.conf describes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.errors import ConfigurationError, DatabaseMissing
+from tests.stores import FlatStore, denial, quota, record
+
+
+def opened(store: FlatStore, reports: list[str] | None = None, **options: bool) -> CyrusStore:
+    """The store as the program opens it."""
+    conf = imapdconf.load(store.conf_path, "smmap")
+    report = reports.append if reports is not None else None
+    return CyrusStore(conf, b"smmap", report=report, **options)
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> FlatStore:
+    """fred, who is denied and has a quota root."""
+    store = FlatStore(
+        str(tmp_path),
+        mailboxes={b"user.fred": record(b"fred\tlrs")},
+        quotas={b"user.fred": quota((10, 20))},
+        denials={b"fred": denial(b"no")},
+    )
+    store.write()
+    return store
+
+
+def test_three_databases_below_configdirectory(flat: FlatStore) -> None:
+    """Each where Cyrus keeps it."""
+    store = opened(flat)
+    name = store.naming.recipient(b"fred")
+    entry = store.mailboxes.lookup(name)
+    assert entry is not None
+    assert entry.acl == b"fred\tlrs\t"
+    root = store.quotas.find(name.internal)
+    assert root is not None
+    assert (root.root, root.storage_used, root.storage_limit) == (b"user.fred", 10, 20)
+    found = store.denials.check(b"fred", store.service)
+    assert found is not None
+    assert found.message == b"no"
+
+
+@pytest.mark.parametrize(
+    ("option", "database"),
+    [
+        ("mboxlist_db_path", "mailboxes.db"),
+        ("userdeny_db_path", "user_deny.db"),
+        ("quota_db_path", "quotas.db"),
+    ],
+)
+def test_databases_in_other_places(flat: FlatStore, option: str, database: str) -> None:
+    """imapd.conf may say where each of them is."""
+    other = os.path.join(flat.root, "elsewhere.db")
+    shutil.move(os.path.join(flat.configdirectory, database), other)
+    flat.options = {option: other}
+    with open(flat.conf_path, "a", encoding="utf-8") as conf:
+        conf.write(f"{option}: {other}\n")
+    store = opened(flat)
+    name = store.naming.recipient(b"fred")
+    assert store.mailboxes.lookup(name) is not None
+    assert store.quotas.find(name.internal) is not None
+    assert store.denials.check(b"fred", b"smmap") is not None
+
+
+def test_nothing_is_opened_at_the_start(tmp_path: Path) -> None:
+    """The service may be there before its store; a look-up then says what is missing."""
+    flat = FlatStore(str(tmp_path))
+    flat.write()
+    path = os.path.join(flat.configdirectory, "mailboxes.db")
+    os.unlink(path)
+    store = opened(flat)
+    store.refresh()
+    with pytest.raises(DatabaseMissing, match=path):
+        store.mailboxes.lookup(store.naming.recipient(b"fred"))
+    flat.mailboxes = {b"user.fred": record()}
+    flat.write()
+    store.refresh()
+    assert store.mailboxes.lookup(store.naming.recipient(b"fred")) is not None
+
+
+def test_replaced_files_are_followed_after_a_refresh(flat: FlatStore) -> None:
+    """Each of the three."""
+    store = opened(flat)
+    name = store.naming.recipient(b"fred")
+    assert store.mailboxes.lookup(name) is not None
+    assert store.quotas.find(name.internal) is not None
+    assert store.denials.check(b"fred", b"smmap") is not None
+    flat.mailboxes, flat.quotas, flat.denials = {b"user.joe": record()}, {}, {}
+    flat.write()
+    store.refresh()
+    assert store.mailboxes.lookup(name) is None
+    assert store.quotas.find(name.internal) is None
+    assert store.denials.check(b"fred", b"smmap") is None
+
+
+def test_a_format_that_is_not_the_configured_one_is_reported_once(flat: FlatStore) -> None:
+    """The file decides; the administrator hears of it."""
+    with open(flat.conf_path, "a", encoding="utf-8") as conf:
+        conf.write("smmap_mboxlist_db: skiplist\n")
+    reports: list[str] = []
+    store = opened(flat, reports)
+    for _ in range(3):
+        store.refresh()
+        assert store.mailboxes.lookup(store.naming.recipient(b"fred")) is not None
+    path = os.path.join(flat.configdirectory, "mailboxes.db")
+    assert reports == [f"{path} is flat, imapd.conf says skiplist; reading it as flat"]
+
+
+def test_skipping_what_is_behind_the_plus(flat: FlatStore) -> None:
+    """smmapd's -p is a matter of names."""
+    assert opened(flat, skip_plus=True).naming.recipient(b"fred+x").internal == b"user.fred"
+    assert opened(flat).naming.recipient(b"fred+x").internal == b"user.fred.x"
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("smmap_mboxlist_db: sql\nsql_engine: mysql\n", "sql_engine: mysql is not supported"),
+        ("smmap_mboxlist_db: sql\nsql_engine: pgsql\n", "sql_engine: pgsql is not supported"),
+        ("smmap_mboxlist_db: sql\n", "sql_database: the option is missing"),
+        ("smmap_quota_db: sql\nsql_engine: sqlite\n", "sql_database: the option is missing"),
+    ],
+)
+def test_sql_that_cannot_be_used(flat: FlatStore, lines: str, complaint: str) -> None:
+    """A wrong configuration stops the start, and names the option."""
+    with open(flat.conf_path, "a", encoding="utf-8") as conf:
+        conf.write(lines)
+    with pytest.raises(ConfigurationError, match=complaint):
+        opened(flat)

@@ -1,0 +1,67 @@
+"""Small frozen values."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.values import Value
+
+
+class Point(Value):
+    """Two numbers."""
+
+    __slots__ = ("x", "y")
+    x: int
+    y: int
+
+    def __init__(self, x: int, y: int = 0) -> None:
+        self._freeze(x, y)
+
+
+class Other(Value):
+    """The same fields, and another type."""
+
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: int, y: int) -> None:
+        self._freeze(x, y)
+
+
+def test_values_of_one_type_are_equal_by_their_fields() -> None:
+    """And equal values have equal hashes, so that they can be keys."""
+    assert Point(1, 2) == Point(1, y=2)
+    assert hash(Point(1, 2)) == hash(Point(1, 2))
+    assert {Point(1): "a"}[Point(1, 0)] == "a"
+    assert Point(1, 2) != Point(2, 1)
+    assert Point(1, 2) != Other(1, 2)
+    assert Point(1, 2) != (1, 2)
+
+
+def test_values_cannot_be_changed() -> None:
+    """Neither a field that there is nor one that there is not."""
+    point = Point(1)
+    with pytest.raises(AttributeError, match=r"Point\.x is read-only"):
+        point.x = 2
+    with pytest.raises(AttributeError, match=r"Point\.z is read-only"):
+        point.z = 2
+    with pytest.raises(AttributeError, match=r"Point\.x is read-only"):
+        del point.x
+    assert point == Point(1)
+
+
+def test_values_show_what_they_hold() -> None:
+    """For logs and failing tests."""
+    assert repr(Point(1, 2)) == "Point(x=1, y=2)"
+
+
+def test_every_field_must_be_given() -> None:
+    """A constructor that forgets one is a defect that shows at once."""
+
+    class Broken(Value):
+        __slots__ = ("a", "b")
+
+        def __init__(self) -> None:
+            self._freeze(1)
+
+    with pytest.raises(ValueError, match="zip"):
+        Broken()
