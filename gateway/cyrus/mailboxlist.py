@@ -82,6 +82,10 @@ _OLD_BITS = {
 
 _ID_KEY = b"I"
 
+# Behind the ACL of an ordinary record, and bytes that have a meaning in a dlist.
+_SIMPLE_TAILS = (b")", b" H ())")
+_NOT_SIMPLE = frozenset(b'()%"{\\')
+
 # lib/imap_err.et, as the C program words these faults.
 _BAD_FORMAT = b"Mailbox has an invalid format"
 _BAD_LIST = b"Invalid identifier"
@@ -233,7 +237,11 @@ def _names_itself(value: bytes) -> bool:
 
 def _list_entry(name: bytes, value: bytes) -> MailboxEntry:
     """A dlist record; raises ValueError for a type that there is not."""
-    fields: dict[bytes, bytes] = {}
+    simple = _simple_fields(value)
+    if simple is not None:
+        fields, rights = simple
+        return _entry_of(name, fields, rights)
+    fields = {}
     acl = bytearray()
     in_acl = in_history = False
     for event, key, string in dlist.events(value):
@@ -250,12 +258,37 @@ def _list_entry(name: bytes, value: bytes) -> MailboxEntry:
             in_history = in_history or key == b"H"
         else:
             in_history = False
+    return _entry_of(name, fields, bytes(acl))
+
+
+def _simple_fields(value: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
+    """The fields and the ACL of a record of the ordinary shape: atoms, one ACL, an empty history.
+
+    Nearly every record has it, and the general parser takes eight times as
+    long.  None for anything else.
+    """
+    head, mark, rest = value.partition(b" A %(")
+    rights, close, tail = rest.partition(b")")
+    if not mark or not close or tail not in _SIMPLE_TAILS or head[:2] != b"%(":
+        return None
+    words = head[2:].split(b" ")
+    members = rights.split(b" ") if rights else []
+    if len(words) % 2 or len(members) % 2 or b"" in words or b"" in members:
+        return None
+    if not _NOT_SIMPLE.isdisjoint(head[2:]) or not _NOT_SIMPLE.isdisjoint(rights):
+        return None
+    if b"NIL" in words or b"NIL" in members:
+        return None
+    return dict(zip(words[::2], words[1::2], strict=True)), b"".join([w + b"\t" for w in members])
+
+
+def _entry_of(name: bytes, fields: dict[bytes, bytes], acl: bytes) -> MailboxEntry:
     return MailboxEntry(
         name,
         _letters(fields.get(b"T", b"")),
         partition=fields.get(b"P", b""),
         server=fields.get(b"S", b""),
-        acl=bytes(acl),
+        acl=acl,
         uniqueid=fields.get(b"I", b""),
     )
 

@@ -45,6 +45,9 @@ _UINT64 = 2**64
 _UINT64_DIGITS = len(str(_UINT64))
 
 _DIGITS = b"0123456789"
+
+# Digits of a number that surely fits into a signed one of 64 bits.
+_SIMPLE_DIGITS = 18
 # What separates the fields of a record in the old form.
 _BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
 
@@ -148,7 +151,7 @@ class QuotaRoots:
 
 def _record(root: bytes, value: bytes) -> QuotaRecord:
     if value.startswith(b"%"):
-        resources = _from_list(dlist.items(value) or ())
+        resources = _from_simple_list(value) or _from_list(dlist.items(value) or ())
     elif value.startswith(b"\0") or not value:
         resources = {}
     else:
@@ -156,6 +159,37 @@ def _record(root: bytes, value: bytes) -> QuotaRecord:
     storage_used, storage_limit = resources.get(_STORAGE, (0, None))
     messages_used, messages_limit = resources.get(_MESSAGES, (0, None))
     return QuotaRecord(root, storage_used, storage_limit, messages_used, messages_limit)
+
+
+def _from_simple_list(value: bytes) -> dict[bytes, tuple[int, int | None]] | None:
+    """As `_from_list` for a record of the ordinary shape: names, each with a list of numbers.
+
+    The general parser takes five times as long.  None for anything else.
+    """
+    if value[:2] != b"%(" or value[-1:] != b")":
+        return None
+    parts = value[2:-1].split(b") ")
+    resources: dict[bytes, tuple[int, int | None]] = {}
+    for part in parts:
+        name, mark, text = part.partition(b" (")
+        if part is parts[-1] and mark:
+            if text[-1:] != b")":
+                return None
+            text = text[:-1]
+        elif not mark and part is parts[-1]:
+            # The last one may have no list: `MODSEQ 5`.
+            name, mark, text = part.partition(b" ")
+            if not text.isdigit():
+                return None
+            text = b""
+        numbers = text.split(b" ") if text else []
+        if not mark or not name.isalnum() or name in resources or name == b"NIL":
+            return None
+        if len(numbers) > 2 or not all(n.isdigit() and len(n) <= _SIMPLE_DIGITS for n in numbers):
+            return None
+        used = int(numbers[0]) if numbers else 0
+        resources[name] = (used, _limit(int(numbers[1])) if len(numbers) > 1 else None)
+    return resources
 
 
 def _from_list(items: dlist.Items) -> dict[bytes, tuple[int, int | None]]:

@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 # libev's event bit for reading (gevent's loop.io takes it as a number).
 _READ = 1
 
-# Bytes taken from a client at once; a pipelining client fills it, and TURN
-# requests fit into it many times.
-CHUNK = 65_536
-
 # Seconds without a byte from the client; imap/smmapd.c, prot_settimeout.
 IDLE_TIMEOUT = 360
 
@@ -112,8 +108,6 @@ class Server:
         self.flights = flights
         self.accepted = 0
         self.connections: set[Connection] = set()
-        self.buffer = bytearray(CHUNK)
-        self.view = memoryview(self.buffer)
         self.loop = gevent.get_hub().loop
         self._admit = admit
         self._on_change = on_change
@@ -228,6 +222,7 @@ class Server:
     def _close_idle(self) -> None:
         now = self.loop.now()
         for connection in list(self.connections):
+            connection.looked_at(now)
             if connection.lingering:
                 limit: float = LINGER_IDLE
             elif connection.amid:

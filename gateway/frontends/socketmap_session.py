@@ -136,6 +136,7 @@ class Session:
     """The state between the bytes of one client and the engine."""
 
     __slots__ = (
+        "_between",
         "_count",
         "_decider",
         "_decoder",
@@ -174,6 +175,7 @@ class Session:
         self._replies = replies
         self._decoder = Decoder()
         self._queue: list[bytes] = []  # request payloads, the next one last
+        self._between = True  # idle and not finished; kept, because `quick` asks each time
         self._key = b""  # the key that `pending` is about
         self.pending: Pending | None = None
         self.finished = False
@@ -190,14 +192,15 @@ class Session:
 
     def quick(self, data: bytes) -> bytes | None:
         """The replies to `data` if they are all ready; else None, and nothing has happened."""
-        if self._replies is None or self._queue or self.finished or not self.idle:
-            return None
-        return self._replies.quick(data, self._observe_quick)
+        if self._between and self._replies is not None:
+            return self._replies.quick(data, self._observe_quick)
+        return None
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client; empty bytes are the end of what it sends."""
         if self.finished:
             return
+        self._between = False
         if data:
             began = not self._decoder.idle
             payloads = self._decoder.feed(data)
@@ -233,11 +236,13 @@ class Session:
                 out.append(self._replies.reply(payload, key, outcome))
         if self._decoder.error is not None and not self.busy and not self.finished:
             out.append(self._refuse(self._decoder.error))
+        self._between = self.idle and not self.finished
         return b"".join(out)
 
     def resolved(self, verdict: Verdict) -> bytes:
         """The reply to the request that was pending, now that its verdict is known."""
         self.pending = None
+        self._between = self.idle
         return self._reply(self._key, verdict)
 
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cyrus import dlist
 from gateway.cyrus import mailboxlist as m
 from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
 from gateway.cyrus.names import Naming
@@ -207,3 +208,65 @@ def test_any_record(record: bytes, old: bool) -> None:
         look(b"fred", {key: record})
     except RecordDamaged as error:
         assert error.key == key
+
+
+# The short way through records of the ordinary shape.
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"%(",
+                b"T e",
+                b" ",
+                b"I x",
+                b" A %(",
+                b"anyone",
+                b" lrs",
+                b")",
+                b" H ()",
+                b" H (%(x 1))",
+                b"(",
+                b"NIL",
+                b"%",
+                b'"a b"',
+                b"{1}\r\nx",
+                b"S host!part",
+                b"P default",
+                b"\\",
+                b"T z",
+            ]
+        ),
+        max_size=14,
+    )
+)
+def test_the_short_way_reads_what_the_long_way_reads(pieces: list[bytes]) -> None:
+    """Wherever it reads a record at all, the general parser finds the same in it."""
+    value = b"".join(pieces)
+    simple = m._simple_fields(value)
+    if simple is None:
+        return
+    fields: dict[bytes, bytes] = {}
+    acl = b""
+    for event, key, string in dlist.events(value):
+        if event == dlist.KVLIST_START and key == b"A":
+            acl = b"\0"
+        elif event == dlist.STRING and acl:
+            acl += b"%b\t%b\t" % (key, string or b"")
+        elif event == dlist.STRING:
+            fields[key] = string or b""
+    assert simple == (fields, acl[1:])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"%(T e I 6bdf609a-a796-44f9-b954-b5e91052f01d P default V 1 C 1 F 1 M 1 A %(fred lrswip))",
+        b"%(T e I x J P-F P default V 1 C 1 F 1 M 1 A %(alice lrs anyone p) H ())",
+        b"%(T r I x S host!part A %())",
+    ],
+)
+def test_ordinary_records_take_the_short_way(value: bytes) -> None:
+    """As Cyrus writes them."""
+    assert m._simple_fields(value) is not None

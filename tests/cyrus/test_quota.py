@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cyrus import dlist, quota
 from gateway.cyrus.quota import QuotaRecord, QuotaRoots
 from gateway.errors import RecordDamaged
 
@@ -170,3 +171,56 @@ def test_candidates_end(internal: bytes) -> None:
     roots = list(QuotaRoots(MemoryDatabase({})).candidates(internal))
     assert sorted(roots, key=len, reverse=True) == roots
     assert len(set(roots)) == len(roots)
+
+
+# The short way through records of the ordinary shape.
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"%(",
+                b"S",
+                b" (",
+                b"10",
+                b" 1",
+                b") ",
+                b")",
+                b"M",
+                b"MODSEQ",
+                b" 5",
+                b" ",
+                b"AS",
+                b"(",
+                b"NIL",
+                b"-1",
+                b"99999999999999999999",
+                b"000",
+                b'"x"',
+                b"%",
+                b"\n",
+            ]
+        ),
+        max_size=14,
+    )
+)
+def test_the_short_way_reads_what_the_long_way_reads(pieces: list[bytes]) -> None:
+    """Wherever it reads a record at all."""
+    value = b"".join(pieces)
+    simple = quota._from_simple_list(value)
+    if simple is not None:
+        assert simple == quota._from_list(dlist.items(value) or ())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"%(S (10396 1) M (2) AS (0) NF (2) MODSEQ 5)",
+        b"%(M (10 100000) S (123456 1000000))",
+        b"%(S (0))",
+    ],
+)
+def test_ordinary_records_take_the_short_way(value: bytes) -> None:
+    """As Cyrus writes them."""
+    assert quota._from_simple_list(value) is not None

@@ -70,7 +70,7 @@ class QuotaLegacy:
     Raises `DatabaseMissing` or `DatabaseUnavailable` where there is no such folder.
     """
 
-    __slots__ = ("_full", "_now", "_virtdomains", "path")
+    __slots__ = ("_full", "_may_skip_atime", "_now", "_virtdomains", "path")
 
     format = "quotalegacy"
 
@@ -85,6 +85,7 @@ class QuotaLegacy:
         self.path = path
         self._virtdomains = virtdomains
         self._full = fulldirhash
+        self._may_skip_atime = hasattr(os, "O_NOATIME")
         self._now = now
         self._check_folder()
 
@@ -115,7 +116,7 @@ class QuotaLegacy:
         folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
         seen = folder.changes if folder is not None else 0
         try:
-            descriptor = os.open(path, OPEN_FLAGS)
+            descriptor = self._open(path)
         except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).
             self._check_folder()
@@ -142,6 +143,19 @@ class QuotaLegacy:
         if folder is None and is_young(status, self._now()):
             return text, None
         return text, FileProof(place, status, folder, seen)
+
+    def _open(self, path: str) -> int:
+        """Open for reading, without the inode being written for that where it is permitted.
+
+        A root's file is new after each delivery, and the first read of a new
+        file would set its time of access on the disk (mount option relatime).
+        """
+        if self._may_skip_atime:
+            try:
+                return os.open(path, OPEN_FLAGS | os.O_NOATIME)
+            except PermissionError:  # another user's file, perhaps: see which it was
+                self._may_skip_atime = False
+        return os.open(path, OPEN_FLAGS)
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The stamp of the file of root `key`, or `ABSENT`: one system call.
