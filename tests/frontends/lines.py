@@ -152,7 +152,11 @@ class Client:
     def __init__(self, path: str) -> None:
         self.link = gevent.socket.socket(socket.AF_UNIX)
         self.link.settimeout(DEADLINE_S)
-        self.link.connect(path)
+        try:
+            self.link.connect(path)
+        except OSError:
+            self.link.close()
+            raise
         self._file = self.link.makefile("rb")
 
     def send(self, data: bytes) -> None:

@@ -225,3 +225,15 @@ def test_who_goes_away_at_any_time(lines: Site, data: bytes) -> None:
     client.close()
     turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
     assert other.ask(b"two") == b"two"
+
+
+def test_who_has_gone_when_another_server_should_be_asked(lines: Site) -> None:
+    """Its first reply does not reach it any more; then nobody is asked on its behalf."""
+    other = lines.connect()
+    assert other.ask(b"one") == b"one"
+    client = lines.connect()
+    client.send(b"one\nfar two\n")
+    client.close()
+    turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
+    assert other.ask(b"two") == b"two"
+    assert lines.server.flights.asked == 0
