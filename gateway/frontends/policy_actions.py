@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
+from gateway.verification.cell import UNCOUNTED
 from gateway.verification.model import Verdict
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.frontends.judge import Decision, Judge
     from gateway.protocols.policy import PolicyRequest
     from gateway.verification.cache import Entry
+    from gateway.verification.cell import Cell
     from gateway.verification.decider import Memory
 
     Observer = Callable[[PolicyRequest, Decision], None]
@@ -40,13 +42,20 @@ _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
 class Actions:
     """Remembers the actions of one judge."""
 
-    def __init__(self, cache: Memory, judge: Judge) -> None:
+    def __init__(
+        self,
+        cache: Memory,
+        judge: Judge,
+        cell_of: Callable[[Decision], Cell] | None = None,
+    ) -> None:
+        """`cell_of` says where the ready actions of a decision are counted."""
+        self._cell_of = cell_of if cell_of is not None else lambda _decision: UNCOUNTED
         self._cache = cache
         self._judge = judge
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
         self._turn = 0
-        self._known: dict[Key, tuple[Entry | None, bytes, Decision]] = {}
+        self._known: dict[Key, tuple[Entry | None, bytes, Decision, Cell]] = {}
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The action for `data` where it is one request and the action is known, else None."""
@@ -64,6 +73,15 @@ class Actions:
         found = self._known.get(key)
         if found is None or (found[0] is not None and not self._cache.stands(found[0])):
             return None
+        cell = found[3]
+        cell.count += 1
+        if cell.refusals is not None and found[2].verdict is not None:
+            cell.refused(
+                attributes.get(b"recipient", b""),
+                found[2].verdict.reason,
+                attributes.get(b"sender", b""),
+                attributes.get(b"client_address", b""),
+            )
         if observe is not None:
             observe(request_of(attributes), found[2])
         return found[1]
@@ -92,7 +110,7 @@ class Actions:
         if len(self._known) >= MAX_ACTIONS:
             for old in list(self._known)[: MAX_ACTIONS // 16]:
                 del self._known[old]
-        self._known[key] = (entry, action, decision)
+        self._known[key] = (entry, action, decision, self._cell_of(decision))
 
     def _key(self, attributes: Attributes) -> Key | None:
         """What the action rests on besides the files; None where it is not remembered."""

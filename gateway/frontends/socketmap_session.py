@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.cell import Cell
     from gateway.verification.decider import Decider, Memory
 
     # Called for each verdict with the key as it came.
@@ -56,14 +57,27 @@ class Replies:
     request without its comma.
     """
 
-    __slots__ = ("_cache", "_entries", "_render")
+    __slots__ = ("_absent", "_cache", "_cell_of", "_entries", "_render")
 
     def __init__(
-        self, cache: Memory, render: Callable[[Verdict, bytes], bytes] = socketmap_payload
+        self,
+        cache: Memory,
+        render: Callable[[Verdict, bytes], bytes] = socketmap_payload,
+        cell_of: Callable[[Verdict], Cell] | None = None,
     ) -> None:
+        """`cell_of` says where ready replies with a verdict are counted."""
+        if cell_of is None:
+            # Not at the top: a process for one question has no Replies.
+            from gateway.verification.cell import UNCOUNTED  # noqa: PLC0415
+
+            def cell_of(_verdict: Verdict) -> Cell:
+                return UNCOUNTED
+
         self._cache = cache
         self._entries = cache.entries
         self._render = render
+        self._cell_of = cell_of
+        self._absent = cell_of(cache.nonexistent)
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The replies to `data` where it is whole requests that are all known, else None."""
@@ -75,6 +89,10 @@ class Replies:
         if entry is not None and entry.frame == frame:
             if not self._cache.stands(entry):
                 return None
+            cell = entry.cell
+            cell.count += 1
+            if cell.refusals is not None:
+                cell.refused(key, entry.verdict.reason)
             if observe is not None:
                 observe(key, entry.verdict)
             return entry.reply
@@ -82,6 +100,8 @@ class Replies:
             return self._several(frame, observe)
         if entry is None and _is_frame(frame) and self._cache.absent(key):
             verdict = self._cache.nonexistent
+            self._absent.count += 1
+            self._absent.refused(key, verdict.reason)
             if observe is not None:
                 observe(key, verdict)
             return encode(self._render(verdict, key))
@@ -102,6 +122,11 @@ class Replies:
             if entry is None or entry.frame != frame or not cache.stands(entry):
                 return None
             found.append(entry)
+        for entry in found:
+            cell = entry.cell
+            cell.count += 1
+            if cell.refusals is not None:
+                cell.refused(entry.recipient, entry.verdict.reason)
         if observe is not None:
             for entry in found:
                 observe(entry.recipient, entry.verdict)
@@ -114,6 +139,7 @@ class Replies:
         if entry is not None and b"," not in payload:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
+            entry.cell = self._cell_of(verdict)
         return reply
 
 

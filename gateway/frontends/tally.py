@@ -10,8 +10,7 @@ threads take a lock (gateway.daemon.milterprocess).
 
 from __future__ import annotations
 
-from time import time
-
+from gateway.verification.cell import Cell
 from gateway.verification.model import Kind
 
 TYPE_CHECKING = False
@@ -20,34 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision
+    from gateway.verification.cell import Outcome, Refused
     from gateway.verification.model import Verdict
-
-    # Moment (seconds since 1970), outcome, recipient, sender or None, client, reason.
-    Refused = tuple[float, "Outcome", bytes, bytes | None, bytes, bytes]
-
-# The words for it: the verdict's kind, why it was not judged, why it was not
-# carried out; "" for what does not apply.
-Outcome = tuple[str, str, str]
-
-
-class Cell:
-    """How often one outcome was given, and where to keep it if it refuses."""
-
-    __slots__ = ("count", "outcome", "refusals")
-
-    def __init__(
-        self, outcome: Outcome = ("", "", ""), refusals: deque[Refused] | None = None
-    ) -> None:
-        self.count = 0
-        self.outcome = outcome
-        self.refusals = refusals
-
-    def refused(
-        self, recipient: bytes, reason: bytes, sender: bytes | None = None, client: bytes = b""
-    ) -> None:
-        """Keep one refusal; only where there is a place for refusals."""
-        if self.refusals is not None:
-            self.refusals.append((time(), self.outcome, recipient, sender, client, reason))
 
 
 class Tally:
@@ -66,6 +39,11 @@ class Tally:
         self.ready: dict[Outcome, Cell] = {}
         self._cells: dict[Outcome, Cell] = {}
         self._lenient = lenient
+
+    @property
+    def answers_ready(self) -> int:
+        """How many verdicts were given ready to be sent."""
+        return sum(cell.count for (kind, _, _), cell in self.ready.items() if kind)
 
     def ready_verdict(self, verdict: Verdict) -> Cell:
         """Where the ready replies of a socketmap with this verdict are counted."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import DatabaseMissing, StoreError
+from gateway.verification.cell import UNCOUNTED
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 from gateway.verification.verifier import Pending
@@ -63,10 +64,10 @@ _MAX_EPOCHS = 64
 class Entry:
     """One remembered verdict, and what it rests on.
 
-    `frame` and `reply` belong to the front end that keeps a reply ready.
+    `frame`, `reply` and `cell` belong to the front end that keeps a reply ready.
     """
 
-    __slots__ = ("epoch", "frame", "proofs", "recipient", "reply", "turn", "verdict")
+    __slots__ = ("cell", "epoch", "frame", "proofs", "recipient", "reply", "turn", "verdict")
 
     def __init__(
         self, recipient: bytes, verdict: Verdict, epoch: int, turn: int, proofs: Proofs
@@ -78,6 +79,7 @@ class Entry:
         self.proofs = proofs
         self.frame = b""
         self.reply = b""
+        self.cell = UNCOUNTED
 
 
 class VerdictCache:

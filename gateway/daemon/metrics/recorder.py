@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from gateway.cyrus.db.file import ReadCounts
 from gateway.daemon.assembly import make_store
 from gateway.daemon.metrics.board import BoardError
+from gateway.daemon.metrics.databases import DATABASES
 from gateway.daemon.metrics.snapshot import Numbers, Refusal, Snapshot, add
-from gateway.daemon.metrics.timing import TimedVerifier, Timings
+from gateway.daemon.metrics.timing import TimedEngine, TimedVerifier, Timings
 from gateway.daemon.printable import printable
 from gateway.frontends.judge import OWN_FAULTS, Leniency, Mode, OnError
 from gateway.frontends.tally import Tally
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from gateway.daemon.child import Supervised
     from gateway.daemon.log import AddressWriter
     from gateway.daemon.settings import Settings
-    from gateway.frontends.tally import Refused
-    from gateway.verification.cache import VerdictCache
+    from gateway.verification.cell import Refused
+    from gateway.verification.decider import Engine, Memory
     from gateway.verification.model import Kind
     from gateway.verification.verifier import Verifier
 
@@ -43,9 +44,6 @@ _log = logging.getLogger(__name__)
 
 # Seconds between two messages on the board.
 INTERVAL = 1.0
-
-# The databases of a store, in its order (CyrusStore.databases).
-DATABASES = ("mailboxes", "userdeny", "quota")
 
 # Refusals kept by each front end of a process, and characters of their fields:
 # all of them fit into a place on the board.
@@ -78,6 +76,10 @@ class Recorder:
             database.counts = counts
         return verifier
 
+    def engine(self) -> Engine:
+        """The same for a thread: what other servers say is counted, too."""
+        return TimedEngine(self.verifier(), self._timings)
+
     def tally(self, frontend: str) -> Tally:
         """The counts of a front end, made at the first call."""
         if frontend not in self._tallies:
@@ -90,17 +92,12 @@ class Recorder:
         """Ask `source` for more at each snapshot."""
         self._sources.append(source)
 
-    def watch_cache(self, cache: VerdictCache) -> None:
+    def watch_cache(self, cache: Memory) -> None:
         """Show what a cache of verdicts remembers."""
 
         def source(snapshot: Snapshot) -> None:
             # What was ready to be sent did not ask the cache, but rests on it.
-            ready = sum(
-                cell.count
-                for tally in self._tallies.values()
-                for (kind, _, _), cell in tally.ready.items()
-                if kind
-            )
+            ready = sum(tally.answers_ready for tally in self._tallies.values())
             snapshot.counts["cache_hits"] = cache.hits + ready
             snapshot.counts["cache_misses"] = cache.misses
             snapshot.counts["cache_invalidations"] = cache.invalidations
@@ -130,11 +127,8 @@ class Recorder:
 
     def publish(self) -> None:
         """Put a snapshot on the board; where that fails, a log line says so once."""
-        place = self._parent.place
-        if place is None:
-            return
         try:
-            place.publish(self.snapshot().to_bytes())
+            self._parent.place.publish(self.snapshot().to_bytes())
         except BoardError as error:
             if not self._failed:
                 self._failed = True

@@ -12,13 +12,14 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from gateway.daemon.metrics.snapshot import Numbers, Upstream
-from gateway.verification.verifier import Verifier
+from gateway.daemon.printable import printable
+from gateway.verification.verifier import Pending, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.decider import Engine
     from gateway.verification.model import Query, Step, Verdict
-    from gateway.verification.verifier import Pending
 
 # Seconds; upper bounds of the buckets.  A look-up in files in memory takes some
 # tens of microseconds, another server milliseconds to its deadline.
@@ -33,6 +34,8 @@ ANSWERED = "answered"
 FAILED = "failed"
 OUTCOMES = (ANSWERED, FAILED)
 
+# Characters of a server's name and of its problem.
+SHOWN = 200
 # Servers whose last answer is remembered; a Murder has fewer.
 MAX_SERVERS = 64
 
@@ -100,7 +103,7 @@ class Timings:
 
 
 class TimedVerifier(Verifier):
-    """A Verifier that tells `timings` how long it took."""
+    """A Verifier that tells `timings` how long each of its decisions took."""
 
     timings: Timings
 
@@ -116,4 +119,45 @@ class TimedVerifier(Verifier):
         start = time.perf_counter()
         outcome = super().decide_now(query, trace, kicked=kicked, quota_get=quota_get)
         self.timings.lookup(time.perf_counter() - start)
+        return outcome
+
+
+class TimedEngine:
+    """An engine for threads, of whatever kind, that tells `timings` of the servers it asks."""
+
+    def __init__(self, engine: Engine, timings: Timings) -> None:
+        self._engine = engine
+        self._timings = timings
+
+    def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
+        """The verdict on `query`; waits for other servers."""
+        outcome = self.decide(query)
+        while isinstance(outcome, Pending):
+            outcome = self.advance(outcome, trace)
+        return outcome
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """The verdict as far as this machine tells, or who must be asked."""
+        return self._engine.decide(query)
+
+    def advance(
+        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
+    ) -> Verdict | Pending:
+        """Ask whom `pending` names."""
+        steps: list[Step] = []
+        start = time.perf_counter()
+        outcome = self._engine.advance(pending, steps, since=since)
+        seconds = time.perf_counter() - start
+        for step in steps:
+            if step.name in UPSTREAMS:
+                facts = dict(step.facts)
+                server, problem = facts.get("server"), facts.get("problem")
+                self._timings.upstream(
+                    step.name,
+                    printable(str(server or ""), SHOWN),
+                    printable(str(problem or ""), SHOWN),
+                    seconds,
+                )
+        if trace is not None:
+            trace += steps
         return outcome
