@@ -105,11 +105,10 @@ class Load:
         }
         return {door: replies for door, replies in found.items() if replies}
 
-    def deferred(self) -> int:
-        """How many replies were temporary refusals."""
-        return sum(
-            count
-            for replies in self.replies.values()
-            for reply, count in replies.items()
-            if reply.startswith(b"4")
-        )
+    def deferred(self) -> dict[Door, Counter[bytes]]:
+        """The temporary refusals, counted by door and reply."""
+        found = {
+            door: Counter({r: n for r, n in replies.items() if r.startswith(b"4")})
+            for door, replies in self.replies.items()
+        }
+        return {door: replies for door, replies in found.items() if replies}
