@@ -22,6 +22,8 @@ from gateway.daemon import descriptors, log
 from gateway.daemon.assembly import make_judge, make_renderer, make_verifier
 from gateway.daemon.child import supervised
 from gateway.daemon.log import AddressWriter
+from gateway.daemon.metrics import recorder
+from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
     from gateway.daemon.child import Supervised
     from gateway.daemon.settings import Settings
+    from gateway.frontends.judge import Decision
+    from gateway.protocols.policy import PolicyRequest
 
 _log = logging.getLogger(__name__)
 
@@ -62,17 +66,23 @@ class Core:
         self._parent = parent
         self._settings = settings
         self._cache = VerdictCache(make_verifier(settings))
-        pool = VerifierPool(lambda: make_verifier(settings))
+        self._address = AddressWriter(settings.logging.addresses)
+        self._recorder = Recorder(parent, settings, self._address)
+        self._recorder.watch_memory(self._cache)
+        pool = VerifierPool(lambda: self._recorder.timed(make_verifier(settings)))
         self._flights = Flights(pool.advance, defect=_defect)
         self._turns = Turns(self._cache)
-        self._address = AddressWriter(settings.logging.addresses)
         self._done = gevent.event.Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
         self._room = self._room_for_clients()
-        self._servers = [*self._socketmap_servers(), *self._policy_servers()]
+        fronts = {"socketmap": self._socketmap_servers(), "policy": self._policy_servers()}
+        for name, servers in fronts.items():
+            self._recorder.watch_servers(name, servers)
+        self._servers = [server for servers in fronts.values() for server in servers]
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
+        self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
         deadline = max(0.0, settings.general.graceful_timeout - DRAIN_MARGIN)
         self._deadline = self._loop.timer(deadline)
 
@@ -84,12 +94,14 @@ class Core:
             signal.signal(number, signal.SIG_IGN)
         self._news.start(self._heard)
         self._beat.start(self._parent.alive)
+        self._publish.start(self._recorder.publish)
         for server in self._servers:
             server.start()
         self._parent.ready()
         self._done.wait()
         for server in self._servers:
             server.close()
+        self._recorder.publish()
         return os.EX_OK
 
     def _room_for_clients(self) -> int:
@@ -113,14 +125,22 @@ class Core:
 
     def _socketmap_servers(self) -> list[Server]:
         settings = self._settings.socketmap
+        if "socketmap" not in self._parent.listeners:
+            return []
         render = make_renderer(self._settings)
-        replies = Replies(self._cache, render)
+        tally = self._recorder.tally("socketmap")
+        replies = Replies(self._cache, render, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", settings.mode, self._address)
         faults_only = not verdicts.enabled
 
         def session(_peer: socket.socket) -> Session:
             return Session(
-                self._cache, verdicts.socketmap, render, replies, faults_only=faults_only
+                self._cache,
+                verdicts.socketmap,
+                render,
+                replies,
+                faults_only=faults_only,
+                count=tally.verdict,
             )
 
         return [
@@ -144,7 +164,11 @@ class Core:
         settings = self._settings.policy
         judge = make_judge(self._settings, settings.mode)
         verdicts = VerdictLog("policy", settings.mode, self._address)
-        actions = Actions(self._cache, judge)
+        tally = self._recorder.tally("policy")
+        actions = Actions(self._cache, judge, tally.ready_decision)
+
+        def count(request: PolicyRequest, decision: Decision) -> None:
+            tally.decision(decision, request.recipient, request.sender, request.client_address)
 
         def session(peer: socket.socket) -> PolicySession:
             def complain(problem: str) -> None:
@@ -157,6 +181,7 @@ class Core:
                 complain=complain,
                 actions=actions,
                 faults_only=not verdicts.enabled,
+                count=count,
             )
 
         return [

@@ -29,6 +29,7 @@ from gateway.daemon import log
 from gateway.daemon.assembly import make_judge, make_verifier
 from gateway.daemon.child import supervised
 from gateway.daemon.log import AddressWriter
+from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
@@ -36,8 +37,10 @@ from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
     from gateway.daemon.child import Supervised
+    from gateway.daemon.metrics.snapshot import Snapshot
     from gateway.daemon.settings import Settings
-    from gateway.frontends.milter import Sessions
+    from gateway.frontends.judge import Decision
+    from gateway.frontends.milter import Rcpt, Sessions
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +86,30 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     except ImportError as error:
         raise ConfigurationError(f"{MISSING} ({error})") from error
     (listener,) = parent.listeners["milter"]
-    pool = VerifierPool(lambda: make_verifier(settings))
+    address = AddressWriter(settings.logging.addresses)
+    recorder = Recorder(parent, settings, address)
+    pool = VerifierPool(lambda: recorder.timed(make_verifier(settings)))
     pool.give_back(pool.borrow())  # what is wrong with the store's configuration shows now
     sessions = Sessions()
-    verdicts = VerdictLog("milter", settings.milter.mode, AddressWriter(settings.logging.addresses))
+    verdicts = VerdictLog("milter", settings.milter.mode, address)
+    tally = recorder.tally("milter")
+    counting = threading.Lock()
+
+    def observe(rcpt: Rcpt, decision: Decision) -> None:
+        mail = rcpt.transaction
+        with counting:
+            tally.decision(decision, rcpt.argument, mail.sender, mail.client)
+        verdicts.milter(rcpt, decision)
+
+    def connections(snapshot: Snapshot) -> None:
+        snapshot.counts["connections_accepted/milter"] = sessions.accepted
+        snapshot.gauges["connections/milter"] = sessions.count
+
+    recorder.watch(connections)
     front = Milter(
         make_judge(settings, settings.milter.mode, sees_mailers=True),
         pool,
-        observe=verdicts.milter,
+        observe=observe,
         defect=lambda error: _log.error("defect while judging a recipient: %r", error),
         sessions=sessions,
     )
@@ -98,8 +117,12 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     milter.setconn(f"fd:{listener.socket.fileno()}")
     milter.settimeout(settings.milter.timeout)
     threading.Thread(
-        target=_watch, args=(parent, listener.socket, sessions), name="channel", daemon=True
+        target=_watch,
+        args=(parent, listener.socket, sessions, recorder),
+        name="channel",
+        daemon=True,
     ).start()
+    recorder.publish()
     parent.ready()
     try:
         milter.main()
@@ -107,14 +130,21 @@ def _serve(parent: Supervised, settings: Settings) -> int:
         parent.failed(f"libmilter gave up: {error}")
         return os.EX_OSERR
     # Sessions hang on native threads that the interpreter cannot join.
+    recorder.publish()
     logging.shutdown()
     os._exit(os.EX_OK)
 
 
-def _watch(parent: Supervised, listener: socket.socket, sessions: Sessions) -> None:
-    """Leave when told to, or when the supervisor is gone: nobody else would free the socket."""
+def _watch(
+    parent: Supervised, listener: socket.socket, sessions: Sessions, recorder: Recorder
+) -> None:
+    """Leave when told to, or when the supervisor is gone: nobody else would free the socket.
+
+    Until then, say once in INTERVAL what has been counted.
+    """
     while parent.receive() is not None and parent.patience is None:
-        select.select([parent.fileno()], [], [])
+        recorder.publish()
+        select.select([parent.fileno()], [], [], INTERVAL)
     if parent.patience is None:
         _log.error("the supervisor is gone; leaving")
     else:
@@ -123,6 +153,7 @@ def _watch(parent: Supervised, listener: socket.socket, sessions: Sessions) -> N
         time.sleep(min(SETTLE, patience))
         if not sessions.wait_none(patience):
             _log.info("leaving while MTAs are connected; they apply their default action")
+    recorder.publish()
     logging.shutdown()
     os._exit(os.EX_OK)
 

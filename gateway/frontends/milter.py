@@ -117,27 +117,29 @@ class Rcpt:
 
 
 class Sessions:
-    """How many MTAs are connected; asked and told on any thread."""
+    """How many MTAs are connected, and have been; asked and told on any thread."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.accepted = 0
+        self.count = 0
         self._changed = threading.Condition()
 
     def opened(self) -> None:
         """One more."""
         with self._changed:
-            self._count += 1
+            self.accepted += 1
+            self.count += 1
 
     def closed(self) -> None:
         """One less."""
         with self._changed:
-            self._count -= 1
+            self.count -= 1
             self._changed.notify_all()
 
     def wait_none(self, seconds: float) -> bool:
         """Wait until there is none, for `seconds` at most; tell whether there is none."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._count <= 0, seconds)
+            return self._changed.wait_for(lambda: self.count <= 0, seconds)
 
 
 class Milter:

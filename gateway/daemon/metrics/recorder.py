@@ -16,26 +16,27 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gateway.cyrus.db.file import ReadCounts
-from gateway.daemon.assembly import make_store
 from gateway.daemon.metrics.board import BoardError
 from gateway.daemon.metrics.databases import DATABASES
 from gateway.daemon.metrics.snapshot import Numbers, Refusal, Snapshot, add
-from gateway.daemon.metrics.timing import TimedEngine, TimedVerifier, Timings
+from gateway.daemon.metrics.timing import TimedEngine, Timings
 from gateway.daemon.printable import printable
 from gateway.frontends.judge import OWN_FAULTS, Leniency, Mode, OnError
 from gateway.frontends.tally import Tally
+from gateway.verification.cache import VerdictCache
 from gateway.verification.model import KINDS
+from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.daemon.child import Supervised
     from gateway.daemon.log import AddressWriter
     from gateway.daemon.settings import Settings
+    from gateway.frontends.server import Server
     from gateway.verification.cell import Refused
     from gateway.verification.decider import Engine, Memory
     from gateway.verification.model import Kind
-    from gateway.verification.verifier import Verifier
 
     # Adds its counts and gauges to a snapshot.
     Source = Callable[[Snapshot], None]
@@ -67,18 +68,38 @@ class Recorder:
         self._sources: list[Source] = []
         self._failed = False
 
-    def verifier(self) -> Verifier:
-        """An engine on the settings' store whose work is counted; raises ConfigurationError."""
-        verifier = TimedVerifier.for_store(make_store(self._settings))
-        assert isinstance(verifier, TimedVerifier)
-        verifier.timings = self._timings
-        for database, counts in zip(verifier.store.databases, self._reads, strict=True):
-            database.counts = counts
-        return verifier
+    def timed(self, engine: Engine) -> Engine:
+        """`engine` for a thread, with what it reads and whom it asks counted."""
+        self._count_reads(engine)
+        return TimedEngine(engine, self._timings)
 
-    def engine(self) -> Engine:
-        """The same for a thread: what other servers say is counted, too."""
-        return TimedEngine(self.verifier(), self._timings)
+    def watch_memory(self, memory: Memory) -> None:
+        """Count what `memory` remembers, and how long it takes where it does not."""
+        if isinstance(memory, VerdictCache):
+            self._count_reads(memory.verifier)
+            memory.timing = self._timings.lookup
+
+        def source(snapshot: Snapshot) -> None:
+            # What was ready to be sent did not ask the memory, but rests on it.
+            ready = sum(tally.answers_ready for tally in self._tallies.values())
+            snapshot.counts["cache_hits"] = memory.hits + ready
+            snapshot.counts["cache_misses"] = memory.misses
+            snapshot.counts["cache_invalidations"] = memory.invalidations
+            snapshot.gauges["cache_entries"] = len(memory.entries)
+
+        self.watch(source)
+
+    def watch_servers(self, frontend: str, servers: Sequence[Server]) -> None:
+        """Count the clients of a front end's sockets."""
+
+        def source(snapshot: Snapshot) -> None:
+            accepted = sum(server.accepted for server in servers)
+            connected = sum(len(server.connections) for server in servers)
+            snapshot.counts[f"connections_accepted/{frontend}"] = accepted
+            snapshot.gauges[f"connections/{frontend}"] = connected
+
+        if servers:
+            self.watch(source)
 
     def tally(self, frontend: str) -> Tally:
         """The counts of a front end, made at the first call."""
@@ -91,19 +112,6 @@ class Recorder:
     def watch(self, source: Source) -> None:
         """Ask `source` for more at each snapshot."""
         self._sources.append(source)
-
-    def watch_cache(self, cache: Memory) -> None:
-        """Show what a cache of verdicts remembers."""
-
-        def source(snapshot: Snapshot) -> None:
-            # What was ready to be sent did not ask the cache, but rests on it.
-            ready = sum(tally.answers_ready for tally in self._tallies.values())
-            snapshot.counts["cache_hits"] = cache.hits + ready
-            snapshot.counts["cache_misses"] = cache.misses
-            snapshot.counts["cache_invalidations"] = cache.invalidations
-            snapshot.gauges["cache_entries"] = len(cache.entries)
-
-        self.watch(source)
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now."""
@@ -133,6 +141,11 @@ class Recorder:
             if not self._failed:
                 self._failed = True
                 _log.error("the metrics of this process stand still: %s", error)
+
+    def _count_reads(self, engine: Engine) -> None:
+        if isinstance(engine, Verifier):
+            for database, counts in zip(engine.store.databases, self._reads, strict=True):
+                database.counts = counts
 
     def _refusal(self, frontend: str, refused: Refused) -> Refusal:
         moment, (verdict, _, lenient), recipient, sender, client, reason = refused
