@@ -60,6 +60,8 @@ class LiveDatabase:
         "_place",
         "_report",
         "_reported",
+        "_shrinks",
+        "_size",
         "_table",
         "_virtdomains",
         "counts",
@@ -90,6 +92,8 @@ class LiveDatabase:
         self._place = formats.location(path, configured)
         self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
+        self._size = 0  # bytes at the last look
+        self._shrinks = 0  # how often a look found an open file shorter than the one before
         self._absent: str | None = None  # what the last `refresh` said of a file that is not there
 
     @property
@@ -104,8 +108,9 @@ class LiveDatabase:
         where there is no file to be seen; the old one does not answer any more then.
         """
         self._absent = None
+        shrinks = self._shrinks
         identity = self._look()
-        if identity != self._identity:
+        if identity != self._identity or shrinks != self._shrinks:
             self.close()
 
     def get(self, key: bytes) -> bytes | None:
@@ -144,7 +149,7 @@ class LiveDatabase:
         replaced = 0
         while True:
             try:
-                return self._opened().state(key), self._identity
+                return self._opened().state(key), self._identity, self._shrinks
             except StoreError as error:
                 replaced += 1
                 if not self._was_replaced(error) or replaced > MAX_REPLACED:
@@ -155,11 +160,11 @@ class LiveDatabase:
 
         None where that cannot be told: another file, or a format that keeps no log.
         """
-        if not isinstance(since, tuple) or len(since) != 2:
+        if not isinstance(since, tuple) or len(since) != 3:
             return None
         try:
             database = self._opened()
-            if since[1] != self._identity:
+            if since[1:] != (self._identity, self._shrinks):
                 return None
             changes = getattr(database, "changes", None)
             return changes(since[0]) if changes is not None else None
@@ -223,7 +228,13 @@ class LiveDatabase:
         except OSError as error:
             self.close()
             raise self._unseen(error) from error
-        return status.st_dev, status.st_ino
+        identity = status.st_dev, status.st_ino
+        if status.st_size < self._size and identity == self._identity:
+            # Its writer took back what was not committed; or somebody cut it off,
+            # which the header would not show: nothing that was read stands.
+            self._shrinks += 1
+        self._size = status.st_size
+        return identity
 
     def _unseen(self, error: OSError) -> DatabaseUnavailable:
         """What to raise where the path cannot be looked at; that nothing is there is remembered."""
