@@ -302,3 +302,20 @@ def test_file_that_is_replaced_without_end_is_a_fault(
             database.get(b"fred")
     assert database.get(b"fred") == b"1"
     database.close()
+
+
+def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
+    """Its header is as before; what was read of it stands no more, and it is read anew."""
+    store.commit(fred=b"1", mike=b"2")
+    database = store.open()
+    before = database.state()
+    assert database.get(b"mike") == b"2"
+    image = store.writer.image()
+    os.truncate(store.path, 200)
+    assert database.state() != before
+    assert database.changes(before) is None
+    with pytest.raises(DatabaseDamaged):
+        database.get(b"mike")
+    store.overwrite(image)
+    assert database.get(b"mike") == b"2"
+    database.close()
