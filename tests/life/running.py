@@ -24,8 +24,9 @@ from typing import Self
 
 from tests.life.doors import DOMAIN, DOORS, Door
 from tests.rigs.folders import make_folder, write_text
-from tests.rigs.gateway import MODULES, ROOT, Tables, Value, toml
+from tests.rigs.gateway import MODULES, Tables, Value, toml
 from tests.rigs.processes import Account, Daemon, command_line
+from tests.rigs.program import ROOT
 from tests.rigs.waiting import wait_until
 from tests.stores import FlatStore, record
 
@@ -52,6 +53,8 @@ class Life:
         """`tables` add to or replace settings of gateway.toml, by table."""
         self._tables = {name: dict(table) for name, table in (tables or {}).items()}
         self.fronts = ("socketmap", "policy", "milter") if milter else ("socketmap", "policy")
+        # Where another user must be able to start it, a test puts another pair here.
+        self.python = (sys.executable, ROOT)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._daemons: list[Daemon] = []
         self._pidfds: list[int] = []
@@ -134,12 +137,13 @@ class Life:
         prefix: Sequence[str] = (),
     ) -> Daemon:
         """Start one; `passed` are listening sockets by name, as of a systemd socket unit."""
+        python, source = self.python
         environ = {
-            "PYTHONPATH": ROOT,
+            "PYTHONPATH": source,
             "NOTIFY_SOCKET": self._notify_path,
             **(env or {}),
         }
-        argv = [sys.executable, "-P", "-m", "gateway.cli.main", "serve", "-c", self.configuration]
+        argv = [python, "-P", "-m", "gateway.cli.main", "serve", "-c", self.configuration]
         if passed is not None:
             environ |= {"LISTEN_FDS": str(len(passed)), "LISTEN_FDNAMES": ":".join(passed)}
             descriptors = [each.fileno() for each in passed.values()]

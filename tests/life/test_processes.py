@@ -13,9 +13,9 @@ import pytest
 
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
-from tests.rigs.gateway import ROOT, require_milter
-from tests.rigs.processes import Account, account, complete
-from tests.rigs.require import missing
+from tests.rigs.gateway import require_milter
+from tests.rigs.processes import Account, account
+from tests.rigs.program import gateway_python
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 # A user and a group that every Debian has, and that do not belong together.
@@ -30,14 +30,10 @@ def life() -> Iterator[Life]:
         yield made
 
 
-def stranger() -> Account:
-    """Another user, who can read this clone and the interpreter."""
-    who = account(USER)
-    if complete(
-        ["/usr/bin/test", "-r", os.path.join(ROOT, "gateway", "errors.py")], user=who
-    ).returncode:
-        missing(f"user {USER} cannot read {ROOT}; clone to a folder that everybody may enter")
-    return who
+def stranger(life: Life) -> Account:
+    """Another user, for whom the program can be reached."""
+    life.python = gateway_python(USER)
+    return account(USER)
 
 
 def status(pid: int) -> dict[str, str]:
@@ -181,7 +177,7 @@ def test_what_is_no_socket_is_never_replaced(make: Callable[[str], None]) -> Non
 @ROOT_ONLY
 def test_every_process_leaves_root_for_good(life: Life) -> None:
     """User and group in all four forms, the user's groups, and no capability."""
-    who = stranger()
+    who = stranger(life)
     gid = account(GROUP).gid
     life.configure({"": {"user": USER, "group": GROUP}})
     life.begin()
@@ -209,7 +205,7 @@ def test_every_process_leaves_root_for_good(life: Life) -> None:
 @ROOT_ONLY
 def test_an_ordinary_user_starts_it_without_root(life: Life) -> None:
     """As whoever it is, whatever `user` says: nobody but root can become somebody else."""
-    who = stranger()
+    who = stranger(life)
     os.chown(life.folder, who.uid, who.gid)
     life.configure({"": {"user": "cyrus"}})
     life.start(user=who)

@@ -34,11 +34,11 @@ _RAN = 78
 
 
 @functools.cache
-def gateway_python() -> tuple[str, str]:
-    """The interpreter for `-m gateway.cli.main` and its PYTHONPATH, reachable for user cyrus."""
+def gateway_python(user: str = "cyrus") -> tuple[str, str]:
+    """The interpreter for `-m gateway.cli.main` and its PYTHONPATH, reachable for `user`."""
     argv = [sys.executable, "-c", _IMPORTS, ROOT]
     try:
-        done = complete(argv, user=account("cyrus"), env={"PYTHONPATH": ROOT})
+        done = complete(argv, user=account(user), env={"PYTHONPATH": ROOT})
     except PermissionError:
         return os.path.realpath(sys.executable), _copied_source()
     if done.returncode == 0:
