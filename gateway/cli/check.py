@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from gateway.verification.verifier import Verifier
+    from gateway.verification.decider import Engine
 
 SOME_NOT = 1
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def judge(verifier: Verifier, recipient: bytes) -> Verdict:
+def judge(verifier: Engine, recipient: bytes) -> Verdict:
     """The verdict on a bare address, or on what is none."""
     parsed = parse_bare(recipient)
     if isinstance(parsed, BadAddress):

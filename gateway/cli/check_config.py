@@ -14,10 +14,10 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.checks import databases, master, postfix, scope, sockets
+from gateway.cli.checks import databases, master, postfix, remote, scope, sockets
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
-from gateway.daemon.assembly import make_verifier
+from gateway.daemon.assembly import make_store
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.errors import ConfigurationError
 
@@ -77,21 +77,23 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield ok("settings", settings.file)
     yield from scope.check(settings)
-    yield from _cyrus(settings)
+    yield from remote.check(settings) if settings.general.store else _cyrus(settings)
     yield from sockets.check(settings)
     yield from postfix.check(settings, options.postfix)
+    if settings.general.store:
+        return
     folder = os.path.dirname(settings.cyrus.imapd_conf)
     yield from master.check(settings, options.cyrus_conf or os.path.join(folder, _CYRUS_CONF))
 
 
 def _cyrus(settings: Settings) -> Iterator[Finding]:
     try:
-        verifier = make_verifier(settings)
+        store = make_store(settings)
     except ConfigurationError as fault:
         yield error("imapd.conf", str(fault), "correct it: Cyrus reads the same file")
         return
     yield ok("imapd.conf", settings.cyrus.imapd_conf)
-    yield from databases.check(settings, verifier.store)
+    yield from databases.check(settings, store)
 
 
 def _text(finding: Finding) -> Iterator[str]:

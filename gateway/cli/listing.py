@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.parts import engine_of, settings_of
+from gateway.cli.parts import settings_of, store_of
 from gateway.cli.progress import Progress
 from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import count
@@ -84,7 +84,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 def run(options: argparse.Namespace) -> int:
     """List; the exit code tells whether every record made sense."""
     listing = LISTINGS[options.listing]
-    store = engine_of(settings_of(options)).store
+    store = store_of(settings_of(options))
     counts: Counter[str] = Counter()
     damaged = 0
     headed = options.json

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.failures import UsageError
 from gateway.cli.output import message
-from gateway.daemon.assembly import make_verifier
+from gateway.daemon.assembly import make_store
+from gateway.daemon.engines import Engines
 from gateway.daemon.settings import load
 from gateway.frontends.scope import client_address
 
 if TYPE_CHECKING:
     import argparse
 
+    from gateway.cyrus.store import CyrusStore
     from gateway.daemon.settings import Settings
-    from gateway.verification.verifier import Verifier
+    from gateway.verification.decider import Engine
 
 
 class _ToTerminal(logging.Handler):
@@ -32,9 +34,17 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return load(os.path.abspath(options.config))
 
 
-def engine_of(settings: Settings) -> Verifier:
+def engine_of(settings: Settings) -> Engine:
     """The engine that the settings ask for; raises ConfigurationError."""
-    return make_verifier(settings)
+    return Engines(settings).pool.borrow()
+
+
+def store_of(settings: Settings) -> CyrusStore:
+    """The Cyrus store that the settings name; raises UsageError where it is elsewhere."""
+    if settings.general.store:
+        servers = ", ".join(map(str, settings.general.store))
+        raise UsageError(f"the mailboxes are elsewhere ({servers}); ask on that machine")
+    return make_store(settings)
 
 
 def warn_on_terminal() -> None:

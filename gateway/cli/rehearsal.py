@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.cli.logfiles import Tally
     from gateway.frontends.judge import Judge
     from gateway.frontends.replies import ReplyTable
-    from gateway.verification.verifier import Verifier
+    from gateway.verification.decider import Engine
 
 NOT_JUDGED = "not judged"
 # The columns of the table: what would happen now.
@@ -56,7 +56,7 @@ class Rehearsal:
     is judged, and `replies` says what a verdict becomes.
     """
 
-    def __init__(self, judge: Judge | None, replies: ReplyTable, verifier: Verifier) -> None:
+    def __init__(self, judge: Judge | None, replies: ReplyTable, verifier: Engine) -> None:
         self._judge = judge
         self._replies = replies
         self._verifier = verifier

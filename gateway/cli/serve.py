@@ -11,10 +11,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from gateway.daemon import core, log, milterprocess
-from gateway.daemon.assembly import make_judge, make_verifier
+from gateway.daemon.assembly import make_judge
 from gateway.daemon.children import ChildSpec
+from gateway.daemon.endpoints import InetEndpoint
+from gateway.daemon.engines import Engines
 from gateway.daemon.settings import loads, read
 from gateway.daemon.supervisor import Plan, Supervisor
+from gateway.daemon.upstreams import server_context
 
 if TYPE_CHECKING:
     import argparse
@@ -88,7 +91,9 @@ def _program(module: str) -> tuple[str, ...]:
 
 def _rehearse(settings: Settings) -> None:
     """Build what the children will build, and throw it away."""
-    make_verifier(settings)
+    Engines(settings)
+    if any(isinstance(each, InetEndpoint) and each.tls for each in settings.socketmap.listen):
+        server_context(settings)
     if settings.policy.listen:
         make_judge(settings, settings.policy.mode)
     if settings.milter.listen:

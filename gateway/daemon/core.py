@@ -19,28 +19,37 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.daemon import descriptors, log
-from gateway.daemon.assembly import make_judge, make_renderer, make_verifier
+from gateway.daemon.assembly import make_judge, make_renderer
 from gateway.daemon.child import supervised
+from gateway.daemon.endpoints import InetEndpoint
+from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.settings import loads
+from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.access import Allowed
 from gateway.frontends.flights import Flights
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.server import Server, peer_name
 from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.tls import TlsSession
 from gateway.frontends.turns import Turns
-from gateway.verification.cache import VerdictCache
 from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from gateway.daemon.child import Supervised
+    from gateway.daemon.listeners import Listener
     from gateway.daemon.settings import Settings
+    from gateway.daemon.settings.policy import PolicySettings
+    from gateway.daemon.settings.socketmap import SocketmapSettings
+    from gateway.frontends.connection import Session as AnySession
     from gateway.frontends.judge import Decision
     from gateway.protocols.policy import PolicyRequest
 
@@ -65,12 +74,13 @@ class Core:
     def __init__(self, parent: Supervised, settings: Settings) -> None:
         self._parent = parent
         self._settings = settings
-        self._cache = VerdictCache(make_verifier(settings))
+        self._engines = engines = Engines(settings)
+        self._cache = engines.memory()
         self._address = AddressWriter(settings.logging.addresses)
         self._recorder = Recorder(parent, settings, self._address)
         self._recorder.watch_memory(self._cache)
-        pool = VerifierPool(lambda: self._recorder.timed(make_verifier(settings)))
-        self._flights = Flights(pool.advance, defect=_defect)
+        pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
+        self._flights = Flights(pool.advance, lane=engines.lane, defect=_defect)
         self._turns = Turns(self._cache)
         self._done = gevent.event.Event()
         self._draining = False
@@ -93,7 +103,7 @@ class Core:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
         self._news.start(self._heard)
-        self._beat.start(self._parent.alive)
+        self._beat.start(self._alive)
         self._publish.start(self._recorder.publish)
         for server in self._servers:
             server.start()
@@ -143,19 +153,27 @@ class Core:
                 count=tally.verdict,
             )
 
+        listeners = self._parent.listeners.get("socketmap", ())
         return [
-            Server(
-                listener.socket,
-                session,
-                self._flights,
-                on_change=self._changed,
-                report=_log.error,
-                idle_timeout=settings.idle_timeout,
-                request_timeout=settings.request_timeout,
-                max_connections=min(settings.max_connections, self._room),
-            )
-            for listener in self._parent.listeners.get("socketmap", ())
+            self._server(each, settings, self._secured(session) if _speaks_tls(each) else session)
+            for each in listeners
         ]
+
+    def _secured(
+        self, session: Callable[[socket.socket], Session]
+    ) -> Callable[[socket.socket], TlsSession]:
+        """The same sessions, through TLS."""
+        context = server_context(self._settings)
+
+        def secured(peer: socket.socket) -> TlsSession:
+            name = peer_name(peer)
+
+            def complain(problem: str) -> None:
+                _log.warning("socketmap client %s: %s; disconnected", name, problem)
+
+            return TlsSession(context, session(peer), complain)
+
+        return secured
 
     def _policy_servers(self) -> list[Server]:
         listeners = self._parent.listeners.get("policy", ())
@@ -184,19 +202,30 @@ class Core:
                 count=count,
             )
 
-        return [
-            Server(
-                listener.socket,
-                session,
-                self._flights,
-                on_change=self._changed,
-                report=_log.error,
-                idle_timeout=settings.idle_timeout,
-                request_timeout=settings.request_timeout,
-                max_connections=min(settings.max_connections, self._room),
-            )
-            for listener in listeners
-        ]
+        return [self._server(each, settings, session) for each in listeners]
+
+    def _server(
+        self,
+        listener: Listener,
+        settings: SocketmapSettings | PolicySettings,
+        session: Callable[[socket.socket], AnySession],
+    ) -> Server:
+        allowed = Allowed(settings.allow, _log.warning) if settings.allow else None
+        return Server(
+            listener.socket,
+            session,
+            self._flights,
+            admit=allowed.admits if allowed is not None else None,
+            on_change=self._changed,
+            report=_log.error,
+            idle_timeout=settings.idle_timeout,
+            request_timeout=settings.request_timeout,
+            max_connections=min(settings.max_connections, self._room),
+        )
+
+    def _alive(self) -> None:
+        self._parent.alive()
+        self._engines.sweep()
 
     def _heard(self) -> None:
         """Word from the supervisor, or the news that it is gone."""
@@ -221,6 +250,10 @@ class Core:
     def _changed(self) -> None:
         if self._draining and not any(server.connections for server in self._servers):
             self._done.set()
+
+
+def _speaks_tls(listener: Listener) -> bool:
+    return isinstance(listener.endpoint, InetEndpoint) and listener.endpoint.tls
 
 
 def _defect(error: BaseException) -> None:

@@ -4,6 +4,7 @@ One syntax for every front end:
 
     unix:/run/smmapd/policy?mode=0660&group=postfix     a Unix stream socket
     inet:127.0.0.1:12345    inet:[::1]:12345            a TCP socket
+    inet:192.0.2.1:12346?tls=yes                        the same, with TLS
     fd:NAME                                             a socket that systemd passes
 
 Nothing is opened or looked up here; `gateway.daemon.listeners` does that.
@@ -31,6 +32,7 @@ _PORT_LIMIT = 65535
 _DESCRIPTOR_NAME_LIMIT = 255  # sd_listen_fds_with_names(3)
 _OCTAL = re.compile(r"[0-7]{3,4}\Z")
 _INET = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):(?P<port>[0-9]+)\Z")
+_TLS = "?tls=yes"
 _DESCRIPTOR = re.compile(r"[A-Za-z0-9_.@-]+\Z")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
@@ -58,10 +60,14 @@ class UnixEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class InetEndpoint:
-    """A TCP socket on the numeric address `host`, IPv4 or IPv6; port 0 lets the kernel choose."""
+    """A TCP socket on the numeric address `host`, IPv4 or IPv6; port 0 lets the kernel choose.
+
+    `tls` tells whether clients must speak TLS.
+    """
 
     host: str
     port: int
+    tls: bool = False
 
     @property
     def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -71,7 +77,7 @@ class InetEndpoint:
     def __str__(self) -> str:
         """The listen string that gives this value back."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"inet:{host}:{self.port}"
+        return f"inet:{host}:{self.port}{_TLS if self.tls else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,8 @@ def _unix_options(text: str, query: str) -> dict[str, str]:
 
 
 def _parse_inet(text: str, rest: str) -> InetEndpoint:
-    found = _INET.match(rest)
+    tls = rest.endswith(_TLS)
+    found = _INET.match(rest.removesuffix(_TLS))
     if found is None:
         raise EndpointError(
             f'"{text}": write inet:ADDRESS:PORT, and an IPv6 address in brackets, '
@@ -195,7 +202,7 @@ def _parse_inet(text: str, rest: str) -> InetEndpoint:
     port = int(digits) if digits and len(digits) <= len(str(_PORT_LIMIT)) else 0
     if not 1 <= port <= _PORT_LIMIT:
         raise EndpointError(f'"{text}": the port is not between 1 and {_PORT_LIMIT}')
-    return InetEndpoint(host, port)
+    return InetEndpoint(host, port, tls)
 
 
 def _parse_descriptor(text: str, rest: str) -> DescriptorEndpoint:

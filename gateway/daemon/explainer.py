@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.daemon.explanation import Inquiry
     from gateway.daemon.settings import Settings
     from gateway.frontends.judge import Decision, Judge
+    from gateway.verification.decider import Engine
     from gateway.verification.model import Step
 
 
@@ -42,7 +43,7 @@ class Explainer:
     Raises ConfigurationError where the gateway could not serve with them.
     """
 
-    def __init__(self, settings: Settings, verifier: Verifier) -> None:
+    def __init__(self, settings: Settings, verifier: Engine) -> None:
         self._settings = settings
         self._verifier = verifier
         self._render = make_renderer(settings)
@@ -185,7 +186,7 @@ class Explainer:
 class _Memory:
     """An engine that is asked each question once, so that all answers are of one moment."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Engine) -> None:
         self._verifier = verifier
         self._known: dict[Query, Verdict] = {}
 

@@ -145,6 +145,10 @@ class Listeners:
                     if mine != endpoint:
                         unixsocket.apply_permissions(endpoint, self._owner)
                     kept.append(Listener(endpoint, each.socket, each.inode))
+            elif isinstance(endpoint, InetEndpoint) and isinstance(mine, InetEndpoint):
+                # Whether TLS is spoken makes no difference to the socket.
+                if (mine.host, mine.port) == (endpoint.host, endpoint.port):
+                    kept.append(Listener(endpoint, each.socket))
             elif mine == endpoint:
                 kept.append(each)
         return tuple(kept)

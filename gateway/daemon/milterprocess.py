@@ -26,13 +26,15 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.daemon import log
-from gateway.daemon.assembly import make_judge, make_verifier
+from gateway.daemon.assembly import make_judge
 from gateway.daemon.child import supervised
+from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.sharing import Sharing
 from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
@@ -86,10 +88,11 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     except ImportError as error:
         raise ConfigurationError(f"{MISSING} ({error})") from error
     (listener,) = parent.listeners["milter"]
+    engines = Engines(settings)  # what is wrong with the store's configuration shows now
+    sharing = Sharing(engines.lane)
     address = AddressWriter(settings.logging.addresses)
     recorder = Recorder(parent, settings, address)
-    pool = VerifierPool(lambda: recorder.timed(make_verifier(settings)))
-    pool.give_back(pool.borrow())  # what is wrong with the store's configuration shows now
+    pool = VerifierPool(lambda: sharing.engine(recorder.timed(engines.engine())))
     sessions = Sessions()
     verdicts = VerdictLog("milter", settings.milter.mode, address)
     tally = recorder.tally("milter")

@@ -92,6 +92,30 @@ def _admin_is_local(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _tls_is_complete(settings: Settings) -> Iterator[Problem]:
+    serves = False
+    for name, listen in settings.listeners.items():
+        for endpoint in listen:
+            if not (isinstance(endpoint, InetEndpoint) and endpoint.tls):
+                continue
+            serves = True
+            if name != "socketmap":
+                yield (
+                    f"{name}.listen",
+                    f'"{endpoint}": only socketmap sockets speak TLS; leave ?tls=yes out',
+                )
+    if serves and not settings.tls.certificate:
+        yield "tls.certificate", "a socket listens with TLS and needs a certificate; set it"
+    if serves and settings.tls.verify_clients and not settings.tls.ca:
+        yield (
+            "tls.ca",
+            "clients must show a certificate (tls.verify_clients) and nothing says who signs "
+            "them; set it",
+        )
+    if settings.tls.key and not settings.tls.certificate:
+        yield "tls.key", "is set, and tls.certificate is not; set both or none"
+
+
 def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
     template = settings.replies[replies.KINDS[kind]]
     yield from replies.problems(kind, template, settings.general.size_check)
@@ -104,5 +128,6 @@ _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], 
     (_milter_has_one, ()),
     (_scope_is_known, ("scope.domains", "scope.mailers", "policy.listen", "milter.listen")),
     (_admin_is_local, ("admin.allow_remote",)),
+    (_tls_is_complete, ("tls.",)),
     *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),
 )

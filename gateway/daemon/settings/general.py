@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.daemon.settings.declaration import Section, declarations_of, setting
+from gateway.daemon.settings.locations import Location, locations
 from gateway.daemon.settings.types import choice, integer, name, seconds
-from gateway.daemon.settings.words import Mode, OnError, SizeCheck, StoreKind
+from gateway.daemon.settings.words import Mode, OnError, SizeCheck
 
 # One core answers some hundred thousand questions a second; more processes
 # than any machine of today has processors is a mistyped number.
@@ -19,12 +20,15 @@ MAX_GRACEFUL_TIMEOUT = 600
 class GeneralSettings:
     """Top of the file."""
 
-    store: StoreKind = setting(
-        choice(StoreKind),
-        default=StoreKind.CYRUS,
+    store: tuple[Location, ...] = setting(
+        locations(),
+        default=(),
         description="Where mailboxes are looked up. `cyrus` reads the databases of the Cyrus IMAP "
-        "installation that [cyrus] names.",
-        example='"cyrus"',
+        "installation that [cyrus] names. Servers elsewhere are asked, as [remote] says: "
+        "`socketmap://host:port` is a smmapd or another gateway, `socketmap+tls://host:port` a "
+        "gateway with TLS, `lmtp://host:port` an LMTP server; `socketmap:unix:/path` and "
+        "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list one answers.",
+        example='["socketmap+tls://backend1.example.org:12346", "lmtp:unix:/run/cyrus/lmtp"]',
     )
     workers: int = setting(
         integer(1, MAX_WORKERS),

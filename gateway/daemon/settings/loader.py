@@ -21,11 +21,14 @@ from gateway.daemon.settings import (
     general,
     logging,
     milter,
+    murder,
     policy,
+    remote,
     replies,
     scope,
     socketmap,
     store,
+    tls,
 )
 from gateway.daemon.settings.declaration import BadValue, Section, T
 from gateway.daemon.settings.errors import ConfigurationErrors
@@ -114,6 +117,9 @@ class _Reader:
             file=self._path,
             general=top,
             cyrus=self._section(store.SECTION, inheritable),
+            murder=self._section(murder.SECTION, inheritable),
+            remote=self._section(remote.SECTION, inheritable),
+            tls=self._section(tls.SECTION, inheritable),
             socketmap=self._section(socketmap.SECTION, inheritable),
             policy=self._section(policy.SECTION, inheritable),
             milter=self._section(milter.SECTION, inheritable),

@@ -12,21 +12,27 @@ from gateway.daemon.settings import (
     general,
     logging,
     milter,
+    murder,
     policy,
+    remote,
     replies,
     scope,
     socketmap,
     store,
+    tls,
 )
 from gateway.daemon.settings.admin import AdminSettings
 from gateway.daemon.settings.declaration import Section
 from gateway.daemon.settings.general import GeneralSettings
 from gateway.daemon.settings.logging import LoggingSettings
 from gateway.daemon.settings.milter import MilterSettings
+from gateway.daemon.settings.murder import MurderSettings
 from gateway.daemon.settings.policy import PolicySettings
+from gateway.daemon.settings.remote import RemoteSettings
 from gateway.daemon.settings.scope import ScopeSettings
 from gateway.daemon.settings.socketmap import SocketmapSettings
 from gateway.daemon.settings.store import CyrusSettings
+from gateway.daemon.settings.tls import TlsSettings
 from gateway.frontends.replies import Template
 from gateway.verification.model import Kind
 
@@ -34,6 +40,9 @@ from gateway.verification.model import Kind
 SECTIONS: tuple[Section[object], ...] = (
     general.SECTION,
     store.SECTION,
+    murder.SECTION,
+    remote.SECTION,
+    tls.SECTION,
     socketmap.SECTION,
     policy.SECTION,
     milter.SECTION,
@@ -55,6 +64,9 @@ class Settings:
     file: str
     general: GeneralSettings
     cyrus: CyrusSettings
+    murder: MurderSettings
+    remote: RemoteSettings
+    tls: TlsSettings
     socketmap: SocketmapSettings
     policy: PolicySettings
     milter: MilterSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.daemon.endpoints import Endpoint
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
 from gateway.daemon.settings.socketmap import MAX_CONNECTIONS, MAX_TIMEOUT
-from gateway.daemon.settings.types import choice, integer, listen, seconds
+from gateway.daemon.settings.types import Network, choice, integer, listen, networks, seconds
 from gateway.daemon.settings.words import Mode
 
 
@@ -21,6 +21,13 @@ class PolicySettings:
         description="Sockets to listen on; empty: no policy service. [scope] must then say which "
         "recipients are ours.",
         example='["unix:/var/spool/postfix/smmapd/policy?mode=0660&group=postfix"]',
+    )
+    allow: tuple[Network, ...] = setting(
+        networks(),
+        default=(),
+        description="Networks whose clients may connect to the TCP sockets; empty: everybody who "
+        "reaches them. Others are disconnected at once.",
+        example='["127.0.0.0/8", "2001:db8::/32"]',
     )
     mode: Mode = inherited(
         choice(Mode),

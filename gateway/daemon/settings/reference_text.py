@@ -41,9 +41,10 @@ MAN_HEAD = (
     "process left behind is replaced; one that somebody serves, and any other file, is not. For "
     "Sendmail no folder above the socket may be writable by its group or by others.",
     ".TP",
-    "\\fBinet:\\fIADDRESS\\fB:\\fIPORT\\fR",
+    "\\fBinet:\\fIADDRESS\\fB:\\fIPORT\\fR[\\fB?tls=yes\\fR]",
     "A TCP socket on a numeric address; IPv6 addresses stand in brackets. 0.0.0.0 and [::] are "
-    "every address of their family.",
+    "every address of their family. With ?tls=yes clients speak TLS, as [tls] says; only the "
+    "socketmap front end knows it.",
     ".TP",
     "\\fBfd:\\fINAME\\fR",
     "The sockets that",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.daemon.endpoints import Endpoint
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
-from gateway.daemon.settings.types import choice, integer, listen, seconds
+from gateway.daemon.settings.types import Network, choice, integer, listen, networks, seconds
 from gateway.daemon.settings.words import Mode
 
 # Linux' usual hard limit of descriptors; each connection needs one.
@@ -25,6 +25,13 @@ class SocketmapSettings:
         "explains the syntax under SOCKETS.",
         example='["unix:/run/smmapd/socketmap?mode=0660&group=postfix"]',
         sample=True,
+    )
+    allow: tuple[Network, ...] = setting(
+        networks(),
+        default=(),
+        description="Networks whose clients may connect to the TCP sockets; empty: everybody who "
+        "reaches them. Others are disconnected at once.",
+        example='["127.0.0.0/8", "2001:db8::/32"]',
     )
     mode: Mode = inherited(
         choice(Mode),

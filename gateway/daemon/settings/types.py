@@ -127,6 +127,15 @@ def absolute_path() -> SettingType[str]:
     return SettingType("string: absolute path", _absolute_path, toml_string)
 
 
+def file_path(*, empty: str) -> SettingType[str]:
+    """The path of a file, from the root, or an empty string, of which `empty` says the meaning."""
+
+    def parse(value: object) -> str:
+        return "" if value == "" else _absolute_path(value)
+
+    return SettingType(f"string: absolute path, {empty}", parse, toml_string)
+
+
 def _absolute_path(value: object) -> str:
     text = _text("a string: an absolute path", value)
     if not text.startswith("/"):

@@ -14,15 +14,32 @@ __all__ = [
     "LogTarget",
     "Mode",
     "OnError",
+    "Order",
     "SizeCheck",
-    "StoreKind",
+    "TlsVersion",
+    "Unreachable",
 ]
 
 
-class StoreKind(Enum):
-    """Where mailboxes are looked up."""
+class Order(Enum):
+    """Which of several servers is asked first."""
 
-    CYRUS = "cyrus"
+    FAILOVER = "failover"
+    SPREAD = "spread"
+
+
+class Unreachable(Enum):
+    """What a recipient gets whose backend cannot be asked."""
+
+    OK = "ok"
+    TEMPFAIL = "tempfail"
+
+
+class TlsVersion(Enum):
+    """Versions of TLS that are not broken."""
+
+    TLS_1_2 = "1.2"
+    TLS_1_3 = "1.3"
 
 
 class SizeCheck(Enum):

@@ -11,7 +11,7 @@ from gateway.daemon import settings
 from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
 from gateway.daemon.settings import ConfigurationErrors, Settings
 from gateway.daemon.settings.loader import FILE_LIMIT
-from gateway.daemon.settings.words import LogTarget, Mode, OnError, SizeCheck, StoreKind
+from gateway.daemon.settings.words import LogTarget, Mode, OnError, SizeCheck
 from gateway.verification.model import KINDS, Kind
 
 FILE = "/etc/smmapd/gateway.toml"
@@ -51,7 +51,9 @@ BAD = [
     ),
     (
         'store = "dovecot"\n' + ON,
-        '1: store: must be one of "cyrus", not "dovecot"',
+        '1: store: "dovecot" is no store; write "cyrus", "socketmap://HOST:PORT", '
+        '"socketmap+tls://HOST:PORT", "lmtp://HOST:PORT", "socketmap:unix:/PATH" or '
+        '"lmtp:unix:/PATH"',
     ),
     (
         "mode = 1\n" + ON,
@@ -314,7 +316,7 @@ def test_a_small_file_gives_the_defaults(tmp_path: Path) -> None:
     path.write_text(ON)
     loaded = settings.load(str(path))
     assert loaded.file == str(path)
-    assert loaded.general.store is StoreKind.CYRUS
+    assert loaded.general.store == ()
     assert loaded.general.on_error is OnError.TEMPFAIL
     assert loaded.general.size_check is SizeCheck.OFF
     assert loaded.cyrus.imapd_conf == "/etc/imapd.conf"

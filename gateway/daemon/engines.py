@@ -1,0 +1,80 @@
+"""The engines of one process: one for its event loop, and as many as its threads need.
+
+Where `store` is cyrus, each thread has a Verifier of its own, and what asks
+the backends of a Murder is shared by all.  Where it names servers elsewhere,
+one RemoteVerifier serves everybody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.daemon.assembly import make_store
+from gateway.daemon.upstreams import make_elsewhere, make_remote
+from gateway.verification.cache import VerdictCache
+from gateway.verification.pool import VerifierPool
+from gateway.verification.verifier import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.cyrus.store import CyrusStore
+    from gateway.daemon.settings import Settings
+    from gateway.verification.decider import Engine, Memory
+    from gateway.verification.elsewhere import Elsewhere
+    from gateway.verification.remote import RemoteVerifier
+    from gateway.verification.servers import Server
+
+
+class Engines:
+    """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
+
+    `pool` lends engines to threads; `lane` is how many questions one server
+    elsewhere is asked at once.  `verifier` makes an engine on a store.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        verifier: Callable[[CyrusStore, Elsewhere], Verifier] = Verifier.for_store,
+    ) -> None:
+        self._settings = settings
+        self._verifier = verifier
+        self._remote: RemoteVerifier | None = None
+        self._elsewhere: Elsewhere | None = None
+        self.pool = VerifierPool(self.engine)
+        if settings.general.store:
+            self._remote = make_remote(settings)
+            # Their questions share one line (RemoteVerifier.name).
+            self.lane = settings.remote.pool_size * len(self._remote.servers)
+        else:
+            store = make_store(settings)
+            self._elsewhere = make_elsewhere(settings, store.conf)
+            self.lane = settings.murder.pool_size
+            self.pool.give_back(verifier(store, self._elsewhere))
+
+    def engine(self) -> Engine:
+        """An engine for one thread."""
+        return self._remote if self._remote is not None else self._on_store()
+
+    def memory(self) -> Memory:
+        """Remembered verdicts for the event loop."""
+        return self._remote if self._remote is not None else VerdictCache(self._on_store())
+
+    def _on_store(self) -> Verifier:
+        assert self._elsewhere is not None
+        return self._verifier(make_store(self._settings), self._elsewhere)
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers elsewhere that there are, or that have been asked."""
+        if self._remote is not None:
+            return self._remote.servers
+        return self._elsewhere.backends.servers if self._elsewhere is not None else ()
+
+    def sweep(self) -> None:
+        """Close connections to other servers that are not needed; never waits."""
+        if self._remote is not None:
+            self._remote.sweep()
+        elif self._elsewhere is not None:
+            self._elsewhere.backends.sweep()

@@ -1,0 +1,119 @@
+"""From settings to the servers that are asked: the backends of a Murder, the stores elsewhere.
+
+Nothing is connected or looked up here.  Raises ConfigurationError where files
+of certificates cannot be used.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.daemon.settings.locations import Protocol
+from gateway.daemon.settings.words import Order, TlsVersion, Unreachable
+from gateway.errors import ConfigurationError
+from gateway.frontends.names import Names
+from gateway.upstream import tls
+from gateway.upstream.link import Dialer
+from gateway.upstream.lmtp import LmtpClient
+from gateway.upstream.mupdate import Kicker
+from gateway.upstream.socketmap import SocketmapClient
+from gateway.verification.backends import Backends
+from gateway.verification.elsewhere import Elsewhere
+from gateway.verification.remote import RemoteVerifier
+from gateway.verification.servers import LmtpServer, SocketmapServer
+from gateway.verification.timed import Lifetimes, TimedMemory
+
+if TYPE_CHECKING:
+    import ssl
+
+    from gateway.cyrus.imapdconf import ImapdConf
+    from gateway.daemon.settings import Settings
+    from gateway.verification.servers import Server
+
+
+def make_elsewhere(settings: Settings, conf: ImapdConf) -> Elsewhere:
+    """The other servers of the Murder that `conf` belongs to, if it does to one."""
+    murder = settings.murder
+    return Elsewhere(
+        Backends(
+            port=murder.port,
+            deadline=murder.deadline,
+            max_idle=murder.pool_size,
+            unreachable_is_ok=murder.unreachable is Unreachable.OK,
+            lookup=Names().look_up,
+        ),
+        Kicker(conf.configdirectory),
+    )
+
+
+def make_remote(settings: Settings) -> RemoteVerifier:
+    """The engine that asks the servers of the setting `store`."""
+    remote = settings.remote
+    return RemoteVerifier(
+        _servers(settings),
+        TimedMemory(
+            Lifetimes(
+                yes=remote.remember_yes,
+                no=remote.remember_no,
+                over_quota=remote.remember_over_quota,
+                stale=remote.serve_stale,
+            ),
+            remote.max_entries,
+        ),
+        deadline=remote.deadline,
+        spread=remote.order is Order.SPREAD,
+    )
+
+
+def server_context(settings: Settings) -> ssl.SSLContext:
+    """What sockets that listen with TLS speak."""
+    try:
+        return tls.server_context(_files(settings), verify_clients=settings.tls.verify_clients)
+    except ConfigurationError as error:
+        error.file = settings.file
+        raise
+
+
+def _servers(settings: Settings) -> list[Server]:
+    remote = settings.remote
+    names = Names()
+    context = _client_context(settings)
+    servers: list[Server] = []
+    for location in settings.general.store:
+        dialer = Dialer(
+            str(location),
+            location.address,
+            lookup=names.look_up,
+            context=context if location.tls else None,
+        )
+        if location.protocol is Protocol.LMTP:
+            name = os.uname().nodename.encode()
+            lmtp = LmtpClient(
+                dialer, name=name, deadline=remote.deadline, max_idle=remote.pool_size
+            )
+            servers.append(LmtpServer(lmtp))
+        else:
+            socketmap = SocketmapClient(dialer, deadline=remote.deadline, max_idle=remote.pool_size)
+            servers.append(SocketmapServer(socketmap))
+    return servers
+
+
+def _client_context(settings: Settings) -> ssl.SSLContext | None:
+    if not any(location.tls for location in settings.general.store):
+        return None
+    try:
+        return tls.client_context(_files(settings))
+    except ConfigurationError as error:
+        error.file = settings.file
+        raise
+
+
+def _files(settings: Settings) -> tls.TlsFiles:
+    chosen = settings.tls
+    return tls.TlsFiles(
+        certificate=chosen.certificate,
+        key=chosen.key,
+        ca=chosen.ca,
+        tls13_only=chosen.minimum is TlsVersion.TLS_1_3,
+    )

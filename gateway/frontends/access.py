@@ -1,0 +1,36 @@
+"""Which clients of a TCP socket may connect, by their networks."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Allowed:
+    """Admits clients from `networks`, and those on Unix sockets; `report` hears of the others."""
+
+    def __init__(self, networks: Sequence[Network], report: Callable[[str], None]) -> None:
+        self._networks = tuple(networks)
+        self._report = report
+
+    def admits(self, peer: socket.socket) -> bool:
+        """Whether the client at the other end of `peer` may stay."""
+        if peer.family == socket.AF_UNIX:
+            return True
+        try:
+            host = peer.getpeername()[0]
+        except OSError:  # it is gone already
+            return False
+        # fe80::1%eth0: the zone is no part of the network.
+        address = ipaddress.ip_address(host.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        if any((mapped or address) in network for network in self._networks):
+            return True
+        self._report(f"refused a connection from {host}: not in allow")
+        return False

@@ -1,0 +1,99 @@
+"""Host names looked up within a deadline, and remembered.
+
+Python cannot interrupt getaddrinfo, so each look-up runs on a thread of its
+own, and whoever asked waits for it no longer than it may.  Who asks for a name
+that is being looked up waits for the same answer.  Addresses hold for HOLD
+seconds, since the resolver does not tell for how long; while the name service
+is away the old ones are used on.
+
+Limits: at most one thread a name; names are those of the configuration and of
+the mailbox list, so there are few.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from gateway.upstream.link import plain_lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.upstream.link import Found, Lookup
+
+# Seconds: a server that moves is found again soon, and a busy one is not
+# looked up for every connection.
+HOLD = 30.0
+
+
+class _Flight:
+    """One look-up and its outcome."""
+
+    __slots__ = ("done", "error", "found")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.error: OSError | None = None
+        self.found: Sequence[Found] = ()
+
+
+class Names:
+    """Looks names up for all threads of a process; `look_up` is a Lookup of upstream/link.py."""
+
+    def __init__(self, lookup: Lookup = plain_lookup) -> None:
+        self._lookup = lookup
+        self._lock = threading.Lock()
+        self._flights: dict[tuple[str, int], _Flight] = {}
+        # The addresses, and the moment until which they hold.
+        self._known: dict[tuple[str, int], tuple[Sequence[Found], float]] = {}
+
+    def look_up(self, host: str, port: int, until: float) -> Sequence[Found]:
+        """The addresses of `host` by `until` (time.monotonic); raises OSError."""
+        key = (host, port)
+        now = time.monotonic()
+        known = self._known.get(key)
+        if known is not None and now < known[1]:
+            return known[0]
+        if _is_numeric(host):
+            return self._lookup(host, port, until)
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is None:
+                flight = self._flights[key] = _Flight()
+                threading.Thread(
+                    target=self._fly, args=(key, flight), name=f"look up {host}", daemon=True
+                ).start()
+        if flight.done.wait(max(0.0, until - now)) and flight.error is None:
+            return flight.found
+        if known is not None:
+            return known[0]
+        if flight.error is not None:
+            raise flight.error
+        raise TimeoutError(f"the name {host} was not found in time")
+
+    def _fly(self, key: tuple[str, int], flight: _Flight) -> None:
+        host, port = key
+        try:
+            flight.found = self._lookup(host, port, float("inf"))
+            self._known[key] = (flight.found, time.monotonic() + HOLD)
+        except OSError as error:
+            flight.error = error
+        except UnicodeError:
+            flight.error = socket.gaierror(socket.EAI_NONAME, "this is no host name")
+        finally:
+            with self._lock:
+                del self._flights[key]
+            flight.done.set()
+
+
+def _is_numeric(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host.partition("%")[0])
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
