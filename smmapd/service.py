@@ -22,11 +22,13 @@ import gevent
 
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
+from gateway.frontends.names import Names
 from gateway.frontends.server import Server, peer_name
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.turns import Turns
 from gateway.verification.cache import VerdictCache
+from gateway.verification.elsewhere import Elsewhere
 from gateway.verification.pool import VerifierPool
 from smmapd import exits, syslog
 from smmapd.access import Access
@@ -77,7 +79,8 @@ class Service:
         self._exit_code = exits.OK
         cache = VerdictCache(verifier)
         replies = Replies(cache)
-        pool = VerifierPool(make_verifier)
+        self._elsewhere = Elsewhere.for_conf(verifier.store.conf, Names().look_up)
+        pool = VerifierPool(lambda: _sharing(make_verifier(), self._elsewhere))
         self._turns = Turns(cache)
         self._server = Server(
             self._listener,
@@ -105,7 +108,7 @@ class Service:
         gevent.signal_handler(signal.SIGHUP, self._drain, "SIGHUP")
         gevent.signal_handler(signal.SIGUSR1, syslog.toggle_debug)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        self._program_timer.start(self._check_program)
+        self._program_timer.start(self._now_and_then)
         self._server.start()
         self._done.wait()
         self._server.close()
@@ -147,6 +150,10 @@ class Service:
         elif not self._server.connections and self._idle_timer is not None:
             self._idle_timer.start(self._drain, "no connection for a while")
 
+    def _now_and_then(self) -> None:
+        self._elsewhere.backends.sweep()
+        self._check_program()
+
     def _check_program(self) -> None:
         if self._program.changed():
             self._drain("the program file has changed")
@@ -166,6 +173,12 @@ class Service:
         self._exit_code = code
         self._server.stop_accepting()
         self._done.set()
+
+
+def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:
+    """`verifier`, which asks other servers over the connections that all threads have."""
+    verifier.elsewhere = elsewhere
+    return verifier
 
 
 def _defect(error: BaseException) -> None:

@@ -61,11 +61,12 @@ class Verifier:
 
     `store` is read on every call and never cached here.
     `over_quota_permanent` is imapd.conf's lmtp_over_quota_perm_failure.
-    `elsewhere` are the servers that hold what this one does not; None where
-    there are none to be asked yet: they are made from imapd.conf when needed.
+    `elsewhere` are the servers that hold what this one does not, for several
+    engines to share; where it is None they are made from imapd.conf when they
+    are needed.
     """
 
-    __slots__ = ("_elsewhere", "_over_quota", "kicks_mupdate", "store")
+    __slots__ = ("_over_quota", "elsewhere", "kicks_mupdate", "store")
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class Verifier:
     ) -> None:
         self.store = store
         self.kicks_mupdate = kicks_mupdate
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         self._over_quota = Kind.OVER_QUOTA_PERMANENT if over_quota_permanent else Kind.OVER_QUOTA
 
     @classmethod
@@ -109,7 +110,7 @@ class Verifier:
         self.store.refresh()
         return self.decide_now(query, trace, kicked=kicked)
 
-    def turn(self) -> None:
+    def again(self) -> None:
         """Time has passed: nothing to do here, where every answer is made anew (see cache)."""
 
     def decide_now(
@@ -142,12 +143,12 @@ class Verifier:
         Blocks up to that server's deadline, which runs from `since` (a moment
         of time.monotonic, the default is now).
         """
-        elsewhere = self._elsewhere
+        elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.
             from gateway.verification.elsewhere import Elsewhere  # noqa: PLC0415
 
-            elsewhere = self._elsewhere = Elsewhere.for_conf(self.store.conf)
+            elsewhere = self.elsewhere = Elsewhere.for_conf(self.store.conf)
         if pending.server is not None:
             return elsewhere.backends.verdict(
                 pending.server, pending.query, pending.evidence, trace, since=since
