@@ -47,6 +47,9 @@ fi
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$source/constraints.txt"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e "$source"
 
+# User cyrus may not write beside the source what Python compiles.
+"$venv/bin/python" -m compileall -q "$source/gateway" "$source/smmapd"
+
 # smmapd answers one question on standard input in milliseconds; the launcher
 # that pip writes would spend twice that before its first line.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

@@ -7,6 +7,7 @@ and syslog why whenever that is not an ordinary end.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -52,11 +53,13 @@ def _run(options: Options, service: str) -> int:
     from gateway.cyrus.store import CyrusStore  # noqa: PLC0415
     from gateway.verification.verifier import Verifier  # noqa: PLC0415
     from smmapd import syslog  # noqa: PLC0415
-    from smmapd.master import handle_early_signals, started_by_master  # noqa: PLC0415
+    from smmapd.master import started_by_master  # noqa: PLC0415
 
-    by_master = not options.stdio and started_by_master()
-    if by_master:
-        handle_early_signals()
+    start = None
+    if not options.stdio and started_by_master():
+        from smmapd.early import Start  # noqa: PLC0415
+
+        start = Start(service)
     conf = imapdconf.load(options.config, service)
     syslog.open_log(
         service,
@@ -73,11 +76,13 @@ def _run(options: Options, service: str) -> int:
         )
 
     verdicts = syslog.VerdictLog(audit=conf.auditlog)
-    if by_master:
-        # gevent and all of its machinery only where it serves.
+    if start is not None:
+        start.serve(make_verifier(), verdicts.observer())
+        # Loading all this takes several times as long as an answer.
         from smmapd import service as under_master  # noqa: PLC0415
 
-        return under_master.run(options, make_verifier, verdicts, service)
+        gc.enable()
+        return under_master.run(options, make_verifier, verdicts, start)
     from smmapd import stdio  # noqa: PLC0415
 
     stdio.serve(make_verifier(), verdicts.observer())

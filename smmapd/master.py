@@ -39,26 +39,37 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def handle_early_signals() -> None:
-    """Have a signal that comes before anything is served end the process as a served one would.
+class EarlySignals:
+    """What signals mean until the event loop takes them over.
 
-    The interpreter's own answer to SIGHUP and SIGTERM is death by signal,
-    which master counts as a failure of the service.
+    TERM, INT and QUIT end the process at once; HUP and USR1 are remembered
+    for the loop, because clients may have been answered already.  The
+    interpreter's own answer to them is death by signal, which master counts
+    as a failure of the service.
     """
-    import signal  # noqa: PLC0415  (only where a service starts)
 
-    codes = {
-        signal.SIGHUP: exits.OK,
-        signal.SIGTERM: exits.TEMPFAIL,
-        signal.SIGINT: exits.TEMPFAIL,
-        signal.SIGQUIT: exits.TEMPFAIL,
-    }
+    __slots__ = ("hangup", "toggles")
 
-    def leave(number: int, _frame: object) -> None:
-        os._exit(codes[signal.Signals(number)])
+    def __init__(self) -> None:
+        # The module `signal` wraps this one in enumerations, which cost more
+        # than the answer that somebody waits for.
+        import _signal  # noqa: PLC0415
 
-    for number in codes:
-        signal.signal(number, leave)
+        self.hangup = False
+        self.toggles = 0
+        for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT):
+            _signal.signal(number, self._leave)
+        _signal.signal(_signal.SIGHUP, self._hang_up)
+        _signal.signal(_signal.SIGUSR1, self._toggle)
+
+    def _leave(self, _number: int, _frame: object) -> None:
+        os._exit(exits.TEMPFAIL)
+
+    def _hang_up(self, _number: int, _frame: object) -> None:
+        self.hangup = True
+
+    def _toggle(self, _number: int, _frame: object) -> None:
+        self.toggles += 1
 
 
 class Status:

@@ -13,7 +13,6 @@ Limits: a drain ends after DRAIN_LIMIT seconds whoever is still connected.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import socket
@@ -32,13 +31,14 @@ from gateway.verification.elsewhere import Elsewhere
 from gateway.verification.pool import VerifierPool
 from smmapd import exits, syslog
 from smmapd.access import Access
-from smmapd.master import LISTEN_FD, Status
+from smmapd.master import LISTEN_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.verification.verifier import Verifier
+    from smmapd.early import Start
     from smmapd.options import Options
 
 # Seconds that clients are given in a drain: Postfix keeps a connection for
@@ -63,16 +63,18 @@ class Service:
         options: Options,
         make_verifier: Callable[[], Verifier],
         verdicts: syslog.VerdictLog,
-        service: str,
+        start: Start,
     ) -> None:
         verifier = make_verifier()
         self._options = options
-        self._status = Status()
+        self._status = start.status
+        self._early = start.clients
+        self._signals = start.signals
         self._listener = socket.socket(fileno=LISTEN_FD)
         self._listener.listen(BACKLOG)
-        self._program = _Program()
+        self._program = start.program
         self._tcp = self._listener.family != socket.AF_UNIX
-        self._access = Access(service) if self._tcp else None
+        self._access = Access(start.service) if self._tcp else None
         self._hub = gevent.get_hub()
         self._done = gevent.event.Event()
         self._draining = False
@@ -109,7 +111,15 @@ class Service:
         gevent.signal_handler(signal.SIGUSR1, syslog.toggle_debug)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._program_timer.start(self._now_and_then)
+        for client in self._early:
+            self._server.adopt(
+                socket.socket(fileno=client.descriptor), client.session, client.unsent
+            )
         self._server.start()
+        for _ in range(self._signals.toggles):
+            syslog.toggle_debug()
+        if self._signals.hangup:
+            self._drain("SIGHUP")
         self._done.wait()
         self._server.close()
         return self._exit_code
@@ -185,40 +195,20 @@ def _defect(error: BaseException) -> None:
     syslog.error(f"defect while asking another server: {error!r}")
 
 
-class _Program:
-    """The file that this process was started from, to see when another takes its place."""
-
-    def __init__(self) -> None:
-        import sys  # noqa: PLC0415
-
-        self._path = os.path.abspath(sys.argv[0])
-        self._state = self._look()
-
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
-    def changed(self) -> bool:
-        """True once the path holds another file than at the start, or none."""
-        return self._look() != self._state
-
-
 def run(
     options: Options,
     make_verifier: Callable[[], Verifier],
     verdicts: syslog.VerdictLog,
-    service: str,
+    start: Start,
 ) -> int:
     """Serve under master; the exit code.  `make_verifier` makes an engine for one thread.
+
 
     Raises ConfigurationError where the access rules for TCP cannot be
     enforced.
     """
     try:
-        return Service(options, make_verifier, verdicts, service).run()
+        return Service(options, make_verifier, verdicts, start).run()
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"

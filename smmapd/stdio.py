@@ -8,6 +8,7 @@ Limits: one client, blocking; questions for other servers are asked in line.
 
 from __future__ import annotations
 
+import gc
 import os
 
 from gateway.frontends.socketmap_session import Session
@@ -29,6 +30,7 @@ def serve(verifier: Verifier, observe: Observer | None = None) -> None:
 
     A client that goes away is an ordinary end.
     """
+    gc.enable()  # the launcher starts without; a client may stay for long
     session = Session(verifier, observe)
     try:
         while not session.finished:

@@ -89,11 +89,14 @@ class Connection:
         "silent",
     )
 
-    def __init__(self, server: Server, peer: plain_socket.socket) -> None:
+    def __init__(
+        self, server: Server, peer: plain_socket.socket, session: Session | None = None
+    ) -> None:
+        """`session` is one that has begun already; default: a new one."""
         self._server = server
         self._socket = peer
         self._fd = peer.fileno()
-        self._session = server.session_for(peer)
+        self._session = session if session is not None else server.session_for(peer)
         self._quick = self._session.quick
         self._recv = peer.recv
         self._send_now = peer.send
@@ -146,6 +149,12 @@ class Connection:
                 self.close()
                 return
         self.close()
+
+    def resume(self, unsent: bytes) -> None:
+        """Go on with a session that has begun: send what is due, answer what waits."""
+        if unsent:
+            self._send(unsent)
+        self._advance()
 
     def looked_at(self, now: float) -> None:
         """The server's look at its clients, at `now`: note whether this one was heard since."""

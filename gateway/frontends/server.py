@@ -133,6 +133,19 @@ class Server:
         self._accept_watcher.start(self._accept)
         self._sweep.start(self._close_idle)
 
+    def adopt(self, peer: plain_socket.socket, session: Session, unsent: bytes) -> None:
+        """Serve a client that was accepted elsewhere, goes on with `session`, and has `unsent` due.
+
+        A session that is between two requests gives way to one of ours.
+        """
+        self.accepted += 1
+        peer.setblocking(False)
+        going_on = None if session.idle and not session.finished and not unsent else session
+        connection = Connection(self, peer, going_on)
+        self.connections.add(connection)
+        if going_on is not None:
+            connection.resume(unsent)
+
     def stop_accepting(self) -> None:
         """Take no more clients; those who are here are served on."""
         self._accepting = False

@@ -300,5 +300,5 @@ def test_signal_before_it_serves_is_no_failure() -> None:
         with serving("-D", settings={"debug_command": command}) as service:
             assert service.ask(b"fred") == b"OK fred"
             assert os.path.isdir(f"{place}/done")
-            assert any("exited normally" in line for line in service.log.messages())
+            service.log.wait_for("exited normally")
             assert service.complaints() == []

@@ -1,0 +1,96 @@
+"""Answers who is waiting already, before the event loop is loaded.
+
+master starts a process because a client has connected; loading gevent takes
+several times as long as the answer.  So the clients that wait at the start
+are accepted here, are told what they asked if their question has arrived, and
+are then handed to the loop with whatever they have said.
+
+Only for Unix sockets: TCP clients may have to be refused, and that takes
+more.  Limits: FIRST clients; nothing is waited for.
+"""
+
+from __future__ import annotations
+
+import _socket
+
+from gateway.frontends.socketmap_session import Session
+from smmapd.master import LISTEN_FD, EarlySignals, Status
+from smmapd.program import Program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.frontends.socketmap_session import Observer
+    from gateway.verification.verifier import Verifier
+
+# Clients that are served before the loop: one start is caused by one client,
+# and those that come in the same moment need not wait either.
+FIRST = 8
+
+# Bytes read at once, as by the loop.
+_CHUNK = 16_384
+
+
+class EarlyClient:
+    """A client that was accepted: its descriptor, its session, and what it must still be sent."""
+
+    __slots__ = ("descriptor", "session", "unsent")
+
+    def __init__(self, descriptor: int, session: Session, unsent: bytes) -> None:
+        self.descriptor = descriptor
+        self.session = session
+        self.unsent = unsent
+
+
+class Start:
+    """What the process has before the event loop: name, program, master, signals and clients."""
+
+    __slots__ = ("clients", "program", "service", "signals", "status")
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.signals = EarlySignals()
+        self.program = Program()
+        self.status = Status()
+        self.clients: list[EarlyClient] = []
+
+    def serve(self, verifier: Verifier, observe: Observer) -> None:
+        """Accept and answer the clients that are there."""
+        self.clients = _accept_waiting(self.status, verifier, observe)
+
+
+def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> list[EarlyClient]:
+    listener = _socket.socket(fileno=LISTEN_FD)
+    try:
+        if listener.family != _socket.AF_UNIX:
+            return []
+        listener.setblocking(False)
+        clients = []
+        for _ in range(FIRST):
+            try:
+                descriptor, _address = listener._accept()  # type: ignore[attr-defined]
+            except OSError:  # nobody is there, or the loop will say what is wrong
+                break
+            status.connection()
+            clients.append(_serve(descriptor, Session(verifier, observe)))
+        return clients
+    finally:
+        listener.detach()
+
+
+def _serve(descriptor: int, session: Session) -> EarlyClient:
+    peer = _socket.socket(fileno=descriptor)
+    unsent = b""
+    try:
+        peer.setblocking(False)
+        data = peer.recv(_CHUNK)
+        if data:  # an end is for the loop to see
+            session.receive(data)
+            unsent = session.replies()
+            unsent = unsent[peer.send(unsent) :]
+        return EarlyClient(descriptor, session, unsent)
+    except OSError:
+        # Nothing said yet, a full socket, or a client that is gone: the loop
+        # meets the same, and knows what to do.
+        return EarlyClient(descriptor, session, unsent)
+    finally:
+        peer.detach()
