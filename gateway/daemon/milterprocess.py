@@ -34,7 +34,9 @@ from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.remembering import Remembering
 from gateway.frontends.sharing import Sharing
+from gateway.verification.cache import VerdictCache
 from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
@@ -89,9 +91,13 @@ def _serve(parent: Supervised, settings: Settings) -> int:
         raise ConfigurationError(f"{MISSING} ({error})") from error
     (listener,) = parent.listeners["milter"]
     engines = Engines(settings)  # what is wrong with the store's configuration shows now
-    sharing = Sharing(engines.lane)
+    memory = engines.memory()
+    sharing = Sharing(
+        engines.lane, Remembering(memory) if isinstance(memory, VerdictCache) else None
+    )
     address = AddressWriter(settings.logging.addresses)
     recorder = Recorder(parent, settings, address)
+    recorder.watch_memory(memory)
     pool = VerifierPool(lambda: sharing.engine(recorder.timed(engines.engine())))
     sessions = Sessions()
     verdicts = VerdictLog("milter", settings.milter.mode, address)

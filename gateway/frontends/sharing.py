@@ -16,6 +16,7 @@ from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
+    from gateway.frontends.remembering import Remembering
     from gateway.verification.decider import Engine
     from gateway.verification.model import Query, Step
 
@@ -36,8 +37,10 @@ class _Flight:
 class Sharing:
     """What the threads of a process share."""
 
-    def __init__(self, lane: int) -> None:
+    def __init__(self, lane: int, memory: Remembering | None = None) -> None:
+        """`lane` questions go to one server at once; `memory` are remembered verdicts."""
         self._lane_size = lane
+        self._memory = memory
         self._lock = threading.Lock()
         self._flights: dict[Key, _Flight] = {}
         self._lanes: dict[str | None, threading.Semaphore] = {}
@@ -45,6 +48,10 @@ class Sharing:
     def engine(self, engine: Engine) -> SharingEngine:
         """`engine`, which shares its questions."""
         return SharingEngine(engine, self)
+
+    def decide(self, query: Query, engine: Engine) -> Verdict | Pending:
+        """The outcome of `query`, from memory where there is one."""
+        return engine.decide(query) if self._memory is None else self._memory.decide(query)
 
     def advance(self, pending: Pending, engine: Engine) -> Verdict | Pending:
         """The outcome of `pending`, asked by this thread or by one that was first."""
@@ -86,7 +93,7 @@ class SharingEngine:
         """The verdict on `query`; with a `trace` everything is asked anew."""
         if trace is not None:
             return self._engine.verify(query, trace)
-        outcome = self._engine.decide(query)
+        outcome = self._sharing.decide(query, self._engine)
         while isinstance(outcome, Pending):
             outcome = self._sharing.advance(outcome, self._engine)
         return outcome

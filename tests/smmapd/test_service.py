@@ -248,23 +248,39 @@ def test_program_file_that_changes(master: Master, change: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"),
+    ("number", "code", "messages"),
     [
-        (signal.SIGHUP, 0),
-        (signal.SIGTERM, 75),
-        (signal.SIGINT, 75),
-        (signal.SIGQUIT, 75),
+        (signal.SIGHUP, 0, [UNAVAILABLE]),
+        (signal.SIGTERM, 75, []),
+        (signal.SIGINT, 75, []),
+        (signal.SIGQUIT, 75, []),
     ],
 )
 def test_signal_before_it_serves(
-    master: Master, store: FlatStore, number: signal.Signals, code: int
+    master: Master, store: FlatStore, number: signal.Signals, code: int, messages: list[int]
 ) -> None:
     """Neither is a failure of the service in master's eyes."""
     store.options = {"debug_command": f": %s; kill -{number.name.removeprefix('SIG')} %d; : %s"}
     store.write()
     master.start("-D")
     assert master.exit_code() == code
-    assert master.messages() == []
+    assert master.messages() == messages
+
+
+def test_client_that_waits_is_answered_whatever_the_signal(
+    master: Master, store: FlatStore
+) -> None:
+    """SIGHUP while it starts: who has connected already is served to the end."""
+    store.options = {"debug_command": ": %s; kill -HUP %d; : %s"}
+    store.write()
+    with master.connect() as waiting, master.connect() as other:
+        waiting.send(b"10:cyrus fred,")
+        master.start("-D")
+        assert waiting.receive() == b"OK fred"
+        assert other.ask(b"fred") == b"OK fred"
+        assert waiting.ask(b"nobody") == b"NOTFOUND Mailbox does not exist"
+    assert master.exit_code() == 0
+    assert master.messages() == [CONNECTION_MULTI, CONNECTION_MULTI, UNAVAILABLE]
 
 
 def test_its_descriptors_are_not_inherited(
