@@ -70,9 +70,16 @@ def _run(options: Options, service: str) -> int:
     if options.debugger:
         _debug(conf, service)
 
+    warnings: set[str] = set()  # the engines of one process say the same of the same files
+
+    def warn(line: str) -> None:
+        if line not in warnings:
+            warnings.add(line)
+            syslog.warning(line)
+
     def make_verifier() -> Verifier:
         return Verifier.for_store(
-            CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=syslog.warning)
+            CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=warn)
         )
 
     verdicts = syslog.VerdictLog(audit=conf.auditlog)
