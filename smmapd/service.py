@@ -99,7 +99,9 @@ class Service:
             report=syslog.error,
         )
         loop = self._hub.loop
-        self._idle_timer = loop.timer(self._reuse_timeout()) if options.timeout else None
+        # Repeating: only such a timer can be started anew from its full time (`again`).
+        reuse = self._reuse_timeout() if options.timeout else 0.0
+        self._idle_timer = loop.timer(reuse, repeat=reuse) if reuse else None
         self._drain_timer = loop.timer(DRAIN_LIMIT)
         self._program_timer = loop.timer(PROGRAM_CHECK, repeat=PROGRAM_CHECK)
 
@@ -158,7 +160,7 @@ class Service:
         elif 0 < self._options.uses <= self._server.served:
             self._drain(f"{self._server.served} connections were served")
         elif not self._server.connections and self._idle_timer is not None:
-            self._idle_timer.start(self._drain, "no connection for a while")
+            self._idle_timer.again(self._drain, "no connection for a while")
 
     def _now_and_then(self) -> None:
         self._elsewhere.backends.sweep()

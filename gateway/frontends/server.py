@@ -119,7 +119,8 @@ class Server:
         self._exhausted = False
         listener.setblocking(False)
         self._accept_watcher = self.loop.io(listener.fileno(), _READ)
-        self._pause = self.loop.timer(ACCEPT_PAUSE)
+        # Repeating: one that has fired and does not repeat has no time left when started again.
+        self._pause = self.loop.timer(ACCEPT_PAUSE, repeat=ACCEPT_PAUSE)
         self._sweep = self.loop.timer(SWEEP, repeat=SWEEP)
 
     @property
@@ -219,7 +220,11 @@ class Server:
                 " connected, raise the limit of open files (ulimit -n)"
             )
         self._accept_watcher.stop()
-        self._pause.start(self._accept_again)
+        self._pause.again(self._pause_over)
+
+    def _pause_over(self) -> None:
+        self._pause.stop()
+        self._accept_again()
 
     def _accept_again(self) -> None:
         if self._accepting and not self._accept_watcher.active and not self._pause.active:
