@@ -44,6 +44,7 @@ class FolderWatch:
 
     def __init__(self) -> None:
         self.descriptor = inotify.init()
+        self.news = 0  # grows with every change of any folder
         self._by_watch: dict[int, Folder] = {}
         self._by_path: dict[bytes, Folder | None] = {}
 
@@ -81,6 +82,7 @@ class FolderWatch:
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
+        self.news += 1
         for folder in self._by_watch.values():
             folder.watched = False
             folder.changes += 1
@@ -88,6 +90,7 @@ class FolderWatch:
         self._by_path.clear()
 
     def _changed(self, watch: int, mask: int) -> None:
+        self.news += 1
         if mask & inotify.OVERFLOW:
             for folder in self._by_watch.values():
                 folder.changes += 1

@@ -5,11 +5,11 @@ the files has shown that a fresh one would be the same.
 
 - The databases that hold many records (mailbox list, userdeny, a quota
   database) are looked at once a turn of the event loop, before its first
-  answer.  A commit starts a new epoch.  Where the database can tell which
+  answer, unless their folders are watched and nothing has happened there
+  (gateway/cyrus/folderwatch.py).  A commit starts a new epoch.  Where the database can tell which
   keys were written, only their verdicts are forgotten, else all.
-- A quota root in a file of its own is watched by its folder
-  (gateway/cyrus/folderwatch.py), or looked at for each verdict that rests on
-  it, once a turn; so is the absence of one.
+- A quota root in a file of its own is watched by its folder, or looked at
+  for each verdict that rests on it, once a turn; so is the absence of one.
 
 `turn` says that a turn of the loop begins, `again` that a question may have
 come after the turn's look.  What cannot show is then at most the rest of a
@@ -23,6 +23,7 @@ get mail.  Where the mailbox list has an index (`prepare`), they need not be
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 
 from gateway.cyrus.folderwatch import FolderWatch
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.db.live import LiveDatabase
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.folderwatch import Folder
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.model import Query
     from gateway.verification.verifier import Verifier
@@ -52,11 +54,20 @@ MAX_ENTRIES = 262_144
 # Unknown recipients remembered, where there is no index.
 MAX_STRANGERS = 8192
 
+# Turns in a row without a look at databases whose folders are watched and
+# quiet.  What a watch does not tell is a path that leads elsewhere because of
+# a symbolic link or a mount above the folder: that shows after so many turns.
+CALM_TURNS = 256
+
 # The part of them that gives way at once when there is no room.
 _EVICTED = 16
 
 # Different verdicts of which one object is kept; deny messages are few.
 _MAX_SHARED = 1024
+
+# Formats that are written by system calls; twom is written through memory, of
+# which the kernel tells nothing, and SQLite beside its file.
+_TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
 
 # Commits whose written keys are remembered; verdicts that have not been asked
 # for since are made anew.
@@ -109,6 +120,9 @@ class VerdictCache:
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._watched = _Watched(verifier.store)
         self._nobody_denied = False
+        self._news = -1  # of the watch, at the last look
+        self._calm = 0  # turns that need no look while there is no news
+        self._unwatched = False  # something remembered has to be looked at itself
         self._turn = 0
         self._looked = False
 
@@ -205,8 +219,17 @@ class VerdictCache:
         return False
 
     def _look(self) -> None:
-        self._turn += 1
         self._looked = True
+        news = self.watch.news
+        if self._calm and news == self._news:
+            # The kernel would have told of any change.
+            self._calm -= 1
+            if self._unwatched:
+                self._turn += 1
+            return
+        self._turn += 1
+        self._news = news
+        self._calm = 0
         if self._quotas.keeps_files:
             try:
                 self._quotas.refresh()
@@ -219,11 +242,14 @@ class VerdictCache:
         if not self._watched.look():
             self._forget_all()
         self._nobody_denied = self._denials.missing
+        if self._watched.epoch and self._watched.tells(self.watch):
+            self._calm = CALM_TURNS
 
     def _forget_all(self) -> None:
         self.invalidations += len(self.entries)
         self.entries.clear()
         self._strangers.clear()
+        self._unwatched = False
 
     def _fresh(self, query: Query) -> Verdict | Pending:
         if query.size is not None:
@@ -251,6 +277,8 @@ class VerdictCache:
         if len(entries) >= limit:
             _make_room(entries)
         kept = self._shared(verdict)
+        if any(proof.folder is None for proof in proven):
+            self._unwatched = True
         entries[query.recipient] = Entry(query.recipient, kept, epoch, self._turn, proven)
         return verdict
 
@@ -303,6 +331,9 @@ class _Watched:
         )
         self._states: list[Hashable] = []
         self._written: dict[int, frozenset[bytes]] = {}  # by epoch
+        self._store = store
+        self._told = (0, 0)  # the epoch and the watch that `_folders` are of
+        self._folders: list[Folder | None] = []
 
     def look(self) -> bool:
         """Look at the databases; False where verdicts of earlier epochs cannot be told apart."""
@@ -324,6 +355,15 @@ class _Watched:
         if len(self._written) > _MAX_EPOCHS:
             del self._written[next(iter(self._written))]
         return True
+
+    def tells(self, watch: FolderWatch) -> bool:
+        """Whether `watch` will have news whenever one of the databases changes."""
+        if self._told != (self.epoch, id(watch)):
+            self._folders = [
+                folder for database in self._store.databases for folder in _folders(database, watch)
+            ]
+            self._told = (self.epoch, id(watch))
+        return all(folder is not None and folder.watched for folder in self._folders)
 
     def lose(self) -> None:
         """The store cannot be seen: nothing stands, and nothing is remembered."""
@@ -363,3 +403,10 @@ def _state(database: LiveDatabase) -> Hashable:
         return database.state()
     except DatabaseMissing:
         return None
+
+
+def _folders(database: LiveDatabase, watch: FolderWatch) -> list[Folder | None]:
+    """Where the kernel tells of every change of `database`; None among them if nowhere."""
+    if not database.missing and database.format not in _TOLD:
+        return [None]
+    return [watch.folder(os.fsencode(path)) for path in database.folders()]

@@ -99,7 +99,7 @@ class RemoteVerifier:
         until = (since if since is not None else now) + self.deadline
         servers = self._in_order(query.recipient)
         problems: list[str] = []
-        last: Verdict | None = None
+        told: Told | None = None
         for position, server in enumerate(servers):
             now = self._clock()
             share = now + (until - now) / (len(servers) - position)
@@ -110,24 +110,22 @@ class RemoteVerifier:
                 if trace is not None:
                     trace.append(Step("backend", server=fault.server, problem=fault.problem))
                 continue
+            name = server.pool.server
             if trace is not None:
-                trace.append(Step("backend", server=server.pool.server, answer=told.words))
+                trace.append(Step("backend", server=name, answer=told.words))
             if told.kind not in _TRY_NEXT:
-                verdict = _verdict(server, told)
+                verdict = Verdict(told.kind, told.reason, Evidence(server=name), cacheable=False)
                 self.memory.keep(query.recipient, verdict, self._clock())
                 return verdict
-            problems.append(f"{server.pool.server}: it answers {_shown(told)}")
-            last = _verdict(server, told, fault=problems[-1])
-        return (
-            self._stale(query.recipient, "; ".join(problems), trace)
-            or last
-            or Verdict(
-                Kind.UPSTREAM_FAULT,
-                UNREACHABLE_TEXT,
-                Evidence(server=self.name, fault="; ".join(problems)),
-                cacheable=False,
-            )
-        )
+            problems.append(f"{name}: it answers {told.words.decode('utf-8', 'backslashreplace')}")
+        problem = "; ".join(problems)
+        stale = self._stale(query.recipient, problem, trace)
+        if stale is not None:
+            return stale
+        kind, reason = Kind.UPSTREAM_FAULT, UNREACHABLE_TEXT
+        if told is not None:
+            kind, reason = told.kind, told.reason
+        return Verdict(kind, reason, Evidence(server=self.name, fault=problem), cacheable=False)
 
     def resolve(self, pending: Pending, trace: list[Step] | None = None) -> Verdict:
         """As `advance`, which leaves nothing to be asked."""
@@ -203,12 +201,3 @@ class RemoteVerifier:
             trace.append(Step("backend", server=self.name, problem=problem))
         evidence = Evidence(server=self.name, fault=problem)
         return Verdict(Kind.UPSTREAM_FAULT, LOOP_TEXT, evidence, cacheable=False)
-
-
-def _verdict(server: Server, told: Told, fault: str | None = None) -> Verdict:
-    evidence = Evidence(server=server.pool.server, fault=fault)
-    return Verdict(told.kind, told.reason, evidence, cacheable=False)
-
-
-def _shown(told: Told) -> str:
-    return told.words.decode("utf-8", "backslashreplace")

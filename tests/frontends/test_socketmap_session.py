@@ -37,7 +37,7 @@ class Engine:
 
 def session(engine: Engine | None = None) -> Session:
     """A conversation with an Engine."""
-    return Session(engine or Engine())  # type: ignore[arg-type]
+    return Session(engine or Engine())
 
 
 def all_of(conversation: Session) -> list[bytes]:
@@ -169,7 +169,7 @@ def test_each_verdict_is_observed_once_with_its_key() -> None:
     """Also those of other servers; faults of the protocol are no verdicts."""
     seen: list[tuple[bytes, Kind]] = []
     conversation = Session(
-        Engine(),  # type: ignore[arg-type]
+        Engine(),
         lambda key, verdict: seen.append((key, verdict.kind)),
     )
     conversation.receive(encode(b"m fred") + encode(b"m a@far") + b"x")
@@ -180,7 +180,7 @@ def test_each_verdict_is_observed_once_with_its_key() -> None:
 def test_another_rendering() -> None:
     """A front end may say its verdicts otherwise, in the same frames."""
     conversation = Session(
-        Engine(),  # type: ignore[arg-type]
+        Engine(),
         None,
         lambda verdict, key: verdict.kind.name.encode() + b" " + key,
     )

@@ -193,6 +193,19 @@ class LiveDatabase:
         absent = getattr(self._database, "absent", None)
         return bool(absent(key)) if absent is not None else False
 
+    def folders(self) -> tuple[str, ...]:
+        """The folders in which anything must happen for what is at the path to change.
+
+        The one of the path, the one that it leads to by symbolic links, and
+        for a format that keeps files the folder of them all.
+        """
+        place = os.path.abspath(self._place)
+        real = os.path.realpath(place)
+        found = [os.path.dirname(place), os.path.dirname(real)]
+        if self.keeps_files:
+            found.append(real)
+        return tuple(dict.fromkeys(found))
+
     @property
     def keeps_files(self) -> bool:
         """Whether each record is a file of its own; `state` then says nothing about records."""
