@@ -108,7 +108,11 @@ _VERDICTS = {
     "elsewhere: later": Rcpt(
         b"away-later@example.org", Kind.UPSTREAM_FAULT, reason=b"Ask me in a minute"
     ),
-    "elsewhere: nobody answers, the mailbox exists": Rcpt(b"away-silent@example.org"),
+    "elsewhere: nobody answers": Rcpt(
+        b"away-silent@example.org",
+        Kind.UPSTREAM_FAULT,
+        reason=b"Mailbox server is not available",
+    ),
 }
 
 _ADDRESSES = {

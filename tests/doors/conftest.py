@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from gateway.daemon.assembly import make_verifier
+from gateway.daemon.engines import Engines
 from gateway.daemon.settings import load
+from gateway.verification.decider import Engine
 from tests.doors.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
 from tests.doors.players import House
 from tests.doors.store import SETTINGS, Backend, populate
@@ -31,10 +32,11 @@ info@virt.example fred@example.org
 """
 
 
-def tables(aliases: str) -> Tables:
-    """The gateway's settings for the table of cases."""
+def tables(aliases: str, port: int) -> Tables:
+    """The gateway's settings for the table of cases; at `port` the backend is asked."""
     return {
         "": {"size_check": "temporary"},
+        "murder": {"port": port},
         "scope": {
             "domains": list(DOMAINS),
             "aliases": [aliases],
@@ -43,6 +45,15 @@ def tables(aliases: str) -> Tables:
             "exempt_authenticated": True,
         },
     }
+
+
+@contextmanager
+def engine(configuration: str) -> Iterator[Engine]:
+    """An engine of the test's own, as a gateway.toml asks for."""
+    engines = Engines(load(configuration))
+    yield engines.engine()
+    for server in engines.servers:
+        server.pool.close()
 
 
 @contextmanager
@@ -71,7 +82,7 @@ def open_house(cyrus: Cyrus, settings: Tables, *, started: bool = True) -> Itera
         )
         for mta in (maps, postfix, sendmail):
             mta.start()
-        verifier = make_verifier(load(gateway.configuration))
+        verifier = stack.enter_context(engine(gateway.configuration))
         yield House(verifier, gateway, maps, postfix, sendmail)
 
 
@@ -85,6 +96,6 @@ def house() -> Iterator[House]:
     with ExitStack() as stack:
         backend = stack.enter_context(Backend())
         cyrus = stack.enter_context(Cyrus(SETTINGS))
-        populate(cyrus, backend.host)
+        populate(cyrus)
         aliases = write_text(f"{stack.enter_context(folder('al'))}/aliases", ALIASES)
-        yield stack.enter_context(open_house(cyrus, tables(aliases)))
+        yield stack.enter_context(open_house(cyrus, tables(aliases, backend.port)))

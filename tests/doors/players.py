@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from gateway.verification.decider import Engine
 from gateway.verification.model import Query
-from gateway.verification.verifier import Verifier
 from tests.doors.model import POSTFIX, SENDMAIL, Case, Door, Flow, Rcpt
 from tests.rigs.gateway import Gateway
 from tests.rigs.milter import MilterClient
@@ -28,7 +28,7 @@ class House:
     Two Postfixes, because the virtual settings count for all doors of one.
     """
 
-    verifier: Verifier
+    verifier: Engine
     gateway: Gateway
     maps: Postfix
     postfix: Postfix

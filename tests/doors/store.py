@@ -7,24 +7,25 @@ shared folders (postuser).
 
 from __future__ import annotations
 
-import random
-import socket
+import socketserver
 import threading
 from types import TracebackType
 from typing import Self
 
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox, quota_record
+from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import frame
 
 SETTINGS = {"virtdomains": "userid", "defaultdomain": "example.org", "postuser": "bb"}
 
-# imap/smmapd.c asks other servers at this port.
-BACKEND_PORT = 12345
+# Where another server's smmapd listens, and where nobody does.
+BACKEND = "127.77.0.1"
+SILENT_BACKEND = "127.77.0.2"
 
 # What the other server says about the mailboxes that live there.
 ANSWERS = {
-    b"away-ok": b"OK away-ok",
+    b"away-ok": b"OK away-ok@example.org",
     b"away-unknown": b"NOTFOUND Mailbox does not exist",
     b"away-denied": b"NOTFOUND Gone fishing",
     b"away-over": b"TEMP Over quota",
@@ -33,21 +34,46 @@ ANSWERS = {
     b"away-refused": b"PERM Moved to the branch office",
     b"away-later": b"TEMP Ask me in a minute",
 }
-# Where nobody listens.
 SILENT = "away-silent"
 
 DENIED = b"Pay your bill"
 _ME = "lrswipkxtecdan"
 
 
+class _Smmapd(socketserver.StreamRequestHandler):
+    """One connection: any number of questions, one after the other."""
+
+    def handle(self) -> None:
+        """Answer until the client leaves."""
+        while True:
+            digits = b""
+            while not digits.endswith(b":"):
+                byte = self.rfile.read(1)
+                if not byte:
+                    return
+                digits += byte
+            asked = self.rfile.read(int(digits[:-1]) + 1)
+            key = asked.removesuffix(b",").partition(b" ")[2].partition(b"@")[0]
+            self.wfile.write(frame(ANSWERS.get(key, b"PERM Bad protocol (missing key)")))
+
+
+class _Threads(socketserver.ThreadingTCPServer):
+    """A thread a connection; clients keep theirs, so nobody waits for their end."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+
+
 class Backend:
-    """Another server's smmapd, on a loopback address of its own at the port that Cyrus takes."""
+    """Another server's smmapd, on a loopback address of its own at the port `port`."""
 
     def __init__(self) -> None:
-        # The port is fixed; a random address keeps test runs at the same time apart.
-        self.host = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.1"
-        self._listener = socket.create_server((self.host, BACKEND_PORT))
-        self._thread = threading.Thread(target=self._serve, name="backend", daemon=True)
+        (self.port,) = free_ports(1)
+        self._server = _Threads((BACKEND, self.port), _Smmapd)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), name="backend"
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,25 +85,13 @@ class Backend:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # An empty question ends the thread.
-        socket.create_connection((self.host, BACKEND_PORT)).close()
+        self._server.shutdown()
         self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            peer, _ = self._listener.accept()
-            with peer:
-                # A question is one small packet on this interface.
-                asked = peer.recv(4096)
-                if not asked:
-                    return
-                key = asked.rstrip(b",").partition(b" ")[2].partition(b"@")[0]
-                peer.sendall(frame(ANSWERS.get(key, b"PERM Bad protocol (missing key)")))
+        self._server.server_close()
 
 
-def populate(cyrus: Cyrus, backend: str) -> None:
-    """Fill the store; `backend` is the address of the server that holds the remote mailboxes."""
+def populate(cyrus: Cyrus) -> None:
+    """Fill the store."""
     tools = cyrus.tools
     users = (
         *("fred", "fred.Lists", "fred.sent", "john^smith", "a b", "o'neil", "nob%ody", "fréd"),
@@ -95,10 +109,8 @@ def populate(cyrus: Cyrus, backend: str) -> None:
         Mailbox("guests", {"anyone": "lrsp", "-anonymous": "p"}),
         Mailbox("staff", {"fred": "lrsp"}),
     ]
-    mailboxes += [Mailbox(f"user.{name.decode()}", mbtype="r", server=backend) for name in ANSWERS]
-    # An address where nobody listens: the same network, another host.
-    silent = backend.removesuffix(".1") + ".2"
-    mailboxes.append(Mailbox(f"user.{SILENT}", mbtype="r", server=silent))
+    mailboxes += [Mailbox(f"user.{name.decode()}", mbtype="r", server=BACKEND) for name in ANSWERS]
+    mailboxes.append(Mailbox(f"user.{SILENT}", mbtype="r", server=SILENT_BACKEND))
     tools.load_mailboxes(mailboxes)
     tools.db_set(MAILBOX_LIST, "twoskip", {b"Nuser\x1fwrecked": b"%(A"})
     tools.set_quotas(

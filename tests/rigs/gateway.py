@@ -100,6 +100,8 @@ class Gateway:
             "": {"user": "cyrus"},
             "cyrus": {"imapd_conf": self._imapd_conf},
             "logging": {"target": "stderr", "level": "debug"},
+            # Its port is the same everywhere, and others may be running.
+            "admin": {"listen": []},
             **{front: {"listen": [self._endpoint(front)]} for front in self._fronts},
         }
         for name, settings in self._tables.items():
