@@ -12,10 +12,8 @@ pytest.importorskip("milter", reason="the extra `milter` is not installed: `make
 
 import milter
 
-from gateway.frontends.milter import (
-    CONTINUE,
-    NOREPLY,
-)
+from gateway.frontends.milter import CONTINUE, NOREPLY
+from tests.frontends.milter_talk import ALL_STEPS, Context, Talk
 
 UNKNOWN = ("550", "5.1.1", "User unknown")
 OVER = ("452", "4.2.2", "Over quota")
