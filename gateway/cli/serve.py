@@ -51,13 +51,14 @@ def make_plan(path: str) -> Plan:
     _rehearse(settings)
     served = settings.listeners
     children = []
-    if "socketmap" in served or "policy" in served:
+    asked = "socketmap" in served or "policy" in served
+    if asked or "admin" in served:
         children.append(
             ChildSpec(
                 core.NAME,
                 _program("gateway.daemon.core"),
-                ("socketmap", "policy"),
-                settings.general.workers,
+                ("socketmap", "policy", "admin"),
+                settings.general.workers if asked else 1,
                 data,
                 core.SILENCE_LIMIT,
                 stops_by_word=True,

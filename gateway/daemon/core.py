@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.daemon import descriptors, log
+from gateway.daemon.admin.listener import Admin
 from gateway.daemon.assembly import make_judge, make_renderer
 from gateway.daemon.child import supervised
 from gateway.daemon.endpoints import InetEndpoint
@@ -89,6 +90,7 @@ class Core:
         fronts = {"socketmap": self._socketmap_servers(), "policy": self._policy_servers()}
         for name, servers in fronts.items():
             self._recorder.watch_servers(name, servers)
+        self._admin = Admin(parent, settings, self._recorder, engines)
         self._servers = [server for servers in fronts.values() for server in servers]
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
@@ -107,10 +109,12 @@ class Core:
         self._publish.start(self._recorder.publish)
         for server in self._servers:
             server.start()
+        self._admin.start()
         self._parent.ready()
         self._done.wait()
         for server in self._servers:
             server.close()
+        self._admin.close()
         self._recorder.publish()
         return os.EX_OK
 
@@ -229,10 +233,13 @@ class Core:
 
     def _heard(self) -> None:
         """Word from the supervisor, or the news that it is gone."""
-        if self._parent.receive() is None:
+        news = self._parent.receive()
+        if news is None:
             _log.error("the supervisor is gone; leaving")
             self._done.set()
-        elif self._parent.patience is not None:
+            return
+        self._admin.restarted(news)
+        if self._parent.patience is not None:
             self._drain(DRAIN_IDLE if self._parent.patience else 0.0)
 
     def _drain(self, idle: float = DRAIN_IDLE) -> None:
@@ -240,6 +247,7 @@ class Core:
             return
         self._draining = True
         self._deadline.start(self._done.set)
+        self._admin.drain()
         for server in self._servers:
             if idle:
                 server.drain(idle)

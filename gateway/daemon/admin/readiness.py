@@ -1,0 +1,35 @@
+"""Whether mail can be judged now, and if not why, a line for each reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.daemon.metrics.exposition import View
+    from gateway.daemon.metrics.ledger import ProcessState
+
+_STATES = {
+    "starting": "is starting",
+    "waiting": "has ended and is about to be started again",
+    "leaving": "is leaving",
+}
+
+
+def reasons(view: View, *, stopping: bool) -> Iterator[str]:
+    """Why not: every database must be readable, and each process that should serve, serve."""
+    if stopping:
+        yield "this process is stopping"
+    for database in view.databases:
+        if database.problem:
+            yield f"database {database.name}: {database.problem}"
+    wanted: dict[str, list[ProcessState]] = {}
+    for process in view.gathered.processes:
+        # After a reload the old ones leave when the new ones serve.
+        if process.state != "leaving":
+            wanted.setdefault(f"{process.name}[{process.index}]", []).append(process)
+    if not wanted:
+        yield "no process serves"
+    for label, processes in wanted.items():
+        if not any(each.state == "ready" for each in processes):
+            yield f"{label} {_STATES[processes[-1].state]}"
