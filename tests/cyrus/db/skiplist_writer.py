@@ -158,14 +158,15 @@ class SkiplistWriter:
             return
 
         def committed() -> None:
+            # All at once: who dies right behind the COMMIT has committed.
             self.committed = dict(self.pending)
+            self.started = len(self.data)
+            self.log = []
 
         # The COMMIT is one word, in one page: it is there or it is not.
         piece, self.piece = self.piece, 4
         yield from self._write(len(self.data), u32(COMMIT), committed)
         self.piece = piece
-        self.started = len(self.data)
-        self.log = []
 
     def abort(self) -> Steps:
         while self.log:
