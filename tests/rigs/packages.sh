@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus postfix sendmail chromium"
+readonly DEFAULT_GROUPS="build cyrus postfix sendmail deb package systemd chromium"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base"
@@ -34,6 +34,10 @@ declare -Ar GROUPS_INSTALLED=(
     [sendmail]="libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3 libwrap0 netbase util-linux"
     # The status page is looked at in a real browser; its font has what a page of words needs.
     [chromium]="chromium chromium-driver fonts-dejavu-core"
+    # What builds the Debian package, as contrib/debian/control says.
+    [deb]="dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
+    [package]="debootstrap lintian util-linux"
+    [systemd]="systemd strace util-linux"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
     [sql]="postgresql mariadb-server"

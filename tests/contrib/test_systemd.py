@@ -1,0 +1,212 @@
+"""The units: systemd itself reads them, and the gateway needs nothing that they forbid.
+
+No systemd runs here.  What the service's sandbox would refuse is found by
+looking at every system call of a gateway that starts, serves, reloads and
+stops.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.daemon import core
+from gateway.daemon.children import START_LIMIT
+from gateway.daemon.settings.general import GeneralSettings
+from gateway.daemon.supervisor import FATAL_AT_START
+from tests.life.load import FRED, NOBODY
+from tests.life.running import Life
+from tests.rigs.gateway import require_milter
+from tests.rigs.program import gateway_python
+from tests.rigs.require import require
+
+UNITS = Path(__file__).parents[2] / "contrib" / "systemd"
+SERVICE = "smmapd-gateway.service"
+SOCKET = "smmapd-gateway.socket"
+# systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
+MOST_EXPOSED = 3.0
+# Of which user the gateway of these tests is; everybody has it.
+USER = "daemon"
+
+
+def settings(name: str) -> dict[str, list[str]]:
+    """A unit's assignments; those that are made several times in their order."""
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / name).read_text().splitlines():
+        key, mark, value = line.partition("=")
+        if mark and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def value(key: str, unit: str = SERVICE) -> str:
+    """The only value of a setting."""
+    (only,) = settings(unit)[key]
+    return only
+
+
+# --- what must fit together ---------------------------------------------------------------
+
+
+def test_the_unit_waits_longer_than_the_program() -> None:
+    """For what is under way at the end, and for a core between two signs of life."""
+    timeout = int(value("TimeoutStopSec").removesuffix("s"))
+    assert GeneralSettings().graceful_timeout < timeout
+    assert int(value("WatchdogSec")) > core.ALIVE_INTERVAL
+    # systemd's own limit for a start (DefaultTimeoutStartSec) is 90 seconds.
+    assert "TimeoutStartSec" not in settings(SERVICE)
+    assert START_LIMIT < 90
+
+
+def test_what_no_restart_mends_is_not_restarted() -> None:
+    """The exit codes after which the supervisor gives up, too."""
+    assert {int(code) for code in value("RestartPreventExitStatus").split()} == set(FATAL_AT_START)
+
+
+def test_the_socket_goes_with_the_service_and_its_users() -> None:
+    """Its name is what the comment tells to listen on; its group and folder are made."""
+    name = value("FileDescriptorName", SOCKET)
+    assert f'"fd:{name}"' in (UNITS / SOCKET).read_text()
+    assert value("Service", SOCKET) == SERVICE
+    assert f"\nu {value('SocketGroup', SOCKET)} " in (UNITS / "sysusers.conf").read_text()
+    folder = os.path.dirname(value("ListenStream", SOCKET))
+    assert f"\nd {folder} 0755 root root " in (UNITS / "tmpfiles.conf").read_text()
+    assert f"-{folder}" in value("ReadWritePaths").split()
+
+
+# --- what systemd says --------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units with a program that this machine has."""
+    require("systemd")
+    for name in (SERVICE, SOCKET):
+        text = (UNITS / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text))
+    return tmp_path
+
+
+def analyze(*words: str) -> tuple[str, str]:
+    """What systemd-analyze finds, and what it complains about."""
+    done = subprocess.run(["systemd-analyze", *words], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", [SERVICE, SOCKET])
+def test_systemd_finds_nothing_wrong(installed: Path, name: str) -> None:
+    """Each setting is known, with a value that means something."""
+    assert analyze("verify", "--man=no", str(installed / name)) == ("", "")
+
+
+@pytest.mark.real
+def test_the_service_is_little_exposed(installed: Path) -> None:
+    """As far as one that starts as root and serves a network can be."""
+    said, _ = analyze("security", "--offline=true", "--no-pager", str(installed / SERVICE))
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", said)
+    assert found is not None, said
+    assert float(found[1]) < MOST_EXPOSED, said
+
+
+# --- what the gateway does ----------------------------------------------------------------
+
+
+def filter_sets() -> dict[str, set[str]]:
+    """systemd's sets of system calls by name, with what they hold."""
+    sets: dict[str, set[str]] = {}
+    listed, _ = analyze("syscall-filter", "--no-pager")
+    for line in listed.splitlines():
+        if line.startswith("@"):
+            sets[line] = set()
+        elif line.startswith("    ") and not line.strip().startswith("#"):
+            sets[list(sets)[-1]].add(line.strip())
+    return sets
+
+
+def members(names: list[str], sets: dict[str, set[str]]) -> Iterator[str]:
+    """The system calls behind the names of sets and of single ones."""
+    for name in names:
+        if name.startswith("@"):
+            yield from members(sorted(sets[name]), sets)
+        else:
+            yield name
+
+
+def allowed() -> set[str]:
+    """What the service's filter lets through."""
+    sets = filter_sets()
+    found = set(members(["@default"], sets))
+    for each in settings(SERVICE)["SystemCallFilter"]:
+        if each.startswith("~"):
+            found -= set(members(each[1:].split(), sets))
+        else:
+            found |= set(members(each.split(), sets))
+    return found
+
+
+@pytest.fixture(scope="module")
+def traced() -> Iterator[list[str]]:
+    """The system calls of a gateway's whole life, one a line, of all of its processes."""
+    require("systemd")
+    require_milter()
+    with Life({"": {"user": USER}}, milter=True) as life:
+        life.python = gateway_python(USER)
+        out = life.path("trace")
+        life.start(prefix=["/usr/bin/strace", "-D", "-f", "-qq", "-o", out])
+        life.wait_told("READY")
+        assert life.ask("socketmap", FRED) == b"OK " + FRED
+        assert life.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
+        os.kill(life.pid("core"), signal.SIGKILL)
+        assert life.ask("socketmap", FRED) == b"OK " + FRED
+        life.reload()
+        life.signal(signal.SIGTERM)
+        assert life.exit_code() == os.EX_OK
+        with open(out, encoding="utf-8", errors="replace") as file:
+            yield [line.split(maxsplit=1)[1] for line in file]
+
+
+@pytest.mark.real
+def test_the_filter_lets_every_system_call_through(traced: list[str]) -> None:
+    """Of the interpreter, gevent and libmilter, before and after root is left."""
+    calls = {found[1] for line in traced if (found := re.match(r"([a-z0-9_]+)\(", line))}
+    assert {"setresuid", "execve", "accept4", "sendto"} <= calls
+    assert calls - allowed() == set()
+
+
+@pytest.mark.real
+def test_no_memory_is_writable_and_executable(traced: list[str]) -> None:
+    """MemoryDenyWriteExecute= refuses that, and to make memory executable later."""
+    assert value("MemoryDenyWriteExecute") == "yes"
+    for line in traced:
+        assert not re.match(r"mmap\(.*PROT_WRITE\|PROT_EXEC", line), line
+        assert not re.match(r"(pkey_)?mprotect\(.*PROT_EXEC", line), line
+
+
+@pytest.mark.real
+def test_only_the_allowed_kinds_of_sockets_are_made(traced: list[str]) -> None:
+    """What RestrictAddressFamilies= names."""
+    families = {found[1] for line in traced if (found := re.match(r"socket(?:pair)?\((\w+)", line))}
+    assert families <= set(value("RestrictAddressFamilies").split())
+
+
+@pytest.mark.real
+def test_nothing_is_written_but_sockets(traced: list[str]) -> None:
+    """ProtectSystem=strict: no file is opened for writing outside of /dev and /proc."""
+    for line in traced:
+        if re.match(r"open(at)?\(", line) and re.search(r"O_(WRONLY|RDWR|CREAT)", line):
+            assert re.search(r'"/(dev|proc)/', line) or " = -1 " in line, line
+
+
+def test_the_pieces_for_later_versions_are_whole() -> None:
+    """notify-reload.conf takes back what the two kinds of reload cannot share."""
+    assert settings("notify-reload.conf") == {"Type": ["notify-reload"], "ExecReload": [""]}
+    assert value("Type") == "notify"
+    assert value("ExecReload") == "/bin/kill -HUP $MAINPID"
