@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds the Debian package: contrib/deb.sh OUTPUT
+#
+# Takes the clone as it stands now without what git ignores, builds in OUTPUT/source,
+# and leaves OUTPUT/smmapd-gateway_VERSION_all.deb.
+set -eu
+
+source=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$1"
+output=$(cd "$1" && pwd)
+
+command -v dpkg-buildpackage >/dev/null || {
+    echo "deb.sh: dpkg-buildpackage is missing: apt-get install dpkg-dev" >&2
+    exit 69
+}
+rm -rf "$output/source" "$output"/smmapd*
+mkdir "$output/source"
+# --ignore-failed-read: a file that is deleted and not yet committed.
+git -C "$source" -c safe.directory="$source" ls-files -z --cached --others --exclude-standard -- \
+    CHANGELOG.md LICENSE README.md contrib gateway man pyproject.toml smmapd |
+    tar -C "$source" --null --files-from=- --ignore-failed-read -c |
+    tar -C "$output/source" -x
+cp -R "$output/source/contrib/debian" "$output/source/debian"
+cd "$output/source"
+# Debian's own Python, whatever stands before it in PATH.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage -us -uc -b
