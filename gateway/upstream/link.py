@@ -44,6 +44,10 @@ CHUNK = 16_384
 MAX_ADDRESSES = 8
 
 
+# What the ssl module, which is not imported here, raises where the peer has ended TLS.
+_TLS_ENDS = ("SSLEOFError", "SSLZeroReturnError")
+
+
 class Disconnected(UpstreamError):
     """The peer has ended the connection, perhaps while it was not used."""
 
@@ -225,7 +229,8 @@ def _fault(server: str, error: OSError, doing: str = "the connection failed") ->
     """`error` as the fault of the server; a peer that is gone is a Disconnected."""
     if isinstance(error, TimeoutError):
         return UpstreamError(server, "no reply within the deadline")
-    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+    gone = isinstance(error, (BrokenPipeError, ConnectionResetError))
+    if gone or type(error).__name__ in _TLS_ENDS:
         return Disconnected(server, f"{doing}: {error.strerror or error}")
     # OpenSSL's errors have the reason in words of its own.
     reason = getattr(error, "verify_message", "") or error.strerror or str(error)

@@ -1,0 +1,53 @@
+"""Who may connect to a TCP socket."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_network
+
+import pytest
+
+from gateway.frontends.access import Allowed
+
+
+class Peer:
+    """A connected socket, as far as its other end's address goes."""
+
+    def __init__(self, host: str, family: int = socket.AF_INET6) -> None:
+        self.family = family
+        self._host = host
+
+    def getpeername(self) -> tuple[str, int]:
+        """The address, or the news that the client is gone."""
+        if not self._host:
+            raise OSError("gone")
+        return (self._host, 1)
+
+
+CASES = [
+    ("192.0.2.7", True),
+    ("198.51.100.7", False),
+    ("2001:db8::7", True),
+    ("2001:db9::7", False),
+    ("::ffff:192.0.2.7", True),
+    ("::ffff:198.51.100.7", False),
+    ("fe80::7%eth0", True),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("host", "may"), CASES)
+def test_networks_decide(host: str, may: bool) -> None:
+    """IPv4, IPv6, and IPv4 in IPv6's clothes."""
+    refused: list[str] = []
+    networks = [ip_network(each) for each in ("192.0.2.0/24", "2001:db8::/32", "fe80::/10")]
+    allowed = Allowed(networks, refused.append)
+    assert allowed.admits(Peer(host)) is may  # type: ignore[arg-type]
+    assert len(refused) == (0 if may or not host else 1)
+
+
+def test_a_unix_socket_has_its_permissions() -> None:
+    """And no network."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert Allowed([], print).admits(ours)

@@ -1,0 +1,155 @@
+"""Asking an LMTP server elsewhere: good ones, and every kind of bad one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.errors import ProtocolError, UpstreamError
+from gateway.protocols.lmtp import Reply
+from gateway.upstream.address import Address
+from gateway.upstream.link import Dialer
+from gateway.upstream.lmtp import MAX_REPLIES, LmtpClient
+from tests.upstream.fakes import Fake, Talk
+
+SHORT_S = 0.2
+GREETING = b"220 mail LMTP\r\n"
+LHLO = b"250-mail\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n"
+PLAIN_LHLO = b"250 mail\r\n"
+OK = b"250 2.1.0 ok\r\n"
+UNKNOWN = b"550-There is\r\n550 5.1.1 User unknown\r\n"
+
+
+MADE: list[LmtpClient] = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    """Close what the clients of a test have kept."""
+    yield
+    while MADE:
+        MADE.pop().pool.close()
+
+
+def client(address: Address, deadline: float = 10.0) -> LmtpClient:
+    """A client of the server there, which messages call `store`."""
+    made = LmtpClient(Dialer("store", address), name=b"mx.example.org", deadline=deadline)
+    MADE.append(made)
+    return made
+
+
+def lmtpd(
+    *,
+    greeting: bytes = GREETING,
+    lhlo: bytes = LHLO,
+    mail: bytes = OK,
+    rcpt: bytes = OK,
+    rset: bytes = OK,
+    heard: list[bytes] | None = None,
+) -> Talk:
+    """A server that gives these replies; the recipient `unknown` is unknown to it."""
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(greeting)
+        answers = {b"LHLO": lhlo, b"MAIL": mail, b"RCPT": rcpt, b"RSET": rset}
+        with peer.makefile("rb") as lines:
+            for line in lines:
+                if heard is not None:
+                    heard.append(line)
+                word = line[:4].upper()
+                peer.sendall(UNKNOWN if b"<unknown>" in line else answers[word])
+
+    return talk
+
+
+@pytest.mark.parametrize("lhlo", [LHLO, PLAIN_LHLO], ids=["pipelining", "plain"])
+def test_many_recipients_on_one_connection(lhlo: bytes) -> None:
+    """The reply to RCPT is the answer; RSET makes ready for the next one."""
+    heard: list[bytes] = []
+    with Fake(lmtpd(lhlo=lhlo, heard=heard)) as server:
+        asking = client(server.address)
+        for _ in range(5):
+            assert asking.ask(b"fred") == Reply(250, b"2.1.0", (b"ok",))
+            assert asking.ask(b"unknown") == Reply(550, b"5.1.1", (b"There is", b"User unknown"))
+        assert server.connections == 1
+    assert heard[0] == b"LHLO mx.example.org\r\n"
+    assert heard[1:4] == [b"MAIL FROM:<>\r\n", b"RCPT TO:<fred>\r\n", b"RSET\r\n"]
+    assert len(heard) == 1 + 10 * 3
+
+
+def hangs(peer: socket.socket) -> None:
+    """Says nothing."""
+    while peer.recv(4096):
+        pass
+
+
+BAD: list[tuple[Talk, str]] = [
+    (lmtpd(greeting=b"554 no service\r\n"), "it answers its greeting with 554 no service"),
+    (lmtpd(greeting=b"421 busy\r\n"), "it ends the connection: 421 busy"),
+    (lmtpd(greeting=b"SSH-2.0\r\n"), "it does not speak LMTP: not a line of a reply"),
+    (lmtpd(greeting=b"220 x" * 20_000), "it does not speak LMTP: a line of a reply is longer"),
+    (lmtpd(greeting=b"220-x\r\n" * 20_000), "it does not speak LMTP: a reply has more than"),
+    (lmtpd(greeting=b"220 x\r\n" * 20_000), "it answers LHLO with 220"),
+    (lmtpd(lhlo=b"500 what?\r\n"), "it answers LHLO with 500 what?"),
+    (lmtpd(lhlo=LHLO + b"250 more\r\n"), "it says more than it was asked"),
+    (lmtpd(mail=b"530 5.7.0 log in\r\n"), "it answers MAIL FROM:<> with 530 5.7.0 log in"),
+    (lmtpd(rcpt=b"421 4.3.2 bye\r\n"), "it ends the connection: 421 4.3.2 bye"),
+    (lmtpd(rcpt=b"250-x"), "no reply within the deadline"),
+    (hangs, "no reply within the deadline"),
+]
+
+
+@pytest.mark.parametrize(("talk", "problem"), BAD, ids=[problem for _, problem in BAD])
+def test_a_bad_server_is_a_fault_that_names_it(talk: Talk, problem: str) -> None:
+    """And the next question is asked on another connection."""
+    with Fake(talk) as server:
+        asking = client(server.address, SHORT_S if "deadline" in problem else 10.0)
+        with pytest.raises(UpstreamError) as caught:
+            asking.ask(b"fred")
+        fault = str(caught.value)
+        if "it answers LHLO with 220" in problem:
+            # A flood of greetings is one of several faults, whichever is met first.
+            assert fault.startswith("store: it")
+        else:
+            assert fault.startswith(f"store: {problem}")
+        server.talk = lmtpd()
+        asking.deadline = 10.0
+        assert asking.ask(b"fred").good
+
+
+def test_replies_without_end_are_cut() -> None:
+    """Whatever they say."""
+    long = b"250-" + b"x" * 4000 + b"\r\n"
+    with Fake(lmtpd(mail=long * 100)) as server:
+        with pytest.raises(UpstreamError) as caught:
+            client(server.address).ask(b"fred")
+        assert str(MAX_REPLIES) in str(caught.value) or "more than" in str(caught.value)
+
+
+def test_an_answer_stands_whatever_becomes_of_rset() -> None:
+    """The connection is then not used again."""
+    with Fake(lmtpd(rset=b"503 no\r\n")) as server:
+        asking = client(server.address)
+        assert asking.ask(b"fred").good
+        assert asking.ask(b"fred").good
+        assert server.connections == 2
+
+
+def test_a_connection_that_the_server_has_ended_is_replaced() -> None:
+    """lmtpd closes those that are idle for long."""
+    with Fake(lmtpd()) as server:
+        asking = client(server.address)
+        for _ in range(3):
+            assert asking.ask(b"fred").good
+            server.hang_up()
+        assert server.connections == 3
+
+
+def test_an_address_that_no_command_can_hold_is_not_asked_for() -> None:
+    """It says nothing against the server."""
+    with Fake(lmtpd()) as server:
+        with pytest.raises(ProtocolError):
+            client(server.address).ask(b"fred\r\nQUIT")
+        assert server.connections == 0

@@ -1,0 +1,74 @@
+"""Answers remembered for a while: how long, how many, and which not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.timed import Lifetimes, TimedMemory
+
+TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)
+HELD = {
+    Kind.DELIVERABLE: 100.0,
+    Kind.NONEXISTENT: 10.0,
+    Kind.NOT_POSTABLE: 10.0,
+    Kind.DENIED: 10.0,
+    Kind.REFUSED: 10.0,
+    Kind.BAD_ADDRESS: 10.0,
+    Kind.OVER_QUOTA: 1.0,
+    Kind.OVER_QUOTA_PERMANENT: 1.0,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_each_kind_has_its_lifetime(kind: Kind) -> None:
+    """A temporary failure has none."""
+    memory = TimedMemory(TIMES, 16)
+    verdict = Verdict(kind, b"")
+    memory.keep(b"fred", verdict, 50.0)
+    held = HELD.get(kind, 0.0)
+    if not held:
+        assert memory.fresh(b"fred", 50.0) is None
+        assert memory.stale(b"fred", 50.0) is None
+        return
+    assert memory.fresh(b"fred", 50.0 + held - 0.01) is verdict
+    assert memory.fresh(b"fred", 50.0 + held) is None
+    assert memory.stale(b"fred", 50.0 + held + 999.0) is verdict
+    assert memory.stale(b"fred", 50.0 + held + 1000.0) is None
+
+
+def test_a_temporary_failure_leaves_the_old_answer() -> None:
+    """It may be served stale."""
+    memory = TimedMemory(TIMES, 16)
+    known = Verdict(Kind.DELIVERABLE, b"")
+    memory.keep(b"fred", known, 0.0)
+    memory.keep(b"fred", Verdict(Kind.UPSTREAM_FAULT, b""), 200.0)
+    assert memory.stale(b"fred", 200.0) is known
+
+
+def test_what_is_not_remembered_replaces_what_was() -> None:
+    """With a lifetime of 0 the old answer is wrong, not stale."""
+    memory = TimedMemory(Lifetimes(yes=100.0, no=0.0, over_quota=0.0, stale=1000.0), 16)
+    memory.keep(b"fred", Verdict(Kind.DELIVERABLE, b""), 0.0)
+    memory.keep(b"fred", Verdict(Kind.NONEXISTENT, b""), 1.0)
+    assert memory.stale(b"fred", 1.0) is None
+
+
+def test_memory_is_bounded_and_the_oldest_give_way() -> None:
+    """However many recipients are asked for, on however many threads."""
+    memory = TimedMemory(TIMES, 64)
+
+    def fill(name: int) -> None:
+        for number in range(2000):
+            memory.keep(b"%d-%d" % (name, number), Verdict(Kind.NONEXISTENT, b""), 0.0)
+
+    threads = [threading.Thread(target=fill, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(memory) <= 64 + 4
+    memory.keep(b"last", Verdict(Kind.DELIVERABLE, b""), 0.0)
+    assert memory.fresh(b"last", 1.0) is not None
