@@ -25,7 +25,7 @@ class UsageError(GatewayError):
 class Options(Value):
     """What the command line says.
 
-    `uses`: connections after which the process leaves.  `timeout`: seconds
+    `uses`: connections after which the process leaves, at least 1.  `timeout`: seconds
     without a new connection after which it leaves, 0 for never.
     """
 
@@ -59,7 +59,9 @@ _TABLE = {
     "X": ("stdio", False),
     "p": ("skip_plus", False),
 }
-_NUMBERS = ("timeout", "uses")
+# Numbers, and the least that each can be: with `-U 0` the C program leaves
+# after its first connection, and `-T 0` means never.
+_NUMBERS = {"timeout": 0, "uses": 1}
 
 
 def parse(arguments: list[str]) -> Options:
@@ -86,7 +88,7 @@ def parse(arguments: list[str]) -> Options:
         argument = next(words, None)
         if argument is None:
             raise UsageError(f"option {word!r} requires an argument")
-        fields[field] = max(0, atoi(argument)) if field in _NUMBERS else argument
+        fields[field] = max(_NUMBERS[field], atoi(argument)) if field in _NUMBERS else argument
     rest = next(words, None)
     if rest is not None:
         raise UsageError(f"{rest!r} is no option")

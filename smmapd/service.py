@@ -157,7 +157,7 @@ class Service:
         if self._draining:
             if not self._server.connections:
                 self._leave(exits.OK)
-        elif 0 < self._options.uses <= self._server.served:
+        elif self._options.uses <= self._server.served:
             self._drain(f"{self._server.served} connections were served")
         elif not self._server.connections and self._idle_timer is not None:
             self._idle_timer.again(self._drain, "no connection for a while")

@@ -23,24 +23,21 @@ get mail.  Where the mailbox list has an index (`prepare`), they need not be
 
 from __future__ import annotations
 
-import os
 from time import perf_counter
 
 from gateway.cyrus.folderwatch import FolderWatch
-from gateway.errors import DatabaseMissing, StoreError
+from gateway.errors import StoreError
 from gateway.verification.cell import UNCOUNTED
+from gateway.verification.epochs import Epochs
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
-    from gateway.cyrus.db.live import LiveDatabase
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
-    from gateway.cyrus.folderwatch import Folder
-    from gateway.cyrus.store import CyrusStore
     from gateway.verification.model import Query
     from gateway.verification.verifier import Verifier
 
@@ -64,14 +61,6 @@ _EVICTED = 16
 
 # Different verdicts of which one object is kept; deny messages are few.
 _MAX_SHARED = 1024
-
-# Formats that are written by system calls; twom is written through memory, of
-# which the kernel tells nothing, and SQLite beside its file.
-_TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
-
-# Commits whose written keys are remembered; verdicts that have not been asked
-# for since are made anew.
-_MAX_EPOCHS = 64
 
 
 class Entry:
@@ -118,7 +107,7 @@ class VerdictCache:
         self._max_entries = max_entries
         self._strangers: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
-        self._watched = _Watched(verifier.store)
+        self._watched = Epochs(verifier.store)
         self._nobody_denied = False
         self._news = -1  # of the watch, at the last look
         self._calm = 0  # turns that need no look while there is no news
@@ -312,101 +301,3 @@ class VerdictCache:
 def _make_room(entries: dict[bytes, Entry]) -> None:
     for recipient in list(entries)[: max(1, len(entries) // _EVICTED)]:
         entries.pop(recipient).epoch = -1
-
-
-class _Watched:
-    """The shared databases: the epoch they are in, and what recent commits have written.
-
-    An epoch is a number that grows with every commit to any of them; it is 0
-    while one cannot be read, and nothing is remembered then.
-    """
-
-    def __init__(self, store: CyrusStore) -> None:
-        self.epoch = 0
-        self._naming = store.naming
-        self._candidates = store.quotas.candidates
-        self._last = 0  # the newest epoch that there has been
-        self._databases = tuple(
-            database for database in store.databases if not database.keeps_files
-        )
-        self._states: list[Hashable] = []
-        self._written: dict[int, frozenset[bytes]] = {}  # by epoch
-        self._store = store
-        self._told = (0, 0)  # the epoch and the watch that `_folders` are of
-        self._folders: list[Folder | None] = []
-
-    def look(self) -> bool:
-        """Look at the databases; False where verdicts of earlier epochs cannot be told apart."""
-        try:
-            states = [_state(database) for database in self._databases]
-        except StoreError:
-            self.lose()
-            return False
-        if states == self._states and self.epoch:
-            return True
-        before, self._states = self._states, states
-        self._last += 1
-        self.epoch = self._last
-        written = self._keys_written(before, states)
-        if written is None:
-            self._written.clear()
-            return False
-        self._written[self.epoch] = written
-        if len(self._written) > _MAX_EPOCHS:
-            del self._written[next(iter(self._written))]
-        return True
-
-    def tells(self, watch: FolderWatch) -> bool:
-        """Whether `watch` will have news whenever one of the databases changes."""
-        if self._told != (self.epoch, id(watch)):
-            self._folders = [
-                folder for database in self._store.databases for folder in _folders(database, watch)
-            ]
-            self._told = (self.epoch, id(watch))
-        return all(folder is not None and folder.watched for folder in self._folders)
-
-    def lose(self) -> None:
-        """The store cannot be seen: nothing stands, and nothing is remembered."""
-        self.epoch = 0
-        self._states = []
-
-    def untouched(self, recipient: bytes, since: int) -> bool:
-        """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
-        if not self.epoch or since <= 0 or since + 1 not in self._written:
-            return False
-        name = self._naming.recipient(recipient)
-        keys = {name.dbkey, name.internal, name.owner or b"", *self._candidates(name.internal)}
-        return all(
-            keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
-        )
-
-    def _keys_written(self, before: list[Hashable], now: list[Hashable]) -> frozenset[bytes] | None:
-        if not before:
-            return None
-        keys: frozenset[bytes] = frozenset()
-        for database, old, new in zip(self._databases, before, now, strict=True):
-            if old == new:
-                continue
-            try:
-                written = database.changes(old) if old is not None else None
-            except StoreError:
-                return None
-            if written is None:
-                return None
-            keys |= written
-        return keys
-
-
-def _state(database: LiveDatabase) -> Hashable:
-    """The state of one database; None where there is no such file, which is a state too."""
-    try:
-        return database.state()
-    except DatabaseMissing:
-        return None
-
-
-def _folders(database: LiveDatabase, watch: FolderWatch) -> list[Folder | None]:
-    """Where the kernel tells of every change of `database`; None among them if nowhere."""
-    if not database.missing and database.format not in _TOLD:
-        return [None]
-    return [watch.folder(os.fsencode(path)) for path in database.folders()]

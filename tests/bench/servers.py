@@ -214,8 +214,8 @@ class OurSmmapd(UnderMaster):
 
     def __init__(self, store: Store, *, quota: bool) -> None:
         path = check_program(os.path.join(VENV_PROGRAMS, "smmapd"), MAKE_VENV)
-        # Without -U 0 the process would retire after 250 connections, in the middle of a measure.
-        super().__init__(path, store, quota=quota, options="-U 0")
+        # Else the process would retire after 250 connections, in the middle of a measure.
+        super().__init__(path, store, quota=quota, options="-U 1000000000")
 
 
 class Gateway(DaemonServer):

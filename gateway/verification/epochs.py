@@ -1,0 +1,127 @@
+"""What the verdicts of a store rest on: the state of its shared databases, commit by commit.
+
+An epoch is a number that grows with every commit to the mailbox list, the
+userdeny database or a quota database.  Where a database can tell which keys a
+commit has written, only their verdicts are of the past.  Limits: what was
+written is remembered for MAX_EPOCHS commits.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.errors import DatabaseMissing, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from gateway.cyrus.db.live import LiveDatabase
+    from gateway.cyrus.folderwatch import Folder, FolderWatch
+    from gateway.cyrus.store import CyrusStore
+
+# Commits whose written keys are remembered; verdicts that have not been asked
+# for since are made anew.
+MAX_EPOCHS = 64
+
+# Formats that are written by system calls; twom is written through memory, of
+# which the kernel tells nothing, and SQLite beside its file.
+_TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
+
+
+class Epochs:
+    """The shared databases: the epoch they are in, and what recent commits have written.
+
+    An epoch is a number that grows with every commit to any of them; it is 0
+    while one cannot be read, and nothing is remembered then.
+    """
+
+    def __init__(self, store: CyrusStore) -> None:
+        self.epoch = 0
+        self._naming = store.naming
+        self._candidates = store.quotas.candidates
+        self._last = 0  # the newest epoch that there has been
+        self._databases = tuple(
+            database for database in store.databases if not database.keeps_files
+        )
+        self._states: list[Hashable] = []
+        self._written: dict[int, frozenset[bytes]] = {}  # by epoch
+        self._store = store
+        self._told = (0, 0)  # the epoch and the watch that `_folders` are of
+        self._folders: list[Folder | None] = []
+
+    def look(self) -> bool:
+        """Look at the databases; False where verdicts of earlier epochs cannot be told apart."""
+        try:
+            states = [_state(database) for database in self._databases]
+        except StoreError:
+            self.lose()
+            return False
+        if states == self._states and self.epoch:
+            return True
+        before, self._states = self._states, states
+        self._last += 1
+        self.epoch = self._last
+        written = self._keys_written(before, states)
+        if written is None:
+            self._written.clear()
+            return False
+        self._written[self.epoch] = written
+        if len(self._written) > MAX_EPOCHS:
+            del self._written[next(iter(self._written))]
+        return True
+
+    def tells(self, watch: FolderWatch) -> bool:
+        """Whether `watch` will have news whenever one of the databases changes."""
+        if self._told != (self.epoch, id(watch)):
+            self._folders = [
+                folder for database in self._store.databases for folder in _folders(database, watch)
+            ]
+            self._told = (self.epoch, id(watch))
+        return all(folder is not None and folder.watched for folder in self._folders)
+
+    def lose(self) -> None:
+        """The store cannot be seen: nothing stands, and nothing is remembered."""
+        self.epoch = 0
+        self._states = []
+
+    def untouched(self, recipient: bytes, since: int) -> bool:
+        """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
+        if not self.epoch or since <= 0 or since + 1 not in self._written:
+            return False
+        name = self._naming.recipient(recipient)
+        keys = {name.dbkey, name.internal, name.owner or b"", *self._candidates(name.internal)}
+        return all(
+            keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
+        )
+
+    def _keys_written(self, before: list[Hashable], now: list[Hashable]) -> frozenset[bytes] | None:
+        if not before:
+            return None
+        keys: frozenset[bytes] = frozenset()
+        for database, old, new in zip(self._databases, before, now, strict=True):
+            if old == new:
+                continue
+            try:
+                written = database.changes(old) if old is not None else None
+            except StoreError:
+                return None
+            if written is None:
+                return None
+            keys |= written
+        return keys
+
+
+def _state(database: LiveDatabase) -> Hashable:
+    """The state of one database; None where there is no such file, which is a state too."""
+    try:
+        return database.state()
+    except DatabaseMissing:
+        return None
+
+
+def _folders(database: LiveDatabase, watch: FolderWatch) -> list[Folder | None]:
+    """Where the kernel tells of every change of `database`; None among them if nowhere."""
+    if not database.missing and database.format not in _TOLD:
+        return [None]
+    return [watch.folder(os.fsencode(path)) for path in database.folders()]
