@@ -160,16 +160,21 @@ def no_descriptors() -> Iterator[Callable[[], None]]:
     """Takes all descriptors that this process may have; called once more it gives them back."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
+    short = False
 
     def give_back() -> None:
+        nonlocal short
+        short = False
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         while taken:
             os.close(taken.pop())
 
     def take() -> None:
-        if taken:
+        nonlocal short
+        if short:
             give_back()
             return
+        short = True
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         with suppress(OSError):
             while True:
