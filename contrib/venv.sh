@@ -44,8 +44,18 @@ fi
 # An environment whose interpreter is gone, or that another one made, is made anew.
 [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null || rm -rf "$venv"
 [ -d "$venv" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$source/constraints.txt"
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e "$source"
+# What pip says is shown only where it fails: its warnings are about itself.
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+quietly() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >"$said" 2>&1 || {
+        cat "$said" >&2
+        echo "pip install failed: see the lines above" >&2
+        exit 69
+    }
+}
+quietly --require-hashes -r "$source/constraints.txt"
+quietly --no-deps --no-build-isolation -e "$source"
 
 # User cyrus may not write beside the source what Python compiles.
 "$venv/bin/python" -m compileall -q "$source/gateway" "$source/smmapd"
