@@ -120,7 +120,9 @@ class Site:
             _log.error("the metrics cannot be read: %s", error)
 
     def _gather(self) -> Gathered:
-        return gather(self._board, self._recorder.snapshot())
+        # What is shown once is on the board, and outlives this process.
+        self._recorder.publish()
+        return gather(self._board)
 
     def _view(self) -> View:
         return View(self._gather(), self._databases(), dict(self.restarts))

@@ -22,11 +22,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from gateway.daemon.metrics.gathering import Gathered
 from gateway.daemon.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 
 if TYPE_CHECKING:
     from gateway.daemon.metrics.databases import DatabaseState
-    from gateway.daemon.metrics.gathering import Gathered
     from gateway.daemon.metrics.snapshot import Numbers
 
 PREFIX = "smmapd_"
@@ -156,6 +156,16 @@ def families(view: View) -> Iterator[Metric]:
     yield from _durations(gathered.counts)
     yield from _databases(view.databases)
     yield from _processes(view)
+
+
+def names() -> list[str]:
+    """The name of every metric, as its help line has it."""
+    nothing = Gathered(0.0, 0, (), (), {}, {})
+    counts = {PREFIX + each.name for each in COUNTS} | {PREFIX + RESTARTS}
+    return [
+        f"{each.name}_total" if each.name in counts else each.name
+        for each in families(View(nothing, (), {}))
+    ]
 
 
 def _fill(

@@ -56,8 +56,8 @@ class Gathered:
         return [newest[key] for key in sorted(newest)]
 
 
-def gather(board: Board, own: Snapshot | None = None) -> Gathered:
-    """Read the whole board; `own` stands for what the calling process last put there.
+def gather(board: Board) -> Gathered:
+    """Read the whole board.
 
     Raises BoardError where the supervisor's page cannot be read.
     """
@@ -66,7 +66,7 @@ def gather(board: Board, own: Snapshot | None = None) -> Gathered:
         if before is None:
             continue
         page = Page.from_bytes(before)
-        snapshots = [_snapshot(board, each, own) for each in page.living]
+        snapshots = [_snapshot(board, each) for each in page.living]
         if board.read(SUPERVISOR, WRITER) == before:
             known = tuple(each for each in snapshots if each is not None)
             return Gathered(
@@ -80,13 +80,12 @@ def gather(board: Board, own: Snapshot | None = None) -> Gathered:
     raise BoardError("the processes' board does not come to rest")
 
 
-def _snapshot(board: Board, lent: Lent, own: Snapshot | None) -> Snapshot | None:
+def _snapshot(board: Board, lent: Lent) -> Snapshot | None:
     """What a process last said; None where it has said nothing yet, or nonsense."""
     message = board.read(lent.place, lent.writer)
     if message is None:
         return None
     try:
-        snapshot = Snapshot.from_bytes(message)
+        return Snapshot.from_bytes(message)
     except BoardError:
         return None
-    return own if own is not None and own.pid == snapshot.pid else snapshot

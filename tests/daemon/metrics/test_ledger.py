@@ -84,14 +84,6 @@ def test_a_process_gone_wrong_spoils_nothing(ledger: Ledger, message: bytes) -> 
     assert gather(sane.board).counts == {"asked": 1}
 
 
-def test_the_caller_shows_itself_as_it_is_now(ledger: Ledger) -> None:
-    """What it last put on the board may be a second old."""
-    one = ledger.lend()
-    say(one, pid=5, asked=3)
-    assert gather(one.board, Snapshot("core", pid=5, counts={"asked": 9})).counts == {"asked": 9}
-    assert gather(one.board, Snapshot("core", pid=6, counts={"asked": 9})).counts == {"asked": 3}
-
-
 def test_states_are_shown(ledger: Ledger) -> None:
     """The supervisor's view of its processes, as it is told."""
     states = (ProcessState("core", 0, 1, 77, "ready"), ProcessState("milter", 0, 1, 0, "waiting"))

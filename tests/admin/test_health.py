@@ -1,0 +1,121 @@
+"""/healthz, /readyz, and who may ask."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from tests.admin.running import TIMEOUT_S, Site
+from tests.rigs.waiting import wait_until
+
+
+def test_alive_and_ready(site: Site) -> None:
+    """Two lines for two kinds of watchdogs."""
+    assert (site.get("/healthz").status, site.get("/healthz").text) == (200, "ok\n")
+    assert (site.get("/readyz").status, site.get("/readyz").text) == (200, "ready\n")
+
+
+def test_a_damaged_database_is_not_ready(own_site: Site) -> None:
+    """503 with the file and what is wrong; ready again by itself."""
+    site = own_site
+    path = os.path.join(site.store.configdirectory, "mailboxes.db")
+    with open(path, "rb") as file:
+        sound = file.read()
+    with open(path, "wb") as file:
+        file.write(b"\0" + sound)
+    reply = site.get("/readyz")
+    assert reply.status == 503
+    assert reply.text.startswith(f"database mailboxes: {path}")
+    assert site.value("smmapd_database_readable", "mailboxes") == 0
+    assert site.socketmap(b"fred@example.org")[0].startswith(b"TEMP ")
+    site.wait_value(1, "smmapd_requests_total", "socketmap", "store-fault")
+    assert site.value("smmapd_database_faults_total", "mailboxes") >= 1
+    status = site.get("/status.json").json()
+    assert status["ready"] is False
+    assert site.get("/healthz").status == 200
+    site.store.write()
+    assert site.get("/readyz").status == 200
+
+
+def test_a_missing_userdeny_is_no_fault_and_a_missing_list_is(own_site: Site) -> None:
+    """Cyrus makes user_deny.db when somebody is first denied."""
+    site = own_site
+    os.remove(os.path.join(site.store.configdirectory, "user_deny.db"))
+    assert site.get("/readyz").status == 200
+    os.remove(os.path.join(site.store.configdirectory, "mailboxes.db"))
+    assert "mailboxes.db" in site.get("/readyz").text
+
+
+def test_a_process_that_does_not_come_back_is_not_ready(own_site: Site) -> None:
+    """The milter dies again and again; the reason names it until it serves again."""
+    site = own_site
+
+    def named() -> bool:
+        for pid in site.gateway.pids("milter"):
+            os.kill(pid, 9)
+        reply = site.get("/readyz")
+        return reply.status == 503 and reply.text.startswith("milter[0] ")
+
+    wait_until(named, "the milter is said to be missing")
+    wait_until(lambda: site.get("/readyz").status == 200, "the gateway is ready again")
+
+
+def test_after_a_reload_the_new_processes_serve(own_site: Site) -> None:
+    """And the page goes on: its sockets are the supervisor's."""
+    own_site.gateway.reload({"logging": {"addresses": "off"}})
+    assert own_site.get("/readyz").status == 200
+    assert own_site.get("/status.json").json()["addresses"] == "off"
+
+
+def test_a_unix_socket_serves_too(site: Site) -> None:
+    """For those who want no port at all."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT_S)
+        client.connect(site.gateway.path("admin"))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while piece := client.recv(4096):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.endswith(b"\r\n\r\nok\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "host", "status"),
+    [
+        ("/", "POST", "localhost", 405),
+        ("/metrics", "DELETE", "localhost", 405),
+        ("/", "GET", "evil.example", 421),
+        ("/nowhere", "GET", "localhost", 404),
+        ("/metrics/", "GET", "localhost", 404),
+        ("//metrics", "GET", "localhost", 404),
+        ("/%2e%2e/etc/passwd", "GET", "localhost", 404),
+        ("/status.json", "HEAD", "127.0.0.1", 200),
+    ],
+)
+def test_what_is_not_there_is_not_served(
+    site: Site, path: str, method: str, host: str, status: int
+) -> None:
+    """Every refusal is a plain line; nothing of the request comes back in it."""
+    reply = site.get(path, method, Host=host)
+    assert reply.status == status
+    if status != 200:
+        assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert "evil" not in reply.text
+        assert "passwd" not in reply.text
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/status.json", "/explain", "/x"])
+def test_every_reply_is_safe_to_show(site: Site, path: str) -> None:
+    """No cookie, nothing kept, nothing framed, nothing run that is not the page's own."""
+    headers = {name.lower(): value for name, value in site.get(path).headers.items()}
+    assert "set-cookie" not in headers
+    assert "access-control-allow-origin" not in headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
