@@ -17,7 +17,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -63,15 +63,18 @@ class Gateway:
         *,
         fronts: tuple[str, ...] = FRONTS,
         python_path: str = "",
+        namespace: Sequence[str] = (),
     ) -> None:
         """`tables` are settings of gateway.toml that add to or replace the rig's, by table.
 
-        Modules in the folder `python_path` come before all others.
+        Modules in the folder `python_path` come before all others.  `namespace`
+        are words that run the command behind them somewhere else (networks.py).
         """
         self._imapd_conf = imapd_conf
         self._tables = {name: dict(table) for name, table in (tables or {}).items()}
         self._fronts = fronts
         self._python_path = python_path
+        self._namespace = tuple(namespace)
         self._daemon: Daemon | None = None
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.folder = ""
@@ -140,7 +143,7 @@ class Gateway:
             "NOTIFY_SOCKET": os.path.join(self.folder, "notify"),
         }
         self._daemon = Daemon(
-            [python, "-m", "gateway.cli.main", "serve", "-c", self.configuration],
+            [*self._namespace, python, "-m", "gateway.cli.main", "serve", "-c", self.configuration],
             log=self.log_path,
             env=environ,
         )
