@@ -29,6 +29,7 @@ from gateway.frontends.turns import Turns
 from gateway.verification.cache import VerdictCache
 from gateway.verification.elsewhere import Elsewhere
 from gateway.verification.pool import VerifierPool
+from gateway.verification.questions import StoreQuestions
 from smmapd import exits, syslog
 from smmapd.access import Access
 from smmapd.master import LISTEN_FD
@@ -37,6 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.decider import Memory
     from gateway.verification.verifier import Verifier
     from smmapd.early import Start
     from smmapd.options import Options
@@ -79,7 +81,7 @@ class Service:
         self._done = gevent.event.Event()
         self._draining = False
         self._exit_code = exits.OK
-        cache = VerdictCache(verifier)
+        cache = _memory(verifier)
         replies = Replies(cache)
         self._elsewhere = Elsewhere.for_conf(verifier.store.conf, Names().look_up)
         pool = VerifierPool(lambda: _sharing(make_verifier(), self._elsewhere))
@@ -185,6 +187,12 @@ class Service:
         self._exit_code = code
         self._server.stop_accepting()
         self._done.set()
+
+
+def _memory(verifier: Verifier) -> Memory:
+    """Remembered verdicts; none where the loop would have to wait for an SQL server."""
+    server = verifier.store.server
+    return VerdictCache(verifier) if server is None else StoreQuestions(server)
 
 
 def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cyrus.db.sql_server import SqlSession
     from gateway.cyrus.imapdconf import ImapdConf
 
 
@@ -29,8 +30,11 @@ class CyrusStore:
 
     `service` is the name that deny patterns are matched against;
     `skip_plus` is smmapd's `-p`; `report` takes warnings for the log.  Raises
-    ConfigurationError where imapd.conf asks for an SQL engine that is not
-    supported.
+    ConfigurationError where imapd.conf asks for an SQL server and does not say
+    which, or its driver is not installed.
+
+    `server` is the name of the SQL server that holds a database, or None.
+    Where there is one a look-up may block (gateway/cyrus/db/sql_server.py).
     """
 
     __slots__ = (
@@ -41,6 +45,7 @@ class CyrusStore:
         "naming",
         "quota_database",
         "quotas",
+        "server",
         "service",
     )
 
@@ -52,9 +57,13 @@ class CyrusStore:
         skip_plus: bool = False,
         report: Callable[[str], None] | None = None,
     ) -> None:
+        session = _session(conf)
+
         def database(path: str, configured: str) -> LiveDatabase:
             table = None
             if configured == "sql":
+                if session is not None:
+                    return _server_table(session, path)
                 table = _table(path)
                 path = _sqlite_file(conf)
             return LiveDatabase(
@@ -68,6 +77,7 @@ class CyrusStore:
             )
 
         self.conf = conf
+        self.server = session.server.name() if session is not None else None
         self.service = service
         self.naming = Naming.from_conf(conf, skip_plus=skip_plus)
         mailboxes = database(conf.mboxlist_db_path, conf.mboxlist_db)
@@ -93,15 +103,34 @@ class CyrusStore:
                 continue
 
 
+def _session(conf: ImapdConf) -> SqlSession | None:
+    """The connection to the SQL server that holds a database, if one does."""
+    formats = (conf.mboxlist_db, conf.userdeny_db, conf.quota_db)
+    if "sql" not in formats or conf.sql_engine in ("sqlite", None):
+        return None
+    from gateway.cyrus.db import sql_server  # noqa: PLC0415  (most stores have no SQL server)
+
+    server = sql_server.SqlServer.from_conf(conf)
+    return sql_server.SqlSession(server, sql_server.driver(server.engine))
+
+
+def _server_table(session: SqlSession, path: str) -> LiveDatabase:
+    from gateway.cyrus.db.sql_server import ServerTable  # noqa: PLC0415
+
+    return ServerTable(session, path)
+
+
 def _sqlite_file(conf: ImapdConf) -> str:
     """The file of the SQLite database that imapd.conf names."""
-    if conf.sql_engine not in ("sqlite", None):
-        raise ConfigurationError(
-            f"{conf.sql_engine} is not supported, only sqlite", option="sql_engine"
-        )
     if not conf.sql_database:
         raise ConfigurationError(
             "the option is missing; a database of format sql needs it", option="sql_database"
+        )
+    if conf.sql_engine is None and not conf.sql_database.startswith("/"):
+        raise ConfigurationError(
+            f"the option is missing, and {conf.sql_database} is no file of SQLite: Cyrus then"
+            " takes the engine that it was built with first; name it",
+            option="sql_engine",
         )
     return conf.sql_database
 

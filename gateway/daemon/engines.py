@@ -1,7 +1,8 @@
 """The engines of one process: one for its event loop, and as many as its threads need.
 
-Where `store` is cyrus, each thread has a Verifier of its own, and what asks
-the backends of a Murder is shared by all.  Where it names servers elsewhere,
+Where `store` is cyrus, each thread has a Verifier of its own (with a connection
+of its own where the mailbox list is on an SQL server), and what asks the
+backends of a Murder is shared by all.  Where it names servers elsewhere,
 one RemoteVerifier serves everybody.
 """
 
@@ -13,6 +14,7 @@ from gateway.daemon.assembly import make_store
 from gateway.daemon.upstreams import make_elsewhere, make_remote
 from gateway.verification.cache import VerdictCache
 from gateway.verification.pool import VerifierPool
+from gateway.verification.questions import StoreQuestions
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -58,8 +60,12 @@ class Engines:
         return self._remote if self._remote is not None else self._on_store()
 
     def memory(self) -> Memory:
-        """Remembered verdicts for the event loop."""
-        return self._remote if self._remote is not None else VerdictCache(self._on_store())
+        """Remembered verdicts for the event loop; none where the store is on an SQL server."""
+        if self._remote is not None:
+            return self._remote
+        verifier = self._on_store()
+        server = verifier.store.server
+        return VerdictCache(verifier) if server is None else StoreQuestions(server)
 
     def _on_store(self) -> Verifier:
         assert self._elsewhere is not None

@@ -6,8 +6,9 @@ same bytes.  Where the C program refuses for ever because of its own trouble
 (an unreadable record, a mailbox that is just being created), the verdict here
 is temporary: a recipient is never lost to a fault of ours.
 
-`decide` never blocks and never raises for a fault of the store; it returns a
-Verdict, or a `Pending` where another server has to be asked first.  `advance`
+`decide` never raises for a fault of the store, and never blocks unless the
+store is on an SQL server (questions.py); it returns a Verdict, or a `Pending`
+where another server has to be asked first.  `advance`
 asks it and blocks up to that server's deadline: an event loop runs it on a
 thread.  `verify` does both, until there is a verdict.
 """
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 class Pending(Value):
     """A question that only another server can answer.
 
-    `server` is the one to ask, or None where mupdate is to be kicked and the
-    mailbox list read once more.
+    `server` is the one to ask, a backend or the store's own SQL server, or
+    None where mupdate is to be kicked and the mailbox list read once more.
     """
 
     __slots__ = ("evidence", "query", "server")
@@ -143,6 +144,10 @@ class Verifier:
         Blocks up to that server's deadline, which runs from `since` (a moment
         of time.monotonic, the default is now).
         """
+        if pending.server is not None and pending.server == self.store.server:
+            from gateway.verification.questions import answer  # noqa: PLC0415  (as below)
+
+            return answer(self, pending, trace, since)
         elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.

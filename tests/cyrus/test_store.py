@@ -124,8 +124,13 @@ def test_skipping_what_is_behind_the_plus(flat: FlatStore) -> None:
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        ("smmap_mboxlist_db: sql\nsql_engine: mysql\n", "sql_engine: mysql is not supported"),
-        ("smmap_mboxlist_db: sql\nsql_engine: pgsql\n", "sql_engine: pgsql is not supported"),
+        ("smmap_mboxlist_db: sql\nsql_engine: mysql\n", "sql_database: the option is missing"),
+        ("smmap_userdeny_db: sql\nsql_engine: pgsql\n", "sql_database: the option is missing"),
+        (
+            "smmap_quota_db: sql\nsql_engine: pgsql\nsql_database: cyrus\nsql_hostnames: db:x\n",
+            "sql_hostnames: db:x: the port",
+        ),
+        ("smmap_quota_db: sql\nsql_database: cyrus\n", "sql_engine: the option is missing"),
         ("smmap_mboxlist_db: sql\n", "sql_database: the option is missing"),
         ("smmap_quota_db: sql\nsql_engine: sqlite\n", "sql_database: the option is missing"),
     ],

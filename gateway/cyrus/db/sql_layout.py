@@ -49,8 +49,12 @@ class Dialect(Value):
 
     def identifier(self, table: str) -> str:
         """The table's name as it stands in a statement."""
-        name = table.lower() if self.fold else table
+        name = self.folded(table)
         return self.quote + name.replace(self.quote, 2 * self.quote) + self.quote
+
+    def folded(self, table: str) -> str:
+        """The table's name as the engine keeps it."""
+        return table.lower() if self.fold else table
 
     def select_value(self, table: str) -> str:
         """The value of one key (parameter: the key).
@@ -93,8 +97,8 @@ DIALECTS = {
             quote='"',
             fold=True,
             bytes_of="{}",
-            equal="{} = %s",
-            prefix="substring({} from 1 for length(%s)) = %s",
+            equal="{} = $1",
+            prefix="substring({} from 1 for length($1)) = $2",
         ),
         Dialect(
             name="mysql",

@@ -74,7 +74,7 @@ def test_tables_are_named_as_cyrus_does(filename: str, table: str) -> None:
     ("engine", "statement"),
     [
         ("sqlite", 'SELECT CAST(data AS BLOB) FROM "A_b" WHERE dbkey = CAST(? AS TEXT)'),
-        ("pgsql", 'SELECT data FROM "a_b" WHERE dbkey = %s'),
+        ("pgsql", 'SELECT data FROM "a_b" WHERE dbkey = $1'),
         ("mysql", "SELECT data FROM `A_b` WHERE dbkey = %s"),
     ],
 )

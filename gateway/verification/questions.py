@@ -1,0 +1,91 @@
+"""A store that may keep a question waiting: its databases are tables of an SQL server.
+
+An event loop must not wait for another server.  `StoreQuestions` stands where
+a VerdictCache does and makes every query a `Pending` question for the server;
+a thread's Verifier answers it (`answer`), and may find that a backend has to
+be asked after that.
+
+Nothing is remembered: an SQL server does not tell when a record has changed,
+and there is no time to live for what Cyrus knows better.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.cyrus.db.sql_server import ANSWER_SECONDS
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
+from gateway.verification.texts import IO_ERROR_TEXT, NONEXISTENT_TEXT
+from gateway.verification.verifier import Pending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.verification.cache import Entry
+    from gateway.verification.model import Query, Step
+    from gateway.verification.verifier import Verifier
+
+
+class StoreQuestions:
+    """Plays the part of a Memory (decider.py) for the store of the SQL server `server`."""
+
+    def __init__(self, server: str) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.invalidations = 0
+        self.watch = None  # no file is read
+        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self._server = server
+        self._turn = 0
+
+    def decide(self, query: Query) -> Pending:
+        """The server must be asked."""
+        self.misses += 1
+        return Pending(query, self._server, NO_EVIDENCE)
+
+    @property
+    def entries(self) -> Mapping[bytes, Entry]:
+        """Nothing is remembered."""
+        return {}
+
+    def turn(self) -> None:
+        """A turn of the event loop begins."""
+        self._turn += 1
+
+    def again(self) -> None:
+        """Time has passed; every answer is made anew."""
+
+    def absent(self, _recipient: bytes) -> bool:
+        """Nothing is known at no cost."""
+        return False
+
+    def now(self) -> int:
+        """The number of this turn of the event loop, which grows."""
+        return self._turn
+
+    def prepare(self) -> bool:
+        """There is nothing that would make the next answer cheaper."""
+        return False
+
+    def entry(self, _recipient: bytes) -> Entry | None:
+        """Nothing is remembered."""
+        return None
+
+    def stands(self, _entry: Entry) -> bool:
+        """There is no entry that could."""
+        return False
+
+
+def answer(
+    verifier: Verifier, pending: Pending, trace: list[Step] | None, since: float | None
+) -> Verdict | Pending:
+    """The outcome of a question that `StoreQuestions` made; blocks for the SQL server.
+
+    One that has waited in line for longer than an answer may take is given
+    up: whoever asked will not wait for the rest.
+    """
+    if since is not None and time.monotonic() - since > ANSWER_SECONDS:
+        fault = f"{pending.server}: not asked within {ANSWER_SECONDS:g} s: too many wait for it"
+        return Verdict(Kind.STORE_FAULT, IO_ERROR_TEXT, Evidence(fault=fault), cacheable=False)
+    return verifier.decide(pending.query, trace)
