@@ -1,0 +1,81 @@
+"""A store on an SQL server: the loop asks for it, a thread answers, nothing is remembered."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.cache import Entry
+from gateway.verification.model import Kind, Query, Step, Verdict
+from gateway.verification.questions import StoreQuestions
+from gateway.verification.verifier import Pending, Verifier
+from tests.stores import FlatStore, record
+
+SERVER = "pgsql://db/cyrus"
+
+
+@pytest.fixture
+def verifier(tmp_path: Path) -> Verifier:
+    """A store that knows fred, and passes for one on the server."""
+    flat = FlatStore(str(tmp_path), mailboxes={b"user.fred": record(b"fred\tlrs")})
+    flat.write()
+    store = CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap")
+    store.server = SERVER
+    return Verifier.for_store(store)
+
+
+def test_every_query_is_a_question_for_the_server(verifier: Verifier) -> None:
+    """The same one twice, too; the thread's engine has the verdict."""
+    memory = StoreQuestions(SERVER)
+    for _ in range(2):
+        pending = memory.decide(Query(b"fred"))
+        assert pending.server == SERVER
+        outcome = verifier.advance(pending)
+        assert isinstance(outcome, Verdict)
+        assert outcome.kind is Kind.DELIVERABLE
+    assert (memory.hits, memory.misses, dict(memory.entries)) == (0, 2, {})
+
+
+def test_a_trace_shows_the_steps(verifier: Verifier) -> None:
+    """As for any other store."""
+    trace: list[Step] = []
+    pending = StoreQuestions(SERVER).decide(Query(b"nobody"))
+    outcome = verifier.advance(pending, trace)
+    assert isinstance(outcome, Verdict)
+    assert outcome.kind is Kind.NONEXISTENT
+    assert trace
+
+
+def test_who_has_waited_too_long_in_line_is_told_so(verifier: Verifier) -> None:
+    """A temporary fault, without asking."""
+    pending = StoreQuestions(SERVER).decide(Query(b"fred"))
+    outcome = verifier.advance(pending, since=time.monotonic() - 60)
+    assert isinstance(outcome, Verdict)
+    assert outcome.kind is Kind.STORE_FAULT
+    assert outcome.evidence.fault is not None
+    assert SERVER in outcome.evidence.fault
+    assert not outcome.cacheable
+
+
+def test_a_mailbox_may_still_be_elsewhere(verifier: Verifier) -> None:
+    """The server's answer may be that a backend has to be asked."""
+    verifier.kicks_mupdate = True
+    outcome = verifier.advance(StoreQuestions(SERVER).decide(Query(b"nobody")))
+    assert isinstance(outcome, Pending)
+    assert outcome.server is None
+
+
+def test_nothing_is_remembered() -> None:
+    """What a Memory offers beyond decisions is empty."""
+    memory = StoreQuestions(SERVER)
+    before = memory.now()
+    memory.turn()
+    memory.again()
+    assert memory.now() == before + 1
+    entry = Entry(b"fred", memory.nonexistent, 1, 1, ())
+    assert memory.entry(b"fred") is None
+    assert (memory.stands(entry), memory.absent(b"fred"), memory.prepare()) == (False,) * 3
