@@ -100,7 +100,8 @@ def test_unusable_configuration(
     [
         ({"virtdomains": "perhaps"}, "virtdomains: "),
         ({"mboxlist_db": "sql"}, "sql_database: "),
-        ({"mboxlist_db": "sql", "sql_engine": "pgsql"}, "sql_engine: "),
+        ({"mboxlist_db": "sql", "sql_engine": "pgsql"}, "sql_database: "),
+        ({"mboxlist_db": "sql", "sql_engine": "oracle"}, "sql_engine: "),
     ],
 )
 def test_option_that_cannot_be_used(store: FlatStore, option: dict[str, str], said: str) -> None:
