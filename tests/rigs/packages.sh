@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus postfix sendmail deb package systemd chromium"
+readonly DEFAULT_GROUPS="build cyrus postfix sendmail deb package systemd chromium prometheus"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base"
@@ -38,6 +38,8 @@ declare -Ar GROUPS_INSTALLED=(
     [deb]="dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
     [package]="debootstrap lintian util-linux"
     [systemd]="systemd strace util-linux"
+    # What the unpacked prometheus and promtool link with.
+    [prometheus]="libc6"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
     [sql]="postgresql mariadb-server"
@@ -45,6 +47,7 @@ declare -Ar GROUPS_INSTALLED=(
 declare -Ar GROUPS_UNPACKED=(
     [sendmail]="sendmail-bin sendmail-base sendmail-cf"
     [dovecot]="dovecot-core dovecot-lmtpd"
+    [prometheus]="prometheus"
 )
 
 readonly POLICY=/usr/sbin/policy-rc.d

@@ -1,0 +1,151 @@
+"""Debian's Prometheus, unpacked: promtool, and a server that scrapes each second.
+
+with Prometheus(["127.0.0.1:9625"], rules="contrib/prometheus/rules.yml") as prometheus:
+    prometheus.wait_scraped()
+    prometheus.query("sum(smmapd_requests_total)")
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+from tests.rigs.folders import make_folder, write_text
+from tests.rigs.ports import LOOPBACK, accepts, free_ports
+from tests.rigs.processes import Daemon, RigError
+from tests.rigs.require import PACKAGES
+from tests.rigs.waiting import wait_until
+
+START_LIMIT_S = 60.0
+TIMEOUT_S = 60.0
+
+CONFIGURATION = """\
+global:
+  scrape_interval: 1s
+  evaluation_interval: 1s
+rule_files: [{rules}]
+scrape_configs:
+  - job_name: smmapd
+    static_configs:
+      - targets: [{targets}]
+"""
+
+
+@functools.cache
+def program(name: str) -> str:
+    """The path of `prometheus` or `promtool`."""
+    done = subprocess.run(
+        ["/bin/bash", PACKAGES, "where", "prometheus"], capture_output=True, check=True, text=True
+    )
+    return os.path.join(done.stdout.strip(), "usr/bin", name)
+
+
+def promtool(*words: str, stdin: str = "", cwd: str = "/") -> tuple[int, str]:
+    """promtool's exit code, and all that it says."""
+    done = subprocess.run(
+        [program("promtool"), *words],
+        input=stdin,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+class Prometheus:
+    """One server; a context that ends it."""
+
+    def __init__(self, targets: Sequence[str], rules: str = "") -> None:
+        self._targets = targets
+        self._rules = rules
+        self._folder = ""
+        self._port = 0
+        self._daemon: Daemon | None = None
+
+    def __enter__(self) -> Self:
+        self._folder = make_folder("prometheus")
+        try:
+            (self._port,) = free_ports(1)
+            text = CONFIGURATION.format(
+                rules=json.dumps(self._rules) if self._rules else "",
+                targets=", ".join(json.dumps(each) for each in self._targets),
+            )
+            config = write_text(os.path.join(self._folder, "prometheus.yml"), text)
+            self._daemon = Daemon(
+                [
+                    program("prometheus"),
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={self._folder}/data",
+                    f"--web.listen-address={LOOPBACK}:{self._port}",
+                ],
+                log=os.path.join(self._folder, "log"),
+            )
+            self._daemon.start()
+            wait_until(self._listens, "Prometheus listens", START_LIMIT_S)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._daemon is not None:
+            self._daemon.stop()
+        shutil.rmtree(self._folder)
+
+    def wait_scraped(self, times: int = 3) -> None:
+        """Wait until every target was scraped so often, so that there are rates."""
+        expression = f'count(count_over_time(up{{job="smmapd"}}[10m]) >= {times})'
+        wait_until(
+            lambda: self.query(expression) == [float(len(self._targets))],
+            f"each target was scraped {times} times",
+            START_LIMIT_S,
+        )
+
+    def query(self, expression: str) -> list[float]:
+        """What an expression gives now, a value a series.
+
+        Raises `RigError` where it cannot be evaluated.
+        """
+        data = self._get("/api/v1/query?" + urlencode({"query": expression}))
+        found = data["result"]
+        assert isinstance(found, list)
+        return [float(each["value"][1]) for each in found]
+
+    def alerts(self) -> dict[str, str]:
+        """The state of each alert that is pending or firing."""
+        found = self._get("/api/v1/alerts")["alerts"]
+        assert isinstance(found, list)
+        return {each["labels"]["alertname"]: each["state"] for each in found}
+
+    def _listens(self) -> bool:
+        assert self._daemon is not None
+        self._daemon.check()
+        return accepts(LOOPBACK, self._port)
+
+    def _get(self, path: str) -> Mapping[str, object]:
+        connection = HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
+        try:
+            connection.request("GET", path)
+            told = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if told["status"] != "success":
+            raise RigError(f"{path}: {told['error']}")
+        data = told["data"]
+        assert isinstance(data, dict)
+        return data
