@@ -6,7 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test lint unit clean
+.PHONY: help venv demo test lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -14,6 +14,7 @@ help:
 	@echo "make unit   only what needs no other program"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
+	@echo "make deb    a Debian package in build/deb"
 	@echo "make venv   $(BIN)/smmapd, $(BIN)/smmapd-gateway and the development tools"
 
 venv: $(STAMP)
@@ -41,6 +42,10 @@ test: venv
 	@tests/rigs/packages.sh install || [ "$$(id -u)" != 0 ]
 	@$(MAKE) --no-print-directory lint
 	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q
+
+deb:
+	@tests/rigs/packages.sh install deb
+	contrib/deb.sh build/deb
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,197 @@
+"""A clean Debian 12 in a folder, thrown away after use.
+
+    with debian("python3-gevent") as root:
+        root.run("dpkg", "--install", "/tmp/some.deb")
+
+debootstrap makes a minimal system once, apt-get adds the named packages once
+for each set of names, and both are kept in the cache folder of packages.sh;
+each use gets a copy.  The mirror is the one that this machine's apt uses.
+
+Whatever is mounted is mounted in a mount namespace of its own, so that it is
+gone with the last process, however that ends.  No maintainer script starts a
+service: there is no init in the root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.rigs.folders import make_folder
+from tests.rigs.processes import PATH, Daemon, RigError, complete, run
+
+RELEASE = "bookworm"
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# $0 is the root, the rest a command in it.
+_ENTER = """
+mount -t proc proc "$0/proc" &&
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$0/dev/pts" &&
+mount --bind "$0/dev/pts/ptmx" "$0/dev/ptmx" &&
+exec chroot "$0" "$@"
+"""
+_APT = ("apt-get", "-q", "-y", "-o", "Dpkg::Options::=--force-unsafe-io")
+_APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBCONF_NONINTERACTIVE_SEEN": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A Debian root in `folder`."""
+
+    folder: str
+
+    def path(self, inside: str) -> str:
+        """The path, from outside, of what has the absolute path `inside` in the root."""
+        return self.folder + inside
+
+    def command(self, *argv: str) -> list[str]:
+        """The words that run `argv` in the root; they become that program by exec."""
+        return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", _ENTER, self.folder, *argv]
+
+    def run(self, *argv: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
+        """Run a program in the root to its end; its standard output.
+
+        Raises RigError, with what it said, where it fails.
+        """
+        return run(self.command(*argv), env=env, stdin=stdin)
+
+    def complete(self, *argv: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run a program in the root to its end; its exit code and all that it said."""
+        done = complete(self.command(*argv), env=env)
+        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+    def daemon(
+        self,
+        *argv: str,
+        log: str,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> Daemon:
+        """A program of the root in the foreground, not started yet.
+
+        `log` is a path outside; `prefix` is run outside, before the root is entered.
+        """
+        return Daemon([*prefix, *self.command(*argv)], log=log, env=env, pass_fds=pass_fds)
+
+    def apt(self, *words: str) -> None:
+        """apt-get with these words."""
+        self.run(*_APT, *words, env=_APT_ENVIRONMENT)
+
+    def files(self) -> dict[str, tuple[int, ...]]:
+        """Everything in the root with its mode, owner and, of files, size and time."""
+        found: dict[str, tuple[int, ...]] = {}
+        for folder, folders, files in os.walk(self.folder):
+            for name in (*folders, *files):
+                path = os.path.join(folder, name)
+                state = os.lstat(path)
+                about: tuple[int, ...] = (state.st_mode, state.st_uid, state.st_gid)
+                if name in files:
+                    about = (*about, state.st_size, state.st_mtime_ns)
+                found[path.removeprefix(self.folder)] = about
+        return found
+
+
+@contextmanager
+def debian(*packages: str) -> Iterator[Root]:
+    """A clean root with these packages, for the length of a `with`."""
+    kept = _kept(packages)
+    folder = make_folder("deb")
+    try:
+        # A copy by a program of its own: quick, and it keeps every kind of file.
+        run(["/bin/cp", "--archive", f"{kept}/.", folder])
+        yield Root(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _cache() -> str:
+    """The folder that packages.sh keeps things in, for root alone: it holds set-uid programs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    top = os.environ.get("SMMAPD_TESTS_CACHE") or os.path.join(base, "smmapd-tests")
+    path = os.path.join(top, "debian")
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, 0o700)
+    return path
+
+
+def _kept(packages: Sequence[str]) -> str:
+    """The folder with a root that has these packages, made now if it is not in the cache."""
+    cache = _cache()
+    with open(os.path.join(cache, ".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        base = os.path.join(cache, RELEASE)
+        if not os.path.isdir(base):
+            with _fresh(cache, base) as new:
+                _bootstrap(new)
+        if not packages:
+            return base
+        digest = hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()[:16]
+        path = f"{base}-{digest}"
+        if not os.path.isdir(path):
+            with _fresh(cache, path) as new:
+                run(["/bin/cp", "--archive", f"{base}/.", new])
+                root = Root(new)
+                root.apt("update")
+                root.apt("install", "--no-install-recommends", *packages)
+                root.apt("clean")
+        return path
+
+
+@contextmanager
+def _fresh(cache: str, path: str) -> Iterator[str]:
+    """A new folder that becomes `path` if nothing goes wrong in the `with`."""
+    new = tempfile.mkdtemp(prefix=".new-", dir=cache)
+    os.chmod(new, 0o755)
+    try:
+        yield new
+        os.rename(new, path)
+    except BaseException:
+        shutil.rmtree(new)
+        raise
+
+
+def _bootstrap(folder: str) -> None:
+    """A minimal system, with this machine's way to the mirror."""
+    debootstrap = [
+        "/usr/sbin/debootstrap", "--variant=minbase", f"--keyring={_KEYRING}",
+        RELEASE, folder, _mirror(),
+    ]  # fmt: skip
+    # In a mount namespace of its own, too: debootstrap mounts and may be killed.
+    run(["/usr/bin/unshare", "--mount", *debootstrap], env=_proxies())
+    shutil.copy("/etc/resolv.conf", os.path.join(folder, "etc", "resolv.conf"))
+    with open(os.path.join(folder, "etc/apt/apt.conf.d/90tests"), "w", encoding="utf-8") as file:
+        file.write('APT::Install-Recommends "false";\n')
+        file.writelines(line + "\n" for line in _ways())
+
+
+def _mirror() -> str:
+    """Where this machine's apt gets Debian itself from."""
+    layout = "$(ORIGIN) $(LABEL) $(REPO_URI)"
+    for line in run(["apt-get", "indextargets", "--format", layout]).decode().splitlines():
+        origin, label, address = line.split(" ", 2)
+        if origin == label == "Debian":
+            return address
+    raise RigError("apt knows no mirror of Debian: run apt-get update")
+
+
+def _ways() -> list[str]:
+    """The lines of apt's configuration that say how to reach mirrors."""
+    lines = run(["apt-config", "dump"]).decode().splitlines()
+    return [line for line in lines if line.startswith(("Acquire::http::", "Acquire::https::"))]
+
+
+def _proxies() -> dict[str, str]:
+    """The same for debootstrap, which asks the environment."""
+    found = {name: os.environ[name] for name in ("http_proxy", "https_proxy") if name in os.environ}
+    shell = 'eval $(apt-config shell x Acquire::http::Proxy); printf %s "$x"'
+    proxy = subprocess.run(
+        ["/bin/sh", "-c", shell], capture_output=True, check=True, text=True, env={"PATH": PATH}
+    ).stdout
+    return {**found, "http_proxy": proxy} if proxy else found

@@ -1,0 +1,52 @@
+"""The tests of the modules that use other people's packages, on Debian 12's versions of those.
+
+Everything else is pure Python, and is tested here by what these import.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.package.conftest import MILTER, depends
+from tests.package.root import Root, debian
+from tests.rigs.processes import run
+from tests.rigs.program import ROOT
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+# gevent, pymilter, prometheus_client and xxhash are used below these.
+TESTED = (
+    "tests/cyrus/db/test_twom.py",
+    "tests/daemon",
+    "tests/frontends",
+    "tests/life",
+    "tests/smmapd",
+    "tests/upstream",
+)
+# What the tests themselves need.
+TOOLS = ("openssl", "python3-hypothesis", "python3-pytest")
+
+
+@pytest.fixture(scope="module")
+def workshop(package: str) -> Iterator[Root]:
+    """A Debian with the package's dependencies and a copy of the clone in /src, without the package."""
+    with debian(*depends(package), MILTER, *TOOLS) as root:
+        run(["/bin/mkdir", root.path("/src")])
+        words = ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT]
+        words += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        copy = ["tar", "-C", ROOT, "--null", "--files-from=-", "--ignore-failed-read", "-c"]
+        listed = subprocess.run(words, check=True, capture_output=True).stdout
+        packed = subprocess.run(copy, check=True, capture_output=True, input=listed).stdout
+        subprocess.run(["tar", "-C", root.path("/src"), "-x"], check=True, input=packed)
+        yield root
+
+
+def test_everything_that_uses_packages_works_with_debians(workshop: Root) -> None:
+    """Unit tests and whole gateways."""
+    pytest_ = ["python3", "-P", "-m", "pytest", "-q", "-m", "not real", "-p", "no:cacheprovider"]
+    words = ["env", "-C", "/src", *pytest_, *TESTED]
+    code, said = workshop.complete(*words, env={"HOME": "/root"})
+    assert code == 0, said[-10_000:]
