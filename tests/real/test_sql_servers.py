@@ -1,0 +1,181 @@
+"""PostgreSQL and MariaDB: the golden recipients, Debian's Cyrus writing, servers that come and go."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.db.formats import open_database
+from gateway.cyrus.store import CyrusStore
+from gateway.frontends.socketmap_session import Session
+from gateway.verification.verifier import Verifier
+from tests.golden import Configuration, configurations
+from tests.golden.differences import expected
+from tests.rigs import socketmap
+from tests.rigs.cyrus import Cyrus
+from tests.rigs.gateway import Gateway
+from tests.rigs.imap import ALL_RIGHTS
+from tests.rigs.program import smmapd_program
+from tests.rigs.require import require
+from tests.rigs.sqlservers import MariaDb, Postgres, SqlServer
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+GOLDEN = [each for each in configurations() if each.set == "head-twoskip"]
+NOT_FOUND = b"NOTFOUND Mailbox does not exist"
+TEMPORARY = b"TEMP "
+
+
+@pytest.fixture(scope="module", params=[Postgres, MariaDb], ids=lambda each: each.engine)
+def golden_server(request: pytest.FixtureRequest) -> Iterator[SqlServer]:
+    """A server with the records of the golden twoskip store in its tables."""
+    require("cyrus", "sql")
+    conf = os.path.join(GOLDEN[0].root, "conf")
+    with request.param() as server:
+        server.start()
+        for name, kind in (
+            ("mailboxes.db", "twoskip"),
+            ("user_deny.db", "flat"),
+            ("quotas.db", "quotalegacy"),
+        ):
+            # virtdomains is for quotas of domains, which have a folder of their own.
+            database = open_database(os.path.join(conf, name), kind, virtdomains=True)
+            server.fill(name.replace(".", "_"), list(database.items()))
+            database.close()
+        yield server
+
+
+@pytest.mark.parametrize("configuration", GOLDEN, ids=lambda each: each.name)
+def test_golden_recipients_get_the_same_answers_from_tables(
+    golden_server: SqlServer, configuration: Configuration, tmp_path: Path
+) -> None:
+    """All three databases are tables; each reply is the C program's on the twoskip store."""
+    path = str(tmp_path / "imapd.conf")
+    configuration.write_conf(path)
+    with open(path, encoding="utf-8") as file:
+        kept = [
+            line for line in file if not line.startswith(("mboxlist_db", "quota_db", "userdeny"))
+        ]
+    options = {
+        **golden_server.options,
+        "mboxlist_db": "sql",
+        "quota_db": "sql",
+        "userdeny_db": "sql",
+    }
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines([*kept, *(f"{option}: {value}\n" for option, value in options.items())])
+    store = CyrusStore(
+        imapdconf.load(path, configuration.service),
+        configuration.service.encode(),
+        skip_plus="-p" in configuration.arguments,
+    )
+    verifier = Verifier.for_store(store)
+    session = Session(verifier)
+    wrong = []
+    for row in configuration.rows("key"):
+        session.receive(row.query)
+        reply = session.replies()
+        if session.pending is not None:
+            reply = session.resolved(verifier.resolve(session.pending))
+        if reply != expected(configuration, row):
+            wrong.append((row.key, reply, expected(configuration, row)))
+    for database in store.databases:
+        database.close()
+    assert wrong == []
+
+
+def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
+    """What imapd and the tools write, the C smmapd, ours and the gateway answer alike, at once."""
+    require("cyrus", "sql")
+    with Postgres() as server, Cyrus() as cyrus:
+        server.start()
+        # ctl_cyrusdb -r wants to rename a table, which Cyrus cannot: it ran with a file.
+        tables = {"mboxlist_db": "sql", "quota_db": "sql", "userdeny_db": "sql"}
+        cyrus.write_imapd_conf({**server.options, **tables})
+        cyrus.add_service("imap", "imapd")
+        cyrus.add_service("smmap", "smmapd")
+        cyrus.start()
+        with Gateway(cyrus.imapd_conf, fronts=("socketmap",)) as gateway, cyrus.admin() as admin:
+            gateway.start()
+            with (
+                socketmap.Connection.to(gateway.path("socketmap")) as ours,
+                cyrus.smmapd(smmapd_program()) as program,
+            ):
+                for user in (b"fred", b"o'neil", b"full"):
+                    admin.create(b"user/" + user)
+                    assert ours.ask(user) == b"OK " + user
+                admin.create(b"shared")
+                admin.setacl(b"shared", b"anyone", b"p")
+                admin.setacl(b"user/full", b"admin", ALL_RIGHTS)
+                admin.append(b"user/full", 5000)
+                admin.setquota(b"user/full", storage_kib=4)
+                asked = [b"fred", b"o'neil", b"full", b"+shared", b"nobody"]
+                answers = socketmap.ask(cyrus.socket_path("smmap"), *asked)
+                assert answers == [
+                    b"OK fred",
+                    b"OK o'neil",
+                    b"TEMP Over quota",
+                    b"OK +shared",
+                    NOT_FOUND,
+                ]
+                assert socketmap.ask_all(ours, asked) == answers
+                assert [program.ask(key) for key in asked] == answers
+                # The C smmapd of 3.6 overlooks denials in SQL.
+                cyrus.tools.db_set("user_deny.db", "sql", {b"fred": b"2\tsmmap\tnot today"})
+                assert ours.ask(b"fred") == program.ask(b"fred") == b"NOTFOUND not today"
+                admin.rename(b"user/full", b"user/moved")
+                assert socketmap.ask_all(ours, [b"full", b"moved"]) == [
+                    NOT_FOUND,
+                    b"TEMP Over quota",
+                ]
+
+
+@pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
+def test_a_server_that_goes_and_comes_back_costs_nobody_mail(make: type[SqlServer]) -> None:
+    """Asked all the time while it is stopped and started: right answers or temporary ones."""
+    require("cyrus", "sql")
+    source = os.path.join(GOLDEN[0].root, "conf", "mailboxes.db")
+    with make() as server, Cyrus() as cyrus:
+        server.start()
+        database = open_database(source, "twoskip")
+        server.fill("mailboxes_db", list(database.items()))
+        database.close()
+        conf = cyrus.another_imapd_conf("sql", {**server.options, "mboxlist_db": "sql"})
+        with Gateway(conf, fronts=("socketmap",)) as gateway:
+            gateway.start()
+            path = gateway.path("socketmap")
+            assert socketmap.ask(path, b"alice", b"nobody") == [b"OK alice", NOT_FOUND]
+            said: set[bytes] = set()
+            stop = threading.Event()
+
+            def load() -> None:
+                with socketmap.Connection.to(path) as connection:
+                    while not stop.is_set():
+                        said.add(connection.ask(b"alice"))
+
+            askers = [threading.Thread(target=load) for _ in range(3)]
+            for asker in askers:
+                asker.start()
+            try:
+                for _ in range(2):
+                    server.stop()
+                    wait_until(lambda: any(each.startswith(TEMPORARY) for each in said), "a fault")
+                    server.start()
+                    wait_until(
+                        lambda: (
+                            socketmap.ask(path, b"alice", b"nobody") == [b"OK alice", NOT_FOUND]
+                        ),
+                        "the gateway answers again",
+                    )
+            finally:
+                stop.set()
+                for asker in askers:
+                    asker.join()
+            assert {each.partition(b" ")[0] for each in said} == {b"OK", b"TEMP"}
+            assert server.engine in gateway.wait_log(f"{server.engine}://")

@@ -1,0 +1,232 @@
+"""Throw-away SQL servers: Debian's PostgreSQL and MariaDB, each as its own user in a folder.
+
+    with Postgres() as server:
+        server.start()
+        Cyrus({"mboxlist_db": "sql", **server.options})
+
+They listen on a loopback port that stays the same over `stop()` and
+`start()`, and on a Unix socket in the folder, and let the user `cyrus` in
+with the rig's password.  Nothing of the machine's own servers is touched.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.ports import LOOPBACK, accepts, free_ports
+from tests.rigs.processes import Daemon, RigError, account, run
+from tests.rigs.waiting import wait_until
+
+USER = "cyrus"
+PASSWORD = "it's \\secret"
+DATABASE = "cyrus"
+# A first start writes its files anew.
+START_LIMIT_S = 60.0
+
+
+class SqlServer:
+    """What both servers have in common; `engine` is imapd.conf's name."""
+
+    engine = ""
+    user = ""
+    # How it is asked to end quickly and in good order.
+    stop_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        self.folder = ""
+        self.port = 0
+        self._daemon: Daemon | None = None
+
+    def __enter__(self) -> Self:
+        owner = account(self.user)
+        self.folder = make_folder("sql", owner)
+        try:
+            (self.port,) = free_ports(1)
+            make_subfolder(self.folder, "data", owner)
+            self._prepare()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            killed = self.stop()
+        finally:
+            shutil.rmtree(self.folder)
+        if killed and error is None:
+            raise RigError(f"the SQL server left processes, which had to be killed: {killed}")
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The options of imapd.conf that lead here."""
+        return {
+            "sql_engine": self.engine,
+            "sql_hostnames": f"{LOOPBACK}:{self.port}",
+            "sql_user": USER,
+            "sql_passwd": self.password,
+            "sql_database": DATABASE,
+        }
+
+    @property
+    def password(self) -> str:
+        """The password of the user `cyrus`."""
+        return PASSWORD
+
+    @property
+    def daemon(self) -> Daemon:
+        """The running server.  Raises `RigError` if there is none."""
+        if self._daemon is None:
+            raise RigError("the SQL server was not started")
+        return self._daemon
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        log = os.path.join(self.folder, "log")
+        self._daemon = Daemon(self._command(), user=account(self.user), log=log)
+        self._daemon.start()
+        wait_until(self._serves, f"{self.engine} serves", START_LIMIT_S)
+
+    def stop(self) -> list[str]:
+        """Stop it; returns what had to be killed, if anything."""
+        if self._daemon is None:
+            return []
+        killed = self._daemon.stop(self.stop_signal)
+        self._daemon = None
+        return killed
+
+    def _serves(self) -> bool:
+        self.daemon.check()
+        return accepts(LOOPBACK, self.port)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def _prepare(self) -> None:
+        raise NotImplementedError
+
+    def _command(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Make a table as Cyrus does, and put records into it."""
+        raise NotImplementedError
+
+
+class Postgres(SqlServer):
+    """PostgreSQL, as user postgres."""
+
+    engine = "pgsql"
+    user = "postgres"
+    stop_signal = signal.SIGINT  # "fast": clients are cut off
+
+    @property
+    def password(self) -> str:
+        """Without quotes: the C program puts it into the connection's text as it is."""
+        return "secret"
+
+    def _prepare(self) -> None:
+        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+        if not programs:
+            raise RigError("there is no /usr/lib/postgresql/*/bin: is its package installed?")
+        self._programs = programs[-1]
+        owner = account(self.user)
+        initdb = [f"{self._programs}/initdb", "-D", self._path("data"), "--no-sync"]
+        run([*initdb, "--auth=trust", "--encoding=UTF8", "--locale=C"], user=owner)
+        rules = f"local all {self.user} trust\nhost all {USER} {LOOPBACK}/32 scram-sha-256\n"
+        write_text(self._path("data/pg_hba.conf"), rules)
+        single = [f"{self._programs}/postgres", "--single", "-D", self._path("data"), "postgres"]
+        made = f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password}';\n"
+        made += f"CREATE DATABASE {DATABASE} OWNER {USER};\n"
+        run(single, user=owner, stdin=made.encode())
+
+    def _command(self) -> Sequence[str]:
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": self.folder,
+            "fsync": "off",
+            "max_connections": "30",
+        }
+        words = [word for each in settings.items() for word in ("-c", "=".join(each))]
+        return [f"{self._programs}/postgres", "-D", self._path("data"), *words]
+
+    def _serves(self) -> bool:
+        if not super()._serves():
+            return False
+        words = [f"{self._programs}/pg_isready", "-q", "-h", LOOPBACK, "-p", str(self.port)]
+        return run([*words, "-d", DATABASE], accept=(0, 1, 2)) == b"" and self._ready()
+
+    def _ready(self) -> bool:
+        return "ready to accept connections" in self.daemon.output()
+
+    def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Make a table as Cyrus does, and put records into it."""
+        rows = "".join(
+            f"INSERT INTO {table} VALUES ('\\x{key.hex()}', '\\x{value.hex()}');\n"
+            for key, value in records
+        )
+        made = f"CREATE TABLE {table} (dbkey BYTEA NOT NULL, data BYTEA);\n"
+        words = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
+        owned = f"ALTER TABLE {table} OWNER TO {USER};\n"
+        script = f"BEGIN;\n{made}{rows}{owned}COMMIT;\n"
+        run([*words, DATABASE], user=account(self.user), stdin=script.encode())
+
+
+class MariaDb(SqlServer):
+    """MariaDB, as user mysql."""
+
+    engine = "mysql"
+    user = "mysql"
+
+    def _prepare(self) -> None:
+        owner = account(self.user)
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={self._path('data')}"]
+        run([*install, "--auth-root-authentication-method=normal", "--skip-test-db"], user=owner)
+        password = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+        made = f"CREATE DATABASE {DATABASE};\n"
+        made += f"CREATE USER {USER}@'{LOOPBACK}' IDENTIFIED BY '{password}';\n"
+        made += f"GRANT ALL ON {DATABASE}.* TO {USER}@'{LOOPBACK}';\n"
+        write_text(self._path("init.sql"), made)
+        self._first = True
+
+    def _command(self) -> Sequence[str]:
+        words = [
+            "/usr/sbin/mariadbd",
+            "--no-defaults",
+            f"--datadir={self._path('data')}",
+            f"--bind-address={LOOPBACK}",
+            f"--port={self.port}",
+            f"--socket={self._path('socket')}",
+            f"--pid-file={self._path('pid')}",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=32M",
+        ]
+        if self._first:
+            words.append(f"--init-file={self._path('init.sql')}")
+            self._first = False
+        return words
+
+    def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Make a table as Cyrus does, and put records into it."""
+        rows = "".join(
+            f"INSERT INTO {table} VALUES (x'{key.hex()}', x'{value.hex()}');\n"
+            for key, value in records
+        )
+        script = f"BEGIN;\n{rows}COMMIT;\n"
+        made = f"CREATE TABLE {table} (dbkey BLOB NOT NULL, data BLOB);\n"
+        words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
+        run([*words, DATABASE], user=account(self.user), stdin=(made + script).encode())
