@@ -32,13 +32,17 @@ def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listen
         except privileges.PrivilegeError:
             listeners.close()
             raise
-    elif privileges.is_root():
+    return listeners, change
+
+
+def warn(listeners: Listeners) -> None:
+    """Log what works and is not wise; the log must be there."""
+    if privileges.is_root():
         _log.warning("runs as root; set user to one that can read the databases of Cyrus")
     for warning in listeners.warnings():
         _log.warning("%s", warning)
     for name in listeners.unused():
         _log.warning("systemd passed a socket named %s, and no listen has fd:%s", name, name)
-    return listeners, change
 
 
 def complain(error: ConfigurationError) -> None:

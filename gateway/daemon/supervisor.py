@@ -33,7 +33,7 @@ from gateway.daemon.generation import Generation, Plan, Retiring, Slot
 from gateway.daemon.listeners import Change, Listeners
 from gateway.daemon.metrics.ledger import Ledger, ProcessState
 from gateway.daemon.notify import Notifier
-from gateway.daemon.startup import complain, open_and_drop
+from gateway.daemon.startup import complain, open_and_drop, warn
 from gateway.daemon.wakeup import Wakeup
 from gateway.errors import ConfigurationError
 
@@ -102,6 +102,7 @@ class Supervisor:
         """Open, drop, start; raises ConfigurationError."""
         self._listeners, change = open_and_drop(plan, self._environ)
         plan.apply()
+        warn(self._listeners)
         self._serving = self._generation(plan, change)
         for slot in self._serving.slots:
             self._begin(self._serving, slot)

@@ -76,7 +76,11 @@ def systemd(settings: Settings) -> str:
         "Type=notify",
         f"ExecStart={_program('smmapd-gateway')} serve -c {settings.file}",
         "ExecReload=/bin/kill -HUP $MAINPID",
+        "# The supervisor tells its processes itself how to stop.",
+        "KillMode=mixed",
         "Restart=on-failure",
+        "# Wrong usage, no permission, a configuration that cannot be used (sysexits.h).",
+        "RestartPreventExitStatus=64 77 78",
         f"TimeoutStopSec={timeout}",
         f"WatchdogSec={_WATCHDOG}",
     ]
