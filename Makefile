@@ -15,6 +15,8 @@ help:
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
 	@echo "make deb    a Debian package in build/deb"
+	@echo "make soak   damage, and questions while Cyrus writes, for MINUTES=10"
+	@echo "make fuzz   each reader of foreign bytes, guided by coverage, for SECONDS=60"
 	@echo "make venv   $(BIN)/smmapd, $(BIN)/smmapd-gateway and the development tools"
 
 venv: $(STAMP)
@@ -51,3 +53,4 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 include tests/bench/bench.mk
+include tests/faults/faults.mk
