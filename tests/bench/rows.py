@@ -153,6 +153,20 @@ ROWS: tuple[Row, ...] = (
         1.5,
     ),
     Row(
+        "mailboxes on another gateway, remembered answers, against local ones: requests/s",
+        Figure("remote", "remembered", "requests_per_s"),
+        Figure("remote", "local", "requests_per_s"),
+        0.8,
+    ),
+    Row(
+        "mailboxes on another gateway, answers that are not remembered: CPU a request",
+        Figure("remote", "cold", "cpu_us"),
+        None,
+        200,
+        at_least=False,
+        unit="us",
+    ),
+    Row(
         "500 connections against 50: requests/s",
         Figure("connections", "ours-500", "requests_per_s"),
         Figure("connections", "ours-50", "requests_per_s"),

@@ -22,7 +22,7 @@ from tests.bench.measures import (
     StandardInput,
 )
 from tests.bench.peers import BareMilter, MtaStsResolver, QuotaStatus, RateLimit
-from tests.bench.servers import CSmmapd, Echo, Gateway, OurSmmapd, Server
+from tests.bench.servers import CSmmapd, Echo, Gateway, OurSmmapd, Remote, Server
 from tests.bench.stores import Store
 
 SMALL, MIDDLE, LARGE = 1000, 100_000, 1_000_000
@@ -34,6 +34,7 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "echo": lambda store, quota: Echo(),
     "gateway": lambda store, quota: Gateway("socketmap", store, quota=quota),
     "gateway-2": lambda store, quota: Gateway("socketmap", store, quota=quota, workers=2),
+    "remote": lambda store, quota: Remote(store),
     "policy": lambda store, quota: Gateway("policy", store, quota=quota),
     "milter": lambda store, quota: Gateway("milter", store, quota=quota),
     "resolver": lambda store, quota: MtaStsResolver(),
@@ -189,6 +190,16 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant("bare-milter", "bare-milter", MilterLoad()),
         ),
         quick=True,
+    ),
+    Scenario(
+        "remote",
+        "50 connections, mailboxes on another gateway: answers that are not remembered, and those"
+        " that are",
+        (
+            Entrant("cold", "remote", Load(keys=UNIQUE)),
+            Entrant("remembered", "remote", Load(keys=REPEATED)),
+            Entrant("local", "gateway", Load(keys=REPEATED)),
+        ),
     ),
     Scenario(
         "workers",

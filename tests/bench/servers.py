@@ -240,7 +240,7 @@ class Gateway(DaemonServer):
         conf = write_text(self.path("imapd.conf"), "\n".join(lines) + "\n")
         toml = write_text(
             self.path("gateway.toml"),
-            f"workers = {self._workers}\n"
+            f"workers = {self._workers}\n{self.elsewhere()}"
             f'[cyrus]\nimapd_conf = "{conf}"\nservice = "{SERVICE}"\n'
             # As the servers it is compared with, it writes no line for each verdict.
             f'[logging]\nlevel = "warning"\n'
@@ -249,6 +249,34 @@ class Gateway(DaemonServer):
             f'[{self._front_end}]\nlisten = ["unix:{self.address}?mode=0666"]\n',
         )
         return [self.program, "serve", "-c", toml]
+
+    def elsewhere(self) -> str:
+        """The setting `store`, where it is not the default."""
+        return ""
+
+
+class Remote(Gateway):
+    """A gateway that has no mailboxes and asks another gateway, whose costs are not counted."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__("socketmap", store, quota=True)
+        self._backend = Gateway("socketmap", store, quota=True)
+
+    def start(self) -> None:
+        """Start the other one first."""
+        self._backend.start()
+        super().start()
+
+    def stop(self) -> None:
+        """End both."""
+        try:
+            super().stop()
+        finally:
+            self._backend.stop()
+
+    def elsewhere(self) -> str:
+        """The other gateway's socket."""
+        return f'store = "socketmap:unix:{self._backend.address}"\n'
 
 
 def accepting(address: str) -> bool:
