@@ -154,27 +154,45 @@ class Verifier:
             from gateway.verification.elsewhere import Elsewhere  # noqa: PLC0415
 
             elsewhere = self.elsewhere = Elsewhere.for_conf(self.store.conf)
-        if pending.server is not None:
-            return elsewhere.backends.verdict(
-                pending.server, pending.query, pending.evidence, trace, since=since
-            )
+        if pending.server is None:
+            return self._kicked(pending, elsewhere, trace, since)[0]
+        verdict = elsewhere.backends.verdict(
+            pending.server, pending.query, pending.evidence, trace, since=since
+        )
+        if verdict.kind is not Kind.NONEXISTENT or not self.kicks_mupdate:
+            return verdict
+        # The list says that the mailbox is there, the backend that it is not: it
+        # has been moved or deleted, and mupdate takes seconds to tell.
+        outcome, current = self._kicked(pending, elsewhere, trace, None)
+        moved = not isinstance(outcome, Pending) or outcome.server != pending.server
+        return outcome if moved or not current else verdict
+
+    def _kicked(
+        self,
+        pending: Pending,
+        elsewhere: Elsewhere,
+        trace: list[Step] | None,
+        since: float | None,
+    ) -> tuple[Verdict | Pending, bool]:
+        """What is decided once mupdate has been kicked, and whether the list is current now."""
         problem = elsewhere.kick(since)
         if trace is not None:
             trace.append(Step("mupdate", problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
-        if (
-            problem is not None
-            and isinstance(outcome, Verdict)
-            and outcome.kind is Kind.NONEXISTENT
-        ):
-            # The C program would refuse here; but the copy of the list is
-            # known not to be current, and a refusal would lose the mail of
-            # a mailbox that was just created.
-            evidence = Evidence(
-                mailbox=outcome.evidence.mailbox, userid=outcome.evidence.userid, fault=problem
-            )
-            return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
-        return outcome
+        if problem is None:
+            return outcome, True
+        if isinstance(outcome, Verdict) and outcome.kind is not Kind.NONEXISTENT:
+            return outcome, False
+        if isinstance(outcome, Pending) and pending.server is None:
+            return outcome, False
+        # The C program would refuse here; but the copy of the list is known not
+        # to be current, and a refusal would lose the mail of a mailbox that was
+        # just created or moved.
+        evidence = Evidence(
+            mailbox=outcome.evidence.mailbox, userid=outcome.evidence.userid, fault=problem
+        )
+        fault = Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
+        return fault, False
 
     def _decide(
         self,

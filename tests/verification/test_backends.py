@@ -94,7 +94,8 @@ def test_the_backend_decides(murder: Murder, answer: bytes, kind: Kind, reason: 
     verdict = murder.engine().verify(Query(b"fred"), trace)
     assert (verdict.kind, verdict.reason, verdict.cacheable) == (kind, reason, False)
     assert verdict.evidence.server == str(backend.address)
-    assert dict(trace[-1].facts) == {"server": str(backend.address), "answer": answer}
+    (hop,) = (step for step in trace if step.name == "backend")
+    assert dict(hop.facts) == {"server": str(backend.address), "answer": answer}
 
 
 BAD: list[Talk] = [
@@ -141,6 +142,32 @@ def test_a_mailbox_that_moves_is_followed(murder: Murder) -> None:
     assert engine.verify(Query(b"fred")).kind is Kind.OVER_QUOTA
     murder.put(b"fred", other.address)
     assert engine.verify(Query(b"fred")).kind is Kind.DELIVERABLE
+
+
+def test_a_backend_that_knows_nothing_of_a_listed_mailbox_is_a_reason_to_look_again(
+    murder: Murder,
+) -> None:
+    """The list is brought up to date first: the mailbox may have moved a moment ago."""
+    one = murder.backend(smmapd(lambda _key: b"NOTFOUND Mailbox does not exist"))
+    other = murder.backend(smmapd(echo))
+    for user in (b"fred", b"anna"):
+        murder.put(user, one.address)
+    create_when_kicked(murder, lambda: murder.put(b"fred", other.address))
+    engine = murder.engine()
+    assert engine.verify(Query(b"fred")).kind is Kind.DELIVERABLE
+    # Where the list has no news the backend knows.
+    assert engine.verify(Query(b"anna")).kind is Kind.NONEXISTENT
+    assert murder.mupdate.connections == 2
+
+
+def test_a_list_that_cannot_be_brought_up_to_date_refuses_nobody(murder: Murder) -> None:
+    """Without mupdate nobody knows whether the mailbox has moved."""
+    one = murder.backend(smmapd(lambda _key: b"NOTFOUND Mailbox does not exist"))
+    murder.put(b"fred", one.address)
+    murder.mupdate.talk = sends(b"")
+    verdict = murder.engine().verify(Query(b"fred"))
+    assert verdict.kind is Kind.UPSTREAM_FAULT
+    assert verdict.evidence.fault is not None
 
 
 def test_servers_that_point_at_each_other(murder: Murder) -> None:
