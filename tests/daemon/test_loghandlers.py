@@ -13,6 +13,7 @@ import pytest
 
 from gateway.daemon.loghandlers import (
     LINE_LIMIT,
+    STORM_LINES,
     STORM_SECONDS,
     Storms,
     StreamHandler,
@@ -150,6 +151,36 @@ def test_a_storm_is_one_line_and_a_count() -> None:
         "disk (1000 more times in 30 s)",
         "disk",
     ]
+
+
+def from_one_place(values: list[str], level: int = logging.WARNING) -> list[logging.LogRecord]:
+    """Lines of one call with different values."""
+    return [
+        logging.LogRecord("gateway.test", level, __file__, 1, "client sent %s", (value,), None)
+        for value in values
+    ]
+
+
+def test_nonsense_that_is_ever_new_is_a_storm_too() -> None:
+    """Of lines that only differ in their values a few are written, then the last and a count."""
+    clock = Clock()
+    storms = Storms(clock)
+    lines = from_one_place([str(number) for number in range(1000)])
+    written = [text for line in lines for text in texts(storms.admit(line))]
+    assert written == [f"client sent {number}" for number in range(STORM_LINES)]
+    assert texts(storms.admit(record("another place", logging.WARNING))) == ["another place"]
+    clock.now = STORM_SECONDS
+    assert texts(storms.admit(from_one_place(["more"])[0])) == [
+        "client sent 999 (the last of 990 more such lines in 30 s)",
+        "client sent more",
+    ]
+
+
+def test_different_verdicts_are_no_storm() -> None:
+    """Lines at INFO from one place are all written."""
+    storms = Storms(Clock())
+    lines = from_one_place([str(number) for number in range(100)], logging.INFO)
+    assert [len(storms.admit(line)) for line in lines] == [1] * 100
 
 
 def test_verdicts_are_no_storm() -> None:
