@@ -33,7 +33,7 @@ from tests.rigs.cyrus_tools import PROGRAMS, CyrusTools
 from tests.rigs.folders import make_folder, make_subfolder, write_text
 from tests.rigs.imap import Admin
 from tests.rigs.ports import LOOPBACK, accepts, accepts_unix
-from tests.rigs.processes import Daemon, RigError, account, run, start
+from tests.rigs.processes import Account, Daemon, RigError, account, run, start
 from tests.rigs.socketmap import StdioServer
 from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
@@ -187,10 +187,11 @@ class Cyrus:
         services = "".join(f"  {line}\n" for line in self._services.values())
         write_text(self.cyrus_conf, f"START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n")
 
-    def start(self, syslog: Syslog | None = None) -> None:
+    def start(self, syslog: Syslog | None = None, *, low_ports: bool = False) -> None:
         """Start master as user cyrus and wait until every service accepts connections.
 
-        With `syslog` everything that it and its services log goes there.
+        With `syslog` everything that it and its services log goes there.  With
+        `low_ports`, which goes without it, services may listen below port 1024.
         """
         self.write_cyrus_conf()
         self.set_password(ADMIN)
@@ -200,7 +201,9 @@ class Cyrus:
             *("-p", os.path.join(self.folder, "master.pid")),
         ]
         log = os.path.join(self.folder, "master.log")
-        if syslog is None:
+        if low_ports:
+            self._daemon = Daemon([*_low_ports(account("cyrus")), *argv], log=log)
+        elif syslog is None:
             self._daemon = Daemon(argv, user=account("cyrus"), log=log)
         else:
             # The mount namespace is made by root; user cyrus comes last.
@@ -272,3 +275,14 @@ class Cyrus:
                 stderr=stderr.fileno(),
             )
         return StdioServer(process, ours, errors)
+
+
+def _low_ports(user: Account) -> list[str]:
+    """The beginning of a command line that goes on as `user` with the right to such ports."""
+    right = "+net_bind_service"
+    groups = ",".join(map(str, user.groups))
+    return [
+        "setpriv",
+        *(f"--reuid={user.uid}", f"--regid={user.gid}", f"--groups={groups}"),
+        *(f"--inh-caps={right}", f"--ambient-caps={right}", "--"),
+    ]

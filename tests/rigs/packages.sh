@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus postfix sendmail deb package systemd chromium prometheus"
+readonly DEFAULT_GROUPS="build cyrus murder sql postfix sendmail deb package systemd chromium prometheus"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base"
@@ -42,7 +42,8 @@ declare -Ar GROUPS_INSTALLED=(
     [prometheus]="libc6"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
-    [sql]="postgresql mariadb-server"
+    # libpq5 is what psycopg calls.
+    [sql]="postgresql mariadb-server libpq5"
 )
 declare -Ar GROUPS_UNPACKED=(
     [sendmail]="sendmail-bin sendmail-base sendmail-cf"
