@@ -1,0 +1,144 @@
+"""What SECURITY.md promises of the source: calls that do not occur in it, or in one named place.
+
+The table says which module may do what a mail server's helper rarely needs;
+whoever adds to it says why in SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    str(path.relative_to(ROOT))
+    for room in ("gateway", "smmapd")
+    for path in (ROOT / room).rglob("*.py")
+)
+
+# smmapd's option -D runs imapd.conf's debug_command by the shell, as every Cyrus service does.
+DEBUGGER = "smmapd/main.py"
+
+# Call or import, by its dotted name, and the modules in which it may stand.
+ALLOWED: dict[str, frozenset[str]] = {
+    # Bytes of others never become code or objects.
+    "eval": frozenset(),
+    "exec": frozenset(),
+    "compile": frozenset(),
+    "__import__": frozenset(),
+    "pickle": frozenset(),
+    "marshal": frozenset(),
+    "shelve": frozenset(),
+    "xml": frozenset(),
+    "yaml": frozenset(),
+    # No shell; other programs by a list of words: our own children, postconf for `check-config`.
+    "os.system": frozenset(),
+    "os.popen": frozenset(),
+    "pty": frozenset(),
+    "subprocess": frozenset(
+        {"gateway/daemon/children.py", "gateway/cli/checks/postfixconf.py", DEBUGGER}
+    ),
+    "os.fork": frozenset({"gateway/cli/checks/access.py"}),
+    # Names in the file system: our own Unix sockets.
+    "os.unlink": frozenset({"gateway/daemon/unixsocket.py"}),
+    "os.remove": frozenset(),
+    "os.rmdir": frozenset(),
+    "os.mkdir": frozenset(),
+    "os.makedirs": frozenset(),
+    "os.rename": frozenset(),
+    "os.replace": frozenset(),
+    "os.link": frozenset(),
+    "os.symlink": frozenset(),
+    "os.truncate": frozenset(),
+    "os.ftruncate": frozenset(),
+    "os.chmod": frozenset({"gateway/daemon/unixsocket.py"}),
+    "os.chown": frozenset({"gateway/daemon/unixsocket.py"}),
+    "shutil.copyfile": frozenset(),
+    "shutil.copy": frozenset(),
+    "shutil.move": frozenset(),
+    "shutil.rmtree": frozenset(),
+    "tempfile": frozenset(),
+    # The C library by hand: inotify(7), and the access check of libwrap.
+    "ctypes": frozenset({"gateway/cyrus/inotify.py", "smmapd/access.py"}),
+}
+
+# Flags of os.open that write, and modes of open().
+WRITING_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"})
+# Standard output of a command whose reader has gone is turned to the null device.
+WRITING = frozenset({"gateway/cli/main.py"})
+
+
+def _dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return ""
+
+
+def _uses(source: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each call and import, the name's beginnings included."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Call):
+            names = [_dotted(node.func)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                yield getattr(node, "lineno", 0), ".".join(parts[:end])
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_dangerous_calls_stand_where_they_are_expected(path: str) -> None:
+    """Nothing of the table stands in a module that it does not name."""
+    source = (ROOT / path).read_text(encoding="utf-8")
+    found = [
+        f"{path}:{line}: {name}"
+        for line, name in _uses(source)
+        if name in ALLOWED and path not in ALLOWED[name]
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_no_file_is_written(path: str) -> None:
+    """Files are opened for reading; logs, counts and answers go to descriptors that are handed in."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in WRITING_FLAGS and path not in WRITING:
+            found.append(f"{path}:{node.lineno}: {node.attr}")
+        if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "io.open"):
+            modes = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "mode")]
+            found += [
+                f"{path}:{node.lineno}: open for writing"
+                for mode in modes
+                if not isinstance(mode, ast.Constant) or set(str(mode.value)) & set("wax+")
+            ]
+        if isinstance(node, ast.keyword) and node.arg == "shell" and path != DEBUGGER:
+            found.append(f"{path}:{node.value.lineno}: shell=")
+    assert found == []
+
+
+def test_every_exception_is_still_needed() -> None:
+    """What the table allows is there; else the exception goes."""
+    for name, paths in ALLOWED.items():
+        for path in paths:
+            source = (ROOT / path).read_text(encoding="utf-8")
+            assert name in {found for _line, found in _uses(source)}, (name, path)
+
+
+def test_what_holds_a_promise_is_there() -> None:
+    """Every file that SECURITY.md names exists."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests/|constraints)[^`]*)`", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
