@@ -174,9 +174,13 @@ class Browser:
             mobile=False,
         )
 
-    def screenshot(self) -> bytes:
-        """The whole page as a PNG, beyond the window's edge."""
-        taken = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def screenshot(self, width: int, height: int) -> bytes:
+        """The page's upper left part as a PNG, in a window that shows all of it."""
+        whole = self.script("return document.documentElement.scrollHeight")
+        assert isinstance(whole, int)
+        self.resize(width, whole)
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, whole), "scale": 1}
+        taken = self.devtools("Page.captureScreenshot", format="png", clip=clip)
         return base64.b64decode(str(taken["data"]))
 
     # --- what it did --------------------------------------------------------------------------

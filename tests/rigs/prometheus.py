@@ -91,7 +91,7 @@ class Prometheus:
                 log=os.path.join(self._folder, "log"),
             )
             self._daemon.start()
-            wait_until(self._listens, "Prometheus listens", START_LIMIT_S)
+            wait_until(self._ready, "Prometheus is ready", START_LIMIT_S)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -132,18 +132,22 @@ class Prometheus:
         assert isinstance(found, list)
         return {each["labels"]["alertname"]: each["state"] for each in found}
 
-    def _listens(self) -> bool:
+    def _ready(self) -> bool:
         assert self._daemon is not None
         self._daemon.check()
-        return accepts(LOOPBACK, self._port)
+        return accepts(LOOPBACK, self._port) and self._ask("/-/ready")[0] == 200
 
-    def _get(self, path: str) -> Mapping[str, object]:
+    def _ask(self, path: str) -> tuple[int, bytes]:
         connection = HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
         try:
             connection.request("GET", path)
-            told = json.loads(connection.getresponse().read())
+            reply = connection.getresponse()
+            return reply.status, reply.read()
         finally:
             connection.close()
+
+    def _get(self, path: str) -> Mapping[str, object]:
+        told = json.loads(self._ask(path)[1])
         if told["status"] != "success":
             raise RigError(f"{path}: {told['error']}")
         data = told["data"]

@@ -18,22 +18,24 @@ class AdminSettings:
     listen: tuple[Endpoint, ...] = setting(
         listen(),
         default=DEFAULT_LISTEN,
-        description="Sockets for HTTP: metrics, /healthz, /readyz and the status page; empty: "
-        "none. It asks nobody for a password, so keep it on loopback or on a Unix socket.",
+        description="Sockets for HTTP: the status page at /, /metrics, /healthz, /readyz and "
+        "/explain; empty: none. It asks nobody for a password, so keep it on loopback or on a "
+        "Unix socket.",
         example='["unix:/run/smmapd/admin?mode=0660&group=adm"]',
     )
     allow_remote: bool = setting(
         boolean(),
         default=False,
-        description="Allow addresses in `listen` that other machines can reach.",
+        description="Allow addresses in `listen` that other machines can reach. Without it, "
+        "other machines are refused whatever address a socket of systemd (fd:) has.",
         example="true",
     )
     hosts: tuple[str, ...] = setting(
         host_names(),
         default=(),
-        description="Names under which browsers may reach the listener, besides localhost and "
-        "the addresses of `listen`. A request with another Host is refused, which protects the "
-        "page against DNS rebinding.",
+        description="Names under which clients may reach the listener, besides localhost and "
+        "numeric addresses. A request with another Host is refused, which protects the page "
+        "against DNS rebinding.",
         example='["mx1.example.org"]',
     )
 
