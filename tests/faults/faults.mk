@@ -2,8 +2,9 @@
 #
 #   make soak MINUTES=n   every damaged image once, then questions while Cyrus writes, for n minutes
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
+#   make mutate MODULE=gateway/... TESTS=tests/...   changes of the module that no test notices
 
-.PHONY: soak fuzz
+.PHONY: soak fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
@@ -19,3 +20,6 @@ fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	    $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r constraints-fuzz.txt
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+mutate: venv
+	@$(BIN)/python -m tests.mutation $(MODULE) $(TESTS)
