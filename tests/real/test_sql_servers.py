@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gateway.cyrus import imapdconf
+from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.formats import open_database
 from gateway.cyrus.store import CyrusStore
+from gateway.errors import DatabaseUnavailable
 from gateway.frontends.socketmap_session import Session
 from gateway.verification.verifier import Verifier
+from tests.doors.model import Case, Rcpt
+from tests.doors.players import ask_policy, policy_request
 from tests.golden import Configuration, configurations
 from tests.golden.differences import expected
 from tests.rigs import socketmap
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.gateway import Gateway
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.imap import ALL_RIGHTS
 from tests.rigs.program import smmapd_program
 from tests.rigs.require import require
-from tests.rigs.sqlservers import MariaDb, Postgres, SqlServer
+from tests.rigs.sqlservers import DATABASE, USER, MariaDb, Postgres, SqlServer
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -30,6 +38,8 @@ pytestmark = pytest.mark.real
 GOLDEN = [each for each in configurations() if each.set == "head-twoskip"]
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 TEMPORARY = b"TEMP "
+# For a connection and a statement on a busy machine.
+DEADLINE_S = 2.0
 
 
 @pytest.fixture(scope="module", params=[Postgres, MariaDb], ids=lambda each: each.engine)
@@ -100,6 +110,7 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
         cyrus.write_imapd_conf({**server.options, **tables})
         cyrus.add_service("imap", "imapd")
         cyrus.add_service("smmap", "smmapd")
+        cyrus.add_service("ours", smmapd_program())
         cyrus.start()
         with Gateway(cyrus.imapd_conf, fronts=("socketmap",)) as gateway, cyrus.admin() as admin:
             gateway.start()
@@ -126,6 +137,7 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
                 ]
                 assert socketmap.ask_all(ours, asked) == answers
                 assert [program.ask(key) for key in asked] == answers
+                assert socketmap.ask(cyrus.socket_path("ours"), *asked) == answers
                 # The C smmapd of 3.6 overlooks denials in SQL.
                 cyrus.tools.db_set("user_deny.db", "sql", {b"fred": b"2\tsmmap\tnot today"})
                 assert ours.ask(b"fred") == program.ask(b"fred") == b"NOTFOUND not today"
@@ -179,3 +191,62 @@ def test_a_server_that_goes_and_comes_back_costs_nobody_mail(make: type[SqlServe
                     asker.join()
             assert {each.partition(b" ")[0] for each in said} == {b"OK", b"TEMP"}
             assert server.engine in gateway.wait_log(f"{server.engine}://")
+
+
+@pytest.mark.parametrize(
+    ("make", "sleep"),
+    [(Postgres, "SELECT pg_sleep(30)"), (MariaDb, "SELECT SLEEP(30)")],
+    ids=["pgsql", "mysql"],
+)
+def test_a_statement_that_takes_too_long_is_given_up(make: type[SqlServer], sleep: str) -> None:
+    """The deadline is the driver's own, whatever the server is set to."""
+    require("sql")
+    with make() as server:
+        server.start()
+        where = sql_server.SqlServer(
+            server.engine,
+            DATABASE,
+            sql_server.hosts(server.options["sql_hostnames"]),
+            user=USER,
+            password=server.password,
+        )
+        until = time.monotonic() + DEADLINE_S
+        connection = sql_server.driver(server.engine)(where, where.hosts[0], until)
+        assert connection.rows("SELECT 1", (), until)
+        with pytest.raises(DatabaseUnavailable, match=r"deadline|timed out"):
+            connection.rows(sleep, (), until)
+        connection.close()
+
+
+def test_a_server_that_hangs_holds_up_nobody_else() -> None:
+    """Its questions wait for their deadline; the event loop answers what needs no server."""
+    require("cyrus", "sql")
+    source = os.path.join(GOLDEN[0].root, "conf", "mailboxes.db")
+    with MariaDb() as server, Cyrus() as cyrus:
+        server.start()
+        database = open_database(source, "twoskip")
+        server.fill("mailboxes_db", list(database.items()))
+        database.close()
+        conf = cyrus.another_imapd_conf("sql", {**server.options, "mboxlist_db": "sql"})
+        tables: Tables = {"scope": {"domains": ["example.org"]}}
+        with Gateway(conf, tables, fronts=("socketmap", "policy")) as gateway:
+            gateway.start()
+            path = gateway.path("socketmap")
+            assert socketmap.ask(path, b"alice") == [b"OK alice"]
+            with (
+                socketmap.Connection.to(path) as waiting,
+                socket.socket(socket.AF_UNIX) as policy,
+                ThreadPoolExecutor(1) as thread,
+            ):
+                policy.settimeout(sql_server.ANSWER_SECONDS / 2)
+                policy.connect(gateway.path("policy"))
+                server.daemon.send_signal(signal.SIGSTOP)
+                try:
+                    asked = thread.submit(waiting.ask, b"alice")
+                    elsewhere = Rcpt(b"fred@other.test")
+                    request = policy_request(Case("elsewhere", (elsewhere,)), elsewhere)
+                    assert ask_policy(policy, request) == b"DUNNO"
+                    assert asked.result().startswith(TEMPORARY)
+                finally:
+                    server.daemon.send_signal(signal.SIGCONT)
+            wait_until(lambda: socketmap.ask(path, b"alice") == [b"OK alice"], "it answers again")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +19,7 @@ from gateway.errors import (
 )
 
 SERVER = SqlServer("pgsql", "cyrus", (Host("a"), Host("b", 7)), user="u", password="hidden")
+SHORT_S = 0.2
 GONE = DatabaseUnavailable("server", "it is gone")
 
 
@@ -231,11 +234,26 @@ def test_a_missing_driver_is_named(
         sql_server.driver(engine)
 
 
+def installed(engine: str) -> Callable[[SqlServer, Host, float], object]:
+    """The driver's connect; without psycopg's libpq that is an ImportError, too."""
+    pytest.importorskip({"pgsql": "psycopg", "mysql": "pymysql"}[engine], exc_type=ImportError)
+    return sql_server.driver(engine)
+
+
 @pytest.mark.parametrize("engine", ["pgsql", "mysql"])
 def test_drivers_connect(engine: str) -> None:
     """What is not installed is for the test above."""
-    pytest.importorskip({"pgsql": "psycopg", "mysql": "pymysql"}[engine])
-    connect: Callable[[SqlServer, Host, float], object] = sql_server.driver(engine)
+    connect = installed(engine)
     server = SqlServer(engine, "cyrus", (Host("127.0.0.1", 1),))
     with pytest.raises(DatabaseUnavailable, match=rf"{engine}://127\.0\.0\.1:1/cyrus"):
         connect(server, server.hosts[0], 0.0)
+
+
+@pytest.mark.parametrize("engine", ["pgsql", "mysql"])
+def test_a_server_that_never_says_a_word_is_given_up(engine: str) -> None:
+    """Connecting has a deadline, too."""
+    connect = installed(engine)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SqlServer(engine, "cyrus", (Host("127.0.0.1", listener.getsockname()[1]),))
+        with pytest.raises(DatabaseUnavailable, match=r"deadline|timed out"):
+            connect(server, server.hosts[0], time.monotonic() + SHORT_S)
