@@ -15,7 +15,9 @@ from gateway.protocols.socketmap import (
     Decoder,
     bad_protocol,
     encode,
+    hops_of,
     split_request,
+    with_hops,
 )
 
 
@@ -49,6 +51,7 @@ def conversation(*pieces: bytes) -> tuple[list[bytes], str | None]:
         (b"\x16\x03\x01\x02\x00", [], "missing length"),
         (b"11:", [], "request size doesn't match length"),
         (b"11:cyrus ali", [], "request size doesn't match length"),
+        (b"10241:" + b"x" * 10241 + b",", [], "request size doesn't match length"),
         (b"10241:", [], "request size doesn't match length"),
         (b"99999999999999999999999999:x", [], "request size doesn't match length"),
         (b"0" * 65, [], "request size doesn't match length"),
@@ -135,3 +138,28 @@ def test_a_request_without_a_key_is_an_error(payload: bytes) -> None:
 def test_the_error_becomes_the_last_reply() -> None:
     """The peer reads what it did wrong."""
     assert bad_protocol(ProtocolError("missing key")) == b"PERM Bad protocol (missing key)"
+
+
+@pytest.mark.parametrize(
+    ("map_name", "hops"),
+    [
+        (b"cyrus", 0),
+        (b"7", 0),
+        (b"", 0),
+        (b"cyrus;hop=2", 2),
+        (b"cyrus;hop=999", 999),
+        (b"cyrus;hop=1000", 0),
+        (b"cyrus;hop=", 0),
+        (b"cyrus;hop=x", 0),
+        (b"cyrus;hop=-1", 0),
+        (b"cyrus;hop=2;hop=3", 3),
+    ],
+)
+def test_hops_of_a_map_name(map_name: bytes, hops: int) -> None:
+    """How often a question was passed on, where the map name says it in our way."""
+    assert hops_of(map_name) == hops
+
+
+def test_hops_are_read_as_they_are_written() -> None:
+    """Whatever the map was called before."""
+    assert [hops_of(with_hops(b"smmapd", number)) for number in (0, 1, 16)] == [0, 1, 16]
