@@ -71,10 +71,24 @@ def _change(node: ast.AST) -> bool:
     return True
 
 
+def _unread(tree: ast.AST) -> Iterator[ast.AST]:
+    """What does nothing at run time: annotations, and what only type checkers look at."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.returns is not None:
+            yield node.returns
+        elif isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
+            yield node.annotation
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TYPE_CHECKING":
+            yield node
+
+
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
     """Line, what was changed into what, and the whole changed source."""
     tree = ast.parse(source)
+    spared = {id(each) for node in _unread(tree) for each in ast.walk(node)}
     for number, node in enumerate(ast.walk(tree)):
+        if id(node) in spared:
+            continue
         changed = copy.deepcopy(tree)
         twin = next(each for at, each in enumerate(ast.walk(changed)) if at == number)
         before = ast.unparse(node) if isinstance(node, ast.expr) else ""

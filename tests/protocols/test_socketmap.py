@@ -140,6 +140,13 @@ def test_the_error_becomes_the_last_reply() -> None:
     assert bad_protocol(ProtocolError("missing key")) == b"PERM Bad protocol (missing key)"
 
 
+def test_the_longest_length_may_come_before_its_colon() -> None:
+    """As many digits as are allowed are waited with."""
+    digits = b"1".rjust(MAX_LENGTH_DIGITS, b"0")
+    assert conversation(digits, b":x,") == ([b"x"], None)
+    assert conversation(b"0" + digits, b":x,")[1] == "request size doesn't match length"
+
+
 @pytest.mark.parametrize(
     ("map_name", "hops"),
     [
