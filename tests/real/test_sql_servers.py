@@ -193,29 +193,46 @@ def test_a_server_that_goes_and_comes_back_costs_nobody_mail(make: type[SqlServe
             assert server.engine in gateway.wait_log(f"{server.engine}://")
 
 
-@pytest.mark.parametrize(
-    ("make", "sleep"),
-    [(Postgres, "SELECT pg_sleep(30)"), (MariaDb, "SELECT SLEEP(30)")],
-    ids=["pgsql", "mysql"],
-)
-def test_a_statement_that_takes_too_long_is_given_up(make: type[SqlServer], sleep: str) -> None:
-    """The deadline is the driver's own, whatever the server is set to."""
+def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_server.Connection:
+    """The driver's connection, as a store makes it."""
+    where = sql_server.SqlServer(
+        server.engine,
+        DATABASE,
+        sql_server.hosts(server.options["sql_hostnames"]),
+        user=USER,
+        password=server.password,
+        tls=tls,
+    )
+    return sql_server.driver(server.engine)(where, where.hosts[0], until)
+
+
+@pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
+def test_sql_usessl_speaks_tls(make: type[SqlServer]) -> None:
+    """As in the C program no authority is asked who the server is."""
     require("sql")
-    with make() as server:
+    with make(tls=True) as server:
         server.start()
-        where = sql_server.SqlServer(
-            server.engine,
-            DATABASE,
-            sql_server.hosts(server.options["sql_hostnames"]),
-            user=USER,
-            password=server.password,
-        )
-        until = time.monotonic() + DEADLINE_S
-        connection = sql_server.driver(server.engine)(where, where.hosts[0], until)
-        assert connection.rows("SELECT 1", (), until)
-        with pytest.raises(DatabaseUnavailable, match=r"deadline|timed out"):
-            connection.rows(sleep, (), until)
-        connection.close()
+        for tls in (True, False):
+            connect(server, time.monotonic() + DEADLINE_S, tls=tls).close()
+
+
+def test_sql_usessl_demands_tls(golden_server: SqlServer) -> None:
+    """A server without it is not talked to."""
+    with pytest.raises(DatabaseUnavailable, match="SSL"):
+        connect(golden_server, time.monotonic() + DEADLINE_S, tls=True)
+
+
+SLEEP = {"pgsql": "SELECT pg_sleep(30)", "mysql": "SELECT SLEEP(30)"}
+
+
+def test_a_statement_that_takes_too_long_is_given_up(golden_server: SqlServer) -> None:
+    """The deadline is the driver's own, whatever the server is set to."""
+    until = time.monotonic() + DEADLINE_S
+    connection = connect(golden_server, until)
+    assert connection.rows("SELECT 1", (), until)
+    with pytest.raises(DatabaseUnavailable, match=r"deadline|timed out"):
+        connection.rows(SLEEP[golden_server.engine], (), until)
+    connection.close()
 
 
 def test_a_server_that_hangs_holds_up_nobody_else() -> None:

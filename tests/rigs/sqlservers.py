@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from tests.rigs.certificates import Authority
 from tests.rigs.folders import make_folder, make_subfolder, write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon, RigError, account, run
@@ -39,7 +40,9 @@ class SqlServer:
     # How it is asked to end quickly and in good order.
     stop_signal = signal.SIGTERM
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
+        """`tls` is whether it offers TLS, with a certificate that nobody knows."""
+        self._tls = tls
         self.folder = ""
         self.port = 0
         self._daemon: Daemon | None = None
@@ -50,6 +53,11 @@ class SqlServer:
         try:
             (self.port,) = free_ports(1)
             make_subfolder(self.folder, "data", owner)
+            if self._tls:
+                self._pair = Authority(self.folder, "server").pair
+                for path in (self._pair.certificate, self._pair.key):
+                    os.chown(path, owner.uid, owner.gid)
+                    os.chmod(path, 0o600)
             self._prepare()
         except BaseException:
             shutil.rmtree(self.folder)
@@ -160,6 +168,10 @@ class Postgres(SqlServer):
             "fsync": "off",
             "max_connections": "30",
         }
+        if self._tls:
+            settings["ssl"] = "on"
+            settings["ssl_cert_file"] = self._pair.certificate
+            settings["ssl_key_file"] = self._pair.key
         words = [word for each in settings.items() for word in ("-c", "=".join(each))]
         return [f"{self._programs}/postgres", "-D", self._path("data"), *words]
 
@@ -215,6 +227,8 @@ class MariaDb(SqlServer):
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
         ]
+        if self._tls:
+            words += [f"--ssl-cert={self._pair.certificate}", f"--ssl-key={self._pair.key}"]
         if self._first:
             words.append(f"--init-file={self._path('init.sql')}")
             self._first = False
