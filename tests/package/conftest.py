@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -40,6 +41,14 @@ def depends(package: str) -> tuple[str, ...]:
     )
     wanted = {name.removesuffix(":any") for name in names}
     return tuple(sorted(wanted - {"systemd-sysusers"} | set(SMALL_SYSTEMD)))
+
+
+def install(root: Root, package: str) -> None:
+    """Install the package, whose dependencies are there."""
+    target = root.path("/tmp/package.deb")
+    shutil.copy(package, target)
+    root.run("dpkg", "--install", "/tmp/package.deb")
+    os.unlink(target)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.cli.main import COMMANDS
 from tests.life.doors import DOORS
-from tests.package.conftest import field
+from tests.package.conftest import field, install
 from tests.package.root import Root
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import FRONTS, Value, toml
@@ -57,10 +57,7 @@ def before(root: Root) -> dict[str, tuple[int, ...]]:
 def installed(root: Root, before: dict[str, tuple[int, ...]], package: str) -> Iterator[Root]:
     """The root with the package."""
     assert before
-    target = root.path("/tmp/package.deb")
-    shutil.copy(package, target)
-    root.run("dpkg", "--install", "/tmp/package.deb")
-    os.unlink(target)
+    install(root, package)
     yield root
 
 

@@ -1,6 +1,7 @@
 """The tests of the modules that use other people's packages, on Debian 12's versions of those.
 
 Everything else is pure Python, and is tested here by what these import.
+Where a test starts the programs, those are the package's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.package.conftest import MILTER, depends
+from tests.package.conftest import MILTER, depends, install
 from tests.package.root import Root, debian
 from tests.rigs.processes import run
 from tests.rigs.program import ROOT
@@ -19,10 +20,11 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 # gevent, pymilter, prometheus_client and xxhash are used below these.
 TESTED = (
+    "tests/admin",
     "tests/cyrus/db/test_twom.py",
     "tests/daemon",
     "tests/frontends",
-    "tests/life",
+    "tests/life/test_stop.py",
     "tests/smmapd",
     "tests/upstream",
 )
@@ -32,8 +34,11 @@ TOOLS = ("openssl", "python3-hypothesis", "python3-pytest")
 
 @pytest.fixture(scope="module")
 def workshop(package: str) -> Iterator[Root]:
-    """A Debian with the package's dependencies and a copy of the clone in /src, without the package."""
+    """A Debian with the package, what it depends on, and a copy of the clone in /src."""
     with debian(*depends(package), MILTER, *TOOLS) as root:
+        install(root, package)
+        # As Cyrus' package would.
+        root.run("useradd", "--system", "--gid", "mail", "cyrus")
         run(["/bin/mkdir", root.path("/src")])
         words = ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT]
         words += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
