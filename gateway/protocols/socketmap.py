@@ -35,7 +35,6 @@ WRONG_SIZE = "request size doesn't match length"
 _HOP = b";hop="
 _HOP_DIGITS = 3
 
-_COLON = 0x3A
 _COMMA = 0x2C
 
 
