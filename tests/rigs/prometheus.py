@@ -24,6 +24,9 @@ from tests.rigs.processes import Daemon, RigError
 from tests.rigs.require import PACKAGES
 from tests.rigs.waiting import wait_until
 
+# HTTP, while it starts.
+_NOT_READY = 503
+
 START_LIMIT_S = 60.0
 TIMEOUT_S = 60.0
 
@@ -60,6 +63,10 @@ def promtool(*words: str, stdin: str = "", cwd: str = "/") -> tuple[int, str]:
         text=True,
     )
     return done.returncode, done.stdout
+
+
+class NotReadyError(RigError):
+    """It answers and has not read its own files yet, /-/ready or not."""
 
 
 class Prometheus:
@@ -110,8 +117,15 @@ class Prometheus:
     def wait_scraped(self, times: int = 3) -> None:
         """Wait until every target was scraped so often, so that there are rates."""
         expression = f'count(count_over_time(up{{job="smmapd"}}[10m]) >= {times})'
+
+        def scraped() -> bool:
+            try:
+                return self.query(expression) == [float(len(self._targets))]
+            except NotReadyError:
+                return False
+
         wait_until(
-            lambda: self.query(expression) == [float(len(self._targets))],
+            scraped,
             f"each target was scraped {times} times",
             START_LIMIT_S,
         )
@@ -147,7 +161,10 @@ class Prometheus:
             connection.close()
 
     def _get(self, path: str) -> Mapping[str, object]:
-        told = json.loads(self._ask(path)[1])
+        status, body = self._ask(path)
+        if status == _NOT_READY:
+            raise NotReadyError(f"{path}: {body!r}")
+        told = json.loads(body)
         if told["status"] != "success":
             raise RigError(f"{path}: {told['error']}")
         data = told["data"]

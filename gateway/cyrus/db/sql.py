@@ -109,6 +109,12 @@ class SqliteDatabase:
         except sqlite3.Error as fault:
             self.close()
             raise self._explained(fault) from fault
+        except UnicodeDecodeError as fault:
+            # Its message quotes bytes of a damaged schema, and they are no text.
+            self.close()
+            raise DatabaseDamaged(
+                self._path, "SQLite: its schema is damaged; restore the file"
+            ) from fault
 
     def _connected(self) -> sqlite3.Connection:
         """The connection to the file that is at the path now."""
