@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus murder sql postfix sendmail deb package systemd chromium prometheus"
+readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base"
