@@ -21,7 +21,7 @@ from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.murder import DOMAIN, Murder
 from tests.rigs.program import smmapd_program
 from tests.rigs.require import require
-from tests.rigs.socketmap import ask
+from tests.rigs.socketmap import Connection, ask, request
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -30,6 +30,9 @@ pytestmark = pytest.mark.real
 DEADLINE_S = 1.0
 # On top of it, for a machine with other things to do.
 GRACE_S = 4.0
+
+# Asked while another question hangs: a few dozen milliseconds of work.
+QUESTIONS = 20
 
 # What the doors say: socketmap (the key follows OK), policy, milter.
 OVER_QUOTA = (b"TEMP Over quota", b"DEFER_IF_PERMIT 4.2.2", b"452 4.2.2")
@@ -172,6 +175,32 @@ def test_a_backend_that_is_stopped_costs_only_its_own_recipients(site: Site, num
     finally:
         site.murder.start_backend(number)
     site.wait_for(theirs)
+
+
+def test_while_one_backend_hangs_the_recipients_of_the_other_do_not_wait(site: Site) -> None:
+    """Many of them are answered before the one question that hangs; what it costs is printed."""
+    door = site.gateway.path("socketmap")
+
+    def latencies() -> list[float]:
+        taken = []
+        for _ in range(QUESTIONS):
+            start = time.monotonic()
+            assert ask(door, b"joe@" + DOMAIN.encode()) == [b"OK joe@" + DOMAIN.encode()]
+            taken.append((time.monotonic() - start) * 1000)
+        return sorted(taken)
+
+    before = latencies()
+    with hanging(site.murder.backends[0]), Connection.to(door) as waiting:
+        waiting.send(request(b"fred@" + DOMAIN.encode()))
+        meanwhile = latencies()
+        assert not waiting.has_reply()
+        assert waiting.receive() == AWAY[0]
+    middle, last = QUESTIONS // 2, -1
+    print(
+        f"joe's answers, ms: median {before[middle]:.1f}, most {before[last]:.1f};"
+        f" while fred's backend hangs {meanwhile[middle]:.1f}, {meanwhile[last]:.1f}"
+    )
+    site.wait_for(b"fred")
 
 
 def test_a_backend_that_hangs_is_given_up_at_the_deadline(site: Site) -> None:

@@ -6,6 +6,7 @@ not hide itself here.
 
 from __future__ import annotations
 
+import select
 import socket
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -97,6 +98,10 @@ class Connection:
         """Send all questions at once, then read all replies (keep it below a socket's buffer)."""
         self.send(b"".join(request(key, name) for key in keys))
         return [self.receive() for _ in keys]
+
+    def has_reply(self) -> bool:
+        """Is there anything to read at this moment?"""
+        return bool(self._buffer) or bool(select.select([self._link], [], [], 0)[0])
 
     def at_end(self) -> bool:
         """Has the server closed, with nothing left to read?  Waits for one or the other."""
