@@ -27,7 +27,7 @@ set -euo pipefail
 readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus"
 
 declare -Ar GROUPS_INSTALLED=(
-    [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base"
+    [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh"
     [cyrus]="cyrus-imapd cyrus-admin cyrus-clients sasl2-bin util-linux procps"
     [postfix]="postfix"
     # What the unpacked sendmail links with; none of it is a mail server.
