@@ -41,7 +41,7 @@ from tests.rigs.folders import write_text
 EX_UNAVAILABLE = 69
 INTERRUPTED = 130
 FULL = (5, 2.0)  # rounds and seconds of one measure
-QUICK = (3, 0.5)
+QUICK = (2, 0.5)
 
 Found = dict[str, dict[str, list[Sample | None]]]
 

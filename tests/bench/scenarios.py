@@ -189,7 +189,6 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant("milter", "milter", MilterLoad()),
             Entrant("bare-milter", "bare-milter", MilterLoad()),
         ),
-        quick=True,
     ),
     Scenario(
         "remote",
