@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.rigs.require import require_program
+
 ROOT = Path(__file__).parents[1]
 CODE = ("gateway", "smmapd", "tests")
 # What tools and installations leave in a clone.
@@ -90,8 +92,7 @@ def test_no_module_is_too_long() -> None:
 def test_the_launcher_starts_smmapd_without_site() -> None:
     """`make venv` writes it: the program runs, from any folder, without Python's site module."""
     launcher = Path(sys.executable).parent / "smmapd"
-    if not launcher.exists():
-        pytest.skip(f"{launcher} is missing: run `make venv`")
+    require_program(str(launcher), "run `make venv`")
     first, *_ = launcher.read_text().splitlines()
     assert first == f"#!{sys.executable} -IS"
     done = subprocess.run(
@@ -110,7 +111,6 @@ def test_the_launcher_starts_smmapd_without_site() -> None:
 @pytest.mark.parametrize("name", ["smmapd", "smmapd-gateway"])
 def test_both_programs_are_installed(name: str) -> None:
     """`make venv` puts them beside the interpreter."""
-    program = Path(sys.executable).parent / name
-    if not program.exists():
-        pytest.skip(f"{program} is missing: run `make venv`")
-    assert os.access(program, os.X_OK)
+    program = require_program(str(Path(sys.executable).parent / name), "run `make venv`")
+    done = subprocess.run([program, "--help"], capture_output=True, check=False, text=True)
+    assert name in done.stdout + done.stderr

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -169,7 +170,7 @@ def _noted(record: logging.LogRecord, note: str) -> logging.LogRecord:
     )
 
 
-class LineHandler(logging.Handler):
+class LineHandler(ABC, logging.Handler):
     """What both handlers share: storms, the count of lost lines, and no exception ever out."""
 
     def __init__(self, storms: Storms | None = None) -> None:
@@ -191,9 +192,9 @@ class LineHandler(logging.Handler):
         finally:
             self.release()
 
+    @abstractmethod
     def write(self, level: int, line: str) -> bool:
         """Write one line; False when it was lost."""
-        raise NotImplementedError
 
     def _put(self, record: logging.LogRecord) -> None:
         if self.lost and self.write(logging.WARNING, f"{self.lost} log lines were lost"):

@@ -159,8 +159,10 @@ def _watch(
     else:
         _stop_accepting(listener)
         patience = max(0.0, parent.patience - DRAIN_MARGIN)
-        time.sleep(min(SETTLE, patience))
-        if not sessions.wait_none(patience):
+        # A native thread of its own, and nothing tells us that an MTA is about to negotiate.
+        settle = min(SETTLE, patience)
+        time.sleep(settle)
+        if not sessions.wait_none(patience - settle):
             _log.info("leaving while MTAs are connected; they apply their default action")
     recorder.publish()
     logging.shutdown()

@@ -12,7 +12,6 @@ packages.sh here and that of the rigs bring them.
 from __future__ import annotations
 
 import os
-import subprocess
 
 from tests.bench.needs import BENCH_PACKAGES, RIG_PACKAGES, check_packages
 from tests.bench.servers import DOMAIN, PROJECT, DaemonServer
@@ -20,14 +19,10 @@ from tests.bench.stores import Store
 from tests.rigs.folders import write_text
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.processes import account
+from tests.rigs.require import unpacked
 
 # The peers' processes wait here for connections; more than the measures open.
 _PROCESSES = 1000
-
-
-def _where(script: str, name: str) -> str:
-    out = subprocess.run(["/bin/bash", script, "where", name], capture_output=True, check=True)
-    return out.stdout.decode().strip()
 
 
 class MtaStsResolver(DaemonServer):
@@ -45,7 +40,7 @@ class MtaStsResolver(DaemonServer):
             f"path: {self.address}\nmode: 438\nshutdown_timeout: 1\ncache:\n  type: internal\n"
             "default_zone:\n  strict_testing: false\n  timeout: 4\n",
         )
-        daemon = os.path.join(_where(BENCH_PACKAGES, "mta-sts"), "bin", "mta-sts-daemon")
+        daemon = os.path.join(unpacked("mta-sts", BENCH_PACKAGES), "bin", "mta-sts-daemon")
         return [daemon, "-v", "warn", "-c", config]
 
 
@@ -56,7 +51,7 @@ class QuotaStatus(DaemonServer):
         check_packages(RIG_PACKAGES, "dovecot")
         super().__init__()
         self._store = store
-        self._root = _where(RIG_PACKAGES, "dovecot")
+        self._root = unpacked("dovecot", RIG_PACKAGES)
 
     def environment(self) -> dict[str, str]:
         """Its libraries are where they were unpacked."""
@@ -146,7 +141,7 @@ class RateLimit(DaemonServer):
     def __init__(self) -> None:
         check_packages(BENCH_PACKAGES, "policyd")
         super().__init__()
-        self._root = _where(BENCH_PACKAGES, "policyd")
+        self._root = unpacked("policyd", BENCH_PACKAGES)
 
     def environment(self) -> dict[str, str]:
         """Its modules are where they were unpacked."""

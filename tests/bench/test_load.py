@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -12,10 +11,13 @@ import pytest
 
 from tests.bench.build import program
 from tests.bench.servers import Echo
+from tests.rigs.require import require_command
 
-pytestmark = pytest.mark.skipif(
-    shutil.which(os.environ.get("CC") or "cc") is None, reason="no C compiler: apt-get install gcc"
-)
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    """Without one there are no load clients."""
+    require_command(os.environ.get("CC") or "cc", "apt-get install gcc libc6-dev, or set CC")
 
 
 @pytest.fixture(scope="module")

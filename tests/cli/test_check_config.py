@@ -11,8 +11,7 @@ import pytest
 
 from tests.cli.program import GATEWAY_TOML, Done, Site, make_site
 from tests.rigs.folders import make_folder
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+from tests.rigs.require import require_root
 
 # What a machine without Postfix and with it looks like: a postconf that says so.
 NO_POSTFIX = "exit 127"
@@ -157,9 +156,9 @@ def test_databases_that_are_missing_or_damaged(world: Site) -> None:
     assert any("quotas.db" in each for each in errors)
 
 
-@needs_root
 def test_databases_that_the_gateways_user_cannot_read(world: Site) -> None:
     """Tried as that user; the folder or file that is in the way is named with its mode."""
+    require_root("only root becomes another user")
     world.configure(toml().replace('user = ""', 'user = "nobody"'))
     assert findings(check(world), "error") == []
     conf = world.store.configdirectory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from gateway.cli import completion
 from gateway.cli.main import parser
 from tests.cli.program import run
-
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+from tests.rigs.require import require_command
 
 
 def offered(script: str, folder: str, *words: str) -> list[str]:
@@ -34,7 +31,6 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     return done.stdout.split("\n")[:-1]
 
 
-@needs_bash
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -55,6 +51,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 )  # fmt: skip
 def test_bash(tmp_path: os.PathLike[str], words: list[str], expected: list[str]) -> None:
     """Commands, options, choices, files and folders."""
+    require_command("bash", "apt-get install bash")
     for name in ("a file", "another"):
         with open(os.path.join(tmp_path, name), "wb"):
             pass
@@ -63,9 +60,9 @@ def test_bash(tmp_path: os.PathLike[str], words: list[str], expected: list[str])
     assert sorted(offered(script, str(tmp_path), *words)) == sorted(expected)
 
 
-@needs_zsh
 def test_zsh_understands_it() -> None:
     """The function's syntax is sound."""
+    require_command("zsh", "apt-get install zsh")
     done = subprocess.run(
         ["zsh", "-fn"], input=run("print-completion", "zsh").out.encode(), check=False
     )

@@ -14,7 +14,7 @@ from tests.rigs import smtp
 from tests.rigs.folders import folder, write_text
 from tests.rigs.postfix import Postfix
 from tests.rigs.processes import run
-from tests.rigs.require import PACKAGES, require
+from tests.rigs.require import require, unpacked
 from tests.rigs.sendmail import HOSTNAME
 
 pytestmark = pytest.mark.real
@@ -121,11 +121,7 @@ def test_postfix_understands_both_files() -> None:
 def test_sendmail_with_the_socket_map(gateway: Gateway) -> None:
     """The rules, in Sendmail's own address test mode."""
     require("sendmail")
-    root = (
-        run(["/bin/bash", PACKAGES, "where", "sendmail"], env={"HOME": os.environ["HOME"]})
-        .decode()
-        .strip()
-    )
+    root = unpacked("sendmail")
     with folder("sm") as path:
         snippet = text("sendmail/socketmap.cf").replace("/run/smmapd", gateway.folder)
         configuration = write_text(f"{path}/sendmail.cf", _BASE.format(folder=path) + snippet)

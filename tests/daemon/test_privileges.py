@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import pytest
 
 from gateway.daemon import privileges
 from gateway.daemon.privileges import Identity, PrivilegeError
-
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave root")
+from tests.rigs.require import require_root
 
 
 def test_names_become_numbers() -> None:
@@ -63,9 +61,9 @@ except PermissionError:
 """
 
 
-@ROOT_ONLY
 def test_after_the_drop_there_is_no_way_back() -> None:
     """Real, effective and saved ids are the user's, and root's groups are gone."""
+    require_root("only root can leave root")
     done = subprocess.run([sys.executable, "-c", _DROP], capture_output=True, text=True, check=True)
     uid, gid = pwd.getpwnam("daemon").pw_uid, privileges.group_id("mail")
     assert done.stdout.splitlines() == [f"{(uid,) * 3} {(gid,) * 3} False", "no way back"]
@@ -82,9 +80,9 @@ except privileges.PrivilegeError as error:
 """
 
 
-@ROOT_ONLY
 def test_who_is_not_root_cannot_become_another_user() -> None:
     """The message says so and ends the start."""
+    require_root("only root can leave root")
     done = subprocess.run(
         [sys.executable, "-c", _NOT_ROOT], capture_output=True, text=True, check=True
     )

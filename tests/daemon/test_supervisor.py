@@ -13,8 +13,8 @@ import sys
 import pytest
 
 from tests.daemon.conftest import Connection, Running
+from tests.rigs.require import require_root
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root drops privileges")
 SERVING = {"name": "core", "listeners": ["main"]}
 
 
@@ -294,9 +294,9 @@ def test_the_watchdog_is_fed(running: Running) -> None:
         running.wait_told("WATCHDOG")
 
 
-@ROOT_ONLY
 def test_root_is_left_after_the_sockets_are_open(running: Running) -> None:
     """Children run as the user, and the socket belongs to it."""
+    require_root("only root drops privileges")
     running.plan(user="daemon", group="mail")
     running.start()
     running.wait_told("READY")
@@ -307,9 +307,9 @@ def test_root_is_left_after_the_sockets_are_open(running: Running) -> None:
     assert stat.S_IMODE(found.st_mode) == 0o660
 
 
-@ROOT_ONLY
 def test_an_unknown_user_ends_the_start(running: Running) -> None:
     """Before any socket is opened."""
+    require_root("only root drops privileges")
     running.plan(user="no-such-user")
     running.start()
     assert running.exit_code() == os.EX_CONFIG

@@ -13,8 +13,7 @@ import pytest
 from gateway.daemon import unixsocket
 from gateway.daemon.endpoints import UnixEndpoint
 from gateway.daemon.unixsocket import ListenError
-
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+from tests.rigs.require import require_root
 
 
 def refusal(endpoint: UnixEndpoint) -> str:
@@ -50,9 +49,9 @@ def test_the_file_has_the_mode_that_was_asked_for(tmp_path: Path, mode: int) -> 
             client.connect(str(path))
 
 
-@ROOT_ONLY
 def test_the_file_gets_the_group_that_was_asked_for(tmp_path: Path) -> None:
     """For an MTA that is in that group."""
+    require_root("only root may give files away")
     path = tmp_path / "s"
     listener, _ = unixsocket.listen(UnixEndpoint(str(path), group="mail", user="daemon"))
     with listener:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import milter
 import pytest
 
+from gateway.frontends.milter import CONTINUE, NOREPLY
 from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeSettings
 from gateway.verification.model import Kind, Query
-
-pytest.importorskip("milter", reason="the extra `milter` is not installed: `make venv`")
-
-import milter
-
-from gateway.frontends.milter import CONTINUE, NOREPLY
 from tests.frontends.milter_talk import ALL_STEPS, Context, Talk
 
 UNKNOWN = ("550", "5.1.1", "User unknown")

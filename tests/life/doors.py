@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ class ClosedError(ConnectionError):
     """The server closed without a byte of an answer: Postfix would ask again on a new connection."""
 
 
-class Door:
+class Door(ABC):
     """One connection; `ask` sends one question and reads its answer to the end."""
 
     def __init__(self, path: str) -> None:
@@ -29,13 +30,13 @@ class Door:
             self._link.close()
             raise
 
+    @abstractmethod
     def question(self, recipient: bytes) -> bytes:
         """The question about `recipient` in this door's protocol."""
-        raise NotImplementedError
 
+    @abstractmethod
     def payload(self, received: bytes) -> bytes | None:
         """The answer in `received`, or None while it is not complete."""
-        raise NotImplementedError
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""

@@ -16,8 +16,8 @@ from tests.life.running import Life
 from tests.rigs.gateway import require_milter
 from tests.rigs.processes import Account, account
 from tests.rigs.program import gateway_python
+from tests.rigs.require import require_root
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 # A user and a group that every Debian has, and that do not belong together.
 USER, GROUP = "daemon", "mail"
 
@@ -174,9 +174,9 @@ def test_what_is_no_socket_is_never_replaced(make: Callable[[str], None]) -> Non
 # --- who they are -------------------------------------------------------------------------
 
 
-@ROOT_ONLY
 def test_every_process_leaves_root_for_good(life: Life) -> None:
     """User and group in all four forms, the user's groups, and no capability."""
+    require_root("only root becomes somebody else")
     who = stranger(life)
     gid = account(GROUP).gid
     life.configure({"": {"user": USER, "group": GROUP}})
@@ -202,9 +202,9 @@ def test_every_process_leaves_root_for_good(life: Life) -> None:
     assert life.ask("policy", FRED) == b"DUNNO"
 
 
-@ROOT_ONLY
 def test_an_ordinary_user_starts_it_without_root(life: Life) -> None:
     """As whoever it is, whatever `user` says: nobody but root can become somebody else."""
+    require_root("only root becomes somebody else")
     who = stranger(life)
     os.chown(life.folder, who.uid, who.gid)
     life.configure({"": {"user": "cyrus"}})

@@ -21,19 +21,17 @@ executable for user cyrus, with all folders above it.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from tests.rigs.cyrus_tools import PROGRAMS, CyrusTools
-from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.imap import Admin
 from tests.rigs.ports import LOOPBACK, accepts, accepts_unix
 from tests.rigs.processes import Account, Daemon, RigError, account, run, start
+from tests.rigs.rig import Rig
 from tests.rigs.socketmap import StdioServer
 from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
@@ -62,31 +60,25 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 
-class Cyrus:
+class Cyrus(Rig):
     """One store and, between `start()` and `stop()`, one master with the services added before."""
+
+    prefix = "cy"
+    program = "Cyrus' master"
+    owner = "cyrus"
 
     def __init__(
         self, settings: Mapping[str, str] | None = None, *, include: Sequence[str] = ()
     ) -> None:
         """`settings` are options of imapd.conf, `include` whole lines for its end."""
+        super().__init__()
         self._settings = {**_SETTINGS, **(settings or {})}
         self._include = tuple(include)
         self._services: dict[str, str] = {}
         self._listen: dict[str, str] = {}
-        self._daemon: Daemon | None = None
-        self.folder = ""
         self.tools = CyrusTools("", "")
 
     # --- the folder -----------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self.folder = make_folder("cy", account("cyrus"))
-        try:
-            self._populate()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
-        return self
 
     def _populate(self) -> None:
         owner = account("cyrus")
@@ -129,19 +121,6 @@ class Cyrus:
         """The path of imapd.conf."""
         return os.path.join(self.folder, "imapd.conf")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            killed = self.stop()
-        finally:
-            shutil.rmtree(self.folder)
-        if killed and error is None:
-            raise RigError(f"master left processes behind, which had to be killed: {killed}")
-
     # --- master and its services ----------------------------------------------------------
 
     def add_service(
@@ -178,9 +157,7 @@ class Cyrus:
     @property
     def master(self) -> Daemon:
         """The running master.  Raises `RigError` if there is none."""
-        if self._daemon is None:
-            raise RigError("Cyrus' master was not started")
-        return self._daemon
+        return self.daemon
 
     def write_cyrus_conf(self) -> None:
         """Write cyrus.conf from the services added so far; master reads it anew on SIGHUP."""
@@ -202,13 +179,13 @@ class Cyrus:
         ]
         log = os.path.join(self.folder, "master.log")
         if low_ports:
-            self._daemon = Daemon([*_low_ports(account("cyrus")), *argv], log=log)
+            daemon = Daemon([*_low_ports(account("cyrus")), *argv], log=log)
         elif syslog is None:
-            self._daemon = Daemon(argv, user=account("cyrus"), log=log)
+            daemon = Daemon(argv, user=account("cyrus"), log=log)
         else:
             # The mount namespace is made by root; user cyrus comes last.
-            self._daemon = Daemon(syslog.wrap(argv, account("cyrus")), log=log)
-        self._daemon.start()
+            daemon = Daemon(syslog.wrap(argv, account("cyrus")), log=log)
+        self._launch(daemon)
         for name in self._services:
             wait_until(partial(self._accepts, name), f"service {name} accepts")
 
@@ -227,10 +204,7 @@ class Cyrus:
 
     def stop(self) -> list[str]:
         """Stop master and wait for its children; returns what had to be killed, if anything."""
-        if self._daemon is None:
-            return []
-        killed = self._daemon.stop()
-        self._daemon = None
+        killed = super().stop()
         for listen in self._listen.values():
             if listen.startswith("/") and os.path.exists(listen):
                 os.unlink(listen)

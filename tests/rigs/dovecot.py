@@ -13,17 +13,13 @@ but master, which is root.
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
-from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.ports import accepts_unix
-from tests.rigs.processes import Daemon, RigError, account
-from tests.rigs.require import PACKAGES
+from tests.rigs.processes import Daemon, account
+from tests.rigs.require import unpacked
+from tests.rigs.rig import Rig
 from tests.rigs.waiting import wait_until
 
 _USER, _GROUP = "nobody", "nogroup"
@@ -78,23 +74,16 @@ service stats {{
 """
 
 
-class Dovecot:
+class Dovecot(Rig):
     """One instance; `users` are addresses, each with its quota in bytes or None for no limit."""
 
+    prefix = "dv"
+    program = "Dovecot"
+
     def __init__(self, users: Mapping[str, int | None], *, quota_tempfail: bool = False) -> None:
+        super().__init__()
         self._users = dict(users)
         self._tempfail = quota_tempfail
-        self._daemon: Daemon | None = None
-        self.folder = ""
-
-    def __enter__(self) -> Self:
-        self.folder = make_folder("dv")
-        try:
-            self._populate()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
-        return self
 
     def _populate(self) -> None:
         owner = account(_USER)
@@ -129,20 +118,17 @@ class Dovecot:
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
-        done = subprocess.run(
-            ["/bin/bash", PACKAGES, "where", "dovecot"], capture_output=True, check=True, text=True
-        )
         argv = ["/usr/sbin/dovecot", "-F", "-c", os.path.join(self.folder, "dovecot.conf")]
-        self._daemon = Daemon(
-            ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", done.stdout.strip(), *argv],
-            log=os.path.join(self.folder, "stderr"),
+        self._launch(
+            Daemon(
+                ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", unpacked("dovecot"), *argv],
+                log=os.path.join(self.folder, "stderr"),
+            )
         )
-        self._daemon.start()
         wait_until(self._accepts, "Dovecot accepts")
 
     def _accepts(self) -> bool:
-        if self._daemon is not None:
-            self._daemon.check()
+        self.daemon.check()
         return accepts_unix(self.socket)
 
     def log(self) -> str:
@@ -152,26 +138,3 @@ class Dovecot:
                 return file.read()
         except FileNotFoundError:
             return ""
-
-    def stop(self) -> None:
-        """Stop it.  Raises `RigError` if anything had to be killed."""
-        if self._daemon is None:
-            return
-        killed = self._daemon.stop(signal.SIGTERM)
-        self._daemon = None
-        if killed:
-            raise RigError(f"Dovecot left processes behind, which had to be killed: {killed}")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.stop()
-        except RigError:
-            if error is None:
-                raise
-        finally:
-            shutil.rmtree(self.folder)

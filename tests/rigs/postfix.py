@@ -24,16 +24,14 @@ from __future__ import annotations
 
 import grp
 import os
-import shutil
 import signal
 from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
-from typing import Self
 
-from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon, RigError, account, complete
+from tests.rigs.rig import Rig
 from tests.rigs.waiting import wait_until
 
 DAEMONS = "/usr/lib/postfix/sbin"
@@ -81,8 +79,11 @@ postlog unix-dgram n - 1 postlogd
 """
 
 
-class Postfix:
+class Postfix(Rig):
     """One private instance; see this file's head for its doors."""
+
+    prefix = "pf"
+    program = "Postfix"
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Postfix:
         add to or replace the rig's, `doors` the same per door, by its name
         (`{"policy": {"smtpd_delay_reject": "no"}}`).
         """
+        super().__init__()
         self._main = dict(main or {})
         self._doors: dict[str, dict[str, str]] = {}
         if socketmap is not None:
@@ -118,23 +120,15 @@ class Postfix:
         for door, settings in (doors or {}).items():
             self._doors.setdefault(door, {}).update(settings)
         self._ports: dict[str, int] = {}
-        self._daemon: Daemon | None = None
-        self.folder = ""
 
     # --- the folder -----------------------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        self.folder = make_folder("pf")
-        try:
-            make_subfolder(self.folder, "etc")
-            make_subfolder(self.folder, "data", account("postfix"), mode=0o700)
-            self._make_queue()
-            self._ports = dict(zip(self._doors, free_ports(len(self._doors)), strict=True))
-            self.write_configuration()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
-        return self
+    def _populate(self) -> None:
+        make_subfolder(self.folder, "etc")
+        make_subfolder(self.folder, "data", account("postfix"), mode=0o700)
+        self._make_queue()
+        self._ports = dict(zip(self._doors, free_ports(len(self._doors)), strict=True))
+        self.write_configuration()
 
     def _make_queue(self) -> None:
         """Make the queue's folders with the owners and modes that postfix-files lists."""
@@ -215,31 +209,19 @@ class Postfix:
         """The path of the log."""
         return os.path.join(self.folder, "maillog")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            killed = self.stop()
-        finally:
-            shutil.rmtree(self.folder)
-        if killed and error is None:
-            raise RigError(f"Postfix left processes behind, which had to be killed: {killed}")
-
     # --- start and stop -------------------------------------------------------------------
 
     def start(self) -> None:
         """Start master and wait until every door accepts connections."""
         # `postfix start` would look through all of Postfix' files first, which takes seconds,
         # and leave this session, in which `master -d` stays.
-        self._daemon = Daemon(
-            [os.path.join(DAEMONS, "master"), "-c", self.configuration, "-d"],
-            env={"MAIL_CONFIG": self.configuration},
-            log=os.path.join(self.folder, "output"),
+        self._launch(
+            Daemon(
+                [os.path.join(DAEMONS, "master"), "-c", self.configuration, "-d"],
+                env={"MAIL_CONFIG": self.configuration},
+                log=os.path.join(self.folder, "output"),
+            )
         )
-        self._daemon.start()
         for door in self._doors:
             wait_until(
                 partial(self._accepts, door),
@@ -247,8 +229,7 @@ class Postfix:
             )
 
     def _accepts(self, door: str) -> bool:
-        if self._daemon is not None:
-            self._daemon.check()
+        self.daemon.check()
         return accepts(*self.address(door))
 
     def reload(self) -> None:
@@ -256,20 +237,10 @@ class Postfix:
         self.write_configuration()
         self.master.send_signal(signal.SIGHUP)
 
-    def stop(self) -> list[str]:
-        """Stop master and wait for its children; returns what had to be killed, if anything."""
-        if self._daemon is None:
-            return []
-        killed = self._daemon.stop()
-        self._daemon = None
-        return killed
-
     @property
     def master(self) -> Daemon:
         """The running master.  Raises `RigError` if there is none."""
-        if self._daemon is None:
-            raise RigError("Postfix was not started")
-        return self._daemon
+        return self.daemon
 
     # --- asking and reading ---------------------------------------------------------------
 

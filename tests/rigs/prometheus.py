@@ -7,21 +7,18 @@ with Prometheus(["127.0.0.1:9625"], rules="contrib/prometheus/rules.yml") as pro
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlencode
 
-from tests.rigs.folders import make_folder, write_text
+from tests.rigs.folders import write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon, RigError
-from tests.rigs.require import PACKAGES
+from tests.rigs.require import unpacked
+from tests.rigs.rig import Rig
 from tests.rigs.waiting import wait_until
 
 # HTTP, while it starts.
@@ -42,13 +39,9 @@ scrape_configs:
 """
 
 
-@functools.cache
 def program(name: str) -> str:
     """The path of `prometheus` or `promtool`."""
-    done = subprocess.run(
-        ["/bin/bash", PACKAGES, "where", "prometheus"], capture_output=True, check=True, text=True
-    )
-    return os.path.join(done.stdout.strip(), "usr/bin", name)
+    return os.path.join(unpacked("prometheus"), "usr/bin", name)
 
 
 def promtool(*words: str, stdin: str = "", cwd: str = "/") -> tuple[int, str]:
@@ -69,50 +62,37 @@ class NotReadyError(RigError):
     """It answers and has not read its own files yet, /-/ready or not."""
 
 
-class Prometheus:
-    """One server; a context that ends it."""
+class Prometheus(Rig):
+    """One server, which runs as long as the context."""
+
+    prefix = "prometheus"
+    program = "Prometheus"
 
     def __init__(self, targets: Sequence[str], rules: str = "") -> None:
+        super().__init__()
         self._targets = targets
         self._rules = rules
-        self._folder = ""
         self._port = 0
-        self._daemon: Daemon | None = None
 
-    def __enter__(self) -> Self:
-        self._folder = make_folder("prometheus")
-        try:
-            (self._port,) = free_ports(1)
-            text = CONFIGURATION.format(
-                rules=json.dumps(self._rules) if self._rules else "",
-                targets=", ".join(json.dumps(each) for each in self._targets),
-            )
-            config = write_text(os.path.join(self._folder, "prometheus.yml"), text)
-            self._daemon = Daemon(
+    def _populate(self) -> None:
+        (self._port,) = free_ports(1)
+        text = CONFIGURATION.format(
+            rules=json.dumps(self._rules) if self._rules else "",
+            targets=", ".join(json.dumps(each) for each in self._targets),
+        )
+        config = write_text(os.path.join(self.folder, "prometheus.yml"), text)
+        self._launch(
+            Daemon(
                 [
                     program("prometheus"),
                     f"--config.file={config}",
-                    f"--storage.tsdb.path={self._folder}/data",
+                    f"--storage.tsdb.path={self.folder}/data",
                     f"--web.listen-address={LOOPBACK}:{self._port}",
                 ],
-                log=os.path.join(self._folder, "log"),
+                log=os.path.join(self.folder, "log"),
             )
-            self._daemon.start()
-            wait_until(self._ready, "Prometheus is ready", START_LIMIT_S)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._daemon is not None:
-            self._daemon.stop()
-        shutil.rmtree(self._folder)
+        )
+        wait_until(self._ready, "Prometheus is ready", START_LIMIT_S)
 
     def wait_scraped(self, times: int = 3) -> None:
         """Wait until every target was scraped so often, so that there are rates."""
@@ -147,8 +127,7 @@ class Prometheus:
         return {each["labels"]["alertname"]: each["state"] for each in found}
 
     def _ready(self) -> bool:
-        assert self._daemon is not None
-        self._daemon.check()
+        self.daemon.check()
         return accepts(LOOPBACK, self._port) and self._ask("/-/ready")[0] == 200
 
     def _ask(self, path: str) -> tuple[int, bytes]:

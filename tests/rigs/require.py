@@ -8,7 +8,9 @@ that is silently skipped proves nothing.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
+import shutil
 import subprocess
 from typing import NoReturn
 
@@ -26,7 +28,7 @@ def missing(what: str) -> NoReturn:
     """End the test because `what` is missing: a failure where all is required, else a skip."""
     if required():
         pytest.fail(f"a real test cannot run: {what}", pytrace=False)
-    pytest.skip(what)
+    pytest.skip(what, allow_module_level=True)
 
 
 @functools.cache
@@ -40,11 +42,32 @@ def _lacks(group: str) -> str:
 
 def require(*groups: str) -> None:
     """Go on only as root and with these groups of packages.sh on the machine."""
-    if os.geteuid() != 0:
-        missing("the rigs start their programs as other users: run the tests as root")
+    require_root("the rigs start their programs as other users")
     lacks = [text for text in map(_lacks, groups) if text]
     if lacks:
         missing("\n".join(lacks))
+
+
+def require_root(why: str) -> None:
+    """Go on only as root; `why` says what for."""
+    if os.geteuid() != 0:
+        missing(f"{why}: run the tests as root")
+
+
+def require_command(name: str, how: str) -> str:
+    """Go on only if `name` is found on PATH; `how` says how to get it.  Returns its path."""
+    path = shutil.which(name)
+    if path is None:
+        missing(f"there is no program {name} on PATH: {how}")
+    return path
+
+
+def require_module(name: str, how: str) -> None:
+    """Go on only if `name` can be imported, with the libraries it needs; `how` as above."""
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        missing(f"the module {name} cannot be imported ({error}): {how}")
 
 
 def require_program(path: str, how: str) -> str:
@@ -52,3 +75,14 @@ def require_program(path: str, how: str) -> str:
     if not os.access(path, os.X_OK):
         missing(f"{path} is missing or not executable: {how}")
     return path
+
+
+def unpacked(group: str, script: str = PACKAGES) -> str:
+    """The folder that packages.sh (or another script of its kind) has unpacked a group's packages into.
+
+    Raises `subprocess.CalledProcessError` if it has not: `require` the group first.
+    """
+    done = subprocess.run(
+        ["/bin/bash", script, "where", group], capture_output=True, check=True, text=True
+    )
+    return done.stdout.strip()

@@ -17,16 +17,14 @@ it waits for minutes at its start, and the machine's name stays as it is.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
-from typing import Self
 
-from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
-from tests.rigs.processes import Daemon, RigError, run
-from tests.rigs.require import PACKAGES
+from tests.rigs.processes import Daemon
+from tests.rigs.require import unpacked
+from tests.rigs.rig import Rig
 from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import wait_until
 
@@ -107,8 +105,11 @@ R$+ <@ $+>\t\t$#error $@ 5.7.1 $: "550 5.7.1 relaying denied"
 """
 
 
-class Sendmail:
+class Sendmail(Rig):
     """One private instance; see this file's head for its two doors."""
+
+    prefix = "sm"
+    program = "Sendmail"
 
     def __init__(
         self,
@@ -121,23 +122,16 @@ class Sendmail:
 
         Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.
         """
+        super().__init__()
         self._domains = tuple(domains)
         self._socketmap = socketmap
         self._milter = milter
         self._ports: dict[str, int] = {}
-        self._daemon: Daemon | None = None
-        self.folder = ""
 
-    def __enter__(self) -> Self:
-        self.folder = make_folder("sm")
-        try:
-            make_subfolder(self.folder, "queue", mode=0o700)
-            self._ports = dict(zip(("map", "milter"), free_ports(2), strict=True))
-            write_text(self.configuration, self._configuration_text())
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
-        return self
+    def _populate(self) -> None:
+        make_subfolder(self.folder, "queue", mode=0o700)
+        self._ports = dict(zip(("map", "milter"), free_ports(2), strict=True))
+        write_text(self.configuration, self._configuration_text())
 
     @property
     def configuration(self) -> str:
@@ -161,36 +155,20 @@ class Sendmail:
             text += _ASK_MAP
         return text + "R$*\t\t\t$@ OK\n"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            killed = self.stop()
-        finally:
-            shutil.rmtree(self.folder)
-        if killed and error is None:
-            raise RigError(f"Sendmail left processes behind, which had to be killed: {killed}")
-
     def start(self, log: Syslog | None = None) -> None:
         """Start Sendmail in the foreground and wait until its doors accept connections.
 
         `log` gets what it writes to syslog.
         """
-        root = run(["/bin/bash", PACKAGES, "where", "sendmail"], env=_cache()).decode().strip()
-        program = os.path.join(root, "usr/libexec/sendmail/sendmail")
+        program = os.path.join(unpacked("sendmail"), "usr/libexec/sendmail/sendmail")
         # sendmail picks its work by the name that it is called by, which is the program's own.
         script = 'hostname "$1" && shift && exec "$@"'
         argv = [
             *("unshare", "--uts", "sh", "-c", script, "sh", HOSTNAME),
             *(program, f"-C{self.configuration}", "-bD", f"-X{self.traffic}"),
         ]
-        self._daemon = Daemon(
-            log.wrap(argv) if log is not None else argv, log=os.path.join(self.folder, "output")
-        )
-        self._daemon.start()
+        output = os.path.join(self.folder, "output")
+        self._launch(Daemon(log.wrap(argv) if log is not None else argv, log=output))
         for door in self._ports:
             if (self._socketmap if door == "map" else self._milter) is not None:
                 wait_until(
@@ -199,24 +177,8 @@ class Sendmail:
                 )
 
     def _accepts(self, door: str) -> bool:
-        if self._daemon is not None:
-            self._daemon.check()
+        self.daemon.check()
         return accepts(*self.address(door))
-
-    def stop(self) -> list[str]:
-        """Stop it and wait for its children; returns what had to be killed, if anything."""
-        if self._daemon is None:
-            return []
-        killed = self._daemon.stop()
-        self._daemon = None
-        return killed
-
-    @property
-    def daemon(self) -> Daemon:
-        """The running Sendmail.  Raises `RigError` if there is none."""
-        if self._daemon is None:
-            raise RigError("Sendmail was not started")
-        return self._daemon
 
     def address(self, door: str) -> tuple[str, int]:
         """Where an SMTP client finds the door `map` or `milter`."""
@@ -226,9 +188,3 @@ class Sendmail:
     def traffic(self) -> str:
         """The path of the log of all SMTP traffic (its own log goes to syslog)."""
         return os.path.join(self.folder, "traffic")
-
-
-def _cache() -> dict[str, str]:
-    """The variables that tell packages.sh where its cache folder is."""
-    names = ("HOME", "XDG_CACHE_HOME", "SMMAPD_TESTS_CACHE")
-    return {name: os.environ[name] for name in names if name in os.environ}

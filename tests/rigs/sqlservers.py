@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import signal
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from tests.rigs.certificates import Authority
-from tests.rigs.folders import make_folder, make_subfolder, write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon, RigError, account, run
+from tests.rigs.rig import Rig
 from tests.rigs.waiting import wait_until
 
 USER = "cyrus"
@@ -32,50 +31,28 @@ DATABASE = "cyrus"
 START_LIMIT_S = 60.0
 
 
-class SqlServer:
+class SqlServer(Rig):
     """What both servers have in common; `engine` is imapd.conf's name."""
 
+    prefix = "sql"
     engine = ""
-    user = ""
-    # How it is asked to end quickly and in good order.
-    stop_signal = signal.SIGTERM
 
     def __init__(self, *, tls: bool = False) -> None:
         """`tls` is whether it offers TLS, with a certificate that nobody knows."""
+        super().__init__()
         self._tls = tls
-        self.folder = ""
         self.port = 0
-        self._daemon: Daemon | None = None
 
-    def __enter__(self) -> Self:
-        owner = account(self.user)
-        self.folder = make_folder("sql", owner)
-        try:
-            (self.port,) = free_ports(1)
-            make_subfolder(self.folder, "data", owner)
-            if self._tls:
-                self._pair = Authority(self.folder, "server").pair
-                for path in (self._pair.certificate, self._pair.key):
-                    os.chown(path, owner.uid, owner.gid)
-                    os.chmod(path, 0o600)
-            self._prepare()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            killed = self.stop()
-        finally:
-            shutil.rmtree(self.folder)
-        if killed and error is None:
-            raise RigError(f"the SQL server left processes, which had to be killed: {killed}")
+    def _populate(self) -> None:
+        owner = account(self.owner)
+        (self.port,) = free_ports(1)
+        make_subfolder(self.folder, "data", owner)
+        if self._tls:
+            self._pair = Authority(self.folder, "server").pair
+            for path in (self._pair.certificate, self._pair.key):
+                os.chown(path, owner.uid, owner.gid)
+                os.chmod(path, 0o600)
+        self._prepare()
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -93,27 +70,11 @@ class SqlServer:
         """The password of the user `cyrus`."""
         return PASSWORD
 
-    @property
-    def daemon(self) -> Daemon:
-        """The running server.  Raises `RigError` if there is none."""
-        if self._daemon is None:
-            raise RigError("the SQL server was not started")
-        return self._daemon
-
     def start(self) -> None:
         """Start it and wait until it serves."""
         log = os.path.join(self.folder, "log")
-        self._daemon = Daemon(self._command(), user=account(self.user), log=log)
-        self._daemon.start()
+        self._launch(Daemon(self._command(), user=account(self.owner), log=log))
         wait_until(self._serves, f"{self.engine} serves", START_LIMIT_S)
-
-    def stop(self) -> list[str]:
-        """Stop it; returns what had to be killed, if anything."""
-        if self._daemon is None:
-            return []
-        killed = self._daemon.stop(self.stop_signal)
-        self._daemon = None
-        return killed
 
     def _serves(self) -> bool:
         self.daemon.check()
@@ -122,22 +83,25 @@ class SqlServer:
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
+    @abstractmethod
     def _prepare(self) -> None:
-        raise NotImplementedError
+        """Make an empty database that lets the rig's user in."""
 
+    @abstractmethod
     def _command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """How the server is started in the foreground."""
 
+    @abstractmethod
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
-        raise NotImplementedError
 
 
 class Postgres(SqlServer):
     """PostgreSQL, as user postgres."""
 
+    program = "PostgreSQL"
     engine = "pgsql"
-    user = "postgres"
+    owner = "postgres"
     stop_signal = signal.SIGINT  # "fast": clients are cut off
 
     @property
@@ -150,10 +114,10 @@ class Postgres(SqlServer):
         if not programs:
             raise RigError("there is no /usr/lib/postgresql/*/bin: is its package installed?")
         self._programs = programs[-1]
-        owner = account(self.user)
+        owner = account(self.owner)
         initdb = [f"{self._programs}/initdb", "-D", self._path("data"), "--no-sync"]
         run([*initdb, "--auth=trust", "--encoding=UTF8", "--locale=C"], user=owner)
-        rules = f"local all {self.user} trust\nhost all {USER} {LOOPBACK}/32 scram-sha-256\n"
+        rules = f"local all {self.owner} trust\nhost all {USER} {LOOPBACK}/32 scram-sha-256\n"
         write_text(self._path("data/pg_hba.conf"), rules)
         single = [f"{self._programs}/postgres", "--single", "-D", self._path("data"), "postgres"]
         made = f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password}';\n"
@@ -194,17 +158,18 @@ class Postgres(SqlServer):
         words = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
         owned = f"ALTER TABLE {table} OWNER TO {USER};\n"
         script = f"BEGIN;\n{made}{rows}{owned}COMMIT;\n"
-        run([*words, DATABASE], user=account(self.user), stdin=script.encode())
+        run([*words, DATABASE], user=account(self.owner), stdin=script.encode())
 
 
 class MariaDb(SqlServer):
     """MariaDB, as user mysql."""
 
+    program = "MariaDB"
     engine = "mysql"
-    user = "mysql"
+    owner = "mysql"
 
     def _prepare(self) -> None:
-        owner = account(self.user)
+        owner = account(self.owner)
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={self._path('data')}"]
         run([*install, "--auth-root-authentication-method=normal", "--skip-test-db"], user=owner)
         password = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
@@ -243,4 +208,4 @@ class MariaDb(SqlServer):
         script = f"BEGIN;\n{rows}COMMIT;\n"
         made = f"CREATE TABLE {table} (dbkey BLOB NOT NULL, data BLOB);\n"
         words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
-        run([*words, DATABASE], user=account(self.user), stdin=(made + script).encode())
+        run([*words, DATABASE], user=account(self.owner), stdin=(made + script).encode())

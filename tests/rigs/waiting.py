@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline: the only place of the tests that sleeps.
+"""Waiting for a condition, with a deadline: the only place where a test sleeps.
 
 A test never guesses how long something takes.  It names what must become true
 and the longest time that a slow machine may need for it.

@@ -323,6 +323,18 @@ def test_mailbox_that_mupdate_may_know_is_asked_for_once(flat: FlatStore) -> Non
     assert verdict.kind is Kind.NONEXISTENT
 
 
+def test_mailbox_that_is_being_created_is_asked_for_once(flat: FlatStore) -> None:
+    """mupdate tells of the reservation before it tells of the mailbox."""
+    engine = verifier(flat, mupdate_server="mupdate.example")
+    pending = engine.decide(Query(b"new"))
+    assert isinstance(pending, Pending)
+    assert pending.server is None
+    verdict = engine.decide(Query(b"new"), kicked=True)
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is Kind.RESERVED
+    assert engine.verify(Query(b"new")).kind is Kind.RESERVED
+
+
 def test_mupdate_that_cannot_be_reached_is_no_proof_of_absence(flat: FlatStore) -> None:
     """The C program would refuse; a mailbox that was just created would lose its mail."""
     engine = verifier(flat, mupdate_server="mupdate.example")

@@ -17,6 +17,7 @@ from gateway.errors import (
     DatabaseMissing,
     DatabaseUnavailable,
 )
+from tests.rigs.require import require_module
 
 SERVER = SqlServer("pgsql", "cyrus", (Host("a"), Host("b", 7)), user="u", password="hidden")
 SHORT_S = 0.2
@@ -236,7 +237,8 @@ def test_a_missing_driver_is_named(
 
 def installed(engine: str) -> Callable[[SqlServer, Host, float], object]:
     """The driver's connect; without psycopg's libpq that is an ImportError, too."""
-    pytest.importorskip({"pgsql": "psycopg", "mysql": "pymysql"}[engine], exc_type=ImportError)
+    module = {"pgsql": "psycopg", "mysql": "pymysql"}[engine]
+    require_module(module, f"the extra `{engine}`, which `make venv` installs, and libpq5")
     return sql_server.driver(engine)
 
 

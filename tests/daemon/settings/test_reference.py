@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -15,6 +14,7 @@ from gateway.daemon.settings import reference
 from gateway.daemon.settings.declaration import Declaration, Section
 from gateway.daemon.settings.model import SECTIONS
 from gateway.daemon.settings.replies import KINDS, WHEN
+from tests.rigs.require import require_command
 
 ROOT = Path(__file__).parents[3]
 EVERY = [
@@ -86,9 +86,9 @@ def test_every_kind_of_verdict_is_explained() -> None:
     assert set(WHEN) == set(KINDS)
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff: apt-get install groff")
 def test_the_manual_page_has_no_warnings() -> None:
     """groff has nothing to complain about."""
+    require_command("groff", "apt-get install groff-base")
     done = subprocess.run(
         ["groff", "-man", "-ww", "-Tutf8", "-z"],
         input=reference.man_page(),
