@@ -235,6 +235,9 @@ class Verifier:
                 return Pending(query, None, evidence)
             return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
         if entry.mbtype & MBTYPE_RESERVE:
+            if self.kicks_mupdate and not kicked:
+                # mupdate tells of a creation's second half seconds after the first.
+                return Pending(query, None, evidence)
             return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
 
         if userid is None:
