@@ -134,6 +134,8 @@ def _locked_folder(endpoint: UnixEndpoint) -> Iterator[None]:
         raise ListenError(endpoint, _mended(error, endpoint)) from None
     try:
         deadline = time.monotonic() + _LOCK_SECONDS
+        # flock(2) knows no deadline.  Only the supervisor comes here, at a start or a reload;
+        # whoever is served is served by other processes.
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise ListenError(

@@ -59,6 +59,7 @@ class Kicker:
         answered = False
         try:
             if now < began + MIN_INTERVAL:
+                # A thread of its own, as all that blocks (Verifier.advance); never an event loop.
                 time.sleep(began + MIN_INTERVAL - now)
                 now = time.monotonic()
             self._kick()

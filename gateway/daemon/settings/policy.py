@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.daemon.endpoints import Endpoint
+from gateway.daemon.settings.connections import (
+    allow_setting,
+    idle_timeout_setting,
+    max_connections_setting,
+    request_timeout_setting,
+)
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
-from gateway.daemon.settings.socketmap import MAX_CONNECTIONS, MAX_TIMEOUT
-from gateway.daemon.settings.types import Network, choice, integer, listen, networks, seconds
+from gateway.daemon.settings.types import Network, choice, listen
 from gateway.daemon.settings.words import Mode
 
 
@@ -22,44 +27,21 @@ class PolicySettings:
         "recipients are ours.",
         example='["unix:/var/spool/postfix/smmapd/policy?mode=0660&group=postfix"]',
     )
-    allow: tuple[Network, ...] = setting(
-        networks(),
-        default=(),
-        description="Networks whose clients may connect to the TCP sockets; empty: everybody who "
-        "reaches them. Others are disconnected at once.",
-        example='["127.0.0.0/8", "2001:db8::/32"]',
-    )
+    allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
         description="The mode of this front end. In `observe` the action is always DUNNO.",
         example='"observe"',
     )
-    max_connections: int = setting(
-        integer(1, MAX_CONNECTIONS),
-        default=2000,
-        units="connections",
-        description="How many connections one process holds at once. Each smtpd process of "
-        "Postfix holds one.",
-        example="500",
-    )
-    idle_timeout: float = setting(
-        seconds(1, MAX_TIMEOUT),
-        default=1200.0,
-        units="seconds",
-        description="A connection without a request for this long is closed. Postfix closes its "
-        "own after smtpd_policy_service_max_idle (300 seconds) and "
+    max_connections: int = max_connections_setting("Each smtpd process of Postfix holds one.")
+    idle_timeout: float = idle_timeout_setting(
+        1200.0,
+        "Postfix closes its own after smtpd_policy_service_max_idle (300 seconds) and "
         "smtpd_policy_service_max_ttl (1000 seconds); a smaller value here costs it a warning.",
         example="1200",
     )
-    request_timeout: float = setting(
-        seconds(1, MAX_TIMEOUT),
-        default=30.0,
-        units="seconds",
-        description="A request that began to arrive must be complete, and a reply must be taken, "
-        "within this time; else the connection is closed.",
-        example="10",
-    )
+    request_timeout: float = request_timeout_setting()
 
 
 SECTION = Section(

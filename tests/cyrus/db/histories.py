@@ -1,8 +1,8 @@
-"""What writers do, as data: lists of verbs that Hypothesis makes, and how to play them."""
+"""What writers do, as data: lists of verbs that Hypothesis makes, how to play them, what to find."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hypothesis import settings
@@ -16,6 +16,14 @@ KEYS = (b"a", b"ab", b"b", b"\xc3\xa9", b"user.fred", b"user.fred.x", b"x" * 700
 VALUES = (b"", b"1", b"\xff" * 9, b"(rights) \xff\xff\xff\xff", b"v" * 600)
 
 Verb = tuple[str, bytes, bytes]
+Order = Callable[[bytes], bytes | tuple[int, ...]]
+
+
+class Reader(Protocol):
+    """What the readers of all formats have in common."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+    def items(self) -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class Writer(Protocol):
@@ -59,3 +67,19 @@ def fill(writer: Writer, count: int) -> Iterator[None]:
         if number % 20 == 19:
             yield from writer.commit()
     yield from writer.commit()
+
+
+def in_order(database: Reader, order: Order = bytes) -> list[tuple[bytes, bytes]]:
+    """All records; their keys must come in `order`."""
+    records = list(database.items())
+    keys = [key for key, _ in records]
+    assert keys == sorted(keys, key=order)
+    return records
+
+
+def contents(database: Reader, order: Order = bytes) -> dict[bytes, bytes]:
+    """What `get` says of every key there can be; `items` must say the same, in order."""
+    listed = in_order(database, order)
+    found = {key: value for key in KEYS if (value := database.get(key)) is not None}
+    assert dict(listed) == found
+    return found

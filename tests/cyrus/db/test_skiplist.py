@@ -6,7 +6,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, fill, histories, play
+from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
 from tests.cyrus.db.skiplist_writer import FIRST, SkiplistWriter, finish, rank
 from tests.golden import FOLDER
@@ -37,23 +37,9 @@ def written(piece: int = BIG) -> Iterator[SkiplistWriter]:
             writer.close()
 
 
-@contextmanager
-def reading(writer: SkiplistWriter) -> Iterator[Skiplist]:
+def reading(writer: SkiplistWriter) -> closing[Skiplist]:
     """A reader of the writer's file."""
-    database = Skiplist(FileView(writer.path))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def contents(database: Skiplist) -> dict[bytes, bytes]:
-    """What `get` says of every key there can be; `items` must say the same, in order."""
-    listed = list(database.items())
-    assert [key for key, _ in listed] == sorted((key for key, _ in listed), key=rank)
-    found = {key: value for key in KEYS if (value := database.get(key)) is not None}
-    assert dict(listed) == found
-    return found
+    return closing(Skiplist(FileView(writer.path)))
 
 
 def checkpointed(writer: SkiplistWriter, history: list[Verb]) -> None:
@@ -66,9 +52,8 @@ def checkpointed(writer: SkiplistWriter, history: list[Verb]) -> None:
 def test_golden_file_is_read_in_order_and_by_key() -> None:
     """The file that Cyrus wrote lists its records in order, and each is found by its key."""
     database = Skiplist(FileView(GOLDEN))
-    records = list(database.items())
+    records = in_order(database, rank)
     assert len(records) == 338
-    assert [key for key, _ in records] == sorted((key for key, _ in records), key=rank)
     assert all(database.get(key) == value for key, value in records)
     assert database.get(b"Nuser\x1fnobody") is None
     assert database.get(b"") is None
@@ -90,8 +75,8 @@ def test_every_moment_of_a_writer_shows_the_last_commit(
             state, old = database.state(), dict(writer.committed)
             for _ in play(writer, history):
                 with reading(writer) as fresh:
-                    assert contents(fresh) == writer.committed
-                assert contents(database) == writer.committed
+                    assert contents(fresh, rank) == writer.committed
+                assert contents(database, rank) == writer.committed
                 if writer.committed != old:
                     assert database.state() != state
                 state, old = database.state(), dict(writer.committed)
@@ -111,9 +96,9 @@ def test_recovery_of_a_dead_writer_changes_nothing(
                 pass
             writer.pending = dict(writer.committed)
             for _ in writer.recover():
-                assert contents(database) == writer.committed
+                assert contents(database, rank) == writer.committed
             finish(play(writer, history))
-            assert contents(database) == writer.committed
+            assert contents(database, rank) == writer.committed
 
 
 @UNTIMED
@@ -276,7 +261,7 @@ def test_zeros_in_the_log_are_passed_over() -> None:
         os.ftruncate(writer.fd, len(writer.data))
         finish(writer.store(b"b", b"2"))
         finish(writer.commit())
-        assert contents(database) == {b"a": b"1", b"b": b"2"}
+        assert contents(database, rank) == {b"a": b"1", b"b": b"2"}
 
 
 @pytest.mark.parametrize("word", [3, 1, 0x41424344])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 
 import pytest
@@ -16,7 +16,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, fill, histories, play
+from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
 from tests.cyrus.db.twom_writer import CSUM_XXH64, TwomWriter, finish
 from tests.golden import FOLDER
@@ -35,31 +35,16 @@ def written(**options: bool) -> Iterator[TwomWriter]:
             writer.close()
 
 
-@contextmanager
-def reading(writer: TwomWriter) -> Iterator[Twom]:
+def reading(writer: TwomWriter) -> closing[Twom]:
     """A reader of the writer's file."""
-    database = Twom(FileView(writer.path))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def contents(database: Twom) -> dict[bytes, bytes]:
-    """What `get` says of every key there can be; `items` must say the same, in order."""
-    listed = list(database.items())
-    assert [key for key, _ in listed] == sorted(key for key, _ in listed)
-    found = {key: value for key in KEYS if (value := database.get(key)) is not None}
-    assert dict(listed) == found
-    return found
+    return closing(Twom(FileView(writer.path)))
 
 
 def test_golden_file_is_read_in_order_and_by_key() -> None:
     """The file that Cyrus wrote lists its records in order, and each is found by its key."""
     database = Twom(FileView(GOLDEN))
-    records = list(database.items())
+    records = in_order(database)
     assert len(records) == 338
-    assert [key for key, _ in records] == sorted(key for key, _ in records)
     assert all(database.get(key) == value for key, value in records)
     assert database.get(b"Nuser\x1fnobody") is None
     assert database.get(b"") is None
