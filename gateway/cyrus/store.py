@@ -108,10 +108,12 @@ def _session(conf: ImapdConf) -> SqlSession | None:
     formats = (conf.mboxlist_db, conf.userdeny_db, conf.quota_db)
     if "sql" not in formats or conf.sql_engine in ("sqlite", None):
         return None
-    from gateway.cyrus.db import sql_server  # noqa: PLC0415  (most stores have no SQL server)
+    # Most stores have no SQL server.
+    from gateway.cyrus.db.sql_address import SqlServer  # noqa: PLC0415
+    from gateway.cyrus.db.sql_server import SqlSession, driver  # noqa: PLC0415
 
-    server = sql_server.SqlServer.from_conf(conf)
-    return sql_server.SqlSession(server, sql_server.driver(server.engine))
+    server = SqlServer.from_conf(conf)
+    return SqlSession(server, driver(server.engine))
 
 
 def _server_table(session: SqlSession, path: str) -> LiveDatabase:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import time
 
 from gateway.cyrus.db.sql_server import ANSWER_SECONDS
+from gateway.verification.asking import AskingMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
-from gateway.verification.texts import IO_ERROR_TEXT, NONEXISTENT_TEXT
+from gateway.verification.texts import IO_ERROR_TEXT
 from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
@@ -27,17 +28,12 @@ if TYPE_CHECKING:
     from gateway.verification.verifier import Verifier
 
 
-class StoreQuestions:
+class StoreQuestions(AskingMemory):
     """Plays the part of a Memory (decider.py) for the store of the SQL server `server`."""
 
     def __init__(self, server: str) -> None:
-        self.hits = 0
-        self.misses = 0
-        self.invalidations = 0
-        self.watch = None  # no file is read
-        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        super().__init__()
         self._server = server
-        self._turn = 0
 
     def decide(self, query: Query) -> Pending:
         """The server must be asked."""
@@ -48,25 +44,6 @@ class StoreQuestions:
     def entries(self) -> Mapping[bytes, Entry]:
         """Nothing is remembered."""
         return {}
-
-    def turn(self) -> None:
-        """A turn of the event loop begins."""
-        self._turn += 1
-
-    def again(self) -> None:
-        """Time has passed; every answer is made anew."""
-
-    def absent(self, _recipient: bytes) -> bool:
-        """Nothing is known at no cost."""
-        return False
-
-    def now(self) -> int:
-        """The number of this turn of the event loop, which grows."""
-        return self._turn
-
-    def prepare(self) -> bool:
-        """There is nothing that would make the next answer cheaper."""
-        return False
 
     def entry(self, _recipient: bytes) -> Entry | None:
         """Nothing is remembered."""

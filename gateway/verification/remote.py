@@ -21,8 +21,9 @@ import zlib
 
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
+from gateway.verification.asking import AskingMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Step, Verdict
-from gateway.verification.texts import LOOP_TEXT, NONEXISTENT_TEXT, UNREACHABLE_TEXT
+from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
 from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _TRY_NEXT = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
 
 
-class RemoteVerifier:
+class RemoteVerifier(AskingMemory):
     """Verifies recipients by asking `servers`; `deadline` is in seconds for a question.
 
     With `spread`, the recipient decides which server is asked first.
@@ -54,18 +55,13 @@ class RemoteVerifier:
         spread: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self.servers = tuple(servers)
         self.name = ", ".join(server.pool.server for server in self.servers)
         self.memory = memory
         self.deadline = deadline
-        self.hits = 0
-        self.misses = 0
-        self.invalidations = 0
-        self.watch = None  # no file is read
-        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
         self._spread = spread
         self._clock = clock
-        self._turn = 0
 
     # --- as a Verifier ----------------------------------------------------------------------
 
@@ -137,25 +133,6 @@ class RemoteVerifier:
     def entries(self) -> Mapping[bytes, Entry]:
         """What is remembered by recipient, whether it still holds or not."""
         return self.memory.entries
-
-    def turn(self) -> None:
-        """A turn of the event loop begins."""
-        self._turn += 1
-
-    def again(self) -> None:
-        """Time has passed; the clock is looked at for each answer anyway."""
-
-    def absent(self, _recipient: bytes) -> bool:
-        """Nothing is known at no cost of servers elsewhere."""
-        return False
-
-    def now(self) -> int:
-        """The number of this turn of the event loop, which grows."""
-        return self._turn
-
-    def prepare(self) -> bool:
-        """There is nothing that would make the next answer cheaper."""
-        return False
 
     def entry(self, recipient: bytes) -> Entry | None:
         """What is remembered of `recipient`, whether it still holds or not."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.db import sql_server
+from gateway.cyrus.db import sql_address, sql_server
 from gateway.cyrus.db.formats import open_database
 from gateway.cyrus.store import CyrusStore
 from gateway.errors import DatabaseUnavailable
@@ -193,12 +193,12 @@ def test_a_server_that_goes_and_comes_back_costs_nobody_mail(make: type[SqlServe
             assert server.engine in gateway.wait_log(f"{server.engine}://")
 
 
-def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_server.Connection:
+def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_address.Connection:
     """The driver's connection, as a store makes it."""
-    where = sql_server.SqlServer(
+    where = sql_address.SqlServer(
         server.engine,
         DATABASE,
-        sql_server.hosts(server.options["sql_hostnames"]),
+        sql_address.hosts(server.options["sql_hostnames"]),
         user=USER,
         password=server.password,
         tls=tls,

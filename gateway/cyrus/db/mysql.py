@@ -21,7 +21,7 @@ from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.cyrus.db.sql_server import Host, SqlServer
+    from gateway.cyrus.db.sql_address import Host, SqlServer
 
 # Where the local server listens, in Debian's builds of MariaDB and MySQL.
 LOCAL_SOCKET = "/run/mysqld/mysqld.sock"

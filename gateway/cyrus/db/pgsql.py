@@ -24,7 +24,7 @@ from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.cyrus.db.sql_server import Host, SqlServer
+    from gateway.cyrus.db.sql_address import Host, SqlServer
 
 _BYTEA = 17  # the type's number in pg_type
 _BINARY = pq.Format.BINARY

@@ -1,4 +1,4 @@
-"""SQL servers: hosts, one connection kept, failover, deadlines, and faults that stay temporary."""
+"""SQL servers: one connection kept, failover, deadlines, and faults that stay temporary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.cyrus.db import sql_server
-from gateway.cyrus.db.sql_server import Host, ServerTable, SqlServer, SqlSession, hosts
+from gateway.cyrus.db.sql_address import Host, SqlServer
+from gateway.cyrus.db.sql_server import ServerTable, SqlSession
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -78,36 +79,6 @@ class Connection:
     def close(self) -> None:
         """One less."""
         self._world.open -= 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", (Host(""),)),
-        (" , ", (Host(""),)),
-        ("db", (Host("db"),)),
-        ("db1:5433, db2,192.0.2.1:1", (Host("db1", 5433), Host("db2"), Host("192.0.2.1", 1))),
-        ("[2001:db8::1]:5432,[::1]", (Host("2001:db8::1", 5432), Host("::1"))),
-        ("/run/postgresql", (Host("/run/postgresql"),)),
-    ],
-)
-def test_hosts_with_ports(text: str, expected: tuple[Host, ...]) -> None:
-    """As sql_hostnames lists them; none is the local server."""
-    assert hosts(text) == expected
-
-
-@pytest.mark.parametrize("text", ["db:x", "db:0", "db:65536", "db:1:2", "[::1]5432x"])
-def test_ports_that_are_none(text: str) -> None:
-    """The option and its part are named."""
-    with pytest.raises(ConfigurationError, match="sql_hostnames"):
-        hosts(f"good,{text}")
-
-
-def test_a_server_is_shown_without_its_password() -> None:
-    """Neither in a message nor in a repr."""
-    assert SERVER.name() == "pgsql://a,b:7/cyrus"
-    assert SERVER.name(Host("::1", 7)) == "pgsql://[::1]:7/cyrus"
-    assert "hidden" not in repr(SERVER)
 
 
 def test_one_connection_serves_all_questions() -> None:

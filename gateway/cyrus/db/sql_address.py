@@ -1,0 +1,119 @@
+"""Where an SQL server is, as imapd.conf says, and what a driver for one must do.
+
+`pgsql` and `mysql` are drivers; sql_server.py asks through them.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ConfigurationError
+from gateway.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from gateway.cyrus.imapdconf import ImapdConf
+
+    Rows = Sequence[tuple[object, ...]]
+
+    class Connection(Protocol):
+        """One connection of a driver.  Raises DatabaseMissing where the table is not there."""
+
+        def rows(self, statement: str, parameters: tuple[bytes, ...], until: float) -> Rows:
+            """All rows of a statement, before `until` (time.monotonic)."""
+
+        def close(self) -> None:
+            """Let go of the connection."""
+
+    # Raises DatabaseUnavailable where there is no connection before the given moment.
+    Connect = Callable[["SqlServer", "Host", float], Connection]
+
+
+class Host(Value):
+    """One server of sql_hostnames; no name is the local one, a path its Unix socket's."""
+
+    __slots__ = ("name", "port")
+    name: str
+    port: int | None
+
+    def __init__(self, name: str, port: int | None = None) -> None:
+        self._freeze(name, port)
+
+    def __str__(self) -> str:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+class SqlServer(Value):
+    """Where the tables are, as imapd.conf says; `engine` is pgsql or mysql."""
+
+    __slots__ = ("database", "engine", "hosts", "password", "tls", "user")
+    database: str
+    engine: str
+    hosts: tuple[Host, ...]
+    password: str
+    tls: bool
+    user: str
+
+    def __init__(
+        self,
+        engine: str,
+        database: str,
+        hosts: tuple[Host, ...] = (Host(""),),
+        *,
+        user: str = "",
+        password: str = "",
+        tls: bool = False,
+    ) -> None:
+        self._freeze(database, engine, hosts, password, tls, user)
+
+    @classmethod
+    def from_conf(cls, conf: ImapdConf) -> SqlServer:
+        """As imapd.conf says.  Raises ConfigurationError for what names no server."""
+        if not conf.sql_database:
+            raise ConfigurationError(
+                "the option is missing; a database of format sql needs it", option="sql_database"
+            )
+        return cls(
+            conf.sql_engine or "",
+            conf.sql_database,
+            hosts(conf.sql_hostnames),
+            user=conf.sql_user or "",
+            password=conf.sql_passwd or "",
+            tls=conf.sql_usessl,
+        )
+
+    def name(self, host: Host | None = None) -> str:
+        """For messages: the engine, one host or all of them, and the database."""
+        where = str(host) if host is not None else ",".join(map(str, self.hosts))
+        return f"{self.engine}://{where}/{self.database}"
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"SqlServer({self.name()!r}, user={self.user!r}, tls={self.tls!r})"
+
+
+def hosts(text: str) -> tuple[Host, ...]:
+    """The servers of sql_hostnames, `host[:port]` with commas between, in their order.
+
+    Nothing is the local server.  Beyond the C program an IPv6 address may
+    stand in brackets.  Raises ConfigurationError.
+    """
+    found = [_host(part.strip()) for part in text.split(",") if part.strip()]
+    return tuple(found) or (Host(""),)
+
+
+def _host(text: str) -> Host:
+    if text.startswith("["):
+        name, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        name, _, port = text.partition(":")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535):
+        raise ConfigurationError(
+            f"{text}: the port is not between 1 and 65535; write HOST, HOST:PORT or"
+            " [IPV6]:PORT, with commas between several",
+            option="sql_hostnames",
+        )
+    return Host(name, int(port) if port else None)

@@ -1,0 +1,41 @@
+"""What deciders have in common that remember no files: each answer is asked of another server.
+
+They stand where a VerdictCache does (decider.py, Memory).  Nothing is known at
+no cost, and the event loop's turns are only counted.
+"""
+
+from __future__ import annotations
+
+from gateway.verification.model import Kind, Verdict
+from gateway.verification.texts import NONEXISTENT_TEXT
+
+
+class AskingMemory:
+    """The part of a Memory that needs no knowledge of what is asked."""
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.invalidations = 0
+        self.watch = None  # no file is read
+        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self._turn = 0
+
+    def turn(self) -> None:
+        """A turn of the event loop begins."""
+        self._turn += 1
+
+    def now(self) -> int:
+        """The number of this turn of the event loop, which grows."""
+        return self._turn
+
+    def again(self) -> None:
+        """Time has passed; whether an answer still stands is looked at each time anyway."""
+
+    def absent(self, _recipient: bytes) -> bool:
+        """Nothing is known at no cost."""
+        return False
+
+    def prepare(self) -> bool:
+        """There is nothing that would make the next answer cheaper."""
+        return False

@@ -1,0 +1,39 @@
+"""Where an SQL server is: the hosts of imapd.conf, and a name for messages that hides the password."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
+from gateway.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (Host(""),)),
+        (" , ", (Host(""),)),
+        ("db", (Host("db"),)),
+        ("db1:5433, db2,192.0.2.1:1", (Host("db1", 5433), Host("db2"), Host("192.0.2.1", 1))),
+        ("[2001:db8::1]:5432,[::1]", (Host("2001:db8::1", 5432), Host("::1"))),
+        ("/run/postgresql", (Host("/run/postgresql"),)),
+    ],
+)
+def test_hosts_with_ports(text: str, expected: tuple[Host, ...]) -> None:
+    """As sql_hostnames lists them; none is the local server."""
+    assert hosts(text) == expected
+
+
+@pytest.mark.parametrize("text", ["db:x", "db:0", "db:65536", "db:1:2", "[::1]5432x"])
+def test_ports_that_are_none(text: str) -> None:
+    """The option and its part are named."""
+    with pytest.raises(ConfigurationError, match="sql_hostnames"):
+        hosts(f"good,{text}")
+
+
+def test_a_server_is_shown_without_its_password() -> None:
+    """Neither in a message nor in a repr."""
+    server = SqlServer("pgsql", "cyrus", (Host("a"), Host("b", 7)), user="u", password="hidden")
+    assert server.name() == "pgsql://a,b:7/cyrus"
+    assert server.name(Host("::1", 7)) == "pgsql://[::1]:7/cyrus"
+    assert "hidden" not in repr(server)
