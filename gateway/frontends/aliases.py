@@ -15,7 +15,7 @@ files of `:include:` are not read.
 Limits: an alias without a domain covers that name in every domain of ours,
 because the files do not tell which domains are local.  Upper and lower case
 are the same for ASCII letters only.  The compiled .db files are not read; a
-text file counts as soon as it is saved, before postmap or newaliases has run.
+text file counts when it is saved, before postmap or newaliases has run.
 """
 
 from __future__ import annotations
@@ -48,10 +48,15 @@ class Aliases:
     def __init__(self, paths: Sequence[str], report: Report = log_warning) -> None:
         self._files = tuple(Watched(path, parse, report) for path in paths)
 
-    def refresh(self) -> bool:
-        """Read the files again that have changed; True where one of them says something new."""
-        changed = [file.refresh() for file in self._files]  # every one, not up to the first
-        return any(changed)
+    def refresh(self) -> None:
+        """Read the files again that have changed (watched.py)."""
+        for file in self._files:
+            file.refresh()
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever one of the files says something new."""
+        return sum(file.version for file in self._files)
 
     def covers(self, recipient: Address) -> bool:
         """True if `recipient`, with or without its extension, is an alias.

@@ -34,7 +34,8 @@ OWN_FAULTS = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
 
 # The local part of Postfix' probes: double_bounce_sender, and behind it the
 # time in base 31 where address_verify_sender_ttl is set (verify_sender_addr.c).
-_PROBE = re.compile(rb"double-bounce[0-9a-z]*(@.*)?", re.IGNORECASE | re.DOTALL)
+PROBE_PREFIX = b"double-bounce"
+_PROBE = re.compile(PROBE_PREFIX + rb"[0-9a-z]*(@.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class Verifier(Protocol):

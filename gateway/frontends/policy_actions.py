@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.frontends.judge import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.verification.cell import UNCOUNTED
 from gateway.verification.model import Verdict
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 MAX_ACTIONS = 65_536
 
-# The beginning of a probe's sender (gateway/frontends/judge.py).
-_PROBE = b"double-bounce"
-
 _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
 
 
@@ -52,9 +50,11 @@ class Actions:
         self._cell_of = cell_of if cell_of is not None else lambda _decision: UNCOUNTED
         self._cache = cache
         self._judge = judge
+        self._has_files = judge.scope.has_files
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
-        self._turn = 0
+        self._turn = -1
+        self._version = judge.scope.version  # what everything that is known rests on, or older
         self._known: dict[Key, tuple[Entry | None, bytes, Decision, Cell]] = {}
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
@@ -65,11 +65,8 @@ class Actions:
         key = self._key(attributes)
         if key is None:
             return None
-        turn = self._cache.now()
-        if turn != self._turn:
-            self._turn = turn
-            if self._judge.scope.refresh():
-                self._known.clear()
+        if self._has_files:
+            self._look_at_files()
         found = self._known.get(key)
         if found is None or (found[0] is not None and not self._cache.stands(found[0])):
             return None
@@ -86,8 +83,23 @@ class Actions:
             observe(request_of(attributes), found[2])
         return found[1]
 
+    def _look_at_files(self) -> None:
+        """Once in a turn: forget what rests on what they said before."""
+        turn = self._cache.now()
+        if turn == self._turn:
+            return
+        self._turn = turn
+        scope = self._judge.scope
+        scope.refresh()
+        if scope.version != self._version:
+            self._version = scope.version
+            self._known.clear()
+
     def keep(self, request: PolicyRequest, decision: Decision, action: bytes) -> None:
-        """Remember the action for `request` if anything tells later that it stands."""
+        """Remember the action for `request` if anything tells later that it stands.
+
+        It must have been decided in this turn of the event loop.
+        """
         key = self._key(
             {
                 b"protocol_state": request.protocol_state,
@@ -117,7 +129,7 @@ class Actions:
         get = attributes.get
         state = get(b"protocol_state", b"")
         sender = get(b"sender", b"")
-        if state not in _STATES or sender[: len(_PROBE)].lower() == _PROBE:
+        if state not in _STATES or sender[: len(PROBE_PREFIX)].lower() == PROBE_PREFIX:
             return None
         if self._judge.checks_size and get(b"size", b"0").strip(b"0"):
             return None

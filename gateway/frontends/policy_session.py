@@ -118,8 +118,11 @@ class PolicySession:
             return None
         return self._actions.quick(data, self._observe_quick)
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from smtpd; empty bytes are their end."""
+    def receive(self, data: bytes, *, late: bool = False) -> None:
+        """Take bytes from smtpd; empty bytes are their end.
+
+        `late` tells that others came first in the same piece of the wire.
+        """
         if self.finished:
             return
         if data:
@@ -127,7 +130,7 @@ class PolicySession:
             # the turn's look at the files.
             began = not self._parser.idle
             requests = self._parser.feed(data)
-            if began or len(requests) != 1:
+            if late or began or len(requests) != 1:
                 self._decider.again()
             if requests:
                 requests.reverse()
@@ -152,7 +155,9 @@ class PolicySession:
         waiting = self._waiting
         assert waiting is not None
         self._waiting = None
-        return self._act(waiting.request, self._judge.end(waiting.question, verdict))
+        decision = self._judge.end(waiting.question, verdict)
+        # The scope was asked some turns ago, and may say something else by now.
+        return self._act(waiting.request, decision, keep=False)
 
     def _answer(self, request: PolicyRequest) -> bytes:
         """The action for one request, or nothing yet where another server must be asked."""
@@ -174,13 +179,13 @@ class PolicySession:
             return b""
         return self._act(request, self._judge.end(question, outcome))
 
-    def _act(self, request: PolicyRequest, decision: Decision) -> bytes:
+    def _act(self, request: PolicyRequest, decision: Decision, *, keep: bool = True) -> bytes:
         if self._count is not None:
             self._count(request, decision)
         if self._observe is not None:
             self._observe(request, decision)
         action = render(decision.action)
-        if self._actions is not None:
+        if keep and self._actions is not None:
             self._actions.keep(request, decision, action)
         return action
 

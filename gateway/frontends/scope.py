@@ -10,7 +10,7 @@ is ours:
 
 An ours recipient is skipped where an alias file, an exempt pattern, an exempt
 client or (if asked) an authenticated sender says so.  Files are read again
-when they change.
+when they change (watched.py).
 
 Limits: recipients without a domain are ours only where `unqualified` says so.
 A scope without any word on what is ours cannot be made.
@@ -141,14 +141,27 @@ class Scope:
         """Whether it makes a difference that the client has authenticated."""
         return self._settings.exempt_authenticated
 
-    def refresh(self) -> bool:
-        """Read the files again that have changed: one system call a file if none has.
+    @property
+    def has_files(self) -> bool:
+        """Whether there is anything to `refresh`."""
+        return bool(self._domain_files or self._aliases)
 
-        True where one of them says something new.
-        """
-        changed = [file.refresh() for file in self._domain_files]
-        changed += [aliases.refresh() for aliases in self._aliases]
-        return any(changed)
+    def refresh(self) -> None:
+        """Read the files again that have changed: one system call a file if none has."""
+        for file in self._domain_files:
+            file.refresh()
+        for aliases in self._aliases:
+            aliases.refresh()
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever one of the files says something new."""
+        version = 0
+        for file in self._domain_files:
+            version += file.version
+        for aliases in self._aliases:
+            version += aliases.version
+        return version
 
     def skip(
         self,

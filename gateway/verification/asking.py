@@ -31,6 +31,7 @@ class AskingMemory:
 
     def again(self) -> None:
         """Time has passed; whether an answer still stands is looked at each time anyway."""
+        self._turn += 1
 
     def absent(self, _recipient: bytes) -> bool:
         """Nothing is known at no cost."""

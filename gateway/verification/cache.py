@@ -112,23 +112,24 @@ class VerdictCache:
         self._news = -1  # of the watch, at the last look
         self._calm = 0  # turns that need no look while there is no news
         self._unwatched = False  # something remembered has to be looked at itself
-        self._turn = 0
+        self._turns = 0  # of the event loop
+        self._turn = 0  # the one in which the databases were looked at last
         self._looked = False
 
     def turn(self) -> None:
         """A turn of the loop begins, and the watch's news have been taken."""
+        self._turns += 1
         self._looked = False
 
     def again(self) -> None:
         """Time has passed: whatever happened until now must show in the next answer."""
         self.watch.drain()
+        self._turns += 1
         self._looked = False
 
     def now(self) -> int:
-        """The number of this turn, which grows; the databases have been looked at in it."""
-        if not self._looked:
-            self._look()
-        return self._turn
+        """The number of this turn of the event loop, which grows."""
+        return self._turns
 
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict on `query`, from memory if it still stands."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.frontends import aliases
+from gateway.frontends import aliases, watched
 from gateway.frontends.aliases import Aliases, parse
 from gateway.protocols.address import Address, parse_bare
 
@@ -172,8 +172,9 @@ def test_no_newline_at_the_end() -> None:
     assert parse(b"a: b\r\nc d") == (frozenset({b"a", b"c"}), [])
 
 
-def test_reload(tmp_path: Path) -> None:
+def test_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed file counts at the next refresh; wrong lines are told with the file's name."""
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
     told: list[str] = []
     path = tmp_path / "aliases"
     path.write_text("old: alice\n")

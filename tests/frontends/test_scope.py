@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationError
+from gateway.frontends import watched
 from gateway.frontends.scope import IPAddress, Scope, ScopeSettings, Skip, client_address
 from gateway.protocols.address import Address, BadAddress, parse_path
 
@@ -163,8 +164,9 @@ def test_authenticated() -> None:
     assert skip(settings, "fred@example.org") is None
 
 
-def test_files(tmp_path: Path) -> None:
-    """Domains and aliases come from files too, and what is saved there counts at once."""
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Domains and aliases come from files too, and what is saved there counts."""
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
     domains = tmp_path / "domains"
     aliases = tmp_path / "aliases"
     domains.write_text("example.org\n")

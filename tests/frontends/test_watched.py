@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.frontends import watched
-from gateway.frontends.watched import LineProblem, Watched
+from gateway.frontends.watched import MAX_TOLD, LineProblem, Watched
+from tests.rigs.waiting import wait_until
+
+# Seconds that no test lasts.
+NEVER_S = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change counts at once, but for the tests that are about that."""
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
 
 
 def words(data: bytes) -> tuple[list[bytes], list[LineProblem]]:
@@ -110,3 +121,89 @@ def test_vanished_file_keeps_its_value(path: Path) -> None:
     path.unlink()
     file.refresh()
     assert len(told) == 2
+
+
+def test_a_file_that_is_being_written_keeps_its_value(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has just opened it for writing has made it empty, and has not said much yet."""
+    file = Watched(str(path), words)
+    monkeypatch.setattr(watched, "SETTLE", NEVER_S)
+    for text in ("", "th", "three four"):
+        path.write_text(text)
+        assert not file.refresh()
+        assert file.value == [b"one", b"two"]
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
+    assert file.refresh()
+    assert file.value == [b"three", b"four"]
+
+
+def test_a_file_server_with_another_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file's times say nothing, it counts when it has been the same for long enough."""
+    monkeypatch.setattr(watched, "_age", lambda _status: -NEVER_S)
+    monkeypatch.setattr(watched, "SETTLE", 0.05)
+    file = Watched(str(path), words)
+    replace(path, "six")
+    assert not file.refresh()
+    wait_until(file.refresh, "the file counts")
+    assert file.value == [b"six"]
+
+
+def test_a_file_that_was_young_at_the_start_is_read_once_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have been writing it; nothing is told twice where nobody was."""
+    told: list[str] = []
+    path.write_text("bad\n")
+    monkeypatch.setattr(watched, "SETTLE", NEVER_S)
+    file = Watched(str(path), words, told.append)
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
+    assert not file.refresh()
+    assert (file.version, len(told)) == (1, 1)
+
+
+def test_an_empty_file_counts_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow program may be about to fill it."""
+    file = Watched(str(path), words)
+    path.write_text("")
+    assert not file.refresh()
+    assert file.value == [b"one", b"two"]
+    monkeypatch.setattr(watched, "SETTLE_EMPTY", 0.0)
+    assert file.refresh()
+    assert file.value == []
+
+
+def test_a_large_file_is_read_beside_the_questions(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old value stands until the new one is there."""
+    monkeypatch.setattr(watched, "AT_ONCE", 3)
+    file = Watched(str(path), words)
+    replace(path, "three four five")
+    file.refresh()
+    wait_until(lambda: file.version == 2, "the file is read")
+    assert file.value == [b"three", b"four", b"five"]
+    assert not file.refresh()
+
+
+def test_a_large_file_without_a_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who ask wait, where no thread can be started."""
+
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(watched, "AT_ONCE", 3)
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    file = Watched(str(path), words)
+    replace(path, "three four five")
+    assert file.refresh()
+    assert file.value == [b"three", b"four", b"five"]
+
+
+def test_of_many_wrong_lines_some_are_told(path: Path) -> None:
+    """Then their number: a binary file must not fill the log."""
+    told: list[str] = []
+    path.write_text("bad\n" * 5000)
+    Watched(str(path), words, told.append)
+    assert len(told) == MAX_TOLD + 1
+    assert told[-1] == f"{path}: {5000 - MAX_TOLD} more lines are wrong and skipped"

@@ -37,7 +37,7 @@ class ScopeSettings:
         paths(),
         default=(),
         description="Files with more of them, one domain a line; # begins a comment. They are "
-        "read again when they change.",
+        "read again a second after they were changed, an empty one after a minute.",
         example='["/etc/smmapd/domains"]',
     )
     mailers: tuple[str, ...] = setting(
@@ -59,7 +59,7 @@ class ScopeSettings:
         default=(),
         description="Alias files whose left sides are never refused, in the syntax of aliases(5) "
         "or of a Postfix virtual(5) text file. The MTA expands aliases after it has asked. "
-        "They are read again when they change.",
+        "They are read again a second after they were changed, an empty one after a minute.",
         example='["/etc/aliases", "/etc/postfix/virtual"]',
     )
     exempt_recipients: tuple[str, ...] = setting(
