@@ -99,6 +99,7 @@ class Service:
             admit=self._admit,
             on_change=self._changed,
             report=syslog.error,
+            defect=_client_defect,
         )
         loop = self._hub.loop
         # Repeating: only such a timer can be started anew from its full time (`again`).
@@ -199,6 +200,10 @@ def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:
     """`verifier`, which asks other servers over the connections that all threads have."""
     verifier.elsewhere = elsewhere
     return verifier
+
+
+def _client_defect(error: Exception) -> None:
+    syslog.error(f"defect while answering a client, who is parted from: {error!r}")
 
 
 def _defect(error: BaseException) -> None:

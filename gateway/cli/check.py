@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.failures import InputError, UsageError
-from gateway.cli.parts import bare, engine_of, settings_of
-from gateway.protocols.address import BadAddress, parse_bare
+from gateway.cli.parts import engine_of, settings_of
+from gateway.protocols.address import BadAddress, bare, parse_bare
 from gateway.verification.model import Kind, Query, Verdict
 
 if TYPE_CHECKING:

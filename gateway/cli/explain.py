@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.failures import UsageError
-from gateway.cli.parts import bare, client, engine_of, settings_of
+from gateway.cli.parts import client, engine_of, settings_of
 from gateway.daemon.explainer import Explainer
 from gateway.daemon.explanation import Inquiry
+from gateway.protocols.address import bare
 
 if TYPE_CHECKING:
     import argparse

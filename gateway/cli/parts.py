@@ -57,12 +57,6 @@ def warn_on_terminal() -> None:
         root.propagate = False
 
 
-def bare(argument: bytes) -> bytes:
-    """An address without the blanks and angle brackets that may stand around it."""
-    text = argument.strip()
-    return text[1:-1] if text.startswith(b"<") and text.endswith(b">") else text
-
-
 def client(argument: str) -> bytes:
     """The value of --client; raises UsageError for what is no IP address."""
     data = os.fsencode(argument)

@@ -222,6 +222,7 @@ class Core:
             admit=allowed.admits if allowed is not None else None,
             on_change=self._changed,
             report=_log.error,
+            defect=_client_defect,
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             max_connections=min(settings.max_connections, self._room),
@@ -262,6 +263,10 @@ class Core:
 
 def _speaks_tls(listener: Listener) -> bool:
     return isinstance(listener.endpoint, InetEndpoint) and listener.endpoint.tls
+
+
+def _client_defect(error: Exception) -> None:
+    _log.error("defect while answering a client, who is parted from: %r", error)
 
 
 def _defect(error: BaseException) -> None:

@@ -56,8 +56,11 @@ class Session(Protocol):
     def quick(self, data: bytes) -> bytes | None:
         """All replies to `data` at once, or None: then `receive` takes it."""
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the client; empty bytes are their end."""
+    def receive(self, data: bytes, *, late: bool = False) -> None:
+        """Take bytes from the client; empty bytes are their end.
+
+        `late` tells that others came first in the same piece of the wire.
+        """
 
     def replies(self) -> bytes:
         """Answer a turn's worth of requests."""
@@ -172,12 +175,15 @@ class Connection:
             self.close()
             return
         self.heard = True
-        if data and not self.lingering:
-            reply = self._quick(data)
-            if reply is not None:
-                self._send(reply)
-                return
-        self._read(data)
+        try:
+            if data and not self.lingering:
+                reply = self._quick(data)
+                if reply is not None:
+                    self._send(reply)
+                    return
+            self._read(data)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is this client's alone)
+            self._fail(error)
 
     def _read(self, data: bytes) -> None:
         """Take what is not answered at once; empty bytes are the client's end."""
@@ -191,6 +197,18 @@ class Connection:
             self._read_watcher.stop()
         self._session.receive(data)
         self._advance()
+
+    def _fail(self, error: Exception) -> None:
+        """A defect of ours: no answer is the only one that is surely not wrong."""
+        self._server.defect(error)
+        self.close()
+
+    def _go_on(self) -> None:
+        """Called by the loop, by which nothing may be raised."""
+        try:
+            self._advance()
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)
 
     def _advance(self) -> None:
         """Answer a turn's worth of what waits; then take care of what is left."""
@@ -207,7 +225,7 @@ class Connection:
             # More than a turn's worth: read nothing more before it is
             # answered, and let the others go first.
             self._read_watcher.stop()
-            self._server.loop.run_callback(self._advance)
+            self._server.loop.run_callback(self._go_on)
         elif not self._out:
             self._rest()
 
@@ -259,7 +277,7 @@ class Connection:
         self._out = self._out[sent:]
         if not self._out and self._write_watcher is not None:
             self._write_watcher.stop()
-            self._advance()
+            self._go_on()
 
     def _ask_elsewhere(self) -> None:
         """Have the other server asked; nothing is read from the client meanwhile."""
@@ -275,5 +293,8 @@ class Connection:
         self._asking = False
         if self._fd < 0:
             return
-        self._send(self._session.resolved(verdict))
-        self._advance()
+        try:
+            self._send(self._session.resolved(verdict))
+            self._advance()
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)

@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from gateway.verification.model import Evidence, Kind, Verdict
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     # Asks the one whom the Pending names; blocks, on a thread.
     Advance = Callable[[Pending, float], Verdict | Pending]
     Answered = Callable[[Verdict], None]
-    Key = tuple[str | None, bytes, int]
+    Key = tuple[str | None, bytes, int, int | None]
 
 # Questions under way to one server.
 LANE = 8
@@ -98,7 +99,7 @@ class Flights:
 
     def ask(self, pending: Pending, answered: Answered) -> None:
         """Have `pending` answered; `answered` is called on the loop, never before this returns."""
-        key = (pending.server, pending.query.recipient, pending.query.hops)
+        key = pending.key
         flight = self._flights.get(key)
         if flight is not None:
             self.shared += 1
@@ -122,12 +123,21 @@ class Flights:
             lane.under_way += 1
             self._under_way += 1
             self.asked += 1
-            task = self._pool.spawn(self._advance, flight.pending, flight.since)
+            task = self._spawn(flight)
             task.rawlink(lambda done, lane=lane, flight=flight: self._landed(done, lane, flight))
+
+    def _spawn(self, flight: _Flight) -> AsyncResult[Verdict | Pending]:
+        """The question's task on a thread; one that has failed where there is no thread for it."""
+        try:
+            return self._pool.spawn(self._advance, flight.pending, flight.since)
+        except (RuntimeError, MemoryError) as error:  # "can't start new thread"
+            failed: AsyncResult[Verdict | Pending] = AsyncResult()
+            failed.set_exception(error)
+            return failed
 
     def _landed(
         self,
-        task: gevent.event.AsyncResult[Verdict | Pending],
+        task: AsyncResult[Verdict | Pending],
         lane: _Lane,
         flight: _Flight,
     ) -> None:
@@ -146,7 +156,7 @@ class Flights:
             else:
                 answered(outcome)
 
-    def _outcome(self, task: gevent.event.AsyncResult[Verdict | Pending]) -> Verdict | Pending:
+    def _outcome(self, task: AsyncResult[Verdict | Pending]) -> Verdict | Pending:
         error = task.exception
         if error is None:
             outcome: Verdict | Pending = task.value

@@ -12,6 +12,7 @@ the mailbox list, so there are few.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -63,9 +64,14 @@ class Names:
             flight = self._flights.get(key)
             if flight is None:
                 flight = self._flights[key] = _Flight()
-                threading.Thread(
-                    target=self._fly, args=(key, flight), name=f"look up {host}", daemon=True
-                ).start()
+                try:
+                    threading.Thread(
+                        target=self._fly, args=(key, flight), name=f"look up {host}", daemon=True
+                    ).start()
+                except RuntimeError as error:  # "can't start new thread"
+                    del self._flights[key]
+                    flight.error = OSError(errno.EAGAIN, f"{host} cannot be looked up: {error}")
+                    flight.done.set()
         if flight.done.wait(max(0.0, until - now)) and flight.error is None:
             return flight.found
         if known is not None:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from gateway.verification.verifier import Pending
 
 # Questions that were not answered from memory before the mailbox list's index
-# is worth its making, and between two pieces of it (about 2 ms each).
+# is worth its making, and again each time as many more have come (turns.py, too).
 STRAIN = 200
+
+# Such questions between two pieces of it (about 2 ms each).
 PIECE = 4
 
 

@@ -84,7 +84,8 @@ class Server:
     `session_for` makes the session of a new peer; `flights` asks other
     servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
-    takes a line for the log.  A client may be silent for `idle_timeout`
+    takes a line for the log, `defect` an exception that nobody expected, after
+    which the client is parted from without an answer.  A client may be silent for `idle_timeout`
     seconds between requests, and for `request_timeout` within one or while a
     reply waits for it.  Beyond `max_connections` new clients wait in the
     socket's queue.
@@ -99,6 +100,7 @@ class Server:
         admit: Callable[[plain_socket.socket], bool] | None = None,
         on_change: Callable[[], None] | None = None,
         report: Callable[[str], None] | None = None,
+        defect: Callable[[Exception], None] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
         max_connections: int | None = None,
@@ -106,6 +108,7 @@ class Server:
         self.listener = listener
         self.session_for = session_for
         self.flights = flights
+        self.defect = defect if defect is not None else _nobody_hears
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.loop = gevent.get_hub().loop
@@ -251,6 +254,10 @@ class Server:
                 limit = self._idle_timeout
             if connection.quiet and now - connection.last_heard > limit:
                 connection.part()
+
+
+def _nobody_hears(_error: Exception) -> None:
+    """Of a defect; the client is parted from all the same."""
 
 
 def peer_name(peer: plain_socket.socket) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.verification.decider import Engine
     from gateway.verification.model import Query, Step
 
-    Key = tuple[str | None, bytes, int]
+    Key = tuple[str | None, bytes, int, int | None]
 
 
 class _Flight:
@@ -55,7 +55,7 @@ class Sharing:
 
     def advance(self, pending: Pending, engine: Engine) -> Verdict | Pending:
         """The outcome of `pending`, asked by this thread or by one that was first."""
-        key = (pending.server, pending.query.recipient, pending.query.hops)
+        key = pending.key
         with self._lock:
             flight = self._flights.get(key)
             first = flight is None

@@ -222,15 +222,18 @@ class Session:
             return self._replies.quick(data, self._observe_quick)
         return None
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the client; empty bytes are the end of what it sends."""
+    def receive(self, data: bytes, *, late: bool = False) -> None:
+        """Take bytes from the client; empty bytes are the end of what it sends.
+
+        `late` tells that others came first in the same piece of the wire.
+        """
         if self.finished:
             return
         self._between = False
         if data:
             began = not self._decoder.idle
             payloads = self._decoder.feed(data)
-            if began or len(payloads) != 1:
+            if late or began or len(payloads) != 1:
                 # Part of this may have been sent after the turn's look at the files.
                 self._decider.again()
             if payloads:

@@ -80,7 +80,7 @@ class TlsSession:
     def quick(self, _data: bytes) -> None:
         """Nothing is ready: the bytes must be decrypted first."""
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, *, late: bool = False) -> None:
         """Take bytes of the wire; empty bytes are the client's end."""
         if self._failed:
             return
@@ -123,6 +123,7 @@ class TlsSession:
 
     def _decrypt(self) -> None:
         """Hand on what has come; raises SSLWantReadError at its end."""
+        late = bool(self._ready)
         while True:
             try:
                 plain = self._tls.read(_CHUNK)
@@ -131,11 +132,14 @@ class TlsSession:
             if not plain:
                 self._inner.receive(b"")
                 return
-            ready = None if self._ready else self._inner.quick(plain)
+            # A piece of the wire may hold several records, the last of which came after the
+            # turn's look at the files.
+            ready = None if late else self._inner.quick(plain)
             if ready is None:
-                self._inner.receive(plain)
+                self._inner.receive(plain, late=late)
             else:
                 self._ready = ready
+            late = True
 
     def _encrypt(self, plain: bytes) -> None:
         # Into memory all of it goes at once.

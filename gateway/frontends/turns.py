@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from gateway.frontends.remembering import STRAIN
+
 if TYPE_CHECKING:
     from gateway.verification.decider import Memory
 
 # libev calls what has a higher priority first; 2 is the highest.
 _FIRST = 2
-
-# Questions that were not answered from memory before an index is worth its
-# making, and again each time as many more have come.
-STRAIN = 200
 
 # Seconds between two pieces of the index, of about 2 ms each: a quarter of a core
 # while it is built.

@@ -124,6 +124,12 @@ def parse_path(argument: bytes) -> Address | BadAddress:
     return _assemble(local, domain)
 
 
+def bare(text: bytes) -> bytes:
+    """An address as people write it, without the blanks and angle brackets around it."""
+    address = text.strip()
+    return address[1:-1] if address.startswith(b"<") and address.endswith(b">") else address
+
+
 def parse_bare(address: bytes) -> Address | BadAddress:
     """The address in `address`, which has no brackets and no quotes to take away.
 

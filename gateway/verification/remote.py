@@ -22,7 +22,7 @@ import zlib
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.asking import AskingMemory
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Step, Verdict
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Query, Step, Verdict
 from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
 from gateway.verification.verifier import Pending
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.verification.cache import Entry
-    from gateway.verification.model import Query
     from gateway.verification.servers import Server, Told
     from gateway.verification.timed import TimedMemory
 
@@ -84,6 +83,9 @@ class RemoteVerifier(AskingMemory):
                 self.hits += 1
                 return verdict
         self.misses += 1
+        if query.size is not None:
+            # Servers are not told of sizes; questions that differ in nothing else are one.
+            query = Query(query.recipient, hops=query.hops)
         return Pending(query, self.name, NO_EVIDENCE)
 
     def advance(

@@ -56,6 +56,12 @@ class Pending(Value):
     def __init__(self, query: Query, server: str | None, evidence: Evidence) -> None:
         self._freeze(evidence, query, server)
 
+    @property
+    def key(self) -> tuple[str | None, bytes, int, int | None]:
+        """Questions with the same key have the same answer."""
+        query = self.query
+        return self.server, query.recipient, query.hops, query.size
+
 
 class Verifier:
     """Verifies recipients against a Cyrus store.

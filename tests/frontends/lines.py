@@ -1,7 +1,8 @@
 """A small protocol for tests of the server, and clients on the same event loop.
 
 A request is a line, and so is its reply.  `far NAME` is answered by another
-server, `big` with far more than a socket holds, `bad` with a last word.
+server, `big` with far more than a socket holds, `bad` with a last word;
+`defect`, `quick defect` and `far defect` meet an exception that nobody expects.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ class Lines:
 
     def quick(self, data: bytes) -> bytes | None:
         """`known` is answered at once."""
+        if data == b"quick defect\n":
+            raise IndexError("a defect of ours")
         return b"at once\n" if data == b"known\n" and self.idle else None
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, *, late: bool = False) -> None:
         """Take bytes, or the end."""
         assert not self.finished
         self.received += len(data)
@@ -72,6 +75,8 @@ class Lines:
             if line.startswith(b"far "):
                 self.pending = Pending(Query(line), "far", Evidence())
                 break
+            if line == b"defect":
+                raise IndexError("a defect of ours")
             self.answered.append(f"{self.name} {line.decode()}")
             if line == b"bad":
                 self.finished = True
@@ -84,6 +89,8 @@ class Lines:
     def resolved(self, verdict: Verdict) -> bytes:
         """The reply of the other server."""
         assert self.pending is not None
+        if self.pending.query.recipient == b"far defect":
+            raise IndexError("a defect of ours")
         line, self.pending = self.pending.query.recipient, None
         self.answered.append(f"{self.name} {line.decode()}")
         return line + b" " + verdict.reason + b"\n"
@@ -99,6 +106,7 @@ class Site:
         self.sessions: list[Lines] = []
         self.answered: list[str] = []
         self.reported: list[str] = []
+        self.defects: list[Exception] = []
         self.changes = 0
         self._clients: list[Client] = []
         self.listener = socket.socket(socket.AF_UNIX)
@@ -110,6 +118,7 @@ class Site:
             flights(resolve or far),
             on_change=self._changed,
             report=self.reported.append,
+            defect=self.defects.append,
             **options,  # type: ignore[arg-type]
         )
         self.server.start()

@@ -49,9 +49,11 @@ class Servers:
         return Verdict(Kind.DELIVERABLE, pending.query.recipient)
 
 
-def question(server: str | None, recipient: bytes, hops: int = 0) -> Pending:
+def question(
+    server: str | None, recipient: bytes, hops: int = 0, size: int | None = None
+) -> Pending:
     """For `server`."""
-    return Pending(Query(recipient, None, hops), server, NO_EVIDENCE)
+    return Pending(Query(recipient, size, hops), server, NO_EVIDENCE)
 
 
 @pytest.fixture
@@ -162,3 +164,33 @@ def test_the_loop_goes_on_while_servers_think(servers: Servers) -> None:
     assert found == []
     gate.set()
     wait(lambda: found)
+
+
+def test_mails_of_different_size_are_different_questions(servers: Servers) -> None:
+    """One may fit under the quota where the other does not."""
+    flights = Flights(servers.advance)
+    found = collect(flights, *[question("far", b"fred", size=size) for size in (None, 10, 10**9)])
+    wait(lambda: len(found) == 3)
+    assert (flights.asked, flights.shared) == (3, 0)
+
+
+def test_a_question_without_a_thread_is_a_fault_once(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as there are threads again, it is asked."""
+    flights = Flights(servers.advance)
+
+    class Exhausted:
+        def spawn(self, *_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flights, "_pool", Exhausted())
+        found = collect(flights, question("far", b"fred"))
+        assert found == [], "never before `ask` has returned"
+        wait(lambda: len(found) == 1)
+    assert found[0].kind is Kind.UPSTREAM_FAULT
+    again = collect(flights, question("far", b"fred"))
+    wait(lambda: len(again) == 1)
+    assert again[0].kind is Kind.DELIVERABLE
+    assert len(flights) == 0

@@ -114,3 +114,19 @@ def test_an_address_is_not_looked_up_on_a_thread(resolver: Resolver, host: str) 
     names.look_up(host, 24, soon())
     names.look_up(host, 24, soon())
     assert resolver.asked == [host, host]
+
+
+def test_a_look_up_without_a_thread_fails_once(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as there are threads again, the name is looked up."""
+    names = Names(resolver.look_up)
+
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(OSError, match="backend cannot be looked up: can't start new thread"):
+            names.look_up("backend", 24, soon())
+    assert names.look_up("backend", 24, soon()) == ADDRESS

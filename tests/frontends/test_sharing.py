@@ -116,3 +116,25 @@ def test_with_a_trace_nothing_is_shared(far: Far) -> None:
     trace: list[Step] = []
     assert Sharing(1).engine(far).verify(Query(b"x"), trace).reason == b"x"
     assert trace
+
+
+def test_mails_of_different_size_are_different_questions(far: Far) -> None:
+    """One may fit under the quota where the other does not."""
+    far.gate.clear()
+    sharing = Sharing(4)
+    found: list[Verdict] = []
+    threads = [
+        threading.Thread(
+            target=lambda size=size: found.append(sharing.engine(far).verify(Query(b"fred", size)))
+        )
+        for size in (10, 10**9)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert far.arrived.acquire(timeout=DEADLINE_S)
+    far.gate.set()
+    for thread in threads:
+        thread.join()
+    assert far.asked == [b"fred", b"fred"]
+    assert len(found) == 2

@@ -26,7 +26,10 @@ NAME = "mx.example.org"
 
 
 class Everybody:
-    """An engine to which everybody is deliverable."""
+    """An engine to which everybody is deliverable; it counts fresh looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
 
     def decide(self, _query: Query) -> Verdict:
         """Yes."""
@@ -34,6 +37,7 @@ class Everybody:
 
     def again(self) -> None:
         """Nothing changes."""
+        self.looks += 1
 
 
 class Certificates:
@@ -171,6 +175,18 @@ def test_every_split_of_the_bytes_gives_the_same(
     talk = Talk(*both(certificates), cut)
     talk.handshake()
     assert talk.say(encode(b"m fred") * 3) == encode(b"OK fred") * 3
+
+
+def test_a_record_that_came_with_another_is_answered_after_a_fresh_look(
+    certificates: Certificates,
+) -> None:
+    """It may have been sent after the turn's look at the files, as a pipelined request may."""
+    engine = Everybody()
+    talk = Talk(*both(certificates), inner=Session(engine))
+    talk.handshake()
+    talk.tls.write(encode(b"m fred"))
+    assert talk.say(encode(b"m joe")) == encode(b"OK fred") + encode(b"OK joe")
+    assert engine.looks == 1
 
 
 def test_more_than_a_turns_worth(certificates: Certificates) -> None:

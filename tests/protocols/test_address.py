@@ -24,6 +24,7 @@ from gateway.protocols.address import (
     TOO_LONG,
     Address,
     BadAddress,
+    bare,
     parse_bare,
     parse_path,
 )
@@ -127,7 +128,7 @@ def test_every_problem_stands_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bare", "expected"),
+    ("address", "expected"),
     [
         (b"fred@example.org", Address(b"fred@example.org", b"example.org", b"fred")),
         (b"Fred@Example.org.", Address(b"Fred@Example.org", b"example.org", b"Fred")),
@@ -145,9 +146,9 @@ def test_every_problem_stands_in_the_table() -> None:
         (b"x" * (MAX_LENGTH + 1), BadAddress(TOO_LONG)),
     ],
 )
-def test_bare(bare: bytes, expected: Address | BadAddress) -> None:
+def test_bare(address: bytes, expected: Address | BadAddress) -> None:
     """A bare address keeps its quotes and backslashes: they are characters of the name."""
-    assert parse_bare(bare) == expected
+    assert parse_bare(address) == expected
 
 
 @given(st.one_of(st.binary(max_size=60), st.text('<>@"\\ ,:[]().ab', max_size=25).map(str.encode)))
@@ -184,3 +185,11 @@ def test_light_import() -> None:
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("text", [b"fred@x", b" <fred@x> ", b"<fred@x>", b"\tfred@x\n"])
+def test_an_address_as_people_write_it(text: bytes) -> None:
+    """Blanks and angle brackets are not part of it."""
+    assert bare(text) == b"fred@x"
+    assert bare(b"<>") == b""
+    assert bare(b"<fred") == b"<fred"

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.daemon.explanation import Inquiry
 from gateway.frontends.scope import client_address
+from gateway.protocols.address import bare
 
 FIELDS = ("recipient", "size", "client", "sender", "mailer")
 _MAX_DIGITS = 20
@@ -35,21 +36,16 @@ def parse(query: str) -> Inquiry:
         if name in told:
             raise BadInquiry(f"{name} is given twice")
         told[name] = unquote_to_bytes(value)
-    recipient = _bare(told.get("recipient", b""))
+    recipient = bare(told.get("recipient", b""))
     if not recipient:
         raise BadInquiry("write the recipient: /explain?recipient=fred@example.org")
     return Inquiry(
         recipient=recipient,
         size=_size(told.get("size", b"")),
         client=_client(told.get("client", b"")),
-        sender=_bare(told["sender"]) if "sender" in told else None,
+        sender=bare(told["sender"]) if "sender" in told else None,
         mailer=told.get("mailer", b""),
     )
-
-
-def _bare(address: bytes) -> bytes:
-    text = address.strip()
-    return text[1:-1] if text.startswith(b"<") and text.endswith(b">") else text
 
 
 def _size(value: bytes) -> int | None:
