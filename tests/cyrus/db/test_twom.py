@@ -92,6 +92,24 @@ def test_every_moment_of_a_writer_shows_the_last_commit(
 
 
 @UNTIMED
+@given(histories(), st.integers(0, 300), histories())
+def test_the_writer_after_a_dead_one_goes_on(
+    history: list[Verb], steps: int, after: list[Verb]
+) -> None:
+    """Another process' writer finds what was committed, and what it commits then is read."""
+    with written() as writer, reading(writer) as database:
+        for _ in islice(play(writer, history), steps):
+            pass
+        with closing(TwomWriter.opened(writer.path)) as other:
+            assert other.committed == writer.committed
+            assert contents(database) == other.committed
+            finish(play(other, after))
+            finish(other.commit())
+            with closing(Twom(FileView(other.path))) as fresh:
+                assert contents(fresh) == other.committed
+
+
+@UNTIMED
 @given(histories(), histories())
 def test_an_open_transaction_costs_nothing(before: list[Verb], during: list[Verb]) -> None:
     """While a writer waits between two of its changes, the pointers answer and not the log."""

@@ -2,6 +2,7 @@
 
 Every method that changes the file is a generator that yields after each store,
 so that a test may stop it anywhere.  `committed` is what a reader must see.
+`TwomWriter.opened` is the writer that comes after one that ended or died.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import xxhash
 
@@ -57,6 +59,33 @@ class TwomWriter:
         self._put(0, self._header())
         self._put(DUMMY_OFFSET, head + struct.pack("<II", self._sum(head), 0))
 
+    @classmethod
+    def opened(cls, path: str, seed: int = 0) -> Self:
+        """A writer of the file that is there, which first does what it must behind a dead one."""
+        writer = cls.__new__(cls)
+        writer.path, writer.random, writer.fat = path, random.Random(seed), False
+        writer.fd = os.open(path, os.O_RDWR)
+        writer.data = bytearray(os.pread(writer.fd, os.fstat(writer.fd).st_size, 0))
+        fields = HEADER.unpack_from(writer.data)
+        _, writer.uuid, _, writer.flags, writer.generation, _, writer.commits, *_ = fields
+        writer.end = writer.written = fields[9]
+        writer.committed = writer._records()
+        if writer.flags & DIRTY:
+            finish(writer.abort())
+        writer.pending = dict(writer.committed)
+        return writer
+
+    def _records(self) -> dict[bytes, bytes]:
+        """What is committed, along the pointers of level 0."""
+        found, at = {}, DUMMY_OFFSET
+        while there := self._next0(at, self.end):
+            at = there
+            if self.data[there] == DELETE:
+                at = self._ancestor(there)
+            else:
+                found[self._key(there)] = self._value(there)
+        return found
+
     def close(self) -> None:
         os.close(self.fd)
 
@@ -90,6 +119,12 @@ class TwomWriter:
         start = at + self._head(at) + 8
         fat = self.data[at] in {FATADD, FATREPLACE}
         length = self._u64(at + 8) if fat else struct.unpack_from("<H", self.data, at + 2)[0]
+        return bytes(self.data[start : start + length])
+
+    def _value(self, at: int) -> bytes:
+        start = at + self._head(at) + 8 + len(self._key(at)) + 1
+        fat = self.data[at] in {FATADD, FATREPLACE}
+        length = self._u64(at + 16) if fat else struct.unpack_from("<I", self.data, at + 4)[0]
         return bytes(self.data[start : start + length])
 
     def _ancestor(self, at: int) -> int:
