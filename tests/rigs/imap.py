@@ -80,6 +80,10 @@ class Admin:
     ) -> None:
         self._imap.logout()
 
+    def abandon(self) -> None:
+        """Hang up without a word, as when imapd has gone."""
+        self._imap.shutdown()
+
     def command(self, name: str, *arguments: bytes) -> list[bytes]:
         """Send any command, arguments as they go on the wire; returns the untagged data.
 
@@ -136,3 +140,20 @@ class Admin:
             raise ImapError(f"APPEND {mailbox!r}: {error}") from error
         if status != "OK":
             raise ImapError(f"APPEND {mailbox!r}: {status} {data!r}")
+
+    def empty(self, mailbox: bytes) -> None:
+        """Remove all messages of `mailbox` (STORE and EXPUNGE)."""
+        # As above.
+        name: Any = quoted(mailbox)
+        try:
+            self._done("SELECT", self._imap.select(name))
+            self._done("STORE", self._imap.store("1:*", "+FLAGS.SILENT", "(\\Deleted)"))
+            self._done("EXPUNGE", self._imap.expunge())
+            self._done("UNSELECT", self._imap.unselect())
+        except imaplib.IMAP4.error as error:
+            raise ImapError(f"emptying {mailbox!r}: {error}") from error
+
+    @staticmethod
+    def _done(what: str, answer: tuple[str, Any]) -> None:
+        if answer[0] != "OK":
+            raise ImapError(f"{what}: {answer!r}")

@@ -172,6 +172,10 @@ class MilterClient:
         taken, self._buffer = self._buffer[:count], self._buffer[count:]
         return taken
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for who waits for several clients at once."""
+        return self._link.fileno()
+
     def close(self) -> None:
         """Close without a word."""
         self._link.close()

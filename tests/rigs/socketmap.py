@@ -107,6 +107,10 @@ class Connection:
         """Has the server closed, with nothing left to read?  Waits for one or the other."""
         return not self._buffer and not self._link.recv(1, socket.MSG_PEEK)
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for who waits for several clients at once."""
+        return self._link.fileno()
+
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
