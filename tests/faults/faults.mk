@@ -1,20 +1,35 @@
 # Long runs of what CI runs shortly; the Makefile includes this file.
 #
-#   make soak MINUTES=n   every damaged image once, then questions while Cyrus writes, for n minutes
+#   make soak MINUTES=n   every damaged image once (soak-damage), then questions while Cyrus writes
+#                         and its writers are killed, for n minutes (soak-writers)
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
 #   make mutate MODULE=gateway/... TESTS=tests/...   changes of the module that no test notices
 
-.PHONY: soak fuzz mutate
+TALLY := build/soak-writers
+
+.PHONY: soak soak-damage soak-writers fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
 
-soak: venv
-	@tests/rigs/packages.sh install cyrus
+soak: soak-damage soak-writers
+
+soak-damage: venv
 	SOAK=1 $(BIN)/python -m pytest -q tests/faults
-	@end=$$(($$(date +%s) + 60 * $(MINUTES))); \
-	while RIGS_REQUIRED=1 $(BIN)/python -m pytest -q tests/real/test_writers.py || exit 1; \
-	    [ $$(date +%s) -lt $$end ]; do :; done
+
+soak-writers: venv
+	@tests/rigs/packages.sh install cyrus
+	@mkdir -p build; : >$(TALLY); \
+	end=$$(($$(date +%s) + 60 * $(MINUTES))); \
+	for seed in $$(seq 0 1000000); do \
+	    RIGS_REQUIRED=1 WRITERS_SEED=$$seed WRITERS_TALLY=$(TALLY) \
+	        $(BIN)/python -m pytest -q tests/real/test_writers.py tests/real/test_writers_twom.py; \
+	    failed=$$?; \
+	    awk '{ a += $$1; w += $$2; o += $$3; k += $$4 } END { print "soak, until seed '$$seed':", \
+	        a+0, "answers,", w+0, "wrong,", o+0, "operations,", k+0, "writers killed" }' $(TALLY); \
+	    [ $$failed = 0 ] || exit 1; \
+	    [ $$(date +%s) -lt $$end ] || break; \
+	done
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
