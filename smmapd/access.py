@@ -39,12 +39,18 @@ class Access:
             self._library = _load()
 
     def allows(self, peer: socket.socket) -> bool:
-        """Whether the rules let this client in; names are not looked up, as that would block."""
+        """Whether the rules let this client in, and it is there; names are not looked up.
+
+        To look one up would block.
+        """
         if self._library is None and _rules_exist():
             self._library = _load()
         if self._library is None:
             return True
-        address = str(peer.getpeername()[0]).encode()
+        try:
+            address = str(peer.getpeername()[0]).encode()
+        except OSError:  # it is gone already
+            return False
         return bool(self._library.hosts_ctl(self._service, _UNKNOWN, address, _UNKNOWN))
 
 

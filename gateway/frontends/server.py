@@ -199,16 +199,28 @@ class Server:
             self._accept_failed(error)
             return False
         self._exhausted = False
-        if self._admit is not None and not self._admit(peer):
+        if not self._welcomed(peer):
             peer.close()
             return True
         self.accepted += 1
-        peer.setblocking(False)
-        self.connections.add(Connection(self, peer))
         if self._full:
             self._accept_watcher.stop()
         if self._on_change is not None:
             self._on_change()
+        return True
+
+    def _welcomed(self, peer: plain_socket.socket) -> bool:
+        """Whether the client may stay; then it has its connection."""
+        try:
+            if self._admit is not None and not self._admit(peer):
+                return False
+            peer.setblocking(False)
+            self.connections.add(Connection(self, peer))
+        # gevent stops a watcher whose callback raises: one client would end all accepting.
+        except Exception as error:  # noqa: BLE001
+            if self._report is not None:
+                self._report(f"a client could not be taken: {error!r}")
+            return False
         return True
 
     def _accept_failed(self, error: OSError) -> None:

@@ -51,6 +51,41 @@ def test_who_is_not_admitted_is_closed(path: str) -> None:
         assert lines.changes == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOTCONN, "Transport endpoint is not connected"), ValueError("a defect")],
+    ids=["gone", "defect"],
+)
+def test_a_client_that_cannot_be_looked_at_is_the_only_one_that_suffers(
+    path: str, error: Exception
+) -> None:
+    """gevent stops a watcher whose callback raises; the next client would wait for ever."""
+    troubles = [error, error]
+
+    def admit(_peer: socket.socket) -> bool:
+        if troubles:
+            raise troubles.pop()
+        return True
+
+    with site(path, admit=admit) as lines:
+        unlucky, unlucky_too, welcome = lines.connect(), lines.connect(), lines.connect()
+        assert unlucky.line() == unlucky_too.line() == b""
+        assert welcome.ask(b"one") == b"one"
+        assert (lines.server.accepted, lines.server.served) == (1, 0)
+        assert lines.reported == [f"a client could not be taken: {error!r}"] * 2
+
+
+def test_a_client_whose_conversation_cannot_begin_is_the_only_one_that_suffers(
+    lines: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for what makes its session."""
+    with monkeypatch.context() as broken:
+        broken.setattr(lines.server, "session_for", None)
+        assert lines.connect().line() == b""
+    assert lines.connect().ask(b"one") == b"one"
+    assert lines.server.accepted == 1
+
+
 def test_beyond_the_limit_clients_wait(path: str) -> None:
     """They are in the socket's queue, and have their turn when others have gone."""
     with site(path, max_connections=2) as lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from gateway.errors import ConfigurationError
 from smmapd import access
 from smmapd.access import Access
 from tests.rigs.require import require
+from tests.rigs.waiting import wait_until
 
 
 class Library:
@@ -84,6 +86,33 @@ def test_rules_that_come_later_count(
     assert access_.allows(peer)
     rules.write_text("ALL: ALL\n")
     assert not access_.allows(peer)
+
+
+def test_a_client_that_is_gone_already_is_no_error(
+    rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reset the connection before it was accepted: nobody is there to be asked about."""
+    rules.write_text("ALL: ALL\n")
+    library = Library()
+    monkeypatch.setattr(access, "_load", lambda: library)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        accepted, _ = server.accept()
+        with accepted:
+            wait_until(lambda: is_gone(accepted), "the reset has arrived")
+            assert not Access("smmap").allows(accepted)
+    assert library.asked == []
+
+
+def is_gone(peer: socket.socket) -> bool:
+    """Whether the system has no name any more for the other end."""
+    try:
+        peer.getpeername()
+    except OSError:
+        return True
+    return False
 
 
 def test_rules_without_the_library_are_a_wrong_configuration(
