@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
     import socket
+    from collections.abc import Callable
 
 RULES = ("/etc/hosts.allow", "/etc/hosts.deny")
 LIBRARY = "libwrap.so.0"
@@ -24,16 +25,18 @@ _UNKNOWN = b"unknown"
 
 
 class Access:
-    """Decides for each TCP client of `service`.
+    """Decides for each TCP client of `service`; `report` hears of those that are refused.
 
-    Raises ConfigurationError at construction where there are rules and no
-    library to enforce them.
+    It gets a line as logging takes it, the text and then its values.  Raises
+    ConfigurationError at construction where there are rules and no library to
+    enforce them.
     """
 
-    __slots__ = ("_library", "_service")
+    __slots__ = ("_library", "_report", "_service")
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, report: Callable[..., None]) -> None:
         self._service = service.encode()
+        self._report = report
         self._library: ctypes.CDLL | None = None
         if _rules_exist():
             self._library = _load()
@@ -48,10 +51,13 @@ class Access:
         if self._library is None:
             return True
         try:
-            address = str(peer.getpeername()[0]).encode()
+            address = str(peer.getpeername()[0])
         except OSError:  # it is gone already
             return False
-        return bool(self._library.hosts_ctl(self._service, _UNKNOWN, address, _UNKNOWN))
+        if self._library.hosts_ctl(self._service, _UNKNOWN, address.encode(), _UNKNOWN):
+            return True
+        self._report("refused connection from [%s]", address)
+        return False
 
 
 def _rules_exist() -> bool:

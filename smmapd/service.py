@@ -75,8 +75,9 @@ class Service:
         self._listener = socket.socket(fileno=LISTEN_FD)
         self._listener.listen(BACKLOG)
         self._program = start.program
+        self._log = syslog.ClientLog()
         self._tcp = self._listener.family != socket.AF_UNIX
-        self._access = Access(start.service) if self._tcp else None
+        self._access = Access(start.service, self._log.warning) if self._tcp else None
         self._hub = gevent.get_hub()
         self._done = gevent.event.Event()
         self._draining = False
@@ -95,11 +96,11 @@ class Service:
                 replies,
                 faults_only=not verdicts.audit,
             ),
-            Flights(pool.advance, defect=_defect),
+            Flights(pool.advance, defect=self._defect),
             admit=self._admit,
             on_change=self._changed,
-            report=syslog.error,
-            defect=_client_defect,
+            report=self._log.error,
+            defect=self._client_defect,
         )
         loop = self._hub.loop
         # Repeating: only such a timer can be started anew from its full time (`again`).
@@ -140,15 +141,20 @@ class Service:
             try:
                 allowed = self._access.allows(peer)
             except ConfigurationError as error:  # rules came up that cannot be enforced
-                syslog.error(str(error))
+                self._log.error("%s; nobody is let in", error)
                 allowed = False
             if not allowed:
-                syslog.warning(f"refused connection from {peer_name(peer)}")
                 return False
         if self._tcp:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._status.connection()
         return True
+
+    def _client_defect(self, error: Exception) -> None:
+        self._log.error("defect while answering a client, who is parted from: %r", error)
+
+    def _defect(self, error: BaseException) -> None:
+        self._log.error("defect while asking another server: %r", error)
 
     def _changed(self) -> None:
         """A client has come or gone."""
@@ -200,14 +206,6 @@ def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:
     """`verifier`, which asks other servers over the connections that all threads have."""
     verifier.elsewhere = elsewhere
     return verifier
-
-
-def _client_defect(error: Exception) -> None:
-    syslog.error(f"defect while answering a client, who is parted from: {error!r}")
-
-
-def _defect(error: BaseException) -> None:
-    syslog.error(f"defect while asking another server: {error!r}")
 
 
 def run(

@@ -4,6 +4,9 @@ The C library's syslog is used (Python's `syslog` module is a thin cover of
 it): it never blocks for long, reconnects by itself, and drops lines when
 nobody listens.  Whatever comes from a client or a file is made printable and
 cut before it is logged.
+
+Nobody who connects may fill the disk: what a client or a broken file may cause
+any number of times goes through a `Ration`, a few lines a minute and a count.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ MAX_LINE = 900
 # many of these are remembered.
 FAULT_INTERVAL = 60.0
 MAX_SUBJECTS = 256
+
+# Lines of one kind about clients within that time, as the gateway's own log has them.
+CLIENT_LINES = 10
 
 # RFC 5424 6.2.1, by the names that imapd.conf's syslog_facility takes.
 _FACILITIES = {
@@ -118,6 +124,60 @@ def _field(value: str | bytes) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+class Ration:
+    """Lets `lines` lines of a subject through in FAULT_INTERVAL seconds and counts the others.
+
+    `what` names those in the note behind the next line.  `now` is a clock in seconds.
+    """
+
+    __slots__ = ("_lines", "_now", "_seen", "_what")
+
+    def __init__(
+        self, what: str, lines: int = 1, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what = what
+        self._lines = lines
+        self._now = now
+        # By subject: the first line's time, how many were let through since, how many not.
+        self._seen: dict[str, tuple[float, int, int]] = {}
+
+    def note(self, subject: str) -> str | None:
+        """What to put behind a line about `subject`, usually nothing; None: do not write it."""
+        now = self._now()
+        since, passed, held = self._seen.get(subject, (now, 0, 0))
+        if now - since < FAULT_INTERVAL:
+            if passed >= self._lines:
+                self._seen[subject] = (since, passed, held + 1)
+                return None
+            if not passed and len(self._seen) >= MAX_SUBJECTS:
+                self._seen.clear()
+            self._seen[subject] = (since, passed + 1, held)
+            return ""
+        self._seen[subject] = (now, 1, 0)
+        return f" ({held} more {self._what} in the last {now - since:.0f} s)" if held else ""
+
+
+class ClientLog:
+    """Lines that clients cause: CLIENT_LINES of each text in FAULT_INTERVAL seconds."""
+
+    __slots__ = ("_ration",)
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._ration = Ration("such lines", CLIENT_LINES, now)
+
+    def warning(self, text: str, *values: object) -> None:
+        """As `warning`; `text` has a place for each of `values`."""
+        note = self._ration.note(text)
+        if note is not None:
+            warning(text % values + note)
+
+    def error(self, text: str, *values: object) -> None:
+        """As `error`; `text` has a place for each of `values`."""
+        note = self._ration.note(text)
+        if note is not None:
+            error(text % values + note)
+
+
 class VerdictLog:
     """Hears of each verdict: a line where `auditlog` is on, an error line for a fault.
 
@@ -126,12 +186,11 @@ class VerdictLog:
     object serves all clients of a process.  `now` is a clock in seconds.
     """
 
-    __slots__ = ("_faults", "_now", "audit")
+    __slots__ = ("_faults", "audit")
 
     def __init__(self, *, audit: bool, now: Callable[[], float] = time.monotonic) -> None:
         self.audit = audit
-        self._now = now
-        self._faults: dict[str, tuple[float, int]] = {}  # subject: when logged, how often since
+        self._faults = Ration("faults of it", now=now)
 
     def observer(self, client: str = "[local]") -> Observer:
         """What hears of the verdicts for one client."""
@@ -146,14 +205,6 @@ class VerdictLog:
 
     def _log_fault(self, key: bytes, fault: str) -> None:
         # What is at fault begins the text (gateway/errors.py).
-        subject = fault.partition(": ")[0]
-        now = self._now()
-        since, count = self._faults.get(subject, (now - FAULT_INTERVAL, 0))
-        if now - since < FAULT_INTERVAL:
-            self._faults[subject] = (since, count + 1)
-            return
-        again = f" ({count} more faults of it in the last {now - since:.0f} s)" if count else ""
-        error(f"verify_user({printable(key)}): {fault}{again}")
-        if len(self._faults) >= MAX_SUBJECTS:
-            self._faults.clear()
-        self._faults[subject] = (now, 0)
+        note = self._faults.note(fault.partition(": ")[0])
+        if note is not None:
+            error(f"verify_user({printable(key)}): {fault}{note}")

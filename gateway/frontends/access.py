@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 
 class Allowed:
-    """Admits clients from `networks`, and those on Unix sockets; `report` hears of the others."""
+    """Admits clients from `networks`, and those on Unix sockets; `report` hears of the others.
 
-    def __init__(self, networks: Sequence[Network], report: Callable[[str], None]) -> None:
+    It gets a line as logging takes it, the text and then its values: lines
+    whose text is the same are alike, and whoever writes them holds a storm back.
+    """
+
+    def __init__(self, networks: Sequence[Network], report: Callable[..., None]) -> None:
         self._networks = tuple(networks)
         self._report = report
 
@@ -32,5 +36,5 @@ class Allowed:
         mapped = getattr(address, "ipv4_mapped", None)
         if any((mapped or address) in network for network in self._networks):
             return True
-        self._report(f"refused a connection from {host}: not in allow")
+        self._report("refused a connection from %s: not in allow", host)
         return False

@@ -84,11 +84,12 @@ class Server:
     `session_for` makes the session of a new peer; `flights` asks other
     servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
-    takes a line for the log, `defect` an exception that nobody expected, after
-    which the client is parted from without an answer.  A client may be silent for `idle_timeout`
-    seconds between requests, and for `request_timeout` within one or while a
-    reply waits for it.  Beyond `max_connections` new clients wait in the
-    socket's queue.
+    takes a line for the log as logging does, text and values; `defect` an
+    exception that nobody expected, after which the client is parted from
+    without an answer.  A client may be silent for `idle_timeout` seconds
+    between requests, and for `request_timeout` within one or while a reply
+    waits for it.  Beyond `max_connections` new clients wait in the socket's
+    queue.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Server:
         *,
         admit: Callable[[plain_socket.socket], bool] | None = None,
         on_change: Callable[[], None] | None = None,
-        report: Callable[[str], None] | None = None,
+        report: Callable[..., None] | None = None,
         defect: Callable[[Exception], None] | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
@@ -219,7 +220,7 @@ class Server:
         # gevent stops a watcher whose callback raises: one client would end all accepting.
         except Exception as error:  # noqa: BLE001
             if self._report is not None:
-                self._report(f"a client could not be taken: {error!r}")
+                self._report("a client could not be taken: %r", error)
             return False
         return True
 
@@ -231,8 +232,10 @@ class Server:
         if not self._exhausted and self._report is not None:
             self._exhausted = True
             self._report(
-                f"cannot accept more clients: {error.strerror}; {len(self.connections)} are"
-                " connected, raise the limit of open files (ulimit -n)"
+                "cannot accept more clients: %s; %d are connected, raise the limit of open"
+                " files (ulimit -n)",
+                error.strerror,
+                len(self.connections),
             )
         self._accept_watcher.stop()
         self._pause.again(self._pause_over)

@@ -117,7 +117,7 @@ class Site:
             self._session,
             flights(resolve or far),
             on_change=self._changed,
-            report=self.reported.append,
+            report=self._report,
             defect=self.defects.append,
             **options,  # type: ignore[arg-type]
         )
@@ -127,6 +127,9 @@ class Site:
         session = Lines("abcdefgh"[len(self.sessions) % 8], self.answered)
         self.sessions.append(session)
         return session
+
+    def _report(self, text: str, *values: object) -> None:
+        self.reported.append(text % values)
 
     def _changed(self) -> None:
         self.changes += 1

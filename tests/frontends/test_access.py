@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from ipaddress import ip_network
 
 import pytest
 
+from gateway.daemon.loghandlers import STORM_LINES, LineHandler, Storms
 from gateway.frontends.access import Allowed
 
 
@@ -39,11 +41,30 @@ CASES = [
 @pytest.mark.parametrize(("host", "may"), CASES)
 def test_networks_decide(host: str, may: bool) -> None:
     """IPv4, IPv6, and IPv4 in IPv6's clothes."""
-    refused: list[str] = []
+    refused: list[tuple[object, ...]] = []
     networks = [ip_network(each) for each in ("192.0.2.0/24", "2001:db8::/32", "fe80::/10")]
-    allowed = Allowed(networks, refused.append)
+    allowed = Allowed(networks, lambda *line: refused.append(line))
     assert allowed.admits(Peer(host)) is may  # type: ignore[arg-type]
-    assert len(refused) == (0 if may or not host else 1)
+    line = ("refused a connection from %s: not in allow", host)
+    assert refused == ([] if may or not host else [line])
+
+
+def test_a_storm_of_strangers_is_a_few_lines() -> None:
+    """However many there are, and though each has another address."""
+    written: list[str] = []
+
+    class Handler(LineHandler):
+        def write(self, level: int, line: str) -> bool:
+            written.append(line)
+            return True
+
+    log = logging.Logger("storm")
+    log.addHandler(Handler(Storms(clock=lambda: 0.0)))
+    allowed = Allowed([], log.warning)
+    for number in range(2000):
+        peer = Peer(f"192.0.{number // 256}.{number % 256}")
+        assert not allowed.admits(peer)  # type: ignore[arg-type]
+    assert len(written) == STORM_LINES
 
 
 def test_a_unix_socket_has_its_permissions() -> None:

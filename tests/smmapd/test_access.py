@@ -57,7 +57,7 @@ def test_without_a_rule_everybody_is_let_in(
     if text is not None:
         rules.write_text(text)
     monkeypatch.setattr(access, "LIBRARY", "libnonexistent.so.0")
-    assert Access("smmap").allows(peer)
+    assert Access("smmap", print).allows(peer)
 
 
 @pytest.mark.parametrize(("refused", "allowed"), [(b"", True), (b"127.0.0.1", False)])
@@ -72,7 +72,11 @@ def test_rules_are_asked_by_service_and_address(
     rules.write_text("smmap: 192.0.2.0/24\n")
     library = Library(refused)
     monkeypatch.setattr(access, "_load", lambda: library)
-    assert Access("smmap").allows(peer) is allowed
+    refused_lines: list[tuple[object, ...]] = []
+    access_ = Access("smmap", lambda *line: refused_lines.append(line))
+    assert access_.allows(peer) is allowed
+    line = ("refused connection from [%s]", "127.0.0.1")
+    assert refused_lines == ([] if allowed else [line])
     assert library.asked == [(b"smmap", b"unknown", b"127.0.0.1", b"unknown")]
 
 
@@ -82,7 +86,7 @@ def test_rules_that_come_later_count(
     """An administrator need not restart anything to shut somebody out."""
     library = Library(b"127.0.0.1")
     monkeypatch.setattr(access, "_load", lambda: library)
-    access_ = Access("smmap")
+    access_ = Access("smmap", lambda *_line: None)
     assert access_.allows(peer)
     rules.write_text("ALL: ALL\n")
     assert not access_.allows(peer)
@@ -102,8 +106,9 @@ def test_a_client_that_is_gone_already_is_no_error(
         accepted, _ = server.accept()
         with accepted:
             wait_until(lambda: is_gone(accepted), "the reset has arrived")
-            assert not Access("smmap").allows(accepted)
-    assert library.asked == []
+            reported: list[object] = []
+            assert not Access("smmap", reported.append).allows(accepted)
+    assert library.asked == reported == []
 
 
 def is_gone(peer: socket.socket) -> bool:
@@ -122,7 +127,7 @@ def test_rules_without_the_library_are_a_wrong_configuration(
     rules.write_text("ALL: ALL\n")
     monkeypatch.setattr(access, "LIBRARY", "libnonexistent.so.0")
     with pytest.raises(ConfigurationError, match=r"libnonexistent\.so\.0 cannot be loaded"):
-        Access("smmap")
+        Access("smmap", print)
 
 
 @pytest.mark.real

@@ -8,7 +8,16 @@ import pytest
 
 from gateway.verification.model import KINDS, Evidence, Kind, Verdict
 from smmapd import syslog
-from smmapd.syslog import FAULT_INTERVAL, MAX_LINE, MAX_SUBJECTS, VerdictLog, audit_line, printable
+from smmapd.syslog import (
+    CLIENT_LINES,
+    FAULT_INTERVAL,
+    MAX_LINE,
+    MAX_SUBJECTS,
+    ClientLog,
+    VerdictLog,
+    audit_line,
+    printable,
+)
 
 
 @pytest.fixture
@@ -142,6 +151,29 @@ def test_the_faults_of_any_number_of_files_take_a_bounded_place(
         observe(b"fred", fault(f"/x/{number}: gone"))
     observe(b"fred", fault("/x/0: gone"))
     assert len(lines) == MAX_SUBJECTS + 2
+
+
+def test_a_storm_of_clients_is_a_few_lines(lines: list[tuple[int, str]]) -> None:
+    """Lines count as one kind by their text, whatever the values; then comes the number."""
+    clock = [1000.0]
+    log = ClientLog(now=lambda: clock[0])
+    for number in range(2000):
+        log.warning("refused connection from [%s]", number)
+    log.error("a client could not be taken: %r", ValueError("x"))
+    expected = [
+        (system.LOG_WARNING, f"refused connection from [{number}]")
+        for number in range(CLIENT_LINES)
+    ]
+    expected.append((system.LOG_ERR, "a client could not be taken: ValueError('x')"))
+    assert lines == expected
+    clock[0] += FAULT_INTERVAL
+    lines.clear()
+    for number in range(2000):
+        log.warning("refused connection from [%s]", number)
+    held = 2000 - CLIENT_LINES
+    note = f" ({held} more such lines in the last {FAULT_INTERVAL:.0f} s)"
+    assert lines[0] == (system.LOG_WARNING, f"refused connection from [0]{note}")
+    assert len(lines) == CLIENT_LINES
 
 
 @pytest.mark.parametrize(
