@@ -6,7 +6,7 @@ What it promises:
   after a delay that grows while it keeps dying (gateway.daemon.children).
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
-  of that fails, a log line says why and the old ones go on undisturbed.
+  of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
 - SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, SIGKILL to those that are
   still there after the graceful timeout or at a second signal.
 - READY=1 is sent when every child has said that it is ready.  A child that exits
@@ -212,6 +212,11 @@ class Supervisor:
         except ConfigurationError as error:
             complain(error)
             self._refuse("it cannot be used")
+            return
+        # A defect of ours in the new configuration must not end those who serve with the old one.
+        except Exception as error:  # noqa: BLE001
+            _log.error("defect while loading the configuration: %r", error)
+            self._refuse("it cannot be loaded")
             return
         if self._serving is not None and plan.identity != self._serving.plan.identity:
             _log.warning("a new user or group takes a restart, not a reload")

@@ -5,6 +5,8 @@ The plan's file is read at start and at each reload:
     {"children": [{"name": ..., "behaviour": {...}, "listeners": [...], "count": 1}],
      "listeners": {"name": ["unix:/..."]}, "graceful_timeout": 1.0, "user": "", "group": ""}
 
+With "defect" in it the loading itself fails, as nothing that is foreseen does.
+
 Log lines go to standard error; the children are dummy_child.py.
 """
 
@@ -30,6 +32,8 @@ def load() -> Plan:
         told = json.loads(Path(path).read_text())
     except ValueError:
         raise ConfigurationError("first problem\nsecond problem", file=path) from None
+    if "defect" in told:
+        raise RuntimeError(told["defect"])
     children = tuple(
         ChildSpec(
             name=each["name"],

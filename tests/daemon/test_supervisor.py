@@ -147,6 +147,24 @@ def test_a_bad_configuration_is_refused_and_the_old_one_stays(running: Running) 
     assert running.ask().pid == first
 
 
+def test_a_defect_in_loading_is_refused_like_a_bad_configuration(running: Running) -> None:
+    """What nobody foresaw in a new file must not end the service of the old one."""
+    running.plan()
+    first = begin(running)
+    running.plan(defect="nobody foresaw it")
+    running.signal(signal.SIGHUP)
+    assert running.wait_log("defect") == (
+        "ERROR defect while loading the configuration: RuntimeError('nobody foresaw it')"
+    )
+    assert running.wait_log("refused").endswith("it cannot be loaded")
+    running.wait_told("RELOADING")
+    running.wait_told("READY")
+    assert running.ask().pid == first
+    running.plan()
+    running.signal(signal.SIGHUP)
+    running.wait_log("new configuration in force")
+
+
 def test_a_configuration_that_no_child_can_start_with_is_refused(running: Running) -> None:
     """The old child goes on, and the child's own reason is in the log."""
     running.plan()

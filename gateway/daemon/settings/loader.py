@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -41,6 +42,8 @@ FILE_LIMIT = 1 << 20
 _TOML_PLACE = re.compile(
     r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z"
 )
+# More digits than int() takes of a text by default (sys.int_info).
+_LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits + 1}}}")
 
 
 def read(path: str) -> bytes:
@@ -77,6 +80,8 @@ def loads(data: bytes, path: str) -> Settings:
         document: dict[str, object] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationErrors([_syntax_error(str(error), path)], file=path) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationErrors([_beyond_python(error, text, path)], file=path) from None
     reader = _Reader(path, document, text)
     settings = reader.settings()
     for key, reason in checks.problems(settings, reader.faulty):
@@ -97,6 +102,17 @@ def _syntax_error(message: str, path: str) -> ConfigurationError:
         file=path,
         line=line,
     )
+
+
+def _beyond_python(error: ValueError | RecursionError, text: str, path: str) -> ConfigurationError:
+    """TOML may have it, and Python's reader does not take it."""
+    if isinstance(error, RecursionError):
+        problem = "has too many brackets within each other; no setting needs more than two"
+        return ConfigurationError(problem, file=path)
+    long = _LONG_NUMBER.search(text)
+    line = text.count("\n", 0, long.start()) + 1 if long else None
+    problem = "has a number that is too long to be read; no setting needs more than twenty digits"
+    return ConfigurationError(problem, file=path, line=line)
 
 
 class _Reader:

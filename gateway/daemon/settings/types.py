@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 import os
 from collections.abc import Callable
 from enum import Enum
@@ -28,6 +27,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PATH_LIMIT = 4095  # PATH_MAX without its NUL
 _ADDRESS_LIMIT = 320  # RFC 5321, 4.5.3.1: 64 octets, "@", 255 octets
 _NAME_LIMIT = 64
+_WRITTEN_BITS = 64  # what TOML's whole numbers have; a longer one is not repeated in a message
 _TOML_NAMES: dict[type, str] = {
     bool: "a boolean",
     int: "a whole number",
@@ -54,6 +54,13 @@ def _text(expected: str, value: object) -> str:
     return value
 
 
+def _number(value: float) -> str:
+    """`value` for a message; Python refuses to write very long whole numbers."""
+    if isinstance(value, int) and value.bit_length() > _WRITTEN_BITS:
+        return f"a number of {value.bit_length()} bits"
+    return str(value)
+
+
 def boolean() -> SettingType[bool]:
     """true or false."""
 
@@ -73,7 +80,7 @@ def integer(minimum: int, maximum: int) -> SettingType[int]:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong(f"a whole number from {minimum} to {maximum}", value)
         if not minimum <= value <= maximum:
-            raise BadValue(("", f"{value} is not between {minimum} and {maximum}"))
+            raise BadValue(("", f"{_number(value)} is not between {minimum} and {maximum}"))
         return value
 
     return SettingType(name, parse, str)
@@ -86,8 +93,10 @@ def seconds(minimum: float, maximum: float) -> SettingType[float]:
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _wrong(f"a number of seconds from {minimum:g} to {maximum:g}", value)
-        if not math.isfinite(value) or not minimum <= value <= maximum:
-            raise BadValue(("", f"{value} is not between {minimum:g} and {maximum:g} seconds"))
+        # nan is not between any two numbers, and a whole number may be too large for a float.
+        if not minimum <= value <= maximum:
+            reason = f"{_number(value)} is not between {minimum:g} and {maximum:g} seconds"
+            raise BadValue(("", reason))
         return float(value)
 
     return SettingType(name, parse, lambda value: f"{value:g}")

@@ -42,6 +42,18 @@ BAD = [
         "1: graceful_timeout: nan is not between 0 and 600 seconds",
     ),
     (
+        f"workers = 0x{'f' * 5000}\n" + ON,
+        "1: workers: a number of 20000 bits is not between 1 and 256",
+    ),
+    (
+        f"graceful_timeout = 1{'0' * 400}\n" + ON,
+        "1: graceful_timeout: a number of 1329 bits is not between 0 and 600 seconds",
+    ),
+    (
+        "graceful_timeout = -inf\n" + ON,
+        "1: graceful_timeout: -inf is not between 0 and 600 seconds",
+    ),
+    (
         "graceful_timeout = 2024-01-01\n" + ON,
         "1: graceful_timeout: must be a number of seconds from 0 to 600, not a date or time",
     ),
