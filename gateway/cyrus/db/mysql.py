@@ -17,6 +17,7 @@ import time
 import pymysql
 from pymysql.constants import ER
 
+from gateway.cyrus.db.sql_address import as_written
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -47,7 +48,8 @@ class MyConnection:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return list(cursor.fetchall())
-        except (pymysql.MySQLError, OSError) as error:
+        # What a server sends that is none becomes any exception in PyMySQL.
+        except Exception as error:
             if error.args and error.args[0] == ER.NO_SUCH_TABLE:
                 raise DatabaseMissing(self._name, f"MySQL: {_words(error)}") from error
             raise DatabaseUnavailable(self._name, f"MySQL: {_words(error)}") from error
@@ -70,9 +72,11 @@ def connect(server: SqlServer, host: Host, until: float) -> MyConnection:
             host=host.name or "localhost",
             port=host.port or _PORT,
             unix_socket=path,
-            user=server.user or None,
-            password=server.password,
-            database=server.database,
+            # The bytes of imapd.conf, as the C program sends them; of text PyMySQL would
+            # make Latin-1.
+            user=as_written(server.user) or None,
+            password=as_written(server.password),
+            database=as_written(server.database),
             connect_timeout=left,
             read_timeout=left,
             write_timeout=left,
@@ -80,11 +84,14 @@ def connect(server: SqlServer, host: Host, until: float) -> MyConnection:
             # A dictionary without an authority: TLS, and no check of the certificate.
             ssl={"check_hostname": False} if server.tls else None,
         )
-    except (pymysql.MySQLError, OSError) as error:
+    # See `rows`; and where the package cryptography is wanted, a RuntimeError says so.
+    except Exception as error:
         raise DatabaseUnavailable(name, f"MySQL: cannot connect: {_words(error)}") from error
     return MyConnection(name, connection)
 
 
 def _words(error: Exception) -> str:
     """The fault in one line: PyMySQL gives a number and words."""
-    return " ".join(" ".join(map(str, error.args)).split()) or type(error).__name__
+    known = isinstance(error, (pymysql.MySQLError, OSError))
+    text = " ".join(map(str, error.args)) if known else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -17,13 +17,15 @@ from __future__ import annotations
 import select
 import time
 
-from psycopg import OperationalError, pq
-from psycopg.conninfo import make_conninfo
+from psycopg import Error, pq
 
+from gateway.cyrus.db.sql_address import as_written
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.cyrus.db.sql_address import Host, SqlServer
 
 _BYTEA = 17  # the type's number in pg_type
@@ -63,7 +65,7 @@ class PgConnection:
                 if result is None:
                     break
                 last = result
-        except OperationalError as error:
+        except (Error, OSError) as error:
             raise DatabaseUnavailable(self._name, f"PostgreSQL: {_line(str(error))}") from error
         if last is None or last.status != pq.ExecStatus.TUPLES_OK:
             raise self._refused(last)
@@ -97,18 +99,27 @@ def connect(server: SqlServer, host: Host, until: float) -> PgConnection:
         "dbname": server.database,
         "sslmode": "require" if server.tls else "",
     }
-    conninfo = make_conninfo(**{key: value for key, value in given.items() if value})
-    pgconn = pq.PGconn.connect_start(conninfo.encode())
+    pgconn = pq.PGconn.connect_start(_conninfo(given))
     try:
         _finish_connecting(name, pgconn, until)
         pgconn.nonblocking = 1
-    except OperationalError as error:
+    except (Error, OSError) as error:
         pgconn.finish()
         raise DatabaseUnavailable(name, f"PostgreSQL: {_line(str(error))}") from error
     except DatabaseUnavailable:
         pgconn.finish()
         raise
     return PgConnection(name, pgconn)
+
+
+def _conninfo(given: Mapping[str, str]) -> bytes:
+    """libpq's connection string; the values are bytes of imapd.conf, which need not be UTF-8."""
+    parts = []
+    for key, value in given.items():
+        if value:
+            quoted = as_written(value).replace(b"\\", b"\\\\").replace(b"'", b"\\'")
+            parts.append(b"%b='%b'" % (key.encode(), quoted))
+    return b" ".join(parts)
 
 
 def _finish_connecting(name: str, pgconn: pq.abc.PGconn, until: float) -> None:

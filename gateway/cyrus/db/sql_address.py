@@ -94,6 +94,11 @@ class SqlServer(Value):
         return f"SqlServer({self.name()!r}, user={self.user!r}, tls={self.tls!r})"
 
 
+def as_written(text: str) -> bytes:
+    """The bytes of an option of imapd.conf, which need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def hosts(text: str) -> tuple[Host, ...]:
     """The servers of sql_hostnames, `host[:port]` with commas between, in their order.
 

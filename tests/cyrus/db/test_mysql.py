@@ -1,0 +1,147 @@
+"""PyMySQL as a driver: what goes over the wire, and that no exception of its own gets through."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+
+import pytest
+
+from gateway.cyrus.db import sql_server
+from gateway.cyrus.db.sql_address import Host, SqlServer
+from gateway.errors import DatabaseUnavailable
+from gateway.upstream.address import InetAddress
+from tests.rigs.require import require_module
+from tests.upstream.fakes import DEADLINE_S, Fake, Talk
+
+require_module("pymysql", "the extra `mysql`, which `make venv` installs")
+
+SALT = b"12345678abcdefghijkl"
+# LONG_PASSWORD, PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH, and nothing else.
+CAPABILITIES = (1 | 1 << 9 | 1 << 15 | 1 << 19).to_bytes(4, "little")
+MORE, OK = b"\x01", b"\0\0\0\2\0\0\0"
+FULL_AUTHENTICATION = b"\x04"
+
+
+def packet(number: int, payload: bytes) -> bytes:
+    """A packet of MySQL's protocol."""
+    return len(payload).to_bytes(3, "little") + bytes([number]) + payload
+
+
+def greeting(plugin: bytes) -> bytes:
+    """What a server of version 8 says first; `plugin` is how it wants the password."""
+    return packet(
+        0,
+        b"\x0a8.0.36\0\1\0\0\0" + SALT[:8] + b"\0" + CAPABILITIES[:2] + b"\xff\2\0"
+        + CAPABILITIES[2:] + bytes([len(SALT) + 1]) + bytes(10) + SALT[8:] + b"\0" + plugin + b"\0",
+    )  # fmt: skip
+
+
+def read_packet(peer: socket.socket) -> bytes:
+    """The payload of the client's next packet; empty at the end."""
+    with peer.makefile("rb", buffering=0) as file:
+        head = file.read(4) or b""
+        return file.read(int.from_bytes(head[:3], "little")) or b"" if len(head) == 4 else b""
+
+
+def connect(talk: Talk, password: str = "x") -> str:
+    """The problem that a connection to such a server has."""
+    with Fake(talk) as fake:
+        assert isinstance(fake.address, InetAddress)
+        host = Host(fake.address.host, fake.address.port)
+        server = SqlServer("mysql", "cyrus", (host,), user="f\udce4d", password=password)
+        with pytest.raises(DatabaseUnavailable) as caught:
+            sql_server.driver("mysql")(server, host, time.monotonic() + DEADLINE_S)
+    return caught.value.problem
+
+
+def test_a_server_that_wants_the_package_cryptography_is_a_fault_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """MySQL 8 over TCP without TLS; PyMySQL raises RuntimeError."""
+    monkeypatch.setattr("pymysql._auth._have_cryptography", False)
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(greeting(b"caching_sha2_password"))
+        read_packet(peer)
+        peer.sendall(packet(2, MORE + FULL_AUTHENTICATION))
+        read_packet(peer)
+        peer.sendall(packet(4, MORE + b"-----BEGIN PUBLIC KEY-----"))
+        read_packet(peer)
+
+    problem = connect(talk)
+    assert problem.startswith("MySQL: cannot connect: 'cryptography' package is required")
+
+
+NONSENSE = {
+    "nothing": b"",
+    "an empty packet": packet(0, b""),
+    "a version alone": packet(0, b"\x0a8.0"),
+    "cut off": packet(0, b"\x0a8.0\0\1\0"),
+    "a version that is no number": packet(0, b"\x0aeight\0\1\0\0\0" + bytes(40)),
+    "bytes that are no text": packet(0, b"\x0a\xff\xfe\0\1\0\0\0" + bytes(40)),
+    "noise": bytes(range(256)),
+    "an error in no encoding": packet(0, b"\xff\x10\x04#08004\xff\xfe\xfd"),
+    "another server": b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
+}
+
+
+@pytest.mark.parametrize("data", NONSENSE.values(), ids=NONSENSE)
+def test_a_server_that_is_none_is_a_fault(data: bytes) -> None:
+    """Whatever PyMySQL makes of its bytes."""
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        read_packet(peer)
+
+    assert connect(talk).startswith("MySQL: cannot connect: ")
+
+
+def test_an_answer_that_is_none_is_a_fault() -> None:
+    """A column count without columns, and rows of another length."""
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(greeting(b"mysql_native_password"))
+        read_packet(peer)
+        peer.sendall(packet(2, OK))
+        while question := read_packet(peer):
+            # COM_QUERY with our statement; what the driver sends before it is well.
+            answer = b"\xfc\xff" if b"dbkey" in question else OK
+            peer.sendall(packet(1, answer))
+
+    with Fake(talk) as fake:
+        assert isinstance(fake.address, InetAddress)
+        host = Host(fake.address.host, fake.address.port)
+        server = SqlServer("mysql", "cyrus", (host,), user="u")
+        until = time.monotonic() + DEADLINE_S
+        connection = sql_server.driver("mysql")(server, host, until)
+        with pytest.raises(DatabaseUnavailable, match="MySQL: "):
+            connection.rows("SELECT data FROM t WHERE dbkey = %s", (b"k",), until)
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("password", "sent"),
+    [
+        ("plain", b"plain"),
+        ("p\udce4ss", b"p\xe4ss"),
+        ("p\xe4ss", "p\xe4ss".encode()),
+        ("5\u20ac", "5\u20ac".encode()),
+    ],
+    ids=["ascii", "latin-1", "utf-8", "euro"],
+)
+def test_user_and_password_are_the_bytes_of_imapd_conf(password: str, sent: bytes) -> None:
+    """As the C program sends them; imapdconf gives what is not UTF-8 as surrogates."""
+    heard: list[bytes] = []
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(greeting(b"mysql_native_password"))
+        heard.append(read_packet(peer))
+
+    connect(talk, password)
+    once = hashlib.sha1(sent).digest()
+    mask = hashlib.sha1(SALT + hashlib.sha1(once).digest()).digest()
+    scrambled = bytes(a ^ b for a, b in zip(once, mask, strict=True))
+    assert b"f\xe4d\0" + bytes([len(scrambled)]) + scrambled in heard[0]
