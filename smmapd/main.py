@@ -46,13 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         _complain(service, str(error))
         return exits.CONFIG
+    except OSError as error:
+        _complain(service, f"{error.filename or 'system'}: {error.strerror}")
+        return exits.IOERR
 
 
 def _run(options: Options, service: str) -> int:
     from gateway.cyrus import imapdconf  # noqa: PLC0415  (a wrong option answers at once)
     from gateway.cyrus.store import CyrusStore  # noqa: PLC0415
     from gateway.verification.verifier import Verifier  # noqa: PLC0415
-    from smmapd import syslog  # noqa: PLC0415
+    from smmapd import stdio, syslog  # noqa: PLC0415
     from smmapd.master import started_by_master  # noqa: PLC0415
 
     start = None
@@ -60,6 +63,8 @@ def _run(options: Options, service: str) -> int:
         from smmapd.early import Start  # noqa: PLC0415
 
         start = Start(service)
+    else:
+        stdio.check()
     conf = imapdconf.load(options.config, service)
     syslog.open_log(
         service,
@@ -90,8 +95,6 @@ def _run(options: Options, service: str) -> int:
 
         gc.enable()
         return under_master.run(options, make_verifier, verdicts, start)
-    from smmapd import stdio  # noqa: PLC0415
-
     stdio.serve(make_verifier(), verdicts.observer())
     return exits.OK
 
@@ -128,7 +131,9 @@ def _complain(service: str, message: str) -> None:
     syslog.open_log(service, os.environ.get(PREFIX_VARIABLE))
     for line in message.splitlines():
         syslog.error(line)
-    print(f"smmapd: {message}", file=sys.stderr)
+    # Without standard error print would take standard output, which is the client's.
+    if sys.stderr is not None:
+        print(f"smmapd: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

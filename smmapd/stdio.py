@@ -25,16 +25,30 @@ STDIN = 0
 STDOUT = 1
 
 
+def check() -> None:
+    """Raise OSError where standard input or output is closed.
+
+    Called before any file is opened: it would take the place of what is
+    missing, and a database be read as the client's requests.
+    """
+    for descriptor, name in ((STDIN, "standard input"), (STDOUT, "standard output")):
+        try:
+            os.fstat(descriptor)
+        except OSError as error:
+            raise _named(error, name) from error
+
+
 def serve(verifier: Verifier, observe: Observer | None = None) -> None:
     """Answer requests from descriptor 0 on descriptor 1 until the client ends.
 
-    A client that goes away is an ordinary end.
+    A client that goes away is an ordinary end.  Raises OSError, which names
+    the side, for any other trouble with the two.
     """
     gc.enable()  # the launcher starts without; a client may stay for long
     session = Session(verifier, observe)
     try:
         while not session.finished:
-            data = os.read(STDIN, CHUNK)
+            data = _read()
             session.receive(data)
             _write(session.replies())
             while session.busy:
@@ -47,6 +61,21 @@ def serve(verifier: Verifier, observe: Observer | None = None) -> None:
         return
 
 
+def _read() -> bytes:
+    try:
+        return os.read(STDIN, CHUNK)
+    except OSError as error:
+        raise _named(error, "standard input") from error
+
+
 def _write(data: bytes) -> None:
-    while data:
-        data = data[os.write(STDOUT, data) :]
+    try:
+        while data:
+            data = data[os.write(STDOUT, data) :]
+    except OSError as error:
+        raise _named(error, "standard output") from error
+
+
+def _named(error: OSError, name: str) -> OSError:
+    """The same trouble, with what it was met on; BrokenPipeError stays one."""
+    return OSError(error.errno, error.strerror, name)

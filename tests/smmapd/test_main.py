@@ -122,6 +122,41 @@ def test_answers_on_standard_input_and_output(store: FlatStore) -> None:
     assert done.stdout == b"7:OK fred,31:NOTFOUND Mailbox does not exist,"
 
 
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        ("<&-", "standard input: Bad file descriptor"),
+        (">&-", "standard output: Bad file descriptor"),
+        ("<&- >&-", "standard input: Bad file descriptor"),
+        (">/dev/full", "standard output: No space left on device"),
+        ("0>/dev/null", "standard input: Bad file descriptor"),
+    ],
+)
+def test_standard_input_or_output_that_fails(store: FlatStore, redirection: str, said: str) -> None:
+    """74 and one line; no other file may take the place of one that is closed."""
+    done = run_by_shell(store, redirection)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (74, b"", f"smmapd: {said}\n")
+
+
+def test_without_standard_error_the_client_is_not_told(store: FlatStore) -> None:
+    """What is wrong goes to syslog; standard output has the replies and nothing else."""
+    done = run_by_shell(store, "<&- 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (74, b"", b"")
+
+
+def run_by_shell(store: FlatStore, redirection: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the program with the shell's `redirection`, and one question where it reads one."""
+    words = (sys.executable, "-m", "smmapd.main", "-X", "-C", store.conf_path)
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *words],
+        input=b"10:cyrus fred,",
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": ROOT},
+        check=False,
+        timeout=60,
+    )
+
+
 def test_service_name_selects_options(store: FlatStore) -> None:
     """NAME_option in imapd.conf is for the service of that name."""
     store.options = {"smmap_lmtp_downcase_rcpt": "no", "lmtp_downcase_rcpt": "yes"}
