@@ -52,6 +52,10 @@ class Disconnected(UpstreamError):
     """The peer has ended the connection, perhaps while it was not used."""
 
 
+class NotTaken(UpstreamError):
+    """The server is well and does not take this question; it says nothing of the next one."""
+
+
 def plain_lookup(host: str, port: int, _until: float) -> list[Found]:
     """The addresses of `host` as the system's resolver gives them, however long it takes."""
     import socket  # noqa: PLC0415  (a start that asks no other server does not pay for it)

@@ -4,7 +4,8 @@ A question borrows the connection that was used last, so that those that are
 not needed grow old and are closed.  A connection that was kept may have been
 ended by the peer at any moment: one that shows so beforehand is thrown away,
 and a question that meets one that breaks is asked once more, on a new
-connection.  A server that keeps failing is not asked for a while (breaker.py).
+connection.  A server that keeps failing is not asked for a while (breaker.py);
+one that answers, and does not take a question, has not failed.
 
 Several threads share a pool without a lock: what they share is a list, and
 its append and pop are atomic.  At most `max_idle` connections are kept; how
@@ -18,7 +19,7 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.link import Disconnected
+from gateway.upstream.link import Disconnected, NotTaken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Pool:
         try:
             result = self._call(talk, until, now)
             answered = True
+        except NotTaken:
+            # Else a few such questions would keep everybody else's from being asked.
+            answered = True
+            raise
         except UpstreamError as fault:
             self._last_problem = fault.problem
             raise

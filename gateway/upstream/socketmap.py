@@ -8,6 +8,10 @@ UpstreamError that names the server, and the connection is not used again.
 A question tells how often it has been passed on, in the map name, which every
 smmapd ignores: `cyrus;hop=1 fred`.  Ours looks at it (socketmap_session.py),
 so that servers that take each other for the holder of a mailbox notice it.
+
+A question that is too long for the C program is not asked, and one that the
+server calls malformed is no failure of the server: whoever sends such
+recipients must not have everybody else's questions held back.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import encode, with_hops
+from gateway.upstream.link import NotTaken
 from gateway.upstream.pool import Pool
 from gateway.values import Value
 
@@ -33,6 +38,11 @@ DEFAULT_DEADLINE = 5.0
 # Bytes of a reply; the longest that a smmapd sends is a deny message of 4 KiB
 # or an echoed key of 10 KiB.
 MAX_REPLY = 16_384
+
+# Bytes of a question, map name and blank included.  The C program reads it into
+# a buffer of that size whatever its length (imap/smmapd.c, MAXREQUEST), and
+# dies of a longer one; no address that a mail server accepts is half as long.
+MAX_REQUEST = 1024
 
 STATUSES = (b"OK", b"NOTFOUND", b"TEMP", b"TIMEOUT", b"PERM")
 
@@ -104,7 +114,10 @@ class SocketmapClient:
         last = time.monotonic() + self.deadline
         if until is not None and until < last:
             last = until
-        request = encode(with_hops(MAP_NAME, hop) + b" " + recipient)
+        question = with_hops(MAP_NAME, hop) + b" " + recipient
+        if len(question) > MAX_REQUEST:
+            raise NotTaken(server, f"not asked: more than {MAX_REQUEST} bytes may kill a smmapd")
+        request = encode(question)
 
         def talk(link: Link) -> Answer:
             link.send(request, last)
@@ -122,7 +135,7 @@ class SocketmapClient:
 def _check(server: str, answer: Answer, recipient: bytes) -> None:
     """Raise UpstreamError where `answer` is none to a question about `recipient`."""
     if answer.text.startswith(_BAD_PROTOCOL):
-        raise UpstreamError(server, f"it calls our request {answer.text[:80]!r}")
+        raise NotTaken(server, f"it calls our request {answer.text[:80]!r}")
     # The C program's keys end at a NUL.
     if answer.status == b"OK" and answer.text not in (recipient, recipient.partition(b"\0")[0]):
         raise UpstreamError(server, f"it answers another question: OK {answer.text[:80]!r}")

@@ -18,7 +18,13 @@ from gateway.upstream import pool as pools
 from gateway.upstream.address import Address, InetAddress, UnixAddress
 from gateway.upstream.breaker import CLOSED, THRESHOLD
 from gateway.upstream.link import Dialer
-from gateway.upstream.socketmap import MAX_REPLY, Answer, SocketmapClient, parse_reply
+from gateway.upstream.socketmap import (
+    MAX_REPLY,
+    MAX_REQUEST,
+    Answer,
+    SocketmapClient,
+    parse_reply,
+)
 from tests.upstream.fakes import (
     Fake,
     Talk,
@@ -233,6 +239,35 @@ def test_a_server_that_keeps_failing_is_given_a_rest() -> None:
         breaker._until = time.monotonic()  # the pause is over
         assert asking.ask(b"fred").status == b"OK"
         assert breaker.state(time.monotonic()) == CLOSED
+
+
+def test_a_question_that_would_kill_the_c_program_is_not_asked() -> None:
+    """And whoever sends such recipients does not keep the others' questions back."""
+    asked: list[bytes] = []
+    with Fake(smmapd(echo, asked)) as server:
+        asking = client(server.address)
+        longest = b"x" * (MAX_REQUEST - len(b"cyrus;hop=1 "))
+        for _ in range(2 * THRESHOLD):
+            with pytest.raises(UpstreamError, match="backend: not asked: more than 1024 bytes"):
+                asking.ask(longest + b"x")
+        assert server.connections == 0
+        assert asking.ask(longest).status == b"OK"
+        assert [len(each) for each in asked] == [MAX_REQUEST]
+
+
+def test_questions_that_a_server_calls_malformed_are_no_failure_of_the_server() -> None:
+    """It has answered; the next question is asked."""
+
+    def particular(key: bytes) -> bytes:
+        return echo(key) if key == b"fred" else b"PERM Bad protocol (missing key)"
+
+    with Fake(smmapd(particular)) as server:
+        asking = client(server.address)
+        for _ in range(2 * THRESHOLD):
+            with pytest.raises(UpstreamError, match="it calls our request b'Bad protocol"):
+                asking.ask(b"odd")
+        assert asking.ask(b"fred").status == b"OK"
+        assert asking.pool.breaker.state(time.monotonic()) == CLOSED
 
 
 def test_a_question_whose_time_is_over_is_not_asked() -> None:
