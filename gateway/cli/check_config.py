@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.checks import databases, master, postfix, remote, scope, sockets
+from gateway.cli.checks import databases, master, postfix, remote, scope, sockets, user
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
 from gateway.daemon.assembly import make_store
@@ -76,6 +76,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from (error("settings", str(each), "see gateway.toml(5)") for each in faults.errors)
         return
     yield ok("settings", settings.file)
+    yield from user.check(settings)
     yield from scope.check(settings)
     yield from remote.check(settings) if settings.general.store else _cyrus(settings)
     yield from sockets.check(settings)

@@ -10,19 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from gateway.daemon import core, log, milterprocess
-from gateway.daemon.assembly import make_judge
+from gateway.daemon import core, log, milterprocess, prerequisites
 from gateway.daemon.children import ChildSpec
-from gateway.daemon.endpoints import InetEndpoint
-from gateway.daemon.engines import Engines
 from gateway.daemon.settings import loads, read
 from gateway.daemon.supervisor import Plan, Supervisor
-from gateway.daemon.upstreams import server_context
 
 if TYPE_CHECKING:
     import argparse
-
-    from gateway.daemon.settings import Settings
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -41,14 +35,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def make_plan(path: str) -> Plan:
-    """What the configuration at `path` asks for; raises ConfigurationError.
+    """What the configuration at `path` asks for; raises ConfigurationErrors.
 
-    Everything that the children will build is built here once, so that a
-    configuration that cannot serve is refused before anything is stopped.
+    One that cannot serve is refused here, before anything is stopped.
     """
     data = read(path)
     settings = loads(data, path)
-    _rehearse(settings)
+    prerequisites.require(settings, data)
     served = settings.listeners
     children = []
     asked = "socketmap" in served or "policy" in served
@@ -82,20 +75,10 @@ def make_plan(path: str) -> Plan:
         settings.general.user,
         settings.general.group,
         lambda: log.configure(settings.logging),
+        path,
     )
 
 
 def _program(module: str) -> tuple[str, ...]:
     """The command that runs a module of ours; -P: whatever lies in the current folder."""
     return (sys.executable, "-P", "-m", module)
-
-
-def _rehearse(settings: Settings) -> None:
-    """Build what the children will build, and throw it away."""
-    Engines(settings)
-    if any(isinstance(each, InetEndpoint) and each.tls for each in settings.socketmap.listen):
-        server_context(settings)
-    if settings.policy.listen:
-        make_judge(settings, settings.policy.mode)
-    if settings.milter.listen:
-        make_judge(settings, settings.milter.mode, sees_mailers=True)

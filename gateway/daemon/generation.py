@@ -30,7 +30,7 @@ class Plan:
     `graceful_timeout` is in seconds.  `user` and `group` are looked at once,
     at start, and only by root; an empty user stays root.  `apply` is called
     when the plan comes into force, for what the supervisor's own process takes
-    from the configuration, such as logging.
+    from the configuration, such as logging.  `file` is the configuration's, for messages.
     """
 
     children: tuple[ChildSpec, ...]
@@ -41,6 +41,7 @@ class Plan:
     user: str = ""
     group: str = ""
     apply: Callable[[], None] = _nothing
+    file: str | None = None
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -72,22 +72,24 @@ class Listeners:
         """The open sockets by the name of the front end."""
         return dict(self._open)
 
-    def change(self, wanted: Mapping[str, Sequence[Endpoint]]) -> Change:
+    def change(self, wanted: Mapping[str, Sequence[Endpoint]], file: str | None = None) -> Change:
         """Open what `wanted` has and is not open yet; nothing is closed before `commit`.
 
-        Raises ConfigurationErrors with every socket that cannot be had; what
-        was open stays, with the owner and mode that the new endpoints give.
+        Raises ConfigurationErrors with every socket that cannot be had, each
+        with `file` and the key that names it; what was open stays, with the
+        owner and mode that the new endpoints give.
         """
         errors: list[ConfigurationError] = []
         opened: list[Listener] = []
         groups: dict[str, tuple[Listener, ...]] = {}
         for name, endpoints in wanted.items():
             group: list[Listener] = []
-            for endpoint in endpoints:
+            for index, endpoint in enumerate(endpoints):
                 try:
                     kept = self._kept(endpoint)
                     fresh = () if kept else self._opened(endpoint)
                 except ListenError as error:
+                    error.file, error.option = file, f"{name}.listen[{index}]"
                     errors.append(error)
                     continue
                 opened += fresh

@@ -24,7 +24,7 @@ def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listen
     if privileges.is_root() and plan.user:
         identity = privileges.resolve(plan.user, plan.group)
     listeners = Listeners(activation.take(environ), identity)
-    change = listeners.change(plan.listeners)
+    change = listeners.change(plan.listeners, plan.file)
     listeners.commit(change)
     if identity is not None:
         try:

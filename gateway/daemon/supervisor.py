@@ -208,7 +208,7 @@ class Supervisor:
             self._notifier.reloading()
         try:
             plan = self._load()
-            change = self._listeners.change(plan.listeners)
+            change = self._listeners.change(plan.listeners, plan.file)
         except ConfigurationError as error:
             complain(error)
             self._refuse("it cannot be used")

@@ -69,6 +69,21 @@ def listen(
     return listener, inode
 
 
+def require_place(endpoint: UnixEndpoint) -> None:
+    """Raise ListenError where the socket's folder is not there, or its user or group; open nothing.
+
+    Whether the folder may be used is told by `listen`: a socket that is open
+    already may be kept after that has changed.
+    """
+    _ids(endpoint, None)
+    try:
+        os.stat(os.path.join(os.path.dirname(endpoint.path), ""))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ListenError(endpoint, _mended(error, endpoint)) from None
+    except OSError:
+        return
+
+
 def apply_permissions(endpoint: UnixEndpoint, owner: privileges.Identity | None = None) -> None:
     """Give the file of a socket that is already open the endpoint's owner and mode.
 

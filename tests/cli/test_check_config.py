@@ -180,6 +180,16 @@ def test_a_user_that_does_not_exist(world: Site) -> None:
     assert "no-such-user" in done.out
 
 
+def test_a_user_that_does_not_exist_beside_a_missing_imapd_conf(world: Site) -> None:
+    """One fault does not hide the other."""
+    require_root("only root becomes another user")
+    changed = toml().replace('user = ""', 'user = "no-such-user"')
+    world.configure(changed.replace("{root}/imapd.conf", "/nonexistent/imapd.conf"))
+    errors = findings(check(world), "error")
+    assert any(f'{world.config}: user: there is no user "no-such-user"' in each for each in errors)
+    assert any("/nonexistent/imapd.conf: cannot read" in each for each in errors)
+
+
 def test_sockets(world: Site) -> None:
     """Folders that are missing or loosely writable, files in the way, groups that are not there."""
     os.rmdir(os.path.join(world.root, "run"))

@@ -77,11 +77,12 @@ def test_every_problem_is_told_and_nothing_stays_open(tmp_path: Path) -> None:
                     InetEndpoint("192.0.2.1", 1234),
                     DescriptorEndpoint("policy"),
                 ),
-            }
+            },
+            "gateway.toml",
         )
     assert [type(each) for each in caught.value.errors] == [ListenError] * 3
     assert str(caught.value).splitlines()[2] == (
-        "cannot listen on fd:policy: systemd passed no socket of that name (it passed: none); set "
+        "gateway.toml: policy.listen[2]: cannot listen on fd:policy: systemd passed no socket of that name (it passed: none); set "
         "FileDescriptorName=policy in the socket unit and start by it"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -6,15 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
+from gateway.daemon.prerequisites import scope_files
 from gateway.errors import ConfigurationError
-from gateway.frontends import aliases, domains
-from gateway.frontends.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.cli.checks.finding import Finding
     from gateway.daemon.settings import Settings
+    from gateway.frontends.watched import Report
 
 _SUBJECT = "scope"
 # Where alias files usually are; the first that exists is asked for.
@@ -23,14 +23,11 @@ _USUAL_ALIASES = ("/etc/aliases", "/etc/mail/aliases")
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Every file; what is wrong with its lines is a warning, as those lines are skipped."""
-    scope = settings.scope
-    for path in scope.domain_files:
-        yield from _file(path, "domain file", lambda p, r: Watched(p, domains.parse, r))
-    for path in scope.aliases:
-        yield from _file(path, "alias file", lambda p, r: aliases.Aliases([p], r))
+    for _key, path, what, read in scope_files(settings):
+        yield from _file(path, what, read)
     usual = next((path for path in _USUAL_ALIASES if os.path.exists(path)), None)
     judging = settings.policy.listen or settings.milter.listen
-    if judging and not scope.aliases and usual is not None:
+    if judging and not settings.scope.aliases and usual is not None:
         yield warning(
             _SUBJECT,
             f"no alias file is named, and {usual} exists: its aliases would be refused",
@@ -38,12 +35,10 @@ def check(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _file(
-    path: str, what: str, read: Callable[[str, Callable[[str], None]], object]
-) -> Iterator[Finding]:
+def _file(path: str, what: str, read: Callable[[Report], object]) -> Iterator[Finding]:
     problems: list[str] = []
     try:
-        read(path, problems.append)
+        read(problems.append)
     except ConfigurationError as fault:
         yield error(_SUBJECT, f"{what} {fault}", "create it, or correct [scope]")
         return
