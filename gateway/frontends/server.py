@@ -76,6 +76,7 @@ _PASSING = frozenset(
     }
 )
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_MORE_FILES = ", raise the limit of open files (ulimit -n)"
 
 
 class Server:
@@ -227,15 +228,13 @@ class Server:
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in _PASSING:
             return
-        if error.errno not in _EXHAUSTED:
-            raise error
         if not self._exhausted and self._report is not None:
             self._exhausted = True
             self._report(
-                "cannot accept more clients: %s; %d are connected, raise the limit of open"
-                " files (ulimit -n)",
+                "cannot accept more clients: %s; %d are connected%s",
                 error.strerror,
                 len(self.connections),
+                _MORE_FILES if error.errno in _EXHAUSTED else "",
             )
         self._accept_watcher.stop()
         self._pause.again(self._pause_over)
