@@ -26,13 +26,14 @@ _MOVE_SELF = 0x800
 _UNMOUNT = 0x2000
 _IGNORED = 0x8000
 _ONLYDIR = 0x0100_0000
+_MASK_ADD = 0x2000_0000
 OVERFLOW = 0x4000
 GONE = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
-_WANTED = (
-    _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
-)
+_NAMES = _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
+_EVERYTHING = _MODIFY | _NAMES
 
-# statfs(2): file systems that no other machine writes to.
+# statfs(2): file systems that no other machine writes to.  Not zfs: a rollback
+# changes what is in its folders and tells nobody.
 _LOCAL = frozenset(
     {
         0xEF53,  # ext2, ext3, ext4
@@ -40,11 +41,19 @@ _LOCAL = frozenset(
         0x9123683E,  # btrfs
         0x01021994,  # tmpfs
         0xF2F52010,  # f2fs
-        0x2FC12FC1,  # zfs
         0x3153464A,  # jfs
         0xCA451A4E,  # bcachefs
     }
 )
+
+# Others whose folders only this kernel renames: those that a container's root
+# or a live system is made of.  What is written into their files does not count here.
+_ONLY_RENAMED_HERE = _LOCAL | {
+    0x794C7630,  # overlayfs
+    0x858458F6,  # ramfs
+    0x73717368,  # squashfs
+    0xE0F5E1E2,  # erofs
+}
 
 _EVENT = struct.Struct("iIII")
 _STATFS_SIZE = 256
@@ -65,11 +74,20 @@ def init() -> int | None:
 
 
 def add(descriptor: int, path: bytes) -> int | None:
-    """Watch the folder at `path`; the watch's number, or None where it cannot be watched."""
+    """Watch all that happens in the folder at `path`; the watch's number, or None."""
+    return _add(descriptor, path, _EVERYTHING | _ONLYDIR)
+
+
+def add_names(descriptor: int, path: bytes) -> int | None:
+    """Watch which names are in the folder at `path`, besides what is watched there already."""
+    return _add(descriptor, path, _NAMES | _ONLYDIR | _MASK_ADD)
+
+
+def _add(descriptor: int, path: bytes, mask: int) -> int | None:
     library = _library()
     if library is None:
         return None
-    watch = int(library.inotify_add_watch(descriptor, path, _WANTED | _ONLYDIR))
+    watch = int(library.inotify_add_watch(descriptor, path, mask))
     return watch if watch >= 0 else None
 
 
@@ -82,20 +100,32 @@ def remove(descriptor: int | None, watch: int) -> None:
 
 def is_local(path: bytes) -> bool:
     """Whether every change of what is at `path` passes through this kernel."""
+    return _file_system(path) in _LOCAL
+
+
+def is_renamed_here(path: bytes) -> bool:
+    """Whether only this kernel can give the name of what is in the folder `path` to another."""
+    return _file_system(path) in _ONLY_RENAMED_HERE
+
+
+def _file_system(path: bytes) -> int:
+    """The kind of file system as statfs(2) has it; 0 where it does not say."""
     library = _library()
-    if library is None:
-        return False
     buffer = ctypes.create_string_buffer(_STATFS_SIZE)
-    if library.statfs(path, buffer) != 0:
-        return False
+    if library is None or library.statfs(path, buffer) != 0:
+        return 0
     (kind,) = struct.unpack_from("l", buffer.raw)
-    return kind & 0xFFFFFFFF in _LOCAL
+    return int(kind) & 0xFFFFFFFF
 
 
-def events(data: bytes) -> Iterator[tuple[int, int]]:
-    """The watch and the mask of each event in what was read from a queue."""
+def events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The watch, the mask and the name of each event in what was read from a queue.
+
+    The name is that of what is in the folder; empty for the folder itself.
+    """
     at = 0
     while at + _EVENT.size <= len(data):
         watch, mask, _, length = _EVENT.unpack_from(data, at)
-        yield watch, mask
-        at += _EVENT.size + length
+        at += _EVENT.size
+        yield watch, mask, data[at : at + length].rstrip(b"\0")
+        at += length

@@ -10,6 +10,8 @@ the files has shown that a fresh one would be the same.
   keys were written, only their verdicts are forgotten, else all.
 - A quota root in a file of its own is watched by its folder, or looked at
   for each verdict that rests on it, once a turn; so is the absence of one.
+- Watched is what the path leads to: that it leads elsewhere, because of a
+  rename, a symbolic link or a mount above, shows as any other change does.
 
 `turn` says that a turn of the loop begins, `again` that a question may have
 come after the turn's look.  What cannot show is then at most the rest of a
@@ -52,8 +54,8 @@ MAX_ENTRIES = 262_144
 MAX_STRANGERS = 8192
 
 # Turns in a row without a look at databases whose folders are watched and
-# quiet.  What a watch does not tell is a path that leads elsewhere because of
-# a symbolic link or a mount above the folder: that shows after so many turns.
+# quiet.  The kernel tells of all that this look could find; it costs next to
+# nothing, and bounds the harm where a kernel does not.
 CALM_TURNS = 256
 
 # The part of them that gives way at once when there is no room.

@@ -47,7 +47,7 @@ class Epochs:
         self._states: list[Hashable] = []
         self._written: dict[int, frozenset[bytes]] = {}  # by epoch
         self._store = store
-        self._told = (0, 0)  # the epoch and the watch that `_folders` are of
+        self._told = (0, 0, 0)  # the epoch and the watch that `_folders` are of
         self._folders: list[Folder | None] = []
 
     def look(self) -> bool:
@@ -72,12 +72,19 @@ class Epochs:
         return True
 
     def tells(self, watch: FolderWatch) -> bool:
-        """Whether `watch` will have news whenever one of the databases changes."""
-        if self._told != (self.epoch, id(watch)):
+        """Whether `watch` has news of all that has happened to the databases since the last `look`.
+
+        Not yet where a folder is watched only now: a change may have come in between.
+        """
+        told = (self.epoch, id(watch), watch.detours)
+        if self._told != told:
+            before = self._folders
             self._folders = [
                 folder for database in self._store.databases for folder in _folders(database, watch)
             ]
-            self._told = (self.epoch, id(watch))
+            self._told = told
+            if self._folders != before:
+                return False
         return all(folder is not None and folder.watched for folder in self._folders)
 
     def lose(self) -> None:

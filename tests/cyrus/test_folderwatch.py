@@ -98,19 +98,115 @@ def test_a_queue_that_overflows_counts_for_all(watch: FolderWatch, tmp_path: Pat
         assert folder is not None
         folders.append(folder)
     before = [folder.changes for folder in folders]
-    watch._changed(-1, inotify.OVERFLOW)
+    watch._changed(-1, inotify.OVERFLOW, b"")
     assert [folder.changes for folder in folders] == [count + 1 for count in before]
+
+
+def test_after_an_overflow_each_path_is_looked_at(watch: FolderWatch, tmp_path: Path) -> None:
+    """What was lost may have been a rename."""
+    place = tmp_path / "quota" / "f"
+    place.mkdir(parents=True)
+    folder = watch.folder(os.fsencode(place))
+    assert folder is not None
+    place.parent.rename(tmp_path / "old")
+    place.mkdir(parents=True)
+    watch._changed(-1, inotify.OVERFLOW, b"")
+    assert not folder.watched
 
 
 def test_the_number_of_watches_is_bounded(
     watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond it folders are looked at and not watched."""
-    monkeypatch.setattr("gateway.cyrus.folderwatch.MAX_FOLDERS", 1)
-    assert MAX_FOLDERS > 1
+    """Beyond it folders are looked at and not watched; those on the way count."""
+    assert len(tmp_path.parts) < MAX_FOLDERS
+    monkeypatch.setattr("gateway.cyrus.folderwatch.MAX_FOLDERS", len(tmp_path.parts))
     (tmp_path / "a").mkdir()
     assert watch.folder(os.fsencode(tmp_path)) is not None
     assert watch.folder(os.fsencode(tmp_path / "a")) is None
+
+
+def _modes(place: Path) -> None:
+    place.parent.chmod(0o700)
+
+
+def _back(place: Path) -> None:
+    place.parent.rename(place.parent.with_name("away"))
+    place.parent.with_name("away").rename(place.parent)
+
+
+def _top(place: Path) -> None:
+    place.parent.parent.rename(place.parent.parent.with_name("away"))
+
+
+@pytest.mark.parametrize("change", [_modes, _back, _top])
+def test_what_happens_on_the_way_is_a_change(
+    watch: FolderWatch, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """The path may have led elsewhere, if only for a moment."""
+    place = tmp_path / "conf" / "quota" / "f"
+    place.mkdir(parents=True)
+    folder = watch.folder(os.fsencode(place))
+    assert folder is not None
+    watch.drain()
+    before = folder.changes
+    news = watch.news
+    change(place)
+    watch.drain()
+    assert watch.news > news
+    assert folder.changes > before
+    assert not folder.watched
+
+
+def test_what_happens_beside_the_way_is_no_news(watch: FolderWatch, tmp_path: Path) -> None:
+    """A busy folder far above costs no look at the files."""
+    place = tmp_path / "conf" / "quota"
+    place.mkdir(parents=True)
+    folder = watch.folder(os.fsencode(place))
+    assert folder is not None
+    watch.drain()
+    news = watch.news
+    (tmp_path / "other").mkdir()
+    (tmp_path / "conf" / "file").write_text("x")
+    (tmp_path / "other").rename(tmp_path / "conf2")
+    watch.drain()
+    assert (watch.news, folder.watched) == (news, True)
+
+
+def test_the_watches_of_a_way_that_is_gone_are_given_back(
+    watch: FolderWatch, tmp_path: Path
+) -> None:
+    """However often a store is moved, there are no more of them."""
+    place = tmp_path / "conf" / "quota"
+    place.mkdir(parents=True)
+    counts = set()
+    for number in range(10):
+        assert watch.folder(os.fsencode(place)) is not None
+        counts.add(len(watch._by_watch))
+        place.parent.rename(tmp_path / str(number))
+        place.mkdir(parents=True)
+        watch.drain()
+    assert len(counts) == 1
+
+
+def test_a_name_that_others_may_change_cannot_be_watched(
+    watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local folder that a link on a network file system leads to."""
+    above = os.fsencode(tmp_path)
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("gateway.cyrus.inotify.is_renamed_here", lambda path: path != above)
+    assert watch.folder(above + b"/folder") is None
+
+
+def test_without_the_table_of_mounts_nothing_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would tell of a mount."""
+    monkeypatch.setattr("gateway.cyrus.folderwatch.MOUNTS", str(tmp_path / "absent"))
+    watch = FolderWatch()
+    assert watch.descriptor is None
+    assert watch.folder(os.fsencode(tmp_path)) is None
+    watch.close()
 
 
 def test_without_inotify_nothing_is_watched(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.frontends.remembering import Remembering
 from gateway.verification.model import Kind, Query, Verdict
-from tests.verification.test_cache import Site, _create
+from tests.verification.sites import Site
+from tests.verification.test_cache import _create
 
 
 def test_every_answer_is_as_fresh_as_its_question(tmp_path: Path) -> None:

@@ -4,75 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.cyrus import imapdconf
-from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.verifier import Verifier
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
-
-OLD = (1_600_000_000, 1_600_000_000)  # seconds: long before any racy time
-
-
-class Site:
-    """A store with a twoskip mailbox list and quota roots in files, changed as Cyrus does."""
-
-    def __init__(self, root: Path, quota_db: str = "quotalegacy") -> None:
-        self.conf = root / "conf"
-        self.conf.mkdir()
-        self.list = Writer(seed=1)
-        self.list.fill(
-            (dbkey(b"user." + name), record()) for name in (b"fred", b"anna", b"over", b"zoe")
-        )
-        self.write_list()
-        path = root / "imapd.conf"
-        path.write_text(
-            f"configdirectory: {self.conf}\nmboxlist_db: twoskip\nquota_db: {quota_db}\n"
-        )
-        self.verifier = Verifier.for_store(CyrusStore(imapdconf.load(str(path), "smmap"), b"smmap"))
-        self.cache = VerdictCache(self.verifier)
-
-    def write_list(self) -> None:
-        """Put the list's present bytes into the file, in place, as a commit does."""
-        path = self.conf / "mailboxes.db"
-        data = self.list.image()
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.pwrite(fd, data, 0)
-        os.close(fd)
-
-    def quota(self, user: str, text: str | None, times: tuple[int, int] | None = OLD) -> None:
-        """Write, or remove, the quota root of a user, by rename as Cyrus does."""
-        path = self.conf / "quota" / user[0] / f"user.{user}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if text is None:
-            path.unlink()
-            return
-        new = path.with_name(path.name + ".NEW")
-        new.write_text(text + "\n")
-        if times is not None:
-            os.utime(new, times)
-        new.rename(path)
-
-    def ask(self, recipient: bytes) -> Verdict:
-        """A question in a turn of its own."""
-        self.cache.again()
-        verdict = self.cache.decide(Query(recipient))
-        assert isinstance(verdict, Verdict)
-        return verdict
-
-    def kind(self, recipient: bytes) -> Kind:
-        """The kind of the verdict, which must be the one that a fresh look gives."""
-        fresh = self.verifier.decide(Query(recipient))
-        assert isinstance(fresh, Verdict)
-        given = self.ask(recipient)
-        assert (given.kind, given.reason) == (fresh.kind, fresh.reason)
-        return given.kind
+from tests.verification.sites import OLD, Site
+from tests.verification.swaps import HOW, PLACES, calm, restored
 
 
 @pytest.fixture
@@ -202,6 +146,108 @@ def test_a_watched_folder_tells_of_changes_that_times_cannot_show(site: Site) ->
     assert site.kind(b"fred") is Kind.OVER_QUOTA
     path.write_text("2\n1\n")
     os.utime(path, OLD)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("how", HOW)
+def test_another_folder_in_the_place_of_one_shows_at_once(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    """A restore: what was read is unchanged, but the path leads elsewhere."""
+    root = tmp_path / "site"
+    root.mkdir()
+    site = Site(root)
+    site.quota("fred", "1\n1")
+    prepare, swap = HOW[how]
+    place = root / name
+    prepare(place)
+    calm(site)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    swap(place, restored(place))
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+    calm(site)
+    # What happens there from now on is told.
+    site.quota("fred", "1\n1")
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    calm(site)
+    _delete(site)
+    assert site.kind(b"fred") is Kind.NONEXISTENT
+
+
+def test_a_mount_over_a_folder_shows_at_once(tmp_path: Path) -> None:
+    """And so does its end."""
+    require_root("only root may mount")
+    unshare = require_command("unshare", "install util-linux")
+    alone = [unshare, "--mount", "--propagation", "private"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        missing("mounting is not allowed here: run the tests with CAP_SYS_ADMIN")
+    done = subprocess.run(
+        [*alone, sys.executable, "-m", "tests.verification.swaps", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = "deliverable over-quota deliverable"
+    assert done.stdout.splitlines() == [f"{name} {expected}" for name in PLACES]
+
+
+def test_a_folder_that_was_away_for_a_while_is_watched_again(site: Site) -> None:
+    """The proofs still hold, but nobody would have told of the next change."""
+    site.quota("fred", "1\n1")
+    calm(site)
+    place = site.conf / "quota" / "f"
+    place.rename(site.conf / "away")
+    (site.conf / "away").rename(place)
+    calm(site)
+    site.quota("fred", "2000\n1")
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+
+
+def test_a_quota_root_behind_a_symbolic_link_is_looked_at(site: Site) -> None:
+    """The folder that is watched is not the one that the file is in."""
+    site.quota("fred", "1\n1")
+    there = site.conf.with_name("elsewhere")
+    link = site.conf / "quota" / "f" / "user.fred"
+    link.rename(there)
+    link.symlink_to(there)
+    calm(site)
+    hits = site.cache.hits
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    assert site.cache.hits == hits + 1
+    there.write_text("2000\n1\n")
+    os.utime(there, OLD)
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+    there.unlink()
+    calm(site)
+    assert site.kind(b"fred") is Kind.DELIVERABLE  # a link to nothing is no root
+    there.write_text("2000\n1\n")
+    assert site.kind(b"fred") is Kind.OVER_QUOTA
+
+
+def test_a_mailbox_list_behind_symbolic_links_is_watched_where_it_is(site: Site) -> None:
+    """Each link of a chain may be exchanged, and the file at its end."""
+    path = site.conf / "mailboxes.db"
+    for name in ("one", "two", "three"):
+        (site.conf.parent / name).mkdir()
+    between = site.conf.parent / "one" / "link"
+    real = site.conf.parent / "two" / "list"
+    path.rename(real)
+    between.symlink_to("../two/list")
+    path.symlink_to(between)
+    calm(site)
+    site.list.delete(dbkey(b"user.fred"))
+    site.list.commit()
+    other = site.conf.parent / "three" / "list"
+    other.write_bytes(site.list.image())
+    between.unlink()
+    between.symlink_to(other)
+    assert site.kind(b"fred") is Kind.NONEXISTENT
+    calm(site)
+    site.list.store(dbkey(b"user.fred"), record())
+    site.list.commit()
+    other.write_bytes(site.list.image())
     assert site.kind(b"fred") is Kind.DELIVERABLE
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
 
 
+# As many symbolic links in one path as Linux follows.
+MAX_LINKS = 40
+
 # How many times in a row a file may be replaced while one answer is looked for.
 MAX_REPLACED = 5
 
@@ -196,14 +199,21 @@ class LiveDatabase:
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
 
-        The one of the path, the one that it leads to by symbolic links, and
-        for a format that keeps files the folder of them all.
+        The one of the path and, where a symbolic link is there, the one that
+        it leads to; for a format that keeps files the folder of them all.
+        What leads to these folders themselves is not among them.
         """
         place = os.path.abspath(self._place)
-        real = os.path.realpath(place)
-        found = [os.path.dirname(place), os.path.dirname(real)]
         if self.keeps_files:
-            found.append(real)
+            return (place,)
+        found = [os.path.dirname(place)]
+        for _ in range(MAX_LINKS):
+            try:
+                target = os.readlink(place)
+            except OSError:
+                break  # no link; or nothing, which shows when it is opened
+            place = os.path.join(os.path.dirname(place), target)
+            found.append(os.path.dirname(place))
         return tuple(dict.fromkeys(found))
 
     @property

@@ -116,7 +116,13 @@ class QuotaLegacy:
         folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
         seen = folder.changes if folder is not None else 0
         try:
-            descriptor = self._open(path)
+            try:
+                descriptor = self._open(path, os.O_NOFOLLOW if folder is not None else 0)
+            except OSError as error:
+                if folder is None or error.errno != errno.ELOOP:
+                    raise
+                folder = None  # a symbolic link: where it leads to, nobody watches
+                descriptor = self._open(path)
         except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).
             self._check_folder()
@@ -144,7 +150,7 @@ class QuotaLegacy:
             return text, None
         return text, FileProof(place, status, folder, seen)
 
-    def _open(self, path: str) -> int:
+    def _open(self, path: str, flags: int = 0) -> int:
         """Open for reading, without the inode being written for that where it is permitted.
 
         A root's file is new after each delivery, and the first read of a new
@@ -152,10 +158,10 @@ class QuotaLegacy:
         """
         if self._may_skip_atime:
             try:
-                return os.open(path, OPEN_FLAGS | os.O_NOATIME)
+                return os.open(path, OPEN_FLAGS | flags | os.O_NOATIME)
             except PermissionError:  # another user's file, perhaps: see which it was
                 self._may_skip_atime = False
-        return os.open(path, OPEN_FLAGS)
+        return os.open(path, OPEN_FLAGS | flags)
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The stamp of the file of root `key`, or `ABSENT`: one system call.

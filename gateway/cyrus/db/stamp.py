@@ -78,6 +78,8 @@ class FileProof:
         folder = self.folder
         now = 0
         if folder is not None:
+            if not folder.watched:
+                return False  # nobody would tell of the next change
             now = folder.changes
             if now == self.seen:
                 return True
@@ -107,6 +109,8 @@ class AbsenceProof:
         folder = self.folder
         now = 0
         if folder is not None:
+            if not folder.watched:
+                return False  # nobody would tell of the next change
             now = folder.changes
             if now == self.seen:
                 return True

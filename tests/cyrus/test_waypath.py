@@ -1,0 +1,65 @@
+"""A path is followed as the kernel does, and each folder is entered before it is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus.waypath import follow
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> bytes:
+    """A few folders, and links of every kind, as a path without links."""
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    for name, target in {
+        "link": "real",
+        "absolute": str(tmp_path / "real"),
+        "chain": "link",
+        "up": "real/../real/sub",
+        "round": "round",
+        "nowhere": "absent/sub",
+    }.items():
+        (tmp_path / name).symlink_to(target)
+    return os.fsencode(tmp_path.resolve())
+
+
+# The path, where it leads to, and the names that are looked up.
+PATHS: list[tuple[bytes, bytes, list[bytes]]] = [
+    (b"real/sub", b"real/sub", [b"real", b"sub"]),
+    (b"/real//./sub/", b"real/sub", [b"real", b"sub"]),
+    (b"link/sub", b"real/sub", [b"link", b"real", b"sub"]),
+    (b"absolute/sub", b"real/sub", [b"absolute", b"real", b"sub"]),
+    (b"chain", b"real", [b"chain", b"link", b"real"]),
+    (b"up", b"real/sub", [b"up", b"real", b"real", b"sub"]),
+    (b"link/../real", b"real", [b"link", b"real", b"real"]),
+]
+
+
+@pytest.mark.parametrize(("path", "end", "names"), PATHS)
+def test_where_a_path_leads_to(top: bytes, path: bytes, end: bytes, names: list[bytes]) -> None:
+    """The same as for the kernel; each name counts, of links as of folders."""
+    entered: list[bytes] = []
+
+    def enter(folder: bytes) -> bytes:
+        entered.append(folder)
+        return folder
+
+    found = follow(top + b"/" + path, enter)
+    assert found is not None
+    assert found[0] == top + b"/" + end == os.path.realpath(top + b"/" + path)
+    assert [folder for folder, _ in found[1]] == entered
+    assert [name for folder, name in found[1] if folder.startswith(top)] == names
+
+
+@pytest.mark.parametrize("path", [b"round", b"nowhere", b"absent"])
+def test_a_path_that_leads_nowhere(top: bytes, path: bytes) -> None:
+    """A circle of links, a link to nothing, nothing."""
+    assert follow(top + b"/" + path, lambda folder: folder) is None
+
+
+def test_a_folder_that_cannot_be_entered(top: bytes) -> None:
+    """Nothing beyond it can be watched."""
+    assert follow(top + b"/real/sub", lambda folder: folder if folder != top else None) is None
