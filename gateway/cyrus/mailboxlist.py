@@ -2,14 +2,7 @@
 
 Records have had three forms (mboxlist_parse_entry in imap/mboxlist.c):
 `type partition acl`, the same with `(name value ...)` in front, and a dlist.
-Keys have had two: the internal name up to Cyrus 3.4, `N` and the database's
-own form of the name from 3.6 on, with a second record under `I` and the
-mailbox's id.  A server of 3.6 rewrites an older list when it starts; here an
-older list is read as it is.  The list tells itself which kind it is:
-
-- a key of the newer form that is found settles it for good;
-- else it is newer where there is a user's mailbox or an `I` record that names
-  its mailbox, and older where there is any other record.
+Keys have had two: gateway/cyrus/keyform.py finds out which ones a list has.
 
 Numeric types in old records mean what they meant when such a list was
 written: remote is 1 in a list of the older kind, 16 in a newer one.
@@ -18,6 +11,7 @@ written: remote is 1 in a list of the older kind, 16 in a newer one.
 from __future__ import annotations
 
 from gateway.cyrus import dlist
+from gateway.cyrus.keyform import KeyForm
 from gateway.cyrus.names import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NAME_KEY
 from gateway.errors import RecordDamaged
 from gateway.values import Value
@@ -80,8 +74,6 @@ _OLD_BITS = {
     1 << 10: MBTYPE_JMAPPUSHSUB,
 }
 
-_ID_KEY = b"I"
-
 # Behind the ACL of an ordinary record, and bytes that have a meaning in a dlist.
 _SIMPLE_TAILS = (b")", b" H ())")
 _NOT_SIMPLE = frozenset(b'()%"{\\')
@@ -122,12 +114,11 @@ class MailboxEntry(Value):
 class MailboxList:
     """Looks mailboxes up in `database`."""
 
-    __slots__ = ("_newer", "database")
+    __slots__ = ("_form", "database")
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        # Which kind of keys the list has; None until a look-up has to know.
-        self._newer: bool | None = None
+        self._form = KeyForm(database)
 
     @property
     def path(self) -> str:
@@ -137,7 +128,7 @@ class MailboxList:
     @property
     def is_newer(self) -> bool:
         """Whether the list is known to have keys of the newer form only."""
-        return self._newer is True
+        return self._form.is_known_newer
 
     def lookup(self, name: MailboxName) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.
@@ -161,10 +152,10 @@ class MailboxList:
             return None
         value = self.database.get(name.dbkey)
         if value is not None:
-            self._newer = True
+            self._form.saw_newer(name.dbkey)
             return self._entry(name.dbkey, internal, value, old=False)
         # Keys that begin with $ are Cyrus' own notes ($RACL, $RUNQ).
-        if internal.startswith(b"$") or self._is_newer():
+        if internal.startswith(b"$") or self._form.is_newer():
             return None
         value = self.database.get(internal)
         return None if value is None else self._entry(internal, internal, value, old=True)
@@ -175,7 +166,7 @@ class MailboxList:
         A record that makes no sense comes as its fault.  Raises what the
         database raises.
         """
-        newer = self._is_newer()
+        newer = self._form.is_newer()
         for key, value in self.database.items(NAME_KEY if newer else b""):
             if key == NAME_KEY or (not newer and key.startswith(b"$")):
                 continue
@@ -183,28 +174,6 @@ class MailboxList:
                 yield self._entry(key, internal_name(key) if newer else key, value, old=not newer)
             except RecordDamaged as fault:
                 yield fault
-
-    def _is_newer(self) -> bool:
-        """Whether the list has the keys of Cyrus 3.6; an empty one counts as such."""
-        if self._newer is None:
-            self._newer = self._probe()
-        return self._newer is not False
-
-    def _probe(self) -> bool | None:
-        items = self.database.items
-        for _ in items(NAME_KEY + b"user" + HIERARCHY_SEPARATOR):
-            return True
-        for _, value in items(_ID_KEY):
-            if value.startswith(b"%") and _names_itself(value):
-                return True
-            break
-        for key, _ in items(NAME_KEY):
-            if DOMAIN_SEPARATOR in key or HIERARCHY_SEPARATOR in key:
-                return True
-            break
-        for _ in items():
-            return False
-        return None
 
     def _entry(self, key: bytes, name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
         if not value:
@@ -225,14 +194,6 @@ def internal_name(key: bytes) -> bytes:
     domain, mark, name = key[len(NAME_KEY) :].partition(DOMAIN_SEPARATOR)
     start, name = (domain + b"!", name) if mark else (b"", domain)
     return start + name.replace(b".", b"^").replace(HIERARCHY_SEPARATOR, b".")
-
-
-def _names_itself(value: bytes) -> bool:
-    """Whether a record gives its mailbox's name, as `I` records do."""
-    try:
-        return any(event == dlist.STRING and key == b"N" for event, key, _ in dlist.events(value))
-    except dlist.DlistError:
-        return False
 
 
 def _list_entry(name: bytes, value: bytes) -> MailboxEntry:

@@ -111,6 +111,7 @@ class VerdictCache:
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._watched = Epochs(verifier.store)
         self._nobody_denied = False
+        self._newer_keys = False  # known since the last look at the files
         self._news = -1  # of the watch, at the last look
         self._calm = 0  # turns that need no look while there is no news
         self._unwatched = False  # something remembered has to be looked at itself
@@ -188,7 +189,9 @@ class VerdictCache:
         if not self._looked:
             self._look()
         store = self._store
-        if not self._watched.epoch or not store.mailboxes.is_newer or self.verifier.kicks_mupdate:
+        if not self._newer_keys:
+            self._newer_keys = store.mailboxes.is_newer
+        if not self._watched.epoch or not self._newer_keys or self.verifier.kicks_mupdate:
             return False
         plain = store.naming.plain(recipient)
         if plain is None or not self._mailboxes.absent(plain[0]):
@@ -222,6 +225,7 @@ class VerdictCache:
         self._turn += 1
         self._news = news
         self._calm = 0
+        self._newer_keys = False
         if self._quotas.keeps_files:
             try:
                 self._quotas.refresh()

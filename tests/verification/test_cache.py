@@ -13,6 +13,7 @@ import pytest
 
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
+from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
 from tests.verification.sites import OLD, Site
@@ -326,6 +327,32 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
     site.cache.again()
     assert not site.cache.absent(b"nobody2")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_rollback_to_a_list_with_older_keys_is_seen(
+    site: Site, *, in_place: bool, indexed: bool
+) -> None:
+    """Back to Cyrus 3.4: nobody's mailbox is gone, and again from there to 3.6."""
+    names = [b"fred", b"anna"] + [b"user%d" % number for number in range(50)]
+    for name in (*names, b"nobody"):
+        site.ask(name)
+    while indexed and site.cache.prepare():
+        pass
+    path = site.conf / "mailboxes.db"
+    newer = Writer(seed=3)
+    newer.fill((dbkey(b"user." + name), record()) for name in names * 3)
+    older = Writer(seed=2)
+    older.fill((b"user." + name, b"0 default anyone\tp\t") for name in names)
+    for writer in (older, newer):
+        new = path if in_place else path.with_name("mailboxes.db.NEW")
+        new.write_bytes(writer.image())
+        new.rename(path)
+        for name in names:
+            assert site.ask(name).kind is Kind.DELIVERABLE
+            assert not site.cache.absent(name)
+        assert site.ask(b"nobody").kind is Kind.NONEXISTENT
 
 
 def test_a_question_with_a_size_is_always_asked_anew(site: Site) -> None:

@@ -59,6 +59,7 @@ class LiveDatabase:
         "_database",
         "_fulldirhash",
         "_identity",
+        "_lineage",
         "_mboxsort",
         "_place",
         "_report",
@@ -97,6 +98,7 @@ class LiveDatabase:
         self._identity: tuple[int, int] | None = None
         self._size = 0  # bytes at the last look
         self._shrinks = 0  # how often a look found an open file shorter than the one before
+        self._lineage = 0
         self._absent: str | None = None  # what the last `refresh` said of a file that is not there
 
     @property
@@ -170,7 +172,10 @@ class LiveDatabase:
             if since[1:] != (self._identity, self._shrinks):
                 return None
             changes = getattr(database, "changes", None)
-            return changes(since[0]) if changes is not None else None
+            keys: frozenset[bytes] | None = changes(since[0]) if changes is not None else None
+            if keys is None:
+                self._lineage += 1
+            return keys
         except StoreError as error:
             self._give_up(error)
             raise
@@ -195,6 +200,15 @@ class LiveDatabase:
         """Whether it is known at no cost that the state seen last has no record `key`."""
         absent = getattr(self._database, "absent", None)
         return bool(absent(key)) if absent is not None else False
+
+    @property
+    def lineage(self) -> Hashable:
+        """Another one as soon as what was learnt of the records may not hold any more.
+
+        That is with each file that is opened, and where `changes` could not say how the
+        records have become what they are.
+        """
+        return self._lineage
 
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
@@ -276,6 +290,7 @@ class LiveDatabase:
             database = self._open()
             if database is not None:
                 self._database = database
+                self._lineage += 1
                 self._warn(database.format)
                 return database
         raise DatabaseUnavailable(self._place, "is replaced faster than it can be opened")

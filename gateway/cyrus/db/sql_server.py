@@ -178,6 +178,11 @@ class ServerTable(LiveDatabase):
         """None: nobody keeps a log of the keys."""
         return None
 
+    @property
+    def lineage(self) -> Hashable:
+        """Another one each time, too."""
+        return object()
+
     def folders(self) -> tuple[str, ...]:
         """None that this machine could watch."""
         return ()

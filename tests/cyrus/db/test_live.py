@@ -319,3 +319,23 @@ def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
     store.overwrite(image)
     assert database.get(b"mike") == b"2"
     database.close()
+
+
+def test_another_file_is_of_another_lineage(store: Store) -> None:
+    """Who has learnt something of the records learns it anew; a commit keeps it."""
+    store.commit(fred=b"1")
+    database = store.open()
+    before = database.state()
+    first = database.lineage
+    store.commit(anna=b"1")
+    assert database.state() != before
+    assert database.changes(before) == frozenset([b"anna"])
+    assert database.lineage == first
+    store.repack()
+    database.state()
+    second = database.lineage
+    assert second != first
+    of_now = database.state()
+    assert isinstance(of_now, tuple)
+    assert database.changes((b"not a header", *of_now[1:])) is None
+    assert database.lineage != second
