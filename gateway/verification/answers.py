@@ -6,7 +6,9 @@ message, a refusal of its own); else it is the text that the engine itself
 gives, so that a chain of gateways says the same at each of its links.
 
 An LMTP reply is read by its enhanced status code (RFC 3463) if it has one of
-the right class, else by its reply code (RFC 5321, 4.2).
+the right class, else by its reply code (RFC 5321, 4.2).  Before both: whatever
+says that the server will not have us, our command, or our sender, says
+nothing of the recipient, and is a temporary failure however permanent it sounds.
 """
 
 from __future__ import annotations
@@ -61,21 +63,33 @@ _ENHANCED: dict[bytes, Kind] = {
     b"5.1.10": Kind.NONEXISTENT,  # RFC 7505: the domain takes no mail
     b"5.2.1": Kind.DENIED,
     b"5.2.2": Kind.OVER_QUOTA_PERMANENT,
-    b"5.7.1": Kind.NOT_POSTABLE,
+    b"5.1.7": Kind.UPSTREAM_FAULT,  # the sender's address, which we chose
+    b"5.1.8": Kind.UPSTREAM_FAULT,
+    b"5.7.2": Kind.REFUSED,  # a list that only some may send to
+    b"5.7.13": Kind.REFUSED,  # RFC 5248: the account is disabled
+    b"5.7.17": Kind.REFUSED,  # RFC 7293: the mailbox has another owner now
+    b"5.7.18": Kind.REFUSED,
     b"4.2.1": Kind.RESERVED,
     b"4.2.2": Kind.OVER_QUOTA,
 }
 # Cyrus says so of an address that it cannot read (imap/lmtpengine.c).
 _SYNTAX = (501, b"5.5.4")
-# By class and subject: 4.3.x is the mail system's fault, x.5.x calls our
-# command wrong and says nothing of the recipient.
+# Cyrus says so where the ACL does not let us post (send_lmtp_error in
+# imap/lmtpengine.c); 554 with the same code is about the client: who may connect, relay.
+_NOT_POSTABLE = (550, b"5.7.1")
+# By class and subject: x.3.x is the mail system's fault, x.5.x calls our
+# command wrong, 5.7.x is about who may ask.
 _SUBJECTS: dict[bytes, Kind] = {
     b"4.3": Kind.STORE_FAULT,
     b"4.5": Kind.UPSTREAM_FAULT,
+    b"5.3": Kind.STORE_FAULT,
     b"5.5": Kind.UPSTREAM_FAULT,
+    b"5.7": Kind.UPSTREAM_FAULT,
 }
-# Without an enhanced code.  500, 502, 503 and 504 are about our commands, 530
-# wants a login.
+# Whatever the enhanced code: about our commands (500, 502, 503, 504, 555), or
+# the server takes no mail (521) or wants a login or TLS first (530, 534, 535, 538).
+_NOT_OF_THE_RECIPIENT = frozenset({500, 502, 503, 504, 521, 530, 534, 535, 538, 555})
+# Without an enhanced code.
 _CODES: dict[int, Kind] = {
     550: Kind.NONEXISTENT,
     551: Kind.NONEXISTENT,
@@ -83,11 +97,6 @@ _CODES: dict[int, Kind] = {
     553: Kind.BAD_ADDRESS,
     501: Kind.BAD_ADDRESS,
     452: Kind.OVER_QUOTA,
-    500: Kind.UPSTREAM_FAULT,
-    502: Kind.UPSTREAM_FAULT,
-    503: Kind.UPSTREAM_FAULT,
-    504: Kind.UPSTREAM_FAULT,
-    530: Kind.UPSTREAM_FAULT,
 }
 _CLASSES: dict[int, Kind] = {
     2: Kind.DELIVERABLE,
@@ -125,8 +134,12 @@ def _kind(reply: Reply) -> Kind:
     by_class = _CLASSES.get(code // 100, Kind.UPSTREAM_FAULT)
     if by_class is Kind.DELIVERABLE:
         return by_class
+    if code in _NOT_OF_THE_RECIPIENT:
+        return Kind.UPSTREAM_FAULT
     if (code, enhanced) == _SYNTAX:
         return Kind.BAD_ADDRESS
+    if (code, enhanced) == _NOT_POSTABLE:
+        return Kind.NOT_POSTABLE
     if enhanced:
         return _ENHANCED.get(enhanced) or _SUBJECTS.get(enhanced[:3], by_class)
     return _CODES.get(code, by_class)
