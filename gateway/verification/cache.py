@@ -20,7 +20,8 @@ turn old.
 Temporary failures and whatever another server said are never remembered, and
 unknown recipients only a few: a dictionary attack must not push out those who
 get mail.  Where the mailbox list has an index (`prepare`), they need not be
-(`absent`).  Limits: MAX_ENTRIES verdicts; the oldest give way.
+(`absent`).  Limits: MAX_ENTRIES verdicts, the oldest give way, of recipients and
+with reasons that are not longer than they may be in SMTP.
 """
 
 from __future__ import annotations
@@ -45,10 +46,17 @@ if TYPE_CHECKING:
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
 
-# Verdicts remembered: some 500 bytes each with key, reply and proof, 125 MiB
-# in all.  Fewer than there are users is worse than it sounds: asked in turn,
-# each would be forgotten just before its time.
+# Verdicts remembered: 540 to 680 bytes each with key, reply and proofs, 170 MiB
+# in all; 360 MiB if every recipient is as long as may be.  Fewer than there are
+# users is worse than it sounds: asked in turn, each would be forgotten just
+# before its time.
 MAX_ENTRIES = 262_144
+
+# The longest recipient that is remembered (RFC 5321, 4.5.3.1: 64 + 1 + 255
+# bytes), and the longest reason (a reply line, 4.5.3.1.5).  Who makes longer ones up
+# is answered, and costs no memory.
+MAX_RECIPIENT = 320
+MAX_REASON = 512
 
 # Unknown recipients remembered, where there is no index.
 MAX_STRANGERS = 8192
@@ -264,6 +272,8 @@ class VerdictCache:
         verdict = self.verifier.decide_now(query, quota_get=quota_get)
         if isinstance(verdict, Pending) or not verdict.cacheable or not epoch:
             return verdict
+        if not worth_keeping(query.recipient, verdict):
+            return verdict
         proven = tuple(proof for proof in proofs if proof is not None)
         if len(proven) < len(proofs):
             return verdict
@@ -303,6 +313,11 @@ class VerdictCache:
             if len(self._verdicts) < _MAX_SHARED:
                 self._verdicts[key] = shared
         return shared
+
+
+def worth_keeping(recipient: bytes, verdict: Verdict) -> bool:
+    """Whether a verdict is short enough to be remembered."""
+    return len(recipient) <= MAX_RECIPIENT and len(verdict.reason) <= MAX_REASON
 
 
 def _make_room(entries: dict[bytes, Entry]) -> None:

@@ -7,14 +7,14 @@ too old is kept all the same, to be given while no server can be asked, if that
 is wanted (`serve_stale`).
 
 Several threads share one memory without a lock: what they share is a dict,
-and each step is one atomic operation of it.  Limits: `max_entries` answers;
-the oldest give way.
+and each step is one atomic operation of it.  Limits: `max_entries` answers,
+the oldest give way, each no longer than what a VerdictCache remembers.
 """
 
 from __future__ import annotations
 
 from gateway.values import Value
-from gateway.verification.cache import Entry
+from gateway.verification.cache import Entry, worth_keeping
 from gateway.verification.model import Kind
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ class TimedMemory:
         """Remember the verdict, if it is of a kind that is remembered."""
         lifetime = self._lifetimes.of(verdict.kind)
         entries = self.entries
-        if lifetime <= 0:
+        if lifetime <= 0 or not worth_keeping(recipient, verdict):
             if not verdict.kind.temporary:
                 entries.pop(recipient, None)
             return

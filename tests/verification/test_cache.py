@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification.cache import VerdictCache
+from gateway.verification.cache import MAX_REASON, MAX_RECIPIENT, VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
@@ -292,6 +292,24 @@ def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
     hits = site.cache.hits
     site.ask(b"nobody999")
     assert site.cache.hits == hits + 1
+
+
+def test_what_no_mail_can_have_is_answered_and_not_remembered(site: Site) -> None:
+    """A recipient or a reason that is longer than SMTP allows: memory is bounded in bytes, too."""
+    domain = b"@example.org"
+    longest = b"fred@" + b"x" * (MAX_RECIPIENT - 5)
+    for recipient, remembered in ((longest, True), (longest + b"x", False)):
+        hits = site.cache.hits
+        assert site.kind(recipient) is site.kind(recipient) is Kind.DELIVERABLE
+        assert site.cache.hits == hits + remembered
+        assert (recipient in site.cache.entries) is remembered
+    assert site.kind(b"nobody" + b"x" * MAX_RECIPIENT + domain) is Kind.NONEXISTENT
+    assert not site.cache._strangers
+    for length, remembered in ((MAX_REASON, True), (MAX_REASON + 1, False)):
+        text = b"x" * length
+        (site.conf / "user_deny.db").write_bytes(b"anna\t2\xff\x89*\xff\x89" + text + b"\n")
+        assert site.ask(b"anna").reason == text
+        assert (b"anna" in site.cache.entries) is remembered
 
 
 def test_unknown_recipients_do_not_push_out_known_ones(site: Site) -> None:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from gateway.verification.cache import MAX_REASON, MAX_RECIPIENT
 from gateway.verification.model import KINDS, Kind, Verdict
 from gateway.verification.timed import Lifetimes, TimedMemory
 
@@ -54,6 +55,18 @@ def test_what_is_not_remembered_replaces_what_was() -> None:
     memory.keep(b"fred", Verdict(Kind.DELIVERABLE, b""), 0.0)
     memory.keep(b"fred", Verdict(Kind.NONEXISTENT, b""), 1.0)
     assert memory.stale(b"fred", 1.0) is None
+
+
+def test_what_no_mail_can_have_is_not_remembered() -> None:
+    """A recipient or a reason that is longer than SMTP allows; it replaces what was, too."""
+    memory = TimedMemory(TIMES, 16)
+    longest, long_reason = b"x" * MAX_RECIPIENT, b"x" * (MAX_REASON + 1)
+    memory.keep(longest + b"x", Verdict(Kind.DELIVERABLE, b""), 0.0)
+    assert len(memory) == 0
+    memory.keep(longest, Verdict(Kind.DENIED, long_reason[1:]), 0.0)
+    assert memory.fresh(longest, 0.0) is not None
+    memory.keep(longest, Verdict(Kind.DENIED, long_reason), 0.0)
+    assert memory.stale(longest, 0.0) is None
 
 
 def test_memory_is_bounded_and_the_oldest_give_way() -> None:
