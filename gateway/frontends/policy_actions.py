@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gateway.frontends.judge import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.verification.cell import UNCOUNTED
-from gateway.verification.model import Verdict
+from gateway.verification.model import MAX_RECIPIENT, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Attributes = dict[bytes, bytes]
 
 MAX_ACTIONS = 65_536
+
+# Bytes of a client's address: an IPv6 address with a scope, and more than that.
+MAX_CLIENT = 64
 
 _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
 
@@ -131,12 +134,16 @@ class Actions:
         sender = get(b"sender", b"")
         if state not in _STATES or sender[: len(PROBE_PREFIX)].lower() == PROBE_PREFIX:
             return None
+        recipient = get(b"recipient", b"")
+        client = get(b"client_address", b"") if self._heeds_clients else b""
+        if len(recipient) > MAX_RECIPIENT or len(client) > MAX_CLIENT:
+            return None
         if self._judge.checks_size and get(b"size", b"0").strip(b"0"):
             return None
         return (
             state,
-            get(b"recipient", b""),
+            recipient,
             not sender,
-            get(b"client_address", b"") if self._heeds_clients else b"",
+            client,
             self._heeds_logins and bool(get(b"sasl_username")),
         )

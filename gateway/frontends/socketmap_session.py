@@ -24,7 +24,7 @@ from gateway.protocols.socketmap import (
     hops_of,
     split_request,
 )
-from gateway.verification.model import Query, Verdict
+from gateway.verification.model import MAX_RECIPIENT, Query, Verdict
 from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
@@ -45,6 +45,9 @@ TURN = 64
 # Requests in one piece that are answered from memory without the engine: what
 # comes of them stays within a few hundred KiB, however long a deny message is.
 MAX_QUICK = 128
+
+# Bytes of a request whose reply is kept ready: a map name and a recipient that is remembered.
+MAX_READY = MAX_RECIPIENT + 64
 
 _COMMA = 0x2C
 
@@ -136,7 +139,7 @@ class Replies:
         """The reply to one request; kept ready where its verdict is remembered."""
         reply = encode(self._render(verdict, key))
         entry = self._cache.entry(key)
-        if entry is not None and b"," not in payload:
+        if entry is not None and b"," not in payload and len(payload) <= MAX_READY:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
             entry.cell = self._cell_of(verdict)

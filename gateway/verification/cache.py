@@ -32,7 +32,7 @@ from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.cell import UNCOUNTED
 from gateway.verification.epochs import Epochs
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 from gateway.verification.verifier import Pending
 
@@ -51,12 +51,6 @@ if TYPE_CHECKING:
 # users is worse than it sounds: asked in turn, each would be forgotten just
 # before its time.
 MAX_ENTRIES = 262_144
-
-# The longest recipient that is remembered (RFC 5321, 4.5.3.1: 64 + 1 + 255
-# bytes), and the longest reason (a reply line, 4.5.3.1.5).  Who makes longer ones up
-# is answered, and costs no memory.
-MAX_RECIPIENT = 320
-MAX_REASON = 512
 
 # Unknown recipients remembered, where there is no index.
 MAX_STRANGERS = 8192

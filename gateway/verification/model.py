@@ -10,6 +10,12 @@ from __future__ import annotations
 
 from gateway.values import Value
 
+# The longest recipient that is remembered (RFC 5321, 4.5.3.1: 64 + 1 + 255
+# bytes), and the longest reason (a reply line, 4.5.3.1.5).  Who makes longer ones up
+# is answered, and costs no memory.
+MAX_RECIPIENT = 320
+MAX_REASON = 512
+
 
 class Kind:
     """One of the things that can be true of a recipient; the set is closed (`KINDS`).

@@ -163,6 +163,18 @@ def test_clients_make_a_difference_where_they_are_exempt(site: Site) -> None:
         assert site.ask(b"nobody@example.org", client_address=b"198.51.100.1")[0] == NOBODY
 
 
+@pytest.mark.parametrize(
+    ("recipient", "client"),
+    [(b"x" * 400 + b"@other.test", b""), (b"info@example.org", b"2001:db8::1%" + b"x" * 400)],
+)
+def test_what_is_longer_than_any_address_is_judged_each_time(
+    site: Site, recipient: bytes, client: bytes
+) -> None:
+    """Memory is bounded in bytes, too."""
+    for _ in range(3):
+        assert site.ask(recipient, client_address=client) == (DUNNO, False)
+
+
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
     monkeypatch.setattr(policy_actions, "MAX_ACTIONS", 16)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification.cache import MAX_REASON, MAX_RECIPIENT, VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.cache import VerdictCache
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record

@@ -6,8 +6,7 @@ import threading
 
 import pytest
 
-from gateway.verification.cache import MAX_REASON, MAX_RECIPIENT
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.model import KINDS, MAX_REASON, MAX_RECIPIENT, Kind, Verdict
 from gateway.verification.timed import Lifetimes, TimedMemory
 
 TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)
