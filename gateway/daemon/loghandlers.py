@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
+import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -256,7 +258,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class StreamHandler(LineHandler):
-    """Lines to a descriptor; with `priorities` each begins with <N> as sd-daemon(3) says."""
+    """Lines to a descriptor; with `priorities` each begins with <N> as sd-daemon(3) says.
+
+    Never blocks, whoever reads there: what has no room is lost and counted.
+    The descriptor is shared with other programs, so it is not made
+    non-blocking.  Its limit: where several processes write to one pipe and
+    nobody reads it, one of them may find the last room taken after all; it
+    then waits for the reader.
+    """
 
     def __init__(
         self, descriptor: int = 2, *, priorities: bool = False, storms: Storms | None = None
@@ -264,12 +273,58 @@ class StreamHandler(LineHandler):
         super().__init__(storms)
         self._descriptor = descriptor
         self._priorities = priorities
+        self._socket = _as_socket(descriptor)
+        self._rest = b""  # of a line that had no room
 
     def write(self, level: int, line: str) -> bool:
-        """One write(2), so that lines of several processes do not mix."""
+        """One write, so that lines of several processes do not mix."""
         head = f"<{severity(level)}>" if self._priorities else ""
         data = (head + line).encode(errors="backslashreplace")[:LINE_LIMIT] + b"\n"
         try:
-            return os.write(self._descriptor, data) == len(data)
+            while self._rest:
+                sent = self._push(self._rest)
+                if not sent:
+                    return False
+                self._rest = self._rest[sent:]
+            sent = self._push(data)
+            while 0 < sent < len(data):
+                data = data[sent:]
+                sent = self._push(data)
+                if not sent:
+                    # Its beginning is out: the rest comes before the next line.
+                    self._rest = data
+                    return True
+            return sent > 0
         except OSError:
             return False
+
+    def close(self) -> None:
+        """Write what is held back."""
+        self.flush()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        super().close()
+
+    def _push(self, data: bytes) -> int:
+        """How many of these bytes there was room for; raises OSError."""
+        if self._socket is not None:
+            try:
+                return self._socket.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return 0
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        if not room.poll(0):
+            return 0
+        return os.write(self._descriptor, data[: select.PIPE_BUF])
+
+
+def _as_socket(descriptor: int) -> socket.socket | None:
+    """The socket behind a descriptor, as journald's; None where it is something else."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+        return socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        return None

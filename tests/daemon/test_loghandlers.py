@@ -117,6 +117,39 @@ def test_a_closed_standard_error_is_survived() -> None:
     os.close(writer)
 
 
+@pytest.fixture(params=["pipe", "socket"])
+def stalled(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """Reader and writer of what standard error may be; nobody reads unless the test does."""
+    if request.param == "pipe":
+        reader, writer = os.pipe()
+    else:
+        reader, writer = (each.detach() for each in socket.socketpair())
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_reader_that_does_not_read_blocks_nobody(stalled: tuple[int, int]) -> None:
+    """What has no room is counted; when there is room again, the first word is how many it was."""
+    reader, writer = stalled
+    handler = StreamHandler(writer)
+    sent = 0
+    while handler.lost < 3:
+        handler.emit(record(f"{sent} " + "x" * 5000))
+        sent += 1
+    arrived = b""
+    while arrived.count(b"\n") < sent - handler.lost - 1:
+        arrived += os.read(reader, 1 << 20)
+    handler.emit(record("after"))
+    handler.close()
+    while b"after\n" not in arrived:
+        arrived += os.read(reader, 1 << 20)
+    *whole, told, after, end = arrived.decode().split("\n")
+    assert [line[: line.index(" ")] for line in whole] == [str(n) for n in range(sent - 3)]
+    assert {len(line.partition(" ")[2]) for line in whole} == {5000}
+    assert (told, after, end) == ("3 log lines were lost", "after", "")
+
+
 def test_levels_become_severities() -> None:
     """Those of syslog(3)."""
     levels = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, 1)
