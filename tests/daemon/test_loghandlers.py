@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,11 @@ import pytest
 
 from gateway.daemon.loghandlers import (
     LINE_LIMIT,
-    STORM_LINES,
-    STORM_SECONDS,
-    Storms,
     StreamHandler,
     SyslogHandler,
     severity,
 )
+from gateway.daemon.logstorms import STORM_LINES, STORM_SECONDS, Storms
 
 
 @pytest.fixture
@@ -148,6 +147,31 @@ def test_a_reader_that_does_not_read_blocks_nobody(stalled: tuple[int, int]) -> 
     assert [line[: line.index(" ")] for line in whole] == [str(n) for n in range(sent - 3)]
     assert {len(line.partition(" ")[2]) for line in whole} == {5000}
     assert (told, after, end) == ("3 log lines were lost", "after", "")
+
+
+def test_a_full_disk_is_survived() -> None:
+    """Each line is lost and counted; nothing is raised."""
+    with open("/dev/full", "wb") as full:
+        handler = StreamHandler(full.fileno())
+        for _ in range(3):
+            handler.emit(record("nowhere"))
+        assert handler.lost == 3
+
+
+def test_a_line_that_a_full_disk_cuts_off_is_finished_when_there_is_room(tmp_path: Path) -> None:
+    """The next line does not go on in it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open(tmp_path / "log", "ab") as file:
+        handler = StreamHandler(file.fileno())
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+            for line in ("the first line", "the second line", "the third line"):
+                handler.emit(record(line))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        handler.emit(record("room again"))
+    told = (tmp_path / "log").read_text().splitlines()
+    assert told == ["the first line", "the second line", "1 log lines were lost", "room again"]
 
 
 def test_levels_become_severities() -> None:
