@@ -33,6 +33,7 @@ from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
 from gateway.frontends.access import Allowed
 from gateway.frontends.flights import Flights
+from gateway.frontends.line import Line
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.server import Server, peer_name
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     from gateway.daemon.settings import Settings
     from gateway.daemon.settings.policy import PolicySettings
     from gateway.daemon.settings.socketmap import SocketmapSettings
-    from gateway.frontends.connection import Session as AnySession
     from gateway.frontends.judge import Decision
+    from gateway.frontends.session import Session as AnySession
     from gateway.protocols.policy import PolicyRequest
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Core:
         pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
         self._flights = Flights(pool.advance, lane=engines.lane, defect=_defect)
         self._turns = Turns(self._cache)
+        self._line = Line()
         self._done = gevent.event.Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
@@ -226,6 +228,7 @@ class Core:
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             max_connections=min(settings.max_connections, self._room),
+            line=self._line,
         )
 
     def _alive(self) -> None:

@@ -11,20 +11,24 @@ program: one `recv`, the session's `quick`, one `send`, and no look at a clock.
 from __future__ import annotations
 
 import socket as plain_socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.frontends.server import Server
+    from gateway.frontends.session import Session
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
 
 # libev's event bits (gevent's loop.io takes them as numbers).
 _READ = 1
 _WRITE = 2
 
-# Bytes taken from a client at once: several hundred pipelined requests.  Small
-# enough for Python's own allocator not to ask the kernel each time.
-CHUNK = 16_384
+# Bytes taken from a client at once: about a hundred pipelined requests, or thirty of Postfix'
+# policy requests.  What they take to answer is what others may have to wait.
+CHUNK = 4096
+
+# Who sends more than this at once waits in line (line.py): it is more than any client says that
+# waits for the answer, but for recipients of absurd length.
+LARGE = 2048
 
 # After the last word to a client that broke the protocol, what it still sends
 # is thrown away, up to this many bytes and for this many seconds of silence:
@@ -32,41 +36,6 @@ CHUNK = 16_384
 # why.
 LINGER_BYTES = 1_048_576
 LINGER_IDLE = 2
-
-
-class Session(Protocol):
-    """What the server needs of a conversation; see socketmap_session for the meanings."""
-
-    @property
-    def pending(self) -> Pending | None:
-        """A question that other servers answer (flights.py)."""
-
-    @property
-    def finished(self) -> bool:
-        """The last word has been said."""
-
-    @property
-    def busy(self) -> bool:
-        """Requests wait for `replies`, or one for `resolved`."""
-
-    @property
-    def idle(self) -> bool:
-        """Not busy, and no part of a request is held."""
-
-    def quick(self, data: bytes) -> bytes | None:
-        """All replies to `data` at once, or None: then `receive` takes it."""
-
-    def receive(self, data: bytes, *, late: bool = False) -> None:
-        """Take bytes from the client; empty bytes are their end.
-
-        `late` tells that others came first in the same piece of the wire.
-        """
-
-    def replies(self) -> bytes:
-        """Answer a turn's worth of requests."""
-
-    def resolved(self, verdict: Verdict) -> bytes:
-        """Answer the pending request."""
 
 
 class Connection:
@@ -77,6 +46,7 @@ class Connection:
         "_discarded",
         "_ended",
         "_fd",
+        "_held",
         "_out",
         "_quick",
         "_read_watcher",
@@ -104,6 +74,7 @@ class Connection:
         self._recv = peer.recv
         self._send_now = peer.send
         self._out = b""
+        self._held = b""  # what has been read, and waits in line
         self._asking = False  # another server is being asked
         self._ended = False  # the client has closed its side
         self._discarded = 0  # bytes thrown away while lingering
@@ -122,12 +93,8 @@ class Connection:
 
     @property
     def quiet(self) -> bool:
-        """True where nothing of ours is under way for this client.
-
-        A client that does not take its replies is quiet, too: it may be
-        closed for that.
-        """
-        return not self._session.busy or bool(self._out)
+        """True where nothing of ours is under way, or the client does not take its replies."""
+        return not (self._session.busy or self._held) or bool(self._out)
 
     def close(self) -> None:
         """Let go of the client."""
@@ -177,12 +144,34 @@ class Connection:
         self.heard = True
         try:
             if data and not self.lingering:
-                reply = self._quick(data)
+                large = len(data) > LARGE
+                reply = None if large else self._quick(data)
                 if reply is not None:
                     self._send(reply)
                     return
+                if large or not self._session.idle:
+                    # Much at once, or a request in pieces: whoever asks one question goes first.
+                    self._read_watcher.stop()
+                    self._held = data
+                    self._server.line.wait(self._turn)
+                    return
             self._read(data)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is this client's alone)
+            self._fail(error)
+
+    def _turn(self) -> None:
+        """Take what has waited in line."""
+        data, self._held = self._held, b""
+        if self._fd < 0:
+            return
+        try:
+            reply = self._quick(data)
+            if reply is None:
+                self._read(data)
+            else:
+                self._send(reply)
+                self._advance()
+        except Exception as error:  # noqa: BLE001  (as above)
             self._fail(error)
 
     def _read(self, data: bytes) -> None:
@@ -222,10 +211,9 @@ class Connection:
         if session.pending is not None:
             self._ask_elsewhere()
         elif session.busy and not self._out:
-            # More than a turn's worth: read nothing more before it is
-            # answered, and let the others go first.
+            # Read nothing more before this is answered, and let the others go first.
             self._read_watcher.stop()
-            self._server.loop.run_callback(self._go_on)
+            self._server.line.wait(self._go_on)
         elif not self._out:
             self._rest()
 

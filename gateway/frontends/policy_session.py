@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Requests answered in one call; see socketmap_session.TURN.  Postfix sends the
 # next request only after the reply, so more than one waiting is unusual.
-TURN = 64
+TURN = 16
 
 _DUNNO = render(b"DUNNO")
 

@@ -6,9 +6,9 @@ costs one `recv`, the engine, one `send`.  What it promises:
 
 - a connection is accepted one a wake-up, so that several processes on one
   listening socket share the load;
-- no client holds up another: a session answers a turn's worth of requests
-  before the others have theirs, and questions for other servers wait on
-  threads (flights.py);
+- no client holds up another: who sends much at once waits in line and has a
+  turn's worth of requests answered in each (line.py), and questions for other
+  servers wait on threads (flights.py);
 - memory is bounded: nothing is read from a client that has not taken its
   replies, and no more than one chunk is read ahead of the engine;
 - a client that sends nothing for IDLE_TIMEOUT seconds is closed.
@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.frontends.connection import LINGER_IDLE, Connection
+from gateway.frontends.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.connection import Session
     from gateway.frontends.flights import Flights
+    from gateway.frontends.session import Session
 
 # libev's event bit for reading (gevent's loop.io takes it as a number).
 _READ = 1
@@ -90,7 +91,7 @@ class Server:
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests, and for `request_timeout` within one or while a reply
     waits for it.  Beyond `max_connections` new clients wait in the socket's
-    queue.
+    queue.  Servers of one process share `line`.
     """
 
     def __init__(
@@ -106,11 +107,13 @@ class Server:
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
         max_connections: int | None = None,
+        line: Line | None = None,
     ) -> None:
         self.listener = listener
         self.session_for = session_for
         self.flights = flights
         self.defect = defect if defect is not None else _nobody_hears
+        self.line = line if line is not None else Line()
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.loop = gevent.get_hub().loop

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.connection import Session
+    from gateway.frontends.session import Session
     from gateway.verification.model import Verdict
     from gateway.verification.verifier import Pending
 

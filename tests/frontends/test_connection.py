@@ -12,7 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gateway.frontends.connection import LINGER_BYTES
+from gateway.frontends.connection import LARGE, LINGER_BYTES
 from gateway.frontends.server import Server
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.verifier import Pending
@@ -108,6 +108,37 @@ def test_who_asks_much_lets_the_others_in(lines: Site) -> None:
     assert modest.line() == b"me too"
     assert lines.answered.index("b me too") <= 2 * TURN
     assert [greedy.line() for _ in range(400)] == [b"%d" % number for number in range(400)]
+
+
+def test_many_who_ask_much_are_together_no_worse_than_one(lines: Site) -> None:
+    """One of them has a turn between two looks at the sockets, so another's question comes soon."""
+    modest, *greedy = (lines.connect() for _ in range(7))
+    for client in (modest, *greedy):
+        assert client.ask(b"hello") == b"hello"
+    batch = b"".join(b"%d\n" % number for number in range(1000))
+    for client in greedy:
+        client.send(batch)
+    turn_until(lambda: all(each.busy for each in lines.sessions[1:]), "all of them wait")
+    for number in range(20):
+        lines.answered.clear()
+        assert modest.ask(b"me, %d" % number) == b"me, %d" % number
+        assert lines.answered.index(f"a me, {number}") <= 4 * TURN
+    for client in greedy:
+        assert [client.line() for _ in range(1000)] == [b"%d" % number for number in range(1000)]
+
+
+def test_who_waits_in_line_is_not_idle(lines: Site) -> None:
+    """A server that parts from idle clients answers first what it has read."""
+    client = lines.connect()
+    assert client.ask(b"hello") == b"hello"
+    client.send(b"x" * (LARGE // 2) + b"\n" + b"y" * (LARGE // 2) + b"\n")
+    (connection,) = lines.server.connections
+    connection._readable()
+    assert not lines.sessions[0].busy
+    lines.server.drain(-1)
+    lines.server._close_idle()
+    assert client.line() == b"x" * (LARGE // 2)
+    assert client.line() == b"y" * (LARGE // 2)
 
 
 def test_who_does_not_read_is_not_read_from(lines: Site) -> None:

@@ -1,0 +1,44 @@
+"""What the server needs of a conversation; socketmap_session has the meanings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.verification.model import Verdict
+    from gateway.verification.verifier import Pending
+
+
+class Session(Protocol):
+    """What the server needs of a conversation; see socketmap_session for the meanings."""
+
+    @property
+    def pending(self) -> Pending | None:
+        """A question that other servers answer (flights.py)."""
+
+    @property
+    def finished(self) -> bool:
+        """The last word has been said."""
+
+    @property
+    def busy(self) -> bool:
+        """Requests wait for `replies`, or one for `resolved`."""
+
+    @property
+    def idle(self) -> bool:
+        """Not busy, and no part of a request is held."""
+
+    def quick(self, data: bytes) -> bytes | None:
+        """All replies to `data` at once, or None: then `receive` takes it."""
+
+    def receive(self, data: bytes, *, late: bool = False) -> None:
+        """Take bytes from the client; empty bytes are their end.
+
+        `late` tells that others came first in the same piece of the wire.
+        """
+
+    def replies(self) -> bytes:
+        """Answer a turn's worth of requests."""
+
+    def resolved(self, verdict: Verdict) -> bytes:
+        """Answer the pending request."""
