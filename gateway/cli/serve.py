@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import argparse
 
 
+_STANDARD_ERROR = 2
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The subcommand's arguments."""
     parser = commands.add_parser(
@@ -30,8 +32,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop; the exit code."""
+    _occupy_standard_descriptors()
     path = os.path.abspath(options.config)
     return Supervisor(lambda: make_plan(path), os.environ).run()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Put /dev/null where standard input, output or error is closed.
+
+    Otherwise a client's socket would get that number, and our log lines with it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def make_plan(path: str) -> Plan:
