@@ -35,6 +35,7 @@ SHOWN: list[tuple[str, str, Damage, tuple[bytes, ...]]] = [
     ("sql", "cut off in its first page", lambda b: b[:300], (b"anna", b"nobody")),
     ("sql", "its schema in zeros", lambda b: b[:100] + bytes(412) + b[512:], (b"anna", b"nobody")),
     ("sql", "its pages in zeros", lambda b: b[:512] + bytes(len(b) - 512), (b"anna", b"nobody")),
+    ("sql", "a size in ones", lambda b: b[:316] + b"\xff" * 8 + b[324:], (b"anna", b"nobody")),
     ("sql", "its pages cut off", lambda b: b[:512], (b"anna", b"nobody")),
 ]
 

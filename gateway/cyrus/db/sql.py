@@ -115,6 +115,12 @@ class SqliteDatabase:
             raise DatabaseDamaged(
                 self._path, "SQLite: its schema is damaged; restore the file"
             ) from fault
+        except MemoryError as fault:
+            # SQLite believes a size that it reads.
+            self.close()
+            raise DatabaseUnavailable(
+                self._path, "SQLite: out of memory; a size in it may be damaged: restore the file"
+            ) from fault
 
     def _connected(self) -> sqlite3.Connection:
         """The connection to the file that is at the path now."""

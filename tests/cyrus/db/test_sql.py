@@ -266,6 +266,26 @@ def test_a_damaged_file_is_damaged(path: Path, database: SqliteDatabase, content
         database.get(b"k")
 
 
+def test_a_size_without_sense_is_no_end_of_memory(
+    writer: sqlite3.Connection, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite asks for as much memory as a damaged record says; Python then raises MemoryError."""
+
+    class Connection:
+        def execute(self, *_: object) -> None:
+            raise MemoryError
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteDatabase, "_connected", lambda _database: Connection())
+        with pytest.raises(DatabaseUnavailable, match="out of memory"):
+            database.get(b"anything")
+    insert(writer, b"k", b"v")
+    assert database.get(b"k") == b"v"
+
+
 def test_a_cut_file_is_damaged(
     writer: sqlite3.Connection, path: Path, database: SqliteDatabase
 ) -> None:
