@@ -52,6 +52,8 @@ REFUSALS = 20
 FIELD_LIMIT = 160
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+# Bytes that hold all of statm: seven numbers.
+_STATM = 256
 
 
 class Recorder:
@@ -67,6 +69,8 @@ class Recorder:
         self._tallies: dict[str, Tally] = {}
         self._sources: list[Source] = []
         self._failed = False
+        # Kept open: clients may have every descriptor by the time of a snapshot.
+        self._memory = os.open("/proc/self/statm", os.O_RDONLY)
 
     def timed(self, engine: Engine) -> Engine:
         """`engine` for a thread, with what it reads and whom it asks counted."""
@@ -128,7 +132,7 @@ class Recorder:
             snapshot.counts |= _outcomes(frontend, tally)
             snapshot.refusals += [self._refusal(frontend, each) for each in tuple(tally.refusals)]
         snapshot.counts[f"cpu_seconds/{parent.name}"] = time.process_time()
-        snapshot.gauges[f"resident_bytes/{parent.name}"] = _resident_bytes()
+        snapshot.gauges[f"resident_bytes/{parent.name}"] = self._resident_bytes()
         for source in self._sources:
             source(snapshot)
         return snapshot
@@ -141,6 +145,10 @@ class Recorder:
             if not self._failed:
                 self._failed = True
                 _log.error("the metrics of this process stand still: %s", error)
+
+    def _resident_bytes(self) -> int:
+        """The memory of this process (proc(5), statm)."""
+        return int(os.pread(self._memory, _STATM, 0).split()[1]) * _PAGE
 
     def _count_reads(self, engine: Engine) -> None:
         if isinstance(engine, Verifier):
@@ -178,9 +186,3 @@ def _outcomes(frontend: str, tally: Tally) -> Numbers:
             if word:
                 add(found, {f"{name}/{frontend}/{word}": count})
     return found
-
-
-def _resident_bytes() -> int:
-    """The memory of this process (proc(5), statm)."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE

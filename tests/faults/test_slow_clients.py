@@ -1,0 +1,195 @@
+"""Clients that take their time: a byte at a time, half a request, no reading, no sending.
+
+At each door; at the core's by TCP, too, where buffers, halves and resets are
+other ones.  How long they may take is `request_timeout` and `idle_timeout`,
+in the milter `timeout`; of a client that has said nothing libmilter looks at
+the time only every ten minutes, so that is not waited for here.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.faults.doors import DOORS, FRED, GREETINGS, NOBODY, Address, link
+from tests.faults.undisturbed import Target, attacked, undisturbed
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+# Clients of a kind at a time.
+MANY = 20
+# Clients that ask as fast as they can.
+FEW = 3
+# Seconds that a client may be silent within a request, the least there is.
+PATIENCE = 1
+# Bytes that the kernel takes for a client that does not read, where it can be told so: by TCP
+# it would take some megabytes, which are the kernel's and not ours.
+SMALL = 4096
+_CHUNK = 1 << 16
+_DEADLINE_S = 60.0
+
+WAYS = [*((door, "unix") for door in DOORS), ("socketmap", "tcp"), ("policy", "tcp")]
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Target]:
+    """A gateway as it is by default."""
+    with attacked() as life:
+        yield life
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Target]:
+    """One that soon parts from those who are silent."""
+    limits = {"request_timeout": PATIENCE, "idle_timeout": PATIENCE}
+    tables = {"socketmap": limits, "policy": limits, "milter": {"timeout": PATIENCE}}
+    with attacked(tables) as life:
+        yield life
+
+
+class Crowd:
+    """Some bare clients of one door, that have said what comes before a question."""
+
+    def __init__(self, life: Target, door: str, way: str, count: int = MANY) -> None:
+        self._stack = ExitStack()
+        address: Address = life.tcp(door) if way == "tcp" else life.path(door)
+        with DOORS[door](life.path(door)) as sample:
+            self.question = sample.question(NOBODY)
+        self.links = [self._enter(address, GREETINGS[door]) for _ in range(count)]
+
+    def _enter(self, address: Address, greeting: bytes) -> socket.socket:
+        client = self._stack.enter_context(link(address, receive_buffer=SMALL, timeout=_DEADLINE_S))
+        if greeting:
+            client.sendall(greeting)
+            # The reply to it is what stands before the answers.
+            assert client.recv(_CHUNK)
+        return client
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def each(self, data: bytes) -> None:
+        """Each sends these bytes."""
+        for client in self.links:
+            client.sendall(data)
+
+    def finish(self) -> None:
+        """Each says that it has no more to say."""
+        for client in self.links:
+            client.shutdown(socket.SHUT_WR)
+
+    def told(self) -> set[bytes]:
+        """What each is told until the server hangs up."""
+        return {_rest(client) for client in self.links}
+
+
+def _rest(client: socket.socket) -> bytes:
+    received = b""
+    try:
+        while piece := client.recv(_CHUNK):
+            received += piece
+    except ConnectionResetError:
+        # Hung up on with something of ours unread, as a half request may be.
+        return received
+    return received
+
+
+def _answer(life: Target, door: str) -> bytes:
+    """The bytes of the answer about NOBODY."""
+    with Crowd(life, door, "unix", 1) as one:
+        one.each(one.question)
+        one.finish()
+        (answer,) = one.told()
+        assert answer
+        return answer
+
+
+@pytest.mark.parametrize(("door", "way"), WAYS)
+def test_a_byte_at_a_time(patient: Target, door: str, way: str) -> None:
+    """All of them at once, in turn: each is answered, and so is everybody else meanwhile."""
+    answer = _answer(patient, door)
+    with undisturbed(patient) as witnesses, Crowd(patient, door, way) as crowd:
+        for at in range(len(crowd.question)):
+            crowd.each(crowd.question[at : at + 1])
+            if at % MANY == 0:
+                witnesses[door].ask(FRED)
+        crowd.finish()
+        assert crowd.told() == {answer}
+
+
+@pytest.mark.parametrize(("door", "way"), WAYS)
+def test_a_client_that_only_listens_any_more(patient: Target, door: str, way: str) -> None:
+    """Who has closed its own side gets the answers to what it has asked, then the end."""
+    answer = _answer(patient, door)
+    with undisturbed(patient), Crowd(patient, door, way) as crowd:
+        crowd.each(crowd.question * 3)
+        crowd.finish()
+        assert crowd.told() == {answer * 3}
+
+
+@pytest.mark.parametrize(("door", "way"), WAYS)
+def test_half_a_request_and_the_end(patient: Target, door: str, way: str) -> None:
+    """No answer about the recipient is made of a half, and the server hangs up at once."""
+    answer = _answer(patient, door)
+    with undisturbed(patient) as witnesses, Crowd(patient, door, way) as crowd:
+        crowd.each(crowd.question + crowd.question[:-3])
+        crowd.finish()
+        for told in crowd.told():
+            assert told.startswith(answer)
+            assert b"nobody" not in told[len(answer) :]
+            assert told.count(answer) == 1
+        witnesses[door].ask(FRED)
+
+
+def test_half_a_request_or_nothing_at_all(hasty: Target) -> None:
+    """When its time is over the server hangs up on each; others are answered all the time."""
+    with undisturbed(hasty) as witnesses, ExitStack() as stack:
+        halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
+        silent = [
+            stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS if door != "milter"
+        ]
+        for crowd in halves:
+            crowd.each(crowd.question[:-3])
+        for witness in witnesses.values():
+            witness.ask(FRED)
+        assert set().union(*(crowd.told() for crowd in (*halves, *silent))) == {b""}
+
+
+def test_questions_without_reading_the_answers(hasty: Target) -> None:
+    """Nothing is read from who does not read; in the end the server hangs up on them all."""
+    with undisturbed(hasty) as witnesses, ExitStack() as stack:
+        crowds = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in WAYS]
+        left = {client: crowd.question * 1000 for crowd in crowds for client in crowd.links}
+        for client in left:
+            client.setblocking(False)
+
+        def all_gone() -> bool:
+            for client, data in tuple(left.items()):
+                if not _pushed(client, data):
+                    del left[client]
+            for witness in witnesses.values():
+                witness.ask(FRED)
+            return not left
+
+        wait_until(all_gone, "the servers hang up on clients that do not read", _DEADLINE_S)
+
+
+def _pushed(client: socket.socket, data: bytes) -> bool:
+    """Send what the client's socket takes; whether the server is still there."""
+    try:
+        while True:
+            client.send(data)
+    except BlockingIOError:
+        looking = select.poll()
+        looking.register(client, 0)
+        return not looking.poll(0)
+    except (BrokenPipeError, ConnectionResetError):
+        return False

@@ -1,0 +1,91 @@
+"""A gateway under attack: its processes stay the same, in bounds, and answer whoever means well.
+
+    with attacked() as life, undisturbed(life):
+        ...
+
+Bound of memory: GROWTH_KIB above what the process had when it had answered its
+first clients, at its peak; bound of the log: LOG_LINES for one attack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+
+from tests.faults.doors import DOORS, Witness
+from tests.life.running import Life
+from tests.real.under_master import memory_kib
+from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.ports import LOOPBACK, free_ports
+
+# What a process may grow by, in KiB, whatever these clients do: what the core keeps of some
+# hundred clients (one piece that was read and an unfinished request, of some ten KiB each) or
+# libmilter (half a packet of 64 KiB at most, and a thread), and room for the allocator.
+GROWTH_KIB = 16 * 1024
+
+# Lines of the log that one attack may cost.
+LOG_LINES = 40
+
+PROCESSES = ("core", "milter")
+
+
+def peak_kib(pid: int) -> int:
+    """The most that the process ever had in memory, in KiB."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        found = re.search(r"VmHWM:\s+(\d+) kB", file.read())
+    assert found is not None
+    return int(found[1])
+
+
+class Target(Life):
+    """A gateway with all doors on Unix sockets, and the core's on TCP ports, too."""
+
+    def __init__(self, tables: Tables | None = None) -> None:
+        super().__init__(tables, milter=True)
+        self.ports = dict(zip(("socketmap", "policy", "admin"), free_ports(3), strict=True))
+        self.usual: dict[str, int] = {}
+
+    def tcp(self, door: str) -> tuple[str, int]:
+        """The address of a door of the core's."""
+        return LOOPBACK, self.ports[door]
+
+
+@contextmanager
+def attacked(tables: Tables | None = None, prefix: Sequence[str] = ()) -> Iterator[Target]:
+    """A gateway that serves, with settings of its own, started by way of `prefix`."""
+    require_milter()
+    with Target(tables) as life:
+        ports = {
+            door: [f"unix:{life.path(door)}", f"inet:{LOOPBACK}:{port}"]
+            for door, port in life.ports.items()
+        }
+        life.configure({door: {"listen": listen} for door, listen in ports.items()})
+        life.start(prefix=prefix)
+        life.wait_told("READY")
+        with ExitStack() as stack:
+            for door in DOORS:
+                witness = stack.enter_context(closing(Witness(life, door)))
+                witness.answers()
+        life.usual = {process: memory_kib(life.pid(process)) for process in PROCESSES}
+        yield life
+
+
+@contextmanager
+def undisturbed(life: Target) -> Iterator[dict[str, Witness]]:
+    """Witnesses by door who came before; in the end they are answered, and all is in bounds."""
+    pids = {process: life.pid(process) for process in PROCESSES}
+    lines = len(life.log())
+    with ExitStack() as stack:
+        witnesses = {door: stack.enter_context(closing(Witness(life, door))) for door in DOORS}
+        before = {door: witness.answers() for door, witness in witnesses.items()}
+        assert all(fred != nobody for fred, nobody in before.values())
+        yield witnesses
+        assert {door: witness.answers() for door, witness in witnesses.items()} == before
+    assert {process: life.pid(process) for process in PROCESSES} == pids
+    grown = {process: peak_kib(pid) - life.usual[process] for process, pid in pids.items()}
+    assert max(grown.values()) <= GROWTH_KIB, grown
+    new = life.log()[lines:]
+    print(f"grown by KiB {grown}, {len(new)} lines")
+    assert len(new) <= LOG_LINES, new[:5]
+    assert not [line for line in new if "Traceback" in line], new
