@@ -149,25 +149,21 @@ def test_half_a_request_and_the_end(patient: Target, door: str, way: str) -> Non
         witnesses[door].ask(FRED)
 
 
-def test_half_a_request_or_nothing_at_all(hasty: Target) -> None:
-    """When its time is over the server hangs up on each; others are answered all the time."""
+def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
+    """Half a request, nothing at all, or questions without reading the answers.
+
+    When its time is over each of them is parted from; nothing is read from who
+    does not read, and others are answered all the time.
+    """
     with undisturbed(hasty) as witnesses, ExitStack() as stack:
         halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
         silent = [
             stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS if door != "milter"
         ]
+        deaf = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in WAYS]
         for crowd in halves:
             crowd.each(crowd.question[:-3])
-        for witness in witnesses.values():
-            witness.ask(FRED)
-        assert set().union(*(crowd.told() for crowd in (*halves, *silent))) == {b""}
-
-
-def test_questions_without_reading_the_answers(hasty: Target) -> None:
-    """Nothing is read from who does not read; in the end the server hangs up on them all."""
-    with undisturbed(hasty) as witnesses, ExitStack() as stack:
-        crowds = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in WAYS]
-        left = {client: crowd.question * 1000 for crowd in crowds for client in crowd.links}
+        left = {client: crowd.question * 1000 for crowd in deaf for client in crowd.links}
         for client in left:
             client.setblocking(False)
 
@@ -180,6 +176,7 @@ def test_questions_without_reading_the_answers(hasty: Target) -> None:
             return not left
 
         wait_until(all_gone, "the servers hang up on clients that do not read", _DEADLINE_S)
+        assert set().union(*(crowd.told() for crowd in (*halves, *silent))) == {b""}
 
 
 def _pushed(client: socket.socket, data: bytes) -> bool:
