@@ -6,9 +6,9 @@ native threads, and takes TERM, INT and HUP for itself.  The main thread runs
 process when it is told to stop, or when the supervisor is gone.
 
 libmilter leaves its loop only when it wakes up, every five seconds, and can
-cut its sessions but not stop to take new ones.  So it is never asked to: the
-listening socket's descriptor is made another socket's, on which nobody
-connects, the sessions come to their end, and the process ends.
+cut its sessions but not stop to take new ones.  So it is never asked to: its
+door is shut (milterdoor.py), the sessions come to their end, and the process
+ends.
 
 Limits: sessions that are not over in time are cut, and the MTA applies its
 default action to them.
@@ -31,6 +31,7 @@ from gateway.daemon.child import supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.metrics.recorder import INTERVAL, Recorder
+from gateway.daemon.milterdoor import MilterDoor
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
@@ -59,6 +60,12 @@ DRAIN_MARGIN = 0.5
 # Seconds in which an MTA negotiates that was accepted just before we stopped to
 # accept: only then does its session count.
 SETTLE = 0.2
+
+# What to say where MTAs have taken every descriptor.
+FULL = (
+    "milter: no open file is left for more MTAs; %d talk to it, others wait:"
+    " raise the limit of open files (LimitNOFILE= in the unit, ulimit -n)"
+)
 
 # What to say where pymilter is not installed.
 MISSING = (
@@ -151,13 +158,16 @@ def _watch(
 
     Until then, say once in INTERVAL what has been counted.
     """
+    door = MilterDoor(listener)
     while parent.receive() is not None and parent.patience is None:
         recorder.publish()
+        if door.look() and not door.open:
+            _log.warning(FULL, sessions.count)
         select.select([parent.fileno()], [], [], INTERVAL)
     if parent.patience is None:
         _log.error("the supervisor is gone; leaving")
     else:
-        _stop_accepting(listener)
+        door.shut()
         patience = max(0.0, parent.patience - DRAIN_MARGIN)
         # A native thread of its own, and nothing tells us that an MTA is about to negotiate.
         settle = min(SETTLE, patience)
@@ -167,16 +177,6 @@ def _watch(
     recorder.publish()
     logging.shutdown()
     os._exit(os.EX_OK)
-
-
-def _stop_accepting(listener: socket.socket) -> None:
-    """Let libmilter wait on a socket that nobody knows; the supervisor's goes on to others."""
-    decoy = socket.socket(socket.AF_UNIX)
-    decoy.setblocking(False)
-    decoy.bind("")  # the kernel chooses an abstract name (unix(7))
-    decoy.listen(1)
-    os.dup2(decoy.fileno(), listener.fileno(), inheritable=False)
-    decoy.close()
 
 
 if __name__ == "__main__":
