@@ -68,8 +68,9 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 # Flags of os.open that write, and modes of open().
 WRITING_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"})
-# Standard output of a command whose reader has gone is turned to the null device.
-WRITING = frozenset({"gateway/cli/main.py"})
+# Standard output of a command whose reader has gone is turned to the null device, and so are
+# standard descriptors that are closed.
+WRITING = frozenset({"gateway/cli/main.py", "gateway/cli/serve.py"})
 
 
 def _dotted(node: ast.AST) -> str:
