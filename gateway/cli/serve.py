@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _STANDARD_ERROR = 2
 
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The subcommand's arguments."""
     parser = commands.add_parser(

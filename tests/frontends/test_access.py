@@ -8,7 +8,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.daemon.loghandlers import STORM_LINES, LineHandler, Storms
+from gateway.daemon.loghandlers import LineHandler
+from gateway.daemon.logstorms import STORM_LINES, Storms
 from gateway.frontends.access import Allowed
 
 
