@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
@@ -12,6 +13,8 @@ from tests.rigs.socketmap import TIMEOUT_S, request
 
 DOMAIN = "example.org"
 _CHUNK = 4096
+# Seconds and microseconds, as SO_SNDTIMEO wants them.
+_PATIENCE = struct.pack("ll", 60, 0)
 
 
 class ClosedError(ConnectionError):
@@ -23,9 +26,12 @@ class Door(ABC):
 
     def __init__(self, path: str) -> None:
         self._link = socket.socket(socket.AF_UNIX)
-        self._link.settimeout(TIMEOUT_S)
+        # While the listener's queue is full, a socket with a timeout of Python's is refused at
+        # once (EAGAIN), and one without waits as an MTA does; this is the longest that it may.
+        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
         try:
             self._link.connect(path)
+            self._link.settimeout(TIMEOUT_S)
         except OSError:
             self._link.close()
             raise
