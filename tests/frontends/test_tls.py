@@ -154,9 +154,7 @@ def test_questions_are_answered_through_tls(certificates: Certificates, mutual: 
     assert talk.session.finished
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 400), min_size=1, max_size=8))
 def test_every_split_of_the_bytes_gives_the_same(
     certificates: Certificates, cuts: list[int]

@@ -40,7 +40,7 @@ def test_target(name: str) -> None:
     for seed in target.seeds:
         target.run(seed)
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @settings(max_examples=EXAMPLES)
     @given(_changed(target) | st.binary(max_size=300))
     def holds(data: bytes) -> None:
         target.run(data)
