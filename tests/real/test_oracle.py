@@ -1,8 +1,10 @@
 """Debian's C smmapd as an oracle: random stores, random questions, both daemons side by side.
 
 The stores are written by Cyrus' own tools.  A difference is a failure unless
-`INTENDED` names it.  What a failure prints is enough to see it again: the seed
-(`ORACLE_SEED=n` repeats it, `ORACLE_QUESTIONS=n` asks more) and the site.
+`INTENDED` names it.  The seed is the same in every run, so that a change fails
+and not chance; with `SOAK=1` it is another one each time.  What a failure
+prints is enough to see it again: the seed (`ORACLE_SEED=n` repeats it,
+`ORACLE_QUESTIONS=n` asks more) and the site.
 """
 
 from __future__ import annotations
@@ -28,7 +30,18 @@ from tests.rigs.socketmap import SocketmapError, StdioServer
 pytestmark = pytest.mark.real
 
 QUESTIONS = int(os.environ.get("ORACLE_QUESTIONS", "3000"))
-SEED = int(os.environ.get("ORACLE_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+# Any number: all that it has to do is stay.
+_STEADY_SEED = 20260101
+
+
+def _seed() -> int:
+    """The one that is asked for, a new one in a soak, else always the same."""
+    asked = int(os.environ.get("ORACLE_SEED", "0"))
+    soak = os.environ.get("SOAK") == "1"
+    return asked or (random.SystemRandom().randrange(1, 10**9) if soak else _STEADY_SEED)
+
+
+SEED = _seed()
 # More would bury the first one.
 _SHOWN = 25
 
