@@ -105,8 +105,10 @@ def test_without_a_new_connection_for_t_seconds_it_leaves() -> None:
     """-T 2: after a client has been served and nobody else comes, it ends by itself."""
     require("cyrus")
     with serving("-T 2") as service:
-        assert service.ask(b"fred") == b"OK fred"
-        pid = service.pid()
+        # Its time begins when the client has gone, so it is here to be found as long as that stays.
+        with service.connect() as connection:
+            assert connection.ask(b"fred") == b"OK fred"
+            pid = service.pid()
         assert service.end_of(pid) == "exited normally"
         assert any("no connection for a while" in line for line in service.log.messages())
         assert service.ask(b"fred") == b"OK fred"
