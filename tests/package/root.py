@@ -28,6 +28,8 @@ from tests.rigs.folders import make_folder
 from tests.rigs.processes import PATH, Daemon, RigError, complete, run
 
 RELEASE = "bookworm"
+# What runs in a root may be a whole test run, or fetch and unpack a system, on a busy machine.
+TIMEOUT_S = 1800.0
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # $0 is the root, the rest a command in it.
 _ENTER = """
@@ -59,11 +61,11 @@ class Root:
 
         Raises RigError, with what it said, where it fails.
         """
-        return run(self.command(*argv), env=env, stdin=stdin)
+        return run(self.command(*argv), env=env, stdin=stdin, timeout_s=TIMEOUT_S)
 
     def complete(self, *argv: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Run a program in the root to its end; its exit code and all that it said."""
-        done = complete(self.command(*argv), env=env)
+        done = complete(self.command(*argv), env=env, timeout_s=TIMEOUT_S)
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def daemon(
@@ -164,7 +166,7 @@ def _bootstrap(folder: str) -> None:
         RELEASE, folder, _mirror(),
     ]  # fmt: skip
     # In a mount namespace of its own, too: debootstrap mounts and may be killed.
-    run(["/usr/bin/unshare", "--mount", *debootstrap], env=_proxies())
+    run(["/usr/bin/unshare", "--mount", *debootstrap], env=_proxies(), timeout_s=TIMEOUT_S)
     shutil.copy("/etc/resolv.conf", os.path.join(folder, "etc", "resolv.conf"))
     with open(os.path.join(folder, "etc/apt/apt.conf.d/90tests"), "w", encoding="utf-8") as file:
         file.write('APT::Install-Recommends "false";\n')

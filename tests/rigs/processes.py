@@ -20,7 +20,7 @@ from tests.rigs.waiting import DeadlineError, wait_until
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_TIMEOUT_S = 300.0
-STOP_DEADLINE_S = 20.0
+STOP_DEADLINE_S = 60.0
 
 
 class RigError(RuntimeError):
@@ -87,18 +87,19 @@ def complete(
     user: Account | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
+    timeout_s: float = PROGRAM_TIMEOUT_S,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end.
 
-    Raises `RigError` if it needs more than `PROGRAM_TIMEOUT_S`.
+    Raises `RigError` if it needs more than `timeout_s`.
     """
     pipe = subprocess.PIPE
     with start(argv, user=user, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
-            out, err = process.communicate(stdin, timeout=PROGRAM_TIMEOUT_S)
+            out, err = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise RigError(f"{argv!r} did not end within {PROGRAM_TIMEOUT_S:g} s") from None
+            raise RigError(f"{argv!r} did not end within {timeout_s:g} s") from None
     return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
@@ -109,12 +110,13 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     accept: Sequence[int] = (0,),
+    timeout_s: float = PROGRAM_TIMEOUT_S,
 ) -> bytes:
     """Run a program to its end and return its standard output.
 
     Raises `RigError`, with what it said, for an exit code that is not in `accept`.
     """
-    done = complete(argv, user=user, env=env, stdin=stdin)
+    done = complete(argv, user=user, env=env, stdin=stdin, timeout_s=timeout_s)
     if done.returncode not in accept:
         said = (done.stderr + done.stdout).decode(errors="replace").strip()
         raise RigError(f"{argv!r} ended with {done.returncode}: {said}")

@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Long enough for a loaded machine with two cores; nothing ever waits it out when all is well.
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 # The first looks come quickly, later ones cost little.
 _FIRST_PAUSE_S = 0.001

@@ -17,7 +17,7 @@ from typing import Self
 from gateway.upstream.address import Address, InetAddress, UnixAddress
 
 # Only a failure waits so long.
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Talk = Callable[[socket.socket], None]
 
