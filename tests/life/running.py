@@ -111,7 +111,7 @@ class Life:
         for name, table in (changes or {}).items():
             self._tables.setdefault(name, {}).update(table)
         tables: dict[str, dict[str, Value]] = {
-            "": {"user": "", "graceful_timeout": 5},
+            "": {"user": "", "graceful_timeout": 60},
             "cyrus": {"imapd_conf": os.path.join(self.folder, "imapd.conf")},
             "scope": {"domains": [DOMAIN]},
             "admin": {"listen": []},
