@@ -14,6 +14,7 @@ import pytest
 
 from tests.daemon.conftest import Connection, Running
 from tests.rigs.require import require_root
+from tests.rigs.waiting import wait_until
 
 SERVING = {"name": "core", "listeners": ["main"]}
 
@@ -114,8 +115,10 @@ def test_no_connection_is_lost_in_a_reload(running: Running) -> None:
     begin(running)
     for wanted in (2, 3):
         running.signal(signal.SIGHUP)
-        while running.ask().generation < wanted:
-            continue
+        wait_until(
+            lambda: running.ask().generation >= wanted,  # noqa: B023
+            f"generation {wanted} answers",
+        )
         assert running.wait_told("READY")["READY"] == "1"
 
 
@@ -126,8 +129,7 @@ def test_two_hangups_at_once_are_two_reloads_in_a_row(running: Running) -> None:
     running.signal(signal.SIGHUP)
     running.wait_told("RELOADING")
     running.signal(signal.SIGHUP)
-    while running.ask().generation < 3:
-        continue
+    wait_until(lambda: running.ask().generation >= 3, "the third generation answers")
 
 
 def test_a_bad_configuration_is_refused_and_the_old_one_stays(running: Running) -> None:
@@ -297,7 +299,8 @@ def test_a_silent_child_is_replaced(running: Running) -> None:
 
 def test_a_child_that_is_alive_is_left_alone(running: Running) -> None:
     """As long as it says so; one that is stopped is replaced."""
-    running.plan({**SERVING, "silence_limit": 2, "behaviour": {"silent": False}})
+    # Long enough for a child that a busy machine lets wait.
+    running.plan({**SERVING, "silence_limit": 10, "behaviour": {"silent": False}})
     first = begin(running)
     os.kill(first, signal.SIGSTOP)
     assert f"(pid {first}) is silent; killed" in running.wait_log("is silent")

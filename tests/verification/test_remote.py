@@ -127,7 +127,8 @@ def test_the_next_server_is_asked_where_one_fails(
 def test_a_server_that_hangs_uses_up_its_share_only(make: Make) -> None:
     """The next one has time left."""
     site = make(2)
-    site.engine.deadline = 1.0
+    # Half of it for each: enough for the other one on a busy machine.
+    site.engine.deadline = 8.0
     site.fakes[0].talk = hangs
     assert site.ask(b"fred") is Kind.DELIVERABLE
 
