@@ -29,7 +29,7 @@ TESTED = (
     "tests/upstream",
 )
 # What the tests themselves need.
-TOOLS = ("openssl", "python3-hypothesis", "python3-pytest")
+TOOLS = ("groff-base", "openssl", "python3-hypothesis", "python3-pytest")
 
 
 @pytest.fixture(scope="module")
