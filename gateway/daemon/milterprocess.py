@@ -114,7 +114,7 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     def observe(rcpt: Rcpt, decision: Decision) -> None:
         mail = rcpt.transaction
         with counting:
-            tally.decision(decision, rcpt.argument, mail.sender, mail.client)
+            tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
         verdicts.milter(rcpt, decision)
 
     def connections(snapshot: Snapshot) -> None:

@@ -74,7 +74,7 @@ class VerdictLog:
                 "queue_id": rcpt.queue_id,
                 "client": transaction.client,
                 "sender": self._address(transaction.sender or b""),
-                "recipient": self._address(rcpt.argument),
+                "recipient": self._address(rcpt.recipient),
             },
         )
 

@@ -109,9 +109,9 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """One RCPT TO for the log: its argument as it came, and its mail."""
+    """One RCPT TO for the log: its address, or its argument where that is none, and its mail."""
 
-    argument: bytes
+    recipient: bytes
     queue_id: bytes
     transaction: Transaction
 
@@ -226,7 +226,9 @@ class Milter:
             fault = Verdict(Kind.STORE_FAULT, b"", Evidence(fault=repr(error)), cacheable=False)
             decision = self._judge.end(question, fault)
         if self._observe is not None:
-            self._observe(Rcpt(argument, _macro(ctx, "i"), known), decision)
+            # Without its brackets, as the other front ends see it: hashes of it are to agree.
+            recipient = getattr(question.recipient, "address", argument)
+            self._observe(Rcpt(recipient, _macro(ctx, "i"), known), decision)
         reply = decision.reply
         if reply is None:
             return CONTINUE

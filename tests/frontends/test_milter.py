@@ -90,8 +90,30 @@ def test_recipients(talk: Talk, argument: bytes, reply: tuple[str, str, str] | N
     """Whatever stands in RCPT: ours is judged by its bare address, the rest is let through."""
     talk.mail()
     assert talk.rcpt(argument) == reply
+    assert len(talk.observed) == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        (b"<fred@example.org>", b"fred@example.org"),
+        (b"<FRED@Example.org>", b"FRED@Example.org"),
+        (b"fred@example.org", b"fred@example.org"),
+        (b'<"fred"@example.org>', b"fred@example.org"),
+        (b"<@a.test:fred@example.org>", b"fred@example.org"),
+        (b"<fred@other.test>", b"fred@other.test"),
+        (b"<no body@example.org>", b"<no body@example.org>"),
+        (b"<>", b"<>"),
+    ],
+)
+def test_the_log_names_a_recipient_as_the_other_front_ends_do(
+    talk: Talk, argument: bytes, shown: bytes
+) -> None:
+    """Its address, so that its hash is the same everywhere; what is none, as it came."""
+    talk.mail()
+    talk.rcpt(argument)
     (rcpt, _decision) = talk.observed[-1]
-    assert rcpt.argument == argument
+    assert rcpt.recipient == shown
 
 
 def test_a_reply_is_made_safe_for_libmilter() -> None:
