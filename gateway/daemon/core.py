@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import gevent
@@ -32,6 +33,7 @@ from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
 from gateway.frontends.access import Allowed
+from gateway.frontends.course import Course
 from gateway.frontends.flights import Flights
 from gateway.frontends.line import Line
 from gateway.frontends.policy_actions import Actions
@@ -147,16 +149,19 @@ class Core:
         tally = self._recorder.tally("socketmap")
         replies = Replies(self._cache, render, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", settings.mode, self._address)
-        faults_only = not verdicts.enabled
+        written = verdicts.enabled
 
-        def session(_peer: socket.socket) -> Session:
+        def session(peer: socket.socket) -> Session:
+            course = Course(self._cache) if written else None
+            client = peer_name(peer).strip("[]") if written else ""
             return Session(
                 self._cache,
-                verdicts.socketmap,
+                partial(verdicts.socketmap, client=client, course=course),
                 render,
                 replies,
-                faults_only=faults_only,
+                faults_only=not written,
                 count=tally.verdict,
+                course=course,
             )
 
         listeners = self._parent.listeners.get("socketmap", ())
@@ -188,6 +193,7 @@ class Core:
         settings = self._settings.policy
         judge = make_judge(self._settings, settings.mode)
         verdicts = VerdictLog("policy", settings.mode, self._address)
+        written = verdicts.enabled
         tally = self._recorder.tally("policy")
         actions = Actions(self._cache, judge, tally.ready_decision)
 
@@ -198,14 +204,16 @@ class Core:
             def complain(problem: str) -> None:
                 _log.warning("policy client %s: %s; disconnected", peer_name(peer), problem)
 
+            course = Course(self._cache) if written else None
             return PolicySession(
                 self._cache,
                 judge,
-                observe=verdicts.policy,
+                observe=partial(verdicts.policy, course=course),
                 complain=complain,
                 actions=actions,
-                faults_only=not verdicts.enabled,
+                faults_only=not written,
                 count=count,
+                course=course,
             )
 
         return [self._server(each, settings, session) for each in listeners]

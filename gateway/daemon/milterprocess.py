@@ -35,6 +35,7 @@ from gateway.daemon.milterdoor import MilterDoor
 from gateway.daemon.settings import loads
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.errors import ConfigurationError
+from gateway.frontends.course import ASKED, HIT, HeardEngine, ThreadCourse
 from gateway.frontends.remembering import Remembering
 from gateway.frontends.sharing import Sharing
 from gateway.verification.cache import VerdictCache
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from gateway.daemon.settings import Settings
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter import Rcpt, Sessions
+    from gateway.verification.decider import Engine
 
 _log = logging.getLogger(__name__)
 
@@ -99,15 +101,23 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     (listener,) = parent.listeners["milter"]
     engines = Engines(settings)  # what is wrong with the store's configuration shows now
     memory = engines.memory()
-    sharing = Sharing(
-        engines.lane, Remembering(memory) if isinstance(memory, VerdictCache) else None
-    )
     address = AddressWriter(settings.logging.addresses)
+    verdicts = VerdictLog("milter", settings.milter.mode, address)
+    course = ThreadCourse(memory) if verdicts.enabled else None
+    sharing = Sharing(
+        engines.lane, Remembering(memory, course) if isinstance(memory, VerdictCache) else None
+    )
     recorder = Recorder(parent, settings, address)
     recorder.watch_memory(memory)
-    pool = VerifierPool(lambda: sharing.engine(recorder.timed(engines.engine())))
+    # Where verdicts are not remembered above, servers elsewhere are, and SQL servers are asked.
+    at_once = HIT if settings.general.store else ASKED
+
+    def engine() -> Engine:
+        timed = recorder.timed(engines.engine())
+        return sharing.engine(HeardEngine(timed, course, at_once) if course is not None else timed)
+
+    pool = VerifierPool(engine)
     sessions = Sessions()
-    verdicts = VerdictLog("milter", settings.milter.mode, address)
     tally = recorder.tally("milter")
     counting = threading.Lock()
 
@@ -115,7 +125,7 @@ def _serve(parent: Supervised, settings: Settings) -> int:
         mail = rcpt.transaction
         with counting:
             tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
-        verdicts.milter(rcpt, decision)
+        verdicts.milter(rcpt, decision, course=course)
 
     def connections(snapshot: Snapshot) -> None:
         snapshot.counts["connections_accepted/milter"] = sessions.accepted
@@ -128,6 +138,7 @@ def _serve(parent: Supervised, settings: Settings) -> int:
         observe=observe,
         defect=lambda error: _log.error("defect while judging a recipient: %r", error),
         sessions=sessions,
+        course=course,
     )
     front.register(MILTER_NAME)
     milter.setconn(f"fd:{listener.socket.fileno()}")

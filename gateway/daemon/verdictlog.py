@@ -1,8 +1,8 @@
 """One log line a verdict, with the same fields whichever front end gave it.
 
 Fields: frontend, queue id or instance, client, sender, recipient, verdict (or
-why it was not judged), reason, mode and the time it took.  Addresses are as
-private as the setting `addresses` says.  Verdicts are INFO, skipped
+why it was not judged), reason, mode, where the answer is from and the time it
+took.  Addresses are as private as the setting `addresses` says.  Verdicts are INFO, skipped
 recipients DEBUG; a fault is one ERROR line a minute with a count, however
 many recipients meet it.
 """
@@ -19,6 +19,7 @@ from gateway.verification.model import Verdict
 if TYPE_CHECKING:
     from gateway.daemon.log import AddressWriter, Field
     from gateway.daemon.settings.words import Mode
+    from gateway.frontends.course import Course
     from gateway.frontends.milter import Rcpt
     from gateway.protocols.policy import PolicyRequest
 
@@ -28,7 +29,8 @@ _log = logging.getLogger(__name__)
 class VerdictLog:
     """Writes the verdicts of one front end.
 
-    `address` shows an address as the settings want it.
+    `address` shows an address as the settings want it.  Each method is told
+    the question's `course`, or None where verdicts are not written.
     """
 
     def __init__(self, frontend: str, mode: Mode, address: AddressWriter) -> None:
@@ -41,18 +43,23 @@ class VerdictLog:
         """Whether verdicts are written at all; faults are, whatever this says."""
         return _log.isEnabledFor(logging.INFO)
 
-    def socketmap(self, key: bytes, verdict: Verdict) -> None:
-        """One look-up; the protocol tells nothing but the recipient."""
+    def socketmap(
+        self, key: bytes, verdict: Verdict, *, client: str = "", course: Course | None = None
+    ) -> None:
+        """One look-up of `client`; the protocol tells nothing but the recipient."""
         if self._quiet(verdict):
             return
-        self._verdict(verdict, {"recipient": self._address(key)})
+        self._verdict(verdict, course, {"client": client, "recipient": self._address(key)})
 
-    def policy(self, request: PolicyRequest, decision: Decision) -> None:
+    def policy(
+        self, request: PolicyRequest, decision: Decision, *, course: Course | None = None
+    ) -> None:
         """One policy request that was judged or skipped."""
         if self._quiet(decision.verdict):
             return
         self._decision(
             decision,
+            course,
             {
                 "instance": request.instance,
                 "queue_id": request.queue_id,
@@ -63,13 +70,14 @@ class VerdictLog:
             },
         )
 
-    def milter(self, rcpt: Rcpt, decision: Decision) -> None:
+    def milter(self, rcpt: Rcpt, decision: Decision, *, course: Course | None = None) -> None:
         """One RCPT that was judged or skipped."""
         if self._quiet(decision.verdict):
             return
         transaction = rcpt.transaction
         self._decision(
             decision,
+            course,
             {
                 "queue_id": rcpt.queue_id,
                 "client": transaction.client,
@@ -83,21 +91,28 @@ class VerdictLog:
         fault = verdict is not None and verdict.evidence.fault is not None
         return not fault and not self.enabled
 
-    def _decision(self, decision: Decision, who: dict[str, Field]) -> None:
+    def _decision(self, decision: Decision, course: Course | None, who: dict[str, Field]) -> None:
         if decision.verdict is None:
             if decision.skip is not None:
                 self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
             return
-        self._verdict(decision.verdict, who, decision.leniency)
+        self._verdict(decision.verdict, course, who, decision.leniency)
 
     def _verdict(
-        self, verdict: Verdict, who: dict[str, Field], leniency: Leniency | None = None
+        self,
+        verdict: Verdict,
+        course: Course | None,
+        who: dict[str, Field],
+        leniency: Leniency | None = None,
     ) -> None:
         facts: dict[str, Field] = {**who, "verdict": verdict.kind.name}
         if verdict.reason:
             facts["reason"] = verdict.reason
         if leniency is not None:
             facts["not_enforced"] = leniency.value
+        if course is not None:
+            facts["cache"] = course.source
+            facts["microseconds"] = course.microseconds
         fault = verdict.evidence.fault
         if fault is not None:
             _log.error("%s", fault)

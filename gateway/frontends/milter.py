@@ -34,6 +34,7 @@ from gateway.verification.model import Evidence, Kind, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
     from gateway.verification.pool import VerifierPool
 
@@ -147,7 +148,8 @@ class Milter:
 
     `verifiers` lends an engine for each question, as one is used by one thread
     at a time.  `defect` hears of an exception that nobody expected.
-    `sessions` counts the connections.
+    `sessions` counts the connections.  `course`, which is each thread's own, is
+    marked for whoever observes.
     """
 
     def __init__(
@@ -158,8 +160,10 @@ class Milter:
         observe: Observer | None = None,
         defect: Callable[[BaseException], None] | None = None,
         sessions: Sessions | None = None,
+        course: Course | None = None,
     ) -> None:
         self._judge = judge
+        self._course = course
         self._sessions = sessions if sessions is not None else Sessions()
         self._verifiers = verifiers
         self._observe = observe
@@ -204,6 +208,8 @@ class Milter:
 
     def envrcpt(self, ctx: Context, argument: bytes, *_parameters: bytes) -> int:
         """RCPT TO: judge the recipient, and refuse where the decision says so."""
+        if self._course is not None:
+            self._course.arrived()
         known = _transaction(ctx)
         question = Question(
             parse_path(argument),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.frontends.course import NONE
 from gateway.frontends.judge import Decision, Question
 from gateway.protocols.address import parse_bare
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, PolicyParser, render
@@ -23,6 +24,7 @@ from gateway.verification.verifier import Pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
     from gateway.frontends.policy_actions import Actions
     from gateway.protocols.policy import PolicyRequest
@@ -58,6 +60,7 @@ class PolicySession:
         "_actions",
         "_complain",
         "_count",
+        "_course",
         "_decider",
         "_judge",
         "_observe",
@@ -78,14 +81,17 @@ class PolicySession:
         actions: Actions | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
+        course: Course | None = None,
     ) -> None:
         """`actions`, of the same judge, are those of all sessions of a server.
 
         With `faults_only`, `observe` need not hear of decisions that were
         remembered: they are never faults.  `count` hears of the decisions that
-        `actions` does not count itself, those that were not ready.
+        `actions` does not count itself, those that were not ready.  `course`,
+        on the same decider, is marked for whoever observes.
         """
         self._count = count
+        self._course = course
         self._actions = actions
         self._observe_quick = None if faults_only else observe
         self._decider = decider
@@ -116,6 +122,8 @@ class PolicySession:
         """The action for `data` if it is ready; else None, and nothing has happened."""
         if self._actions is None or self._queue or self.finished or not self.idle:
             return None
+        if self._course is not None:
+            self._course.looked_up()
         return self._actions.quick(data, self._observe_quick)
 
     def receive(self, data: bytes, *, late: bool = False) -> None:
@@ -125,6 +133,8 @@ class PolicySession:
         """
         if self.finished:
             return
+        if self._course is not None:
+            self._course.arrived()
         if data:
             # A request is long; it may have come in pieces, the last one after
             # the turn's look at the files.
@@ -170,10 +180,13 @@ class PolicySession:
             authenticated=request.sasl_username,
             size=request.size,
         )
+        course = self._course
+        if course is not None:
+            course.source = NONE  # not that of the request before, in the same piece
         begun = self._judge.begin(question)
         if isinstance(begun, Decision):
             return self._act(request, begun)
-        outcome = self._decider.decide(begun)
+        outcome = self._decider.decide(begun) if course is None else course.decide(begun)
         if isinstance(outcome, Pending):
             self._waiting = _Waiting(request, question, outcome)
             return b""

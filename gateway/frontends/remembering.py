@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.frontends.course import Course
     from gateway.verification.cache import VerdictCache
     from gateway.verification.model import Query, Verdict
     from gateway.verification.verifier import Pending
@@ -30,10 +31,11 @@ PIECE = 4
 
 
 class Remembering:
-    """Decides from `cache`, for any number of threads."""
+    """Decides from `cache`, for any number of threads; `course`, on the same cache, is marked."""
 
-    def __init__(self, cache: VerdictCache) -> None:
+    def __init__(self, cache: VerdictCache, course: Course | None = None) -> None:
         self._cache = cache
+        self._decide = cache.decide if course is None else course.decide
         self._lock = threading.Lock()
         self._moments = itertools.count(1)
         self._looked = 0  # the moment at which the last look began
@@ -47,7 +49,7 @@ class Remembering:
             if self._looked < arrived:
                 self._looked = next(self._moments)
                 cache.again()
-            outcome = cache.decide(query)
+            outcome = self._decide(query)
             if cache.misses >= self._due:
                 self._due = cache.misses + (PIECE if cache.prepare() else STRAIN)
             return outcome

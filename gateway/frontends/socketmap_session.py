@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.course import Course
     from gateway.verification.cell import Cell
     from gateway.verification.decider import Decider, Memory
 
@@ -167,6 +168,7 @@ class Session:
     __slots__ = (
         "_between",
         "_count",
+        "_course",
         "_decider",
         "_decoder",
         "_key",
@@ -188,6 +190,7 @@ class Session:
         *,
         faults_only: bool = False,
         count: Observer | None = None,
+        course: Course | None = None,
     ) -> None:
         """`decider` is a Verifier or its cache; `render` makes a payload of a verdict and the key.
 
@@ -195,8 +198,10 @@ class Session:
         server.  With `faults_only`, `observe` need not hear of verdicts that
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not ready.
+        `course`, on the same decider, is marked for whoever observes.
         """
         self._count = count
+        self._course = course
         self._decider = decider
         self._observe = observe
         self._observe_quick = None if faults_only else observe
@@ -222,6 +227,8 @@ class Session:
     def quick(self, data: bytes) -> bytes | None:
         """The replies to `data` if they are all ready; else None, and nothing has happened."""
         if self._between and self._replies is not None:
+            if self._course is not None:
+                self._course.looked_up()
             return self._replies.quick(data, self._observe_quick)
         return None
 
@@ -233,6 +240,8 @@ class Session:
         if self.finished:
             return
         self._between = False
+        if self._course is not None:
+            self._course.arrived()
         if data:
             began = not self._decoder.idle
             payloads = self._decoder.feed(data)
@@ -249,6 +258,7 @@ class Session:
         """Answer up to `limit` waiting requests; the replies as they go to the client."""
         out: list[bytes] = []
         queue = self._queue
+        decide = self._decider.decide if self._course is None else self._course.decide
         while queue and limit and self.pending is None:
             limit -= 1
             payload = queue.pop()
@@ -257,7 +267,7 @@ class Session:
             except ProtocolError as error:
                 out.append(self._refuse(error))
                 return b"".join(out)
-            outcome = self._decider.decide(Query(key, None, hops_of(map_name)))
+            outcome = decide(Query(key, None, hops_of(map_name)))
             if isinstance(outcome, Pending):
                 self._key = key
                 self.pending = outcome

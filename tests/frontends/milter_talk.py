@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.frontends.course import Course
 from gateway.frontends.judge import Decision, Judge
 from gateway.frontends.milter import CONTINUE, REJECT, TEMPFAIL, Milter, Rcpt, Sessions
 from gateway.frontends.replies import ReplyTable, Template
@@ -80,6 +81,7 @@ class Talk:
         rules: ScopeSettings | None = None,
         templates: dict[Kind, Template] | None = None,
         steps: int = ALL_STEPS,
+        course: Course | None = None,
     ) -> None:
         self.engine = Engine()
         self.observed: list[tuple[Rcpt, Decision]] = []
@@ -92,6 +94,7 @@ class Talk:
             observe=lambda rcpt, decision: self.observed.append((rcpt, decision)),
             defect=self.defects.append,
             sessions=self.sessions,
+            course=course,
         )
         self.ctx = Context()
         self.options = [0x1FF, steps, 0, 0]
