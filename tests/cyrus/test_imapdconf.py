@@ -180,6 +180,36 @@ def test_no_durations(word: bytes) -> None:
         duration(word)
 
 
+# mupdate_server, mupdate_config, proxyservers, and whether such a server asks mupdate for mailboxes
+# that its list does not hold: all of a Murder do but a standard one's backends, which have a list
+# of their own.
+KICKS = [
+    (None, None, None, False),
+    (None, None, "frontend", False),
+    (None, "standard", None, False),
+    (None, "unified", "frontend", False),
+    (None, "replicated", None, False),
+    ("mupdate.example", None, None, True),
+    ("mupdate.example", None, "frontend", False),
+    ("mupdate.example", "standard", None, True),
+    ("mupdate.example", "standard", "frontend", False),
+    ("mupdate.example", "unified", None, True),
+    ("mupdate.example", "unified", "frontend", True),
+    ("mupdate.example", "replicated", None, True),
+    ("mupdate.example", "replicated", "frontend", True),
+]
+
+
+@pytest.mark.parametrize(("server", "config", "proxyservers", "kicks"), KICKS)
+def test_who_asks_mupdate(
+    write: Write, server: str | None, config: str | None, proxyservers: str | None, kicks: bool
+) -> None:
+    """Frontends of each kind of Murder, and backends that have all of its list."""
+    options = {"mupdate_server": server, "mupdate_config": config, "proxyservers": proxyservers}
+    lines = [f"{name}: {value}\n" for name, value in options.items() if value is not None]
+    assert load(write("".join(lines).encode()), "smmap").kicks_mupdate is kicks
+
+
 FAULTS = [
     (b"postuser bb", 2, None, "expected"),
     (b"postuser : bb", 2, None, "expected"),
