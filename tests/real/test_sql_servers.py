@@ -1,11 +1,10 @@
-"""PostgreSQL and MariaDB: the golden recipients, Debian's Cyrus writing, servers that come and go."""
+"""PostgreSQL and MariaDB: the golden recipients, Debian's Cyrus writing, TLS, servers that hang."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,9 @@ from gateway.frontends.socketmap_session import Session
 from gateway.verification.verifier import Verifier
 from tests.doors.model import Case, Rcpt
 from tests.doors.players import ask_policy, policy_request
-from tests.golden import Configuration, configurations
+from tests.golden import Configuration
 from tests.golden.differences import expected
+from tests.real.golden_tables import GOLDEN, IN_TABLES, fill_golden
 from tests.rigs import socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.gateway import Gateway, Tables
@@ -34,7 +34,6 @@ from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-GOLDEN = [each for each in configurations() if each.set == "head-twoskip"]
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 TEMPORARY = b"TEMP "
 # For a connection and a statement on a busy machine; less where one takes too long.
@@ -49,18 +48,9 @@ QUESTIONS = 20
 def golden_server(request: pytest.FixtureRequest) -> Iterator[SqlServer]:
     """A server with the records of the golden twoskip store in its tables."""
     require("cyrus", "sql")
-    conf = os.path.join(GOLDEN[0].root, "conf")
     with request.param() as server:
         server.start()
-        for name, kind in (
-            ("mailboxes.db", "twoskip"),
-            ("user_deny.db", "flat"),
-            ("quotas.db", "quotalegacy"),
-        ):
-            # virtdomains is for quotas of domains, which have a folder of their own.
-            database = open_database(os.path.join(conf, name), kind, virtdomains=True)
-            server.fill(name.replace(".", "_"), list(database.items()))
-            database.close()
+        fill_golden(server)
         yield server
 
 
@@ -75,12 +65,7 @@ def test_golden_recipients_get_the_same_answers_from_tables(
         kept = [
             line for line in file if not line.startswith(("mboxlist_db", "quota_db", "userdeny"))
         ]
-    options = {
-        **golden_server.options,
-        "mboxlist_db": "sql",
-        "quota_db": "sql",
-        "userdeny_db": "sql",
-    }
+    options = {**golden_server.options, **IN_TABLES}
     with open(path, "w", encoding="utf-8") as file:
         file.writelines([*kept, *(f"{option}: {value}\n" for option, value in options.items())])
     store = CyrusStore(
@@ -109,8 +94,7 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
     with Postgres() as server, Cyrus() as cyrus:
         server.start()
         # ctl_cyrusdb -r wants to rename a table, which Cyrus cannot: it ran with a file.
-        tables = {"mboxlist_db": "sql", "quota_db": "sql", "userdeny_db": "sql"}
-        cyrus.write_imapd_conf({**server.options, **tables})
+        cyrus.write_imapd_conf({**server.options, **IN_TABLES})
         cyrus.add_service("imap", "imapd")
         cyrus.add_service("smmap", "smmapd")
         cyrus.add_service("ours", smmapd_program())
@@ -149,51 +133,6 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
                     NOT_FOUND,
                     b"TEMP Over quota",
                 ]
-
-
-@pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
-def test_a_server_that_goes_and_comes_back_costs_nobody_mail(make: type[SqlServer]) -> None:
-    """Asked all the time while it is stopped and started: right answers or temporary ones."""
-    require("cyrus", "sql")
-    source = os.path.join(GOLDEN[0].root, "conf", "mailboxes.db")
-    with make() as server, Cyrus() as cyrus:
-        server.start()
-        database = open_database(source, "twoskip")
-        server.fill("mailboxes_db", list(database.items()))
-        database.close()
-        conf = cyrus.another_imapd_conf("sql", {**server.options, "mboxlist_db": "sql"})
-        with Gateway(conf, fronts=("socketmap",)) as gateway:
-            gateway.start()
-            path = gateway.path("socketmap")
-            assert socketmap.ask(path, b"alice", b"nobody") == [b"OK alice", NOT_FOUND]
-            said: set[bytes] = set()
-            stop = threading.Event()
-
-            def load() -> None:
-                with socketmap.Connection.to(path) as connection:
-                    while not stop.is_set():
-                        said.add(connection.ask(b"alice"))
-
-            askers = [threading.Thread(target=load) for _ in range(3)]
-            for asker in askers:
-                asker.start()
-            try:
-                for _ in range(2):
-                    server.stop()
-                    wait_until(lambda: any(each.startswith(TEMPORARY) for each in said), "a fault")
-                    server.start()
-                    wait_until(
-                        lambda: (
-                            socketmap.ask(path, b"alice", b"nobody") == [b"OK alice", NOT_FOUND]
-                        ),
-                        "the gateway answers again",
-                    )
-            finally:
-                stop.set()
-                for asker in askers:
-                    asker.join()
-            assert {each.partition(b" ")[0] for each in said} == {b"OK", b"TEMP"}
-            assert server.engine in gateway.wait_log(f"{server.engine}://")
 
 
 def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_address.Connection:

@@ -92,6 +92,10 @@ class SqlServer(Rig):
         """How the server is started in the foreground."""
 
     @abstractmethod
+    def script(self, statements: str) -> None:
+        """Run statements in the database, with all rights."""
+
+    @abstractmethod
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
 
@@ -148,6 +152,11 @@ class Postgres(SqlServer):
     def _ready(self) -> bool:
         return "ready to accept connections" in self.daemon.output()
 
+    def script(self, statements: str) -> None:
+        """Run statements in the database, with all rights."""
+        words = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
+        run([*words, DATABASE], user=account(self.owner), stdin=statements.encode())
+
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
         rows = "".join(
@@ -155,10 +164,8 @@ class Postgres(SqlServer):
             for key, value in records
         )
         made = f"CREATE TABLE {table} (dbkey BYTEA NOT NULL, data BYTEA);\n"
-        words = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
         owned = f"ALTER TABLE {table} OWNER TO {USER};\n"
-        script = f"BEGIN;\n{made}{rows}{owned}COMMIT;\n"
-        run([*words, DATABASE], user=account(self.owner), stdin=script.encode())
+        self.script(f"BEGIN;\n{made}{rows}{owned}COMMIT;\n")
 
 
 class MariaDb(SqlServer):
@@ -199,13 +206,16 @@ class MariaDb(SqlServer):
             self._first = False
         return words
 
+    def script(self, statements: str) -> None:
+        """Run statements in the database, with all rights."""
+        words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
+        run([*words, DATABASE], user=account(self.owner), stdin=statements.encode())
+
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
         rows = "".join(
             f"INSERT INTO {table} VALUES (x'{key.hex()}', x'{value.hex()}');\n"
             for key, value in records
         )
-        script = f"BEGIN;\n{rows}COMMIT;\n"
         made = f"CREATE TABLE {table} (dbkey BLOB NOT NULL, data BLOB);\n"
-        words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
-        run([*words, DATABASE], user=account(self.owner), stdin=(made + script).encode())
+        self.script(f"{made}BEGIN;\n{rows}COMMIT;\n")
