@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -53,11 +54,20 @@ class Garage:
         return self._running[spec]
 
     def keep(self, entrants: Iterable[Entrant]) -> None:
-        """End every server that none of these entrants is."""
+        """End every server that none of these entrants is.
+
+        Raises `RigError`, when all are ended, if anything had to be killed.
+        """
         wanted = {spec_of(entrant) for entrant in entrants}
+        problems: list[str] = []
         for spec in [spec for spec in self._running if spec not in wanted]:
             server, _, _ = self._running.pop(spec)
-            server.stop()
+            try:
+                server.stop()
+            except RigError as error:
+                problems.append(str(error))
+        if problems:
+            raise RigError("; ".join(problems))
 
     def __enter__(self) -> Self:
         return self
@@ -68,4 +78,10 @@ class Garage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.keep(())
+        try:
+            self.keep(())
+        except RigError as problem:
+            if error is None:
+                raise
+            # Why it all ends says more: servers that are interrupted may have to be killed.
+            print(problem, file=sys.stderr)

@@ -272,7 +272,10 @@ class Client:
         _, err = self._process.communicate()
         raise RigError(f"the load client failed: {err.decode(errors='replace').strip()}")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # Nobody wants its result any more, and it may have an hour to go.
+            self._process.kill()
         try:
             self._process.communicate(timeout=_PATIENCE_S)
         except BaseException:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +44,9 @@ class Server(ABC):
         try:
             self.start()
         except BaseException:
-            self.stop()
+            # What has ended the start says more than what had to be killed after it.
+            with suppress(RigError):
+                self.stop()
             raise
         return self
 
