@@ -24,7 +24,7 @@ from gateway.verification.verifier import Pending
 from tests.frontends.milter_talk import Talk
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until
-from tests.verification.test_cache import Site
+from tests.verification.sites import Site
 
 # What a client asks, in pieces, and where the answers are from.
 Row = tuple[list[list[bytes]], list[str]]
