@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCES = sorted(
-    str(path.relative_to(ROOT))
-    for room in ("gateway", "smmapd")
-    for path in (ROOT / room).rglob("*.py")
-)
+from tests.sources import ROOT, SOURCES, dotted, prefixes, tree, uses
 
 # smmapd's option -D runs imapd.conf's debug_command by the shell, as every Cyrus service does.
 DEBUGGER = "smmapd/main.py"
@@ -73,37 +66,13 @@ WRITING_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC
 WRITING = frozenset({"gateway/cli/main.py", "gateway/cli/serve.py"})
 
 
-def _dotted(node: ast.AST) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
-    return ""
-
-
-def _uses(source: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of each call and import, the name's beginnings included."""
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
-        if isinstance(node, ast.Call):
-            names = [_dotted(node.func)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            for end in range(1, len(parts) + 1):
-                yield getattr(node, "lineno", 0), ".".join(parts[:end])
-
-
 @pytest.mark.parametrize("path", SOURCES)
 def test_dangerous_calls_stand_where_they_are_expected(path: str) -> None:
     """Nothing of the table stands in a module that it does not name."""
-    source = (ROOT / path).read_text(encoding="utf-8")
     found = [
         f"{path}:{line}: {name}"
-        for line, name in _uses(source)
+        for line, used in uses(path)
+        for name in prefixes(used)
         if name in ALLOWED and path not in ALLOWED[name]
     ]
     assert found == []
@@ -112,12 +81,11 @@ def test_dangerous_calls_stand_where_they_are_expected(path: str) -> None:
 @pytest.mark.parametrize("path", SOURCES)
 def test_no_file_is_written(path: str) -> None:
     """Files are opened for reading; logs, counts and answers go to descriptors that are handed in."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Attribute) and node.attr in WRITING_FLAGS and path not in WRITING:
             found.append(f"{path}:{node.lineno}: {node.attr}")
-        if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "io.open"):
+        if isinstance(node, ast.Call) and dotted(node.func) in ("open", "io.open"):
             modes = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "mode")]
             found += [
                 f"{path}:{node.lineno}: open for writing"
@@ -133,8 +101,8 @@ def test_every_exception_is_still_needed() -> None:
     """What the table allows is there; else the exception goes."""
     for name, paths in ALLOWED.items():
         for path in paths:
-            source = (ROOT / path).read_text(encoding="utf-8")
-            assert name in {found for _line, found in _uses(source)}, (name, path)
+            used = {each for _line, found in uses(path) for each in prefixes(found)}
+            assert name in used, (name, path)
 
 
 def test_what_holds_a_promise_is_there() -> None:

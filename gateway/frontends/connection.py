@@ -11,6 +11,7 @@ program: one `recv`, the session's `quick`, one `send`, and no look at a clock.
 from __future__ import annotations
 
 import socket as plain_socket
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Connection:
         self.silent = True  # it has not said anything yet
         self._write_watcher = None
         self._read_watcher = server.loop.io(self._fd, _READ)
-        self.last_heard = server.loop.now()
+        self.last_heard = time.monotonic()  # never loop.now(), which is the time of day
         self._read_watcher.start(self._readable)
 
     @property
@@ -127,7 +128,10 @@ class Connection:
         self._advance()
 
     def looked_at(self, now: float) -> None:
-        """The server's look at its clients, at `now`: note whether this one was heard since."""
+        """The server's look at its clients, at `now`: note whether this one was heard since.
+
+        `now` is of time.monotonic.
+        """
         if self.heard:
             self.heard = False
             self.silent = False

@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as plain_socket
+import time
 from typing import TYPE_CHECKING
 
 import gevent
@@ -258,7 +259,7 @@ class Server:
             self._on_change()
 
     def _close_idle(self) -> None:
-        now = self.loop.now()
+        now = time.monotonic()
         for connection in list(self.connections):
             connection.looked_at(now)
             if connection.lingering:

@@ -24,7 +24,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus"
+readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus faketime"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh"
@@ -40,6 +40,8 @@ declare -Ar GROUPS_INSTALLED=(
     [systemd]="systemd strace util-linux"
     # What the unpacked prometheus and promtool link with.
     [prometheus]="libc6"
+    # What libfaketime, which lets a program see another time of day, links with.
+    [faketime]="libc6"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
     # libpq5 is what psycopg calls.
@@ -49,6 +51,7 @@ declare -Ar GROUPS_UNPACKED=(
     [sendmail]="sendmail-bin sendmail-base sendmail-cf"
     [dovecot]="dovecot-core dovecot-lmtpd"
     [prometheus]="prometheus"
+    [faketime]="libfaketime"
 )
 
 readonly POLICY=/usr/sbin/policy-rc.d
