@@ -114,6 +114,7 @@ class Child:
             raise
         self.started = time.monotonic()
         self.heard = self.started
+        self._patient_since = self.started
         self._received = b""
 
     @property
@@ -171,12 +172,16 @@ class Child:
         except OSError:
             return
 
+    def excuse(self, now: float) -> None:
+        """What came before `now` does not count: the supervisor could not have heard it."""
+        self.heard = self._patient_since = now
+
     def overdue(self) -> float | None:
         """The moment at which the child counts as stuck, or None for never."""
         if self.given_up:
             return None
         if not self.ready:
-            return self.started + START_LIMIT
+            return self._patient_since + START_LIMIT
         limit = self.spec.silence_limit
         return None if limit is None else self.heard + limit
 

@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 # Exit codes of a child that no restart will mend: wrong usage, no permission, configuration.
 FATAL_AT_START = frozenset({os.EX_USAGE, os.EX_NOPERM, os.EX_CONFIG})
 _LAST_READS = 4
+# Seconds by which the supervisor may wake up late on a busy machine; more, and it did not run.
+LATE = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -81,7 +83,7 @@ class Supervisor:
             try:
                 self._start(self._load())
                 while not (self._stopping and not self._retiring):
-                    for key, _ in self._selector.select(self._timeout()):
+                    for key, _ in self._wait():
                         # What came before it in this turn may have ended its child.
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
@@ -287,6 +289,22 @@ class Supervisor:
         for generation in (self._serving, self._incoming):
             if generation is not None:
                 found += generation.states()
+        return found
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """What has come, at the latest when something is due.
+
+        Where all of us stood still (a frozen container, a paused machine), no
+        child could say that it is alive, and none is stuck for that.
+        """
+        timeout = self._timeout()
+        due = math.inf if timeout is None else time.monotonic() + timeout
+        found = self._selector.select(timeout)
+        late = time.monotonic() - due
+        if late > LATE:
+            _log.warning("woke up %.0f seconds late; no process is called stuck for that", late)
+            for child in self._children():
+                child.excuse(time.monotonic())
         return found
 
     def _timeout(self) -> float | None:

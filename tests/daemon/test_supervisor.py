@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 
 import pytest
 
@@ -305,6 +306,23 @@ def test_a_child_that_is_alive_is_left_alone(running: Running) -> None:
     os.kill(first, signal.SIGSTOP)
     assert f"(pid {first}) is silent; killed" in running.wait_log("is silent")
     assert running.ask().pid != first
+
+
+def test_who_stood_still_with_its_supervisor_is_left_alone(running: Running) -> None:
+    """A container that was frozen, or a machine that was paused, for longer than the limit."""
+    running.plan({**SERVING, "silence_limit": 1, "behaviour": {"silent": False}})
+    first = begin(running)
+    for process in (first, running.process.pid):
+        os.kill(process, signal.SIGSTOP)
+    thawed = time.monotonic() + 4
+    wait_until(lambda: time.monotonic() > thawed, "both stood still for long")
+    for process in (running.process.pid, first):
+        os.kill(process, signal.SIGCONT)
+    assert running.wait_log("seconds late")
+    assert running.ask().pid == first
+    running.signal(signal.SIGTERM)
+    assert running.exit_code() == 0
+    assert not [line for line in running.rest_of_log() if "is silent" in line]
 
 
 def test_the_watchdog_is_fed(running: Running) -> None:
