@@ -2,8 +2,9 @@
 
 Started by exec, never by fork, and free of gevent: libmilter calls back on
 native threads, and takes TERM, INT and HUP for itself.  The main thread runs
-`smfi_main`; one more thread watches the supervisor's channel and ends the
-process when it is told to stop, or when the supervisor is gone.
+`smfi_main`; one more thread watches the supervisor's channel, says that the
+process is not stuck, and ends it when it is told to stop, or when the
+supervisor is gone.
 
 libmilter leaves its loop only when it wakes up, every five seconds, and can
 cut its sessions but not stop to take new ones.  So it is never asked to: its
@@ -52,6 +53,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NAME = "milter"
+
+# Turns of the watching thread between two words to the supervisor that Python runs here, one
+# every five seconds; it waits for several of them, in seconds.
+ALIVE_TURNS = 5
+SILENCE_LIMIT = 30.0
 
 # The name that Sendmail's X line would have; libmilter wants one.
 MILTER_NAME = "smmapd-gateway"
@@ -167,11 +173,15 @@ def _watch(
 ) -> None:
     """Leave when told to, or when the supervisor is gone: nobody else would free the socket.
 
-    Until then, say once in INTERVAL what has been counted.
+    Until then, say once in INTERVAL what has been counted, and now and then that all is well.
     """
     door = MilterDoor(listener)
+    turn = 0
     while parent.receive() is not None and parent.patience is None:
         recorder.publish()
+        if turn % ALIVE_TURNS == 0:
+            parent.alive()
+        turn += 1
         if door.look() and not door.open:
             _log.warning(FULL, sessions.count)
         select.select([parent.fileno()], [], [], INTERVAL)
