@@ -57,8 +57,18 @@ def engine(configuration: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def open_house(cyrus: Cyrus, settings: Tables, *, started: bool = True) -> Iterator[House]:
-    """A gateway on a store, started unless told otherwise, and MTAs whose doors lead to it."""
+def open_house(
+    cyrus: Cyrus,
+    settings: Tables,
+    *,
+    started: bool = True,
+    timeout: int = 10,
+    lenient: bool = False,
+) -> Iterator[House]:
+    """A gateway on a store, started unless told otherwise, and MTAs whose doors lead to it.
+
+    The MTAs wait `timeout` seconds for an answer, and then defer, or accept if `lenient`.
+    """
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(cyrus.imapd_conf, settings))
         if started:
@@ -71,6 +81,8 @@ def open_house(cyrus: Cyrus, settings: Tables, *, started: bool = True) -> Itera
                 policy=gateway.unix("policy"),
                 milter=gateway.unix("milter"),
                 main={**POSTFIX_SETTINGS, "relay_domains": ", ".join(DOMAINS)},
+                timeout=timeout,
+                lenient=lenient,
             )
         )
         sendmail = stack.enter_context(
@@ -78,6 +90,8 @@ def open_house(cyrus: Cyrus, settings: Tables, *, started: bool = True) -> Itera
                 socketmap=gateway.local("socketmap"),
                 milter=gateway.local("milter"),
                 domains=DOMAINS,
+                timeout=timeout,
+                lenient=lenient,
             )
         )
         for mta in (maps, postfix, sendmail):

@@ -4,36 +4,51 @@ with Load(house, sessions=20) as load:
     load.wait_accepted()          # every session has had a recipient accepted
     gateway.restart()
     load.wait_accepted()          # and once more since then
-assert not load.refused()
+assert not load.refused()         # no good recipient heard a 5xx
+assert not load.passed()          # no unknown one heard a 250
+
+Each mail goes to a good recipient and to one that does not exist; with
+`deliver` it is sent, too.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from tests.doors.model import POSTFIX, SENDMAIL, Door
-from tests.doors.players import House
+from tests.doors.players import House, without_id
 from tests.rigs.smtp import Conversation, SmtpError
 from tests.rigs.waiting import wait_until
 
 SMTP_DOORS = (*POSTFIX, *SENDMAIL)
 GOOD = b"fred@example.org"
+BAD = b"nobody@example.org"
 # What a session asks before it quits and the next one begins.
 MAILS_A_SESSION = 3
 RCPTS_A_MAIL = 3
+# The server says this and hangs up (RFC 5321, 3.8).
+CLOSING = 421
+# A process that is killed at its start, again and again, comes back later and later.
+DEADLINE_S = 60.0
 
 
 class Load:
-    """`sessions` clients, dealt out to `doors` in turn; each asks about a good recipient."""
+    """`sessions` clients, dealt out to `doors` in turn."""
 
     def __init__(
-        self, house: House, *, sessions: int = 20, doors: Sequence[Door] = SMTP_DOORS
+        self,
+        house: House,
+        *,
+        sessions: int = 20,
+        doors: Sequence[Door] = SMTP_DOORS,
+        deliver: bool = False,
     ) -> None:
         self._house = house
+        self._deliver = deliver
         self._doors = [doors[number % len(doors)] for number in range(sessions)]
         self._stop = threading.Event()
         self._threads = [
@@ -41,7 +56,9 @@ class Load:
             for number in range(sessions)
         ]
         self._accepted = [0] * sessions
+        # About mails and their good recipients, and about the unknown ones.
         self.replies: dict[Door, Counter[bytes]] = {door: Counter() for door in doors}
+        self.unknown: dict[Door, Counter[bytes]] = {door: Counter() for door in doors}
         self.broken: list[str] = []
 
     def __enter__(self) -> Self:
@@ -70,22 +87,34 @@ class Load:
                 return
 
     def _session(self, client: Conversation, number: int, door: Door) -> None:
+        about = self.replies[door]
         for _ in range(MAILS_A_SESSION):
             mail = client.mail(b"joe@sender.test")
-            self._count(door, mail.last)
+            about[mail.last] += 1
             if mail.code != 250:
                 return
+            good = 0
             for _ in range(RCPTS_A_MAIL):
                 reply = client.rcpt(GOOD)
-                self._count(door, reply.last)
-                self._accepted[number] += reply.code == 250
+                about[reply.last] += 1
+                if reply.code == CLOSING:
+                    return
+                good += reply.code == 250
+            bad = client.rcpt(BAD)
+            self.unknown[door][bad.last] += 1
+            if bad.code == CLOSING:
+                return
+            if self._deliver and good:
+                sent = client.data()
+                about[without_id(sent.last)] += 1
+                if sent.code == CLOSING:
+                    return
+                good *= sent.code == 250
             client.rset()
-
-    def _count(self, door: Door, reply: bytes) -> None:
-        self.replies[door][reply] += 1
+            self._accepted[number] += good
 
     def wait_accepted(self) -> None:
-        """Wait until every session has had a recipient accepted since now."""
+        """Wait until every session has had a recipient accepted, and its mail, since now."""
         before = list(self._accepted)
         wait_until(
             lambda: (
@@ -93,17 +122,19 @@ class Load:
                 or all(now > then for now, then in zip(self._accepted, before, strict=True))
             ),
             "every SMTP session has a recipient accepted",
+            DEADLINE_S,
         )
         assert not self.broken
 
     def refused(self) -> dict[Door, list[bytes]]:
         """The permanent refusals, by door; sessions that broke off count, too."""
         assert not self.broken
-        found = {
-            door: [reply for reply in replies if reply.startswith(b"5")]
-            for door, replies in self.replies.items()
-        }
-        return {door: replies for door, replies in found.items() if replies}
+        return _beginning(b"5", self.replies)
+
+    def passed(self) -> dict[Door, list[bytes]]:
+        """The replies that let an unknown recipient through, by door."""
+        assert not self.broken
+        return _beginning(b"2", self.unknown)
 
     def deferred(self) -> dict[Door, Counter[bytes]]:
         """The temporary refusals, counted by door and reply."""
@@ -112,3 +143,11 @@ class Load:
             for door, replies in self.replies.items()
         }
         return {door: replies for door, replies in found.items() if replies}
+
+
+def _beginning(digit: bytes, replies: Mapping[Door, Counter[bytes]]) -> dict[Door, list[bytes]]:
+    found = {
+        door: [reply for reply in counted if reply.startswith(digit)]
+        for door, counted in replies.items()
+    }
+    return {door: said for door, said in found.items() if said}

@@ -163,10 +163,10 @@ def _smtp_mail(client: Conversation, case: Case) -> list[bytes]:
     client.command(_mail(case))
     replies = [client.rcpt(rcpt.argument).last for rcpt in case.rcpts]
     if case.flow is Flow.TWO_MAILS:
-        replies.append(_without_id(client.data().last))
+        replies.append(without_id(client.data().last))
     if case.message is not None:
         line = b"x" * 76 + b"\r\n"
-        replies.append(_without_id(client.data(line * (case.message // len(line))).last))
+        replies.append(without_id(client.data(line * (case.message // len(line))).last))
     return replies
 
 
@@ -185,7 +185,8 @@ def _become(client: Conversation, case: Case) -> None:
         client.xclient(addr=f"IPV6:{case.client}")
 
 
-def _without_id(reply: bytes) -> bytes:
+def without_id(reply: bytes) -> bytes:
+    """A reply to a message with its queue id written ID."""
     for pattern in _IDS:
         reply = pattern.sub(b"ID", reply)
     return reply

@@ -93,13 +93,17 @@ class Postfix(Rig):
         milter: str | None = None,
         main: Mapping[str, str] | None = None,
         doors: Mapping[str, Mapping[str, str]] | None = None,
+        timeout: int = 10,
+        lenient: bool = False,
     ) -> None:
         """Say where the gateway listens, in Postfix' own words; a door without one is not opened.
 
         `socketmap` and `policy`: `unix:PATH` or `inet:HOST:PORT`; `milter`:
         `unix:PATH` or `inet:HOST:PORT`.  `main` are settings of main.cf that
         add to or replace the rig's, `doors` the same per door, by its name
-        (`{"policy": {"smtpd_delay_reject": "no"}}`).
+        (`{"policy": {"smtpd_delay_reject": "no"}}`).  After `timeout` seconds without an
+        answer of policy or milter a recipient is deferred, or accepted if `lenient`; a table
+        has the time that is built in (100 s), and always defers.
         """
         super().__init__()
         self._main = dict(main or {})
@@ -110,13 +114,19 @@ class Postfix(Rig):
             self._main.setdefault("virtual_mailbox_domains", VIRTUAL_DOMAIN)
             self._main.setdefault("virtual_mailbox_maps", f"socketmap:{socketmap}:vbox")
         if policy is not None:
-            service = f"{{ {policy}, timeout=10s, default_action=DEFER }}"
+            action = "DUNNO" if lenient else "DEFER"
+            service = f"{{ {policy}, timeout={timeout}s, default_action={action} }}"
             self._doors["policy"] = {
                 "smtpd_recipient_restrictions": f"check_policy_service {service}",
                 "smtpd_end_of_data_restrictions": f"check_policy_service {service}",
             }
         if milter is not None:
-            self._doors["milter"] = {"smtpd_milters": milter}
+            self._doors["milter"] = {
+                "smtpd_milters": milter,
+                "milter_connect_timeout": f"{timeout}s",
+                "milter_command_timeout": f"{timeout}s",
+                "milter_default_action": "accept" if lenient else "tempfail",
+            }
         for door, settings in (doors or {}).items():
             self._doors.setdefault(door, {}).update(settings)
         self._ports: dict[str, int] = {}
@@ -178,7 +188,6 @@ class Postfix(Rig):
             "smtpd_soft_error_limit": "1000",
             "smtpd_hard_error_limit": "1000",
             "smtpd_junk_command_limit": "1000",
-            "milter_default_action": "tempfail",
             "smtpd_tls_security_level": "none",
             **self._main,
         }

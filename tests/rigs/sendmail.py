@@ -70,7 +70,7 @@ O Milter.LogLevel=9
 O Milter.macros.connect=j, _, {{daemon_name}}, {{if_name}}, {{if_addr}}
 O Milter.macros.envfrom=i, {{auth_authen}}, {{auth_type}}, {{mail_mailer}}, {{mail_host}}, {{mail_addr}}
 O Milter.macros.envrcpt={{rcpt_mailer}}, {{rcpt_host}}, {{rcpt_addr}}
-Xgw, S={milter}, F=T, T=S:10s;R:10s;E:30s
+Xgw, S={milter}, {flag}T=C:{timeout}s;S:{timeout}s;R:{timeout}s;E:30s
 """
 
 # A TAB stands between the two sides of a rule, and one in front of a comment.
@@ -117,15 +117,22 @@ class Sendmail(Rig):
         socketmap: str | None = None,
         milter: str | None = None,
         domains: Sequence[str] = (RELAY_DOMAIN,),
+        timeout: int = 10,
+        lenient: bool = False,
     ) -> None:
         """Say where the gateway listens; a door without one is not opened.
 
-        Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.
+        Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.  After
+        `timeout` seconds without an answer of the milter a recipient is
+        deferred, or accepted if `lenient`; for the map it waits as long as the
+        connection lasts.
         """
         super().__init__()
         self._domains = tuple(domains)
         self._socketmap = socketmap
         self._milter = milter
+        self._timeout = timeout
+        self._lenient = lenient
         self._ports: dict[str, int] = {}
 
     def _populate(self) -> None:
@@ -148,7 +155,11 @@ class Sendmail(Rig):
             )
         if self._milter is not None:
             text += _MILTER_DOOR.format(
-                host=LOOPBACK, milter_port=self._ports["milter"], milter=self._milter
+                host=LOOPBACK,
+                milter_port=self._ports["milter"],
+                milter=self._milter,
+                timeout=self._timeout,
+                flag="" if self._lenient else "F=T, ",
             )
         text += _MAILERS_AND_RULES
         if self._socketmap is not None:

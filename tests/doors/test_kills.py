@@ -1,0 +1,115 @@
+"""kill -9 of every process at random, while mail comes in through Postfix and Sendmail.
+
+Whoever is killed comes back: the core and the milter by their supervisor, the
+supervisor by a service manager.  What the MTAs say meanwhile is theirs, and
+set here as the manual recommends:
+
+| door             | what says what happens without an answer                         |
+|------------------|------------------------------------------------------------------|
+| postfix-maps     | nothing: a table that cannot be read is always 451               |
+| postfix-policy   | default_action = DEFER (smtpd_policy_service_default_action)     |
+| postfix-milter   | milter_default_action = tempfail                                 |
+| sendmail-map     | -T<TMPF> of the K line, and the rule that makes it 451           |
+| sendmail-milter  | F=T of the X line                                                |
+
+So no unknown recipient gets through and no good one is refused for good, at
+any moment.  With other words there (`accept`, `DUNNO`, no F=) the MTA lets
+everybody in while nobody answers; a test shows that, too.
+
+    LIFE_SECONDS=600 LIFE_SEED=7 python -m pytest -s tests/doors/test_kills.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doors.keeper import VICTIMS, Keeper
+from tests.doors.load import BAD, GOOD, Load
+from tests.doors.model import Door
+from tests.doors.players import House
+from tests.doors.small import rcpt, small_house
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+# How long processes are killed; `make kills` takes longer.
+SECONDS = float(os.environ.get("LIFE_SECONDS", "15"))
+# The same number kills in the same order.
+SEED = int(os.environ.get("LIFE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+# Two at each door.
+SESSIONS = 10
+# In a row, without waiting for the service to come back.
+VOLLEY = 3
+# Within this a process is at its start, or serves, or tells others that it is gone.
+LONGEST_PAUSE_S = 1.0
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    """A gateway and MTAs on a small store."""
+    with small_house() as everything:
+        yield everything
+
+
+def pause(chance: random.Random) -> None:
+    """Some part of a second."""
+    over = time.monotonic() + chance.uniform(0, LONGEST_PAUSE_S)
+    wait_until(lambda: time.monotonic() >= over, "a pause is over")
+
+
+def test_whoever_is_killed_nobody_is_refused_and_nobody_slips_through(house: House) -> None:
+    """One after the other, each as soon as all are served again; and in volleys."""
+    chance = random.Random(SEED)
+    back: dict[str, list[float]] = defaultdict(list)
+    print(f"LIFE_SEED={SEED}")
+    with Keeper(house.gateway) as keeper, Load(house, sessions=SESSIONS, deliver=True) as load:
+        load.wait_accepted()
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            for victim in chance.sample(VICTIMS, len(VICTIMS)):
+                wait_until(lambda victim=victim: keeper.kill(victim), f"there is a {victim}")  # type: ignore[misc]
+                began = time.monotonic()
+                keeper.wait_gone()
+                load.wait_accepted()
+                back[victim].append(time.monotonic() - began)
+            for _ in range(VOLLEY):
+                pause(chance)
+                keeper.kill(chance.choice(VICTIMS))
+            load.wait_accepted()
+    print(f"killed: {dict(keeper.killed)}; supervisors ended: {dict(keeper.ends)}")
+    for victim, times in back.items():
+        print(
+            f"{victim}: every session served again after {statistics.median(times):.2f} s,"
+            f" at most {max(times):.2f} s, of {len(times)} times"
+        )
+    good = sum(replies.total() for replies in load.replies.values())
+    bad = sum(replies.total() for replies in load.unknown.values())
+    late = sum(replies.total() for replies in load.deferred().values())
+    print(f"{good} replies about good recipients, {late} of them temporary; {bad} about others")
+    assert load.refused() == {}
+    assert load.passed() == {}
+
+
+def test_a_lenient_mta_lets_everybody_in_while_nobody_answers() -> None:
+    """Where its settings say so; a map has no such setting, and a good recipient is never lost."""
+    asked = (Door.POSTFIX_POLICY, Door.POSTFIX_MILTER, Door.SENDMAIL_MILTER)
+    maps = (Door.POSTFIX_MAPS, Door.SENDMAIL_MAP)
+    with small_house(lenient=True) as house:
+        assert {rcpt(house, door, BAD)[:3] for door in (*asked, *maps)} == {b"550"}
+        house.gateway.stop()
+        for recipient in (GOOD, BAD):
+            assert {rcpt(house, door, recipient)[:3] for door in asked} == {b"250"}
+            assert {rcpt(house, door, recipient)[:3] for door in maps} == {b"451"}
+        house.gateway.start()
+        for door in (*asked, *maps):
+            wait_until(
+                lambda door=door: rcpt(house, door, BAD).startswith(b"550"),  # type: ignore[misc]
+                f"{door.value} refuses",
+            )
