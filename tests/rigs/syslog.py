@@ -43,9 +43,13 @@ exec "$@"
 
 
 class Syslog:
-    """A datagram socket and a thread that empties it: a full one would hold up its writers."""
+    """A datagram socket and a thread that empties it: a full one would hold up its writers.
 
-    def __init__(self) -> None:
+    With `reads=False` it is such a one, until `read` is called.
+    """
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self._reads = reads
         self._messages: list[str] = []
         self._folder = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -57,8 +61,14 @@ class Syslog:
         path = os.path.join(self._folder, "log")
         self._socket.bind(path)
         os.chmod(path, 0o666)
-        self._thread.start()
+        if self._reads:
+            self._thread.start()
         return self
+
+    def read(self) -> None:
+        """Begin to read."""
+        self._reads = True
+        self._thread.start()
 
     def __exit__(
         self,
@@ -66,11 +76,12 @@ class Syslog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # An empty message, which syslog(3) never sends, ends the thread.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-            own.connect(os.path.join(self._folder, "log"))
-            own.send(b"")
-        self._thread.join()
+        if self._reads:
+            # An empty message, which syslog(3) never sends, ends the thread.
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+                own.connect(os.path.join(self._folder, "log"))
+                own.send(b"")
+            self._thread.join()
         self._socket.close()
         shutil.rmtree(self._folder)
 

@@ -1,0 +1,90 @@
+"""A syslog that nobody reads: /dev/log is full, and mail goes on.
+
+(Standard error is in tests/daemon/test_loghandlers.py.)  libmilter writes to syslog by itself when an MTA breaks the protocol, and its
+C library waits there.  What waits is that one connection.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.life.load import FRED, NOBODY
+from tests.life.running import Life
+from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.milter import CONTINUE, MilterClient
+from tests.rigs.require import require_root
+from tests.rigs.syslog import Syslog
+
+# Twice as many lines, more than a queue of datagrams holds (net.unix.max_dgram_qlen: 10 to 512).
+QUESTIONS = 300
+UNKNOWN = b"550 5.1.1 User unknown"
+# A client whose address is of no family: libmilter complains of it to syslog.
+NO_FAMILY = b"host\0Z\0\0a\0"
+COMPLAINT = "unknown family"
+BROKEN_MTAS = 20
+
+
+def tables(target: str) -> Tables:
+    """Every verdict is a line."""
+    return {"logging": {"target": target, "level": "info"}}
+
+
+@pytest.fixture
+def syslog() -> Iterator[Syslog]:
+    """A /dev/log that is not read."""
+    require_root("only root makes mount namespaces")
+    with Syslog(reads=False) as made:
+        yield made
+
+
+def ask_all(life: Life, questions: int) -> None:
+    """Everybody is answered at every door, in one conversation and in new ones."""
+    for door, good, bad in (
+        ("socketmap", b"OK " + FRED, b"NOTFOUND Mailbox does not exist"),
+        ("policy", b"DUNNO", UNKNOWN),
+    ):
+        with life.open(door) as client:
+            for _ in range(questions):
+                assert client.ask(FRED) == good
+                assert client.ask(NOBODY) == bad
+        assert life.ask(door, FRED) == good
+    with MilterClient(life.path("milter")) as mta:
+        mta.connect()
+        mta.mail()
+        for _ in range(questions):
+            assert mta.rcpt(b"<%s>" % FRED) == CONTINUE
+            assert mta.rcpt(b"<%s>" % NOBODY) == UNKNOWN
+
+
+def broken_mtas(life: Life) -> list[MilterClient]:
+    """MTAs of which libmilter complains."""
+    broken = [MilterClient(life.path("milter")) for _ in range(BROKEN_MTAS)]
+    for mta in broken:
+        mta.send(b"C", NO_FAMILY)
+    return broken
+
+
+def test_a_full_syslog_holds_up_nobody(syslog: Syslog) -> None:
+    """Nor reloads, restarts, broken MTAs and the end; and what was lost is told."""
+    require_milter()
+    with Life(tables("syslog"), milter=True) as life:
+        life.start(prefix=syslog.wrap([]))
+        life.wait_told("READY")
+        ask_all(life, QUESTIONS)
+        os.kill(life.pid("core"), signal.SIGKILL)
+        ask_all(life, 1)
+        life.reload()
+        ask_all(life, QUESTIONS)
+        for mta in broken_mtas(life):
+            mta.close()
+        ask_all(life, 1)
+        syslog.read()
+        syslog.wait_for(COMPLAINT)
+        ask_all(life, 1)
+        syslog.wait_for("log lines were lost")
+        life.signal(signal.SIGTERM)
+        assert life.exit_code() == os.EX_OK
