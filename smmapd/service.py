@@ -13,6 +13,7 @@ Limits: a drain ends after DRAIN_LIMIT seconds whoever is still connected.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -22,7 +23,7 @@ import gevent
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
 from gateway.frontends.names import Names
-from gateway.frontends.server import Server, peer_name
+from gateway.frontends.server import Server, end_without_memory, peer_name
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.turns import Turns
@@ -220,8 +221,12 @@ def run(
     Raises ConfigurationError where the access rules for TCP cannot be
     enforced.
     """
+    end_without_memory()
     try:
         return Service(options, make_verifier, verdicts, start).run()
+    except MemoryError:
+        syslog.error("out of memory; leaving, and master starts another")
+        os._exit(exits.TEMPFAIL)
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"

@@ -31,6 +31,8 @@ ALIVE = "ALIVE"
 FAILED = "FAILED"
 RESTARTS = "RESTARTS"
 STOP = "STOP"
+# Why a process gives up that has run out of it.
+OUT_OF_MEMORY = "out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)"
 MESSAGE_LIMIT = 2000
 _CONFIGURATION_LIMIT = 1 << 20
 _CHANNEL_READ = 4096

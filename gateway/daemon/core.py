@@ -22,7 +22,7 @@ import gevent
 from gateway.daemon import descriptors, log
 from gateway.daemon.admin.listener import Admin
 from gateway.daemon.assembly import make_judge, make_renderer
-from gateway.daemon.child import supervised
+from gateway.daemon.child import OUT_OF_MEMORY, supervised
 from gateway.daemon.endpoints import InetEndpoint
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
@@ -38,7 +38,7 @@ from gateway.frontends.flights import Flights
 from gateway.frontends.line import Line
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.server import Server, peer_name
+from gateway.frontends.server import Server, end_without_memory, peer_name
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.tls import TlsSession
 from gateway.frontends.turns import Turns
@@ -290,6 +290,7 @@ def main() -> int:
     if parent is None:
         print("gateway.daemon.core is started by `smmapd-gateway serve`", file=sys.stderr)
         return os.EX_USAGE
+    end_without_memory()
     try:
         settings = loads(parent.configuration, "gateway.toml")
         log.configure(settings.logging)
@@ -297,6 +298,10 @@ def main() -> int:
     except ConfigurationError as error:
         parent.failed(str(error))
         return os.EX_CONFIG
+    except MemoryError:
+        parent.failed(OUT_OF_MEMORY)
+        # At once: what the interpreter does at its end may want memory, too.
+        os._exit(os.EX_OSERR)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from gateway.daemon import log
 from gateway.daemon.assembly import make_judge
-from gateway.daemon.child import supervised
+from gateway.daemon.child import OUT_OF_MEMORY, supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.metrics.recorder import INTERVAL, Recorder
@@ -142,7 +142,7 @@ def _serve(parent: Supervised, settings: Settings) -> int:
         make_judge(settings, settings.milter.mode, sees_mailers=True),
         pool,
         observe=observe,
-        defect=lambda error: _log.error("defect while judging a recipient: %r", error),
+        defect=lambda error: _defect(parent, error),
         sessions=sessions,
         course=course,
     )
@@ -166,6 +166,14 @@ def _serve(parent: Supervised, settings: Settings) -> int:
     recorder.publish()
     logging.shutdown()
     os._exit(os.EX_OK)
+
+
+def _defect(parent: Supervised, error: BaseException) -> None:
+    if isinstance(error, MemoryError):
+        # It would go on to defer everybody; the next process begins anew.
+        parent.failed(OUT_OF_MEMORY)
+        os._exit(os.EX_OSERR)
+    _log.error("defect while judging a recipient: %r", error)
 
 
 def _watch(

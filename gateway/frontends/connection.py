@@ -192,9 +192,14 @@ class Connection:
         self._advance()
 
     def _fail(self, error: Exception) -> None:
-        """A defect of ours: no answer is the only one that is surely not wrong."""
-        self._server.defect(error)
+        """A defect of ours: no answer is the only one that is surely not wrong.
+
+        Raises the error again where it is a lack of memory (end_without_memory).
+        """
         self.close()
+        if isinstance(error, MemoryError):
+            raise error
+        self._server.defect(error)
 
     def _go_on(self) -> None:
         """Called by the loop, by which nothing may be raised."""

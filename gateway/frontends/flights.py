@@ -130,7 +130,7 @@ class Flights:
         """The question's task on a thread; one that has failed where there is no thread for it."""
         try:
             return self._pool.spawn(self._advance, flight.pending, flight.since)
-        except (RuntimeError, MemoryError) as error:  # "can't start new thread"
+        except RuntimeError as error:  # "can't start new thread"
             failed: AsyncResult[Verdict | Pending] = AsyncResult()
             failed.set_exception(error)
             return failed
@@ -154,13 +154,24 @@ class Flights:
             if isinstance(outcome, Pending):
                 self.ask(outcome, answered)
             else:
-                answered(outcome)
+                self._tell(answered, outcome)
+
+    def _tell(self, answered: Answered, verdict: Verdict) -> None:
+        """Tell one who has waited; a defect in that must not keep it from the others."""
+        try:
+            answered(verdict)
+        except Exception as error:
+            if self._defect is None or isinstance(error, MemoryError):
+                raise
+            self._defect(error)
 
     def _outcome(self, task: AsyncResult[Verdict | Pending]) -> Verdict | Pending:
         error = task.exception
         if error is None:
             outcome: Verdict | Pending = task.value
             return outcome
+        if isinstance(error, MemoryError):
+            raise error
         if self._defect is not None:
             self._defect(error)
         fault = f"cannot ask another server: {error!r}"

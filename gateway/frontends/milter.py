@@ -208,6 +208,15 @@ class Milter:
 
     def envrcpt(self, ctx: Context, argument: bytes, *_parameters: bytes) -> int:
         """RCPT TO: judge the recipient, and refuse where the decision says so."""
+        try:
+            return self._envrcpt(ctx, argument)
+        except Exception as error:  # noqa: BLE001
+            # The boundary to libmilter: behind it an exception would be printed
+            # and forgotten, and the recipient let in.
+            self._report(error)
+            return TEMPFAIL
+
+    def _envrcpt(self, ctx: Context, argument: bytes) -> int:
         if self._course is not None:
             self._course.arrived()
         known = _transaction(ctx)
@@ -225,10 +234,8 @@ class Milter:
             decision = self._judge.judge(question, verifier)
             self._verifiers.give_back(verifier)  # not after an exception: it may be broken
         except Exception as error:  # noqa: BLE001
-            # The boundary to libmilter: behind it an exception would be
-            # printed and forgotten.  Whatever it is, it is our fault.
-            if self._defect is not None:
-                self._defect(error)
+            # Whatever it is, it is our fault, and counts as one of the store.
+            self._report(error)
             fault = Verdict(Kind.STORE_FAULT, b"", Evidence(fault=repr(error)), cacheable=False)
             decision = self._judge.end(question, fault)
         if self._observe is not None:
@@ -240,6 +247,10 @@ class Milter:
             return CONTINUE
         ctx.setreply(str(reply.code), reply.enhanced, reply.milter_text)
         return TEMPFAIL if reply.temporary else REJECT
+
+    def _report(self, error: Exception) -> None:
+        if self._defect is not None:
+            self._defect(error)
 
     def abort(self, ctx: Context) -> int:
         """RSET, or a mail that ended early: forget the mail, keep the client."""

@@ -195,7 +195,13 @@ class Server:
         return self._max_connections is not None and len(self.connections) >= self._max_connections
 
     def _accept(self) -> None:
-        self._accept_one()
+        try:
+            self._accept_one()
+        except Exception:
+            # The loop stops what has failed, and nobody would be accepted any more.
+            self._accept_watcher.stop()
+            self._pause.again(self._pause_over)
+            raise
 
     def _accept_one(self) -> bool:
         """Take the next client of the queue; False if there is none that can be had."""
@@ -223,6 +229,9 @@ class Server:
             peer.setblocking(False)
             self.connections.add(Connection(self, peer))
         # gevent stops a watcher whose callback raises: one client would end all accepting.
+        except MemoryError:
+            peer.close()
+            raise
         except Exception as error:  # noqa: BLE001
             if self._report is not None:
                 self._report("a client could not be taken: %r", error)
@@ -272,6 +281,15 @@ class Server:
                 limit = self._idle_timeout
             if connection.quiet and now - connection.last_heard > limit:
                 connection.part()
+
+
+def end_without_memory() -> None:
+    """Let a MemoryError end the process, whose parent starts another; call it once at start.
+
+    The loop would print it and go on without the callback that it struck.
+    """
+    hub = gevent.get_hub()
+    hub.SYSTEM_ERROR = (*hub.SYSTEM_ERROR, MemoryError)
 
 
 def _nobody_hears(_error: Exception) -> None:

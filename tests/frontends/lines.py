@@ -1,8 +1,7 @@
 """A small protocol for tests of the server, and clients on the same event loop.
 
 A request is a line, and so is its reply.  `far NAME` is answered by another
-server, `big` with far more than a socket holds, `bad` with a last word;
-`defect`, `quick defect` and `far defect` meet an exception that nobody expects.
+server, `big` with far more than a socket holds, `bad` with a last word.
 """
 
 from __future__ import annotations
@@ -53,8 +52,6 @@ class Lines:
 
     def quick(self, data: bytes) -> bytes | None:
         """`known` is answered at once."""
-        if data == b"quick defect\n":
-            raise IndexError("a defect of ours")
         return b"at once\n" if data == b"known\n" and self.idle else None
 
     def receive(self, data: bytes, *, late: bool = False) -> None:
@@ -75,8 +72,6 @@ class Lines:
             if line.startswith(b"far "):
                 self.pending = Pending(Query(line), "far", Evidence())
                 break
-            if line == b"defect":
-                raise IndexError("a defect of ours")
             self.answered.append(f"{self.name} {line.decode()}")
             if line == b"bad":
                 self.finished = True
@@ -89,8 +84,6 @@ class Lines:
     def resolved(self, verdict: Verdict) -> bytes:
         """The reply of the other server."""
         assert self.pending is not None
-        if self.pending.query.recipient == b"far defect":
-            raise IndexError("a defect of ours")
         line, self.pending = self.pending.query.recipient, None
         self.answered.append(f"{self.name} {line.decode()}")
         return line + b" " + verdict.reason + b"\n"

@@ -6,7 +6,6 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import gevent
@@ -164,20 +163,6 @@ def test_who_has_ended_hears_everything(lines: Site) -> None:
         assert [client.line() for _ in range(3)] == [b"one", b"far two from far", b"three"]
     assert client.line() == b""
     turn_until(lambda: not lines.server.connections, "the server has let go")
-
-
-@pytest.mark.parametrize("where", ["defect", "quick defect", "far defect", "1\n2\n3\n4\n5\ndefect"])
-def test_a_defect_costs_one_client_its_connection(lines: Site, where: str) -> None:
-    """It gets no answer, which no MTA takes for a refusal; nobody else notices, and we hear of it."""
-    client, other = lines.connect(), lines.connect()
-    client.send(where.encode() + b"\n")
-    with suppress(ConnectionResetError):
-        while client.line():
-            pass
-    assert [type(error) for error in lines.defects] == [IndexError]
-    assert other.ask(b"known") == b"at once"
-    assert lines.connect().ask(b"more") == b"more"
-    turn_until(lambda: len(lines.server.connections) == 2, "the server has let go")
 
 
 def test_after_the_last_word_the_client_is_listened_to_for_a_while(lines: Site) -> None:

@@ -1,0 +1,106 @@
+"""A limit of memory: a process that has none left ends and is replaced; nobody is refused for good.
+
+The limit is that of addresses (RLIMIT_AS), lowered on the process that serves:
+the next piece of memory is refused, wherever it is wanted.  A control group
+ends the process instead, which is SIGKILL (test_processes.py).
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.life.doors import ClosedError
+from tests.life.load import FRED
+from tests.life.running import DEADLINE_S, Life
+from tests.rigs.gateway import require_milter
+from tests.rigs.milter import CONTINUE, MilterClient, MilterError
+from tests.rigs.waiting import wait_until
+
+# What is left to the process; less than a new recipient and the next arena of Python take.
+LEFT = 200_000
+# Recipients that nobody has asked for, so that there is something to remember.
+QUESTIONS = 300
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    """A gateway that serves."""
+    require_milter()
+    with Life({"logging": {"level": "info"}}, milter=True) as made:
+        yield made.begin()
+
+
+def limit(pid: int) -> None:
+    """Leave almost nothing to a process."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + LEFT, size + LEFT))
+
+
+def stranger(number: int) -> bytes:
+    """A long address that is new each time."""
+    return b"%d-%s@example.org" % (number, b"x" * 200)
+
+
+def ask_doors(life: Life, number: int) -> None:
+    """Good ones are good or have no answer; who has none asks again, as MTAs do."""
+    try:
+        with life.open("policy") as policy, life.open("socketmap") as socketmap:
+            for each in range(number, number + QUESTIONS):
+                assert policy.ask(FRED) == b"DUNNO"
+                assert policy.ask(stranger(each)) == b"550 5.1.1 User unknown"
+                assert socketmap.ask(FRED) == b"OK " + FRED
+    except (ClosedError, ConnectionResetError, BrokenPipeError):
+        return
+
+
+def ask_milter(life: Life, number: int) -> None:
+    """The same; an MTA defers where the milter has gone."""
+    clients: list[MilterClient] = []
+    try:
+        # Each is a thread of libmilter's, and wants a stack.
+        for each in range(number, number + QUESTIONS // 10):
+            clients.append(MilterClient(life.path("milter")))
+            clients[-1].connect()
+            clients[-1].mail()
+            said = clients[-1].rcpt(b"<%s>" % FRED)
+            assert said == CONTINUE or said.startswith(b"4"), said
+            said = clients[-1].rcpt(b"<%s>" % stranger(each))
+            assert said.startswith((b"550 5.1.1", b"4")), said
+    except (MilterError, OSError):
+        return
+    finally:
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    ("process", "ask"), [("core", ask_doors), ("milter", ask_milter)], ids=["core", "milter"]
+)
+def test_a_process_without_memory_is_replaced(
+    life: Life, process: str, ask: Callable[[Life, int], None]
+) -> None:
+    """The log says what was wanting, and its successor serves."""
+    first = life.pid(process)
+    gone = life.watch(first)
+    limit(first)
+    asked = iter(range(0, 10**9, QUESTIONS))
+
+    def replaced() -> bool:
+        ask(life, next(asked))
+        return first not in life.pids(process)
+
+    wait_until(replaced, f"the {process} ends", DEADLINE_S)
+    life.wait_gone(gone)
+    # Of its own accord, or where a library gives up on it.
+    print(life.wait_log(f"{process} (pid {first}) ")[0])
+    wait_until(lambda: life.pids(process), f"there is another {process}", DEADLINE_S)
+    ask(life, next(asked))
+    assert life.ask("policy", FRED) == b"DUNNO"
+    with MilterClient(life.path("milter")) as mta:
+        mta.connect()
+        mta.mail()
+        assert mta.rcpt(b"<%s>" % FRED) == CONTINUE
