@@ -2,7 +2,7 @@
 
 No systemd runs here.  What the service's sandbox would refuse is found by
 looking at every system call of a gateway that starts, serves, reloads and
-stops.
+stops; test_sandbox.py runs one in a sandbox like it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,35 +19,24 @@ from gateway.daemon import core
 from gateway.daemon.children import START_LIMIT
 from gateway.daemon.settings.general import GeneralSettings
 from gateway.daemon.supervisor import FATAL_AT_START
+from tests.contrib.units import (
+    SERVICE,
+    SOCKET,
+    UNITS,
+    USER,
+    allowed_calls,
+    analyze,
+    settings,
+    value,
+)
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
 from tests.rigs.gateway import require_milter
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 
-UNITS = Path(__file__).parents[2] / "contrib" / "systemd"
-SERVICE = "smmapd-gateway.service"
-SOCKET = "smmapd-gateway.socket"
 # systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
 MOST_EXPOSED = 3.0
-# Of which user the gateway of these tests is; everybody has it.
-USER = "daemon"
-
-
-def settings(name: str) -> dict[str, list[str]]:
-    """A unit's assignments; those that are made several times in their order."""
-    found: dict[str, list[str]] = {}
-    for line in (UNITS / name).read_text().splitlines():
-        key, mark, value = line.partition("=")
-        if mark and not line.startswith("#"):
-            found.setdefault(key, []).append(value)
-    return found
-
-
-def value(key: str, unit: str = SERVICE) -> str:
-    """The only value of a setting."""
-    (only,) = settings(unit)[key]
-    return only
 
 
 # --- what must fit together ---------------------------------------------------------------
@@ -93,13 +81,6 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def analyze(*words: str) -> tuple[str, str]:
-    """What systemd-analyze finds, and what it complains about."""
-    done = subprocess.run(["systemd-analyze", *words], capture_output=True, check=False, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("name", [SERVICE, SOCKET])
 def test_systemd_finds_nothing_wrong(installed: Path, name: str) -> None:
@@ -117,39 +98,6 @@ def test_the_service_is_little_exposed(installed: Path) -> None:
 
 
 # --- what the gateway does ----------------------------------------------------------------
-
-
-def filter_sets() -> dict[str, set[str]]:
-    """systemd's sets of system calls by name, with what they hold."""
-    sets: dict[str, set[str]] = {}
-    listed, _ = analyze("syscall-filter", "--no-pager")
-    for line in listed.splitlines():
-        if line.startswith("@"):
-            sets[line] = set()
-        elif line.startswith("    ") and not line.strip().startswith("#"):
-            sets[list(sets)[-1]].add(line.strip())
-    return sets
-
-
-def members(names: list[str], sets: dict[str, set[str]]) -> Iterator[str]:
-    """The system calls behind the names of sets and of single ones."""
-    for name in names:
-        if name.startswith("@"):
-            yield from members(sorted(sets[name]), sets)
-        else:
-            yield name
-
-
-def allowed() -> set[str]:
-    """What the service's filter lets through."""
-    sets = filter_sets()
-    found = set(members(["@default"], sets))
-    for each in settings(SERVICE)["SystemCallFilter"]:
-        if each.startswith("~"):
-            found -= set(members(each[1:].split(), sets))
-        else:
-            found |= set(members(each.split(), sets))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +126,7 @@ def test_the_filter_lets_every_system_call_through(traced: list[str]) -> None:
     """Of the interpreter, gevent and libmilter, before and after root is left."""
     calls = {found[1] for line in traced if (found := re.match(r"([a-z0-9_]+)\(", line))}
     assert {"setresuid", "execve", "accept4", "sendto"} <= calls
-    assert calls - allowed() == set()
+    assert calls - allowed_calls() == set()
 
 
 @pytest.mark.real

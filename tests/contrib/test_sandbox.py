@@ -1,0 +1,131 @@
+"""A gateway in the sandbox of its unit: it lacks nothing, and what it must not do is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+import pytest
+
+from tests.contrib.units import SERVICE, USER, allowed_calls, settings, value
+from tests.life.load import FRED, NOBODY
+from tests.life.running import Life
+from tests.rigs.folders import folder
+from tests.rigs.gateway import require_milter
+from tests.rigs.milter import CONTINUE, MilterClient
+from tests.rigs.processes import complete
+from tests.rigs.program import gateway_python
+from tests.rigs.require import require
+from tests.rigs.sandbox import Sandbox
+
+pytestmark = pytest.mark.real
+
+UNKNOWN = b"550 5.1.1 User unknown"
+# include/uapi/linux/capability.h
+CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_NET_BIND_SERVICE": 10,
+}
+
+# What the sandbox refuses, each tried and its error's number printed; 0 would be a hole.
+PROBES = """
+import ctypes, mmap, os, socket, sys
+
+def tried(what):
+    try:
+        what()
+    except OSError as error:
+        return error.errno
+    return 0
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) in (-1, ctypes.c_void_p(-1).value):
+        raise OSError(ctypes.get_errno(), name)
+
+WX = mmap.PROT_WRITE | mmap.PROT_EXEC
+print(
+    tried(lambda: open("/etc/of-the-test", "w")),
+    tried(lambda: open(sys.argv[1] + "/of-the-test", "w")),
+    tried(lambda: open("/proc/meminfo")),
+    tried(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+    tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
+    tried(lambda: call("mmap", None, 4096, WX, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)),
+    tried(lambda: call("unshare", 0x00020000)),
+    tried(lambda: call("mount", b"none", b"/mnt", b"tmpfs", 0, None)),
+    tried(lambda: call("ptrace", 0, 0, 0, 0)),
+    tried(lambda: os.setpriority(os.PRIO_PROCESS, 0, 5)),
+)
+"""
+REFUSED = [
+    *(errno.EROFS, 0, errno.ENOENT, errno.EAFNOSUPPORT, errno.EAFNOSUPPORT),
+    *(errno.EPERM, errno.EPERM, errno.EPERM, errno.EPERM, 0),
+]
+
+
+def sandbox(writable: str) -> Sandbox:
+    """The unit's, with the folder in which the test's sockets are."""
+    assert value("ProtectSystem") == "strict"
+    assert value("MemoryDenyWriteExecute") == value("RestrictNamespaces") == "yes"
+    assert (value("ProtectProc"), value("ProcSubset")) == ("invisible", "pid")
+    assert value("SystemCallErrorNumber") == "EPERM"
+    assert set(value("CapabilityBoundingSet").split()) == set(CAPABILITIES)
+    return Sandbox(
+        writable=[writable],
+        capabilities=CAPABILITIES,
+        calls=allowed_calls(),
+        families=settings(SERVICE)["RestrictAddressFamilies"][0].split(),
+    )
+
+
+def test_the_sandbox_is_one() -> None:
+    """Else the next test would show nothing; writing into the folder and nice(2) are no crimes."""
+    require("systemd", "build")
+    with folder("box") as own, folder("box") as place:
+        python, _ = gateway_python(USER)
+        done = complete([*sandbox(own).prefix(place), python, "-I", "-c", PROBES, own])
+        assert done.returncode == 0, done.stderr
+        assert [int(each) for each in done.stdout.split()] == REFUSED
+
+
+def ask_doors(life: Life) -> None:
+    """All doors give the answers that are true."""
+    assert life.ask("socketmap", FRED) == b"OK " + FRED
+    assert life.ask("policy", NOBODY) == UNKNOWN
+    with MilterClient(life.path("milter")) as mta:
+        mta.connect()
+        mta.mail()
+        assert mta.rcpt(b"<%s>" % FRED) == CONTINUE
+        assert mta.rcpt(b"<%s>" % NOBODY) == UNKNOWN
+
+
+def test_a_gateway_lives_in_it() -> None:
+    """It starts as root, leaves it, serves at every door, restarts what dies, reloads and stops."""
+    require("systemd", "build")
+    require_milter()
+    with Life({"": {"user": USER}}, milter=True) as life, folder("box") as place:
+        life.python = gateway_python(USER)
+        life.start(prefix=sandbox(life.folder).prefix(place))
+        life.wait_told("READY")
+        for pid in life.daemon.members():
+            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                found = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+            assert int(found["CapBnd"], 16) == sum(1 << bit for bit in CAPABILITIES.values())
+            assert int(found["CapEff"], 16) == 0
+        ask_doors(life)
+        os.kill(life.pid("core"), signal.SIGKILL)
+        ask_doors(life)
+        life.reload()
+        ask_doors(life)
+        life.signal(signal.SIGTERM)
+        assert life.exit_code() == os.EX_OK
+        assert not life.logged("not permitted")
+        assert not life.logged("Traceback")
