@@ -28,15 +28,21 @@ def dotted(node: ast.AST) -> str:
     return ""
 
 
-def uses(path: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of each call and import in one of SOURCES."""
+def imports(path: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each import in one of SOURCES."""
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            yield node.lineno, dotted(node.func)
-        elif isinstance(node, ast.Import):
+        if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def uses(path: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each call and import in one of SOURCES."""
+    yield from imports(path)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, dotted(node.func)
 
 
 def prefixes(name: str) -> Iterator[str]:

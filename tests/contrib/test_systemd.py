@@ -57,6 +57,13 @@ def test_what_no_restart_mends_is_not_restarted() -> None:
     assert {int(code) for code in value("RestartPreventExitStatus").split()} == set(FATAL_AT_START)
 
 
+def test_it_is_started_again_however_often_it_is_killed() -> None:
+    """Within the two seconds that it may be away, of which the start takes most on a busy machine."""
+    assert value("Restart") == "on-failure"
+    assert int(value("RestartSec")) <= 1
+    assert value("StartLimitIntervalSec") == "0"
+
+
 def test_the_socket_goes_with_the_service_and_its_users() -> None:
     """Its name is what the comment tells to listen on; its group and folder are made."""
     name = value("FileDescriptorName", SOCKET)

@@ -16,7 +16,7 @@ So no unknown recipient gets through and no good one is refused for good, at
 any moment.  With other words there (`accept`, `DUNNO`, no F=) the MTA lets
 everybody in while nobody answers; a test shows that, too.
 
-    LIFE_SECONDS=600 LIFE_SEED=7 python -m pytest -s tests/doors/test_kills.py
+    make kills MINUTES=n         (LIFE_SEED=n kills in the same order again)
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 #
 #   make soak MINUTES=n   every damaged image once (soak-damage), then questions while Cyrus writes
 #                         and its writers are killed, for n minutes (soak-writers)
+#   make kills MINUTES=n  processes killed and stopped while mail comes in, for n minutes
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
 #   make mutate MODULE=gateway/... TESTS=tests/...   changes of the module that no test notices
 
 TALLY := build/soak-writers
 
-.PHONY: soak soak-damage soak-writers fuzz mutate
+.PHONY: soak soak-damage soak-writers kills fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
@@ -30,6 +31,11 @@ soak-writers: venv
 	    [ $$failed = 0 ] || exit 1; \
 	    [ $$(date +%s) -lt $$end ] || break; \
 	done
+
+kills: venv
+	@tests/rigs/packages.sh install cyrus postfix sendmail
+	LIFE_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s \
+	    tests/doors/test_kills.py tests/doors/test_stopped.py
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
