@@ -22,7 +22,7 @@ from gateway.daemon.endpoints import (
 )
 from gateway.daemon.privileges import Identity
 from gateway.daemon.settings.errors import ConfigurationErrors
-from gateway.daemon.unixsocket import BACKLOG, Inode, ListenError
+from gateway.daemon.unixsocket import BACKLOG, Inode, ListenError, TakenError
 from gateway.errors import ConfigurationError
 
 _FIRST_FREE_PORT = 1024
@@ -198,7 +198,8 @@ def listen_inet(endpoint: InetEndpoint) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise ListenError(endpoint, _inet_reason(error, endpoint)) from None
+        kind = TakenError if error.errno == errno.EADDRINUSE else ListenError
+        raise kind(endpoint, _inet_reason(error, endpoint)) from None
     return listener
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import MutableMapping
 
 from gateway.daemon import activation, privileges
 from gateway.daemon.generation import Plan
 from gateway.daemon.listeners import Change, Listeners
+from gateway.daemon.settings.errors import ConfigurationErrors
+from gateway.daemon.unixsocket import TakenError
 from gateway.errors import ConfigurationError
+
+# A supervisor that was killed leaves children who leave by themselves, but have its sockets until
+# then; whoever is there longer is another instance.
+PREDECESSOR_SECONDS = 2.0
+_PAUSE = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +32,7 @@ def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listen
     if privileges.is_root() and plan.user:
         identity = privileges.resolve(plan.user, plan.group)
     listeners = Listeners(activation.take(environ), identity)
-    change = listeners.change(plan.listeners, plan.file)
+    change = _change(listeners, plan)
     listeners.commit(change)
     if identity is not None:
         try:
@@ -33,6 +41,23 @@ def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listen
             listeners.close()
             raise
     return listeners, change
+
+
+def _change(listeners: Listeners, plan: Plan) -> Change:
+    """The plan's sockets; one that is taken may be free in a moment."""
+    until = time.monotonic() + PREDECESSOR_SECONDS
+    while True:
+        try:
+            return listeners.change(plan.listeners, plan.file)
+        except ConfigurationErrors as error:
+            taken = all(isinstance(each, TakenError) for each in error.errors)
+            if not taken or time.monotonic() >= until:
+                raise
+        _pause()
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE)
 
 
 def warn(listeners: Listeners) -> None:

@@ -42,6 +42,10 @@ class ListenError(ConfigurationError):
         super().__init__(f"cannot listen on {endpoint}: {reason}")
 
 
+class TakenError(ListenError):
+    """Somebody else listens there."""
+
+
 def listen(
     endpoint: UnixEndpoint, owner: privileges.Identity | None = None
 ) -> tuple[socket.socket, Inode]:
@@ -186,7 +190,7 @@ def _make_way(endpoint: UnixEndpoint) -> None:
     before = inode_of(path)
     reason = _why_alive(path)
     if reason is not None:
-        raise ListenError(endpoint, reason)
+        raise TakenError(endpoint, reason)
     if before is not None and not unlink_if(path, before) and os.path.lexists(path):
         folder = os.path.dirname(path)
         raise ListenError(

@@ -42,8 +42,12 @@ class MyConnection:
         self, statement: str, parameters: tuple[bytes, ...], until: float
     ) -> list[tuple[object, ...]]:
         """All rows of a statement, before `until` (time.monotonic)."""
-        if time.monotonic() >= until:
+        left = until - time.monotonic()
+        if left <= 0:
             raise DatabaseUnavailable(self._name, "MySQL: no answer within the deadline")
+        # PyMySQL has no other way to give each question its own time: it sets the
+        # socket's before each read and write.
+        self._connection._read_timeout = self._connection._write_timeout = left
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
