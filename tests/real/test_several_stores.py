@@ -59,9 +59,8 @@ class Site:
             yield life
 
     def asked(self, recipient: bytes = DENIED[0]) -> bytes:
-        """The word of the store that was asked, which is the same at each door."""
-        (reply,) = {self._word(door, recipient) for door in DOORS}
-        return reply
+        """The word of the store that each door has asked; both where they did not ask the same."""
+        return b" and ".join(sorted({self._word(door, recipient) for door in DOORS}))
 
     def _word(self, door: str, recipient: bytes) -> bytes:
         reply = self.front.ask(door, recipient)
