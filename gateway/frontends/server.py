@@ -279,7 +279,7 @@ class Server:
                 limit = max(FIRST_WORD, self._idle_timeout)
             else:
                 limit = self._idle_timeout
-            if connection.quiet and now - connection.last_heard > limit:
+            if connection.quiet and now - connection.last_heard >= limit:
                 connection.part()
 
 
