@@ -49,7 +49,8 @@ def main() -> int:
         runs = re.search(r"Done (\d+) runs", done.stdout + done.stderr)
         print(f"{name}: {runs[1] + ' runs' if runs else 'FAILED'}", flush=True)
         if done.returncode or not runs:
-            print((done.stdout + done.stderr)[-4000:], flush=True)
+            # The exception, and where libFuzzer has left the input.
+            print(done.stdout[-4000:], done.stderr[-1000:], flush=True)
             failed = True
     return 1 if failed else 0
 

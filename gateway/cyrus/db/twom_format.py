@@ -207,7 +207,8 @@ def record_size(block: bytes, offset: int, path: str) -> int:
         raise DatabaseDamaged(path, f"no record at {offset}: type {type_}, level {level}")
     head = _POINTERS[type_] + 8 * (1 + level)
     if not HAS_TAIL[type_]:
-        if level and type_ != DUMMY:
+        # Only the DUMMY has levels, and has two pointers of the lowest at least.
+        if bool(level) != (type_ == DUMMY):
             raise DatabaseDamaged(path, f"record at {offset}: level {level} for type {type_}")
         return head + 8
     key_length, value_length = _lengths(block)

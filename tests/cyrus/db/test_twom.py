@@ -18,7 +18,7 @@ from gateway.cyrus.db.twom import Twom
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
-from tests.cyrus.db.twom_writer import CSUM_XXH64, TwomWriter, finish
+from tests.cyrus.db.twom_writer import CSUM_XXH64, DUMMY, DUMMY_OFFSET, TwomWriter, finish
 from tests.golden import FOLDER
 
 GOLDEN = os.path.join(FOLDER, "head-twom", "conf", "mailboxes.db")
@@ -345,3 +345,15 @@ def test_headers_that_cannot_be_used(
         with pytest.raises(error, match=words) as caught:
             Twom(FileView(writer.path))
         assert writer.path in str(caught.value)
+
+
+def test_a_dummy_without_levels_is_damaged() -> None:
+    """Fuzzing found it: where a file has no checksums nothing else vouches for the level."""
+    with written(checksums=False) as writer:
+        finish(writer.store(b"a", b"1"))
+        finish(writer.commit())
+        os.pwrite(writer.fd, bytes((DUMMY, 0)), DUMMY_OFFSET)
+        with reading(writer) as database:
+            for read in (lambda: database.get(b"a"), lambda: list(database.items())):
+                with pytest.raises(DatabaseDamaged, match="level 0 for type 1"):
+                    read()
