@@ -45,7 +45,8 @@ _log = logging.getLogger(__name__)
 FATAL_AT_START = frozenset({os.EX_USAGE, os.EX_NOPERM, os.EX_CONFIG})
 _LAST_READS = 4
 # Seconds by which the supervisor may wake up late on a busy machine; more, and it did not run.
-LATE = 1.0
+# Children say more seldom than that that they are alive, so less makes none of them look stuck.
+LATE = 3.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -82,12 +83,18 @@ class Supervisor:
             self._selector.register(wakeup, selectors.EVENT_READ)
             try:
                 self._start(self._load())
+                self._ping_at = time.monotonic()
                 while not (self._stopping and not self._retiring):
-                    for key, _ in self._wait():
+                    due = self._due()
+                    wait = None if math.isinf(due) else max(0.0, due - time.monotonic())
+                    for key, _ in self._selector.select(wait):
                         # What came before it in this turn may have ended its child.
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
-                    self._tick(time.monotonic())
+                    now = time.monotonic()
+                    if now - due > LATE:
+                        self._excuse(now - due)
+                    self._tick(now)
                     self._ledger.show(self._states())
             except ConfigurationError as error:
                 complain(error)
@@ -291,24 +298,17 @@ class Supervisor:
                 found += generation.states()
         return found
 
-    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """What has come, at the latest when something is due.
+    def _excuse(self, late: float) -> None:
+        """Where all of us stood still (a frozen container, a paused machine), nobody is stuck.
 
-        Where all of us stood still (a frozen container, a paused machine), no
-        child could say that it is alive, and none is stuck for that.
+        No child could say meanwhile that it is alive.
         """
-        timeout = self._timeout()
-        due = math.inf if timeout is None else time.monotonic() + timeout
-        found = self._selector.select(timeout)
-        late = time.monotonic() - due
-        if late > LATE:
-            _log.warning("woke up %.0f seconds late; no process is called stuck for that", late)
-            for child in self._children():
-                child.excuse(time.monotonic())
-        return found
+        _log.warning("woke up %.0f seconds late; no process is called stuck for that", late)
+        for child in self._children():
+            child.excuse(time.monotonic())
 
-    def _timeout(self) -> float | None:
-        """Seconds until something is due, or None."""
+    def _due(self) -> float:
+        """The moment at which something is due, of time.monotonic; infinite for never."""
         moments = [*self._retiring.deadlines()]
         moments += [moment for child in self._children() if (moment := child.overdue())]
         if self._serving is not None:
@@ -316,9 +316,8 @@ class Supervisor:
         if self._notifier.watchdog_interval is not None:
             moments.append(self._ping_at)
         if self._reload_wanted and self._incoming is None:
-            return 0.0
-        wait = min(moments, default=math.inf) - time.monotonic()
-        return None if math.isinf(wait) else max(0.0, wait)
+            return time.monotonic()
+        return min(moments, default=math.inf)
 
     def _tick(self, now: float) -> None:
         """Do whatever is due."""
