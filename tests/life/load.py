@@ -62,17 +62,23 @@ class Client(threading.Thread):
     def _ask(self, door: Door | None, recipient: bytes) -> Door | None:
         if door is not None:
             try:
-                self.account.answers[door.ask(recipient)] += 1
-                return door
+                return self._asked(door, recipient)
             except (ClosedError, BrokenPipeError, ConnectionResetError):
-                door.close()
                 self.account.again += 1
-        fresh = self._connect()
-        self.account.answers[fresh.ask(recipient)] += 1
+        fresh = self._asked(self._connect(), recipient)
         if self._steady:
             return fresh
         fresh.close()
         return None
+
+    def _asked(self, door: Door, recipient: bytes) -> Door:
+        """The same door, after one question; one that has no answer is closed."""
+        try:
+            self.account.answers[door.ask(recipient)] += 1
+        except BaseException:
+            door.close()
+            raise
+        return door
 
     def end(self) -> None:
         """Let it end after the question that it is at."""
