@@ -20,6 +20,9 @@ from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 # O_NONBLOCK: opening a FIFO without a writer must not hang.  It means nothing for regular files.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
+# Bytes that are read without asking how long the file is.
+AT_ONCE = 1 << 20
+
 # What an administrator can do about the faults that are met in practice.
 _REMEDIES = {
     errno.EACCES: "let the user that this program runs as read it (group mail, or an ACL)",
@@ -106,12 +109,18 @@ class FileView:
     def peek(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset`; fewer only at the end of the file.
 
-        Raises `DatabaseUnavailable` where the system cannot read them.
+        Raises `DatabaseUnavailable` where the system cannot read them, and
+        `DatabaseDamaged` where no file has such a place.
         """
+        if length > AT_ONCE:
+            # A damaged file may say any number, and Python sets so many bytes aside at once.
+            length = min(length, max(0, self.size() - offset))
         try:
             return os.pread(self._fd, length, offset)
         except OSError as error:
             raise store_fault(self.path, f"cannot be read at {offset}", error) from error
+        except OverflowError as error:
+            raise DatabaseDamaged(self.path, f"has no place {offset}") from error
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import closing
 
 import pytest
 
@@ -44,6 +45,26 @@ def test_reading_behind_the_end_is_damage(path: str) -> None:
         view.read(8, 3)
     assert caught.value.path == path
     view.close()
+
+
+@pytest.mark.parametrize("length", [1 << 21, 1 << 40, 1 << 62, 1 << 63, 1 << 64])
+def test_a_length_that_no_file_has_costs_no_memory(path: str, length: int) -> None:
+    """Fuzzing found it: damaged twom files say such lengths."""
+    _write(path, b"0123456789")
+    with closing(FileView(path)) as view:
+        size = view.size()
+        assert len(view.peek(1, length)) == size - 1
+        assert view.peek(size + 1, length) == b""
+        with pytest.raises(DatabaseDamaged, match=f"{length} bytes at 1"):
+            view.read(1, length)
+
+
+@pytest.mark.parametrize("offset", [1 << 63, (1 << 64) - 8, 1 << 70])
+def test_a_place_that_no_file_has(path: str, offset: int) -> None:
+    """Pointers of a damaged file may lead anywhere."""
+    _write(path, b"0123456789")
+    with closing(FileView(path)) as view, pytest.raises(DatabaseDamaged, match=str(offset)):
+        view.read(offset, 8)
 
 
 def test_a_file_that_shrinks_is_noticed(path: str) -> None:
