@@ -3,6 +3,9 @@
 Files are made with the usual umask: the programs under test run as other users
 and must read them, and a root with a umask of 077 is no fault of theirs.
 
+A test's databases stay open until the run is over; so the soft limit of
+descriptors is the hard one, as it is in the programs under test.
+
 Hypothesis has one profile: no deadline, because this may be a slow or a busy
 machine, and the same examples in every run, so that a change fails and not
 chance.  Other examples: `--hypothesis-profile default`; `make fuzz` looks for
@@ -12,6 +15,7 @@ new ones.
 from __future__ import annotations
 
 import os
+import resource
 
 from hypothesis import HealthCheck, settings
 
@@ -26,4 +30,6 @@ settings.register_profile(
 def pytest_configure() -> None:
     """Before any test is imported: what is declared there builds on the profile."""
     os.umask(UMASK)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings.load_profile(PROFILE)

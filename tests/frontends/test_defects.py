@@ -113,7 +113,7 @@ def test_a_recipient_is_not_let_in_because_of_a_defect(monkeypatch: pytest.Monke
 
 _NO_MEMORY = """
 import sys
-import gevent
+import gevent.event
 from gateway.frontends.server import end_without_memory
 
 def fail():

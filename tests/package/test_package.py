@@ -130,7 +130,7 @@ def test_it_comes_with_pages_completion_and_examples(installed: Root) -> None:
 
 
 def test_the_configuration_that_it_brings_is_sound_and_refuses_nobody(installed: Root) -> None:
-    """It lacks what this system lacks: Cyrus."""
+    """It lacks what this system lacks: Cyrus and its user."""
     with open(installed.path(CONFIGURATION), "rb") as file:
         loaded = tomllib.load(file)
     assert loaded["mode"] == "observe"
@@ -138,8 +138,9 @@ def test_the_configuration_that_it_brings_is_sound_and_refuses_nobody(installed:
     assert {"policy", "milter"}.isdisjoint(loaded)
     code, said = installed.complete("smmapd-gateway", "serve")
     assert code == os.EX_CONFIG
-    (line,) = said.splitlines()
-    assert line.startswith("/etc/imapd.conf: ")
+    user, imapd_conf = said.splitlines()
+    assert user.startswith(f'{CONFIGURATION}:10: user: there is no user "cyrus"')
+    assert "/etc/imapd.conf" in imapd_conf
 
 
 @pytest.fixture(scope="module")
