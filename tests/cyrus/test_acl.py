@@ -64,6 +64,13 @@ def test_letters(letters: bytes, mask: int) -> None:
     assert acl.rights(b"fred\t%b\t" % letters, {b"fred"}) == mask
 
 
+def test_each_right_is_a_bit_of_its_own() -> None:
+    """No letter gives what another one gives."""
+    letters = [bytes([letter]) for letter in b"lrswipkxtean"]
+    masks = [acl.rights(b"fred\t%b\t" % letter, {b"fred"}) for letter in letters]
+    assert masks == [2**place for place in range(len(letters))]
+
+
 @given(st.binary())
 def test_any_bytes(text: bytes) -> None:
     """No ACL raises anything."""

@@ -4,7 +4,8 @@
 #                         and its writers are killed, for n minutes (soak-writers)
 #   make kills MINUTES=n  processes killed and stopped while mail comes in, for n minutes
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
-#   make mutate MODULE=gateway/... TESTS=tests/...   changes of the module that no test notices
+#   make mutate           changes of the modules in tests/mutation/modules.toml that no test notices;
+#                         MODULE=gateway/... for one of them, TESTS=tests/... for other tests, MOST=n for a sample
 
 TALLY := build/soak-writers
 
@@ -43,4 +44,4 @@ fuzz: venv
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 mutate: venv
-	@$(BIN)/python -m tests.mutation $(MODULE) $(TESTS)
+	@$(BIN)/python -m tests.mutation $(MODULE) $(if $(TESTS),--tests $(TESTS)) $(if $(MOST),--most $(MOST))

@@ -1,0 +1,84 @@
+"""The tool itself: what it changes, that it runs, and that what it was told is still there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.mutation.__main__ import known_modules
+from tests.mutation.mutants import mutants
+from tests.mutation.trials import ROOT
+
+# Few mutants and fast tests: this runs in a few seconds.
+SMALL = "gateway/cyrus/mailboxtypes.py"
+
+CASES = [
+    ("x = a < b", [": x = a <= b"]),
+    ("x = a <= b < 5", [": x = a < b < 5", ": x = a <= b <= 5", ": x = a <= b < 6"]),
+    ("x = a is None", [": x = a is not None"]),
+    ("x = a + b", [": x = a - b"]),
+    ("x = a and b", [": x = a or b"]),
+    ("x = not a", [": x = bool(a)"]),
+    ("x = True", [": x = False"]),
+    ("x = 'text'", []),
+    ("x: Literal[1] = 2", [": x: Literal[1] = 3"]),
+    ("if a:\n    x = 1\nelif b():\n    pass", [": if not a", ": x = 2", ": if not b()"]),
+    ("x = a if b else c", [": x = a if not b else c"]),
+    ("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import a", []),
+    (
+        "class C:\n    @cache\n    def f(a: 'x[1]', b=2) -> 'y[3]':\n        return lambda: 4",
+        ["C: def f(a: 'x[1]', b=3) -> 'y[3]'", "C.f: return lambda: 5"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "names"), CASES)
+def test_what_is_changed(source: str, names: list[str]) -> None:
+    """One thing at a time, named by its function and by what its statement becomes."""
+    found = mutants(source)
+    assert [mutant.name for mutant in found] == names
+    codes = [mutant.code("file") for mutant in found]
+    assert len({*codes, compile(source, "file", "exec")}) == len(names) + 1
+
+
+def test_the_lines_of_a_mutant() -> None:
+    """Those of its statement, up to the first statement inside it."""
+    source = "if (a\n    or b):\n    x = [\n        1,\n    ]\n"
+    assert [list(mutant.lines) for mutant in mutants(source)] == [[1, 2], [3, 4, 5]]
+
+
+def _run(*words: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.mutation", SMALL, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_a_small_module() -> None:
+    """Its tests notice everything."""
+    code, lines = _run()
+    assert (code, [line for line in lines if line.startswith(f"{SMALL}:")]) == (0, lines[-1:])
+    assert ", 0 justified, 0 survive," in lines[-1]
+
+
+def test_a_module_without_tests() -> None:
+    """Other tests than its own notice nothing, and never come there."""
+    code, lines = _run("--tests", "tests/cyrus/test_wildmat.py", "--most", "3")
+    assert code == 1
+    assert len([line for line in lines if line.endswith(" (never run)")]) == 3
+
+
+def test_what_modules_toml_names_is_there() -> None:
+    """Modules, tests, and the mutants that survive for a reason: strike out what has gone."""
+    for path, known in known_modules().items():
+        names = {mutant.name for mutant in mutants((ROOT / path).read_text(encoding="utf-8"))}
+        assert known.justified <= names, path
+        assert known.tests, path
+        assert all((ROOT / test).is_file() for test in known.tests), path
