@@ -318,7 +318,7 @@ def _hexadecimal(digits: bytes) -> int:
     negative = text.startswith(b"-")
     if text[:1] in (b"-", b"+"):
         text = text[1:]
-    if text[:2].lower() == b"0x" and text[2:3].lower().strip(_HEXADECIMAL) == b"" != text[2:3]:
+    if text[:2].lower() == b"0x":
         text = text[2:]
     number = text[: len(text) - len(text.lower().lstrip(_HEXADECIMAL))]
     value = int(number, 16) if number else 0

@@ -42,7 +42,7 @@ _BAD_FORMAT = b"Mailbox has an invalid format"
 # Cyrus counts in signed 64-bit numbers.
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _UINT64 = 2**64
-_UINT64_DIGITS = len(str(_UINT64))
+_INT64_DIGITS, _UINT64_DIGITS = len(str(_INT64_MAX)), len(str(_UINT64))
 
 _DIGITS = b"0123456789"
 
@@ -69,7 +69,7 @@ class QuotaRecord(Value):
     def __init__(
         self,
         root: bytes,
-        storage_used: int = 0,
+        storage_used: int,
         storage_limit: int | None = None,
         messages_used: int = 0,
         messages_limit: int | None = None,
@@ -185,7 +185,7 @@ def _from_simple_list(value: bytes) -> dict[bytes, tuple[int, int | None]] | Non
         numbers = text.split(b" ") if text else []
         if not mark or not name.isalnum() or name in resources or name == b"NIL":
             return None
-        if len(numbers) > 2 or not all(n.isdigit() and len(n) <= _SIMPLE_DIGITS for n in numbers):
+        if not all(n.isdigit() and len(n) <= _SIMPLE_DIGITS for n in numbers):
             return None
         used = int(numbers[0]) if numbers else 0
         resources[name] = (used, _limit(int(numbers[1])) if len(numbers) > 1 else None)
@@ -257,7 +257,7 @@ def _text_number(field: bytes) -> int:
     negative = digits.startswith(b"-")
     digits = digits.lstrip(b"+-")
     digits = digits[: len(digits) - len(digits.lstrip(_DIGITS))].lstrip(b"0")
-    number = _UINT64 if len(digits) > _UINT64_DIGITS else int(digits or b"0")
+    number = _UINT64 if len(digits) > _INT64_DIGITS else int(digits or b"0")
     return max(_INT64_MIN, -number) if negative else min(_INT64_MAX, number)
 
 

@@ -84,6 +84,22 @@ CASES = [
     (OFF, b"+DELETED/user/gone/0x6b02c8a0", b"DELETED.user.gone.6B02C8A0", None),
     (OFF, b"+DELETED/user/alice/zz", b"user.alice", None),
     (OFF, b"+DELETED/user", b"DELETED.user", None),
+    # the time of a deletion is a number of strtoul's, of which 32 bits are written
+    (OFF, b"+DELETED/shared/6b02c8a1", b"DELETED.shared.6B02C8A1", None),
+    (OFF, b"+DELETED/shared/6b02c8a1x", b"DELETED.shared.6B02C8A1", None),
+    (OFF, b"+DELETED/shared/0XaB", b"DELETED.shared.AB", None),
+    (OFF, b"+DELETED/shared/+1", b"DELETED.shared.1", None),
+    (OFF, b"+DELETED/shared/-1", b"DELETED.shared.FFFFFFFF", None),
+    (OFF, b"+DELETED/shared/-ffffffffffffffff", b"DELETED.shared.1", None),
+    (OFF, b"+DELETED/shared/10000000000000000", b"DELETED.shared.FFFFFFFF", None),
+    (OFF, b"+DELETED/shared/0x", b"shared", None),
+    (OFF, b"+DELETED/shared/0xg", b"shared", None),
+    # the domain ends at the first mark, and in a key it is cut to 509 bytes
+    (VIRTUAL, b"alice@virt!org", b"virt!org!user.alice", None),
+    (VIRTUAL, b"alice@virt\x1dorg", b"virt!org\x1duser.alice", None),
+    (VIRTUAL, b"alice@" + b"d" * 509, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
+    (VIRTUAL, b"alice@" + b"d" * 510, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
+    (VIRTUAL, b"alice@" + b"d" * 511, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
     (VIRTUAL, b"+example.com!x", b"example^com!x", None),
     (Naming(separator=b"."), b"+virt.org!shared.v", b"virt.org!shared.v", None),
 ]
@@ -150,6 +166,7 @@ def test_the_rules_come_from_imapd_conf() -> None:
         separator=b".",
         skip_plus=True,
     )
+    assert Naming.from_conf(ImapdConf(configdirectory="/c")) == Naming()
 
 
 PIECES = [b"a", b"B", b"user", b"DELETED", b"x.org", b"example.com", b"1F", b"\xc3\xb6", b"&-"]

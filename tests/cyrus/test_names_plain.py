@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,25 @@ def test_ordinary_addresses_take_the_short_way() -> None:
     naming = Naming(keeps_domains=True, default_domain=b"example.org")
     for address in (b"fred", b"John.Doe", b"fred@EXAMPLE.org", b"fred@sub.example.net"):
         assert naming.plain(address) is not None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        b"",
+        b"@example.net",
+        b"fred@",
+        b"fred+box",
+        b"fred+box@example.net",
+        b"a^b",
+        b"a!b@example.net",
+        b"fr\0ed",
+        b"fred@exa\0mple.net",
+        b"fred@exa!mple.net",
+        b"bb@example.net",
+    ],
+)
+def test_other_addresses_take_the_long_way(address: bytes) -> None:
+    """Folders, shared folders, and whatever has more than one spelling."""
+    naming = Naming(keeps_domains=True, default_domain=b"example.org", postuser=b"bb@example.net")
+    assert naming.plain(address) is None

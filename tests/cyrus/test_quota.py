@@ -35,6 +35,14 @@ RECORDS: list[tuple[bytes, int, int | None, int, int | None]] = [
     (b"%(S (5 18446744073709551615))", 5, None, 0, None),
     (b"%(S (5 18446744073709551616))", 5, 0, 0, None),
     (b"%(S (5 00000000000000000000000001))", 5, 1, 0, None),
+    (b"%(S (5 9223372036854775807))", 5, 2**63 - 1, 0, None),
+    (b"%(S (5 9223372036854775808))", 5, None, 0, None),
+    (b"%(S (5 9999999999999999999))", 5, None, 0, None),
+    (b"%(S (5 " + b"9" * 5000 + b"))", 5, 0, 0, None),
+    (b"%(S (x 0))", 0, 0, 0, None),
+    (b"%(S (x))", 0, None, 0, None),
+    (b"%(S () M (1 2))", 0, None, 1, 2),
+    (b"%(S (5 1 9 9))", 5, 1, 0, None),
     (b"%(s (5 1))", 0, None, 0, None),
     # a list that breaks off limits nothing
     (b"%(S (5 1) ", 0, None, 0, None),
@@ -50,7 +58,10 @@ RECORDS: list[tuple[bytes, int, int | None, int, int | None]] = [
     (b"5000 4 S 6 7", 6, 7, 0, None),
     (b"5000x 4y", 5000, 4, 0, None),
     (b"+5000 +4", 5000, 4, 0, None),
+    (b"+5x +4y", 5, 4, 0, None),
     (b"-5 4", -5, 4, 0, None),
+    (b"1000000000000000000 4", 10**18, 4, 0, None),
+    (b"-99999999999999999999 4", -(2**63), 4, 0, None),
     (b"99999999999999999999 4", 2**63 - 1, 4, 0, None),
     (b"5000 4\0garbage", 5000, 4, 0, None),
     # a root without a record has no limit
@@ -89,6 +100,7 @@ def test_records(
         b" ",
         b"%(S (5 1)) ",
         b"%()x",
+        b"%(MODSEQ 5) S (5 1))",
     ],
 )
 def test_damaged_records(value: bytes) -> None:
@@ -106,6 +118,8 @@ ROOTS = [
     (b"d.org!user.fred", [b"d.org!user.fred", b"d.org!user", b"d.org!"]),
     (b"d.org!shared", [b"d.org!shared", b"d.org!"]),
     (b"!user.x", [b"!user.x", b"!user", b"!"]),
+    (b"d.org!", [b"d.org!"]),
+    (b".x", [b".x", b""]),
     (b"", []),
     (b"x" * 600, [b"x" * 510]),
 ]
@@ -154,6 +168,12 @@ def test_exceeded(
 ) -> None:
     """Just full is not over: used > limit KiB, and one more message than the limit."""
     assert quota.exceeded(storage_more, messages_more) is exceeded
+
+
+def test_a_message_more_is_what_is_asked_about() -> None:
+    """Where the caller says nothing else: one of no size."""
+    assert not QuotaRecord(b"r", 1024, 1, 1, 2).exceeded()
+    assert QuotaRecord(b"r", 0, None, 2, 2).exceeded()
 
 
 @given(st.binary() | st.text("%()SM 0159-+\n").map(str.encode))
@@ -219,6 +239,7 @@ def test_the_short_way_reads_what_the_long_way_reads(pieces: list[bytes]) -> Non
         b"%(S (10396 1) M (2) AS (0) NF (2) MODSEQ 5)",
         b"%(M (10 100000) S (123456 1000000))",
         b"%(S (0))",
+        b"%(S (0 999999999999999999))",
     ],
 )
 def test_ordinary_records_take_the_short_way(value: bytes) -> None:

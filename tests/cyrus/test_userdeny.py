@@ -42,6 +42,8 @@ CASES = [
     (b"-1\t*\ttext", None),
     (b" 2\t*", DEFAULT_MESSAGE),
     (b"\t+02\t*", DEFAULT_MESSAGE),
+    (b"+2\t*", DEFAULT_MESSAGE),
+    (b"++2\t*", None),
     (b"2x\t*", None),
     (b"2 \t*", None),
     (b"2", None),
