@@ -132,9 +132,9 @@ def _quoted(data: bytes, position: int) -> tuple[bytes, int]:
 def _literal(data: bytes, position: int) -> tuple[bytes, int]:
     """`{n}` or `{n+}`, CR LF, n bytes."""
     end = data.find(b"}\r\n", position)
-    digits = data[position + 1 : max(end, 0)].removesuffix(b"+")
+    digits = data[position + 1 : end].removesuffix(b"+")
     # More digits than a length can have are damage; int() need not see them.
-    if end < 0 or len(digits) > len("4294967295") or not _DIGITS.issuperset(digits):
+    if end == -1 or len(digits) > len("4294967295") or not _DIGITS.issuperset(digits):
         raise DlistError(f"no literal at byte {position}")
     start = end + len(b"}\r\n")
     stop = start + int(digits or b"0")

@@ -15,30 +15,28 @@ _STAR, _ONE, _CLASS, _CLASS_END, _LITERAL, _RANGE, _NOT = b"*?[]\\-^"
 def wildmat(text: bytes, pattern: bytes) -> bool:
     """Whether all of `text` matches `pattern`."""
     at = place = 0
-    # Behind the last star: what to match again with one more byte under it.
-    star = -1
-    star_at = 0
+    # Behind the last star: the pattern's place, and the text's to match it at.
+    star: tuple[int, int] | None = None
     while at < len(text):
         if place < len(pattern) and pattern[place] == _STAR:
             place += 1
-            star, star_at = place, at
+            star = place, at
             continue
         following = _match_one(text[at], pattern, place)
-        if following >= 0:
+        if following is not None:
             at += 1
             place = following
-        elif star >= 0:
-            star_at += 1
-            at, place = star_at, star
+        elif star is not None:
+            place, at = star = star[0], star[1] + 1
         else:
             return False
     return not pattern[place:].strip(b"*")
 
 
-def _match_one(byte: int, pattern: bytes, place: int) -> int:
-    """Where the pattern goes on after it matched `byte` at `place`; -1 if it does not."""
+def _match_one(byte: int, pattern: bytes, place: int) -> int | None:
+    """Where the pattern goes on after it matched `byte` at `place`; None if it does not."""
     if place >= len(pattern):
-        return -1
+        return None
     mark = pattern[place]
     if mark == _ONE:
         return place + 1
@@ -46,10 +44,10 @@ def _match_one(byte: int, pattern: bytes, place: int) -> int:
         return _match_class(byte, pattern, place)
     if mark == _LITERAL:
         place += 1
-    return place + 1 if pattern[place : place + 1] == bytes((byte,)) else -1
+    return place + 1 if pattern[place : place + 1] == bytes((byte,)) else None
 
 
-def _match_class(byte: int, pattern: bytes, place: int) -> int:
+def _match_class(byte: int, pattern: bytes, place: int) -> int | None:
     """The same for the class whose `[` stands at `place`.
 
     `]` and `-` are members where they come first.  Bytes are signed, as in C
@@ -63,19 +61,20 @@ def _match_class(byte: int, pattern: bytes, place: int) -> int:
     while place < len(pattern):
         member = pattern[place]
         if member == _CLASS_END and place > first:
-            return place + 1 if matched != negated else -1
+            return place + 1 if matched != negated else None
         if member == _RANGE and place > first and pattern[place + 1 : place + 2] != b"]":
             place += 1
             if place == len(pattern):
                 break
-            low, high = _signed(pattern[last]), _signed(pattern[place])
-            matched = matched or low <= _signed(byte) <= high
+            low, high = _as_signed(pattern[last]), _as_signed(pattern[place])
+            matched = matched or low <= _as_signed(byte) <= high
         else:
             matched = matched or member == byte
         last = place
         place += 1
-    return -1
+    return None
 
 
-def _signed(byte: int) -> int:
-    return byte - 256 if byte > 127 else byte
+def _as_signed(byte: int) -> int:
+    """A number that grows as a signed byte does."""
+    return byte ^ 0x80

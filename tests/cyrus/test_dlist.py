@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus import dlist
-from gateway.cyrus.dlist import MAX_DEPTH, DlistError, events, items
+from gateway.cyrus.dlist import DlistError, events, items
+
+# How deep lists may stand in lists.
+DEEP = 16
 
 
 def flat(data: bytes) -> str:
@@ -48,7 +51,10 @@ STRICT = [
     (b"%(T a(b)", "{ T=a(b }"),
     (b"(a b (c))", "( =a =b ( =c ) )"),
     (b"(a  b)", "( =a = =b )"),
+    (b"%(H (a ) P p)", "{ H( =a ) P=p }"),
     (b"atom", "=atom"),
+    (b"{0000000003}\r\na b", "=a b"),
+    (b"(" * DEEP + b")" * DEEP, " ".join("(" * DEEP + ")" * DEEP)),
 ]
 
 
@@ -78,11 +84,12 @@ def test_strict(data: bytes, shown: str) -> None:
         b'%(T "e\\',
         b"%(T {3}ab)",
         b"%(T {9}\r\nab)",
+        b"%(T {31",
         b"%(T {x}\r\nab)",
         b"%(T {99999999999999999999}\r\nab)",
         b"%(NIL e)",
         b"%(T %{a b 1}\r\nx)",
-        b"(" * (MAX_DEPTH + 1) + b")" * (MAX_DEPTH + 1),
+        b"(" * (DEEP + 1) + b")" * (DEEP + 1),
     ],
 )
 def test_strict_damage(data: bytes) -> None:
@@ -92,12 +99,17 @@ def test_strict_damage(data: bytes) -> None:
     assert not caught.value.trailing
 
 
-@pytest.mark.parametrize("data", [b"%(T e) ", b"%()x", b"() ()", b'"a"b'])
+@pytest.mark.parametrize("data", [b"%(T e) ", b"%()x", b"() ()", b'"a"b', b" x"])
 def test_strict_trailing(data: bytes) -> None:
     """Something behind a whole value is another fault to Cyrus."""
     with pytest.raises(DlistError) as caught:
         list(events(data))
     assert caught.value.trailing
+
+
+def nested(depth: int) -> dlist.Items:
+    """An empty list in lists, `depth` in all."""
+    return ((b"", nested(depth - 1)),) if depth > 1 else ()
 
 
 LENIENT: list[tuple[bytes, dlist.Items | None]] = [
@@ -121,7 +133,8 @@ LENIENT: list[tuple[bytes, dlist.Items | None]] = [
     (b"%(S {9}\r\n5)", None),
     (b"%(S %{x})", None),
     (b"atom", None),
-    (b"(" * (MAX_DEPTH + 1) + b")" * (MAX_DEPTH + 1), None),
+    (b"(" * DEEP + b")" * DEEP, nested(DEEP)),
+    (b"(" * (DEEP + 1) + b")" * (DEEP + 1), None),
 ]
 
 
@@ -134,8 +147,9 @@ def test_lenient(data: bytes, found: dlist.Items | None) -> None:
 @pytest.mark.parametrize("data", [b"%(S (5 1)) ", b"%(S (5 1))x", b"%()%()"])
 def test_lenient_trailing(data: bytes) -> None:
     """Only what stands behind a whole list is an error."""
-    with pytest.raises(DlistError):
+    with pytest.raises(DlistError) as caught:
         items(data)
+    assert caught.value.trailing
 
 
 @given(st.binary() | st.text('%()" {}+\r\nTNIL13\\').map(str.encode))
