@@ -168,7 +168,7 @@ class MailboxList:
         """
         newer = self._form.is_newer()
         for key, value in self.database.items(NAME_KEY if newer else b""):
-            if key == NAME_KEY or (not newer and key.startswith(b"$")):
+            if key == NAME_KEY if newer else key.startswith(b"$"):
                 continue
             try:
                 yield self._entry(key, internal_name(key) if newer else key, value, old=not newer)

@@ -7,7 +7,13 @@ import os
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList, internal_name
+from gateway.cyrus.mailboxlist import (
+    MBTYPE_NETNEWS,
+    MBTYPE_REMOTE,
+    MailboxEntry,
+    MailboxList,
+    internal_name,
+)
 from gateway.cyrus.quota import QuotaRecord, QuotaRoots
 from gateway.cyrus.store import CyrusStore
 from gateway.cyrus.userdeny import UserDeny
@@ -58,9 +64,20 @@ def test_every_mailbox_of_every_type(tmp_path: os.PathLike[str]) -> None:
 
 def test_an_older_list() -> None:
     """Keys up to Cyrus 3.4 are internal names; Cyrus' notes are no mailboxes."""
-    database = MemoryDatabase({b"$RACL$A$x": b"", b"user.fred": b"0 default fred\tlrs\t"})
-    assert [e.name for e in MailboxList(database).entries() if isinstance(e, MailboxEntry)] == [
-        b"user.fred"
+    records = {b"$RACL$A$x": b"0 x", b"N": b"0 default", b"user.fred": b"1 there fred\tlrs\t"}
+    assert list(MailboxList(MemoryDatabase(records)).entries()) == [
+        MailboxEntry(b"N", partition=b"default"),
+        MailboxEntry(
+            b"user.fred", MBTYPE_REMOTE, partition=b"there", server=b"there", acl=b"fred\tlrs\t"
+        ),
+    ]
+
+
+def test_a_newer_list() -> None:
+    """A number means another type there, and N alone is no name."""
+    records = {b"$RACL$A$x": b"0 x", b"N": b"0 x", b"Nuser\x1ffred": b"1 default fred\tlrs\t"}
+    assert list(MailboxList(MemoryDatabase(records)).entries()) == [
+        MailboxEntry(b"user.fred", MBTYPE_NETNEWS, partition=b"default", acl=b"fred\tlrs\t")
     ]
 
 

@@ -52,16 +52,25 @@ RECORDS = [
     (b"%(P p)", 0, b"p", b"", b"", b""),
     (b"%(T e T er)", m.MBTYPE_REMOTE, b"", b"", b"", b""),
     (b"%(T e H (%(N x T ed P q)))", 0, b"", b"", b"", b""),
+    (b"%(T e H (%(N x T ed P q)) P p)", 0, b"p", b"", b"", b""),
+    (b"%(T e I NIL A %(fred l))", 0, b"", b"", b"fred\tl\t", b""),
+    (b"%(T e I x A %(fred NIL))", 0, b"", b"", b"fred\t\t", b"x"),
+    (b'%(T e I "x" A %(fred l))', 0, b"", b"", b"fred\tl\t", b"x"),
+    (b"%({1}\r\nT z A %(fred l))", m.MBTYPE_RESERVE, b"", b"", b"fred\tl\t", b""),
+    (b'%(T e I x A %(fred "l"))', 0, b"", b"", b"fred\tl\t", b"x"),
     (b'%(T e A %("group:a b" lrs -anyone p))', 0, b"", b"", b"group:a b\tlrs\t-anyone\tp\t", b""),
     (b"0 default fred\tlrs\tanyone\tp\t", 0, b"default", b"", b"fred\tlrs\tanyone\tp\t", b""),
     (b"0 default ", 0, b"default", b"", b"", b""),
     (b"0 default", 0, b"default", b"", b"", b""),
     (b"0 host!default x\tl\t", 0, b"default", b"host", b"x\tl\t", b""),
     (b"16 host!default x\tl\t", m.MBTYPE_REMOTE, b"default", b"host", b"x\tl\t", b""),
+    (b"+16 host!default x\tl\t", m.MBTYPE_REMOTE, b"default", b"host", b"x\tl\t", b""),
     (b"1 default x\tl\t", m.MBTYPE_NETNEWS, b"default", b"", b"x\tl\t", b""),
     (b"0 default a!b\tl\t", 0, b"default", b"", b"a!b\tl\t", b""),
     (b"(uniqueid abc specialuse \\Sent) 0 default x\tl\t", 0, b"default", b"", b"x\tl\t", b"abc"),
     (b"(uniqueid abc) 0 default x\tl\t", 0, b"default", b"", b"x\tl\t", b"abc"),
+    (b"(uniqueid abc)0 default", 0, b"default", b"", b"", b"abc"),
+    (b"(specialuse \\Sent uniqueid abc) 0 default", 0, b"default", b"", b"", b"abc"),
     (b"(uniqueid abc", 0, b"", b"", b"", b"abc"),
     (b"() 0 default", 0, b")", b"", b"0 default", b""),
     (b"garbage", 0, b"garbage", b"", b"", b""),
@@ -77,6 +86,41 @@ def test_records(
     assert look(b"fred", {KEY: record}) == MailboxEntry(
         b"user.fred", mbtype, partition=partition, server=server, acl=acl, uniqueid=uniqueid
     )
+
+
+# letter, number in a list of Cyrus 3.6, number in an older one (imap/mboxlist.h)
+TYPES = [
+    (b"e", 0, 0),
+    (b"n", 1, 1 << 2),
+    (b"s", 2, 1 << 9),
+    (b"p", 3, 1 << 10),
+    (b"j", 4, None),
+    (b"f", 5, None),
+    (b"b", 8, 1 << 7),
+    (b"c", 9, 1 << 5),
+    (b"a", 10, 1 << 6),
+    (b"r", 1 << 4, 1),
+    (b"z", 1 << 5, 1 << 1),
+    (b"m", 1 << 6, 1 << 3),
+    (b"d", 1 << 7, 1 << 4),
+    (b"i", 1 << 8, 1 << 8),
+    (b"l", 1 << 9, None),
+]
+
+
+@pytest.mark.parametrize(("letter", "number", "old"), TYPES)
+def test_types(letter: bytes, number: int, old: int | None) -> None:
+    """Each has a letter and a number; in older lists it had another number."""
+
+    def mbtype(key: bytes, value: bytes) -> int:
+        found = MailboxList(MemoryDatabase({key: value})).record(NAMING.recipient(b"fred"))
+        assert found is not None
+        return found.mbtype
+
+    assert mbtype(KEY, b"%%(T %b)" % letter) == number
+    assert mbtype(KEY, b"%d default" % number) == number
+    if old is not None:
+        assert mbtype(b"user.fred", b"%d default" % old) == number
 
 
 @pytest.mark.parametrize("record", [b"%(T ed)", b"%(T ei)", b"%(T edi)", b"128 p", b"256 p"])
@@ -168,6 +212,8 @@ def test_what_is_not_in_an_old_list(address: bytes) -> None:
     [
         {b"Nuser\x1falice": b"%(T e)"},
         {b"I1-2": b'%(T e N "user\x1falice")', b"Nshared": b"%(T e)"},
+        {b"Nshared\x1fnews": b"%(T e)"},
+        {b"Nvirt.org\x1dshared": b"%(T e)"},
         {b"Nvirt.org\x1duser\x1falice": b"%(T e)"},
     ],
 )
@@ -176,6 +222,25 @@ def test_a_newer_list_is_not_asked_for_old_keys(newer: dict[bytes, bytes]) -> No
     secret = {b"Isecret": b"0 p anyone\tp\t", b"user.bob": b"0 p x\tl\t"}
     assert look(b"+Isecret", newer | secret) is None
     assert look(b"bob", newer | secret) is None
+
+
+@pytest.mark.parametrize("value", [b"0 p", b"%(T e P p)", b"%(N", b"%", b""])
+def test_a_shared_folder_of_an_old_list_may_look_like_an_id_record(value: bytes) -> None:
+    """Only a record that names its mailbox is one."""
+    older = {b"Info": value, b"News": b"0 p", b"user.bob": b"0 p"}
+    assert look(b"bob", older) is not None
+
+
+def test_a_list_is_known_to_be_newer_once_it_has_shown_it() -> None:
+    """Nothing is known before the first look-up, nor from an empty list."""
+    mailboxes = MailboxList(MemoryDatabase({KEY: b"%(T e)"}))
+    assert not mailboxes.is_newer
+    mailboxes.lookup(NAMING.recipient(b"nobody"))
+    assert mailboxes.is_newer
+    for records in ({}, OLD):
+        mailboxes = MailboxList(MemoryDatabase(records))
+        mailboxes.lookup(NAMING.recipient(b"nobody"))
+        assert not mailboxes.is_newer
 
 
 def test_a_list_that_is_upgraded_is_read_with_the_new_keys() -> None:
