@@ -79,9 +79,9 @@ class Verifier:
         self,
         store: CyrusStore,
         *,
-        over_quota_permanent: bool = False,
-        kicks_mupdate: bool = False,
-        elsewhere: Elsewhere | None = None,
+        over_quota_permanent: bool,
+        kicks_mupdate: bool,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self.store = store
         self.kicks_mupdate = kicks_mupdate

@@ -19,7 +19,7 @@ OLD = (1_600_000_000, 1_600_000_000)  # seconds: long before any racy time
 class Site:
     """A store with a twoskip mailbox list and quota roots in files, changed as Cyrus does."""
 
-    def __init__(self, root: Path, quota_db: str = "quotalegacy") -> None:
+    def __init__(self, root: Path, quota_db: str = "quotalegacy", more: str = "") -> None:
         self.conf = root / "conf"
         self.conf.mkdir()
         self.list = Writer(seed=1)
@@ -29,7 +29,7 @@ class Site:
         self.write_list()
         path = root / "imapd.conf"
         path.write_text(
-            f"configdirectory: {self.conf}\nmboxlist_db: twoskip\nquota_db: {quota_db}\n"
+            f"configdirectory: {self.conf}\nmboxlist_db: twoskip\nquota_db: {quota_db}\n{more}"
         )
         self.verifier = Verifier.for_store(CyrusStore(imapdconf.load(str(path), "smmap"), b"smmap"))
         self.cache = VerdictCache(self.verifier)

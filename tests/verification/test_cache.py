@@ -13,6 +13,7 @@ import pytest
 
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
+from gateway.verification.verifier import Pending
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
@@ -371,6 +372,19 @@ def test_a_rollback_to_a_list_with_older_keys_is_seen(
             assert site.ask(name).kind is Kind.DELIVERABLE
             assert not site.cache.absent(name)
         assert site.ask(b"nobody").kind is Kind.NONEXISTENT
+
+
+def test_on_a_frontend_of_a_murder_nobody_is_unknown_without_mupdate(tmp_path: Path) -> None:
+    """Neither from memory, nor by the index, nor at the first look."""
+    site = Site(tmp_path, more="mupdate_server: mupdate.example\n")
+    assert site.ask(b"fred").kind is Kind.DELIVERABLE
+    while site.cache.prepare():
+        pass
+    for _ in range(2):
+        assert not site.cache.absent(b"nobody")
+        pending = site.cache.decide(Query(b"nobody"))
+        assert isinstance(pending, Pending)
+        assert pending.server is None
 
 
 def test_a_question_with_a_size_is_always_asked_anew(site: Site) -> None:
