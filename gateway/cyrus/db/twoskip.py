@@ -168,6 +168,7 @@ class Twoskip:
                     if index.may_be_deleted(record):
                         return False, None
                     return True, record.value(view)
+                record.value(view)  # another key of the same hash, or this one damaged
         except DatabaseDamaged:
             # Read while it was being written, or damaged: the search finds out.
             return False, None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.cyrus.db import twoskip_index
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import INDEX_ATTEMPTS, Twoskip
-from gateway.errors import StoreError
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.cyrus.db.twoskip_writer import Writer
@@ -100,9 +100,71 @@ def test_a_missing_key_costs_one_look_at_the_header(disk: Disk) -> None:
     disk.apply(writer)
     view = Interrupted(disk.path, [], [])
     database = indexed(Twoskip(view))
-    view.reads = 0
-    assert database.get(b"user.absent") is None
-    assert view.reads <= 1
+    for key, value, reads in (
+        (b"user.absent", None, 1),
+        (b"user.300", b"value", 2),
+        (b"user.300x", None, 1),
+    ):
+        view.reads = 0
+        assert database.get(key) == value
+        assert view.reads == reads
+    database.close()
+
+
+def test_a_commit_is_followed_at_the_cost_of_reading_it(disk: Disk) -> None:
+    """The index is kept; no look-up walks."""
+    writer = Writer(seed=2)
+    writer.fill((b"user.%d" % n, b"value") for n in range(500))
+    disk.apply(writer)
+    writer.store(b"user.new", b"value")
+    writer.commit()
+    view = Interrupted(disk.path, [], [])
+    database = indexed(Twoskip(view))
+    disk.apply(writer)
+    for key, value, reads in (
+        (b"user.absent", None, 2),  # the header, and what was appended
+        (b"user.absent", None, 1),
+        (b"user.new", b"value", 2),
+    ):
+        view.reads = 0
+        assert database.get(key) == value
+        assert view.reads == reads
+    database.close()
+
+
+def test_absent_is_said_by_the_index_alone(disk: Disk) -> None:
+    """Of the state that was looked at last; nothing is said without an index that agrees with it."""
+    writer = Writer(seed=2)
+    writer.fill((b"user.%d" % n, b"value") for n in range(50))
+    disk.apply(writer)
+    database = disk.reader()
+    database.state()
+    assert not database.absent(b"user.new")
+    assert database.prepare()
+    assert not database.absent(b"user.new")
+    indexed(database)
+    assert database.absent(b"user.new")
+    assert not database.absent(b"user.7")
+    sound = disk.image()
+    disk.put(b"garbage" + sound[7:])
+    database.state()
+    assert not database.absent(b"user.new")
+    disk.put(sound)
+    database.state()
+    assert database.absent(b"user.new")
+    writer.store(b"user.new", b"value")
+    writer.commit()
+    disk.apply(writer)
+    assert database.absent(b"user.new")  # nobody has looked yet
+    database.state()
+    assert not database.absent(b"user.new")
+    assert database.absent(b"user.newer")
+    disk.apply(Writer(seed=2, generation=writer.generation + 1))
+    database.state()
+    assert not database.absent(b"user.newer")
+    indexed(database)
+    database.state()
+    assert database.absent(b"user.newer")
     database.close()
 
 
@@ -116,8 +178,8 @@ def test_another_generation_needs_another_index(disk: Disk) -> None:
     other = Writer(seed=4, generation=writer.generation + 1)
     other.fill((b"other.%d" % n, b"new") for n in range(20))
     disk.apply(other)
-    assert database.get(b"user.3") is None
     assert database.get(b"other.3") == b"new"
+    assert database.get(b"user.3") is None
     database.close()
 
 
@@ -140,6 +202,24 @@ def test_a_damaged_record_never_hides_another(disk: Disk, flips: list[tuple[int,
     database.close()
 
 
+@pytest.mark.parametrize("place", [0, 60, b"user.17", b"value 17"])
+def test_what_is_damaged_behind_an_index_hides_nothing(disk: Disk, place: int | bytes) -> None:
+    """A byte of the header, the key or the value flips after the index was made: a fault, not None."""
+    writer = Writer(seed=7)
+    writer.fill((b"user.%02d" % n, b"value %d" % n) for n in range(40))
+    image = bytearray(writer.image())
+    disk.put(bytes(image))
+    database = indexed(disk.reader())
+    assert database.get(b"user.17") == b"value 17"
+    image[place if isinstance(place, int) else image.index(place)] ^= 1
+    disk.put(bytes(image))
+    with pytest.raises(DatabaseDamaged):
+        database.get(b"user.17")
+    disk.apply(writer)
+    assert database.get(b"user.17") == b"value 17"
+    database.close()
+
+
 def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
     """After some attempts the file stays without one, and look-ups go on by walking."""
     writer = Writer(seed=6)
@@ -147,10 +227,13 @@ def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
     image = bytearray(writer.image())
     image[image.index(b"user.20")] ^= 1
     disk.put(bytes(image))
-    database = disk.reader()
-    steps = sum(1 for _ in iter(database.prepare, False))
-    assert steps < 2 * INDEX_ATTEMPTS
+    view = Interrupted(disk.path, [], [])
+    database = Twoskip(view)
+    assert sum(1 for _ in iter(database.prepare, False)) == 4
     assert database._index is None
+    view.reads = 0
+    assert not database.prepare()
+    assert view.reads == 0
     database.close()
 
 

@@ -55,6 +55,9 @@ class Disk:
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, image, 0)
 
+    def image(self) -> bytes:
+        return os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+
     def apply(self, writer: Writer) -> None:
         self.put(writer.image())
 
