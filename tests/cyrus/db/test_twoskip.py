@@ -302,7 +302,10 @@ def test_changes_knows_what_it_cannot_tell(disk: Disk, monkeypatch: pytest.Monke
     assert database.changes(state) == frozenset([b"long"])
     repacked = state[:24] + (9).to_bytes(8, "big") + state[32:60]
     assert database.changes(repacked + crc(repacked)) is None
-    monkeypatch.setattr(twoskip, "LOG_LIMIT", 5000)
+    written = len(writer.image()) - int.from_bytes(state[48:56], "big")
+    monkeypatch.setattr(twoskip, "LOG_LIMIT", written)
+    assert database.changes(state) == frozenset([b"long"])
+    monkeypatch.setattr(twoskip, "LOG_LIMIT", written - 1)
     assert database.changes(state) is None
     monkeypatch.undo()
     writer.delete(b"long")
@@ -372,4 +375,5 @@ def test_a_writer_without_pause_is_an_error_in_the_end(
     database = Twoskip(view)
     with pytest.raises(DatabaseUnavailable, match="attempts"):
         database.get(b"user.fred")
+    assert view.counts.retries == 10
     database.close()

@@ -170,6 +170,17 @@ def test_absurd_lengths_are_damage(disk: Disk) -> None:
         database.close()
 
 
+def test_what_looks_damaged_is_read_eight_times(disk: Disk) -> None:
+    """A head that is being rewritten looks damaged too; what is read again is counted."""
+    disk.put(b"garbage" + _small().image()[7:])
+    view = Interrupted(disk.path, [], [])
+    database = Twoskip(view)
+    with pytest.raises(DatabaseDamaged):
+        database.get(b"a")
+    assert view.counts.retries == 7
+    database.close()
+
+
 def test_an_unknown_version_is_refused(disk: Disk) -> None:
     """A version that this program does not know gives no answers at all."""
     image = bytearray(_small().image())
