@@ -171,7 +171,7 @@ class Snapshot:
             return None
         offset = _old_pointer(before, since)
         keys: set[bytes] = set()
-        while offset and len(keys) < MAX_DELETED:
+        while offset and len(keys) <= MAX_DELETED:
             record = Record.read(self._view, offset, self.end)
             if record.type == DELETE:
                 offset = record.pointers[0]
@@ -263,7 +263,7 @@ class Snapshot:
 
     def _record(self, offset: int) -> Record:
         """The ordinary record at `offset`, where the committed list says that there is one."""
-        if HEADER_SIZE < offset < self.end:
+        if offset < self.end:
             record = Record.read(self._view, offset, self.end)
             if record.type == RECORD and record.level:
                 return record
@@ -284,14 +284,14 @@ class Snapshot:
         """The first record at or behind `key` in the order that the file has, or None."""
         if not key:
             return self._successor(self._dummy)
-        results: dict[int, Record | None] = {}
+        results: dict[int | None, Record | None] = {}
         for order in orders:
             found = self._search(key, order)
             self._prove(found.visited)
             if found.record is not None and found.record.key == key:
                 return found.record
             if found.ordered:
-                results[found.record.offset if found.record else 0] = found.record
+                results[found.record.offset if found.record else None] = found.record
         if len(results) > 1:
             order = self._order(orders)
             return self._search(key, order).record

@@ -13,9 +13,9 @@ from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
-from gateway.errors import DatabaseUnavailable, StoreError
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
-from tests.cyrus.db.twoskip_writer import Step, Writer
+from tests.cyrus.db.twoskip_writer import Node, Step, Writer
 from tests.golden import FOLDER
 
 GOLDEN = (
@@ -259,6 +259,18 @@ def test_the_order_in_the_file_decides(
     database.close()
 
 
+@pytest.mark.parametrize("configured", [False, True])
+def test_keys_that_mailbox_order_takes_for_the_same(disk: Disk, configured: bool) -> None:
+    """TAB and LF are alike there; in a file in plain order both are found all the same."""
+    writer = Writer(seed=1)
+    writer.fill((key, b"value of " + key) for key in (b"b\tc", b"b\nc"))
+    disk.apply(writer)
+    database = disk.reader(mboxsort=configured)
+    for key in (b"b\tc", b"b\nc"):
+        assert database.get(key) == b"value of " + key
+    database.close()
+
+
 # The log.
 
 
@@ -312,6 +324,95 @@ def test_changes_knows_what_it_cannot_tell(disk: Disk, monkeypatch: pytest.Monke
     writer.commit()
     disk.apply(writer)
     assert database.changes(state) is None
+    database.close()
+
+
+def _do(writer: Writer, operations: str) -> None:
+    for word in operations.split():
+        if word == "commit":
+            writer.commit()
+        elif word.startswith("-"):
+            writer.delete(word[1:].encode())
+        else:
+            writer.store(word.encode(), b"new")
+
+
+# What is done to k00 to k99 before the state, and behind it; the keys that are named.
+DELETIONS: list[tuple[str, str, str | None]] = [
+    ("", "-k07 commit", "k07"),
+    ("", "-k00 commit", "k00"),
+    ("", "-k07", ""),
+    ("", "-k07 -k12 commit", "k07 k12"),
+    ("", "-k08 -k07 commit", "k07 k08"),
+    ("", "-k08 commit -k07 commit", "k07 k08"),
+    ("", "k08 commit -k07 commit", "k07 k08"),
+    ("k06 commit", "-k07 commit", "k07"),
+    ("k08 commit", "-k07 commit", "k07"),
+    ("-k08 commit", "-k07 commit", "k07"),
+    ("-k07 commit", "-k08 commit", "k08"),
+    ("-k07 -k08 commit", "-k09 commit", "k09"),
+    # nothing stands behind, or in front, that did before
+    ("", "-k99 commit", None),
+    ("", "-k07 -k08 commit", None),
+    ("", "-k07 commit k07 commit", None),
+    ("", "k06 commit -k07 commit", None),
+    ("", "k06a -k07 commit", None),
+    ("", "-k07 commit k06 commit", None),
+    ("", "k07a commit -k07 commit", None),
+    ("", "-k06 commit -k07 commit", None),
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("before", "behind", "named"), DELETIONS)
+def test_changes_names_what_was_deleted(
+    disk: Disk, seed: int, before: str, behind: str, named: str | None
+) -> None:
+    """As long as the records in front and behind tell: a delete record names the one behind only."""
+    writer = Writer(seed=seed)
+    writer.fill((b"k%02d" % number, b"v") for number in range(100))
+    _do(writer, before)
+    disk.apply(writer)
+    database = disk.reader()
+    state = database.state()
+    _do(writer, behind)
+    disk.apply(writer)
+    expected = None if named is None else frozenset(named.encode().split())
+    assert database.changes(state) == expected
+    database.close()
+
+
+@pytest.mark.parametrize(("count", "told"), [(64, True), (65, False)])
+def test_changes_goes_past_64_deleted_records(disk: Disk, count: int, told: bool) -> None:
+    """Beyond that, forgetting everything is cheaper."""
+    writer = Writer(seed=1)
+    writer.fill((b"k%02d" % number, b"v") for number in range(100))
+    disk.apply(writer)
+    database = disk.reader()
+    state = database.state()
+    deleted = [b"k%02d" % number for number in reversed(range(10, 10 + count))]
+    for key in deleted:
+        writer.delete(key)
+    writer.commit()
+    disk.apply(writer)
+    assert database.changes(state) == (frozenset(deleted) if told else None)
+    database.close()
+
+
+def test_a_log_with_an_unknown_record_is_damage(disk: Disk) -> None:
+    """Nobody knows what it means."""
+    writer = Writer(seed=1)
+    writer.fill((key, b"v") for key in KEYS)
+    disk.apply(writer)
+    database = disk.reader()
+    state = database.state()
+    writer._begin()
+    place = writer._end
+    writer._append(Node(b"?", [0, 0]))
+    writer.commit()
+    disk.apply(writer)
+    with pytest.raises(DatabaseDamaged, match=f"unknown record stands at {place}"):
+        database.changes(state)
     database.close()
 
 

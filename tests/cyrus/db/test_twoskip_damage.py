@@ -14,7 +14,7 @@ from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
-from tests.cyrus.db.twoskip_writer import HEADER_SIZE, Writer
+from tests.cyrus.db.twoskip_writer import HEADER_SIZE, Node, Writer
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,40 @@ def test_absurd_lengths_are_damage(disk: Disk) -> None:
         database = disk.reader()
         with pytest.raises(DatabaseDamaged, match=r"claims|ends (at|behind)"):
             database.get(b"key")
+        database.close()
+
+
+@pytest.mark.parametrize(("kind", "level"), [(b"+", 31), (b"=", 0)])
+def test_without_a_dummy_record_there_is_no_list(disk: Disk, kind: bytes, level: int) -> None:
+    """It stands behind the header, and everything hangs on it."""
+    writer = _small()
+    dummy = writer._nodes[HEADER_SIZE]
+    dummy.type, dummy.pointers = kind, dummy.pointers[: level + 1]
+    writer._rewrite(dummy)
+    disk.apply(writer)
+    database = disk.reader()
+    with pytest.raises(DatabaseDamaged, match="no dummy record"):
+        database.get(b"a")
+    database.close()
+
+
+def test_the_list_leads_to_records_only(disk: Disk) -> None:
+    """Not back to the dummy, nor to the commit's record, nor to one without a level."""
+    writer = _small()
+    node = next(node for node in writer._nodes.values() if node.key == b"a b")
+    bare = Node(b"+", [0], b"a b x")
+    writer._append(bare)
+    last = Node(b"$", [writer._size])
+    writer._append(last)
+    writer._size = writer._end
+    writer._write_header()
+    for target in (HEADER_SIZE, bare.offset, last.offset):
+        node.pointers[:2] = [target, target]
+        writer._rewrite(node)
+        disk.apply(writer)
+        database = disk.reader()
+        with pytest.raises(DatabaseDamaged, match=f"no record stands at {target}"):
+            list(database.items())
         database.close()
 
 
