@@ -1,0 +1,130 @@
+"""The bytes of a skiplist file: headers, and where the parts of a record stand."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from gateway.cyrus.db.skiplist_format import (
+    SIGNED_ORDER,
+    Header,
+    Incomplete,
+    measure,
+    word,
+    words,
+)
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
+
+MAGIC = b"\xa1\x02\x8b\x0dskiplist file\0\0\0"
+ADD = 2
+
+
+def header(version: int = 1, levels: int = 20, log_start: int = 144) -> bytes:
+    """A header; with 20 levels the first record stands at 144."""
+    return MAGIC + struct.pack(">7I", version, 2, levels, 1, 0, log_start, 0)
+
+
+def test_where_the_parts_of_a_file_begin() -> None:
+    """Behind the header stands the DUMMY record with a pointer for each level."""
+    for levels, first in ((1, 68), (2, 72), (20, 144)):
+        for log_start in (first, first + 4, 1 << 20):
+            made = Header(header(levels=levels, log_start=log_start), "p")
+            assert (made.levels, made.first, made.log_start) == (levels, first, log_start)
+
+
+@pytest.mark.parametrize(
+    ("block", "error", "words_"),
+    [
+        (b"\0" + header()[1:], DatabaseDamaged, "magic"),
+        (header(version=0), DatabaseUnavailable, "version 0.2"),
+        (header(version=2), DatabaseUnavailable, "version 2.2"),
+        (header(levels=0), DatabaseDamaged, "0 levels of at most 20"),
+        (header(levels=21), DatabaseDamaged, "21 levels of at most 20"),
+        (header(log_start=140), DatabaseDamaged, "begins at 140"),
+        (header(log_start=145), DatabaseDamaged, "begins at 145"),
+        (header(log_start=146), DatabaseDamaged, "begins at 146"),
+    ],
+)
+def test_headers_that_cannot_be_used(block: bytes, error: type[StoreError], words_: str) -> None:
+    """Each says what is wrong."""
+    with pytest.raises(error, match=words_):
+        Header(block, "p")
+
+
+def record(key: bytes, value: bytes, pointers: tuple[int, ...]) -> bytes:
+    """A record with a key, as it stands in a file."""
+
+    def padded(data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + data + bytes(-len(data) % 4)
+
+    return (
+        struct.pack(">I", ADD)
+        + padded(key)
+        + padded(value)
+        + struct.pack(f">{len(pointers)}I", *pointers)
+        + b"\xff" * 4
+    )
+
+
+# key, value, pointers; among the pointers some that end as the word of ones begins
+RECORDS: list[tuple[bytes, bytes, tuple[int, ...]]] = [
+    (b"", b"", (0,)),
+    (b"k", b"", (4,)),
+    (b"key", b"v", (4, 8)),
+    (b"keys", b"value", (4, 8, 12)),
+    (b"keys+", b"\xff" * 9, (0xFF, 0xFFFF, 0xFFFFFF)),
+    (b"\xff" * 4, b"\xff" * 4, (0xFFFFFF00, 4)),
+    (b"user.fred", b"v" * 99, tuple(range(20))),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "pointers"), RECORDS)
+@pytest.mark.parametrize("at", [0, 4, 40])
+def test_the_parts_of_a_record(
+    key: bytes, value: bytes, pointers: tuple[int, ...], at: int
+) -> None:
+    """Key, value and pointers are found, whatever stands behind the record."""
+    whole = record(key, value, pointers)
+    for behind in (b"", b"\xff" * 100, bytes(100)):
+        block = b"x" * at + whole + behind
+        key_end, begin, end, first, last = measure(block, at)
+        assert block[at + 8 : key_end] == key
+        assert block[begin:end] == value
+        assert words(block, first, last - 4) == pointers
+        assert last == at + len(whole)
+        assert word(block, at) == ADD
+
+
+@pytest.mark.parametrize(("key", "value", "pointers"), RECORDS)
+@pytest.mark.parametrize("at", [0, 4])
+def test_a_record_that_is_cut_off(
+    key: bytes, value: bytes, pointers: tuple[int, ...], at: int
+) -> None:
+    """More bytes are asked for than there are, and never more than the record has."""
+    whole = record(key, value, pointers)
+    for size in range(4, len(whole)):
+        with pytest.raises(Incomplete) as cut:
+            measure(b"x" * at + whole[:size], at)
+        assert size < cut.value.need <= len(whole)
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (struct.pack(">III", ADD, 1 << 31, 0) + bytes(200), "a key of 2147483648 bytes"),
+        (struct.pack(">III", ADD, 0, 1 << 31) + bytes(200), "a value of 2147483648 bytes"),
+        (record(b"k", b"v", ()) + bytes(200), "not one to 20 pointers"),
+        (record(b"k", b"v", (1,) * 21) + bytes(200), "not one to 20 pointers"),
+    ],
+)
+def test_records_that_are_nonsense(block: bytes, problem: str) -> None:
+    """Lengths that no file can have, and no pointers or too many."""
+    with pytest.raises(ValueError, match=problem):
+        measure(block, 0)
+
+
+def test_bytes_are_ordered_as_signed_numbers() -> None:
+    """What is above 127 comes first."""
+    ordered = sorted(range(256), key=lambda byte: bytes([byte]).translate(SIGNED_ORDER))
+    assert ordered == [*range(128, 256), *range(128)]
