@@ -99,9 +99,9 @@ def measure(block: bytes, at: int) -> tuple[int, int, int, int, int]:
     limit = first + 4 * MAX_LEVEL + 4
     # A pointer may end with the bytes that the word of ones begins with.
     ones = block.find(ONES, first, limit)
-    while ones >= 0 and (ones - first) & 3:
+    while ones != -1 and (ones - first) & 3:
         ones = block.find(ONES, ones + 1, limit)
-    if ones < 0 and limit > size:
+    if ones == -1 and limit > size:
         raise Incomplete(max(first + 8, size + 1) - at)
     if ones <= first:
         raise ValueError(f"not one to {MAX_LEVEL} pointers")

@@ -97,16 +97,22 @@ def test_the_parts_of_a_record(
 
 
 @pytest.mark.parametrize(("key", "value", "pointers"), RECORDS)
-@pytest.mark.parametrize("at", [0, 4])
+@pytest.mark.parametrize("at", [0, 400])
 def test_a_record_that_is_cut_off(
     key: bytes, value: bytes, pointers: tuple[int, ...], at: int
 ) -> None:
-    """More bytes are asked for than there are, and never more than the record has."""
+    """More bytes are asked for than there are, and never more than the record has.
+
+    With its lengths known, key and value are asked for at once, with one pointer and the ones.
+    """
     whole = record(key, value, pointers)
+    lengths = 8 + len(key) + -len(key) % 4 + 4
+    least = len(whole) - 4 * len(pointers) + 4
     for size in range(4, len(whole)):
         with pytest.raises(Incomplete) as cut:
             measure(b"x" * at + whole[:size], at)
         assert size < cut.value.need <= len(whole)
+        assert size < lengths or cut.value.need >= least
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,7 @@ def test_a_record_that_is_cut_off(
         (struct.pack(">III", ADD, 0, 1 << 31) + bytes(200), "a value of 2147483648 bytes"),
         (record(b"k", b"v", ()) + bytes(200), "not one to 20 pointers"),
         (record(b"k", b"v", (1,) * 21) + bytes(200), "not one to 20 pointers"),
+        (record(b"k", b"v", (1,) * 21)[:-4], "not one to 20 pointers"),
     ],
 )
 def test_records_that_are_nonsense(block: bytes, problem: str) -> None:
