@@ -139,7 +139,7 @@ class Flat:
             line, feed, _rest = block.partition(b"\n")
             if feed:
                 break
-            if length >= MAX_LINE or start + length >= size:
+            if length >= MAX_LINE:
                 raise DatabaseDamaged(self.path, f"the line at {start} has no end")
             length *= 4
         self._check(line)

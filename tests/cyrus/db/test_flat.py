@@ -110,7 +110,7 @@ def test_every_record_is_found(path: str, records: dict[bytes, bytes], whole: in
 
 def test_large_files_are_bisected(path: str) -> None:
     """A large file is not read as a whole for a look-up."""
-    records = {b"user.name%05d.folder" % n: b"v" * (n % 3000) for n in range(2000)}
+    records = {b"user.name%05d.folder" % n: b"v" * (n * 7 % 3000) for n in range(2000)}
     database = _open(path, _lines(records))
     for key in list(records)[::97]:
         assert database.get(key) == records[key]
@@ -127,6 +127,8 @@ def test_a_small_file_need_not_be_sorted(path: str) -> None:
     assert database.get(b"zoe") == b"1\tsmmap"
     assert database.get(b"ann") is None
     assert list(database.items(b"mi")) == [(b"mike", b"1\t*")]
+    assert list(database.items(b"an")) == [(b"anna", b"2\t*\tclosed")]
+    assert list(database.items(b"z")) == [(b"zoe", b"1\tsmmap")]
     database.close()
 
 
@@ -163,14 +165,19 @@ def test_damage_on_a_search(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line without TAB, without end or out of order is seen where a search meets it."""
     monkeypatch.setattr(flat, "WHOLE", 0)
     monkeypatch.setattr(flat, "MAX_LINE", 5000)
-    for text, message in (
-        (b"anna\t1\nmike\nzoe\t1\n", "tabulator"),
-        (b"anna\t" + b"x" * 20_000 + b"\nmike\t1\n", "no end"),
-        (b"zoe\t1\nmike\t1\nanna\t1\n", "out of order"),
+    for text, key, message in (
+        (b"anna\t1\nmike\nzoe\t1\n", b"aaa", "tabulator"),
+        (b"anna\t" + b"x" * 20_000 + b"\nmike\t1\n", b"aaa", "no end"),
+        (b"zoe\t1\nmike\t1\nanna\t1\n", b"aaa", "out of order"),
+        (b"mike\t1\n" * 8, b"aaa", "out of order"),
+        (b"mike\t1\n" * 8, b"zzz", "out of order"),
     ):
         database = _open(path, text)
         with pytest.raises(DatabaseDamaged, match=message):
-            database.get(b"aaa")
+            database.get(key)
+        if message != "out of order":
+            with pytest.raises(DatabaseDamaged, match=message):
+                list(database.items())
         database.close()
 
 

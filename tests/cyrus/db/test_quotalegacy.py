@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,7 @@ def _put(folder: object, name: str, text: bytes) -> str:
         (b"a", True, bytes((65 + 97 % 23,))),
         (b"ab", True, bytes((65 + ((97 << 3) ^ (97 >> 5) ^ 98) % 23,))),
         (b"a.b", True, bytes((65 + 97 % 23,))),
+        (b"abc", True, bytes((65 + ((873 << 3) ^ (873 >> 5) ^ 99) % 23,))),
         (b"", True, b"A"),
     ],
 )
@@ -82,6 +84,8 @@ def test_golden_roots_equal_those_in_twoskip(name: str) -> None:
             "domain/{example}/example.org/quota/{fred}/user.fred",
         ),
         (b"a!user.fred", False, False, "quota/f/a!user.fred"),
+        (b"x", False, False, "quota/x/x"),
+        (b"user." + b"x" * 250, False, False, "quota/x/user." + "x" * 250),
     ],
 )
 def test_where_the_files_are(
@@ -95,6 +99,8 @@ def test_where_the_files_are(
     assert list(database.items()) == [(root, b"1 2")]
     assert database.get(root + b"x") is None
     assert database.state(root + b"x") == ABSENT
+    if not virtdomains and not full:
+        assert QuotaLegacy(str(tmp_path)).get(root) == b"1 2"
 
 
 @pytest.mark.parametrize(
@@ -202,8 +208,53 @@ def test_a_folder_that_is_gone_is_no_freedom_from_quota(tmp_path: object) -> Non
         database.get(b"user.fred")
 
 
-def test_a_folder_in_a_records_place_is_a_fault(tmp_path: object) -> None:
-    """What is no file where a record should be is an error of the store."""
-    os.makedirs(f"{tmp_path}/quota/f/user.fred")
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_in_a_records_place_is_a_fault(
+    tmp_path: object, make: Callable[[str], None]
+) -> None:
+    """It is an error of the store, and is not waited for."""
+    os.makedirs(f"{tmp_path}/quota/f")
+    make(f"{tmp_path}/quota/f/user.fred")
     with pytest.raises(DatabaseUnavailable, match="regular"):
         QuotaLegacy(str(tmp_path)).get(b"user.fred")
+
+
+@pytest.mark.parametrize(("size", "sound"), [(64 * 1024, True), (64 * 1024 + 1, False)])
+def test_the_longest_record(tmp_path: object, size: int, sound: bool) -> None:
+    """64 KiB; Cyrus' longest are below 200 bytes."""
+    _put(tmp_path, "quota/f/user.fred", b"1 2".ljust(size - 1) + b"\n")
+    database = QuotaLegacy(str(tmp_path))
+    if sound:
+        assert database.get(b"user.fred") == b"1 2".ljust(size - 1)
+    else:
+        with pytest.raises(DatabaseDamaged, match=f"is {size} bytes long"):
+            database.get(b"user.fred")
+
+
+def test_reading_writes_nothing(tmp_path: object) -> None:
+    """Not even the time of access."""
+    path = _put(tmp_path, "quota/f/user.fred", b"1\n2\n")
+    os.utime(path, (1000, 2000))
+    assert QuotaLegacy(str(tmp_path)).get(b"user.fred") == b"1 2"
+    assert os.stat(path).st_atime == 1000
+
+
+def test_another_users_files_are_read_all_the_same(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the owner may leave out the time of access; who may not tries it once."""
+    _put(tmp_path, "quota/f/user.fred", b"1\n2\n")
+    tried = []
+    really = os.open
+
+    def refuse(path: str, flags: int) -> int:
+        tried.append(bool(flags & os.O_NOATIME))
+        if flags & os.O_NOATIME:
+            raise PermissionError(1, "Operation not permitted")
+        return really(path, flags)
+
+    monkeypatch.setattr(os, "open", refuse)
+    database = QuotaLegacy(str(tmp_path))
+    for _ in range(2):
+        assert database.get(b"user.fred") == b"1 2"
+    assert tried == [True, False, False]
