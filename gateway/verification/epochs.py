@@ -94,7 +94,7 @@ class Epochs:
 
     def untouched(self, recipient: bytes, since: int) -> bool:
         """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
-        if not self.epoch or since <= 0 or since + 1 not in self._written:
+        if not self.epoch or since + 1 not in self._written:
             return False
         name = self._naming.recipient(recipient)
         keys = {name.dbkey, name.internal, name.owner or b"", *self._candidates(name.internal)}

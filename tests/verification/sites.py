@@ -36,10 +36,12 @@ class Site:
 
     def write_list(self) -> None:
         """Put the list's present bytes into the file, in place, as a commit does."""
-        path = self.conf / "mailboxes.db"
-        data = self.list.image()
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.pwrite(fd, data, 0)
+        self.put("mailboxes.db", self.list)
+
+    def put(self, name: str, writer: Writer) -> None:
+        """The same for any database."""
+        fd = os.open(self.conf / name, os.O_WRONLY | os.O_CREAT)
+        os.pwrite(fd, writer.image(), 0)
         os.close(fd)
 
     def quota(self, user: str, text: str | None, times: tuple[int, int] | None = OLD) -> None:

@@ -51,6 +51,7 @@ LMTP: list[tuple[bytes, Kind, bytes]] = [
     (b"451 4.4.3 no backend", Kind.UPSTREAM_FAULT, b"no backend"),
     (b"451 4.2.0 something", Kind.UPSTREAM_FAULT, b"something"),
     (b"554 5.6.0 broken mail", Kind.REFUSED, b"broken mail"),
+    (b"502 5.6.0 what", Kind.UPSTREAM_FAULT, b"what"),
     (b"503 5.5.1 no MAIL", Kind.UPSTREAM_FAULT, b"no MAIL"),
     # About us, our command or our sender: nothing is said of the recipient.
     (b"530 5.7.0 log in", Kind.UPSTREAM_FAULT, b"log in"),
@@ -81,6 +82,10 @@ LMTP: list[tuple[bytes, Kind, bytes]] = [
     (b"553 what", Kind.BAD_ADDRESS, b""),
     (b"501 what", Kind.BAD_ADDRESS, b""),
     (b"500 what", Kind.UPSTREAM_FAULT, b"what"),
+    (b"502 what", Kind.UPSTREAM_FAULT, b"what"),
+    (b"503 what", Kind.UPSTREAM_FAULT, b"what"),
+    (b"504 what", Kind.UPSTREAM_FAULT, b"what"),
+    (b"505 what", Kind.REFUSED, b"what"),
     (b"530 log in", Kind.UPSTREAM_FAULT, b"log in"),
     (b"535 log in", Kind.UPSTREAM_FAULT, b"log in"),
     (b"521 no mail here", Kind.UPSTREAM_FAULT, b"no mail here"),

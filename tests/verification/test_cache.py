@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
+from gateway.cyrus.folderwatch import Folder, FolderWatch
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
@@ -35,6 +37,42 @@ def test_a_verdict_is_given_from_memory_until_something_changes(site: Site) -> N
     assert site.ask(b"fred").kind is Kind.DELIVERABLE
     assert site.ask(b"nobody").kind is Kind.NONEXISTENT
     assert (site.cache.hits, site.cache.misses) == (2, 2)
+    # A front end keeps a reply ready with the entry of who gets mail.
+    assert site.cache.entry(b"fred") is not None
+    assert site.cache.entry(b"nobody") is None
+
+
+def test_the_first_question_needs_no_turn(site: Site) -> None:
+    """Nothing is said before the files have been looked at."""
+    for _ in range(2):
+        verdict = site.cache.decide(Query(b"fred"))
+        assert isinstance(verdict, Verdict)
+        assert verdict.kind is Kind.DELIVERABLE
+    assert site.cache.hits == 1
+
+
+def test_what_is_counted(site: Site) -> None:
+    """Hits and misses, what was forgotten, and absences; the time of each miss is told."""
+    told: list[float] = []
+    site.cache.timing = told.append
+    begun = perf_counter()
+    for name in (b"fred", b"anna", b"nobody", b"fred"):
+        site.ask(name)
+    took = perf_counter() - begun
+    assert len(told) == 3
+    assert all(0 <= seconds <= took for seconds in told)
+    while site.cache.prepare():
+        pass
+    assert (site.cache.invalidations, site.cache.absences) == (0, 0)
+    assert site.cache.absent(b"nobody")
+    assert site.cache.absences == 1
+    _delete(site)
+    site.ask(b"fred")
+    assert site.cache.invalidations == 1
+    site.ask(b"anna")
+    _repack(site)
+    site.ask(b"zoe")
+    assert site.cache.invalidations == 2
 
 
 def _create(site: Site) -> None:
@@ -75,11 +113,14 @@ CHANGES: list[tuple[Callable[[Site], None], bytes, Kind]] = [
 ]
 
 
+@pytest.mark.parametrize("watched", [True, False])
 @pytest.mark.parametrize(("change", "recipient", "kind"), CHANGES)
 def test_a_change_is_seen_in_the_next_turn(
-    site: Site, change: Callable[[Site], None], recipient: bytes, kind: Kind
+    site: Site, change: Callable[[Site], None], recipient: bytes, kind: Kind, watched: bool
 ) -> None:
-    """Whatever the verdict rested on has changed: the next one is made anew."""
+    """Whatever the verdict rested on has changed: the next one is made anew, watched or not."""
+    if not watched:
+        site.cache.watch.close()
     site.quota("over", "2000\n1")
     for name in (b"fred", b"anna", b"over", b"newton", b"zoe"):
         site.kind(name)
@@ -112,6 +153,23 @@ def test_a_deletion_leaves_the_verdicts_of_others_alone(site: Site) -> None:
         assert site.kind(name) is Kind.DELIVERABLE
     assert site.cache.hits == hits + 2
     assert site.kind(b"fred") is Kind.NONEXISTENT
+
+
+def test_a_denial_leaves_the_verdicts_of_others_alone(tmp_path: Path) -> None:
+    """In a userdeny database whose log tells, only that user's verdict is forgotten."""
+    site = Site(tmp_path, more="userdeny_db: twoskip\n")
+    denials = Writer(seed=2)
+    denials.fill([(b"x", b"2\t*")])
+    site.put("user_deny.db", denials)
+    for name in (b"fred", b"anna"):
+        site.ask(name)
+    hits = site.cache.hits
+    denials.store(b"fred", b"2\t*\tgone")
+    denials.commit()
+    site.put("user_deny.db", denials)
+    assert site.kind(b"anna") is Kind.DELIVERABLE
+    assert site.cache.hits == hits + 1
+    assert site.kind(b"fred") is Kind.DENIED
 
 
 def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Site) -> None:
@@ -203,6 +261,22 @@ def test_a_folder_that_was_away_for_a_while_is_watched_again(site: Site) -> None
     place.rename(site.conf / "away")
     (site.conf / "away").rename(place)
     calm(site)
+
+
+def test_a_quota_folder_that_cannot_be_watched_is_looked_at(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even while all else is watched and quiet."""
+    really = FolderWatch.folder
+
+    def folder(watch: FolderWatch, path: bytes) -> Folder | None:
+        return None if b"/quota/" in path else really(watch, path)
+
+    monkeypatch.setattr(FolderWatch, "folder", folder)
+    site.quota("fred", "1\n1")
+    for _ in range(3):
+        assert site.kind(b"fred") is Kind.DELIVERABLE
+    assert site.cache.hits == 2
     site.quota("fred", "2000\n1")
     assert site.kind(b"fred") is Kind.OVER_QUOTA
 
@@ -253,6 +327,16 @@ def test_a_mailbox_list_behind_symbolic_links_is_watched_where_it_is(site: Site)
     assert site.kind(b"fred") is Kind.DELIVERABLE
 
 
+def test_quota_roots_whose_folder_is_gone_are_a_fault(tmp_path: Path) -> None:
+    """What is remembered may rest on roots that cannot be seen any more."""
+    elsewhere = tmp_path / "elsewhere"
+    site = Site(tmp_path, more=f"mboxlist_db_path: {elsewhere}\n")
+    (site.conf / "mailboxes.db").rename(elsewhere)
+    assert site.kind(b"fred") is Kind.DELIVERABLE
+    shutil.rmtree(site.conf)
+    assert site.kind(b"fred") is Kind.STORE_FAULT
+
+
 def test_without_a_watch_every_change_shows_as_well(site: Site) -> None:
     """Network file systems tell nothing: then each file is looked at."""
     site.cache.watch.close()
@@ -273,15 +357,35 @@ def test_faults_are_never_remembered(site: Site) -> None:
     assert site.kind(b"fred") is Kind.DELIVERABLE
 
 
-def test_within_a_turn_the_files_are_looked_at_once(site: Site) -> None:
+@pytest.mark.parametrize("watched", [True, False])
+def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -> None:
     """Between two turns of the loop time stands still."""
+    if not watched:
+        site.cache.watch.close()
     site.ask(b"fred")
     site.ask(b"anna")
+    number = site.cache.now()
     _delete(site)
     before = site.cache.decide(Query(b"fred"))
     assert isinstance(before, Verdict)
     assert before.kind is Kind.DELIVERABLE
-    assert site.kind(b"fred") is Kind.NONEXISTENT
+    assert site.cache.now() == number
+    # As an event loop does: the news are taken, then a turn begins.
+    site.cache.watch.drain()
+    site.cache.turn()
+    after = site.cache.decide(Query(b"fred"))
+    assert isinstance(after, Verdict)
+    assert after.kind is Kind.NONEXISTENT
+    assert site.cache.now() > number
+
+
+def test_now_looks_at_the_files(site: Site) -> None:
+    """Whoever compares the number of a turn has seen what changed before it."""
+    site.ask(b"fred")
+    number = site.cache.now()
+    _delete(site)
+    site.cache.again()
+    assert site.cache.now() > number
 
 
 def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
@@ -289,7 +393,7 @@ def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
     site.cache = VerdictCache(site.verifier, max_entries=32)
     for number in range(1000):
         site.ask(b"nobody%d" % number)
-    assert len(site.cache._strangers) <= 32
+        assert len(site.cache._strangers) <= 32
     hits = site.cache.hits
     site.ask(b"nobody999")
     assert site.cache.hits == hits + 1
@@ -311,6 +415,16 @@ def test_what_no_mail_can_have_is_answered_and_not_remembered(site: Site) -> Non
         (site.conf / "user_deny.db").write_bytes(b"anna\t2\xff\x89*\xff\x89" + text + b"\n")
         assert site.ask(b"anna").reason == text
         assert (b"anna" in site.cache.entries) is remembered
+
+
+@pytest.mark.parametrize(("most", "left"), [(4, 4), (32, 31)])
+def test_a_sixteenth_gives_way(site: Site, most: int, left: int) -> None:
+    """One at least; so that making room is not all that is done."""
+    site.cache = VerdictCache(site.verifier, max_entries=most)
+    for number in range(most + 1):
+        assert len(site.cache._strangers) == number
+        site.ask(b"nobody%d" % number)
+    assert len(site.cache._strangers) == left
 
 
 def test_unknown_recipients_do_not_push_out_known_ones(site: Site) -> None:
@@ -342,6 +456,12 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     site.cache.again()
     assert not site.cache.absent(b"nobody")
     assert site.kind(b"nobody") is Kind.DENIED
+    assert site.cache.absent(b"nobody2")
+    (site.conf / "user_deny.db").write_bytes(b"cut off")
+    site.cache.again()
+    assert not site.cache.absent(b"nobody2")
+    (site.conf / "user_deny.db").unlink()
+    site.cache.again()
     assert site.cache.absent(b"nobody2")
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
     site.cache.again()

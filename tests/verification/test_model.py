@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from gateway.verification.model import Evidence, QuotaUse
+from gateway.verification.model import KINDS, Evidence, Kind, Query, QuotaUse, Verdict
+
+
+def test_what_may_be_another_answer_later() -> None:
+    """Quota, what is being created, and faults; the rest is final."""
+    assert {kind for kind in KINDS if kind.temporary} == {
+        Kind.OVER_QUOTA,
+        Kind.SIZE_OVER_QUOTA,
+        Kind.RESERVED,
+        Kind.STORE_FAULT,
+        Kind.UPSTREAM_FAULT,
+    }
+
+
+def test_what_goes_without_saying() -> None:
+    """A question comes from no other server, and a verdict may be remembered."""
+    query, verdict = Query(b"fred"), Verdict(Kind.DELIVERABLE, b"")
+    assert (query.size, query.hops, verdict.cacheable) == (None, 0, True)
 
 
 def test_a_quota_is_what_it_was_made_of() -> None:

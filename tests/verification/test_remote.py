@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
+from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import hops_of
 from gateway.upstream.link import Dialer
 from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
@@ -16,7 +18,7 @@ from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.timed import Lifetimes, TimedMemory
 from gateway.verification.verifier import Pending
-from tests.upstream.fakes import Fake, echo, hangs, sends, smmapd
+from tests.upstream.fakes import Fake, echo, hangs, nobody, sends, smmapd
 
 MISSING = b"NOTFOUND Mailbox does not exist"
 
@@ -133,6 +135,31 @@ def test_a_server_that_hangs_uses_up_its_share_only(make: Make) -> None:
     assert site.ask(b"fred") is Kind.DELIVERABLE
 
 
+class Busy(SocketmapServer):
+    """Notes until when it is to answer, and fails."""
+
+    def __init__(self, until: list[float]) -> None:
+        super().__init__(SocketmapClient(Dialer("busy", nobody())))
+        self._until = until
+
+    def ask(self, _recipient: bytes, _hop: int, until: float) -> NoReturn:
+        self._until.append(until)
+        raise UpstreamError("busy", "later")
+
+
+def test_each_server_has_its_share_of_the_time_that_is_left() -> None:
+    """The deadline runs from the question, or from the moment that the caller names."""
+    until: list[float] = []
+    server = Busy(until)
+    memory = TimedMemory(Lifetimes(yes=60.0, no=10.0, over_quota=5.0), 10)
+    engine = RemoteVerifier([server] * 4, memory, deadline=12.0, clock=lambda: 1000.0)
+    pending = engine.decide(Query(b"fred"))
+    assert isinstance(pending, Pending)
+    engine.advance(pending)
+    engine.advance(pending, since=996.0)
+    assert until == [1003.0, 1004.0, 1006.0, 1012.0, 1002.0, 1000.0 + 8 / 3, 1004.0, 1008.0]
+
+
 def test_no_server_answers(make: Make) -> None:
     """A temporary failure, with every reason."""
     site = make(2)
@@ -156,7 +183,7 @@ def test_stale_answers_are_given_while_no_server_answers(make: Make) -> None:
     site.time += 65.0
     trace: list[Step] = []
     verdict = site.engine.verify(Query(b"fred"), trace)
-    assert verdict.kind is Kind.DELIVERABLE
+    assert (verdict.kind, verdict.cacheable) == (Kind.DELIVERABLE, False)
     assert verdict.evidence.fault == "a: cannot connect: Connection refused"
     assert [step.name for step in trace] == ["backend", "stale"]
     assert site.ask(b"nobody") is Kind.NONEXISTENT
@@ -197,7 +224,8 @@ def test_questions_that_go_in_circles_come_to_an_end(make: Make) -> None:
 
     site.answers = {}
     site.fakes[0].talk = smmapd(answer, site.asked[0])
-    assert site.ask(b"fred") is Kind.UPSTREAM_FAULT
+    verdict = site.engine.verify(Query(b"fred"))
+    assert (verdict.kind, verdict.cacheable) == (Kind.UPSTREAM_FAULT, False)
     assert hops == list(range(1, MAX_HOPS + 1))
 
 
@@ -220,3 +248,24 @@ def test_an_event_loop_is_told_who_is_to_be_asked(make: Make) -> None:
     assert isinstance(site.engine.advance(pending), Verdict)
     decided = site.engine.decide(Query(b"fred"))
     assert isinstance(decided, Verdict)
+    assert (decided.kind, decided.cacheable) == (Kind.DELIVERABLE, False)
+
+
+def test_nothing_is_known_at_no_cost(make: Make) -> None:
+    """What a Memory offers beyond decisions is empty, but for the turns that it counts."""
+    engine = make().engine
+    before = engine.now()
+    engine.turn()
+    turned = engine.now()
+    engine.again()
+    assert before < turned < engine.now()
+    assert (engine.absent(b"nobody"), engine.prepare(), engine.invalidations) == (False, False, 0)
+
+
+@pytest.mark.parametrize(("spread", "both"), [(True, True), (False, False)])
+def test_two_servers(make: Make, spread: bool, both: bool) -> None:
+    """Without `spread` the second is asked only where the first fails."""
+    site = make(2, spread=spread)
+    for number in range(50):
+        site.ask(b"user%d" % number)
+    assert all(site.asked) is both

@@ -68,6 +68,16 @@ def test_what_no_mail_can_have_is_not_remembered() -> None:
     assert memory.stale(longest, 0.0) is None
 
 
+@pytest.mark.parametrize(("most", "left"), [(4, 4), (64, 61)])
+def test_a_sixteenth_gives_way(most: int, left: int) -> None:
+    """One at least; so that making room is not all that is done."""
+    memory = TimedMemory(TIMES, most)
+    for number in range(most + 1):
+        assert len(memory) == number
+        memory.keep(b"%d" % number, Verdict(Kind.DELIVERABLE, b""), 0.0)
+    assert len(memory) == left
+
+
 def test_memory_is_bounded_and_the_oldest_give_way() -> None:
     """However many recipients are asked for, on however many threads."""
     memory = TimedMemory(TIMES, 64)
