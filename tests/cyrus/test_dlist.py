@@ -84,7 +84,7 @@ def test_strict(data: bytes, shown: str) -> None:
         b'%(T "e\\',
         b"%(T {3}ab)",
         b"%(T {9}\r\nab)",
-        b"%(T {31",
+        b"{0x",
         b"%(T {x}\r\nab)",
         b"%(T {99999999999999999999}\r\nab)",
         b"%(NIL e)",

@@ -122,6 +122,7 @@ KEYS = [
     (OFF, b"+shared/dotted.name", b"Nshared\x1fdotted.name"),
     (OFF, b"+DELETED/user/gone/6b02c8a0", b"NDELETED\x1fuser\x1fgone\x1f6B02C8A0"),
     (OFF, b"", b"N"),
+    (VIRTUAL, b"alice@" + b"d" * 511, b"N" + b"d" * 511 + b"\x1duser\x1falice"),
 ]
 
 

@@ -150,10 +150,14 @@ def _unread(tree: ast.AST) -> Iterator[ast.AST]:
             yield node.returns
         elif isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
             yield node.annotation
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TYPE_CHECKING":
+        elif (isinstance(node, ast.Assign) and _is_for_types(node.targets[0])) or (
+            isinstance(node, ast.If) and _is_for_types(node.test)
+        ):
             yield node
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield node.test
+
+
+def _is_for_types(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "TYPE_CHECKING"
 
 
 def _changes(node: ast.expr, is_condition: bool) -> Iterator[ast.expr]:

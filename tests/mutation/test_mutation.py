@@ -26,7 +26,7 @@ CASES = [
     ("x: Literal[1] = 2", [": x: Literal[1] = 3"]),
     ("if a:\n    x = 1\nelif b():\n    pass", [": if not a", ": x = 2", ": if not b()"]),
     ("x = a if b else c", [": x = a if not b else c"]),
-    ("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import a", []),
+    ("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    A = B | C", []),
     (
         "class C:\n    @cache\n    def f(a: 'x[1]', b=2) -> 'y[3]':\n        return lambda: 4",
         ["C: def f(a: 'x[1]', b=3) -> 'y[3]'", "C.f: return lambda: 5"],
