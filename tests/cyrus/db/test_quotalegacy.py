@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.quotalegacy import ABSENT, QuotaLegacy, folder_hash
 from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
 from tests.golden import FOLDER
 
@@ -189,6 +191,23 @@ def test_states_follow_one_root(tmp_path: object) -> None:
     os.remove(path)
     assert database.state(b"user.fred") == database.state(b"user.mike") == ABSENT
     assert database.state() != database.state()
+
+
+def test_the_times_of_a_young_file_prove_nothing(tmp_path: object) -> None:
+    """It may change once more without their showing it; a folder that is watched tells."""
+    path = _put(tmp_path, "quota/f/user.fred", b"1\n2\n")
+    written = os.stat(path).st_ctime_ns
+    watch = FolderWatch()
+    for now, watching, proved in (
+        (written, None, False),
+        (written + 10**12, None, True),
+        (written, watch, True),
+    ):
+        database = QuotaLegacy(str(tmp_path), now=repeat(now).__next__)
+        record, proof = database.get_proved(b"user.fred", watching)
+        assert record == b"1 2"
+        assert (proof is not None and proof.holds()) is proved
+    watch.close()
 
 
 def test_a_folder_that_is_gone_is_no_freedom_from_quota(tmp_path: object) -> None:

@@ -36,18 +36,17 @@ def typed(kind: int, key: bytes, value: bytes, pointers: tuple[int, ...] = (4,))
 
 @pytest.mark.parametrize("kind", [ADD, INORDER, DUMMY])
 @pytest.mark.parametrize("value", [b"", b"v" * 440, b"v" * 480, b"v" * 512, b"v" * 5000])
-def test_a_record_by_its_offset(tmp_path: Path, kind: int, value: bytes) -> None:
+@pytest.mark.parametrize("pointers", [(8,), (8, 12)])
+def test_a_record_by_its_offset(
+    tmp_path: Path, kind: int, value: bytes, pointers: tuple[int, ...]
+) -> None:
     """Whatever its length, up to where records end."""
-    data = typed(kind, b"key", value, (8, 12))
+    data = typed(kind, b"key", value, pointers)
     with viewing(tmp_path, bytes(4) + data + b"\xff" * 1000) as view:
         for limit in (4 + len(data), 4 + len(data) + 4, 4 + len(data) + 1000):
             node = Node(view, 4, limit)
-            assert (node.type, node.key, node.value, node.pointers) == (
-                kind,
-                b"key",
-                value,
-                (8, 12),
-            )
+            assert (node.type, node.key, node.value) == (kind, b"key", value)
+            assert node.pointers == pointers
             assert (node.offset, node.end) == (4, 4 + len(data))
         for limit in range(4 + 16, 4 + len(data), 4):
             with pytest.raises(DatabaseDamaged, match=f"passes {limit}"):
@@ -133,6 +132,13 @@ def _stops(view: FileView, end: int) -> tuple[int, int, str]:
     except Stop as stop:
         return count, stop.offset, stop.problem
     return count, end, "end"
+
+
+def test_the_shortest_log(tmp_path: Path) -> None:
+    """A COMMIT alone."""
+    with viewing(tmp_path, struct.pack(">I", COMMIT)) as view:
+        assert _stops(view, 4) == (1, 4, "end")
+        assert _stops(view, 0) == (0, 0, "end")
 
 
 def test_a_log_that_is_cut_off(tmp_path: Path) -> None:
