@@ -45,7 +45,7 @@ class Backends:
         port: int = DEFAULT_PORT,
         deadline: float = DEFAULT_DEADLINE,
         max_idle: int | None = None,
-        unreachable_is_ok: bool = True,
+        unreachable_is_ok: bool,
         lookup: Lookup = plain_lookup,
     ) -> None:
         self.port = port

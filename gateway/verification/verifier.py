@@ -161,7 +161,7 @@ class Verifier:
 
             elsewhere = self.elsewhere = Elsewhere.for_conf(self.store.conf)
         if pending.server is None:
-            return self._kicked(pending, elsewhere, trace, since)[0]
+            return self._kicked(pending, elsewhere, trace, since)
         verdict = elsewhere.backends.verdict(
             pending.server, pending.query, pending.evidence, trace, since=since
         )
@@ -169,9 +169,9 @@ class Verifier:
             return verdict
         # The list says that the mailbox is there, the backend that it is not: it
         # has been moved or deleted, and mupdate takes seconds to tell.
-        outcome, current = self._kicked(pending, elsewhere, trace, None)
+        outcome = self._kicked(pending, elsewhere, trace, None)
         moved = not isinstance(outcome, Pending) or outcome.server != pending.server
-        return outcome if moved or not current else verdict
+        return outcome if moved else verdict
 
     def _kicked(
         self,
@@ -179,26 +179,29 @@ class Verifier:
         elsewhere: Elsewhere,
         trace: list[Step] | None,
         since: float | None,
-    ) -> tuple[Verdict | Pending, bool]:
-        """What is decided once mupdate has been kicked, and whether the list is current now."""
+    ) -> Verdict | Pending:
+        """What is decided once mupdate has been kicked.
+
+        Whoever is to be asked then is of a list that is current, unless nobody
+        had been asked before.
+        """
         problem = elsewhere.kick(since)
         if trace is not None:
             trace.append(Step("mupdate", problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
         if problem is None:
-            return outcome, True
+            return outcome
         if isinstance(outcome, Verdict) and outcome.kind is not Kind.NONEXISTENT:
-            return outcome, False
+            return outcome
         if isinstance(outcome, Pending) and pending.server is None:
-            return outcome, False
+            return outcome
         # The C program would refuse here; but the copy of the list is known not
         # to be current, and a refusal would lose the mail of a mailbox that was
         # just created or moved.
         evidence = Evidence(
             mailbox=outcome.evidence.mailbox, userid=outcome.evidence.userid, fault=problem
         )
-        fault = Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
-        return fault, False
+        return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
 
     def _decide(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
+from gateway.cyrus.mailboxlist import MBTYPE_DELETED
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import STEPS, Evidence, Kind, Query, QuotaUse, Step, Verdict
 from gateway.verification.verifier import Pending, Verifier
@@ -187,6 +188,30 @@ def test_each_check_is_made_only_where_it_matters(
     assert [step.name for step in trace] == steps
 
 
+FACTS: list[tuple[bytes, str, dict[str, object]]] = [
+    (b"fred", "mailbox", {"found": True, "type": 0}),
+    (b"gone", "mailbox", {"found": False, "type": MBTYPE_DELETED}),
+    (b"joe", "mailbox", {"found": False, "type": None}),
+    (b"+open", "acl", {"lookup": True, "post": True}),
+    (b"+seen", "acl", {"lookup": True, "post": False}),
+    (b"+open/inner", "acl", {"lookup": False, "post": True}),
+    (b"+unseen", "acl", {"lookup": False, "post": False}),
+    (b"over", "quota", {"exceeded": True, "permanent": False}),
+    (b"fred", "quota", {"exceeded": False, "permanent": False}),
+]
+
+
+@pytest.mark.parametrize(("recipient", "step", "facts"), FACTS)
+def test_what_the_steps_say(
+    flat: FlatStore, recipient: bytes, step: str, facts: dict[str, object]
+) -> None:
+    """What was looked at and what it showed; a record that takes no mail is shown too."""
+    trace: list[Step] = []
+    verifier(flat).decide(Query(recipient), trace)
+    (said,) = (dict(made.facts) for made in trace if made.name == step)
+    assert {name: said.get(name) for name in facts} == facts
+
+
 @pytest.mark.parametrize("recipient", [b"remote", b"+remoteshare"])
 def test_remote_mailbox_must_be_asked_for(flat: FlatStore, recipient: bytes) -> None:
     """Its own server knows its quota; a quota root that stands here says nothing."""
@@ -235,6 +260,9 @@ def test_over_quota_for_good(flat: FlatStore) -> None:
     """lmtp_over_quota_perm_failure makes it final, and nothing else."""
     engine = verifier(flat, lmtp_over_quota_perm_failure="yes")
     assert decide(engine, b"over").kind is Kind.OVER_QUOTA_PERMANENT
+    trace: list[Step] = []
+    engine.decide(Query(b"fred"), trace)
+    assert dict(trace[-1].facts)["permanent"] is True
     assert decide(engine, b"fred").kind is Kind.DELIVERABLE
 
 
