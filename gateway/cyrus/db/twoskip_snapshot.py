@@ -196,9 +196,10 @@ class Snapshot:
             ]
             before = smaller[-1] if smaller else self._dummy
             offset = self._lowest(before)
-            following = Record.read(self._view, offset, self.end) if offset else None
-            if following is not None and following.type == DELETE:
-                offset = following.pointers[0]
+            if offset:
+                following = Record.read(self._view, offset, self.end)
+                if following.type == DELETE:
+                    offset = following.pointers[0]
             if offset == record.offset:
                 return before
         return None

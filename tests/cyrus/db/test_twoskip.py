@@ -259,6 +259,23 @@ def test_the_order_in_the_file_decides(
     database.close()
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("table", [None, MAILBOX])
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_search_in_the_wrong_order_is_not_believed(
+    disk: Disk, configured: bool, table: bytes | None, seed: int
+) -> None:
+    """It may end in good order and miss the key."""
+    keys = [b"user.fred", b"user.fred.a", b"user.fred-x", b"user.fred.b", b"user.fred-y"]
+    writer = Writer(seed=seed, table=table)
+    writer.fill((key, b"value of " + key) for key in keys)
+    disk.apply(writer)
+    database = disk.reader(mboxsort=configured)
+    for key in keys:
+        assert database.get(key) == b"value of " + key
+    database.close()
+
+
 @pytest.mark.parametrize("configured", [False, True])
 def test_keys_that_mailbox_order_takes_for_the_same(disk: Disk, configured: bool) -> None:
     """TAB and LF are alike there; in a file in plain order both are found all the same."""
@@ -360,6 +377,9 @@ DELETIONS: list[tuple[str, str, str | None]] = [
     ("", "-k07 commit k06 commit", None),
     ("", "k07a commit -k07 commit", None),
     ("", "-k06 commit -k07 commit", None),
+    ("", "-k07 commit -k08 commit", None),
+    ("", "k07a commit -k07a commit", None),
+    ("k07b commit", "k07a commit -k07a commit", None),
 ]
 
 
@@ -406,7 +426,7 @@ def test_a_log_with_an_unknown_record_is_damage(disk: Disk) -> None:
     disk.apply(writer)
     database = disk.reader()
     state = database.state()
-    writer._begin()
+    writer.store(b"a", b"another")
     place = writer._end
     writer._append(Node(b"?", [0, 0]))
     writer.commit()
