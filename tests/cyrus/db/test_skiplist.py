@@ -285,6 +285,83 @@ def test_a_length_that_swallows_commits_is_damaged() -> None:
             Skiplist(FileView(writer.path))
 
 
+def _sorted_part(writer: SkiplistWriter) -> list[int]:
+    """Where the records stand that a checkpoint of 50 wrote."""
+    finish(fill(writer, 50))
+    finish(writer.checkpoint())
+    offsets, at = [], FIRST
+    while at < writer.log_start:
+        offsets.append(at)
+        at = writer._end(at)
+    assert len(offsets) == 50
+    return offsets
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "listed"),
+    [
+        # what is written at the record of user.000005: its type, or its key
+        ((0, struct.pack(">I", 2)), "cannot follow", "type 2"),
+        ((0, struct.pack(">I", 3)), "no record with a key at", "a record of type 3"),
+        ((4, struct.pack(">I", 1 << 30)), "it passes", "it is cut off"),
+        ((8, b"user.000001"), "cannot follow", None),
+        ((8, b"user.000004"), "cannot follow", None),
+    ],
+)
+def test_damage_in_the_sorted_part(
+    change: tuple[int, bytes], found: str, listed: str | None
+) -> None:
+    """Another type or another order is damage, and not a file that was replaced."""
+    with written() as writer:
+        offsets = _sorted_part(writer)
+        os.pwrite(writer.fd, change[1], offsets[5] + change[0])
+        with reading(writer) as database:
+            with pytest.raises(DatabaseDamaged, match=found):
+                database.get(b"user.000005")
+            if listed is not None:
+                with pytest.raises(DatabaseDamaged, match=listed):
+                    list(database.items())
+
+
+def test_pointers_that_lead_nowhere_else_do_no_harm() -> None:
+    """They are hints: one that leads back to its own record is not followed."""
+    with written() as writer:
+        finish(fill(writer, 50))
+        for at in list(writer.log):
+            if writer._word(at) == 2:
+                for level in range(writer._level(at)):
+                    finish(writer._set(at, level, at))
+        with reading(writer) as database:
+            assert dict(database.items()) == writer.committed
+            assert database.get(b"user.000031") == writer.committed[b"user.000031"]
+            assert database.get(b"user.000031x") is None
+
+
+def test_a_look_up_reads_few_records() -> None:
+    """The pointers bring it near, those of the log's records too."""
+
+    class Counting(FileView):
+        looks = 0
+
+        def peek(self, offset: int, length: int) -> bytes:
+            self.looks += 1
+            return super().peek(offset, length)
+
+    with written() as writer:
+        finish(fill(writer, 1000))
+        finish(writer.checkpoint())
+        for number in range(0, 1000, 50):
+            finish(writer.store(b"user.%06d.new" % number, b"new"))
+        finish(writer.commit())
+        view = Counting(writer.path)
+        database = Skiplist(view)
+        view.looks = 0
+        for number in range(7, 1000, 100):
+            assert database.get(b"user.%06dx" % number) is None
+        assert view.looks < 10 * 60
+        database.close()
+
+
 @UNTIMED
 @given(
     st.integers(0, 12_000),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
+from gateway.cyrus.db.twom_format import Header
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
@@ -185,6 +186,53 @@ def test_a_long_listing_shows_one_state() -> None:
         assert database.get(b"user.000001") == b"newer"
 
 
+def test_a_listing_that_goes_on_in_the_log_shows_one_state() -> None:
+    """Where a writer was stopped in the middle of a head, behind the first batch."""
+
+    class Stopped(Twom):
+        batches = 0
+
+        def _batch(
+            self, prefix: bytes, after: bytes | None, end: int, snapshot: int
+        ) -> list[tuple[bytes, bytes | None]]:
+            self.batches += 1
+            if self.batches > 1:
+                raise DatabaseDamaged(self.path, "a head in motion")
+            return super()._batch(prefix, after, end, snapshot)
+
+    with written() as writer:
+        finish(fill(writer, 600))
+        finish(writer.store(b"user.000300", b"never committed"))
+        database = Stopped(FileView(writer.path))
+        assert list(database.items(b"user.")) == sorted(writer.committed.items())
+        database.close()
+
+
+def test_a_writer_that_comes_and_goes_leaves_no_file_at_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A walk that fails is then no sign of damage: the log answers."""
+
+    class Restless(Twom):
+        looks = 0
+
+        def _header(self) -> Header:
+            header = super()._header()
+            self.looks += 1
+            header.dirty = self.looks % 2 == 0
+            return header
+
+    def fail(_key: bytes, _end: int) -> None:
+        raise DatabaseDamaged(writer.path, "a head in motion")
+
+    with written() as writer:
+        finish(fill(writer, 10))
+        database = Restless(FileView(writer.path))
+        monkeypatch.setattr(database._walk, "seek", fail)
+        assert database.get(b"user.000003") == writer.committed[b"user.000003"]
+        database.close()
+
+
 @pytest.mark.parametrize("prefix", [b"", b"a", b"user.", b"user.fred", b"zz"])
 def test_a_prefix_limits_the_listing(prefix: bytes) -> None:
     """`items` gives the records under the prefix and no others."""
@@ -209,6 +257,18 @@ def test_changes_names_every_key_that_changed(before: list[Verb], after: list[Ve
         new = writer.committed
         assert {k for k in KEYS if old.get(k) != new.get(k)} <= changed <= set(KEYS)
         assert database.changes(database.state()) == frozenset()
+
+
+def test_changes_names_a_deleted_key_whose_head_is_in_motion() -> None:
+    """A deleted record keeps its pointers, and a writer may be changing them."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 10))
+        state = database.state()
+        at = writer._find(b"user.000003")[0]
+        finish(writer.delete(b"user.000003"))
+        finish(writer.commit())
+        finish(writer._set(at, -1, 8))
+        assert database.changes(state) == frozenset([b"user.000003"])
 
 
 @pytest.mark.parametrize("since", [None, 1, (), ((0, 0), b""), "state"])
@@ -259,8 +319,10 @@ def test_a_header_that_is_being_written_is_read_again() -> None:
         view.steps = Steps(script(), [1] * 50)
         assert database.get(b"x") == b"1"
         os.pwrite(writer.fd, new[:50] + old[50:], 0)
+        view.counts.retries = 0
         with pytest.raises(DatabaseDamaged, match="checksum"):
             database.get(b"x")
+        assert view.counts.retries == 19
         database.close()
 
 
@@ -290,6 +352,74 @@ def test_flipped_bytes_never_give_a_wrong_answer(flips: list[tuple[int, int]], d
                 assert fault.path == writer.path
         with suppress(StoreError):
             assert dict(database.items()) == writer.committed
+        database.close()
+
+
+def _in_order(writer: TwomWriter) -> list[int]:
+    """Where the records of 50 keys stand, the DUMMY first."""
+    finish(fill(writer, 50))
+    offsets = [DUMMY_OFFSET]
+    while following := writer._next0(offsets[-1], writer.end):
+        offsets.append(following)
+    assert len(offsets) == 51
+    return offsets
+
+
+def _lead(writer: TwomWriter, at: int, level: int, target: int) -> None:
+    """Let the pointers of `level` lead to `target`, with the checksum that belongs to it."""
+    for slot in (-1, 0) if not level else (level,):
+        finish(writer._set(at, slot, target))
+    finish(writer._resum(at))
+
+
+@pytest.mark.parametrize("place", ["itself", "before", "commit"])
+def test_level_0_leads_to_a_higher_key(place: str) -> None:
+    """Anything else is damage, and no circle."""
+    with written() as writer:
+        offsets = _in_order(writer)
+        target = {"itself": offsets[20], "before": offsets[7], "commit": writer.end - 24}[place]
+        _lead(writer, offsets[20], 0, target)
+        with (
+            reading(writer) as database,
+            pytest.raises(DatabaseDamaged, match=f"record at {target}, which cannot follow"),
+        ):
+            list(database.items())
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_level_leads_to_records_that_have_it(level: int) -> None:
+    """A record of level 2 has pointers of the levels 0 and 1."""
+    with written() as writer:
+        offsets = _in_order(writer)
+        for target in offsets[1:]:
+            if writer.data[target + 1] != level:
+                continue
+            _lead(writer, DUMMY_OFFSET, level, target)
+            with (
+                reading(writer) as database,
+                pytest.raises(DatabaseDamaged, match=f"record at {target}, which cannot follow"),
+            ):
+                database.get(b"user.000000")
+
+
+def test_a_look_up_reads_few_records() -> None:
+    """The higher levels bring it near."""
+
+    class Counting(FileView):
+        looks = 0
+
+        def peek(self, offset: int, length: int) -> bytes:
+            self.looks += 1
+            return super().peek(offset, length)
+
+    with written() as writer:
+        finish(fill(writer, 1000))
+        view = Counting(writer.path)
+        database = Twom(view)
+        view.looks = 0
+        for number in range(7, 1000, 100):
+            assert database.get(b"user.%06dx" % number) is None
+        assert view.looks < 10 * 60
         database.close()
 
 
