@@ -51,7 +51,7 @@ class RemoteVerifier(AskingMemory):
         memory: TimedMemory,
         *,
         deadline: float,
-        spread: bool = False,
+        spread: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()

@@ -152,7 +152,7 @@ def test_each_server_has_its_share_of_the_time_that_is_left() -> None:
     until: list[float] = []
     server = Busy(until)
     memory = TimedMemory(Lifetimes(yes=60.0, no=10.0, over_quota=5.0), 10)
-    engine = RemoteVerifier([server] * 4, memory, deadline=12.0, clock=lambda: 1000.0)
+    engine = RemoteVerifier([server] * 4, memory, deadline=12.0, spread=False, clock=lambda: 1000.0)
     pending = engine.decide(Query(b"fred"))
     assert isinstance(pending, Pending)
     engine.advance(pending)
@@ -227,6 +227,8 @@ def test_questions_that_go_in_circles_come_to_an_end(make: Make) -> None:
     verdict = site.engine.verify(Query(b"fred"))
     assert (verdict.kind, verdict.cacheable) == (Kind.UPSTREAM_FAULT, False)
     assert hops == list(range(1, MAX_HOPS + 1))
+    last = site.engine.verify(Query(b"fred", None, MAX_HOPS))
+    assert (last.kind, last.cacheable) == (Kind.UPSTREAM_FAULT, False)
 
 
 def test_with_a_trace_servers_are_asked_anew(make: Make) -> None:
