@@ -189,6 +189,8 @@ def test_servers_that_point_at_each_other(murder: Murder) -> None:
     assert (verdict.kind, verdict.cacheable) == (Kind.UPSTREAM_FAULT, False)
     assert verdict.reason == b"Mailbox servers point at each other"
     assert hops == list(range(1, MAX_HOPS + 1))
+    last = murder.engine().verify(Query(b"fred", None, MAX_HOPS))
+    assert (last.kind, last.cacheable) == (Kind.UPSTREAM_FAULT, False)
 
 
 def test_threads_share_connections(murder: Murder) -> None:
