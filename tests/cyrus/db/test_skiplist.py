@@ -18,7 +18,7 @@ from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
-from tests.cyrus.db.skiplist_writer import FIRST, SkiplistWriter, finish, rank
+from tests.cyrus.db.skiplist_writer import DUMMY_OFFSET, FIRST, SkiplistWriter, finish, rank
 from tests.golden import FOLDER
 
 GOLDEN = os.path.join(FOLDER, "head-skiplist", "conf", "mailboxes.db")
@@ -335,6 +335,19 @@ def test_pointers_that_lead_nowhere_else_do_no_harm() -> None:
             assert dict(database.items()) == writer.committed
             assert database.get(b"user.000031") == writer.committed[b"user.000031"]
             assert database.get(b"user.000031x") is None
+
+
+@pytest.mark.parametrize("level", [1, 2, 5])
+def test_pointers_to_records_of_a_lower_level_do_no_harm(level: int) -> None:
+    """They are hints for the levels that the record has."""
+    with written() as writer:
+        for at in _sorted_part(writer):
+            if writer._level(at) <= level:
+                finish(writer._set(DUMMY_OFFSET, level, at))
+                with reading(writer) as database:
+                    for number in (0, 31, 49):
+                        key = b"user.%06d" % number
+                        assert database.get(key) == writer.committed[key]
 
 
 def test_a_look_up_reads_few_records() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist_format import COMMIT, DELETE
+from gateway.cyrus.db.skiplist_format import ADD, COMMIT, DELETE
 from gateway.cyrus.db.skiplist_log import Changed, Log, Scan
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_skiplist_format import record
@@ -75,6 +75,50 @@ def test_a_delete_leads_back_to_a_record(tmp_path: Path, target: int) -> None:
         assert Scan(view, START).problem == (START, f"a DELETE of the record at {target}")
         with pytest.raises(DatabaseDamaged, match=f"DELETE of the record at {target}"):
             Log(view, START)
+
+
+@pytest.mark.parametrize(
+    ("ending", "damaged"),
+    [
+        (record(b"a", b"data", (0,)) + DONE, True),
+        (delete(48) + DONE, True),
+        (DONE, False),
+        (delete(48), False),
+        (add(b"a") + bytes(4), False),
+    ],
+)
+def test_a_record_that_passes_the_end(tmp_path: Path, ending: bytes, damaged: bool) -> None:
+    """Is damage where the file ends as a whole log does, and else not yet all there."""
+    passing = struct.pack(">II", ADD, 1 << 20) + bytes(40)
+    with logged(tmp_path, add(b"a") + DONE + passing + ending) as view:
+        scan = Scan(view, START)
+        assert scan.end == START + 36
+        problem = (START + 36, "its lengths pass the end of the file")
+        assert scan.problem == (problem if damaged else None)
+
+
+class Shrinking(FileView):
+    """A view of a file that loses its last bytes behind two of the looks at its size."""
+
+    __slots__ = ("looks",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.looks = 0
+
+    def size(self) -> int:
+        self.looks += 1
+        return super().size() + (100 if self.looks <= 2 else 0)
+
+
+@pytest.mark.parametrize("log", [b"", add(b"a") + DONE])
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, log: bytes) -> None:
+    """A transaction was aborted: what is left is read again."""
+    with logged(tmp_path, log) as still:
+        view = Shrinking(still.path)
+        index = Log(view, START)
+        assert index.end == START + len(log)
+        view.close()
 
 
 def test_which_reading_confirms_another(tmp_path: Path) -> None:

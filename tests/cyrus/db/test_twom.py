@@ -16,6 +16,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
 from gateway.cyrus.db.twom_format import Header
+from gateway.cyrus.db.twom_walk import Place
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
@@ -177,6 +178,9 @@ def test_a_long_listing_shows_one_state() -> None:
         expected = sorted(writer.committed.items())
         listing = database.items(b"user.")
         got = [next(listing) for _ in range(300)]
+        # The first record behind the state that is shown, of a key that is yet to come.
+        finish(writer.store(b"user.000998", b"newest"))
+        finish(writer.commit())
         for number in range(0, 1000, 3):
             finish(writer.delete(b"user.%06d" % number))
             finish(writer.store(b"user.%06d.new" % number, b"new"))
@@ -206,6 +210,24 @@ def test_a_listing_that_goes_on_in_the_log_shows_one_state() -> None:
         database = Stopped(FileView(writer.path))
         assert list(database.items(b"user.")) == sorted(writer.committed.items())
         database.close()
+
+
+def test_what_is_read_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that falls into a walk makes another one of it."""
+    with written() as writer, reading(writer) as database:
+        finish(fill(writer, 10))
+        really = database._walk.seek
+        commits = iter([b"1", b"2"])
+
+        def seek(key: bytes, end: int) -> Place | None:
+            for value in islice(commits, 1):
+                finish(writer.store(b"user.000003", value))
+                finish(writer.commit())
+            return really(key, end)
+
+        monkeypatch.setattr(database._walk, "seek", seek)
+        assert database.get(b"user.000003") == b"2"
+        assert database._view.counts.retries == 2
 
 
 def test_a_writer_that_comes_and_goes_leaves_no_file_at_rest(
