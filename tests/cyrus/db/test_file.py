@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.cyrus.db.file import FileView, store_fault
+from gateway.cyrus.db.file import FileView, ReadCounts, store_fault
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 
 
@@ -35,6 +35,32 @@ def test_reads_within_the_file(path: str) -> None:
     assert view.identity == (status.st_dev, status.st_ino)
     view.close()
     view.close()
+
+
+def test_what_the_system_reads_in_pieces_is_put_together(path: str) -> None:
+    """A signal or a network file system may cut a read short."""
+
+    class Piecemeal(FileView):
+        def peek(self, offset: int, length: int) -> bytes:
+            return super().peek(offset, min(length, 3))
+
+    _write(path, b"0123456789abcdef")
+    view = Piecemeal(path)
+    for length in range(12):
+        assert view.read(2, length) == b"23456789abcdef"[:length]
+    view.close()
+
+
+def test_readers_may_share_their_counts(path: str) -> None:
+    """They begin at nothing; who shares none has his own."""
+    _write(path, b"x")
+    shared = ReadCounts()
+    assert (shared.retries, shared.faults) == (0, 0)
+    view, other = FileView(path, shared), FileView(path)
+    assert view.counts is shared
+    assert other.counts is not shared
+    view.close()
+    other.close()
 
 
 def test_reading_behind_the_end_is_damage(path: str) -> None:
@@ -136,3 +162,10 @@ def test_every_fault_says_what_to_do(number: int, advice: str) -> None:
     assert str(fault).startswith(f"/a/file: cannot be opened: {os.strerror(number)}; ")
     assert advice in str(fault)
     assert type(fault) is DatabaseUnavailable
+
+
+def test_a_fault_without_a_number_has_no_remedy() -> None:
+    """Only its own words."""
+    assert str(store_fault("/a/file", "cannot be read", OSError("odd"))) == (
+        "/a/file: cannot be read: odd"
+    )

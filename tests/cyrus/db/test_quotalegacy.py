@@ -196,7 +196,7 @@ def test_states_follow_one_root(tmp_path: object) -> None:
 def test_the_times_of_a_young_file_prove_nothing(tmp_path: object) -> None:
     """It may change once more without their showing it; a folder that is watched tells."""
     path = _put(tmp_path, "quota/f/user.fred", b"1\n2\n")
-    written = os.stat(path).st_ctime_ns
+    written = os.stat(path).st_mtime_ns
     watch = FolderWatch()
     for now, watching, proved in (
         (written, None, False),
