@@ -51,7 +51,7 @@ class Folder:
 
     __slots__ = ("changes", "path", "place", "steps", "watched")
 
-    def __init__(self, path: bytes, place: _Place, steps: list[tuple[_Place, bytes]]) -> None:
+    def __init__(self, path: bytes, place: Place, steps: list[tuple[Place, bytes]]) -> None:
         self.path = path
         self.place = place
         self.steps = steps
@@ -59,7 +59,7 @@ class Folder:
         self.watched = True
 
 
-class _Place:
+class Place:
     """One watch of the kernel: a folder on the way of some, of which some want to know all.
 
     `identity` is its device and inode; more than one path without links may
@@ -85,8 +85,8 @@ class FolderWatch:
     def __init__(self) -> None:
         self.news = 0  # grows with every change of any folder
         self.detours = 0  # grows whenever a path may lead elsewhere
-        self._by_watch: dict[int, _Place] = {}
-        self._places: dict[bytes, _Place] = {}  # by path, without links
+        self._by_watch: dict[int, Place] = {}
+        self._places: dict[bytes, Place] = {}  # by path, without links
         self._by_path: dict[bytes, Folder] = {}
         self._queue = inotify.init()
         self._mounts = _open_mounts()
@@ -147,7 +147,7 @@ class FolderWatch:
         self._places.clear()
         self._by_path.clear()
 
-    def _enter(self, path: bytes) -> _Place | None:
+    def _enter(self, path: bytes) -> Place | None:
         """The place of the folder at `path`, which has no links in it; its names are watched."""
         known = self._places.get(path)
         if known is not None:
@@ -161,7 +161,7 @@ class FolderWatch:
             return None
         place = self._by_watch.get(watch)
         if place is None:
-            place = self._by_watch[watch] = _Place(watch)
+            place = self._by_watch[watch] = Place(watch)
             place.identity = _identity(path)
         place.paths.add(path)
         self._places[path] = place
@@ -214,7 +214,7 @@ class FolderWatch:
             if place.paths and (place.identity is None or _identity(path) != place.identity):
                 self._lose(place)
 
-    def _lose(self, place: _Place) -> None:
+    def _lose(self, place: Place) -> None:
         """Forget every folder that is there or beyond, and the watch."""
         for folder in list(place.folders):
             self._forget(folder)
@@ -239,7 +239,7 @@ class FolderWatch:
             if not place.folders and not place.through:
                 self._drop(place)
 
-    def _drop(self, place: _Place) -> None:
+    def _drop(self, place: Place) -> None:
         for path in place.paths:
             self._places.pop(path, None)
         place.paths.clear()

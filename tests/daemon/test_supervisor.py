@@ -301,7 +301,6 @@ def test_a_silent_child_is_replaced(running: Running) -> None:
 
 def test_a_child_that_is_alive_is_left_alone(running: Running) -> None:
     """As long as it says so; one that is stopped is replaced."""
-    # Long enough for a child that a busy machine lets wait.
     running.plan({**SERVING, "silence_limit": 10, "behaviour": {"silent": False}})
     first = begin(running)
     os.kill(first, signal.SIGSTOP)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from gateway.frontends.remembering import Remembering
 from gateway.verification.model import Kind, Query, Verdict
-from tests.verification.sites import Site
-from tests.verification.test_cache import _create
+from tests.verification.sites import Site, create
 
 
 def test_every_answer_is_as_fresh_as_its_question(tmp_path: Path) -> None:
@@ -20,7 +19,7 @@ def test_every_answer_is_as_fresh_as_its_question(tmp_path: Path) -> None:
         kind = Kind.DELIVERABLE if round_ else Kind.NONEXISTENT
         over = round_ % 2 == 1
         if round_ == 1:
-            _create(site)
+            create(site)
         site.quota("over", "2000\n1" if over else "1\n1", times=None)
 
         def ask(kind: Kind = kind, over: bool = over) -> None:

@@ -71,3 +71,26 @@ class Site:
         given = self.ask(recipient)
         assert (given.kind, given.reason) == (fresh.kind, fresh.reason)
         return given.kind
+
+
+def create(site: Site) -> None:
+    """A mailbox, committed as Cyrus does."""
+    site.list.store(dbkey(b"user.newton"), record())
+    site.list.commit()
+    site.write_list()
+
+
+def delete(site: Site) -> None:
+    """Fred's mailbox is deleted."""
+    site.list.delete(dbkey(b"user.fred"))
+    site.list.commit()
+    site.write_list()
+
+
+def repack(site: Site) -> None:
+    """Another file, with the same mailboxes, by rename."""
+    site.list.delete(dbkey(b"user.fred"))
+    site.list.commit()
+    new = site.conf / "mailboxes.db.NEW"
+    new.write_bytes(site.list.repacked().image())
+    new.rename(site.conf / "mailboxes.db")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -17,10 +15,7 @@ from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
 from tests.cyrus.db.twoskip_writer import Writer
-from tests.rigs.require import missing, require_command, require_root
-from tests.stores import dbkey, record
-from tests.verification.sites import OLD, Site
-from tests.verification.swaps import HOW, PLACES, calm, restored
+from tests.verification.sites import OLD, Site, create, delete, repack
 
 
 @pytest.fixture
@@ -66,33 +61,13 @@ def test_what_is_counted(site: Site) -> None:
     assert (site.cache.invalidations, site.cache.absences) == (0, 0)
     assert site.cache.absent(b"nobody")
     assert site.cache.absences == 1
-    _delete(site)
+    delete(site)
     site.ask(b"fred")
     assert site.cache.invalidations == 1
     site.ask(b"anna")
-    _repack(site)
+    repack(site)
     site.ask(b"zoe")
     assert site.cache.invalidations == 2
-
-
-def _create(site: Site) -> None:
-    site.list.store(dbkey(b"user.newton"), record())
-    site.list.commit()
-    site.write_list()
-
-
-def _delete(site: Site) -> None:
-    site.list.delete(dbkey(b"user.fred"))
-    site.list.commit()
-    site.write_list()
-
-
-def _repack(site: Site) -> None:
-    site.list.delete(dbkey(b"user.fred"))
-    site.list.commit()
-    new = site.conf / "mailboxes.db.NEW"
-    new.write_bytes(site.list.repacked().image())
-    new.rename(site.conf / "mailboxes.db")
 
 
 def _deny(site: Site) -> None:
@@ -100,9 +75,9 @@ def _deny(site: Site) -> None:
 
 
 CHANGES: list[tuple[Callable[[Site], None], bytes, Kind]] = [
-    (_create, b"newton", Kind.DELIVERABLE),
-    (_delete, b"fred", Kind.NONEXISTENT),
-    (_repack, b"fred", Kind.NONEXISTENT),
+    (create, b"newton", Kind.DELIVERABLE),
+    (delete, b"fred", Kind.NONEXISTENT),
+    (repack, b"fred", Kind.NONEXISTENT),
     (_deny, b"fred", Kind.DENIED),
     (lambda site: site.quota("fred", "2000\n1"), b"fred", Kind.OVER_QUOTA),
     (lambda site: site.quota("fred", "%(S (2000 1))"), b"fred", Kind.OVER_QUOTA),
@@ -136,7 +111,7 @@ def test_a_commit_leaves_the_verdicts_of_others_alone(site: Site) -> None:
         site.ask(name)
     hits = site.cache.hits
     for _ in range(5):
-        _create(site)
+        create(site)
         assert site.ask(b"fred").kind is Kind.DELIVERABLE
         assert site.ask(b"anna").kind is Kind.DELIVERABLE
     assert site.cache.hits == hits + 10
@@ -148,7 +123,7 @@ def test_a_deletion_leaves_the_verdicts_of_others_alone(site: Site) -> None:
     for name in (b"fred", b"anna", b"over", b"zoe"):
         site.ask(name)
     hits = site.cache.hits
-    _delete(site)
+    delete(site)
     for name in (b"anna", b"zoe"):
         assert site.kind(name) is Kind.DELIVERABLE
     assert site.cache.hits == hits + 2
@@ -176,7 +151,7 @@ def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Si
     """What was written is remembered for some commits only."""
     site.ask(b"fred")
     for _ in range(100):
-        _create(site)
+        create(site)
         site.ask(b"anna")
     misses = site.cache.misses
     assert site.kind(b"fred") is Kind.DELIVERABLE
@@ -209,60 +184,6 @@ def test_a_watched_folder_tells_of_changes_that_times_cannot_show(site: Site) ->
     assert site.kind(b"fred") is Kind.DELIVERABLE
 
 
-@pytest.mark.parametrize("name", PLACES)
-@pytest.mark.parametrize("how", HOW)
-def test_another_folder_in_the_place_of_one_shows_at_once(
-    tmp_path: Path, name: str, how: str
-) -> None:
-    """A restore: what was read is unchanged, but the path leads elsewhere."""
-    root = tmp_path / "site"
-    root.mkdir()
-    site = Site(root)
-    site.quota("fred", "1\n1")
-    prepare, swap = HOW[how]
-    place = root / name
-    prepare(place)
-    calm(site)
-    assert site.kind(b"fred") is Kind.DELIVERABLE
-    swap(place, restored(place))
-    assert site.kind(b"fred") is Kind.OVER_QUOTA
-    calm(site)
-    # What happens there from now on is told.
-    site.quota("fred", "1\n1")
-    assert site.kind(b"fred") is Kind.DELIVERABLE
-    calm(site)
-    _delete(site)
-    assert site.kind(b"fred") is Kind.NONEXISTENT
-
-
-def test_a_mount_over_a_folder_shows_at_once(tmp_path: Path) -> None:
-    """And so does its end."""
-    require_root("only root may mount")
-    unshare = require_command("unshare", "install util-linux")
-    alone = [unshare, "--mount", "--propagation", "private"]
-    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
-        missing("mounting is not allowed here: run the tests with CAP_SYS_ADMIN")
-    done = subprocess.run(
-        [*alone, sys.executable, "-m", "tests.verification.swaps", str(tmp_path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    expected = "deliverable over-quota deliverable"
-    assert done.stdout.splitlines() == [f"{name} {expected}" for name in PLACES]
-
-
-def test_a_folder_that_was_away_for_a_while_is_watched_again(site: Site) -> None:
-    """The proofs still hold, but nobody would have told of the next change."""
-    site.quota("fred", "1\n1")
-    calm(site)
-    place = site.conf / "quota" / "f"
-    place.rename(site.conf / "away")
-    (site.conf / "away").rename(place)
-    calm(site)
-
-
 def test_a_quota_folder_that_cannot_be_watched_is_looked_at(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,52 +200,6 @@ def test_a_quota_folder_that_cannot_be_watched_is_looked_at(
     assert site.cache.hits == 2
     site.quota("fred", "2000\n1")
     assert site.kind(b"fred") is Kind.OVER_QUOTA
-
-
-def test_a_quota_root_behind_a_symbolic_link_is_looked_at(site: Site) -> None:
-    """The folder that is watched is not the one that the file is in."""
-    site.quota("fred", "1\n1")
-    there = site.conf.with_name("elsewhere")
-    link = site.conf / "quota" / "f" / "user.fred"
-    link.rename(there)
-    link.symlink_to(there)
-    calm(site)
-    hits = site.cache.hits
-    assert site.kind(b"fred") is Kind.DELIVERABLE
-    assert site.cache.hits == hits + 1
-    there.write_text("2000\n1\n")
-    os.utime(there, OLD)
-    assert site.kind(b"fred") is Kind.OVER_QUOTA
-    there.unlink()
-    calm(site)
-    assert site.kind(b"fred") is Kind.DELIVERABLE  # a link to nothing is no root
-    there.write_text("2000\n1\n")
-    assert site.kind(b"fred") is Kind.OVER_QUOTA
-
-
-def test_a_mailbox_list_behind_symbolic_links_is_watched_where_it_is(site: Site) -> None:
-    """Each link of a chain may be exchanged, and the file at its end."""
-    path = site.conf / "mailboxes.db"
-    for name in ("one", "two", "three"):
-        (site.conf.parent / name).mkdir()
-    between = site.conf.parent / "one" / "link"
-    real = site.conf.parent / "two" / "list"
-    path.rename(real)
-    between.symlink_to("../two/list")
-    path.symlink_to(between)
-    calm(site)
-    site.list.delete(dbkey(b"user.fred"))
-    site.list.commit()
-    other = site.conf.parent / "three" / "list"
-    other.write_bytes(site.list.image())
-    between.unlink()
-    between.symlink_to(other)
-    assert site.kind(b"fred") is Kind.NONEXISTENT
-    calm(site)
-    site.list.store(dbkey(b"user.fred"), record())
-    site.list.commit()
-    other.write_bytes(site.list.image())
-    assert site.kind(b"fred") is Kind.DELIVERABLE
 
 
 def test_quota_roots_whose_folder_is_gone_are_a_fault(tmp_path: Path) -> None:
@@ -365,7 +240,7 @@ def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -
     site.ask(b"fred")
     site.ask(b"anna")
     number = site.cache.now()
-    _delete(site)
+    delete(site)
     before = site.cache.decide(Query(b"fred"))
     assert isinstance(before, Verdict)
     assert before.kind is Kind.DELIVERABLE
@@ -383,7 +258,7 @@ def test_now_looks_at_the_files(site: Site) -> None:
     """Whoever compares the number of a turn has seen what changed before it."""
     site.ask(b"fred")
     number = site.cache.now()
-    _delete(site)
+    delete(site)
     site.cache.again()
     assert site.cache.now() > number
 
@@ -449,7 +324,7 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     for known in (b"fred", b"FRED", b"fred@example.org", b"nobody+x", b"a^b", b"\0"):
         assert not site.cache.absent(known)
     assert site.cache.absent(b"newton")
-    _create(site)
+    create(site)
     site.cache.again()
     assert not site.cache.absent(b"newton")
     (site.conf / "user_deny.db").write_bytes(b"nobody\t2\xff\x89*\xff\x89gone\n")
@@ -466,32 +341,6 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
     site.cache.again()
     assert not site.cache.absent(b"nobody2")
-
-
-@pytest.mark.parametrize("in_place", [False, True])
-@pytest.mark.parametrize("indexed", [False, True])
-def test_a_rollback_to_a_list_with_older_keys_is_seen(
-    site: Site, *, in_place: bool, indexed: bool
-) -> None:
-    """Back to Cyrus 3.4: nobody's mailbox is gone, and again from there to 3.6."""
-    names = [b"fred", b"anna"] + [b"user%d" % number for number in range(50)]
-    for name in (*names, b"nobody"):
-        site.ask(name)
-    while indexed and site.cache.prepare():
-        pass
-    path = site.conf / "mailboxes.db"
-    newer = Writer(seed=3)
-    newer.fill((dbkey(b"user." + name), record()) for name in names * 3)
-    older = Writer(seed=2)
-    older.fill((b"user." + name, b"0 default anyone\tp\t") for name in names)
-    for writer in (older, newer):
-        new = path if in_place else path.with_name("mailboxes.db.NEW")
-        new.write_bytes(writer.image())
-        new.rename(path)
-        for name in names:
-            assert site.ask(name).kind is Kind.DELIVERABLE
-            assert not site.cache.absent(name)
-        assert site.ask(b"nobody").kind is Kind.NONEXISTENT
 
 
 def test_on_a_frontend_of_a_murder_nobody_is_unknown_without_mupdate(tmp_path: Path) -> None:

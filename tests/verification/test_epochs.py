@@ -13,7 +13,7 @@ from gateway.cyrus.folderwatch import FolderWatch
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.epochs import MAX_EPOCHS, Epochs
 from tests.golden import FOLDER
-from tests.verification.test_cache import Site, _create, _repack
+from tests.verification.sites import Site, create, repack
 
 
 def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
@@ -22,13 +22,13 @@ def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
     epochs = Epochs(site.verifier.store)
     assert (epochs.look(), epochs.epoch) == (False, 1)
     assert (epochs.look(), epochs.epoch) == (True, 1)
-    _create(site)
+    create(site)
     assert (epochs.look(), epochs.epoch) == (True, 2)
     assert epochs.untouched(b"fred", 1)
     assert not epochs.untouched(b"newton", 1)
     assert not epochs.untouched(b"fred", 0)
     assert not epochs.untouched(b"fred", -1)
-    _repack(site)
+    repack(site)
     assert (epochs.look(), epochs.epoch) == (False, 3)
     assert not epochs.untouched(b"anna", 1)
     path = site.conf / "mailboxes.db"
@@ -47,10 +47,10 @@ def test_the_keys_of_some_commits_are_remembered(tmp_path: Path) -> None:
     epochs = Epochs(site.verifier.store)
     epochs.look()
     for _ in range(MAX_EPOCHS):
-        _create(site)
+        create(site)
         epochs.look()
     assert epochs.untouched(b"fred", 1)
-    _create(site)
+    create(site)
     epochs.look()
     assert not epochs.untouched(b"fred", 1)
     assert epochs.untouched(b"fred", 2)

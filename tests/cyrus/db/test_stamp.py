@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.cyrus.db.stamp import RACY_NS, AbsenceProof, FileProof, Young, is_young, stamp
-from gateway.cyrus.folderwatch import Folder
+from gateway.cyrus.folderwatch import Folder, Place
 
 
 def _status(tmp_path: object, text: bytes = b"x", mtime: int = 10**9) -> os.stat_result:
@@ -59,7 +59,7 @@ def test_the_proof_of_a_file(
     """It is looked at where nobody watches its folder, or where something has happened there."""
     status = _status(tmp_path)
     path = f"{tmp_path}/file"
-    folder = Folder(b"folder") if watched else None
+    folder = Folder(b"folder", Place(1), []) if watched else None
     proof = FileProof(path.encode(), status, folder)
     assert proof.found
     assert proof.holds()
@@ -76,7 +76,7 @@ def test_the_proof_of_a_file(
 def test_the_proof_that_there_is_no_file(tmp_path: object, watched: bool) -> None:
     """The same."""
     path = f"{tmp_path}/file"
-    folder = Folder(b"folder") if watched else None
+    folder = Folder(b"folder", Place(1), []) if watched else None
     proof = AbsenceProof(path.encode(), folder)
     assert not proof.found
     assert proof.holds()
