@@ -167,8 +167,6 @@ class KeyIndex:
                 break  # the next chunk begins here
             offset = start + at
             record = Record(view.path, data[at : at + HEAD], offset, limit)
-            if at + record.length > size and at:
-                break
             if record.length > HEAD:
                 record = Record(view.path, view.read(offset, record.length), offset, limit)
             if record.type == RECORD:

@@ -33,6 +33,51 @@ def indexed(database: Twoskip) -> Twoskip:
     return database
 
 
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_many_keys_in_a_bucket(disk: Disk, buckets: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As there are in a large file: each is found, and so are those of later commits."""
+    monkeypatch.setattr(twoskip_index, "_BUCKETS", buckets)
+    writer = Writer(seed=1)
+    writer.fill((b"user.%d" % n, b"value %d" % n) for n in range(300))
+    disk.apply(writer)
+    database = indexed(disk.reader())
+    assert not database.prepare()
+    for commit in range(4):
+        for number in range(0, 400, 7):
+            writer.store(b"user.%d" % number, b"%d of %d" % (number, commit))
+        writer.delete(b"user.%d" % (commit + 1))
+        writer.commit()
+        disk.apply(writer)
+        for number in range(410):
+            key = b"user.%d" % number
+            assert database.get(key) == writer.committed.get(key)
+            assert not (database.absent(key) and key in writer.committed)
+    assert database._index is not None
+    database.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+def test_a_deleted_record_is_known_by_either_pointer(disk: Disk, seed: int, before: int) -> None:
+    """Of the pair at the lowest level, which changes its order with each commit in front of it."""
+    writer = Writer(seed=seed)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(20))
+    disk.apply(writer)
+    database = indexed(disk.reader())
+    for number in range(before):
+        writer.store(b"user.07" + b"a" * (4 - number), b"new")
+        writer.commit()
+    writer.delete(b"user.07")
+    writer.commit()
+    disk.apply(writer)
+    view = database._view
+    assert database.get(b"user.07") is None
+    assert database.get(b"user.06") == b"value"
+    assert database._index is not None
+    assert database._index.header == view.read(0, 64)
+    database.close()
+
+
 @settings(max_examples=150, deadline=None)
 @given(operations=OPERATIONS, seed=st.integers(0, 999), start=st.integers(2, 80))
 def test_an_index_that_follows_every_write_knows_what_is_committed(
@@ -129,6 +174,24 @@ def test_a_commit_is_followed_at_the_cost_of_reading_it(disk: Disk) -> None:
         view.reads = 0
         assert database.get(key) == value
         assert view.reads == reads
+    # A deletion makes the others no dearer, nor does a writer at work.
+    writer.delete(b"user.300")
+    writer.commit()
+    writer.store(b"user.newer", b"value")
+    disk.apply(writer)
+    for key, value, reads in (
+        (b"user.absent", None, 2),
+        (b"user.newer", None, 1),
+        (b"user.100", b"value", 2),
+    ):
+        view.reads = 0
+        assert database.get(key) == value
+        assert view.reads == reads
+    writer.recover()
+    disk.apply(writer)
+    view.reads = 0
+    assert database.get(b"user.absent") is None
+    assert view.reads == 1
     database.close()
 
 
