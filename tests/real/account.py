@@ -16,7 +16,7 @@ import pytest
 from tests.real.readers import Crowd
 from tests.real.writers import Writer
 
-QUESTIONS = int(os.environ.get("WRITERS_QUESTIONS", "600000"))
+QUESTIONS = int(os.environ.get("WRITERS_QUESTIONS", "200000"))
 SEED = int(os.environ.get("WRITERS_SEED", "0"))
 TALLY = os.environ.get("WRITERS_TALLY", "")
 

@@ -38,7 +38,7 @@ NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 TEMPORARY = b"TEMP "
 # For a connection and a statement on a busy machine; less where one takes too long.
 DEADLINE_S = 60.0
-SHORT_S = 10.0
+SHORT_S = 1.0
 # Asked while a server hangs, one after the other: one of them the event loop might read before
 # it gets to the question that hangs.
 QUESTIONS = 20
