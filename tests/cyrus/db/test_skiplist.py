@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from itertools import islice
 
 import pytest
@@ -18,35 +16,8 @@ from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
-from tests.cyrus.db.skiplist_writer import FIRST, SkiplistWriter, finish, rank
-from tests.golden import FOLDER
-
-GOLDEN = os.path.join(FOLDER, "head-skiplist", "conf", "mailboxes.db")
-BIG = 1 << 20
-NOWHERE = bytes(4) + b"\xff" * 4
-
-
-@contextmanager
-def written(piece: int = BIG) -> Iterator[SkiplistWriter]:
-    """A new file and its writer, in a folder that goes away."""
-    with tempfile.TemporaryDirectory() as folder:
-        writer = SkiplistWriter(os.path.join(folder, "s.db"), 7, piece)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-
-def reading(writer: SkiplistWriter) -> closing[Skiplist]:
-    """A reader of the writer's file."""
-    return closing(Skiplist(FileView(writer.path)))
-
-
-def checkpointed(writer: SkiplistWriter, history: list[Verb]) -> None:
-    """Play the history, commit it, and turn it into INORDER records."""
-    finish(play(writer, history))
-    finish(writer.commit())
-    finish(writer.checkpoint())
+from tests.cyrus.db.skiplist_files import BIG, GOLDEN, NOWHERE, checkpointed, reading, written
+from tests.cyrus.db.skiplist_writer import FIRST, finish, rank
 
 
 def test_golden_file_is_read_in_order_and_by_key() -> None:

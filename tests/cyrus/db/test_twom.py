@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 
 import pytest
@@ -20,26 +19,8 @@ from gateway.cyrus.db.twom_walk import Place
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
+from tests.cyrus.db.twom_files import GOLDEN, reading, written
 from tests.cyrus.db.twom_writer import TwomWriter, finish
-from tests.golden import FOLDER
-
-GOLDEN = os.path.join(FOLDER, "head-twom", "conf", "mailboxes.db")
-
-
-@contextmanager
-def written(**options: bool) -> Iterator[TwomWriter]:
-    """A new file and its writer, in a folder that goes away."""
-    with tempfile.TemporaryDirectory() as folder:
-        writer = TwomWriter(os.path.join(folder, "t.db"), 7, **options)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-
-def reading(writer: TwomWriter) -> closing[Twom]:
-    """A reader of the writer's file."""
-    return closing(Twom(FileView(writer.path)))
 
 
 def test_golden_file_is_read_in_order_and_by_key() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -15,26 +13,8 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twom import Twom
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import UNTIMED, fill
+from tests.cyrus.db.twom_files import reading, written
 from tests.cyrus.db.twom_writer import CSUM_XXH64, DUMMY, DUMMY_OFFSET, TwomWriter, finish
-from tests.golden import FOLDER
-
-GOLDEN = os.path.join(FOLDER, "head-twom", "conf", "mailboxes.db")
-
-
-@contextmanager
-def written(**options: bool) -> Iterator[TwomWriter]:
-    """A new file and its writer, in a folder that goes away."""
-    with tempfile.TemporaryDirectory() as folder:
-        writer = TwomWriter(os.path.join(folder, "t.db"), 7, **options)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-
-def reading(writer: TwomWriter) -> closing[Twom]:
-    """A reader of the writer's file."""
-    return closing(Twom(FileView(writer.path)))
 
 
 @UNTIMED
