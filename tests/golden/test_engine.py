@@ -11,7 +11,7 @@ from gateway.cyrus.store import CyrusStore
 from gateway.frontends.socketmap_session import Session
 from gateway.verification.verifier import Verifier
 from tests.golden import Configuration, configurations
-from tests.golden.differences import expected
+from tests.golden.comparison import wrong_replies
 
 
 def make_session(configuration: Configuration, folder: str) -> Session:
@@ -36,13 +36,5 @@ def test_every_key_gets_the_reply_of_the_c_program(
 ) -> None:
     """Each recipient of each configuration, with the intended differences."""
     verifier = make_verifier(configuration, str(tmp_path))
-    session = Session(verifier)
-    wrong = []
-    for row in configuration.rows("key"):
-        session.receive(row.query)
-        reply = session.replies()
-        if session.pending is not None:
-            reply = session.resolved(verifier.resolve(session.pending))
-        if reply != expected(configuration, row):
-            wrong.append((row.key, reply, expected(configuration, row)))
+    wrong = wrong_replies(configuration, verifier)
     assert wrong == []

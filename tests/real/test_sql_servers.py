@@ -16,12 +16,11 @@ from gateway.cyrus.db import sql_address, sql_server
 from gateway.cyrus.db.formats import open_database
 from gateway.cyrus.store import CyrusStore
 from gateway.errors import DatabaseUnavailable
-from gateway.frontends.socketmap_session import Session
 from gateway.verification.verifier import Verifier
 from tests.doors.model import Case, Rcpt
 from tests.doors.players import ask_policy, policy_request
 from tests.golden import Configuration
-from tests.golden.differences import expected
+from tests.golden.comparison import wrong_replies
 from tests.real.golden_tables import GOLDEN, IN_TABLES, fill_golden
 from tests.rigs import socketmap
 from tests.rigs.cyrus import Cyrus
@@ -74,15 +73,7 @@ def test_golden_recipients_get_the_same_answers_from_tables(
         skip_plus="-p" in configuration.arguments,
     )
     verifier = Verifier.for_store(store)
-    session = Session(verifier)
-    wrong = []
-    for row in configuration.rows("key"):
-        session.receive(row.query)
-        reply = session.replies()
-        if session.pending is not None:
-            reply = session.resolved(verifier.resolve(session.pending))
-        if reply != expected(configuration, row):
-            wrong.append((row.key, reply, expected(configuration, row)))
+    wrong = wrong_replies(configuration, verifier)
     for database in store.databases:
         database.close()
     assert wrong == []
