@@ -79,7 +79,7 @@ def make_plan(path: str) -> Plan:
                 ("milter",),
                 1,
                 data,
-                milterprocess.SILENCE_LIMIT,
+                core.SILENCE_LIMIT,
                 stops_by_word=True,
             )
         )

@@ -4,21 +4,19 @@ A front end marks a `Course` on the way of each question, and who writes the
 line reads it.  Where no lines are written there is none, and nobody looks at a
 clock.
 
-Limits: one question at a time.  Threads, which have one each, share a
-`ThreadCourse`.
+Limits: one question at a time.
 """
 
 from __future__ import annotations
 
-import threading
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
-    from gateway.verification.decider import Engine, Memory
-    from gateway.verification.model import Query, Step, Verdict
+    from gateway.verification.decider import Memory
+    from gateway.verification.model import Query, Verdict
 
 # Where an answer is from: it was remembered, it was made anew of this machine's
 # files, another server was asked for it, or nothing had to be looked up.
@@ -62,35 +60,3 @@ class Course:
     def microseconds(self) -> int:
         """How long the present question has taken so far."""
         return round((perf_counter() - self._since) * 1e6)
-
-
-class ThreadCourse(threading.local, Course):
-    """A Course for each thread that has a question."""
-
-
-class HeardEngine:
-    """`engine`, which decides for the thread of a question; `course` hears of it.
-
-    `source` is where a verdict is from that it gives at once.
-    """
-
-    def __init__(self, engine: Engine, course: Course, source: str) -> None:
-        self._engine = engine
-        self._course = course
-        self._source = source
-
-    def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
-        """As the engine's."""
-        return self._engine.verify(query, trace)
-
-    def decide(self, query: Query) -> Verdict | Pending:
-        """As the engine's."""
-        outcome = self._engine.decide(query)
-        self._course.source = ASKED if isinstance(outcome, Pending) else self._source
-        return outcome
-
-    def advance(
-        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
-    ) -> Verdict | Pending:
-        """As the engine's."""
-        return self._engine.advance(pending, trace, since=since)

@@ -74,11 +74,6 @@ class Reply:
         """True for a 4xx reply."""
         return self.code < 500
 
-    @property
-    def milter_text(self) -> str:
-        """The text with each `%` doubled, as libmilter's smfi_setreply wants it."""
-        return self.text.replace("%", "%%")
-
     def line(self) -> str:
         """The reply as the client sees it, without CR and LF."""
         return f"{self.code} {self.enhanced} {self.text}"

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from gateway.frontends.remembering import STRAIN
-
 if TYPE_CHECKING:
     from gateway.verification.decider import Memory
+
+# Questions that were not answered from memory before the mailbox list's index
+# is worth its making, and again each time as many more have come.
+STRAIN = 200
 
 # libev calls what has a higher priority first; 2 is the highest.
 _FIRST = 2

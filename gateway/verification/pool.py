@@ -1,7 +1,7 @@
 """Engines for any number of threads, each used by one at a time.
 
 The event loop's engine belongs to the loop.  Threads that wait for another
-server, and those of libmilter, borrow one here.  As many are made as
+server borrow one here.  As many are made as
 questions are under way at once; list.append and list.pop are atomic, so no
 lock is needed.
 """

@@ -8,13 +8,11 @@ import pytest
 
 from tests.admin.running import Site, running
 from tests.rigs.folders import folder
-from tests.rigs.gateway import require_milter
 
 
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """A gateway that nobody disturbs."""
-    require_milter()
     with folder("admin") as path, running(path) as made:
         yield made
 
@@ -22,6 +20,5 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def own_site() -> Iterator[Site]:
     """A gateway of the test's own."""
-    require_milter()
     with folder("admin") as path, running(path) as made:
         yield made

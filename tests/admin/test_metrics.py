@@ -13,7 +13,6 @@ from gateway.frontends.scope import Skip
 from gateway.verification.model import KINDS
 from tests.admin.running import WORKERS, Site, running
 from tests.rigs.folders import folder
-from tests.rigs.gateway import require_milter
 from tests.rigs.waiting import wait_until
 
 REQUESTS = "smmapd_requests_total"
@@ -116,7 +115,6 @@ def test_a_reload_loses_no_count(own_site: Site) -> None:
 
 def test_what_is_not_carried_out_is_counted() -> None:
     """In mode observe nobody is refused, and it shows how many would have been."""
-    require_milter()
     with folder("admin") as path, running(path, {"": {"mode": "observe"}}) as site:
         assert site.policy(b"nobody@example.org") == b"DUNNO"
         assert site.socketmap(b"nobody@example.org") == [b"OK nobody@example.org"]

@@ -9,7 +9,6 @@ import pytest
 from tests.admin.running import Site, running
 from tests.rigs.browser import ENTER, SHIFT, SPACE, TAB, Browser
 from tests.rigs.folders import folder
-from tests.rigs.gateway import require_milter
 from tests.rigs.require import require
 
 pytestmark = pytest.mark.real
@@ -83,7 +82,6 @@ def test_the_page_shows_what_the_gateway_counts(site: Site, page: Browser) -> No
 
 def test_before_anything_has_happened_it_says_so() -> None:
     """No figure is made up: a dash, or a sentence."""
-    require_milter()
     require("chromium")
     with folder("admin") as path, running(path) as site, Browser() as page:
         page.open(site.url)
@@ -248,7 +246,6 @@ def test_a_phone_shows_it_too(page: Browser, width: int) -> None:
 
 def test_a_gateway_that_is_gone_is_said_to_be(browser: Browser) -> None:
     """The page says how old its figures are, and recovers by itself."""
-    require_milter()
     with folder("admin") as path, running(path) as site:
         browser.open(site.url)
         browser.wait_script(LIVE, "the page is live")
@@ -262,7 +259,6 @@ def test_a_gateway_that_is_gone_is_said_to_be(browser: Browser) -> None:
 
 def test_a_damaged_database_shows_at_once(browser: Browser) -> None:
     """With the file and what to do."""
-    require_milter()
     with folder("admin") as path, running(path) as site:
         browser.open(site.url)
         browser.wait_script(LIVE, "the page is live")
@@ -277,7 +273,6 @@ def test_a_damaged_database_shows_at_once(browser: Browser) -> None:
 
 def test_addresses_are_as_private_as_the_log(browser: Browser) -> None:
     """With `addresses = "off"` no recipient or sender reaches the page."""
-    require_milter()
     with folder("admin") as path, running(path, {"logging": {"addresses": "off"}}) as site:
         site.policy(b"dora@example.org")
         site.milter(b"dora@example.org")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.admin.running import TIMEOUT_S, Site, running
 from tests.rigs.folders import folder
-from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.milter import MilterClient
 from tests.rigs.socketmap import Connection
 
@@ -47,7 +47,6 @@ STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} (debug|info|warni
 @pytest.fixture(scope="module", params=["text", "json"])
 def gateway(request: pytest.FixtureRequest) -> Iterator[Site]:
     """One whose replies quote recipient and reason, and whose store says what it likes."""
-    require_milter()
     quoting: Tables = {
         f"replies.{kind}": {"code": 550, "enhanced": enhanced, "text": "{recipient}: {reason}!"}
         for kind, enhanced in (("nonexistent", "5.1.1"), ("denied", "5.7.1"))

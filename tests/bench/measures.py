@@ -221,12 +221,14 @@ class MilterLoad:
     """milterload.c on a running milter: RCPT commands a second."""
 
     connections: int = 20
+    keys: str = REPEATED
     expect: str = "c"
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """The rates, the latencies and the costs of RCPT."""
         words = ["-a", server.address, "-n", str(self.connections), "-t", str(seconds)]
-        words += ["-k", store.every_user, "-D", DOMAIN, "-e", self.expect]
+        keys = os.path.join(store.folder, f"{self.keys}.keys")
+        words += ["-k", keys, "-D", DOMAIN, "-e", self.expect]
         words += ["-R", progress.next_seed()]
         with Client("milterload", words) as client:
             before = server.cpu_seconds()

@@ -184,9 +184,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "milter",
-        "20 busy connections, RCPT commands",
+        "20 busy connections, RCPT commands: 1000 recipients again and again, and each of the store",
         (
             Entrant("milter", "milter", MilterLoad()),
+            Entrant("milter, every", "milter", MilterLoad(keys=EVERY)),
             Entrant("bare-milter", "bare-milter", MilterLoad()),
         ),
     ),

@@ -13,7 +13,6 @@ from gateway.daemon.metrics import exposition
 from gateway.daemon.metrics.exposition import COUNTS, GAUGES
 from tests.admin.running import WORKERS, running
 from tests.rigs.folders import folder
-from tests.rigs.gateway import require_milter
 from tests.rigs.prometheus import Prometheus, promtool
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
@@ -114,7 +113,6 @@ def test_promtool_takes_the_rules() -> None:
 def test_a_real_prometheus_scrapes_and_knows_every_expression() -> None:
     """No expression of the dashboard is an error, and promtool finds no fault with the names."""
     require("prometheus")
-    require_milter()
     with folder("watched") as path, running(path) as site:
         code, said = promtool("check", "metrics", stdin=site.get("/metrics").text)
         assert (code, said) == (0, "")

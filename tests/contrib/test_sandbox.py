@@ -12,7 +12,6 @@ from tests.contrib.units import SERVICE, USER, allowed_calls, settings, value
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
 from tests.rigs.folders import folder
-from tests.rigs.gateway import require_milter
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import complete
 from tests.rigs.program import gateway_python
@@ -109,7 +108,6 @@ def ask_doors(life: Life) -> None:
 def test_a_gateway_lives_in_it() -> None:
     """It starts as root, leaves it, serves at every door, restarts what dies, reloads and stops."""
     require("systemd", "build")
-    require_milter()
     with Life({"": {"user": USER}}, milter=True) as life, folder("box") as place:
         life.python = gateway_python(USER)
         life.start(prefix=sandbox(life.folder).prefix(place))

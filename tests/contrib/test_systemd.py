@@ -31,7 +31,6 @@ from tests.contrib.units import (
 )
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
-from tests.rigs.gateway import require_milter
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 
@@ -111,7 +110,6 @@ def test_the_service_is_little_exposed(installed: Path) -> None:
 def traced() -> Iterator[list[str]]:
     """The system calls of a gateway's whole life, one a line, of all of its processes."""
     require("systemd")
-    require_milter()
     with Life({"": {"user": USER}}, milter=True) as life:
         life.python = gateway_python(USER)
         out = life.path("trace")

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.life.running import DEADLINE_S, Life
-from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.milter import MilterClient
 from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import Connection
@@ -80,7 +80,6 @@ class Site:
 @contextmanager
 def site(tables: Tables | None = None, **logging: str) -> Iterator[Site]:
     """A gateway with all front ends on a small store."""
-    require_milter()
     with ExitStack() as stack:
         changed = {**(tables or {}), "logging": {"level": "info", **logging}}
         life = stack.enter_context(Life(changed, milter=True))

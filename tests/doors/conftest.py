@@ -16,7 +16,7 @@ from tests.doors.players import House
 from tests.doors.store import SETTINGS, Backend, populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.folders import folder, write_text
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.postfix import RELAY_DOMAIN, VIRTUAL_DOMAIN, Postfix
 from tests.rigs.require import missing, require
 from tests.rigs.sendmail import Sendmail
@@ -104,7 +104,6 @@ def open_house(
 def house() -> Iterator[House]:
     """The table's store behind every door."""
     require("cyrus", "postfix", "sendmail")
-    require_milter()
     if not os.path.exists("/proc/net/if_inet6"):
         missing("this machine has no IPv6, so Postfix takes no client address of it")
     with ExitStack() as stack:

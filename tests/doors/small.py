@@ -12,7 +12,7 @@ from tests.doors.players import House
 from tests.doors.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
-from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.require import require
 from tests.rigs.smtp import Conversation
 
@@ -31,7 +31,6 @@ DEFAULTS = {
 def small_store() -> Iterator[Cyrus]:
     """A store with the user fred; the test needs all three mail servers."""
     require("cyrus", "postfix", "sendmail")
-    require_milter()
     with Cyrus(SETTINGS) as store:
         store.tools.load_mailboxes([Mailbox("user.fred")])
         yield store

@@ -19,7 +19,7 @@ from tests.doors.players import ask_policy
 from tests.doors.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
@@ -53,7 +53,6 @@ def store() -> Iterator[Cyrus]:
 @pytest.fixture(scope="module", params=[(PATIENT, 0)], ids=["patient"])
 def gateway(request: pytest.FixtureRequest, store: Cyrus) -> Iterator[Gateway]:
     """A gateway that gives a client so many seconds for a request; another number, another one."""
-    require_milter()
     seconds, _ = request.param
     settings: Tables = {
         "scope": {"domains": list(DOMAINS)},
@@ -219,7 +218,7 @@ PACKETS = {
 @pytest.mark.usefixtures("pids")
 @pytest.mark.parametrize("packet", PACKETS)
 def test_milter_and_broken_packets(gateway: Gateway, packet: str) -> None:
-    """A packet that libmilter cannot read ends its connection, and no other one."""
+    """A packet that cannot be read ends its connection, and no other one."""
     mta = MilterClient(gateway.path("milter"))
     mta.connect()
     mta.mail()

@@ -15,7 +15,6 @@ from tests.doors.model import Rcpt
 from tests.doors.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, quota_record
-from tests.rigs.gateway import require_milter
 from tests.rigs.imap import Admin
 from tests.rigs.require import require
 
@@ -43,7 +42,6 @@ class Living:
 def living() -> Iterator[Living]:
     """A store with its imapd, a gateway, MTAs, and a client at each door before anything happens."""
     require("cyrus", "postfix", "sendmail")
-    require_milter()
     with ExitStack() as stack:
         cyrus = stack.enter_context(Cyrus(SETTINGS))
         cyrus.add_service("imap", "imapd")

@@ -19,9 +19,8 @@ from tests.doors.store import SETTINGS, populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST
 from tests.rigs.folders import folder, write_text
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.require import require
-from tests.rigs.socketmap import Connection
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -40,7 +39,6 @@ DOORS_OF = {
 def cyrus() -> Iterator[Cyrus]:
     """The store of the table."""
     require("cyrus", "postfix", "sendmail")
-    require_milter()
     with Cyrus(SETTINGS) as store:
         populate(store)
         yield store
@@ -149,44 +147,3 @@ def test_a_damaged_store(cyrus: Cyrus, on_error: str) -> None:
                 )
                 says = expected(door, Case("mended", afterwards))
                 assert house.play(door, case) == says, door
-
-
-# --- without pymilter -------------------------------------------------------------------------
-
-_NO_MILTER = 'raise ImportError("No module named milter, says the test")\n'
-
-
-@contextmanager
-def without_pymilter() -> Iterator[str]:
-    """A folder of modules with which pymilter cannot be imported."""
-    with folder("nm") as path:
-        write_text(os.path.join(path, "milter.py"), _NO_MILTER)
-        yield path
-
-
-def test_a_milter_without_pymilter(cyrus: Cyrus) -> None:
-    """A milter that is configured and cannot run ends the start with 78, and says what to install."""
-    scope: Tables = {"scope": {"domains": ["example.org"]}}
-    with (
-        without_pymilter() as path,
-        Gateway(cyrus.imapd_conf, scope, python_path=path) as gateway,
-    ):
-        gateway.start(wait=False)
-        assert gateway.wait_end() == os.EX_CONFIG
-        line = gateway.wait_log("pymilter")
-        assert "python3-milter" in line
-        assert "smmapd[milter]" in line
-        assert "Traceback" not in "\n".join(gateway.log())
-
-
-def test_the_other_front_ends_do_without_pymilter(cyrus: Cyrus) -> None:
-    """Socketmap and policy need no pymilter."""
-    scope: Tables = {"scope": {"domains": ["example.org"]}}
-    fronts = ("socketmap", "policy")
-    with (
-        without_pymilter() as path,
-        Gateway(cyrus.imapd_conf, scope, fronts=fronts, python_path=path) as gateway,
-    ):
-        gateway.start()
-        with Connection.to(gateway.path("socketmap")) as client:
-            assert client.ask(b"fred@example.org") == b"OK fred@example.org"

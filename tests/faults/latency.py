@@ -105,8 +105,7 @@ def _place(life: Target, processors: Sequence[int]) -> None:
     for process in PROCESSES:
         for task in os.listdir(f"/proc/{life.pid(process)}/task"):
             os.sched_setaffinity(int(task), processors[:1])
-            # The milter's threads would not give way to each other.
-            (_first if process == "milter" else _always_first)(int(task))
+            _always_first(int(task))
 
 
 def main() -> None:

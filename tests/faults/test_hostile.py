@@ -32,7 +32,7 @@ SPARE = 40
 FLOOD = 10_000
 
 # Requests that one client sends without waiting.
-PIPELINED = {"socketmap": 1_000_000, "policy": 100_000, "milter": 30_000}
+PIPELINED = {"socketmap": 1_000_000, "policy": 100_000, "milter": 100_000}
 
 # Bytes of something that does not end.
 ENDLESS = 16 * 1024 * 1024

@@ -1,9 +1,7 @@
 """Clients that take their time: a byte at a time, half a request, no reading, no sending.
 
-At each door; at the core's by TCP, too, where buffers, halves and resets are
-other ones.  How long they may take is `request_timeout` and `idle_timeout`,
-in the milter `timeout`; of a client that has said nothing libmilter looks at
-the time only every ten minutes, so that is not waited for here.
+At each door, and by TCP, too, where buffers, halves and resets are other ones.
+How long they may take is `request_timeout` and `idle_timeout`.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ SMALL = 4096
 _CHUNK = 1 << 16
 _DEADLINE_S = 60.0
 
-WAYS = [*((door, "unix") for door in DOORS), ("socketmap", "tcp"), ("policy", "tcp")]
+WAYS = [(door, way) for door in DOORS for way in ("unix", "tcp")]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +45,7 @@ def patient() -> Iterator[Target]:
 def hasty() -> Iterator[Target]:
     """One that soon parts from those who are silent."""
     limits = {"request_timeout": PATIENCE, "idle_timeout": PATIENCE}
-    tables = {"socketmap": limits, "policy": limits, "milter": {"timeout": PATIENCE}}
-    with attacked(tables) as life:
+    with attacked(dict.fromkeys(DOORS, limits)) as life:
         yield life
 
 
@@ -157,9 +154,7 @@ def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
     """
     with undisturbed(hasty) as witnesses, ExitStack() as stack:
         halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
-        silent = [
-            stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS if door != "milter"
-        ]
+        silent = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
         deaf = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in WAYS]
         for crowd in halves:
             crowd.each(crowd.question[:-3])

@@ -9,7 +9,6 @@ import pytest
 from tests.life.doors import DOORS
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
-from tests.rigs.gateway import require_milter
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +16,6 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_no_socket_takes_the_place_of_standard_error(closed: str) -> None:
     """Log lines go nowhere, and above all not to a client."""
-    require_milter()
     with Life({"logging": {"level": "debug"}}, milter=True) as life:
         life.start(prefix=("/bin/sh", "-c", f'exec "$@" {closed}', "sh"))
         life.wait_told("READY")

@@ -16,12 +16,12 @@ from contextlib import ExitStack, closing, contextmanager
 from tests.faults.doors import DOORS, Witness
 from tests.life.running import Life
 from tests.real.under_master import memory_kib
-from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.ports import LOOPBACK, free_ports
 
-# What a process may grow by, in KiB, whatever these clients do: what the core keeps of some
-# hundred clients (one piece that was read and an unfinished request, of some ten KiB each) or
-# libmilter (half a packet of 64 KiB at most, and a thread), and room for the allocator.
+# What a process may grow by, in KiB, whatever these clients do: what it keeps of some hundred
+# clients (one piece that was read and an unfinished request, of some ten KiB each; of an MTA half
+# a packet of 64 KiB at most), and room for the allocator.
 GROWTH_KIB = 16 * 1024
 
 # Lines of the log that one attack may cost.
@@ -39,22 +39,21 @@ def peak_kib(pid: int) -> int:
 
 
 class Target(Life):
-    """A gateway with all doors on Unix sockets, and the core's on TCP ports, too."""
+    """A gateway with all doors on Unix sockets and on TCP ports."""
 
     def __init__(self, tables: Tables | None = None) -> None:
         super().__init__(tables, milter=True)
-        self.ports = dict(zip(("socketmap", "policy", "admin"), free_ports(3), strict=True))
+        self.ports = dict(zip((*DOORS, "admin"), free_ports(len(DOORS) + 1), strict=True))
         self.usual: dict[str, int] = {}
 
     def tcp(self, door: str) -> tuple[str, int]:
-        """The address of a door of the core's."""
+        """The address of a door."""
         return LOOPBACK, self.ports[door]
 
 
 @contextmanager
 def attacked(tables: Tables | None = None, prefix: Sequence[str] = ()) -> Iterator[Target]:
     """A gateway that serves, with settings of its own, started by way of `prefix`."""
-    require_milter()
     with Target(tables) as life:
         ports = {
             door: [f"unix:{life.path(door)}", f"inet:{LOOPBACK}:{port}"]

@@ -1,17 +1,19 @@
-"""A milter on an engine of the test's own, and libmilter's side of one connection to it."""
+"""A milter's session on an engine of the test's own, and the MTA's side of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Mapping
 
 from gateway.frontends.course import Course
 from gateway.frontends.judge import Decision, Judge
-from gateway.frontends.milter import CONTINUE, REJECT, TEMPFAIL, Milter, Rcpt, Sessions
+from gateway.frontends.milter_session import MilterSession, Rcpt
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
-from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.pool import VerifierPool
+from gateway.protocols.milter import packet
+from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
+from gateway.verification.verifier import Pending
+from tests.rigs.milter import ALL_ACTIONS, ALL_STEPS, VERSION
 
 KINDS = {
     b"fred@example.org": Kind.DELIVERABLE,
@@ -19,61 +21,33 @@ KINDS = {
     b"broken@example.org": Kind.STORE_FAULT,
     b"large@example.org": Kind.DELIVERABLE,
 }
-# Everything that libmilter of Debian 12 offers.
-ALL_STEPS = 0x1FFFFF
+SERVER = "backend.example.org"
+CLIENT = b"192.0.2.1"
+
+Macros = Mapping[bytes, bytes]
 
 
 class Engine:
-    """Knows KINDS and nobody else; it breaks at the recipient `bug@example.org`."""
+    """Knows KINDS and nobody else; recipients that begin with `away` live on another server."""
 
     def __init__(self) -> None:
         self.asked: list[Query] = []
 
-    def verify(self, query: Query) -> Verdict:
+    def decide(self, query: Query) -> Verdict | Pending:
         """Remember and answer."""
         self.asked.append(query)
-        if query.recipient == b"bug@example.org":
-            raise ZeroDivisionError("a defect")
+        if query.recipient.startswith(b"away"):
+            return Pending(query, SERVER, NO_EVIDENCE)
         if query.recipient == b"large@example.org" and (query.size or 0) > 1000:
             return Verdict(Kind.SIZE_OVER_QUOTA, b"")
         return Verdict(KINDS.get(query.recipient, Kind.NONEXISTENT), b"")
 
-
-@dataclass
-class Context:
-    """libmilter's context of one connection, as far as the callbacks use it."""
-
-    macros: dict[str, str] = field(default_factory=dict)
-    wanted: dict[int, str] = field(default_factory=dict)
-    replies: list[tuple[str, str, str]] = field(default_factory=list)
-    remembered: object = None
-
-    def getsymval(self, name: str) -> str | None:
-        """The value of a macro; libmilter decodes strictly."""
-        value = self.macros.get(name)
-        if value == "not UTF-8":
-            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-        return value
-
-    def setreply(self, code: str, enhanced: str, text: str) -> None:
-        """Keep it."""
-        self.replies.append((code, enhanced, text))
-
-    def setsymlist(self, stage: int, macros: str) -> None:
-        """Keep it."""
-        self.wanted[stage] = macros
-
-    def setpriv(self, value: object) -> None:
-        """Keep it."""
-        self.remembered = value
-
-    def getpriv(self) -> object:
-        """What was kept."""
-        return self.remembered
+    def again(self) -> None:
+        """Nothing is remembered here."""
 
 
 class Talk:
-    """A milter, one connection to it, and what others heard of it."""
+    """One MTA's connection, and what others heard of it; macros are told before each step."""
 
     def __init__(
         self,
@@ -81,45 +55,75 @@ class Talk:
         rules: ScopeSettings | None = None,
         templates: dict[Kind, Template] | None = None,
         steps: int = ALL_STEPS,
+        version: int = VERSION,
         course: Course | None = None,
     ) -> None:
         self.engine = Engine()
         self.observed: list[tuple[Rcpt, Decision]] = []
-        self.defects: list[BaseException] = []
-        self.sessions = Sessions()
+        self.complaints: list[str] = []
+        self.defects: list[Exception] = []
         scope = Scope(rules or ScopeSettings(domains=("example.org",)), sees_mailers=True)
-        self.front = Milter(
+        self.session = MilterSession(
+            self.engine,
             Judge(scope, ReplyTable(templates or {}), check_size=True),
-            self.pool(),
             observe=lambda rcpt, decision: self.observed.append((rcpt, decision)),
-            defect=self.defects.append,
-            sessions=self.sessions,
+            complain=self.complaints.append,
             course=course,
+            defect=self.defects.append,
         )
-        self.ctx = Context()
-        self.options = [0x1FF, steps, 0, 0]
-        assert self.front.negotiate(self.ctx, self.options) == CONTINUE
+        offer = struct.pack("!III", version, ALL_ACTIONS, steps)
+        reply = self.say(packet(b"O", offer))
+        self.version, self.actions, self.steps = struct.unpack_from("!III", reply, 5)
+        self.wanted = reply[17:]
 
-    def pool(self) -> VerifierPool:
-        """An engine for all."""
-        make: Callable[[], object] = lambda: self.engine  # noqa: E731
-        return VerifierPool(make)  # type: ignore[arg-type]
+    def say(self, data: bytes) -> bytes:
+        """Bytes from the MTA, and everything that is answered to them."""
+        self.session.receive(data)
+        out = b""
+        while self.session.busy and self.session.pending is None:
+            out += self.session.replies()
+        return out + self.session.replies()
 
-    def connect(self, address: object = ("192.0.2.1", 4711), family: int = 2) -> int:
+    def step(self, command: bytes, data: bytes, macros: Macros | None = None) -> bytes:
+        """One step, with its macros before it; the reply packet, or nothing."""
+        told = b""
+        if macros:
+            pairs = b"".join(b"%b\0%b\0" % pair for pair in macros.items())
+            told = packet(b"D", command + pairs)
+        return self.say(told + packet(command, data))
+
+    def connect(
+        self, address: bytes | None = CLIENT, family: bytes = b"4", macros: Macros | None = None
+    ) -> bytes:
         """A client."""
-        return self.front.connect(self.ctx, "client.test", family, address)
+        where = b"" if address is None else struct.pack("!H", 4711) + address + b"\0"
+        return self.step(b"C", b"client.test\0" + family + where, macros)
 
-    def mail(self, argument: bytes = b"<joe@sender.test>", *parameters: bytes) -> int:
+    def mail(
+        self,
+        argument: bytes = b"<joe@sender.test>",
+        *parameters: bytes,
+        macros: Macros | None = None,
+    ) -> bytes:
         """MAIL FROM."""
-        return self.front.envfrom(self.ctx, argument, *parameters)
+        return self.step(b"M", b"".join(b"%b\0" % word for word in (argument, *parameters)), macros)
 
-    def rcpt(self, argument: bytes, *parameters: bytes) -> tuple[str, str, str] | None:
-        """RCPT TO: the reply, or None where it goes on."""
-        before = len(self.ctx.replies)
-        result = self.front.envrcpt(self.ctx, argument, *parameters)
-        if result == CONTINUE:
-            assert len(self.ctx.replies) == before
-            return None
-        (reply,) = self.ctx.replies[before:]
-        assert result == (TEMPFAIL if reply[0].startswith("4") else REJECT)
-        return reply
+    def rcpt(self, argument: bytes, macros: Macros | None = None) -> bytes | None:
+        """RCPT TO: the SMTP reply that refuses it, or None where it goes on."""
+        return line(self.step(b"R", argument + b"\0", macros))
+
+    @property
+    def heard(self) -> Rcpt:
+        """The last recipient that the log heard of."""
+        return self.observed[-1][0]
+
+
+def line(reply: bytes) -> bytes | None:
+    """The SMTP reply in one reply packet; None where the mail goes on."""
+    if reply == packet(b"c"):
+        return None
+    (length,) = struct.unpack_from("!I", reply)
+    assert length + 4 == len(reply)
+    assert reply[4:5] == b"y"
+    assert reply[-1:] == b"\0"
+    return reply[5:-1]

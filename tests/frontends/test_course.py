@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.frontends.course import ASKED, HIT, MISS, NONE, Course, HeardEngine, ThreadCourse
+from gateway.frontends.course import ASKED, HIT, MISS, NONE, Course
 from gateway.frontends.judge import Judge
+from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.remembering import Remembering
+from gateway.frontends.ready import Ready
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeSettings
-from gateway.frontends.sharing import Sharing
+from gateway.frontends.session import Session as AnySession
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
-from tests.frontends.milter_talk import Talk
+from tests.faults.doors import NEGOTIATION, packet
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until
 from tests.verification.sites import Site
@@ -54,7 +53,7 @@ def memory(tmp_path: Path) -> Away:
     return Away(Site(tmp_path).verifier)
 
 
-def talk(session: Session | PolicySession, data: bytes) -> None:
+def talk(session: AnySession, data: bytes) -> None:
     """Bytes from the client, and all their answers, as the server has them."""
     if session.quick(data) is not None:
         return
@@ -108,6 +107,27 @@ def test_policy_requests(memory: Away, pieces: list[list[bytes]], sources: list[
     assert seen == sources
 
 
+@pytest.mark.parametrize(("pieces", "sources"), ROWS)
+def test_recipients_of_a_milter(
+    memory: Away, pieces: list[list[bytes]], sources: list[str]
+) -> None:
+    """As look-ups."""
+    seen: list[str] = []
+    judge = Judge(Scope(ScopeSettings(domains=("example.org",))), ReplyTable())
+    course = Course(memory)
+    session = MilterSession(
+        memory,
+        judge,
+        observe=lambda _rcpt, _decision: seen.append(course.source),
+        ready=Ready(memory, judge),
+        course=course,
+    )
+    talk(session, NEGOTIATION)
+    for piece in pieces:
+        talk(session, b"".join(packet(b"R", b"<%b@example.org>\0" % key) for key in piece))
+    assert seen == sources
+
+
 def test_what_needs_no_look_up(memory: Away) -> None:
     """A bad address and somebody else's recipient, behind one that was asked for elsewhere."""
     seen: list[str] = []
@@ -124,74 +144,3 @@ def test_time_begins_with_the_bytes_that_ask(memory: Away) -> None:
     first = course.microseconds
     assert first >= 0
     wait_until(lambda: course.microseconds > first, "time passes")
-
-
-# --- threads ----------------------------------------------------------------------------------
-
-
-class Elsewhere:
-    """An engine that remembers `known` and must ask for all others."""
-
-    def decide(self, query: Query) -> Verdict | Pending:
-        """At once, or whom to ask."""
-        if query.recipient == b"known":
-            return Verdict(Kind.DELIVERABLE, b"")
-        return Pending(query, "far", NO_EVIDENCE)
-
-    def advance(self, _pending: Pending, _trace: object, *, since: float | None) -> Verdict:
-        """The server's answer."""
-        assert since is not None
-        return Verdict(Kind.DELIVERABLE, b"")
-
-
-def test_threads_that_share_a_memory(tmp_path: Path) -> None:
-    """What one is told says nothing about the others."""
-    site = Site(tmp_path)
-    course = ThreadCourse(site.cache)
-    memory = Remembering(site.cache, course)
-    others: list[str] = []
-
-    def ask(recipient: bytes) -> Callable[[], None]:
-        def run() -> None:
-            course.arrived()
-            memory.decide(Query(recipient))
-            others.append(course.source)
-
-        return run
-
-    for recipient in (b"fred", b"fred", b"anna"):
-        thread = threading.Thread(target=ask(recipient))
-        thread.start()
-        thread.join()
-    assert others == [MISS, HIT, MISS]
-    assert course.source == NONE
-
-
-@pytest.mark.parametrize(
-    ("recipient", "at_once", "source"),
-    [
-        (b"known", HIT, HIT),
-        (b"stranger", HIT, ASKED),
-        (b"known", ASKED, ASKED),  # an SQL server was asked meanwhile
-    ],
-)
-def test_engines_that_ask_servers(
-    tmp_path: Path, recipient: bytes, at_once: str, source: str
-) -> None:
-    """A thread's engine asks the servers itself, or knows what they said."""
-    course = ThreadCourse(Site(tmp_path).cache)
-    heard = HeardEngine(Elsewhere(), course, at_once)  # type: ignore[arg-type]
-    engine = Sharing(2).engine(heard)
-    assert engine.verify(Query(recipient)).kind is Kind.DELIVERABLE
-    assert course.source == source
-
-
-def test_a_milter_begins_anew_at_each_recipient(tmp_path: Path) -> None:
-    """Whatever the thread was asked before."""
-    course = ThreadCourse(Site(tmp_path).cache)
-    course.source = HIT
-    milter = Talk(course=course)
-    milter.connect()
-    milter.mail()
-    milter.rcpt(b"<friend@other.test>")
-    assert course.source == NONE

@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
-import milter
 import pytest
 
 from gateway.frontends.flights import Flights
 from gateway.verification.model import Evidence, Query, Verdict
 from gateway.verification.verifier import Pending
 from tests.frontends.lines import Lines, Site, far, site, turn_until
-from tests.frontends.milter_talk import Talk
 
 
 def defect(*_arguments: object) -> bytes:
@@ -99,16 +97,6 @@ def test_a_defect_keeps_an_answer_from_nobody_else() -> None:
         flights.ask(Pending(Query(b"fred"), "far", Evidence()), answered)  # type: ignore[arg-type]
     turn_until(lambda: told, "the second was told")
     assert [type(each) for each in defects] == [ZeroDivisionError]
-
-
-def test_a_recipient_is_not_let_in_because_of_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it is in the milter: libmilter takes an exception for a yes."""
-    talk = Talk()
-    talk.mail()
-    monkeypatch.setattr(talk.front, "_observe", defect)
-    for argument in (b"<nobody@example.org>", b"<fred@example.org>"):
-        assert talk.front.envrcpt(talk.ctx, argument) == milter.TEMPFAIL
-    assert [type(each) for each in talk.defects] == [ZeroDivisionError] * 2
 
 
 _NO_MEMORY = """

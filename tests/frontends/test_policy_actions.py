@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.frontends import policy_actions, watched
+from gateway.frontends import watched
 from gateway.frontends.judge import Judge
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
@@ -173,12 +173,3 @@ def test_what_is_longer_than_any_address_is_judged_each_time(
     """Memory is bounded in bytes, too."""
     for _ in range(3):
         assert site.ask(recipient, client_address=client) == (DUNNO, False)
-
-
-def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded."""
-    monkeypatch.setattr(policy_actions, "MAX_ACTIONS", 16)
-    for number in range(40):
-        site.ask(b"u%d@other.test" % number)
-    assert len(site.actions._known) <= 16
-    assert site.ask(b"u39@other.test") == (DUNNO, True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.frontends.judge import Decision, Judge, Question
-from gateway.frontends.policy_session import TURN, PolicySession
+from gateway.frontends.judging_session import TURN
+from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.protocols.policy import MAX_LINE, PolicyRequest

@@ -234,14 +234,6 @@ def test_utf8_text_only_with_smtputf8() -> None:
     assert table.policy(verdict, recipient) == b"550 5.1.1 No j?rgen@example.org"
 
 
-def test_percent_is_doubled_for_milters_only() -> None:
-    """libmilter reads a percent sign as the start of a format; clients see one."""
-    reply = ReplyTable().smtp(Verdict(Kind.DENIED, b"100% full %s"), RECIPIENT)
-    assert reply is not None
-    assert reply.milter_text == "100%% full %%s"
-    assert reply.line() == "550 5.2.1 100% full %s"
-
-
 @given(st.sampled_from(REFUSALS), st.binary(max_size=700), st.binary(max_size=700), st.booleans())
 def test_replies_are_safe(kind: Kind, reason: bytes, recipient: bytes, smtputf8: bool) -> None:
     """Whatever bytes a recipient or a reason holds, a reply is one printable line that fits."""

@@ -6,6 +6,7 @@ import os
 import tempfile
 
 from gateway.cyrus.names import Naming
+from gateway.protocols.milter import packet
 from tests.faults.sites import DENIALS, FORMATS, MAILBOXES, QUOTAS
 
 NAMINGS = (
@@ -33,6 +34,21 @@ _POLICY = (
     b"client_address=1.2.3.4\nrecipient_count=0\ninstance=123.456.7\n\n"
 )
 POLICY = (b"\x0a" + _POLICY, b"\x64" + _POLICY + _POLICY, b"\x01request=\n\n", b"\x02a\0=b\n\n")
+
+MILTER_OFFER = packet(b"O", bytes.fromhex("00000006000001ff001fffff"))
+_MAIL = packet(b"M", b"<joe@bar.tld>\0SIZE=1000\0")
+_RCPT = packet(b"D", b"Ri\x004ABC\0{rcpt_mailer}\0lmtp\0") + packet(b"R", b"<fred@example.org>\0")
+MILTER = tuple(
+    b"\x05" + data
+    for data in (
+        packet(b"C", b"mx.bar.tld\x004\x12\x34192.0.2.1\0") + _MAIL + _RCPT + packet(b"A"),
+        _MAIL + _RCPT + _RCPT + packet(b"E") + packet(b"Q"),
+        packet(b"C", b"mx.bar.tld\x006\0\0IPv6:::1\0") + packet(b"K") + packet(b"C", b"x\0U"),
+        packet(b"D", b"M{auth_authen}\0") + MILTER_OFFER,
+        b"\0\1\0\1B",
+        b"GET / HTTP/1.1\r\n\r\n",
+    )
+)
 
 LMTP = tuple(
     b"\x05" + text

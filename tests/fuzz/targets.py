@@ -29,7 +29,7 @@ from gateway.cyrus.quota import QuotaRoots
 from gateway.cyrus.userdeny import UserDeny
 from gateway.errors import ConfigurationError, StoreError
 from gateway.frontends import aliases, domains
-from gateway.protocols import address, lmtp, policy, socketmap
+from gateway.protocols import address, lmtp, milter, policy, socketmap
 from tests.cyrus.memory import MemoryDatabase
 from tests.fuzz import seeds
 
@@ -77,6 +77,21 @@ def policy_request(data: bytes) -> None:
         parser.end()
     assert (whole.error is None) == (cut.error is None)
     policy.whole_request(text)
+
+
+def milter_packets(data: bytes) -> None:
+    """Any pieces give the same events and the same error; macros are read, whatever they are."""
+    text, size = _cut(data)
+    text = seeds.MILTER_OFFER + text
+    whole, cut = milter.MilterParser(), milter.MilterParser()
+    events = whole.feed(text)
+    assert events == [event for piece in _pieces(text, size) for event in cut.feed(piece)]
+    for parser in (whole, cut):
+        parser.end()
+    assert str(whole.error) == str(cut.error)
+    for event in events:
+        if isinstance(event, milter.Macros):
+            assert b"\0" not in b"".join(event.values().values())
 
 
 def lmtp_replies(data: bytes) -> None:
@@ -276,6 +291,7 @@ def _file(data: bytes) -> str:
 TARGETS = {
     "netstring": Target(netstring, seeds.NETSTRINGS),
     "policy": Target(policy_request, seeds.POLICY),
+    "milter": Target(milter_packets, seeds.MILTER),
     "lmtp": Target(lmtp_replies, seeds.LMTP),
     "address": Target(addresses, seeds.ADDRESSES),
     "recipient": Target(recipients, seeds.ADDRESSES),

@@ -15,7 +15,6 @@ gateway that stood still as a whole, is in tests/daemon/test_supervisor.py.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 
@@ -24,7 +23,7 @@ import pytest
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
 from tests.rigs.folders import write_text
-from tests.rigs.gateway import Tables, require_milter
+from tests.rigs.gateway import Tables
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.require import require, unpacked
 from tests.rigs.waiting import wait_until
@@ -83,17 +82,12 @@ def wait_noticed() -> None:
 def life() -> Iterator[Life]:
     """A gateway that is soon impatient with silent clients of one door, not started."""
     require("faketime")
-    require_milter()
     tables: Tables = {
         "socketmap": {"idle_timeout": IDLE_TIMEOUT_S},
         "logging": {"level": "info"},
     }
     with Life(tables, milter=True) as made:
         yield made
-        # libfaketime breaks clock_nanosleep(2), with which the milter waits at its end: a second
-        # SIGTERM, at the end of the block, is for whoever is still there.
-        made.signal(signal.SIGTERM)
-        made.wait_told("STOPPING")
 
 
 def test_the_clock_is_set_and_nobody_notices(life: Life) -> None:

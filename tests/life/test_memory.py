@@ -15,7 +15,6 @@ import pytest
 from tests.life.doors import ClosedError
 from tests.life.load import FRED
 from tests.life.running import DEADLINE_S, Life
-from tests.rigs.gateway import require_milter
 from tests.rigs.milter import CONTINUE, MilterClient, MilterError
 from tests.rigs.waiting import wait_until
 
@@ -28,7 +27,6 @@ QUESTIONS = 300
 @pytest.fixture
 def life() -> Iterator[Life]:
     """A gateway that serves."""
-    require_milter()
     with Life({"logging": {"level": "info"}}, milter=True) as made:
         yield made.begin()
 
@@ -61,7 +59,6 @@ def ask_milter(life: Life, number: int) -> None:
     """The same; an MTA defers where the milter has gone."""
     clients: list[MilterClient] = []
     try:
-        # Each is a thread of libmilter's, and wants a stack.
         for each in range(number, number + QUESTIONS // 10):
             clients.append(MilterClient(life.path("milter")))
             clients[-1].connect()

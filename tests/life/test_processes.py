@@ -15,7 +15,6 @@ import pytest
 from gateway.daemon.children import FIRST_DELAY
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
-from tests.rigs.gateway import require_milter
 from tests.rigs.processes import Account, account
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require_root
@@ -30,7 +29,6 @@ USER, GROUP = "daemon", "mail"
 @pytest.fixture
 def life() -> Iterator[Life]:
     """All three doors, not started."""
-    require_milter()
     with Life(milter=True) as made:
         yield made
 

@@ -14,7 +14,6 @@ import pytest
 from tests.life.doors import DOORS
 from tests.life.load import FRED, NOBODY, Load
 from tests.life.running import Life
-from tests.rigs.gateway import require_milter
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 
@@ -126,7 +125,6 @@ def test_restarts_by_socket_activation_refuse_and_lose_nobody() -> None:
 
 def test_a_milter_is_activated_by_its_socket_too() -> None:
     """And serves on it after a restart."""
-    require_milter()
     tables = {front: {"listen": [f"fd:{front}"]} for front in (*FRONTS, "milter")}
     with Life(tables, milter=True) as life, held_sockets(life) as held:
         for _ in range(2):

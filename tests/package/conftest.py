@@ -16,7 +16,6 @@ from tests.rigs.require import require
 
 # Where systemd is not, these do what the maintainer scripts ask of it.
 SMALL_SYSTEMD = ("systemd-standalone-sysusers", "systemd-standalone-tmpfiles")
-MILTER = "python3-milter"
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +52,6 @@ def install(root: Root, package: str) -> None:
 
 @pytest.fixture(scope="module")
 def root(package: str) -> Iterator[Root]:
-    """A clean Debian with the package's dependencies and the milter's, and no more."""
-    with debian(*depends(package), MILTER) as made:
+    """A clean Debian with the package's dependencies, and no more."""
+    with debian(*depends(package)) as made:
         yield made

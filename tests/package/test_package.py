@@ -252,7 +252,7 @@ class TestServing:
     """The service, asked as mail servers and its administrator do."""
 
     def test_the_service_answers_through_every_door(self, serving: Root) -> None:
-        """On Debian's gevent, pymilter, prometheus_client and xxhash."""
+        """On Debian's gevent, prometheus_client and xxhash."""
         for door in DOORS:
             with DOORS[door](serving.path(f"/run/smmapd/{door}")) as client:
                 said = [client.ask(FRED), client.ask(NOBODY)]

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.package.conftest import MILTER, depends, install
+from tests.package.conftest import depends, install
 from tests.package.root import Root, debian
 from tests.rigs.processes import run
 from tests.rigs.program import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-# gevent, pymilter, prometheus_client and xxhash are used below these.
+# gevent, prometheus_client and xxhash are used below these.
 TESTED = (
     "tests/admin",
     "tests/cyrus/db/test_twom.py",
@@ -27,7 +27,7 @@ TESTED = (
     "tests/frontends/test_connection.py",
     "tests/frontends/test_defects.py",
     "tests/frontends/test_flights.py",
-    "tests/frontends/test_milter.py",
+    "tests/frontends/test_milter_session.py",
     "tests/frontends/test_server.py",
     "tests/life/test_stop.py",
     "tests/smmapd",
@@ -39,7 +39,7 @@ TOOLS = ("openssl", "python3-hypothesis", "python3-pytest")
 @pytest.fixture(scope="module")
 def workshop(package: str) -> Iterator[Root]:
     """A Debian with the package, what it depends on, and a copy of the clone in /src."""
-    with debian(*depends(package), MILTER, *TOOLS) as root:
+    with debian(*depends(package), *TOOLS) as root:
         install(root, package)
         # As Cyrus' package would.
         root.run("useradd", "--system", "--gid", "mail", "cyrus")

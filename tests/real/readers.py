@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from tests.doors.replies import TABLE, Row
 from tests.real.histories import History
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.milter import MilterClient
 from tests.rigs.program import smmapd_program
 from tests.rigs.socketmap import Connection, frame, request
@@ -246,7 +246,6 @@ def doors(
 
     `reasons` are the texts of the store's own that refusals may have.
     """
-    require_milter()
     tables: Tables = {"scope": {"domains": [DOMAIN]}, "logging": {"level": "warning"}}
     socketmap = SocketmapLanguage()
     milter = MilterLanguage(reasons)

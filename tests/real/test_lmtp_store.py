@@ -24,7 +24,7 @@ from gateway.protocols.address import Address, parse_path
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import quota_record
 from tests.rigs.dovecot import Dovecot
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.postfix import Postfix
 from tests.rigs.require import require
 from tests.rigs.smtp import Conversation
@@ -215,7 +215,6 @@ def _some(recipients: Iterator[bytes]) -> list[bytes]:
 def test_cyrus_lmtpd() -> None:
     """Mailboxes, folders, shared folders, quotas of all kinds."""
     require("cyrus", "postfix")
-    require_milter()
     random = Random(SEED)
     options = {"virtdomains": "userid", "defaultdomain": "example.com"}
     with Cyrus(options) as cyrus:
@@ -234,7 +233,6 @@ def test_cyrus_lmtpd() -> None:
 def test_dovecot() -> None:
     """Users and users over quota, in all spellings."""
     require("dovecot", "postfix")
-    require_milter()
     random = Random(SEED)
     users: dict[str, int | None] = {
         f"{local}@{domain}": random.choice((None, 10, 10**9))

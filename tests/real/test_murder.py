@@ -15,7 +15,7 @@ import pytest
 from tests.doors.model import Case, Rcpt
 from tests.doors.players import ask_policy, policy_request
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.gateway import Gateway, Tables, require_milter
+from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.imap import ALL_RIGHTS
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.murder import DOMAIN, Murder
@@ -113,7 +113,6 @@ def hanging(backend: Cyrus) -> Iterator[None]:
 def site() -> Iterator[Site]:
     """fred and a full mailbox on the first backend (C), joe and another one on the second (ours)."""
     require("cyrus", "murder")
-    require_milter()
     with Murder(smmapd=smmapd_program()) as murder:
         murder.start()
         for backend, user, full in zip(

@@ -11,7 +11,6 @@ that only root writes to, as Sendmail demands, and that every user can enter.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -24,7 +23,6 @@ from typing import Self
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.processes import Daemon, RigError, command_line
 from tests.rigs.program import gateway_python
-from tests.rigs.require import missing
 from tests.rigs.waiting import wait_until
 
 FRONTS = ("socketmap", "policy", "milter")
@@ -35,12 +33,6 @@ _DATAGRAM = 4096
 # A setting's value as TOML writes it; JSON writes these alike.
 Value = str | int | float | bool | list[str]
 Tables = Mapping[str, Mapping[str, Value]]
-
-
-def require_milter() -> None:
-    """Go on only if the extra `milter` is installed."""
-    if importlib.util.find_spec("milter") is None:
-        missing("pymilter is not installed: run `make venv`")
 
 
 def toml(tables: Tables) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import glob
 import os
 import shutil
 import sys
@@ -77,9 +76,6 @@ def _copied_source() -> str:
         source = os.path.join(packages, name)
         if os.path.isdir(source):
             _copy_tree(source, os.path.join(folder, name))
-    # pymilter's C module stands beside the packages.
-    for source in glob.glob(os.path.join(packages, "milter.*.so")):
-        shutil.copy(source, folder)
     return folder
 
 

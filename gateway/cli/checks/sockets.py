@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -29,12 +28,6 @@ def check(settings: Settings) -> Iterator[Finding]:
     for name, listen in settings.listeners.items():
         for endpoint in listen:
             yield from _endpoint(name, endpoint)
-    if settings.milter.listen and importlib.util.find_spec("milter") is None:
-        yield error(
-            "milter",
-            "[milter] listens, and pymilter is not installed",
-            "install python3-milter, or smmapd with the extra `milter`",
-        )
 
 
 def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:

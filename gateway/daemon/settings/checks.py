@@ -51,16 +51,6 @@ def _one_socket_each(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _milter_has_one(settings: Settings) -> Iterator[Problem]:
-    count = len(settings.milter.listen)
-    if count > 1:
-        yield (
-            "milter.listen",
-            f"has {count} sockets, and libmilter listens on one only; keep the one that the MTA "
-            "is configured for",
-        )
-
-
 def _scope_is_known(settings: Settings) -> Iterator[Problem]:
     by_domain = bool(settings.scope.domains or settings.scope.domain_files)
     enough = {"policy": by_domain, "milter": by_domain or bool(settings.scope.mailers)}
@@ -125,7 +115,6 @@ def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
 _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], ...] = (
     (_something_listens, tuple(f"{name}.listen" for name in FRONT_ENDS)),
     (_one_socket_each, ()),
-    (_milter_has_one, ()),
     (_scope_is_known, ("scope.domains", "scope.mailers", "policy.listen", "milter.listen")),
     (_admin_is_local, ("admin.allow_remote",)),
     (_tls_is_complete, ("tls.",)),

@@ -1,6 +1,6 @@
-"""Settings that [socketmap] and [policy] share: who may connect, how many, and for how long.
+"""Settings that all front ends share: who may connect, how many, and for how long.
 
-Each function makes a new field of a section, so that the two tables keep the
+Each function makes a new field of a section, so that the tables keep the
 same name, default, limits and words.
 """
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.daemon.endpoints import Endpoint
+from gateway.daemon.settings.connections import (
+    allow_setting,
+    idle_timeout_setting,
+    max_connections_setting,
+    request_timeout_setting,
+)
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
-from gateway.daemon.settings.types import choice, integer, listen
+from gateway.daemon.settings.types import Network, choice, listen
 from gateway.daemon.settings.words import Mode
-
-MAX_MILTER_TIMEOUT = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,25 +23,25 @@ class MilterSettings:
     listen: tuple[Endpoint, ...] = setting(
         listen(),
         default=(),
-        description="The socket to listen on; empty: no milter. A list for likeness with the "
-        "other front ends, but libmilter listens on one socket only. [scope] must then say which "
-        "recipients are ours. The milter needs pymilter.",
+        description="Sockets to listen on; empty: no milter. [scope] must then say which "
+        "recipients are ours.",
         example='["inet:127.0.0.1:12347"]',
     )
+    allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
         description="The mode of this front end. In `observe` every recipient is let through.",
         example='"observe"',
     )
-    timeout: int = setting(
-        integer(1, MAX_MILTER_TIMEOUT),
-        default=7210,
-        units="seconds",
-        description="How long libmilter waits for the MTA's next command before it gives the "
-        "connection up. It must be longer than an SMTP client may be silent.",
+    max_connections: int = max_connections_setting("Each SMTP session of the MTA holds one.")
+    idle_timeout: float = idle_timeout_setting(
+        7210.0,
+        "It must be longer than an SMTP client may be silent; the MTA applies its default action "
+        "to a session whose milter has gone.",
         example="7210",
     )
+    request_timeout: float = request_timeout_setting()
 
 
 SECTION = Section(

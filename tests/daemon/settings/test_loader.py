@@ -145,11 +145,6 @@ BAD = [
     ),
     ("", "socketmap.listen: no front end listens; set listen in [socketmap], [policy] or [milter]"),
     (
-        '[milter]\nlisten = ["inet:127.0.0.1:1", "inet:127.0.0.1:2"]\n[scope]\nmailers = ["lmtp"]\n',
-        "2: milter.listen: has 2 sockets, and libmilter listens on one only; keep the one that the "
-        "MTA is configured for",
-    ),
-    (
         ON + '[admin]\nlisten = ["inet:192.0.2.1:80"]\n',
         '4: admin.listen: "inet:192.0.2.1:80" can be reached by other machines, and it asks nobody '
         "for a password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",

@@ -1,0 +1,268 @@
+"""The front ends of one process: a server for each socket that the supervisor has handed over.
+
+They share one memory of verdicts, one line in which clients wait, and the
+questions that are under way to other servers.  Which front ends there are is
+a matter of the sockets: the core has those of socketmap and policy, the milter
+its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.daemon import descriptors
+from gateway.daemon.assembly import make_judge, make_renderer
+from gateway.daemon.endpoints import InetEndpoint
+from gateway.daemon.upstreams import server_context
+from gateway.daemon.verdictlog import VerdictLog
+from gateway.frontends.access import Allowed
+from gateway.frontends.course import Course
+from gateway.frontends.line import Line
+from gateway.frontends.milter_session import MilterSession
+from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_session import PolicySession
+from gateway.frontends.ready import Ready
+from gateway.frontends.server import Server, peer_name
+from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.tls import TlsSession
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from gateway.daemon.child import Supervised
+    from gateway.daemon.listeners import Listener
+    from gateway.daemon.log import AddressWriter
+    from gateway.daemon.metrics.recorder import Recorder
+    from gateway.daemon.settings import Settings
+    from gateway.daemon.settings.milter import MilterSettings
+    from gateway.daemon.settings.policy import PolicySettings
+    from gateway.daemon.settings.socketmap import SocketmapSettings
+    from gateway.frontends.flights import Flights
+    from gateway.frontends.judge import Decision
+    from gateway.frontends.milter_session import Key, Rcpt
+    from gateway.frontends.session import Session as AnySession
+    from gateway.protocols.policy import PolicyRequest
+    from gateway.verification.decider import Memory
+
+    FrontSettings = SocketmapSettings | PolicySettings | MilterSettings
+    SessionFor = Callable[[socket.socket], AnySession]
+
+_log = logging.getLogger(__name__)
+
+
+class Fronts:
+    """The servers of all front ends; `on_change` is called when a client has come or gone."""
+
+    def __init__(
+        self,
+        parent: Supervised,
+        settings: Settings,
+        *,
+        memory: Memory,
+        recorder: Recorder,
+        address: AddressWriter,
+        flights: Flights,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._parent = parent
+        self._settings = settings
+        self._memory = memory
+        self._recorder = recorder
+        self._address = address
+        self._flights = flights
+        self._on_change = on_change
+        self._line = Line()
+        fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
+            "socketmap": (settings.socketmap, self._socketmap),
+            "policy": (settings.policy, self._policy),
+            "milter": (settings.milter, self._milter),
+        }
+        fronts = {name: front for name, front in fronts.items() if name in parent.listeners}
+        room = self._room_for_clients({name: front[0] for name, front in fronts.items()})
+        self._servers: dict[str, list[Server]] = {}
+        for name, (front_settings, sessions) in fronts.items():
+            session_for = sessions()
+            self._servers[name] = [
+                self._server(each, front_settings, session_for, room)
+                for each in parent.listeners[name]
+            ]
+            recorder.watch_servers(name, self._servers[name])
+
+    @property
+    def busy(self) -> bool:
+        """Whether a client is connected."""
+        return any(server.connections for server in self._all())
+
+    def start(self) -> None:
+        """Begin to accept clients."""
+        for server in self._all():
+            server.start()
+
+    def drain(self, idle: float) -> None:
+        """Accept no more, and part from clients that have been idle for `idle` seconds.
+
+        An MTA's session with the milter is as long as the SMTP session, and
+        idle between the client's words: where there is time, it ends by itself.
+        With 0 there is none, and nobody else serves: who waits is taken in.
+        """
+        for name, servers in self._servers.items():
+            for server in servers:
+                if not idle:
+                    server.retire(idle)
+                elif name == "milter":
+                    server.stop_accepting()
+                else:
+                    server.drain(idle)
+
+    def close(self) -> None:
+        """End everything at once."""
+        for server in self._all():
+            server.close()
+
+    def _all(self) -> list[Server]:
+        return [server for servers in self._servers.values() for server in servers]
+
+    def _room_for_clients(self, fronts: dict[str, FrontSettings]) -> int:
+        """How many clients each listening socket may have for want of descriptors."""
+        sockets = {name: len(self._parent.listeners[name]) for name in fronts}
+        limit = descriptors.raise_limit()
+        room = descriptors.for_clients(limit) // max(1, sum(sockets.values()))
+        advice = "raise the hard limit of open files (LimitNOFILE= in the unit, ulimit -Hn)"
+        for name, settings in fronts.items():
+            if sockets[name] and settings.max_connections > room:
+                _log.warning(
+                    f"max_connections of [{name}] is {settings.max_connections}, and {limit} open "
+                    f"files leave room for {room} clients on each socket; {advice}"
+                )
+        return room
+
+    def _server(
+        self, listener: Listener, settings: FrontSettings, session_for: SessionFor, room: int
+    ) -> Server:
+        allowed = Allowed(settings.allow, _log.warning) if settings.allow else None
+        if _speaks_tls(listener):
+            session_for = self._secured(session_for)
+        return Server(
+            listener.socket,
+            session_for,
+            self._flights,
+            admit=allowed.admits if allowed is not None else None,
+            on_change=self._on_change,
+            report=_log.error,
+            defect=_client_defect,
+            idle_timeout=settings.idle_timeout,
+            request_timeout=settings.request_timeout,
+            max_connections=min(settings.max_connections, room),
+            line=self._line,
+        )
+
+    def _secured(self, session_for: SessionFor) -> SessionFor:
+        """The same sessions, through TLS."""
+        context = server_context(self._settings)
+
+        def secured(peer: socket.socket) -> TlsSession:
+            return TlsSession(context, session_for(peer), _complainer("socketmap", peer))
+
+        return secured
+
+    def _socketmap(self) -> SessionFor:
+        tally = self._recorder.tally("socketmap")
+        render = make_renderer(self._settings)
+        replies = Replies(self._memory, render, tally.ready_verdict)
+        verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
+        written = verdicts.enabled
+
+        def session(peer: socket.socket) -> Session:
+            course = Course(self._memory) if written else None
+            client = peer_name(peer).strip("[]") if written else ""
+            return Session(
+                self._memory,
+                partial(verdicts.socketmap, client=client, course=course),
+                render,
+                replies,
+                faults_only=not written,
+                count=tally.verdict,
+                course=course,
+            )
+
+        return session
+
+    def _policy(self) -> SessionFor:
+        mode = self._settings.policy.mode
+        judge = make_judge(self._settings, mode)
+        verdicts = VerdictLog("policy", mode, self._address)
+        written = verdicts.enabled
+        tally = self._recorder.tally("policy")
+        actions = Actions(self._memory, judge, tally.ready_decision)
+
+        def count(request: PolicyRequest, decision: Decision) -> None:
+            tally.decision(decision, request.recipient, request.sender, request.client_address)
+
+        def session(peer: socket.socket) -> PolicySession:
+            course = Course(self._memory) if written else None
+            return PolicySession(
+                self._memory,
+                judge,
+                observe=partial(verdicts.policy, course=course),
+                complain=_complainer("policy", peer),
+                actions=actions,
+                faults_only=not written,
+                count=count,
+                course=course,
+            )
+
+        return session
+
+    def _milter(self) -> SessionFor:
+        mode = self._settings.milter.mode
+        judge = make_judge(self._settings, mode, sees_mailers=True)
+        verdicts = VerdictLog("milter", mode, self._address)
+        written = verdicts.enabled
+        tally = self._recorder.tally("milter")
+        ready: Ready[Key] = Ready(self._memory, judge, tally.ready_decision)
+
+        def count(rcpt: Rcpt, decision: Decision) -> None:
+            mail = rcpt.transaction
+            tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
+
+        def session(peer: socket.socket) -> MilterSession:
+            course = Course(self._memory) if written else None
+            return MilterSession(
+                self._memory,
+                judge,
+                observe=partial(verdicts.milter, course=course),
+                complain=_complainer("milter", peer),
+                ready=ready,
+                faults_only=not written,
+                count=count,
+                course=course,
+                defect=_defect,
+            )
+
+        return session
+
+
+def _complainer(front: str, peer: socket.socket) -> Callable[[str], None]:
+    """Tells the log of a client that is disconnected for what it said."""
+    # Its name is asked for now: a client that was reset has none later.
+    name = peer_name(peer)
+
+    def complain(problem: str) -> None:
+        _log.warning("%s client %s: %s; disconnected", front, name, problem)
+
+    return complain
+
+
+def _speaks_tls(listener: Listener) -> bool:
+    return isinstance(listener.endpoint, InetEndpoint) and listener.endpoint.tls
+
+
+def _defect(error: Exception) -> None:
+    _log.error("defect while judging a recipient, who is deferred: %r", error)
+
+
+def _client_defect(error: Exception) -> None:
+    _log.error("defect while answering a client, who is parted from: %r", error)

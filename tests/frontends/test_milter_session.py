@@ -1,0 +1,421 @@
+"""One MTA's conversation with the milter: what it asks, what it remembers, whom it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.frontends.course import NONE, Course
+from gateway.frontends.milter_session import MAX_REMEMBERED
+from gateway.frontends.replies import Template
+from gateway.frontends.scope import ScopeSettings
+from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
+from gateway.verification.model import Kind, Query, Verdict
+from tests.frontends.milter_talk import CLIENT, SERVER, Talk
+from tests.rigs.milter import ALL_STEPS
+from tests.verification.sites import Site
+
+UNKNOWN = b"550 5.1.1 User unknown"
+OVER = b"452 4.2.2 Over quota"
+BAD = b"553 5.1.3 Bad recipient address syntax"
+FAULT = b"451 4.3.0 System I/O error"
+
+# Steps that are of no use (SMFIP_NOHELO, NOBODY, NOHDRS, NOEOH, NOUNKNOWN, NODATA), those that
+# are needed (NOCONNECT, NOMAIL, NORCPT), and that recipients are wanted which the MTA refused.
+USELESS = (0x2, 0x10, 0x20, 0x40, 0x100, 0x200)
+NEEDED = (0x1, 0x4, 0x8)
+RCPT_REJ = 0x800
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """A connection with a client."""
+    connected = Talk()
+    connected.connect()
+    return connected
+
+
+# --- what is negotiated -----------------------------------------------------------------------
+
+
+def test_only_what_is_needed_is_sent() -> None:
+    """Every step but connect, MAIL, RCPT, abort and close is negotiated off, and no change is asked."""
+    talk = Talk()
+    assert (talk.version, talk.actions) == (6, 0)
+    assert all(talk.steps & step for step in USELESS)
+    assert not any(talk.steps & step for step in (*NEEDED, RCPT_REJ))
+    assert talk.wanted == (
+        b"\0\0\0\0{client_addr}\0\0\0\0\2i {auth_authen} {client_addr}\0\0\0\0\3i {rcpt_mailer}\0"
+    )
+
+
+@pytest.mark.parametrize(("steps", "reply"), [(ALL_STEPS, b""), (0, CONTINUE)])
+def test_an_mta_that_offers_less_gets_less(steps: int, reply: bytes) -> None:
+    """What an MTA does not offer is not asked for, and its steps are answered."""
+    talk = Talk(steps=steps)
+    assert talk.steps & ~steps == 0
+    assert talk.connect() == reply
+    assert talk.mail() == reply
+    assert talk.rcpt(b"<nobody@example.org>") == UNKNOWN
+
+
+@pytest.mark.parametrize(("version", "spoken"), [(2, 2), (4, 4), (6, 6), (7, 6)])
+def test_versions(version: int, spoken: int) -> None:
+    """Both speak the older of their versions."""
+    assert Talk(version=version).version == spoken
+
+
+@pytest.mark.parametrize("command", [b"H", b"T", b"L", b"N", b"B", b"U", b"E"])
+def test_steps_that_nobody_needs(talk: Talk, command: bytes) -> None:
+    """An MTA that sends them all the same hears that the mail goes on."""
+    talk.mail()
+    assert talk.say(packet(command, b"data\0")) == CONTINUE
+    assert not talk.engine.asked
+
+
+# --- recipients -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "reply"),
+    [
+        (b"<fred@example.org>", None),
+        (b"<FRED@Example.org>", UNKNOWN),  # this engine knows no capitals
+        (b"fred@example.org", None),
+        (b"nobody@example.org", UNKNOWN),
+        (b" <nobody@example.org> ", UNKNOWN),
+        (b"<over@example.org>", OVER),
+        (b'<"fred"@example.org>', None),
+        (b'<"no body"@example.org>', UNKNOWN),
+        (b"<@a.test,@b.test:fred@example.org>", None),
+        (b"<@a.test:nobody@example.org>", UNKNOWN),
+        (b"<nobody@example.org.>", UNKNOWN),
+        (b"<no\xffbody@example.org>", UNKNOWN),
+        ("<nobödy@example.org>".encode(), UNKNOWN),
+        (b"<no body@example.org>", BAD),
+        (b"<nobody@example.org", BAD),
+        (b"<@example.org>", BAD),
+        (b'<""@example.org>', BAD),
+        (b"<no\x01body@example.org>", BAD),
+        (b"<nobody@example..org>", None),
+        (b"<nobody@other.test>", None),
+        (b"<nobody>", None),
+        (b"<nobody@[192.0.2.1]>", None),
+        (b"<>", None),
+        (b"", None),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_recipients(talk: Talk, argument: bytes, reply: bytes | None) -> None:
+    """Whatever stands in RCPT: ours is judged by its bare address, the rest is let through."""
+    talk.mail()
+    assert talk.rcpt(argument) == reply
+    assert len(talk.observed) == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        (b"<fred@example.org>", b"fred@example.org"),
+        (b"<FRED@Example.org>", b"FRED@Example.org"),
+        (b"fred@example.org", b"fred@example.org"),
+        (b'<"fred"@example.org>', b"fred@example.org"),
+        (b"<@a.test:fred@example.org>", b"fred@example.org"),
+        (b"<fred@other.test>", b"fred@other.test"),
+        (b"<no body@example.org>", b"<no body@example.org>"),
+        (b"<>", b"<>"),
+    ],
+)
+def test_the_log_names_a_recipient_as_the_other_front_ends_do(
+    talk: Talk, argument: bytes, shown: bytes
+) -> None:
+    """Its address, so that its hash is the same everywhere; what is none, as it came."""
+    talk.mail()
+    talk.rcpt(argument)
+    assert talk.heard.recipient == shown
+
+
+def test_a_reply_is_made_safe_for_the_mta() -> None:
+    """A percent sign is doubled, as MTAs want it, and the recipient is cleaned."""
+    template = Template(550, "5.1.1", "100% unknown: {recipient}")
+    talk = Talk(templates={Kind.NONEXISTENT: template})
+    talk.mail()
+    reply = b"550 5.1.1 100%% unknown: 10%%\x3f@example.org"
+    assert talk.rcpt(b"<10%\xff@example.org>") == reply
+
+
+def test_the_mailer_decides_where_mailers_are_set() -> None:
+    """{rcpt_mailer} says whether a recipient is ours; what the MTA itself refuses is left alone."""
+    talk = Talk(rules=ScopeSettings(domains=("example.org",), mailers=("lmtp",)))
+    talk.mail()
+    for mailer, reply in ((b"lmtp", UNKNOWN), (b"smtp", None), (b"error", None), (b"", None)):
+        assert talk.rcpt(b"<nobody@other.test>", {b"{rcpt_mailer}": mailer}) == reply
+    assert talk.rcpt(b"<nobody@example.org>") == UNKNOWN
+
+
+def test_a_mailer_is_that_of_its_recipient_alone() -> None:
+    """An MTA that has nothing to tell of the next one sends no macros for it."""
+    talk = Talk(rules=ScopeSettings(domains=("example.org",), mailers=("lmtp",)))
+    talk.mail()
+    assert talk.rcpt(b"<nobody@other.test>", {b"{rcpt_mailer}": b"lmtp"}) == UNKNOWN
+    assert talk.rcpt(b"<nobody@other.test>") is None
+
+
+@pytest.mark.parametrize(
+    ("at_mail", "at_rcpt", "queue_id"),
+    [
+        ({b"i": b"4ABC"}, {}, b"4ABC"),
+        ({b"i": b"4ABC"}, {b"i": b"4DEF"}, b"4DEF"),
+        ({}, {b"{i}": b"4DEF"}, b"4DEF"),
+        ({}, {}, b""),
+        ({b"x": b"y" * MAX_MACROS, b"i": b"too late"}, {}, b""),
+    ],
+)
+def test_the_queue_id(
+    talk: Talk, at_mail: dict[bytes, bytes], at_rcpt: dict[bytes, bytes], queue_id: bytes
+) -> None:
+    """Of the step that tells it, one letter with or without braces; what is too much is not read."""
+    talk.mail(macros=at_mail)
+    talk.rcpt(b"<fred@example.org>", at_rcpt)
+    assert talk.heard.queue_id == queue_id
+
+
+# --- clients ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "macro", "client"),
+    [
+        (CLIENT, b"4", b"", CLIENT),
+        (b"2001:db8::1", b"6", b"", b"2001:db8::1"),
+        (b"IPv6:2001:db8::1", b"6", b"", b"2001:db8::1"),
+        (b"/run/client", b"L", b"", b""),
+        (None, b"U", b"", b""),
+        (None, b"U", b"192.0.2.7", b"192.0.2.7"),
+        (b"", b"4", b"192.0.2.7", b"192.0.2.7"),
+        (b"/run/client", b"L", b"IPv6:2001:db8::7", b"2001:db8::7"),
+        (None, b"U", b"\xff", b"\xff"),
+        (b"x" * 9000, b"4", b"", b"x" * MAX_REMEMBERED),
+    ],
+)
+def test_clients(address: bytes | None, family: bytes, macro: bytes, client: bytes) -> None:
+    """A client is known by its address, or by the macro; where neither is known it is judged."""
+    talk = Talk()
+    talk.connect(address, family, {b"{client_addr}": macro})
+    talk.mail()
+    assert talk.rcpt(b"<nobody@example.org>") == UNKNOWN
+    assert talk.heard.transaction.client == client
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "macro"),
+    [
+        (CLIENT, b"4", b""),
+        (b"2001:db8::1", b"6", b""),
+        (b"::ffff:192.0.2.1", b"6", b""),
+        (None, b"U", b"IPv6:2001:db8::1"),
+    ],
+)
+def test_exempt_clients(address: bytes | None, family: bytes, macro: bytes) -> None:
+    """However the MTA writes the address of an exempt client, its recipients are let through."""
+    networks = ("192.0.2.0/24", "2001:db8::/32")
+    talk = Talk(rules=ScopeSettings(domains=("example.org",), exempt_clients=networks))
+    talk.connect(address, family, {b"{client_addr}": macro})
+    talk.mail()
+    assert talk.rcpt(b"<nobody@example.org>") is None
+
+
+def test_a_client_that_was_not_announced() -> None:
+    """MAIL's macro tells it then."""
+    talk = Talk()
+    talk.mail(macros={b"{client_addr}": b"192.0.2.7"})
+    talk.rcpt(b"<fred@example.org>")
+    assert talk.heard.transaction.client == b"192.0.2.7"
+
+
+# --- mails ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "sender"),
+    [
+        (b"<joe@sender.test>", b"joe@sender.test"),
+        (b"<>", b""),
+        (b"joe@sender.test", b"joe@sender.test"),
+        (b"<joe\xff@sender.test>", b"joe\xff@sender.test"),
+        (b"<joe smith@sender.test>", b"<joe smith@sender.test>"),
+        (b"", b""),
+        (b"<" + b"x" * 9000, b"<" + b"x" * (MAX_REMEMBERED - 1)),
+    ],
+)
+def test_senders(talk: Talk, argument: bytes, sender: bytes) -> None:
+    """The sender is known by its bare address; one that is no address is not the null sender."""
+    talk.mail(argument)
+    talk.rcpt(b"<fred@example.org>")
+    assert talk.heard.transaction.sender == sender
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size"),
+    [
+        ((b"SIZE=2000",), 2000),
+        ((b"size=2000", b"BODY=8BITMIME"), 2000),
+        ((b"BODY=8BITMIME",), None),
+        ((b"SIZE=",), None),
+        ((b"SIZE=many",), None),
+        ((b"SIZE=-1",), None),
+        ((b"SIZE=" + b"9" * 21,), None),
+        (("SIZE=²".encode(),), None),
+    ],
+)
+def test_sizes(talk: Talk, parameters: tuple[bytes, ...], size: int | None) -> None:
+    """SIZE is what MAIL announces, and nothing that is no number of bytes."""
+    talk.mail(b"<joe@sender.test>", *parameters)
+    reply = talk.rcpt(b"<large@example.org>")
+    assert talk.engine.asked == [Query(b"large@example.org", size)]
+    assert (reply is None) == (size is None)
+
+
+@pytest.mark.parametrize("end", [b"A", b"E"])
+def test_a_new_mail_knows_nothing_of_the_old_one(talk: Talk, end: bytes) -> None:
+    """Sender, size and login are the mail's; RSET and the mail's end forget them, and keep the client."""
+    talk.mail(b"<>", b"SIZE=2000", b"SMTPUTF8", macros={b"{auth_authen}": b"alice"})
+    assert talk.rcpt(b"<large@example.org>") is not None
+    assert talk.heard.transaction.authenticated == b"alice"
+    assert talk.say(packet(end)) == (b"" if end == b"A" else CONTINUE)
+    talk.mail()
+    assert talk.rcpt(b"<large@example.org>") is None
+    known = talk.heard.transaction
+    assert known.client == CLIENT
+    assert (known.sender, known.size) == (b"joe@sender.test", None)
+    assert (known.authenticated, known.smtputf8) == (b"", False)
+
+
+def test_a_recipient_outside_of_a_mail(talk: Talk) -> None:
+    """After an abort there is no sender, so nothing is forgiven for its sake."""
+    talk.mail(b"<>")
+    assert talk.rcpt(b"<broken@example.org>") is None
+    talk.say(packet(b"A"))
+    assert talk.rcpt(b"<broken@example.org>") == FAULT
+
+
+def test_connections_have_nothing_in_common() -> None:
+    """What one connection remembers another one does not know."""
+    talk, other = Talk(), Talk()
+    for each, address, parameter in ((talk, CLIENT, b"SIZE=2000"), (other, b"192.0.2.2", b"X=Y")):
+        each.connect(address)
+        each.mail(b"<>", parameter)
+    assert other.rcpt(b"<large@example.org>") is None
+    assert other.heard.transaction.client == b"192.0.2.2"
+    assert talk.rcpt(b"<large@example.org>") is not None
+
+
+def test_a_connection_is_used_again(talk: Talk) -> None:
+    """Another client may follow without a negotiation; nothing of the first is left."""
+    talk.mail(b"<>", b"SIZE=2000")
+    assert talk.say(packet(b"D", b"Mi\0004ABC\0") + packet(b"K")) == b""
+    talk.connect(None, b"U")
+    talk.mail()
+    assert talk.rcpt(b"<large@example.org>") is None
+    assert (talk.heard.transaction.client, talk.heard.queue_id) == (b"", b"")
+
+
+# --- the order of things, and trouble ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 1000])
+def test_in_any_pieces(size: int) -> None:
+    """However the bytes arrive, each step has its answer, in order."""
+    talk = Talk()
+    data = b"".join(
+        packet(b"R", b"<%b@example.org>\0" % name) for name in (b"nobody", b"fred", b"over")
+    )
+    data = packet(b"M", b"<joe@sender.test>\0") + data
+    said = b"".join(talk.say(data[at : at + size]) for at in range(0, len(data), size))
+    refused = [packet(b"y", reply + b"\0") for reply in (UNKNOWN, OVER)]
+    assert said == refused[0] + CONTINUE + refused[1]
+    assert talk.session.idle
+
+
+def test_another_server_is_asked_first(talk: Talk) -> None:
+    """Nothing behind a question for another server is answered, or forgotten, before it is."""
+    talk.mail(b"<>")
+    first = packet(b"R", b"<away@example.org>\0")
+    assert talk.say(first + packet(b"A") + packet(b"R", b"<broken@example.org>\0")) == b""
+    pending = talk.session.pending
+    assert pending is not None
+    assert pending.server == SERVER
+    assert talk.session.resolved(Verdict(Kind.STORE_FAULT, b"")) == CONTINUE  # for the null sender
+    assert talk.session.replies() == packet(b"y", FAULT + b"\0")
+    assert talk.heard.transaction.sender is None
+
+
+def test_the_farewell(talk: Talk) -> None:
+    """Nothing is answered, and nothing behind it is looked at."""
+    talk.mail()
+    assert talk.say(packet(b"Q") + packet(b"R", b"<nobody@example.org>\0")) == b""
+    assert talk.session.finished
+    assert not talk.complaints
+    assert not talk.observed
+
+
+@pytest.mark.parametrize(
+    ("bad", "complaint"),
+    [
+        (b"GET / HTTP/1.1\r\n", "is that an MTA's milter client?"),
+        (packet(b"z"), "unknown command b'z'"),
+        (packet(b"O", b"\0" * 12), "a second negotiation"),
+        (packet(b"M", b"<joe>"), "MAIL without an end"),
+        (packet(b"R"), "RCPT without an end"),
+        (packet(b"C", b"client.test\0Z"), "unknown kind b'Z'"),
+    ],
+)
+def test_in_trouble_it_says_nothing(talk: Talk, bad: bytes, complaint: str) -> None:
+    """What breaks the protocol is told to the log; the MTA gets what it had asked for before, and no more."""
+    talk.mail()
+    good = packet(b"R", b"<fred@example.org>\0")
+    assert talk.say(good + bad + good) == CONTINUE
+    assert talk.session.finished
+    (said,) = talk.complaints
+    assert complaint in said
+    assert talk.say(good) == b""
+    assert len(talk.observed) == 1
+
+
+def test_a_defect_defers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is: an MTA takes the end of the connection for a yes, if it is told no better."""
+
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    talk.mail()
+    with monkeypatch.context() as patch:
+        patch.setattr(talk.session, "_observe", defect)
+        for argument in (b"<nobody@example.org>", b"<fred@example.org>"):
+            assert talk.say(packet(b"R", argument + b"\0")) == packet(b"t")
+    assert [type(each) for each in talk.defects] == [ZeroDivisionError] * 2
+    assert talk.rcpt(b"<fred@example.org>") is None
+
+
+def test_without_memory_the_process_ends(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go on to defer everybody."""
+
+    def exhausted(_query: Query) -> Verdict:
+        raise MemoryError
+
+    monkeypatch.setattr(talk.engine, "decide", exhausted)
+    talk.mail()
+    with pytest.raises(MemoryError):
+        talk.rcpt(b"<fred@example.org>")
+    assert not talk.defects
+
+
+def test_a_recipient_that_needs_no_look_up(tmp_path: Path) -> None:
+    """The log says so, whatever was asked before."""
+    course = Course(Site(tmp_path).cache)
+    talk = Talk(course=course)
+    course.looked_up()
+    talk.mail()
+    talk.rcpt(b"<friend@other.test>")
+    assert course.source == NONE
