@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cyrus import imapdconf
+from gateway.cyrus import imapdconf, imapdconf_file
 from gateway.cyrus.imapdconf import ImapdConf, load
 from gateway.cyrus.imapdconf_file import MAX_INCLUDE_DEPTH, read_settings
-from gateway.cyrus.imapdconf_values import duration, number, switch
 from gateway.errors import ConfigurationError
 
 Write = Callable[[bytes], str]
@@ -30,22 +29,54 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
+# lib/imapoptions of Cyrus 3.13, and smmapd(8); what is not here is NULL or empty.
+DEFAULTS = b"""
+altnamespace: 1
+auditlog: 0
+debug: 0
+defaultdomain: internal
+deletedprefix: DELETED
+fulldirhash: 0
+hashimapspool: 0
+improved_mboxlist_sort: 0
+lmtp_downcase_rcpt: 1
+lmtp_fuzzy_mailbox_match: 0
+lmtp_over_quota_perm_failure: 0
+mboxlist_db: twoskip
+mboxlist_db_path: {configdirectory}/mailboxes.db
+mupdate_config: standard
+mupdate_port: 3905
+quota_db: quotalegacy
+quota_db_path: {configdirectory}/quotas.db
+quota_use_conversations: 0
+sharedprefix: Shared Folders
+smmapd_backend_port: 12345
+smmapd_backend_timeout: 5s
+smmapd_backend_unreachable: ok
+sql_usessl: 0
+tcp_keepalive: 0
+tcp_keepalive_cnt: 0
+tcp_keepalive_idle: 0
+tcp_keepalive_intvl: 0
+unixhierarchysep: 1
+userdeny_db: flat
+userdeny_db_path: {configdirectory}/user_deny.db
+userprefix: Other Users
+virtdomains: off
+"""
+
+
 def test_defaults_are_those_of_the_newest_cyrus(write: Write) -> None:
-    """A file with nothing but configdirectory gives Cyrus' own defaults."""
+    """A file with nothing but configdirectory says what one with every default written out says."""
     conf = load(write(b""))
     assert conf.configdirectory == "/var/lib/cyrus"
-    assert conf.virtdomains == imapdconf.VIRTDOMAINS_OFF
-    assert conf.defaultdomain == b"internal"
-    assert conf.unixhierarchysep is True
-    assert conf.lmtp_downcase_rcpt is True
-    assert conf.postuser == b""
-    assert conf.mboxlist_db == "twoskip"
-    assert conf.quota_db == "quotalegacy"
-    assert conf.userdeny_db == "flat"
     assert conf.mboxlist_db_path == "/var/lib/cyrus/mailboxes.db"
-    assert conf.quota_db_path == "/var/lib/cyrus/quotas.db"
-    assert conf.userdeny_db_path == "/var/lib/cyrus/user_deny.db"
     assert conf.servername
+    written = load(write(DEFAULTS))
+    for name in ImapdConf.__slots__:
+        assert getattr(conf, name) == getattr(written, name), name
+        if f"\n{name}: " not in DEFAULTS.decode() and name not in ("configdirectory", "servername"):
+            assert not getattr(conf, name), name
 
 
 def test_every_declared_option_is_an_attribute() -> None:
@@ -110,23 +141,6 @@ def test_service_prefix(write: Write, content: bytes, service: str | None, postu
     assert load(write(content), service).postuser == postuser
 
 
-SWITCHES: list[tuple[bytes, bool | None]] = [
-    *((word, False) for word in (b"0", b"n", b"no", b"nein", b"off", b"of", b"f", b"false", b"0x")),
-    *((word, True) for word in (b"1", b"y", b"yes", b"on", b"one", b"t", b"true", b"10")),
-    *((word, None) for word in (b"No", b"YES", b"True", b"o", b"enabled", b"2", b"-")),
-]
-
-
-@pytest.mark.parametrize(("word", "value"), SWITCHES)
-def test_switches(word: bytes, value: bool | None) -> None:
-    """The first letters of a switch decide, in lower case only."""
-    if value is None:
-        with pytest.raises(ValueError, match="neither yes nor no"):
-            switch(word)
-    else:
-        assert switch(word) is value
-
-
 @pytest.mark.parametrize(
     ("word", "value"),
     [
@@ -149,35 +163,17 @@ def test_virtdomains(write: Write, word: bytes, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "value"),
-    [(b"0", 0), (b"12", 12), (b"-3", -3), (b"0x10", 16), (b"010", 8), (b"2147483647", 2**31 - 1)],
+    ("option", "words"),
+    [
+        ("virtdomains", "off userid on"),
+        ("mupdate_config", "standard unified replicated"),
+        ("smmapd_backend_unreachable", "ok temp"),
+    ],
 )
-def test_numbers(word: bytes, value: int) -> None:
-    """Numbers are decimal, octal or hexadecimal, as strtol with base 0 takes them."""
-    assert number(word) == value
-
-
-@pytest.mark.parametrize("word", [b"", b"x", b"1x", b"08", b"0x", b"1_0", b"2147483648", b"--1"])
-def test_no_numbers(word: bytes) -> None:
-    """Whatever follows a number, or does not fit 32 bits, is refused."""
-    with pytest.raises(ValueError, match=r"number|greater"):
-        number(word)
-
-
-@pytest.mark.parametrize(
-    ("word", "value"),
-    [(b"90", 90), (b"15m", 900), (b"1h30m", 5400), (b"1d1", 86401), (b"-5m", -300), (b"0", 0)],
-)
-def test_durations(word: bytes, value: int) -> None:
-    """Durations are sums of numbers with units; seconds where none is given."""
-    assert duration(word) == value
-
-
-@pytest.mark.parametrize("word", [b"", b"m", b"5x", b"5 m", b"-", b"-m", b"99999999d"])
-def test_no_durations(word: bytes) -> None:
-    """A unit without a number, an unknown unit and an overflow are refused."""
-    with pytest.raises(ValueError, match=r"duration|longer"):
-        duration(word)
+def test_the_words_of_an_option_are_told_apart(write: Write, option: str, words: str) -> None:
+    """No two of them are the same value."""
+    values = {getattr(load(write(f"{option}: {word}".encode())), option) for word in words.split()}
+    assert len(values) == len(words.split())
 
 
 # mupdate_server, mupdate_config, proxyservers, and whether such a server asks mupdate for mailboxes
@@ -226,6 +222,7 @@ FAULTS = [
     (b"mupdate_port: http", 2, "mupdate_port", "http"),
     (b"tcp_keepalive_idle: soon", 2, "tcp_keepalive_idle", "soon"),
     (b"@exclude: /x", 2, "@exclude", "directive"),
+    (b"@ include: /x", 2, None, "expected"),
     (b"@include: /nonexistent/file", 2, "@include", "/nonexistent/file"),
     (b"a: 1\\\n2\n b c", 4, None, "expected"),
 ]
@@ -274,14 +271,40 @@ def test_a_fault_in_an_included_file_names_that_file(write: Write, tmp_path: Pat
 
 
 def test_include_loops_end(write: Write, tmp_path: Path) -> None:
-    """A file that includes itself is an error, under other names too."""
+    """A file that includes itself is an error."""
     path = write(f"@include: {tmp_path}/imapd.conf".encode())
     with pytest.raises(ConfigurationError, match="twice"):
         load(path)
-    for depth in range(MAX_INCLUDE_DEPTH + 1):
-        (tmp_path / f"f{depth}").write_bytes(f"@include: {tmp_path}/f{depth + 1}".encode())
-    with pytest.raises(ConfigurationError, match="include each other"):
-        load(str(tmp_path / "f0"))
+
+
+def chain(folder: Path, files: int) -> str:
+    """The first of so many files, each of which includes the next."""
+    for at in range(files):
+        following = f"@include: {folder}/{at + 1}" if at + 1 < files else ""
+        (folder / str(at)).write_text(following)
+    return f"{folder}/0"
+
+
+def test_files_include_each_other_to_a_depth(write: Write, tmp_path: Path) -> None:
+    """A chain of links with ever new names ends; files side by side are no chain."""
+    beside = [tmp_path / f"beside{number}" for number in range(MAX_INCLUDE_DEPTH + 1)]
+    for path in beside:
+        path.write_bytes(b"# nothing")
+    lines = "".join(f"@include: {path}\n" for path in beside)
+    load(write(f"{lines}@include: {chain(tmp_path, MAX_INCLUDE_DEPTH - 1)}".encode()))
+    with pytest.raises(ConfigurationError, match=f"more than {MAX_INCLUDE_DEPTH} files"):
+        load(write(f"{lines}@include: {chain(tmp_path, MAX_INCLUDE_DEPTH)}".encode()))
+
+
+def test_a_file_without_end_is_none(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of settings is some kilobytes; what is larger than the bound is refused."""
+    path = write(b"postuser: bb")
+    size = Path(path).stat().st_size
+    monkeypatch.setattr(imapdconf_file, "MAX_FILE_SIZE", size)
+    assert load(path).postuser == b"bb"
+    monkeypatch.setattr(imapdconf_file, "MAX_FILE_SIZE", size - 1)
+    with pytest.raises(ConfigurationError, match=f"larger than {size - 1} bytes"):
+        load(path)
 
 
 def test_cyrus_prefix(tmp_path: Path) -> None:
