@@ -16,6 +16,7 @@ class MemoryDatabase:
     def __init__(self, records: dict[bytes, bytes] | None) -> None:
         self.records = records
         self.asked: list[bytes] = []
+        self.listed: list[bytes] = []
 
     def _there(self) -> dict[bytes, bytes]:
         if self.records is None:
@@ -27,6 +28,7 @@ class MemoryDatabase:
         return self._there().get(key)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        self.listed.append(prefix)
         for key, value in sorted(self._there().items()):
             if key.startswith(prefix):
                 yield key, value
@@ -36,3 +38,16 @@ class MemoryDatabase:
 
     def close(self) -> None:
         pass
+
+
+class ReplacedDatabase(MemoryDatabase):
+    """A file that is replaced, as LiveDatabase tells it."""
+
+    lineage = 1
+
+    def replace(self, records: dict[bytes, bytes]) -> None:
+        """Another file is there."""
+        self.records = records
+        self.lineage += 1
+        self.asked.clear()
+        self.listed.clear()

@@ -12,7 +12,7 @@ from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
 from gateway.cyrus.names import Naming
 from gateway.errors import RecordDamaged
 
-from .memory import MemoryDatabase
+from .memory import MemoryDatabase, ReplacedDatabase
 
 NAMING = Naming(keeps_domains=True, default_domain=b"example.com")
 KEY = b"Nuser\x1ffred"
@@ -256,17 +256,6 @@ def test_a_list_that_is_upgraded_is_read_with_the_new_keys() -> None:
     assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
 
 
-class Replaced(MemoryDatabase):
-    """A file that is replaced, as LiveDatabase tells it."""
-
-    lineage = 1
-
-    def replace(self, records: dict[bytes, bytes]) -> None:
-        """Another file is there."""
-        self.records = records
-        self.lineage += 1
-
-
 @pytest.mark.parametrize(
     "newer",
     [
@@ -279,7 +268,7 @@ class Replaced(MemoryDatabase):
 )
 def test_a_list_is_replaced_by_an_older_one(newer: dict[bytes, bytes]) -> None:
     """Whatever showed that it was newer: a rollback to Cyrus 3.4, and the upgrade after it."""
-    database = Replaced(newer)
+    database = ReplacedDatabase(newer)
     mailboxes = MailboxList(database)
     mailboxes.lookup(NAMING.recipient(b"fred"))
     mailboxes.lookup(NAMING.recipient(b"bob"))
@@ -293,17 +282,6 @@ def test_a_list_is_replaced_by_an_older_one(newer: dict[bytes, bytes]) -> None:
     database.replace({b"Nuser\x1falice": b"%(T e)", b"user.bob": b"0 p x\tl\t"})
     assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
     assert mailboxes.is_newer
-
-
-def test_where_nothing_tells_one_record_is_looked_for_again() -> None:
-    """On an SQL server: what shows the kind is asked for, and not all that there is."""
-    database = Replaced({KEY: b"%(T e)"})
-    mailboxes = MailboxList(database)
-    assert mailboxes.lookup(NAMING.recipient(b"fred")) is not None
-    database.lineage += 1
-    database.asked.clear()
-    assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
-    assert database.asked == [NAMING.recipient(b"bob").dbkey, KEY]
 
 
 def test_an_empty_list_may_become_an_old_one() -> None:
