@@ -60,6 +60,21 @@ def test_a_path_that_leads_nowhere(top: bytes, path: bytes) -> None:
     assert follow(top + b"/" + path, lambda folder: folder) is None
 
 
+@pytest.mark.parametrize(("links", "leads"), [(40, True), (41, False)])
+def test_as_many_links_as_the_kernel_follows(tmp_path: Path, links: int, leads: bool) -> None:
+    """A longer chain is one that the kernel does not follow either."""
+    (tmp_path / "0").mkdir()
+    for number in range(links):
+        (tmp_path / f"{number + 1}").symlink_to(f"{number}")
+    path = tmp_path.resolve() / f"{links}"
+    assert (follow(os.fsencode(path), lambda folder: folder) is not None) is leads
+    if leads:
+        assert os.listdir(path) == []
+    else:
+        with pytest.raises(OSError, match="Too many levels"):
+            os.listdir(path)
+
+
 def test_a_folder_that_cannot_be_entered(top: bytes) -> None:
     """Nothing beyond it can be watched."""
     assert follow(top + b"/real/sub", lambda folder: folder if folder != top else None) is None
