@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from gateway.cyrus.db import sql
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.sql import SqliteDatabase
-from gateway.cyrus.db.sql_layout import DIALECTS, table_name
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.golden import FOLDER
 
@@ -53,34 +53,6 @@ def database(path: Path) -> Iterator[SqliteDatabase]:
     database = SqliteDatabase(str(path), "mailboxes_db")
     yield database
     database.close()
-
-
-@pytest.mark.parametrize(
-    ("filename", "table"),
-    [
-        ("mailboxes.db", "mailboxes_db"),
-        ("/var/lib/cyrus/mailboxes.db", "mailboxes_db"),
-        ("/var/lib/cyrus.d/quotas", "quotas"),
-        ("user.deny.db", "user.deny_db"),
-        ("/a/.db", "_db"),
-    ],
-)
-def test_tables_are_named_as_cyrus_does(filename: str, table: str) -> None:
-    """The last part of the path, its last dot an underscore."""
-    assert table_name(filename) == table
-
-
-@pytest.mark.parametrize(
-    ("engine", "statement"),
-    [
-        ("sqlite", 'SELECT CAST(data AS BLOB) FROM "A_b" WHERE dbkey = CAST(? AS TEXT)'),
-        ("pgsql", 'SELECT data FROM "a_b" WHERE dbkey = $1'),
-        ("mysql", "SELECT data FROM `A_b` WHERE dbkey = %s"),
-    ],
-)
-def test_each_engine_has_its_look_up(engine: str, statement: str) -> None:
-    """The statement's text, with the table named as the engine names what Cyrus wrote."""
-    assert DIALECTS[engine].select_value("A_b") == statement
 
 
 def test_golden_table_holds_what_the_skiplist_file_holds() -> None:
@@ -262,8 +234,53 @@ def test_a_missing_file_is_missing_and_stays_so(path: Path, database: SqliteData
 def test_a_damaged_file_is_damaged(path: Path, database: SqliteDatabase, content: bytes) -> None:
     """What SQLite calls malformed, or no database."""
     path.write_bytes(content)
-    with pytest.raises((DatabaseDamaged, DatabaseUnavailable), match=r"sql\.db"):
+    with pytest.raises(DatabaseDamaged, match=r"sql\.db.*restore the file"):
         database.get(b"k")
+
+
+# SQLite's result codes, of which the lowest byte is the primary one, and what they mean here.
+CODES: list[tuple[str, type[Exception], str]] = [
+    ("SQLITE_CORRUPT", DatabaseDamaged, "restore the file"),
+    ("SQLITE_CORRUPT_INDEX", DatabaseDamaged, "restore the file"),
+    ("SQLITE_NOTADB", DatabaseDamaged, "restore the file"),
+    ("SQLITE_BUSY", DatabaseUnavailable, "for more than 2 seconds"),
+    ("SQLITE_BUSY_RECOVERY", DatabaseUnavailable, "for more than 2 seconds"),
+    ("SQLITE_LOCKED", DatabaseUnavailable, "for more than 2 seconds"),
+    ("SQLITE_CANTOPEN", DatabaseUnavailable, "look at sql_database"),
+    ("SQLITE_READONLY_ROLLBACK", DatabaseUnavailable, "look at sql_database"),
+    ("SQLITE_NOMEM", DatabaseUnavailable, "look at sql_database"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "words"), CODES)
+def test_what_sqlite_says_is_told_with_what_to_do(
+    database: SqliteDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    kind: type[Exception],
+    words: str,
+) -> None:
+    """Only what says that the bytes are at fault is damage."""
+    fault = sqlite3.OperationalError("its words")
+    fault.sqlite_errorcode = getattr(sqlite3, code)
+
+    def refuse(_database: SqliteDatabase) -> None:
+        raise fault
+
+    monkeypatch.setattr(SqliteDatabase, "_connected", refuse)
+    with pytest.raises(kind, match=f"its words.*{words}"):
+        database.get(b"k")
+
+
+def test_threads_of_a_pool_may_take_turns(
+    writer: sqlite3.Connection, database: SqliteDatabase
+) -> None:
+    """A connection that one has opened serves the next; each uses it alone."""
+    insert(writer, b"k", b"v")
+    state = database.state()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(database.get, b"k").result() == b"v"
+        assert pool.submit(database.state).result() == state
 
 
 def test_a_size_without_sense_is_no_end_of_memory(
