@@ -115,10 +115,12 @@ def _host(text: str) -> Host:
         port = rest.removeprefix(":")
     else:
         name, _, port = text.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535):
+    # One digit more than a port can have says enough; int() refuses thousands of them.
+    digits = port.lstrip("0")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(digits[:6] or 0) <= 65_535):
         raise ConfigurationError(
             f"{text}: the port is not between 1 and 65535; write HOST, HOST:PORT or"
             " [IPV6]:PORT, with commas between several",
             option="sql_hostnames",
         )
-    return Host(name, int(port) if port else None)
+    return Host(name, int(digits) if port else None)

@@ -16,6 +16,7 @@ from gateway.errors import ConfigurationError
         ("db", (Host("db"),)),
         ("db1:5433, db2,192.0.2.1:1", (Host("db1", 5433), Host("db2"), Host("192.0.2.1", 1))),
         ("[2001:db8::1]:5432,[::1]", (Host("2001:db8::1", 5432), Host("::1"))),
+        ("db:65535,db:005432", (Host("db", 65535), Host("db", 5432))),
         ("/run/postgresql", (Host("/run/postgresql"),)),
     ],
 )
@@ -24,7 +25,18 @@ def test_hosts_with_ports(text: str, expected: tuple[Host, ...]) -> None:
     assert hosts(text) == expected
 
 
-@pytest.mark.parametrize("text", ["db:x", "db:0", "db:65536", "db:1:2", "[::1]5432x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "db:x",
+        "db:0",
+        "db:65536",
+        "db:00123456",
+        pytest.param("db:" + 5000 * "9", id="endless"),
+        "db:1:2",
+        "[::1]5432x",
+    ],
+)
 def test_ports_that_are_none(text: str) -> None:
     """The option and its part are named."""
     with pytest.raises(ConfigurationError, match="sql_hostnames"):
