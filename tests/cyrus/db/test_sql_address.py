@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
+from gateway.cyrus.imapdconf import ImapdConf, load
 from gateway.errors import ConfigurationError
 
 
@@ -49,3 +52,39 @@ def test_a_server_is_shown_without_its_password() -> None:
     assert server.name() == "pgsql://a,b:7/cyrus"
     assert server.name(Host("::1", 7)) == "pgsql://[::1]:7/cyrus"
     assert "hidden" not in repr(server)
+
+
+def written(tmp_path: Path, *lines: str) -> ImapdConf:
+    """An imapd.conf with these lines."""
+    path = tmp_path / "imapd.conf"
+    path.write_text("\n".join(("configdirectory: /x", *lines)))
+    return load(str(path))
+
+
+def test_a_server_is_where_imapd_conf_says(tmp_path: Path) -> None:
+    """Each of the options has its place."""
+    conf = written(
+        tmp_path,
+        "sql_engine: mysql",
+        "sql_database: mail",
+        "sql_hostnames: a,b:7",
+        "sql_user: u",
+        "sql_passwd: p",
+        "sql_usessl: yes",
+    )
+    assert SqlServer.from_conf(conf) == SqlServer(
+        "mysql", "mail", (Host("a"), Host("b", 7)), user="u", password="p", tls=True
+    )
+
+
+def test_a_server_may_be_local_and_need_no_password(tmp_path: Path) -> None:
+    """No host, no user, no password, and no TLS unless it is asked for."""
+    server = SqlServer.from_conf(written(tmp_path, "sql_engine: pgsql", "sql_database: cyrus"))
+    assert server == SqlServer("pgsql", "cyrus")
+    assert (server.hosts, server.user, server.password, server.tls) == ((Host(""),), "", "", False)
+
+
+def test_a_database_must_be_named(tmp_path: Path) -> None:
+    """Where it is not, the option is."""
+    with pytest.raises(ConfigurationError, match=r"sql_database: .*missing"):
+        SqlServer.from_conf(written(tmp_path, "sql_engine: pgsql"))
