@@ -158,6 +158,14 @@ def test_servers_that_are_all_down_rest_for_a_moment() -> None:
     assert table.get(b"k") == b"v"
 
 
+def test_a_server_without_others_is_named_once() -> None:
+    """There is no other that the reason could be of."""
+    world = World()
+    world.down = {"a"}
+    with pytest.raises(DatabaseUnavailable, match=r"^pgsql://a/cyrus: refused$"):
+        world.session(SqlServer("pgsql", "cyrus", (Host("a"),))).rows("SELECT 1", (b"k",))
+
+
 def test_a_missing_table_is_missing_and_keeps_the_connection() -> None:
     """Userdeny takes that for nobody denied; the path names the table as the server does."""
     world = World()
