@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import struct
 import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.sql_address import Host, SqlServer
-from gateway.errors import DatabaseUnavailable
+from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
 from tests.upstream.fakes import DEADLINE_S, Fake, Talk
@@ -19,6 +22,9 @@ require_module("psycopg", "the extra `pgsql`, which `make venv` installs, and li
 
 # PostgreSQL's manual, "Message Formats": requests for TLS and GSSAPI, which a server may decline.
 ENCRYPTION = {80877103, 80877104}
+BYTEA = 17  # SELECT oid FROM pg_type WHERE typname = 'bytea'
+STATEMENT = "SELECT data FROM t WHERE dbkey = $1"
+LONG = 16 << 20  # more than Linux keeps for a socket on loopback
 CLEARTEXT_PASSWORD = b"R" + struct.pack("!ii", 8, 3)
 
 
@@ -38,6 +44,154 @@ def started(peer: socket.socket) -> bytes:
         if struct.unpack("!i", body[:4])[0] not in ENCRYPTION:
             return body
         peer.sendall(b"N")
+
+
+def message(kind: bytes, body: bytes = b"") -> bytes:
+    """A message of PostgreSQL's protocol."""
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+READY = message(b"Z", b"I")
+WELCOME = message(b"R", bytes(4)) + READY  # without a password
+QUESTION = message(b"1") + message(b"2")  # parsed and bound
+DONE = message(b"C", b"SELECT 0\0") + READY
+PARSE, BIND, SYNC = b"P", b"B", b"S"
+
+
+def columns(count: int) -> bytes:
+    """The description of so many columns, each bytea in binary form."""
+    each = b"data\0" + struct.pack("!ihihih", 0, 0, BYTEA, -1, -1, 1)
+    return message(b"T", struct.pack("!h", count) + count * each)
+
+
+def row(*values: bytes | None) -> bytes:
+    """One row; None is NULL."""
+    fields = [
+        struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
+        for value in values
+    ]
+    return message(b"D", struct.pack("!h", len(values)) + b"".join(fields))
+
+
+def error(code: bytes, words: bytes) -> bytes:
+    """What a server says instead of rows."""
+    return message(b"E", b"SERROR\0C" + code + b"\0M" + words + b"\0\0")
+
+
+def asked(peer: socket.socket) -> dict[bytes, bytes]:
+    """The messages of one question, by their kind; empty at the end."""
+    found: dict[bytes, bytes] = {}
+    while SYNC not in found and (kind := exactly(peer, 1)):
+        (length,) = struct.unpack("!i", exactly(peer, 4))
+        found[kind] = exactly(peer, length - 4)
+    return found
+
+
+def rows(answer: bytes, *parameters: bytes, heard: list[dict[bytes, bytes]]) -> object:
+    """What the driver makes of `answer`; `heard` gets the question."""
+
+    def talk(peer: socket.socket) -> None:
+        started(peer)
+        peer.sendall(WELCOME)
+        heard.append(asked(peer))
+        peer.sendall(answer)
+        exactly(peer, 1)
+
+    with Fake(talk) as fake:
+        assert isinstance(fake.address, InetAddress)
+        host = Host(fake.address.host, fake.address.port)
+        until = time.monotonic() + DEADLINE_S
+        server = SqlServer("pgsql", "cyrus", (host,), user="u")
+        connection = sql_server.driver("pgsql")(server, host, until)
+        try:
+            return connection.rows(STATEMENT, parameters, until)
+        finally:
+            connection.close()
+
+
+def test_keys_and_values_are_bytes_on_the_way() -> None:
+    """A parameter is a bytea in binary form, so is what comes back; NULL is None."""
+    heard: list[dict[bytes, bytes]] = []
+    answer = QUESTION + columns(2) + row(b"k'\0\xff", b"v") + row(b"other", None) + DONE
+    assert rows(answer, b"k'\0\xff", b"w", heard=heard) == [(b"k'\0\xff", b"v"), (b"other", None)]
+    (question,) = heard
+    types = struct.pack("!hii", 2, BYTEA, BYTEA)
+    assert question[PARSE] == b"\0" + STATEMENT.encode() + b"\0" + types
+    binary = struct.pack("!hhh", 2, 1, 1)
+    values = struct.pack("!hi", 2, 4) + b"k'\0\xff" + struct.pack("!i", 1) + b"w"
+    assert question[BIND] == b"\0\0" + binary + values + struct.pack("!hh", 1, 1)
+
+
+def test_no_rows_are_no_fault() -> None:
+    """There is no such record."""
+    assert rows(QUESTION + columns(1) + DONE, b"k", heard=[]) == []
+
+
+def test_a_question_may_be_longer_than_what_the_system_takes_at_once() -> None:
+    """It is sent as the server reads it."""
+    heard: list[dict[bytes, bytes]] = []
+    key = b"k" * LONG
+    assert rows(QUESTION + columns(1) + row(b"v") + DONE, key, heard=heard) == [(b"v",)]
+    assert key in heard[0][BIND]
+
+
+REFUSALS: list[tuple[bytes, type[DatabaseUnavailable], str]] = [
+    (
+        error(b"42P01", b'relation "x"\n is not there'),
+        DatabaseMissing,
+        'ERROR: relation "x" is not',
+    ),
+    (error(b"42501", b"permission denied"), DatabaseUnavailable, "ERROR: permission denied"),
+    (message(b"I"), DatabaseUnavailable, ""),
+    (message(b"C", b"SET\0"), DatabaseUnavailable, ""),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), REFUSALS)
+def test_anything_but_rows_is_a_fault(
+    answer: bytes, kind: type[DatabaseUnavailable], words: str
+) -> None:
+    """Only a table that is not there is a missing database, and no fault is an empty answer."""
+    with pytest.raises(DatabaseUnavailable, match=f"PostgreSQL: {words}") as caught:
+        rows(QUESTION + answer + READY, b"k", heard=[])
+    assert type(caught.value) is kind
+
+
+@dataclass
+class Poll:
+    """select.poll with a socket that is ready; notes how long it was to wait."""
+
+    waited: list[float] = field(default_factory=list)
+
+    def __call__(self) -> Poll:
+        return self
+
+    def register(self, _descriptor: int, _events: int) -> None:
+        """Any."""
+
+    def poll(self, milliseconds: float) -> list[int]:
+        """Ready at once."""
+        self.waited.append(milliseconds)
+        return [1]
+
+
+@pytest.mark.parametrize(
+    ("left", "waited"), [(4.0, [4000.0]), (0.5, [500.0]), (0.0, None), (-1.0, None)]
+)
+def test_each_wait_has_what_is_left_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, left: float, waited: list[float] | None
+) -> None:
+    """At the deadline itself it is over."""
+    pgsql = importlib.import_module("gateway.cyrus.db.pgsql")
+    poll, socket_only = Poll(), SimpleNamespace(socket=7)
+    monkeypatch.setattr(pgsql, "select", SimpleNamespace(poll=poll))
+    monkeypatch.setattr(pgsql, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    if waited is None:
+        with pytest.raises(DatabaseUnavailable, match="deadline"):
+            pgsql._wait("server", socket_only, 1, 1000.0 + left)
+    else:
+        pgsql._wait("server", socket_only, 1, 1000.0 + left)
+    assert poll.waited == (waited or [])
 
 
 def connect(talk: Talk, user: str = "u", password: str = "x") -> str:
