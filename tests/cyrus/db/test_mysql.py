@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import socket
 import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from gateway.cyrus.db import sql_server
-from gateway.cyrus.db.sql_address import Host, SqlServer
+from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
 from gateway.errors import DatabaseUnavailable
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
@@ -17,6 +20,10 @@ from tests.upstream.fakes import DEADLINE_S, Fake, Talk
 
 require_module("pymysql", "the extra `mysql`, which `make venv` installs")
 
+if TYPE_CHECKING:
+    from gateway.cyrus.db.sql_address import Connection
+
+NOW = 1000.0
 SALT = b"12345678abcdefghijkl"
 # LONG_PASSWORD, PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH, and nothing else.
 CAPABILITIES = (1 | 1 << 9 | 1 << 15 | 1 << 19).to_bytes(4, "little")
@@ -72,6 +79,80 @@ def test_a_server_that_wants_the_package_cryptography_is_a_fault_that_says_so(
 
     problem = connect(talk)
     assert problem.startswith("MySQL: cannot connect: 'cryptography' package is required")
+
+
+class Driver:
+    """PyMySQL as far as the module uses it: what connect() was told, and one answer to a question."""
+
+    def __init__(self, answer: Exception | list[tuple[object, ...]] | None = None) -> None:
+        self.told: dict[str, Any] = {}
+        self.asked: list[tuple[str, tuple[bytes, ...], float]] = []
+        self._answer = answer
+        self._read_timeout = self._write_timeout = 0.0
+
+    def connect(self, **told: Any) -> Self:
+        """Itself as a connection."""
+        self.told = told
+        return self
+
+    def cursor(self) -> Self:
+        """Itself, too."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to let go of."""
+
+    def execute(self, statement: str, parameters: tuple[bytes, ...]) -> None:
+        """Notes the question with its time."""
+        assert self._read_timeout == self._write_timeout
+        self.asked.append((statement, parameters, self._read_timeout))
+        if isinstance(self._answer, Exception):
+            raise self._answer
+
+    def fetchall(self) -> object:
+        """The answer."""
+        return self._answer
+
+    def connected(self, server: SqlServer, until: float = NOW + 1) -> Connection:
+        """A connection of ours with this driver, at NOW."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pymysql.connect", self.connect)
+            return sql_server.driver("mysql")(server, server.hosts[0], until)
+
+
+@pytest.fixture
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is NOW."""
+    module = importlib.import_module("gateway.cyrus.db.mysql")
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: NOW))
+
+
+LOCAL = "/run/mysqld/mysqld.sock"
+
+# A server of sql_hostnames, and where PyMySQL is sent: host, port, Unix socket.
+PLACES = [
+    ("", "localhost", 3306, LOCAL),
+    ("localhost", "localhost", 3306, LOCAL),
+    ("localhost:3307", "localhost", 3307, LOCAL),
+    (":3307", "localhost", 3307, LOCAL),
+    ("db", "db", 3306, None),
+    ("db:3307", "db", 3307, None),
+    ("127.0.0.1", "127.0.0.1", 3306, None),
+    ("/run/other.sock", "/run/other.sock", 3306, "/run/other.sock"),
+]
+
+
+@pytest.mark.parametrize(("text", "host", "port", "path"), PLACES)
+@pytest.mark.usefixtures("_clock")
+def test_where_a_server_is(text: str, host: str, port: int, path: str | None) -> None:
+    """No name and `localhost` are the local socket, whatever the port, as for the C client."""
+    driver = Driver()
+    driver.connected(SqlServer("mysql", "cyrus", hosts(text)))
+    told = driver.told
+    assert (told["host"], told["port"], told["unix_socket"]) == (host, port, path)
 
 
 NONSENSE = {
