@@ -1,7 +1,8 @@
 """Statements for a MariaDB or MySQL server, through PyMySQL.
 
 As with the C client's library, no host or `localhost` is the Unix socket of
-the local server, whatever the port, and sql_usessl asks for TLS without checking the certificate.
+the local server, whatever the port, and sql_usessl asks for TLS without
+checking the certificate.
 
 Limits: the deadline holds for each wait for the server, of which a look-up has
 two.  Accounts that log in with caching_sha2_password over TCP without TLS need

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import socket
 import time
 from types import SimpleNamespace
@@ -11,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
-from gateway.errors import DatabaseUnavailable
+from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
 from tests.upstream.fakes import DEADLINE_S, Fake, Talk
 
 require_module("pymysql", "the extra `mysql`, which `make venv` installs")
+
+import pymysql  # noqa: E402
+
+from gateway.cyrus.db import mysql  # noqa: E402
 
 if TYPE_CHECKING:
     from gateway.cyrus.db.sql_address import Connection
@@ -59,7 +61,7 @@ def connect(talk: Talk, password: str = "x") -> str:
         host = Host(fake.address.host, fake.address.port)
         server = SqlServer("mysql", "cyrus", (host,), user="f\udce4d", password=password)
         with pytest.raises(DatabaseUnavailable) as caught:
-            sql_server.driver("mysql")(server, host, time.monotonic() + DEADLINE_S)
+            mysql.connect(server, host, time.monotonic() + DEADLINE_S)
     return caught.value.problem
 
 
@@ -120,14 +122,13 @@ class Driver:
         """A connection of ours with this driver, at NOW."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pymysql.connect", self.connect)
-            return sql_server.driver("mysql")(server, server.hosts[0], until)
+            return mysql.connect(server, server.hosts[0], until)
 
 
 @pytest.fixture
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is NOW."""
-    module = importlib.import_module("gateway.cyrus.db.mysql")
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: NOW))
+    monkeypatch.setattr(mysql, "time", SimpleNamespace(monotonic=lambda: NOW))
 
 
 LOCAL = "/run/mysqld/mysqld.sock"
@@ -153,6 +154,73 @@ def test_where_a_server_is(text: str, host: str, port: int, path: str | None) ->
     driver.connected(SqlServer("mysql", "cyrus", hosts(text)))
     told = driver.told
     assert (told["host"], told["port"], told["unix_socket"]) == (host, port, path)
+
+
+@pytest.mark.usefixtures("_clock")
+def test_each_statement_is_a_transaction_of_its_own() -> None:
+    """Else a connection that is kept would go on seeing what it saw first."""
+    driver = Driver()
+    driver.connected(SqlServer("mysql", "cyrus"))
+    assert driver.told["autocommit"] is True
+    assert driver.told["ssl"] is None
+
+
+@pytest.mark.usefixtures("_clock")
+def test_tls_is_asked_for_without_a_check_of_the_certificate() -> None:
+    """As the C program does."""
+    driver = Driver()
+    driver.connected(SqlServer("mysql", "cyrus", tls=True))
+    assert driver.told["ssl"] == {"check_hostname": False}
+
+
+@pytest.mark.parametrize("left", [5.0, 0.5])
+@pytest.mark.usefixtures("_clock")
+def test_a_question_has_what_is_left_of_the_time(left: float) -> None:
+    """Each its own, on a connection that is kept."""
+    driver = Driver([(b"v",)])
+    connection = driver.connected(SqlServer("mysql", "cyrus"))
+    assert connection.rows("SELECT", (b"k",), NOW + left) == [(b"v",)]
+    assert driver.asked == [("SELECT", (b"k",), left)]
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0])
+@pytest.mark.usefixtures("_clock")
+def test_a_question_that_comes_too_late_is_not_asked(left: float) -> None:
+    """At the deadline itself it is over."""
+    driver = Driver([(b"v",)])
+    connection = driver.connected(SqlServer("mysql", "cyrus"))
+    with pytest.raises(DatabaseUnavailable, match="no answer within the deadline"):
+        connection.rows("SELECT", (b"k",), NOW + left)
+    assert driver.asked == []
+
+
+FAULTS: list[tuple[Exception, type[DatabaseUnavailable], str]] = [
+    (
+        pymysql.ProgrammingError(1146, "Table 'x'\ndoesn't exist"),
+        DatabaseMissing,
+        "1146 Table 'x' doesn't exist",
+    ),
+    (
+        pymysql.OperationalError(2013, "Lost connection"),
+        DatabaseUnavailable,
+        "2013 Lost connection",
+    ),
+    (ConnectionResetError(104, "reset by peer"), DatabaseUnavailable, "104 reset by peer"),
+    (pymysql.OperationalError(), DatabaseUnavailable, "OperationalError"),
+    (KeyError("charset"), DatabaseUnavailable, "'charset'"),
+    (AssertionError(), DatabaseUnavailable, "AssertionError"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "words"), FAULTS)
+@pytest.mark.usefixtures("_clock")
+def test_a_fault_in_one_line(fault: Exception, kind: type[DatabaseUnavailable], words: str) -> None:
+    """Only a table that is not there is a missing database."""
+    connection = Driver(fault).connected(SqlServer("mysql", "cyrus"))
+    with pytest.raises(DatabaseUnavailable) as caught:
+        connection.rows("SELECT", (b"k",), NOW + 1)
+    assert type(caught.value) is kind
+    assert caught.value.problem == f"MySQL: {words}"
 
 
 NONSENSE = {
@@ -197,7 +265,7 @@ def test_an_answer_that_is_none_is_a_fault() -> None:
         host = Host(fake.address.host, fake.address.port)
         server = SqlServer("mysql", "cyrus", (host,), user="u")
         until = time.monotonic() + DEADLINE_S
-        connection = sql_server.driver("mysql")(server, host, until)
+        connection = mysql.connect(server, host, until)
         with pytest.raises(DatabaseUnavailable, match="MySQL: "):
             connection.rows("SELECT data FROM t WHERE dbkey = %s", (b"k",), until)
         connection.close()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import socket
 import struct
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.sql_address import Host, SqlServer
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.upstream.address import InetAddress
@@ -19,6 +18,8 @@ from tests.rigs.require import require_module
 from tests.upstream.fakes import DEADLINE_S, Fake, Talk
 
 require_module("psycopg", "the extra `pgsql`, which `make venv` installs, and libpq5")
+
+from gateway.cyrus.db import pgsql  # noqa: E402
 
 # PostgreSQL's manual, "Message Formats": requests for TLS and GSSAPI, which a server may decline.
 ENCRYPTION = {80877103, 80877104}
@@ -102,7 +103,7 @@ def rows(answer: bytes, *parameters: bytes, heard: list[dict[bytes, bytes]]) -> 
         host = Host(fake.address.host, fake.address.port)
         until = time.monotonic() + DEADLINE_S
         server = SqlServer("pgsql", "cyrus", (host,), user="u")
-        connection = sql_server.driver("pgsql")(server, host, until)
+        connection = pgsql.connect(server, host, until)
         try:
             return connection.rows(STATEMENT, parameters, until)
         finally:
@@ -182,15 +183,15 @@ def test_each_wait_has_what_is_left_of_the_time(
     monkeypatch: pytest.MonkeyPatch, left: float, waited: list[float] | None
 ) -> None:
     """At the deadline itself it is over."""
-    pgsql = importlib.import_module("gateway.cyrus.db.pgsql")
-    poll, socket_only = Poll(), SimpleNamespace(socket=7)
+    poll = Poll()
+    pgconn: Any = SimpleNamespace(socket=7)
     monkeypatch.setattr(pgsql, "select", SimpleNamespace(poll=poll))
     monkeypatch.setattr(pgsql, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     if waited is None:
         with pytest.raises(DatabaseUnavailable, match="deadline"):
-            pgsql._wait("server", socket_only, 1, 1000.0 + left)
+            pgsql._wait("server", pgconn, 1, 1000.0 + left)
     else:
-        pgsql._wait("server", socket_only, 1, 1000.0 + left)
+        pgsql._wait("server", pgconn, 1, 1000.0 + left)
     assert poll.waited == (waited or [])
 
 
@@ -201,7 +202,7 @@ def connect(talk: Talk, user: str = "u", password: str = "x") -> str:
         host = Host(fake.address.host, fake.address.port)
         server = SqlServer("pgsql", "cyrus", (host,), user=user, password=password)
         with pytest.raises(DatabaseUnavailable) as caught:
-            sql_server.driver("pgsql")(server, host, time.monotonic() + DEADLINE_S)
+            pgsql.connect(server, host, time.monotonic() + DEADLINE_S)
     return caught.value.problem
 
 
