@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.mutation.__main__ import known_modules
 from tests.mutation.mutants import mutants
-from tests.mutation.trials import ROOT
+from tests.mutation.trials import ROOT, Chosen
 
 # Few mutants and fast tests: this runs in a few seconds.
 SMALL = "gateway/cyrus/mailboxtypes.py"
@@ -47,6 +49,14 @@ def test_the_lines_of_a_mutant() -> None:
     """Those of its statement, up to the first statement inside it."""
     source = "if (a\n    or b):\n    x = [\n        1,\n    ]\n"
     assert [list(mutant.lines) for mutant in mutants(source)] == [[1, 2], [3, 4, 5]]
+
+
+def test_a_test_that_a_change_gives_another_name_is_run() -> None:
+    """It is none of those that were known, and comes behind those that are chosen."""
+    items: list[Any] = [SimpleNamespace(nodeid=name) for name in ("new", "slow", "other", "fast")]
+    chosen = Chosen({"fast": 0.1, "slow": 2.0}, {"fast", "slow", "other"})
+    chosen.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == ["fast", "slow", "new"]
 
 
 def _run(*words: str) -> tuple[int, list[str]]:

@@ -82,7 +82,7 @@ class Trials:
             return False
         code = mutant.code(self.file)
         files = list(dict.fromkeys(test.partition("::")[0] for test in those))
-        chosen = _Chosen({test: self._tests[test][0] for test in those})
+        chosen = Chosen({test: self._tests[test][0] for test in those}, set(self._tests))
         return _fork(lambda: self._run(code, files, chosen), bounded=True) != 0
 
     def reached(self, mutant: Mutant) -> list[str]:
@@ -138,22 +138,31 @@ class _Loader(SourceFileLoader):
         return self._code
 
 
-class _Chosen:
-    """A plugin: only these tests, in this order, and each comes to an end."""
+class Chosen:
+    """A plugin: only these tests, in this order, and each comes to an end.
 
-    def __init__(self, costs: dict[str, float]) -> None:
+    A test that is none of `known` is one of them that the change gave another
+    name, as one with a constant of the module among its parameters.
+    """
+
+    def __init__(self, costs: dict[str, float], known: set[str]) -> None:
         self._costs = costs
+        self._known = known
         self._places = {test: at for at, test in enumerate(costs)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted(
-            (item for item in items if item.nodeid in self._places),
-            key=lambda item: self._places[item.nodeid],
+            (
+                item
+                for item in items
+                if item.nodeid in self._places or item.nodeid not in self._known
+            ),
+            key=lambda item: self._places.get(item.nodeid, len(self._places)),
         )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        signal.alarm(int(WAIT_LEAST_S + WAIT_FACTOR * self._costs[item.nodeid]))
+        signal.alarm(int(WAIT_LEAST_S + WAIT_FACTOR * self._costs.get(item.nodeid, 0)))
 
 
 class _Watch:
