@@ -7,10 +7,9 @@ where [milter] listens, the milter as processes of their own.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
-from gateway.daemon import core, log, milterprocess, prerequisites
+from gateway.daemon import log, prerequisites, processes
 from gateway.daemon.children import ChildSpec
 from gateway.daemon.settings import loads, read
 from gateway.daemon.supervisor import Plan, Supervisor
@@ -57,32 +56,20 @@ def make_plan(path: str) -> Plan:
     settings = loads(data, path)
     prerequisites.require(settings, data)
     served = settings.listeners
-    children = []
-    asked = "socketmap" in served or "policy" in served
-    if asked or "admin" in served:
-        children.append(
-            ChildSpec(
-                core.NAME,
-                _program("gateway.daemon.core"),
-                ("socketmap", "policy", "admin"),
-                settings.general.workers if asked else 1,
-                data,
-                core.SILENCE_LIMIT,
-                stops_by_word=True,
-            )
+    workers = settings.general.workers if served.keys() & {"socketmap", "policy"} else 1
+    children = [
+        ChildSpec(
+            kind.name,
+            kind.argv,
+            kind.listeners,
+            count,
+            data,
+            processes.SILENCE_LIMIT,
+            stops_by_word=True,
         )
-    if "milter" in served:
-        children.append(
-            ChildSpec(
-                milterprocess.NAME,
-                _program("gateway.daemon.milterprocess"),
-                ("milter",),
-                1,
-                data,
-                core.SILENCE_LIMIT,
-                stops_by_word=True,
-            )
-        )
+        for kind, count in ((processes.CORE, workers), (processes.MILTER, 1))
+        if served.keys() & set(kind.listeners)
+    ]
     return Plan(
         tuple(children),
         served,
@@ -92,8 +79,3 @@ def make_plan(path: str) -> Plan:
         lambda: log.configure(settings.logging),
         path,
     )
-
-
-def _program(module: str) -> tuple[str, ...]:
-    """The command that runs a module of ours; -P: whatever lies in the current folder."""
-    return (sys.executable, "-P", "-m", module)

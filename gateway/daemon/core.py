@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.daemon import log
-from gateway.daemon.admin.listener import Admin
 from gateway.daemon.child import OUT_OF_MEMORY, supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import Fronts
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
+from gateway.daemon.processes import ALIVE_INTERVAL, CORE
 from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
@@ -38,16 +38,11 @@ from gateway.frontends.turns import Turns
 from gateway.verification.pool import VerifierPool
 
 if TYPE_CHECKING:
+    from gateway.daemon.admin.listener import Admin
     from gateway.daemon.child import Supervised
     from gateway.daemon.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-# The ChildSpec's name, and seconds between two words to the supervisor that
-# the loop turns; it waits for several of them (see SILENCE_LIMIT).
-NAME = "core"
-ALIVE_INTERVAL = 5.0
-SILENCE_LIMIT = 30.0
 
 # Seconds that a client may be idle before the core parts from it in a drain.
 # Postfix asks again on a new connection when its old one was closed while idle.
@@ -81,7 +76,7 @@ class Core:
             flights=self._flights,
             on_change=self._changed,
         )
-        self._admin = Admin(parent, settings, self._recorder, engines)
+        self._admin = _admin(parent, settings, self._recorder, engines)
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
         self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
@@ -98,11 +93,13 @@ class Core:
         self._beat.start(self._alive)
         self._publish.start(self._recorder.publish)
         self._fronts.start()
-        self._admin.start()
+        if self._admin is not None:
+            self._admin.start()
         self._parent.ready()
         self._done.wait()
         self._fronts.close()
-        self._admin.close()
+        if self._admin is not None:
+            self._admin.close()
         self._recorder.publish()
         return os.EX_OK
 
@@ -117,7 +114,8 @@ class Core:
             _log.error("the supervisor is gone; leaving")
             self._done.set()
             return
-        self._admin.restarted(news)
+        if self._admin is not None:
+            self._admin.restarted(news)
         if self._parent.patience is not None:
             self._drain(DRAIN_IDLE if self._parent.patience else 0.0)
 
@@ -126,7 +124,8 @@ class Core:
             return
         self._draining = True
         self._deadline.start(self._done.set)
-        self._admin.drain()
+        if self._admin is not None:
+            self._admin.drain()
         self._fronts.drain(idle)
         self._changed()
 
@@ -135,11 +134,23 @@ class Core:
             self._done.set()
 
 
+def _admin(
+    parent: Supervised, settings: Settings, recorder: Recorder, engines: Engines
+) -> Admin | None:
+    """The admin listener, if this is the process to serve it."""
+    if parent.index != 0 or "admin" not in parent.listeners:
+        return None
+    # What it is made of takes half of a process' start, and most processes do without.
+    from gateway.daemon.admin.listener import Admin  # noqa: PLC0415
+
+    return Admin(parent, settings, recorder, engines)
+
+
 def _defect(error: BaseException) -> None:
     _log.error("defect while asking another server: %r", error)
 
 
-def main(module: str = "gateway.daemon.core") -> int:
+def main(module: str = CORE.module) -> int:
     """Run `module` as a child of the supervisor; the exit code."""
     parent = supervised(os.environ)
     if parent is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from gateway.daemon import core
-
-NAME = "milter"
+from gateway.daemon.processes import MILTER
 
 if __name__ == "__main__":
-    sys.exit(core.main("gateway.daemon.milterprocess"))
+    sys.exit(core.main(MILTER.module))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon import core
+from gateway.daemon import processes
 from gateway.daemon.children import START_LIMIT
 from gateway.daemon.settings.general import GeneralSettings
 from gateway.daemon.supervisor import FATAL_AT_START
@@ -45,7 +45,7 @@ def test_the_unit_waits_longer_than_the_program() -> None:
     """For what is under way at the end, and for a core between two signs of life."""
     timeout = int(value("TimeoutStopSec").removesuffix("s"))
     assert GeneralSettings().graceful_timeout < timeout
-    assert int(value("WatchdogSec")) > core.ALIVE_INTERVAL
+    assert int(value("WatchdogSec")) > processes.ALIVE_INTERVAL
     # systemd's own limit for a start (DefaultTimeoutStartSec) is 90 seconds.
     assert "TimeoutStartSec" not in settings(SERVICE)
     assert START_LIMIT < 90

@@ -30,16 +30,11 @@ LAST_REPLIES = 1.0
 
 
 class Admin:
-    """Serves the admin sockets that `parent` has, if it is the process to do so."""
+    """Serves the admin sockets that `parent` has."""
 
     def __init__(
         self, parent: Supervised, settings: Settings, recorder: Recorder, engines: Engines
     ) -> None:
-        listeners = parent.listeners.get(NAME, ()) if parent.index == 0 else ()
-        self._site: Site | None = None
-        self._server: AdminServer | None = None
-        if not listeners:
-            return
         self._site = Site(
             settings,
             parent.place.board,
@@ -49,7 +44,7 @@ class Admin:
             make_store=None if settings.general.store else lambda: make_store(settings),
         )
         self._server = AdminServer(
-            [each.socket for each in listeners],
+            [each.socket for each in parent.listeners[NAME]],
             self._site,
             hosts=settings.admin.hosts,
             allow_remote=settings.admin.allow_remote,
@@ -58,23 +53,19 @@ class Admin:
 
     def start(self) -> None:
         """Begin to serve, and to remember the counts for rates."""
-        if self._site is not None and self._server is not None:
-            self._timer.start(self._site.sample)
-            self._server.start()
+        self._timer.start(self._site.sample)
+        self._server.start()
 
     def restarted(self, news: Iterable[Restarts]) -> None:
         """Take in how often processes have been started again."""
-        if self._site is not None:
-            self._site.restarts.update({each.name: each.count for each in news})
+        self._site.restarts.update({each.name: each.count for each in news})
 
     def drain(self) -> None:
         """Take no more clients; another process does, or nobody."""
-        if self._site is not None and self._server is not None:
-            self._site.stopping = True
-            self._server.stop_accepting()
+        self._site.stopping = True
+        self._server.stop_accepting()
 
     def close(self) -> None:
         """Let replies that are under way go out, then end."""
-        if self._server is not None:
-            self._timer.stop()
-            self._server.close(LAST_REPLIES)
+        self._timer.stop()
+        self._server.close(LAST_REPLIES)
