@@ -70,6 +70,7 @@ class JudgingSession(Generic[EventT, RequestT]):
     """
 
     __slots__ = (
+        "_between",
         "_complain",
         "_count",
         "_course",
@@ -102,6 +103,7 @@ class JudgingSession(Generic[EventT, RequestT]):
         self._parser = parser
         self._queue: list[EventT] = []  # the next one last
         self._waiting: _Waiting[RequestT] | None = None
+        self._between = True  # idle and not finished; kept, because `quick` asks each time
         self.finished = False
 
     @property
@@ -126,6 +128,7 @@ class JudgingSession(Generic[EventT, RequestT]):
         """
         if self.finished:
             return
+        self._between = False
         if self._course is not None:
             self._course.arrived()
         if data:
@@ -150,6 +153,7 @@ class JudgingSession(Generic[EventT, RequestT]):
             self.finished = True
             if self._complain is not None:
                 self._complain(str(self._parser.error))
+        self._between = self.idle and not self.finished
         return b"".join(out)
 
     def resolved(self, verdict: Verdict) -> bytes:
@@ -157,6 +161,7 @@ class JudgingSession(Generic[EventT, RequestT]):
         waiting = self._waiting
         assert waiting is not None
         self._waiting = None
+        self._between = self.idle
         decision = self._judge.end(waiting.question, verdict)
         # The scope was asked some turns ago, and may say something else by now.
         return self._decided(waiting.request, decision, keep=False)

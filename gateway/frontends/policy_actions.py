@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.frontends.judge import PROBE_PREFIX
 from gateway.frontends.ready import Ready
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
+from gateway.protocols.policy_shapes import Shapes
 from gateway.verification.model import MAX_RECIPIENT
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
     Observer = Callable[[PolicyRequest, Decision], None]
     Key = tuple[bytes, bytes, bool, bytes, bool]
-    Attributes = dict[bytes, bytes]
 
 # Bytes of a client's address: an IPv6 address with a scope, and more than that.
 MAX_CLIENT = 64
 
 _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
+_PROBE = len(PROBE_PREFIX)
 
 
 class Actions:
@@ -45,59 +46,55 @@ class Actions:
         cell_of: Callable[[Decision], Cell] | None = None,
     ) -> None:
         """`cell_of` says where the ready actions of a decision are counted."""
-        self._judge = judge
+        self._checks_size = judge.checks_size
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
         self._ready: Ready[Key] = Ready(memory, judge, cell_of)
+        self._shapes = Shapes()
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The action for `data` where it is one request and the action is known, else None."""
-        attributes = whole_request(data)
-        if attributes is None:
+        values = self._shapes.read(data)
+        if values is None:
             return None
-        key = self._key(attributes)
+        key = self._key(values)
         if key is None:
             return None
         kept = self._ready.get(key)
         if kept is None:
             return None
-        kept.count(attributes.get(b"sender", b""), attributes.get(b"client_address", b""))
+        kept.count(values[2], values[3])
         if observe is not None:
-            observe(request_of(attributes), kept.decision)
+            observe(request_of(whole_request(data) or {}), kept.decision)
         return kept.reply
 
     def keep(self, request: PolicyRequest, decision: Decision, action: bytes) -> None:
         """Remember the action for `request`, decided in this turn, if that is possible."""
         key = self._key(
-            {
-                b"protocol_state": request.protocol_state,
-                b"recipient": request.recipient,
-                b"sender": request.sender,
-                b"client_address": request.client_address,
-                b"sasl_username": request.sasl_username,
-                b"size": b"" if request.size is None else b"1",
-            }
+            (
+                request.protocol_state,
+                request.recipient,
+                request.sender,
+                request.client_address,
+                request.sasl_username,
+                b"" if request.size is None else b"1",
+            )
         )
         if key is not None:
             self._ready.keep(key, request.recipient, decision, action)
 
-    def _key(self, attributes: Attributes) -> Key | None:
-        """What the action rests on besides the files; None where it is not remembered."""
-        get = attributes.get
-        state = get(b"protocol_state", b"")
-        sender = get(b"sender", b"")
-        if state not in _STATES or sender[: len(PROBE_PREFIX)].lower() == PROBE_PREFIX:
+    def _key(self, values: tuple[bytes, ...]) -> Key | None:
+        """What the action rests on besides the files; None where it is not remembered.
+
+        `values` are those of policy_shapes.READ.
+        """
+        state, recipient, sender, client, login, size = values
+        if state not in _STATES or sender[:_PROBE].lower() == PROBE_PREFIX:
             return None
-        recipient = get(b"recipient", b"")
-        client = get(b"client_address", b"") if self._heeds_clients else b""
+        if not self._heeds_clients:
+            client = b""
         if len(recipient) > MAX_RECIPIENT or len(client) > MAX_CLIENT:
             return None
-        if self._judge.checks_size and get(b"size", b"0").strip(b"0"):
+        if self._checks_size and size.strip(b"0"):
             return None
-        return (
-            state,
-            recipient,
-            not sender,
-            client,
-            self._heeds_logins and bool(get(b"sasl_username")),
-        )
+        return state, recipient, not sender, client, self._heeds_logins and login != b""

@@ -76,7 +76,7 @@ class PolicySession(JudgingSession[PolicyRequest, PolicyRequest]):
 
     def quick(self, data: bytes) -> bytes | None:
         """The action for `data` if it is ready; else None, and nothing has happened."""
-        if self._actions is None or self._queue or self.finished or not self.idle:
+        if self._actions is None or not self._between:
             return None
         if self._course is not None:
             self._course.looked_up()

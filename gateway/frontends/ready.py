@@ -49,9 +49,8 @@ class Kept:
         """Count that it is given again, to this sender's and client's mail."""
         cell = self.cell
         cell.count += 1
-        verdict = self.decision.verdict
-        if cell.refusals is not None and verdict is not None:
-            cell.refused(self.recipient, verdict.reason, sender, client)
+        if cell.refusals is not None and self.decision.verdict is not None:
+            cell.refused(self.recipient, self.decision.verdict.reason, sender, client)
 
 
 class Ready(Generic[KeyT]):

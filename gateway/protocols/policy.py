@@ -43,6 +43,9 @@ RCPT = b"RCPT"
 VRFY = b"VRFY"
 END_OF_MESSAGE = b"END-OF-MESSAGE"
 
+# Attributes whose values are numbers.
+NUMBERS = frozenset({b"recipient_count", b"size"})
+
 _NAMES = frozenset(
     (
         b"client_address",

@@ -29,7 +29,7 @@ from gateway.cyrus.quota import QuotaRoots
 from gateway.cyrus.userdeny import UserDeny
 from gateway.errors import ConfigurationError, StoreError
 from gateway.frontends import aliases, domains
-from gateway.protocols import address, lmtp, milter, policy, socketmap
+from gateway.protocols import address, lmtp, milter, policy, policy_shapes, socketmap
 from tests.cyrus.memory import MemoryDatabase
 from tests.fuzz import seeds
 
@@ -76,7 +76,12 @@ def policy_request(data: bytes) -> None:
     for parser in (whole, cut):
         parser.end()
     assert (whole.error is None) == (cut.error is None)
-    policy.whole_request(text)
+    shapes = policy_shapes.Shapes()
+    first, again = shapes.read(text), shapes.read(text)
+    assert (first is None) == (again is None)
+    if first is not None:
+        assert len(requests) == 1
+        assert whole.error is None
 
 
 def milter_packets(data: bytes) -> None:
