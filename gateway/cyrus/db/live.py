@@ -27,7 +27,7 @@ import os
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
-from gateway.errors import DatabaseMissing, DatabaseUnavailable, RecordDamaged, StoreError
+from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ class LiveDatabase:
         """Give up because of `error`; True where it is of a file that has been replaced since."""
         identity = self._identity
         replaced = False
-        if identity is not None and not isinstance(error, RecordDamaged):
+        if identity is not None:
             try:
                 # Before the reader is closed, which lets go of the inode.
                 replaced = self._look() != identity
@@ -357,8 +357,7 @@ class LiveDatabase:
         return replaced
 
     def _give_up(self, error: StoreError) -> None:
-        """Count the fault and close the reader, unless only one record is to blame."""
+        """Count the fault and close the reader."""
         if not isinstance(error, DatabaseMissing):
             self.counts.faults += 1
-        if not isinstance(error, RecordDamaged):
-            self.close()
+        self.close()
