@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 
-from gateway.cyrus.db import formats
 from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
-from tests.cyrus.db.twoskip_writer import Writer
-
-
-class Store:
-    """A twoskip database at a path, and how it is replaced."""
-
-    def __init__(self, folder: object) -> None:
-        self.path = f"{folder}/mailboxes.db"
-        self.writer = Writer(seed=1)
-
-    def commit(self, **records: bytes) -> None:
-        """Write `records` into the file that is there."""
-        self.writer.fill((key.encode(), value) for key, value in records.items())
-        self.overwrite(self.writer.image())
-
-    def overwrite(self, image: bytes) -> None:
-        with open(self.path, "ab"):
-            pass
-        with open(self.path, "r+b") as file:
-            file.truncate(len(image))
-            file.write(image)
-
-    def repack(self) -> None:
-        """Rename a new file into place."""
-        self.writer = self.writer.repacked()
-        self.rename(self.writer.image())
-
-    def rename(self, image: bytes) -> None:
-        with open(self.path + ".NEW", "wb") as file:
-            file.write(image)
-        os.rename(self.path + ".NEW", self.path)
-
-    def open(self, configured: str = "twoskip") -> LiveDatabase:
-        return LiveDatabase(self.path, configured)
+from tests.cyrus.db.replaceable import Store
+from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
 
 
 @pytest.fixture
@@ -223,87 +190,6 @@ def test_descriptors_do_not_leak(store: Store) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_file_that_is_emptied_behind_its_successor_is_no_fault(store: Store) -> None:
-    """skiplist's checkpoint renames a new file into place and empties the old one: the new one answers."""
-    store.commit(fred=b"1")
-    database = store.open()
-    assert database.get(b"fred") == b"1"
-    with open(store.path, "r+b") as old:
-        store.repack()
-        old.truncate(0)
-    assert database.get(b"fred") == b"1"
-    database.refresh()
-    with open(store.path, "r+b") as old:
-        store.repack()
-        old.truncate(0)
-    assert [key for key, _ in database.items()] == [b"fred"]
-    database.close()
-
-
-def test_a_file_without_a_successor_stays_a_fault(store: Store) -> None:
-    """What is damaged and still in its place is damaged."""
-    store.commit(fred=b"1")
-    database = store.open()
-    assert database.get(b"fred") == b"1"
-    os.truncate(store.path, 0)
-    with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
-        database.get(b"fred")
-    with pytest.raises((DatabaseDamaged, DatabaseUnavailable)):
-        list(database.items())
-    database.close()
-
-
-@pytest.mark.parametrize("rename_at", ["before it is opened", "after it was opened"])
-def test_replacement_while_it_is_being_opened_is_seen(
-    store: Store, rename_at: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is read is what the path's inode is: no inode that was freed in between passes for it."""
-    opens = formats.open_database
-    answers = [b"2", b"3"]
-
-    def rename() -> None:
-        store.writer = Writer(seed=1)
-        store.writer.fill([(b"fred", answers.pop(0))])
-        store.rename(store.writer.image())
-
-    def slow_open(*words: Any, **options: Any) -> Any:
-        if answers and rename_at.startswith("before"):
-            rename()
-        database = opens(*words, **options)
-        if answers:
-            rename()
-        return database
-
-    store.commit(fred=b"1")
-    monkeypatch.setattr(formats, "open_database", slow_open)
-    database = store.open()
-    assert database.get(b"fred") == b"3"
-    database.refresh()
-    assert database.get(b"fred") == b"3"
-    database.close()
-
-
-def test_file_that_is_replaced_without_end_is_a_fault(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Looking for a file that stays comes to an end, and the next question begins anew."""
-    opens = formats.open_database
-
-    def busy_open(*words: Any, **options: Any) -> Any:
-        database = opens(*words, **options)
-        store.repack()
-        return database
-
-    store.commit(fred=b"1")
-    database = store.open()
-    with monkeypatch.context() as patch:
-        patch.setattr(formats, "open_database", busy_open)
-        with pytest.raises(DatabaseUnavailable, match="replaced faster than it can be opened"):
-            database.get(b"fred")
-    assert database.get(b"fred") == b"1"
-    database.close()
-
-
 def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
     """Its header is as before; what was read of it stands no more, and it is read anew."""
     store.commit(fred=b"1", mike=b"2")
@@ -339,3 +225,57 @@ def test_another_file_is_of_another_lineage(store: Store) -> None:
     assert isinstance(of_now, tuple)
     assert database.changes((b"not a header", *of_now[1:])) is None
     assert database.lineage != second
+
+
+def test_what_a_format_cannot_do_it_does_not_do(store: Store) -> None:
+    """Flat files have nothing to prepare, and no index that would know of an absent record."""
+    store.rename(b"fred\t1\n")
+    database = store.open("flat")
+    assert (database.prepare(), database.absent(b"mike")) == (False, False)
+    assert database.get(b"fred") == b"1"
+    assert (database.prepare(), database.absent(b"mike")) == (False, False)
+    database.close()
+
+
+def test_a_fault_that_preparing_meets_is_left_to_the_next_question(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then there is nothing more to prepare."""
+
+    def fail(_reader: Twoskip) -> bool:
+        raise DatabaseUnavailable(store.path, "cannot be read")
+
+    store.commit(fred=b"1")
+    database = store.open()
+    assert database.get(b"fred") == b"1"
+    assert database.prepare()
+    monkeypatch.setattr(Twoskip, "prepare", fail)
+    assert not database.prepare()
+    assert database.get(b"fred") == b"1"
+    database.close()
+
+
+def test_what_imapd_conf_leaves_out_is_off(tmp_path: object) -> None:
+    """Neither domains nor full hashes decide where a quota root is, where nothing else is said."""
+    os.makedirs(f"{tmp_path}/quota/f")
+    with open(f"{tmp_path}/quota/f/a!user.fred", "wb") as file:
+        file.write(b"1\n2\n")
+    database = LiveDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
+    assert database.get(b"a!user.fred") == b"1 2"
+    database.close()
+
+
+def test_keys_are_in_plain_order_where_nothing_else_is_said(tmp_path: object) -> None:
+    """Mailbox order, in which a dot sorts before a dash, has to be asked for."""
+    path = f"{tmp_path}/mailboxes.db"
+    keys = [b"fred-x", b"fred.x", b"fred.y"]
+    writer = SkiplistWriter(path)
+    for key in keys:
+        finish(writer.store(key, b"1"))
+        finish(writer.commit())
+    writer.close()
+    plain, mailbox = LiveDatabase(path, "skiplist"), LiveDatabase(path, "skiplist", mboxsort=True)
+    assert [key for key, _ in plain.items()] == keys
+    assert [key for key, _ in mailbox.items()] == [*keys[1:], keys[0]]
+    plain.close()
+    mailbox.close()
