@@ -28,7 +28,7 @@ import os
 import select
 
 from gateway.cyrus import inotify
-from gateway.cyrus.waypath import follow
+from gateway.cyrus.waypath import absolute, follow
 
 # Watches of one process; the kernel's own default limit for a user is 8192 or more
 # (fs.inotify.max_user_watches).
@@ -107,7 +107,7 @@ class FolderWatch:
             return known
         if self._queue is None or not inotify.is_local(path):
             return None
-        way = follow(os.path.abspath(path) if path[:1] != b"/" else path, self._enter)
+        way = follow(absolute(path), self._enter)
         if way is None:
             return None
         place = self._enter(way[0])

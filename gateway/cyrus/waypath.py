@@ -14,12 +14,25 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import AnyStr, TypeVar
 
     T = TypeVar("T")
 
 # As many symbolic links in one path as Linux follows.
 MAX_LINKS = 40
+
+
+def absolute(path: AnyStr) -> AnyStr:
+    """`path` from the root on, with every name of it.
+
+    os.path.abspath takes `link/..` for nothing, and for the kernel that is the
+    folder above what the link leads to.
+    """
+    if os.path.isabs(path):
+        return path
+    if isinstance(path, bytes):
+        return os.path.join(os.getcwdb(), path)
+    return os.path.join(os.getcwd(), path)
 
 
 def follow(

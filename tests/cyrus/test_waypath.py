@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.waypath import follow
+from gateway.cyrus.waypath import absolute, follow
 
 
 @pytest.fixture
@@ -78,3 +78,24 @@ def test_as_many_links_as_the_kernel_follows(tmp_path: Path, links: int, leads: 
 def test_a_folder_that_cannot_be_entered(top: bytes) -> None:
     """Nothing beyond it can be watched."""
     assert follow(top + b"/real/sub", lambda folder: folder if folder != top else None) is None
+
+
+@pytest.mark.parametrize("path", [b"link/../up", b"./link", b"/link/../up", b"/"])
+def test_an_absolute_path_keeps_every_name(
+    top: bytes, path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before `..` may be a link."""
+    monkeypatch.chdir(os.fsdecode(top))
+    expected = path if path.startswith(b"/") else top + b"/" + path
+    assert absolute(path) == expected
+    assert absolute(os.fsdecode(path)) == os.fsdecode(expected)
+
+
+def test_an_absolute_path_needs_no_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon's may be gone."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert absolute("/a/path") == "/a/path"

@@ -147,3 +147,21 @@ def test_a_rollback_to_a_list_with_older_keys_is_seen(
             assert site.ask(name).kind is Kind.DELIVERABLE
             assert not site.cache.absent(name)
         assert site.ask(b"nobody").kind is Kind.NONEXISTENT
+
+
+def test_the_way_up_from_behind_a_link_is_watched_where_it_leads(tmp_path: Path) -> None:
+    """`link/..` is the folder above what the link leads to, for the kernel as for us."""
+    far = tmp_path / "far"
+    (far / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/sub")
+    (tmp_path / "conf").mkdir()  # another one, in which nothing happens
+    places = {
+        "mboxlist_db_path": "link/../conf/mailboxes.db",
+        "userdeny_db_path": "user_deny.db",
+        "quota_db_path": "quotas.db",
+    }
+    lines = [f"{option}: {tmp_path}/{place}\n" for option, place in places.items()]
+    site = Site(far, more="".join(lines))
+    calm(site)
+    delete(site)
+    assert site.ask(b"fred").kind is Kind.NONEXISTENT

@@ -27,6 +27,7 @@ import os
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
+from gateway.cyrus.waypath import absolute
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
@@ -217,7 +218,7 @@ class LiveDatabase:
         it leads to; for a format that keeps files the folder of them all.
         What leads to these folders themselves is not among them.
         """
-        place = os.path.abspath(self._place)
+        place = absolute(self._place)
         if self.keeps_files:
             return (place,)
         found = [os.path.dirname(place)]

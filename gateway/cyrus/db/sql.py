@@ -19,6 +19,7 @@ import os
 
 from gateway.cyrus.db.file import store_fault
 from gateway.cyrus.db.sql_layout import DIALECTS
+from gateway.cyrus.waypath import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -165,7 +166,7 @@ class SqliteDatabase:
 
 def uri(path: str) -> str:
     """The SQLite URI that opens `path` for reading only."""
-    raw = os.fsencode(os.path.abspath(path))
+    raw = os.fsencode(absolute(path))
     return (
         "file://"
         + "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)

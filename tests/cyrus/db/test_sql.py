@@ -332,3 +332,16 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     database.close()
     with pytest.raises(DatabaseUnavailable, match=r"readonly|read-only"):
         database._run("CREATE TABLE x (y)", ())
+
+
+def test_the_way_up_from_behind_a_link_is_the_kernels(tmp_path: Path) -> None:
+    """Another database lies where `link/..` would lead if a link were a folder."""
+    (tmp_path / "far" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/sub")
+    for folder, value in ((tmp_path, b"near"), (tmp_path / "far", b"far")):
+        connection = create(folder / "sql.db")
+        insert(connection, b"k", value)
+        connection.close()
+    database = SqliteDatabase(f"{tmp_path}/link/../sql.db", "mailboxes_db")
+    assert database.get(b"k") == b"far"
+    database.close()
