@@ -60,7 +60,7 @@ _STATFS_SIZE = 256
 
 
 def _library() -> ctypes.CDLL | None:
-    library = ctypes.CDLL(None, use_errno=True)
+    library = ctypes.CDLL(None)
     return library if hasattr(library, "inotify_init1") else None
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,12 @@ def watch() -> Iterator[FolderWatch]:
     made = FolderWatch()
     yield made
     made.close()
+
+
+def _kernels(watch: FolderWatch) -> int:
+    """How many watches the kernel keeps for it (proc(5), fdinfo)."""
+    with open(f"/proc/self/fdinfo/{watch._queue}", encoding="ascii") as lines:
+        return sum(line.startswith("inotify ") for line in lines)
 
 
 def _rename(folder: Path) -> None:
@@ -181,11 +189,102 @@ def test_the_watches_of_a_way_that_is_gone_are_given_back(
     counts = set()
     for number in range(10):
         assert watch.folder(os.fsencode(place)) is not None
-        counts.add(len(watch._by_watch))
+        counts.add(_kernels(watch))
         place.parent.rename(tmp_path / str(number))
         place.mkdir(parents=True)
         watch.drain()
+        assert _kernels(watch) == 0  # nothing is left to be watched
     assert len(counts) == 1
+
+
+def test_what_is_watched_still_keeps_its_way(watch: FolderWatch, tmp_path: Path) -> None:
+    """Of two folders one goes: the other's way is watched as before, and no more than that."""
+    for name in ("a/x", "b/y"):
+        (tmp_path / name).mkdir(parents=True)
+    stays = watch.folder(os.fsencode(tmp_path / "a" / "x"))
+    alone = _kernels(watch)
+    goes = watch.folder(os.fsencode(tmp_path / "b" / "y"))
+    assert stays is not None
+    assert goes is not None
+    (tmp_path / "b").rename(tmp_path / "c")
+    watch.drain()
+    assert (stays.watched, goes.watched) == (True, False)
+    assert _kernels(watch) == alone
+    detours = watch.detours
+    (tmp_path / "b").mkdir()
+    (tmp_path / "c" / "y").rmdir()
+    watch.drain()
+    assert (watch.detours, stays.watched) == (detours, True)
+    (tmp_path / "a").chmod(0o700)
+    watch.drain()
+    assert not stays.watched
+
+
+def test_a_watch_that_the_kernel_takes_back_is_over(watch: FolderWatch, tmp_path: Path) -> None:
+    """As it does when the file system is unmounted."""
+    folder = watch.folder(os.fsencode(tmp_path))
+    assert folder is not None
+    before = folder.changes
+    inotify.remove(watch._queue, folder.place.watch)
+    watch.drain()
+    assert not folder.watched
+    assert folder.changes > before
+
+
+def test_all_news_are_taken_at_once(watch: FolderWatch, tmp_path: Path) -> None:
+    """However much happened elsewhere before."""
+    folders = []
+    for name in ("busy", "calm"):
+        (tmp_path / name).mkdir()
+        folder = watch.folder(os.fsencode(tmp_path / name))
+        assert folder is not None
+        folders.append(folder)
+    names = [f"{number:0200}" for number in range(400)]  # more than is read at a time
+    for name in names:
+        (tmp_path / "busy" / name).touch()
+    (tmp_path / "calm" / "file").touch()
+    watch.drain()
+    assert folders[0].changes >= len(names)
+    assert folders[1].changes >= 1
+    news = watch.news
+    watch.drain()
+    assert watch.news == news
+
+
+def test_reading_is_no_news(watch: FolderWatch, tmp_path: Path) -> None:
+    """Neither of the files and the folder itself, nor of the folders on the way."""
+    (tmp_path / "way" / "folder").mkdir(parents=True)
+    (tmp_path / "way" / "folder" / "file").write_text("x")
+    folder = watch.folder(os.fsencode(tmp_path / "way" / "folder"))
+    assert folder is not None
+    watch.drain()
+    news = watch.news
+    assert (tmp_path / "way" / "folder" / "file").read_text() == "x"
+    assert os.listdir(tmp_path / "way" / "folder") == ["file"]
+    assert os.listdir(tmp_path / "way") == ["folder"]
+    watch.drain()
+    assert (watch.news, watch.detours) == (news, 0)
+
+
+def test_the_path_counts_name_by_name(
+    watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A way up from behind a link begins where the link leads; a relative one, here."""
+    (tmp_path / "far" / "sub").mkdir(parents=True)
+    (tmp_path / "far" / "folder").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("far/sub")
+    monkeypatch.chdir(tmp_path)
+    for path in (b"link/../folder", os.fsencode(tmp_path) + b"/link/../folder"):
+        folder = watch.folder(path)
+        assert folder is not None
+        before = folder.changes
+        (tmp_path / "folder" / "file").touch()
+        watch.drain()
+        assert folder.changes == before
+        (tmp_path / "far" / "folder" / "file").touch()
+        watch.drain()
+        assert folder.changes > before
 
 
 def test_a_name_that_others_may_change_cannot_be_watched(
@@ -196,6 +295,17 @@ def test_a_name_that_others_may_change_cannot_be_watched(
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr("gateway.cyrus.inotify.is_renamed_here", lambda path: path != above)
     assert watch.folder(above + b"/folder") is None
+
+
+def test_a_folder_that_others_may_write_to_cannot_be_watched(
+    watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where only this kernel may rename it."""
+    above = os.fsencode(tmp_path)
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("gateway.cyrus.inotify.is_local", lambda path: path == above)
+    assert watch.folder(above + b"/folder") is None
+    assert watch.folder(above) is not None
 
 
 def test_without_the_table_of_mounts_nothing_is_watched(
@@ -218,3 +328,39 @@ def test_without_inotify_nothing_is_watched(
     assert watch.folder(os.fsencode(tmp_path)) is None
     watch.drain()
     watch.close()
+
+
+def test_after_the_end_nothing_is_watched(tmp_path: Path) -> None:
+    """Whoever holds a folder sees that it is over, and that it may have changed."""
+    watch = FolderWatch()
+    folder = watch.folder(os.fsencode(tmp_path))
+    assert folder is not None
+    before, news = folder.changes, watch.news
+    watch.close()
+    assert not folder.watched
+    assert folder.changes > before
+    assert watch.news > news
+    assert watch.folder(os.fsencode(tmp_path)) is None
+
+
+def test_taking_the_news_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's question waits meanwhile."""
+    waits: list[float] = []
+
+    class Asked:
+        def __init__(self) -> None:
+            self._real = real()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def poll(self, wait: float, *most: int) -> list[tuple[int, int]]:
+            waits.append(wait)
+            return self._real.poll(wait, *most)
+
+    real = select.epoll
+    monkeypatch.setattr(select, "epoll", Asked)
+    watch = FolderWatch()
+    watch.drain()
+    watch.close()
+    assert waits == [0, 0]

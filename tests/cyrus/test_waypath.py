@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.waypath import absolute, follow
+from gateway.cyrus.waypath import MAX_LINKS, absolute, follow
 
 
 @pytest.fixture
@@ -99,3 +100,16 @@ def test_an_absolute_path_needs_no_working_directory(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert absolute("/a/path") == "/a/path"
+
+
+def test_as_many_links_are_followed_as_the_kernel_follows(top: bytes) -> None:
+    """One more, and there is nothing to be seen for anybody."""
+    chain = [b"real"] + [b"chain%d" % number for number in range(MAX_LINKS + 1)]
+    for target, name in itertools.pairwise(chain):
+        os.symlink(target, top + b"/" + name)
+    found = follow(top + b"/" + chain[-2], lambda folder: folder)
+    assert found is not None
+    assert found[0] == top + b"/real"
+    assert os.path.exists(top + b"/" + chain[-2])
+    assert follow(top + b"/" + chain[-1], lambda folder: folder) is None
+    assert not os.path.exists(top + b"/" + chain[-1])

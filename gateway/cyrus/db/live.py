@@ -27,7 +27,7 @@ import os
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
-from gateway.cyrus.waypath import absolute
+from gateway.cyrus.waypath import MAX_LINKS, absolute
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
 
-
-# As many symbolic links in one path as Linux follows.
-MAX_LINKS = 40
 
 # How many times in a row a file may be replaced while one answer is looked for.
 MAX_REPLACED = 5
