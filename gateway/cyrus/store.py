@@ -7,8 +7,6 @@ when it is asked, and works again by itself once the file does.
 
 from __future__ import annotations
 
-import os
-
 from gateway.cyrus.db.live import LiveDatabase
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.mailboxlist import MailboxList
@@ -62,9 +60,11 @@ class CyrusStore:
         def database(path: str, configured: str) -> LiveDatabase:
             table = None
             if configured == "sql":
+                from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415 (rarely)
+
                 if session is not None:
                     return _server_table(session, path)
-                table = _table(path)
+                table = table_name(path)
                 path = _sqlite_file(conf)
             return LiveDatabase(
                 path,
@@ -135,9 +135,3 @@ def _sqlite_file(conf: ImapdConf) -> str:
             option="sql_engine",
         )
     return conf.sql_database
-
-
-def _table(path: str) -> str:
-    """The table that stands for the database file `path` (lib/cyrusdb_sql.c)."""
-    stem, dot, ending = os.path.basename(path).rpartition(".")
-    return f"{stem}_{ending}" if dot else ending

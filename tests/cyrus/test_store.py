@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
+from gateway.cyrus.db.quotalegacy import folder_hash
 from gateway.cyrus.store import CyrusStore
-from gateway.errors import ConfigurationError, DatabaseMissing
+from gateway.errors import ConfigurationError, DatabaseMissing, DatabaseUnavailable
+from tests.golden import FOLDER
 from tests.stores import FlatStore, denial, quota, record
 
 
@@ -121,6 +123,47 @@ def test_skipping_what_is_behind_the_plus(flat: FlatStore) -> None:
     assert opened(flat).naming.recipient(b"fred+x").internal == b"user.fred.x"
 
 
+@pytest.mark.parametrize("engine", ["", "sql_engine: sqlite\n"])
+def test_databases_in_one_file_of_sqlite(flat: FlatStore, engine: str) -> None:
+    """Each is a table, named like its file; a path tells that it is SQLite's."""
+    path = os.path.join(FOLDER, "head-sql", "conf", "sql.db")
+    formats = "".join(f"smmap_{name}_db: sql\n" for name in ("mboxlist", "quota"))
+    with open(flat.conf_path, "a", encoding="utf-8") as conf:
+        conf.write(f"{formats}sql_database: {path}\n{engine}")
+    store = opened(flat)
+    name = store.naming.recipient(b"bob")
+    assert store.mailboxes.lookup(name) is not None
+    with pytest.raises(DatabaseUnavailable, match="no such table: quotas_db"):
+        store.quotas.find(name.internal)
+    assert store.denials.check(b"fred", store.service) is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "file"),
+    [
+        ("", "quota/o/example.org!user.fred"),
+        ("virtdomains: userid\n", "domain/e/example.org/quota/f/user.fred"),
+        ("virtdomains: on\n", "domain/e/example.org/quota/f/user.fred"),
+        (
+            "virtdomains: on\nfulldirhash: on\n",
+            "domain/{example}/example.org/quota/{fred}/user.fred",
+        ),
+    ],
+)
+def test_where_a_quota_root_is_depends_on_imapd_conf(
+    flat: FlatStore, lines: str, file: str
+) -> None:
+    """With virtual domains each has a folder of its own."""
+    letters = {name: folder_hash(name.encode(), True).decode() for name in ("fred", "example")}
+    path = os.path.join(flat.configdirectory, file.format(**letters))
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as root:
+        root.write(b"10\n20\n")
+    with open(flat.conf_path, "a", encoding="utf-8") as conf:
+        conf.write(f"smmap_quota_db: quotalegacy\n{lines}")
+    assert opened(flat).quotas.find(b"example.org!user.fred") is not None
+
+
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
@@ -132,6 +175,7 @@ def test_skipping_what_is_behind_the_plus(flat: FlatStore) -> None:
         ),
         ("smmap_quota_db: sql\nsql_database: cyrus\n", "sql_engine: the option is missing"),
         ("smmap_mboxlist_db: sql\n", "sql_database: the option is missing"),
+        ("smmap_mboxlist_db: sql\nsql_engine: sqlite\n", "sql_database: the option is missing"),
         ("smmap_quota_db: sql\nsql_engine: sqlite\n", "sql_database: the option is missing"),
     ],
 )

@@ -167,10 +167,9 @@ def _flat(view: FileView, mboxsort: bool) -> Database:
 
 def _sql(path: str, table: str | None) -> Database:
     from gateway.cyrus.db.sql import SqliteDatabase  # noqa: PLC0415
+    from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415
 
-    name = os.path.basename(path)
-    stem, dot, ending = name.rpartition(".")
-    return SqliteDatabase(path, table or (f"{stem}_{ending}" if dot else name))
+    return SqliteDatabase(path, table or table_name(path))
 
 
 # Each imports its format when a file of it is first opened: a start pays only for what it uses.

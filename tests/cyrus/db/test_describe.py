@@ -19,8 +19,8 @@ from tests.golden import FOLDER
     [
         ("head-flat", "flat", None),
         ("head-skiplist", "skiplist", None),
-        ("head-twom", "twom", 1),
-        ("head-twoskip", "twoskip", 1),
+        ("head-twom", "twom", 4),
+        ("head-twoskip", "twoskip", 6),
     ],
 )
 def test_a_file_is_described_by_its_header(
@@ -30,17 +30,43 @@ def test_a_file_is_described_by_its_header(
     path = os.path.join(FOLDER, name, "conf", "mailboxes.db")
     found = describe.describe(path, "twoskip")
     assert (found.format, found.size) == (configured, os.path.getsize(path))
+    assert found.generation == generation
     assert found.records
-    assert (found.generation is None) == (generation is None)
 
 
 def test_a_large_flat_file_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads a hundred megabytes for a gauge."""
     path = tmp_path / "mailboxes.db"
     path.write_bytes(b"a\tb\nc\td\n")
+    monkeypatch.setattr(describe, "MAX_COUNTED", 8)
     assert describe.describe(str(path), "flat") == Description("flat", 8, None, 2)
     monkeypatch.setattr(describe, "MAX_COUNTED", 7)
     assert describe.describe(str(path), "flat") == Description("flat", 8, None, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "configured", "expected"),
+    [
+        (b"", "flat", Description("flat", 0, None, 0)),
+        (b"", "twoskip", Description("empty", 0, None, 0)),
+        (b"no tabulator\n", "flat", Description("flat", 13, None, None)),
+        (b"no tabulator\n", "twoskip", Description("unknown", 13, None, None)),
+        (b"a\tb\n", "twoskip", Description("flat", 4, None, 1)),
+    ],
+)
+def test_what_looks_like_nothing_is_flat_where_that_is_configured(
+    tmp_path: Path, data: bytes, configured: str, expected: Description
+) -> None:
+    """As when it is read: the others never leave such a file."""
+    path = tmp_path / "mailboxes.db"
+    path.write_bytes(data)
+    assert describe.describe(str(path), configured) == expected
+
+
+def test_another_format_than_flat_is_described_as_what_it_is() -> None:
+    """Whatever imapd.conf says."""
+    path = os.path.join(FOLDER, "head-twoskip", "conf", "mailboxes.db")
+    assert describe.describe(path, "flat") == describe.describe(path, "twoskip")
 
 
 def test_many_files_have_no_size() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,27 @@ def test_quotalegacy_is_where_its_file_would_be() -> None:
         assert database.get(b"user.zeromsg") == b"%(S (0) M (0 0) AS (0) NF (1) MODSEQ 2)"
     assert location(f"{folder}/quotas.db", "twoskip") == f"{folder}/quotas.db"
     assert location("quotas.db", "quotalegacy") == "."
+
+
+def test_a_quota_roots_domain_is_part_of_its_name_where_nothing_is_said(tmp_path: Path) -> None:
+    """imapd.conf's virtdomains is off where it is left out."""
+    (tmp_path / "quota" / "f").mkdir(parents=True)
+    (tmp_path / "quota" / "f" / "a!user.fred").write_bytes(b"1\n2\n")
+    assert open_database(str(tmp_path), "quotalegacy").get(b"a!user.fred") == b"1 2"
+
+
+def test_sqlite_in_a_files_place_has_the_table_of_that_file(tmp_path: Path) -> None:
+    """Unless another one is named."""
+    path = tmp_path / "mailboxes.db"
+    path.write_bytes(Path(f"{FOLDER}/head-sql/conf/sql.db").read_bytes())
+    derived = open_database(str(path), "twoskip")
+    named = open_database(str(path), "sql", table="absent_db")
+    assert derived.format == named.format == "sql"
+    assert derived.get(b"Nuser\x1fbob") is not None
+    with pytest.raises(DatabaseUnavailable, match="no such table: absent_db"):
+        named.get(b"Nuser\x1fbob")
+    for database in (derived, named):
+        database.close()
 
 
 def test_refused_files_leave_no_descriptor(tmp_path: object) -> None:
