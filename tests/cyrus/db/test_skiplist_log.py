@@ -194,3 +194,21 @@ def test_which_records_there_are(tmp_path: Path) -> None:
         assert index.is_deleted(START)
         for offset in (START - 4, START + 4, START + 32):
             assert not index.is_deleted(offset)
+
+
+@pytest.mark.parametrize("first", [add(b"a") + DONE, delete(48) + DONE])
+@pytest.mark.parametrize(
+    "then", [add(b"b") + DONE, delete(96) + DONE, add(b"b") + delete(96) + DONE]
+)
+def test_what_comes_later_is_added_to_what_was_known(
+    tmp_path: Path, first: bytes, then: bytes
+) -> None:
+    """Of whatever kind the records before and behind were."""
+    with logged(tmp_path, first) as view:
+        index = Log(view, START)
+        with open(view.path, "ab") as file:
+            file.write(then)
+        index.refresh()
+        at_once = Log(view, START)
+    assert (index.added, index.deleted, index.end) == (at_once.added, at_once.deleted, at_once.end)
+    assert len(index.added) == (first + then).count(b"data")
