@@ -15,8 +15,8 @@ class MemoryDatabase:
 
     def __init__(self, records: dict[bytes, bytes] | None) -> None:
         self.records = records
-        self.asked: list[bytes] = []
-        self.listed: list[bytes] = []
+        self.asked: list[bytes] = []  # keys
+        self.listed: list[bytes] = []  # prefixes
 
     def _there(self) -> dict[bytes, bytes]:
         if self.records is None:

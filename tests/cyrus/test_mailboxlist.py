@@ -272,16 +272,36 @@ def test_a_list_is_replaced_by_an_older_one(newer: dict[bytes, bytes]) -> None:
     mailboxes = MailboxList(database)
     mailboxes.lookup(NAMING.recipient(b"fred"))
     mailboxes.lookup(NAMING.recipient(b"bob"))
-    for old in ({b"user.bob": b"0 p x\tl\t"}, {b"$RACL": b"", b"Nobody": b"0 p x\tl\t"} | OLD):
+    for old in (
+        {b"user.bob": b"0 p x\tl\t"},
+        {b"$RACL": b"", b"Nobody": b"0 p x\tl\t"} | OLD,
+        {b"$RACL": b"", b"shared": b"0 p x\tl\t"},
+    ):
         database.replace(dict(old))
         assert not mailboxes.is_newer
         for name in (b"bob", b"fred"):
             found = mailboxes.lookup(NAMING.recipient(name)) is not None
             assert found is (b"user." + name in old)
+        assert not mailboxes.is_newer
         assert [entry for entry in mailboxes.entries() if isinstance(entry, RecordDamaged)] == []
-    database.replace({b"Nuser\x1falice": b"%(T e)", b"user.bob": b"0 p x\tl\t"})
+    # Records of rights are in lists of both kinds, so they show neither.
+    upgraded = {b"$RACL": b"", b"Nuser\x1falice": b"%(T e)", b"user.bob": b"0 p x\tl\t"}
+    database.replace(upgraded)
     assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
     assert mailboxes.is_newer
+
+
+def test_where_nothing_tells_one_record_is_looked_for_again() -> None:
+    """On an SQL server: what shows the kind is asked for, and not all that there is."""
+    database = Replaced({KEY: b"%(T e)"})
+    mailboxes = MailboxList(database)
+    assert mailboxes.lookup(NAMING.recipient(b"fred")) is not None
+    database.lineage += 1
+    database.asked.clear()
+    database.listed.clear()
+    assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
+    assert database.asked == [NAMING.recipient(b"bob").dbkey, KEY]
+    assert database.listed == []
 
 
 def test_an_empty_list_may_become_an_old_one() -> None:
