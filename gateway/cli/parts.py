@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.failures import UsageError
 from gateway.cli.output import message
+from gateway.cyrus.waypath import absolute
 from gateway.daemon.assembly import make_store
 from gateway.daemon.engines import Engines
 from gateway.daemon.settings import load
@@ -31,7 +32,7 @@ class _ToTerminal(logging.Handler):
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings of the file that -c names; raises ConfigurationErrors."""
     warn_on_terminal()
-    return load(os.path.abspath(options.config))
+    return load(absolute(options.config))
 
 
 def engine_of(settings: Settings) -> Engine:

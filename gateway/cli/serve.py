@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from gateway.cyrus.waypath import absolute
 from gateway.daemon import log, prerequisites, processes
 from gateway.daemon.children import ChildSpec
 from gateway.daemon.settings import loads, read
@@ -33,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop; the exit code."""
     _occupy_standard_descriptors()
-    path = os.path.abspath(options.config)
+    path = absolute(options.config)
     return Supervisor(lambda: make_plan(path), os.environ).run()
 
 

@@ -291,19 +291,6 @@ def test_a_list_is_replaced_by_an_older_one(newer: dict[bytes, bytes]) -> None:
     assert mailboxes.is_newer
 
 
-def test_where_nothing_tells_one_record_is_looked_for_again() -> None:
-    """On an SQL server: what shows the kind is asked for, and not all that there is."""
-    database = Replaced({KEY: b"%(T e)"})
-    mailboxes = MailboxList(database)
-    assert mailboxes.lookup(NAMING.recipient(b"fred")) is not None
-    database.lineage += 1
-    database.asked.clear()
-    database.listed.clear()
-    assert mailboxes.lookup(NAMING.recipient(b"bob")) is None
-    assert database.asked == [NAMING.recipient(b"bob").dbkey, KEY]
-    assert database.listed == []
-
-
 def test_an_empty_list_may_become_an_old_one() -> None:
     """Nothing is decided from an empty list."""
     database = MemoryDatabase({})
