@@ -3,8 +3,8 @@
 Files are made with the usual umask: the programs under test run as other users
 and must read them, and a root with a umask of 077 is no fault of theirs.
 
-A test's databases stay open until the run is over; so the soft limit of
-descriptors is the hard one, as it is in the programs under test.
+The soft limit of descriptors is the hard one, as it is in the programs under
+test.
 
 Hypothesis has one profile: no deadline, because this may be a slow or a busy
 machine, and the same examples in every run, so that a change fails and not

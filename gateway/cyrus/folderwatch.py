@@ -88,10 +88,10 @@ class FolderWatch:
         self._by_watch: dict[int, Place] = {}
         self._places: dict[bytes, Place] = {}  # by path, without links
         self._by_path: dict[bytes, Folder] = {}
+        self.descriptor: int | None = None
+        self._both = select.epoll()
         self._queue = inotify.init()
         self._mounts = _open_mounts()
-        self._both = select.epoll()
-        self.descriptor: int | None = None
         if self._queue is None or self._mounts is None:
             self.close()
             return
@@ -146,6 +146,11 @@ class FolderWatch:
         self._by_watch.clear()
         self._places.clear()
         self._by_path.clear()
+
+    def __del__(self) -> None:
+        """Nobody else knows the numbers; the kernel counts the queues of each user."""
+        if hasattr(self, "_mounts"):
+            self.close()
 
     def _enter(self, path: bytes) -> Place | None:
         """The place of the folder at `path`, which has no links in it; its names are watched."""

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.cyrus import inotify
 from gateway.cyrus.folderwatch import MAX_FOLDERS, FolderWatch
+from tests.cyrus.db.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -341,6 +342,14 @@ def test_after_the_end_nothing_is_watched(tmp_path: Path) -> None:
     assert folder.changes > before
     assert watch.news > news
     assert watch.folder(os.fsencode(tmp_path)) is None
+
+
+def test_a_watch_that_is_dropped_is_over() -> None:
+    """The kernel has but some queues for each user."""
+    before = open_descriptors()
+    for _ in range(3):
+        FolderWatch().drain()
+    assert open_descriptors() == before
 
 
 def test_taking_the_news_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ KINDS = {
 SERVER = "backend.example.org"
 CLIENT = b"192.0.2.1"
 
+UNKNOWN = b"550 5.1.1 User unknown"
+FAULT = b"451 4.3.0 System I/O error"
+
 Macros = Mapping[bytes, bytes]
 
 

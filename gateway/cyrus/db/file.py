@@ -146,3 +146,7 @@ class FileView:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        """Nobody else knows the number: an engine that is dropped would lose it for good."""
+        self.close()

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.cyrus.db.file import FileView, ReadCounts, store_fault
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from tests.cyrus.db.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -142,14 +143,23 @@ def test_what_is_no_file_is_refused(path: str) -> None:
 def test_descriptors_are_not_inherited_and_not_leaked(path: str) -> None:
     """A child does not get the descriptor, and a refused file leaves none open."""
     _write(path, b"x")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     view = FileView(path)
     assert not os.get_inheritable(view._fd)
     view.close()
     for _ in range(3):
         with pytest.raises(DatabaseUnavailable):
             FileView("/dev/null")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
+
+
+def test_a_file_that_is_dropped_is_closed(path: str) -> None:
+    """An engine that met a defect is lost, and its files with it, but no descriptor."""
+    _write(path, b"x")
+    before = open_descriptors()
+    for _ in range(3):
+        FileView(path).read(0, 1)
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(

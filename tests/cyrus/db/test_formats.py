@@ -10,6 +10,7 @@ import pytest
 
 from gateway.cyrus.db.formats import detect, location, open_database
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
+from tests.cyrus.db.descriptors import open_descriptors
 from tests.golden import FOLDER
 
 FORMATS = ["twoskip", "twom", "skiplist", "flat"]
@@ -177,8 +178,8 @@ def test_sqlite_in_a_files_place_has_the_table_of_that_file(tmp_path: Path) -> N
 def test_refused_files_leave_no_descriptor(tmp_path: object) -> None:
     """Opening that fails gives the descriptor back."""
     path = _put(tmp_path, b"no tabulator\n")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for _ in range(5):
         with pytest.raises(DatabaseDamaged):
             open_database(path, "twoskip")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before

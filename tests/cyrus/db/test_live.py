@@ -9,6 +9,7 @@ import pytest
 from gateway.cyrus.db.live import LiveDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from tests.cyrus.db.descriptors import open_descriptors
 from tests.cyrus.db.replaceable import Store
 from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
 
@@ -178,16 +179,16 @@ def test_quota_roots_are_followed_file_by_file(tmp_path: object) -> None:
 def test_descriptors_do_not_leak(store: Store) -> None:
     """Repacks, faults and closing give all descriptors back."""
     store.commit(fred=b"1")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     database = store.open()
     for _ in range(5):
         database.state()
         store.repack()
         assert database.get(b"fred") == b"1"
         database.refresh()
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert open_descriptors() <= before + 1
     database.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
