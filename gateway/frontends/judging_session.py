@@ -31,9 +31,9 @@ EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 RequestT = TypeVar("RequestT")
 
-# Events answered in one call; see socketmap_session.TURN.  A peer that waits
-# for its answers, as all of them do, has one or two under way.
-TURN = 16
+# Events answered in one call before the other clients have their turn: about a tenth of a
+# millisecond.  A peer that waits for its answers, as MTAs do, has one or two under way.
+TURN = 4
 
 
 class Parser(Protocol[EventT_co]):
