@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 
 VARIABLE = "SMMAPD_BENCH_CACHE"
 DEFAULT = "/var/tmp/smmapd-bench"
+_MODE = 0o755
 
 
 def cache_path() -> str:
@@ -22,7 +24,9 @@ def cache_folder() -> str:
     """The folder, made if it is missing, open to everybody for reading."""
     path = cache_path()
     os.makedirs(path, exist_ok=True)
-    os.chmod(path, 0o755)
+    # Not each time: who watches the stores would have to look at everything again.
+    if stat.S_IMODE(os.stat(path).st_mode) != _MODE:
+        os.chmod(path, _MODE)
     return path
 
 
