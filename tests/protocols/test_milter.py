@@ -52,6 +52,7 @@ def parsed(data: bytes, *, size: int = 1 << 20) -> tuple[list[Event], str | None
         (b"C", b"mx.test\x006\x12\x342001:db8::1\0", Client(b"2001:db8::1")),
         (b"C", b"mx.test\x00L\0\0/run/x\0", Client(b"")),
         (b"C", b"mx.test\x00U", Client(b"")),
+        (b"C", b"mx.test\x00U\0\x19192.0.2.1\0", Client(b"")),
         (b"C", b"\xff\x00U", Client(b"")),
         (b"C", b"mx.test\x004\x12\x34192.0.2.1", Client(b"192.0.2.1")),
         (b"M", b"<>\0", Mail(b"<>")),
