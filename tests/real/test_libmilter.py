@@ -8,6 +8,7 @@ negotiation, a second one): tests/protocols/test_milter.py has it.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
 import sys
@@ -103,6 +104,8 @@ def path() -> Iterator[str]:
             wait_until(lambda: os.path.exists(path), "libmilter listens")
             yield path
         finally:
+            # libmilter leaves its loop only when it wakes up, every five seconds.
+            daemon.send_signal(signal.SIGKILL)
             daemon.stop()
 
 
