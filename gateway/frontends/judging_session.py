@@ -11,6 +11,7 @@ In trouble nothing is said, the complaint is passed on, and the session is
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -61,7 +62,7 @@ class _Waiting(Generic[RequestT]):
     pending: Pending
 
 
-class JudgingSession(Generic[EventT, RequestT]):
+class JudgingSession(ABC, Generic[EventT, RequestT]):
     """The state between the bytes of one peer and the engine.
 
     `observe` hears of each decision; `complain` of what breaks the protocol.
@@ -187,10 +188,10 @@ class JudgingSession(Generic[EventT, RequestT]):
             self._observe(request, decision)
         return self._reply(request, decision, keep=keep)
 
+    @abstractmethod
     def _answer(self, event: EventT) -> bytes:
         """The reply to one event; nothing where it has none, or not yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _reply(self, request: RequestT, decision: Decision, *, keep: bool) -> bytes:
         """How the peer is told `decision`; it may be kept ready where `keep` says so."""
-        raise NotImplementedError

@@ -16,7 +16,7 @@ Limits: recipients that the MTA itself has refused are not asked for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.frontends.course import HIT
 from gateway.frontends.judge import PROBE_PREFIX, Decision, Question
@@ -38,6 +38,7 @@ from gateway.protocols.milter import (
     Recipient,
     Step,
 )
+from gateway.verification.model import MAX_RECIPIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from gateway.frontends.ready import Ready
     from gateway.protocols.milter import Event
     from gateway.verification.decider import Decider
+    from gateway.verification.model import Verdict
 
     # Hears of each recipient that was judged or skipped.
     Observer = Callable[["Rcpt", Decision], None]
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     RestsOn = tuple[bool, bool, bytes, bool, bool]
     # RCPT's argument and mailer, and what was known before.
     Key = tuple[bytes, bytes, RestsOn]
+
+T = TypeVar("T")
 
 # What is not needed of the protocol: the MTA then does not send it at all.
 UNWANTED = (
@@ -84,8 +88,9 @@ WANTED = tuple(
 # Bytes of an argument that is remembered: what is longer is no address.
 MAX_REMEMBERED = MAX_LENGTH
 
-# Bytes of what a ready reply rests on, all together: two addresses and a mailer.
-MAX_KEY = 1024
+# Bytes of what a ready reply rests on, all together: a recipient that is remembered, and room
+# for a mailer and a client's address.
+MAX_KEY = MAX_RECIPIENT + 128
 
 # MAIL FROM parameters, as they stand behind the address.
 _SIZE = b"SIZE="
@@ -180,16 +185,7 @@ class MilterSession(JudgingSession["Event", Rcpt]):
                     self._macros[event.command] = event
                 return b""
             case Recipient():
-                try:
-                    return self._rcpt(event)
-                except MemoryError:
-                    raise  # the process ends (end_without_memory)
-                except Exception as error:  # noqa: BLE001
-                    # An MTA without a default action lets in whoever comes after the end of
-                    # its connection to us.
-                    if self._defect is not None:
-                        self._defect(error)
-                    return DEFER
+                return self._or_defer(self._rcpt, event)
             case Mail():
                 return self._mail(event)
             case Client():
@@ -198,6 +194,25 @@ class MilterSession(JudgingSession["Event", Rcpt]):
                 return self._negotiate(event)
             case Step():
                 return self._step(event)
+
+    def resolved(self, verdict: Verdict) -> bytes:
+        """The reply to the recipient that was pending."""
+        return self._or_defer(super().resolved, verdict)
+
+    def _or_defer(self, judge: Callable[[T], bytes], what: T) -> bytes:
+        """What `judge` makes of `what`; where it meets a defect of ours, its recipient is deferred.
+
+        An MTA without a default action lets in whoever comes after the end of
+        its connection to us.
+        """
+        try:
+            return judge(what)
+        except MemoryError:
+            raise  # the process ends (end_without_memory)
+        except Exception as error:  # noqa: BLE001  (whatever it is)
+            if self._defect is not None:
+                self._defect(error)
+            return DEFER
 
     def _begin(self, transaction: Transaction) -> None:
         """Remember what is known now, and what ready replies have to have in common with it."""

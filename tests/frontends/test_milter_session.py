@@ -254,7 +254,9 @@ def test_a_defect_defers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(talk.session, "_observe", defect)
         for argument in (b"<nobody@example.org>", b"<fred@example.org>"):
             assert talk.say(packet(b"R", argument + b"\0")) == packet(b"t")
-    assert [type(each) for each in talk.defects] == [ZeroDivisionError] * 2
+        assert talk.say(packet(b"R", b"<away@example.org>\0")) == b""
+        assert talk.session.resolved(Verdict(Kind.NONEXISTENT, b"")) == packet(b"t")
+    assert [type(each) for each in talk.defects] == [ZeroDivisionError] * 3
     assert talk.rcpt(b"<fred@example.org>") is None
 
 
