@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.package.root import Root, debian
+from tests.rigs.debian import Root, debian
 from tests.rigs.processes import run
 from tests.rigs.program import ROOT
 from tests.rigs.require import require

@@ -19,7 +19,7 @@ import pytest
 from gateway.cli.main import COMMANDS
 from tests.life.doors import DOORS
 from tests.package.conftest import field, install
-from tests.package.root import Root
+from tests.rigs.debian import Root
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import FRONTS, Value, toml
 from tests.rigs.milter import CONTINUE, MilterClient

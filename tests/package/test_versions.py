@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.package.conftest import depends, install
-from tests.package.root import Root, debian
+from tests.rigs.debian import Root, debian
 from tests.rigs.processes import run
 from tests.rigs.program import ROOT
 

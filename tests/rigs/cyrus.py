@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tests.rigs.cyrus_tools import PROGRAMS, CyrusTools
+from tests.rigs.debian import Root
 from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.imap import Admin
 from tests.rigs.ports import LOOPBACK, accepts, accepts_unix
@@ -68,10 +69,18 @@ class Cyrus(Rig):
     owner = "cyrus"
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, include: Sequence[str] = ()
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        include: Sequence[str] = (),
+        root: Root | None = None,
     ) -> None:
-        """`settings` are options of imapd.conf, `include` whole lines for its end."""
+        """`settings` are options of imapd.conf, `include` whole lines for its end.
+
+        `root` is a Debian whose Cyrus it is (`kept_root`), instead of this machine's.
+        """
         super().__init__()
+        self._root = root
         self._settings = {**_SETTINGS, **(settings or {})}
         self._include = tuple(include)
         self._services: dict[str, str] = {}
@@ -85,7 +94,7 @@ class Cyrus(Rig):
         for name in ("conf", "spool", "conf/db", "conf/proc", "conf/socket", "s"):
             make_subfolder(self.folder, name, owner)
         self.write_imapd_conf()
-        self.tools = CyrusTools(self.config, self.imapd_conf)
+        self.tools = CyrusTools(self.config, self.imapd_conf, self._root)
         # A new store has an empty mailbox list, in the format that imapd.conf names.
         self.tools.recover()
 
@@ -168,7 +177,8 @@ class Cyrus(Rig):
         """Start master as user cyrus and wait until every service accepts connections.
 
         With `syslog` everything that it and its services log goes there.  With
-        `low_ports`, which goes without it, services may listen below port 1024.
+        `low_ports`, which goes without it and without a root, services may listen
+        below port 1024.
         """
         self.write_cyrus_conf()
         self.set_password(ADMIN)
@@ -178,13 +188,17 @@ class Cyrus(Rig):
             *("-p", os.path.join(self.folder, "master.pid")),
         ]
         log = os.path.join(self.folder, "master.log")
+        user: Account | None = account("cyrus")
+        if self._root is not None:
+            # It comes in as root, and becomes user cyrus by itself.
+            argv, user = [*self._root.guest(user), *argv], None
         if low_ports:
             daemon = Daemon([*_low_ports(account("cyrus")), *argv], log=log)
         elif syslog is None:
-            daemon = Daemon(argv, user=account("cyrus"), log=log)
+            daemon = Daemon(argv, user=user, log=log)
         else:
             # The mount namespace is made by root; user cyrus comes last.
-            daemon = Daemon(syslog.wrap(argv, account("cyrus")), log=log)
+            daemon = Daemon(syslog.wrap(argv, user), log=log)
         self._launch(daemon)
         for name in self._services:
             wait_until(partial(self._accepts, name), f"service {name} accepts")
@@ -217,7 +231,8 @@ class Cyrus(Rig):
         database = os.path.join(self.folder, "sasldb2")
         argv = ["saslpasswd2", "-p", "-c", "-f", database]
         argv += ["-u", domain or socket.gethostname(), user]
-        run(argv, stdin=PASSWORD.encode())
+        # By the programs that will read it: the file's format is of their release.
+        run(argv if self._root is None else [*self._root.guest(), *argv], stdin=PASSWORD.encode())
         owner = account("cyrus")
         os.chown(database, owner.uid, owner.gid)
 
@@ -238,11 +253,16 @@ class Cyrus(Rig):
         options, `imapd_conf` is another file than the store's own.
         """
         errors = os.path.join(self.folder, "smmapd.err")
+        argv = [program, "-X", "-C", imapd_conf or self.imapd_conf, *words]
+        user: Account | None = account("cyrus")
+        # Only Cyrus' own programs come from another root.
+        if self._root is not None and program.startswith(PROGRAMS):
+            argv, user = [*self._root.guest(user), *argv], None
         ours, theirs = socket.socketpair()
         with theirs, open(errors, "ab") as stderr:
             process = start(
-                [program, "-X", "-C", imapd_conf or self.imapd_conf, *words],
-                user=account("cyrus"),
+                argv,
+                user=user,
                 env={"CYRUS_SERVICE": service, "CYRUS_ID": "1"},
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),

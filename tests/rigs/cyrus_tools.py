@@ -10,9 +10,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.rigs.debian import Root
 from tests.rigs.processes import RigError, account, run
 
 PROGRAMS = "/usr/lib/cyrus/bin"
+# What a root of another release needs for a store: Cyrus(root=kept_root(*PACKAGES, release=...)).
+PACKAGES = ("cyrus-imapd", "cyrus-admin", "cyrus-clients", "sasl2-bin")
 MAILBOX_LIST = "mailboxes.db"
 USER_DENY = "user_deny.db"
 # The tool takes quotalegacy's folder from the folder that this name stands in.
@@ -52,11 +55,15 @@ class Mailbox:
 
 
 class CyrusTools:
-    """The tools on one store: `config` is its configdirectory, `imapd_conf` its settings."""
+    """The tools on one store: `config` is its configdirectory, `imapd_conf` its settings.
 
-    def __init__(self, config: str, imapd_conf: str) -> None:
+    They are this machine's, or those of a Debian of another release in `root`.
+    """
+
+    def __init__(self, config: str, imapd_conf: str, root: Root | None = None) -> None:
         self.config = config
         self.imapd_conf = imapd_conf
+        self._root = root
         self._loaded = 0
 
     def run(
@@ -64,7 +71,10 @@ class CyrusTools:
     ) -> bytes:
         """Run one program of Cyrus with -C; returns its output, raises `RigError` on failure."""
         argv = [os.path.join(PROGRAMS, program), "-C", self.imapd_conf, *words]
-        return run(argv, user=account("cyrus"), stdin=stdin, accept=accept)
+        cyrus = account("cyrus")
+        if self._root is not None:
+            return run([*self._root.guest(cyrus), *argv], stdin=stdin, accept=accept)
+        return run(argv, user=cyrus, stdin=stdin, accept=accept)
 
     # --- mailbox list ---------------------------------------------------------------------
 

@@ -11,9 +11,11 @@ import pytest
 from tests.rigs import smtp, socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox, quota_record
+from tests.rigs.cyrus_tools import PACKAGES as CYRUS_PACKAGES
+from tests.rigs.debian import DEBIAN_13, kept_root
 from tests.rigs.imap import modified_utf7
 from tests.rigs.postfix import Postfix
-from tests.rigs.processes import RigError, session_members
+from tests.rigs.processes import RigError, run, session_members
 from tests.rigs.require import PACKAGES, missing, require
 from tests.rigs.sendmail import Sendmail
 from tests.rigs.syslog import Syslog
@@ -102,6 +104,26 @@ def test_cyrus_offline_tools_write_what_smmapd_reads() -> None:
             assert program.ask(b"fred+Sent") == b"OK fred+Sent"
             assert program.ask(b"v@virt.example") == b"OK v@virt.example"
             assert program.ask(b"+news") == b"PERM Permission denied"
+
+
+def test_cyrus_of_debian_13_runs_from_its_own_root() -> None:
+    """Tools, master and services are those of the root, on a store in this machine's folder."""
+    require("cyrus", "package")
+    root = kept_root(*CYRUS_PACKAGES, release=DEBIAN_13)
+    with Cyrus(root=root) as cyrus:
+        cyrus.tools.load_mailboxes([Mailbox("user.fred", {"fred": "lrswipkxtecdan"})])
+        cyrus.add_service("imap", "imapd")
+        cyrus.add_service("smmap", "smmapd", prefork=1)
+        cyrus.start()
+        with cyrus.admin() as admin:
+            admin.create(b"user/anna")
+        assert os.readlink(f"/proc/{cyrus.master.pid}/root") == root.folder
+        with cyrus.smmapd() as program:
+            assert program.ask(b"fred") == b"OK fred"
+        assert socketmap.ask(cyrus.socket_path("smmap"), b"anna") == [b"OK anna"]
+        assert cyrus.stop() == []
+    with pytest.raises(RigError, match="Read-only file system"):
+        run([*root.guest(), "touch", "/etc/left-behind"])
 
 
 def test_cyrus_mailboxes_can_be_renamed_and_deleted() -> None:

@@ -1,15 +1,22 @@
-"""A clean Debian 12 in a folder, thrown away after use.
+"""Debian 12 and 13, each in a folder: clean roots to change, and programs of another release.
 
     with debian("python3-gevent") as root:
         root.run("dpkg", "--install", "/tmp/some.deb")
 
+    root = kept_root("cyrus-imapd", release=DEBIAN_13)
+    run([*root.guest(account("cyrus")), "/usr/lib/cyrus/bin/ctl_cyrusdb", "-r", "-C", path])
+
 debootstrap makes a minimal system once, apt-get adds the named packages once
-for each set of names, and both are kept in the cache folder of packages.sh;
-each use gets a copy.  The mirror is the one that this machine's apt uses.
+for each set of names, and both are kept in the cache folder of packages.sh: a
+changed list of packages is another root.  Two who want the same one wait for
+each other.  `debian` gives a copy to change; `kept_root` the one in the cache,
+whose programs run as guests of this machine: they see this machine's temporary
+folder and accounts, and can write nowhere else.  The mirror is the one that
+this machine's apt uses.
 
 Whatever is mounted is mounted in a mount namespace of its own, so that it is
 gone with the last process, however that ends.  No maintainer script starts a
-service: there is no init in the root.
+service: there is no init in the root, and a policy forbids it.
 """
 
 from __future__ import annotations
@@ -24,10 +31,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.rigs.folders import make_folder
-from tests.rigs.processes import PATH, Daemon, RigError, complete, run
+from tests.rigs.folders import make_folder, write_text
+from tests.rigs.processes import PATH, Account, Daemon, RigError, complete, run
 
-RELEASE = "bookworm"
+DEBIAN_12, DEBIAN_13 = "bookworm", "trixie"
 # What runs in a root may be a whole test run, or fetch and unpack a system, on a busy machine.
 TIMEOUT_S = 1800.0
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -38,6 +45,24 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$0/dev/pts" &&
 mount --bind "$0/dev/pts/ptmx" "$0/dev/ptmx" &&
 exec chroot "$0" "$@"
 """
+# $0 is the root, $1 this machine's folder of temporary files, the rest chroot's words.
+_VISIT = """
+set -e
+folder=$1; shift
+mkdir -p "$0$folder"
+mount --bind "$0" "$0"
+mount -o remount,bind,ro "$0"
+mount -t proc proc "$0/proc"
+mount --rbind /dev "$0/dev"
+mount --bind /tmp "$0/tmp"
+[ "$folder" = /tmp ] || mount --bind "$folder" "$0$folder"
+for file in passwd group hosts; do mount --bind "/etc/$file" "$0/etc/$file"; done
+exec chroot "$@"
+"""
+# What maintainer scripts ask before they start a service, and what they are told.
+_POLICY, _NO_STARTS = "/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"
+# Postfix without a main.cf: the tests run private instances only.
+_ANSWERS = b"postfix postfix/main_mailer_type select No configuration\n"
 _APT = ("apt-get", "-q", "-y", "-o", "Dpkg::Options::=--force-unsafe-io")
 _APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBCONF_NONINTERACTIVE_SEEN": "true"}
 
@@ -67,6 +92,20 @@ class Root:
         """Run a program in the root to its end; its exit code and all that it said."""
         done = complete(self.command(*argv), env=env, timeout_s=TIMEOUT_S)
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+    def guest(self, user: Account | None = None) -> list[str]:
+        """The words before a program of the root that works on this machine's temporary files.
+
+        It runs as `user`, or as root.  The root itself is read-only for it, and its
+        accounts are this machine's.
+        """
+        who: tuple[str, ...] = ()
+        if user is not None:
+            groups = ",".join(map(str, user.groups))
+            who = (f"--userspec={user.uid}:{user.gid}", f"--groups={groups}")
+        shared = os.path.realpath(tempfile.gettempdir())
+        words = ("/usr/bin/unshare", "--mount", "/bin/sh", "-c", _VISIT, self.folder, shared)
+        return [*words, *who, self.folder]
 
     def daemon(
         self,
@@ -101,9 +140,9 @@ class Root:
 
 
 @contextmanager
-def debian(*packages: str) -> Iterator[Root]:
-    """A clean root with these packages, for the length of a `with`."""
-    kept = _kept(packages)
+def debian(*packages: str, release: str = DEBIAN_12) -> Iterator[Root]:
+    """A clean root of a release with these packages, for the length of a `with`."""
+    kept = _kept(packages, release)
     folder = make_folder("deb")
     try:
         # A copy by a program of its own: quick, and it keeps every kind of file.
@@ -111,6 +150,11 @@ def debian(*packages: str) -> Iterator[Root]:
         yield Root(folder)
     finally:
         shutil.rmtree(folder)
+
+
+def kept_root(*packages: str, release: str) -> Root:
+    """The root of a release with these packages that the cache keeps: not to be changed."""
+    return Root(_kept(packages, release))
 
 
 def _cache() -> str:
@@ -123,15 +167,15 @@ def _cache() -> str:
     return path
 
 
-def _kept(packages: Sequence[str]) -> str:
+def _kept(packages: Sequence[str], release: str) -> str:
     """The folder with a root that has these packages, made now if it is not in the cache."""
     cache = _cache()
     with open(os.path.join(cache, ".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        base = os.path.join(cache, RELEASE)
+        base = os.path.join(cache, release)
         if not os.path.isdir(base):
             with _fresh(cache, base) as new:
-                _bootstrap(new)
+                _bootstrap(new, release)
         if not packages:
             return base
         digest = hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()[:16]
@@ -139,11 +183,19 @@ def _kept(packages: Sequence[str]) -> str:
         if not os.path.isdir(path):
             with _fresh(cache, path) as new:
                 run(["/bin/cp", "--archive", f"{base}/.", new])
-                root = Root(new)
-                root.apt("update")
-                root.apt("install", "--no-install-recommends", *packages)
-                root.apt("clean")
+                _install(Root(new), packages)
         return path
+
+
+def _install(root: Root, packages: Sequence[str]) -> None:
+    """Bring the packages into a new root; nothing is started."""
+    policy = root.path(_POLICY)
+    write_text(policy, _NO_STARTS, 0o755)
+    root.run("debconf-set-selections", stdin=_ANSWERS)
+    root.apt("update")
+    root.apt("install", "--no-install-recommends", *packages)
+    root.apt("clean")
+    os.unlink(policy)
 
 
 @contextmanager
@@ -159,11 +211,11 @@ def _fresh(cache: str, path: str) -> Iterator[str]:
         raise
 
 
-def _bootstrap(folder: str) -> None:
+def _bootstrap(folder: str, release: str) -> None:
     """A minimal system, with this machine's way to the mirror."""
     debootstrap = [
         "/usr/sbin/debootstrap", "--variant=minbase", f"--keyring={_KEYRING}",
-        RELEASE, folder, _mirror(),
+        release, folder, _mirror(),
     ]  # fmt: skip
     # In a mount namespace of its own, too: debootstrap mounts and may be killed.
     run(["/usr/bin/unshare", "--mount", *debootstrap], env=_proxies(), timeout_s=TIMEOUT_S)
