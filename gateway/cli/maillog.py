@@ -1,21 +1,22 @@
 """Lines of Postfix' and Sendmail's logs: which recipient, and what happened to it.
 
 Bytes in, values out; no file is opened here.  `Splitter` cuts pieces of a log
-into lines, `read_line` says what one line tells.  Understood are syslog's
-heads of RFC 3164 (`Nov 22 10:00:00 host program[pid]: `) and with an ISO 8601
-time, a priority in front or not, and in them
+into lines, `read_line` says what one line tells.  Heads of lines are read by
+logheads.py; behind them these are understood:
 
-- Postfix: `reject: RCPT from ...: CODE TEXT; from=<> to=<>` of smtpd and
-  postscreen (milter-reject and proxy-reject too), and every delivery agent's
+- Postfix: `reject: RCPT from ...: CODE TEXT; from=<> to=<>` of smtpd,
+  postscreen and cleanup (milter-reject and proxy-reject too, and those at DATA
+  and END-OF-MESSAGE where they name a recipient), and every delivery agent's
   `to=<>, [orig_to=<>,] ... dsn=, status=`;
-- Sendmail: `to=..., ... dsn=, stat=`, `ruleset=check_rcpt, ... reject=`,
-  `Milter: to=..., reject=`, and `<...>... User unknown`.
+- Sendmail, under any tag: `to=..., ... dsn=, stat=`, `ruleset=check_rcpt, ...
+  reject=`, `Milter: to=..., reject=`, and `<recipient>... TEXT`, with the
+  recipient in brackets or without.
 
 A recipient is given as RCPT named it: `orig_to` where Postfix logs it.  No
 bytes of any line raise an exception.
 
-Limits: other times of syslog (with a year, RFC 5424) are not understood; a
-delivery that passes a content filter is there twice.
+Limits: a delivery that passes a content filter is there twice; a refusal at
+END-OF-MESSAGE counts for the one recipient that its line names.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.cli.logheads import Headed, read_head
 from gateway.protocols.address import Address, parse_bare, parse_path
 
 # Bytes of a line; syslog daemons cut at 8 KiB or before.  The rest of a longer
@@ -46,7 +48,8 @@ class Skipped(Enum):
     """Why a line tells of no recipient."""
 
     OTHER = "other"
-    BROKEN = "half-written"
+    # No head of a log, or a line of a mail server's that ends in its middle.
+    BROKEN = "not understood"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +92,22 @@ class Splitter:
         return line.removesuffix(b"\r")
 
 
-_HEAD = re.compile(
-    rb"(?:<\d{1,3}>)?"
-    rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
-    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?)"
-    rb" +(?P<rest>.*)",
-    re.DOTALL,
-)
-_PROGRAM = re.compile(rb"\S+ +(?P<program>[^\s:\[\]]+)(?:\[\d+\])?: (?P<message>.*)", re.DOTALL)
-
 # A path in angle brackets; in quotes any byte may stand.
 _PATH = rb'<(?:"(?:[^"\\]|\\.)*"|[^<>"])*>'
 # Postfix' queue ids, short and long, and NOQUEUE.
 _QUEUE_ID = rb"[0-9A-Za-z]+: "
 
+# Where a recipient is refused: DATA and END-OF-MESSAGE name one where the mail has one.
+_STAGE = rb"(?P<stage>RCPT|DATA|BDAT|END-OF-MESSAGE)"
 _POSTFIX_REJECT = re.compile(
-    _QUEUE_ID + rb"(?:milter-|proxy-)?reject: RCPT from [^ ]+: (?P<reply>.*?); "
+    _QUEUE_ID + rb"(?:milter-|proxy-)?reject: " + _STAGE + rb" from [^ ]+: (?P<reply>.*?); "
     rb"from=" + _PATH + rb",? to=(?P<to>" + _PATH + rb")",
     re.DOTALL,
 )
 _POSTFIX_REJECT_MARK = re.compile(_QUEUE_ID + rb"(?:milter-|proxy-)?reject: RCPT ")
 _POSTFIX_DELIVERY = re.compile(
     _QUEUE_ID + rb"to=(?P<to>" + _PATH + rb"), (?:orig_to=(?P<orig>" + _PATH + rb"), )?"
-    rb".*?dsn=(?P<dsn>[0-9.]+), status=(?P<status>[a-z]+)(?: \((?P<text>.*))?",
+    rb".*?dsn=(?P<dsn>[0-9.]+), status=(?P<status>[A-Za-z]+)(?: \((?P<text>.*))?",
     re.DOTALL,
 )
 _POSTFIX_DELIVERY_MARK = re.compile(_QUEUE_ID + rb"to=<")
@@ -119,9 +115,14 @@ _STATUS = {
     b"sent": Outcome.ACCEPTED,
     b"bounced": Outcome.REFUSED,
     b"deferred": Outcome.DEFERRED,
+    # soft_bounce = yes (bounce.c): delivery refused for ever, and Postfix tries again all the same.
+    b"SOFTBOUNCE": Outcome.REFUSED,
 }
 
 _SENDMAIL_PROGRAMS = (b"sendmail", b"sm-mta", b"sm-msp")
+# sendmail -L gives any tag; under one that is not known, only a queue id of Sendmail's form
+# counts (Sendmail's queue.c: eight characters of time and sequence, then the process).
+_SENDMAIL_QUEUE_ID = re.compile(rb"[0-9A-Za-x]{8}\d{5,10}: ")
 # Sendmail names several recipients in one line, a local one without brackets.
 _SENDMAIL_ONE = rb"(?:" + _PATH + rb"|[^\s,<>]+)"
 _SENDMAIL_DELIVERY = re.compile(
@@ -130,24 +131,31 @@ _SENDMAIL_DELIVERY = re.compile(
     re.DOTALL,
 )
 _SENDMAIL_REJECT = re.compile(
-    rb"(?:\w+: )?(?:ruleset=check_rcpt, arg1=|Milter: to=)(?P<to>" + _PATH + rb"), "
+    rb"(?:\w+: )?(?:ruleset=check_rcpt, arg1=|Milter: to=)(?P<to>" + _SENDMAIL_ONE + rb"), "
     rb"(?:.*, )?reject=(?P<reply>.*)",
     re.DOTALL,
 )
-_SENDMAIL_UNKNOWN = re.compile(
-    rb"(?:\w+: )?(?P<to>" + _PATH + rb")\.\.\. (?P<text>User unknown.*)", re.DOTALL
+_SENDMAIL_SAID = re.compile(
+    rb"(?:\w+: )?(?P<to>" + _PATH + rb"|[^\s,<>=]+@[^\s,<>=]+)\.\.\. (?P<text>.+)", re.DOTALL
 )
 _SENDMAIL_MARK = re.compile(rb"(?:\w+: )?(?:to=|ruleset=check_rcpt, |Milter: to=)")
 _RECIPIENTS = re.compile(_SENDMAIL_ONE)
 
 # `550 5.1.1 text`, as far as it is there.
 _REPLY = re.compile(rb"(?P<code>[245]\d\d)?[ -]?(?P<dsn>[245]\.\d{1,3}\.\d{1,3})?")
+_REPLY_CODE = re.compile(rb"[45]\d\d[ -]|[45]\.\d{1,3}\.\d")
 # RFC 3463, 3.2 and 3.3: the address and the mailbox; X.1.7 and X.1.8 are the sender's.
 _ABOUT_RECIPIENT = re.compile(rb"[245]\.(?:1\.(?![78]\b)|2\.)")
 _ABOUT_OTHERS = re.compile(
     rb"(?i:gr[ae]y[ -]?list|sender address rejected|client host rejected|helo command rejected)"
 )
 _REJECTED_RECIPIENT = b"Recipient address rejected"
+# What Sendmail says of a recipient without a code, in its own words and in administrators'.
+_SAYS_UNKNOWN = re.compile(
+    rb"(?i:user unknown|unknown (?:user|recipient|mailbox)|no such (?:user|mailbox|recipient)"
+    rb"|mailbox (?:unknown|does not exist|disabled|unavailable)|(?:user|recipient) not found)"
+)
+_SAYS_FULL = re.compile(rb"(?i:over quota|quota exceeded|mailbox (?:is )?full)")
 # What delivery says of a shared folder that nobody may post to (imap/lmtpengine.c).
 _NOT_POSTABLE = b"5.7.1"
 
@@ -156,16 +164,19 @@ def read_line(line: bytes) -> tuple[Attempt, ...] | Skipped:
     """What one line tells: an attempt for each recipient, or why there is none."""
     if not line.strip():
         return Skipped.OTHER
-    head = _HEAD.fullmatch(line)
-    if head is None:
+    found = read_head(line)
+    if found is None:
         return Skipped.BROKEN
-    named = _PROGRAM.fullmatch(head["rest"])
-    if named is None:
-        return Skipped.OTHER
-    program, message = named["program"], named["message"]
+    return _by_program(found)
+
+
+def _by_program(line: Headed) -> tuple[Attempt, ...] | Skipped:
+    program, message = line.program, line.message
     if program.startswith(_SENDMAIL_PROGRAMS):
         return _sendmail(message)
-    return _postfix(message) if b"/" in program else Skipped.OTHER
+    if b"/" in program:
+        return _postfix(message)
+    return _sendmail(message) if _SENDMAIL_QUEUE_ID.match(message) else Skipped.OTHER
 
 
 def _postfix(message: bytes) -> tuple[Attempt, ...] | Skipped:
@@ -194,9 +205,9 @@ def _sendmail(message: bytes) -> tuple[Attempt, ...] | Skipped:
     reject = _SENDMAIL_REJECT.fullmatch(message)
     if reject is not None:
         return _attempts([reject["to"]], _rejected(reject["reply"]), reject["reply"])
-    unknown = _SENDMAIL_UNKNOWN.fullmatch(message)
-    if unknown is not None:
-        return _attempts([unknown["to"]], Outcome.REFUSED, unknown["text"])
+    said = _SENDMAIL_SAID.fullmatch(message)
+    if said is not None:
+        return _attempts([said["to"]], _said(said["text"]), said["text"])
     return Skipped.BROKEN if _SENDMAIL_MARK.match(message) else Skipped.OTHER
 
 
@@ -211,6 +222,17 @@ def _sendmail_outcome(stat: bytes, dsn: bytes | None) -> Outcome:
         return Outcome.UNRELATED
     outcome = Outcome.REFUSED if dsn.startswith(b"5") else Outcome.DEFERRED
     return _delivered(outcome, dsn)
+
+
+def _said(text: bytes) -> Outcome:
+    """The outcome of a refusal in words; in those that are not known it is another's sake."""
+    if _REPLY_CODE.match(text):
+        return _rejected(text)
+    if _ABOUT_OTHERS.search(text):
+        return Outcome.UNRELATED
+    if _SAYS_UNKNOWN.search(text):
+        return Outcome.REFUSED
+    return Outcome.DEFERRED if _SAYS_FULL.search(text) else Outcome.UNRELATED
 
 
 def _delivered(outcome: Outcome, dsn: bytes) -> Outcome:

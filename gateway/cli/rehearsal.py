@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
+from gateway.cli.logheads import EXPECTED
 from gateway.cli.maillog import Outcome, Skipped
 from gateway.frontends.judge import Question
 from gateway.protocols.address import BadAddress, parse_bare
@@ -15,7 +16,7 @@ from gateway.verification.model import Kind, Query, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gateway.cli.logfiles import Tally
+    from gateway.cli.logfiles import Strange, Tally
     from gateway.frontends.judge import Judge
     from gateway.frontends.replies import ReplyTable
     from gateway.verification.decider import Engine
@@ -94,6 +95,8 @@ def report(results: Sequence[Result], tally: Tally) -> Iterator[str]:
     yield from output.columns(rows, right=frozenset(range(1, len(NOW) + 1)))
     yield ""
     yield f"{output.plural(len(results), 'recipient')} {_lines(tally)}"
+    if tally.strange is not None:
+        yield strange_line(tally.strange)
     for heading, pairs in HEADINGS:
         differing = sorted(_differing(results, pairs))
         if differing:
@@ -122,9 +125,24 @@ def report_json(results: Iterable[Result], tally: Tally) -> Iterator[str]:
                 outcome.value: {now: counts[outcome, now] for now in NOW} for outcome in Outcome
             },
             "lines": tally.lines,
+            "first_not_understood": _strange_json(tally.strange),
             "skipped": {why.value: tally.skipped[why] for why in Skipped},
         }
     )
+
+
+def strange_line(strange: Strange) -> str:
+    """The first line that was not understood, and what was expected."""
+    return (
+        f"not understood first: {strange.path}, line {strange.number}: "
+        f'"{output.show(strange.line)}"; expected is {EXPECTED}'
+    )
+
+
+def _strange_json(strange: Strange | None) -> dict[str, object] | None:
+    if strange is None:
+        return None
+    return {"file": strange.path, "line": strange.number, "text": output.text(strange.line)}
 
 
 def _counts(results: Iterable[Result]) -> Counter[tuple[Outcome, str]]:

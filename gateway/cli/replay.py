@@ -1,10 +1,11 @@
 """`replay`: a mail log again, with today's verdicts: the rehearsal before enforcing.
 
-Reads logs of Postfix or Sendmail (plain or gzip), takes every recipient with
-what happened to it, judges each one now as the policy front end would, and
-shows which would have been refused, accepted or answered differently.  The
-mode `observe` is not heeded.  Lines that are half-written, and those of other
-programs, are counted and skipped.
+Reads logs of Postfix or Sendmail (plain, gzip, xz, bzip2 or zstd), takes every
+recipient with what happened to it, judges each one now as the policy front end
+would, and shows which would have been refused, accepted or answered
+differently.  The mode `observe` is not heeded.  Lines that are not understood,
+and those of other programs, are counted and skipped; the first one that is not
+understood is shown.
 
 Only recipients in [scope] are judged.  Where [scope] names no domains every
 recipient of the log is, outbound ones too; --domain says which are ours then.
@@ -23,7 +24,7 @@ from gateway.cli.logfiles import Tally, attempts, total_size
 from gateway.cli.maillog import Outcome
 from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
-from gateway.cli.rehearsal import Rehearsal, report, report_json
+from gateway.cli.rehearsal import Rehearsal, report, report_json, strange_line
 from gateway.daemon.assembly import make_judge
 from gateway.daemon.settings.words import Mode
 from gateway.frontends.replies import ReplyTable
@@ -69,9 +70,7 @@ def run(options: argparse.Namespace) -> int:
     tally = Tally()
     log, code = _read(options.logs, tally)
     if not log and code == os.EX_OK:
-        names = ", ".join(options.logs)
-        problem = "no line of Postfix or Sendmail that tells of a recipient"
-        raise InputError(names, problem, os.EX_DATAERR)
+        raise InputError(", ".join(options.logs), _nobody(tally), os.EX_DATAERR)
     results = []
     with Progress("judging", len(log), "recipients") as progress:
         for recipient, outcomes in log.items():
@@ -80,6 +79,16 @@ def run(options: argparse.Namespace) -> int:
     for line in (report_json if options.json else report)(results, tally):
         output.emit(line)
     return code
+
+
+def _nobody(tally: Tally) -> str:
+    """Why a log tells of no recipient, as far as its lines tell."""
+    if not tally.lines:
+        return "is empty"
+    said = f"none of {output.plural(tally.lines, 'line')} tells of a recipient"
+    if tally.strange is not None:
+        return f"{said}; {strange_line(tally.strange)}"
+    return f"{said}: all are of other programs, or of no delivery of Postfix or Sendmail"
 
 
 def _judge(settings: Settings, domains: list[str]) -> Judge | None:

@@ -31,6 +31,11 @@ POSTFIX = [
     (b"postfix/lmtp[1]: 3D: to=<o@example.org>, relay=mx, delay=1, delays=0/0/0/1, dsn=4.2.2, status=deferred (452 Over quota)", DEFERRED, b"o@example.org"),
     (b"postfix/smtp[1]: 3D: to=<o@example.org>, relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to mx: Connection refused)", UNRELATED, b"o@example.org"),
     (b"postfix/lmtp[1]: 3D: to=<+news@example.org>, relay=mx, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (Permission denied)", REFUSED, b"+news@example.org"),
+    (b"postfix/lmtp[1]: 3D: to=<no@example.org>, relay=mx, delay=1, delays=0/0/0/1, dsn=4.1.1, status=SOFTBOUNCE (host mx said: 550 5.1.1 Mailbox unknown)", REFUSED, b"no@example.org"),
+    (b"postfix/smtpd[1]: 3D: reject: END-OF-MESSAGE from h[192.0.2.1]: 452 4.2.2 <END-OF-MESSAGE>: End-of-data rejected: Over quota; from=<a@b> to=<o@example.org> proto=ESMTP helo=<h>", DEFERRED, b"o@example.org"),
+    (b"postfix/cleanup[1]: 3D: milter-reject: END-OF-MESSAGE from h[192.0.2.1]: 5.7.1 Spam message rejected; from=<a@b> to=<fred@example.org> proto=ESMTP helo=<h>", UNRELATED, b"fred@example.org"),
+    (b"postfix/smtpd[1]: 3D: milter-reject: DATA from h[192.0.2.1]: 552 5.2.2 Over quota; from=<a@b> to=<o@example.org> proto=ESMTP helo=<h>", REFUSED, b"o@example.org"),
+    (b"postfix/submission/smtpd[1]: NOQUEUE: reject: RCPT from h[192.0.2.1]: 550 5.1.1 <no@example.org>: Recipient address rejected: User unknown; from=<a@b> to=<no@example.org> proto=ESMTP helo=<h>", REFUSED, b"no@example.org"),
     (b"postfix/local[1]: 3D: to=<a b@example.org>, relay=local, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (delivered to mailbox)", ACCEPTED, b"a b@example.org"),
 ]  # fmt: skip
 
@@ -46,6 +51,17 @@ SENDMAIL = [
     (b"sm-mta[2]: ruleset=check_rcpt, arg1=<x@elsewhere>, relay=h [192.0.2.1], reject=550 5.7.1 <x@elsewhere>... Relaying denied", ((b"x@elsewhere", UNRELATED),)),
     (b"sm-mta[2]: 2AM9f: Milter: to=<o@example.org>, reject=452 4.2.2 Over quota", ((b"o@example.org", DEFERRED),)),
     (b"sm-mta[2]: 2AM9f: <no@example.org>... User unknown", ((b"no@example.org", REFUSED),)),
+    (b"sm-mta[2]: 2AM9f: no@example.org... User unknown", ((b"no@example.org", REFUSED),)),
+    (b"sm-mta[2]: 2AM9f: <no@example.org>... No such user here", ((b"no@example.org", REFUSED),)),
+    (b"sm-mta[2]: 2AM9f: <no@example.org>... 550 5.1.1 that one has left us", ((b"no@example.org", REFUSED),)),
+    (b"sm-mta[2]: 2AM9f: <o@example.org>... Mailbox is full, quota exceeded", ((b"o@example.org", DEFERRED),)),
+    (b"sm-mta[2]: 2AM9f: <o@example.org>... 452 4.2.2 Over quota", ((b"o@example.org", DEFERRED),)),
+    (b"sm-mta[2]: 2AM9f: <x@elsewhere>... Relaying denied", ((b"x@elsewhere", UNRELATED),)),
+    (b"sm-mta[2]: 2AM9f: <fred@example.org>... Greylisted, try again", ((b"fred@example.org", UNRELATED),)),
+    (b"sm-mta[2]: ruleset=check_rcpt, arg1=no@example.org, relay=h [192.0.2.1], reject=550 5.1.1 no@example.org... smap: no such user", ((b"no@example.org", REFUSED),)),
+    (b"sm-mta[2]: 2AM9f: Milter: to=o@example.org, reject=452 4.2.2 Over quota", ((b"o@example.org", DEFERRED),)),
+    (b"mta-in[2]: 5BU2AM9f012345: to=<fred@example.org>, delay=00:00:01, mailer=cyrusv2, dsn=2.0.0, stat=Sent", ((b"fred@example.org", ACCEPTED),)),
+    (b"mail[2]: 5BU2AM9f012345: <no@example.org>... User unknown", ((b"no@example.org", REFUSED),)),
 ]  # fmt: skip
 
 SKIPPED = [
@@ -56,6 +72,8 @@ SKIPPED = [
     (OLD + b"postfix/smtpd[1]: NOQUEUE: reject: VRFY from h[192.0.2.1]: 502 5.5.1 no", Skipped.OTHER),
     (OLD + b"dovecot: lmtp(fred)<1><x>: saved mail", Skipped.OTHER),
     (OLD + b"sshd[12]: to=<fred@example.org>, stat=Sent", Skipped.OTHER),
+    (OLD + b"postfix/cleanup[1]: 3D: milter-reject: END-OF-MESSAGE from h[192.0.2.1]: 5.7.1 Spam; from=<a@b> proto=ESMTP helo=<h>", Skipped.OTHER),
+    (OLD + b"app[12]: job1: user@example.org... User unknown", Skipped.OTHER),
     (OLD + b"last message repeated 3 times", Skipped.OTHER),
     (OLD + b"sendmail[2]: 2AM9f: from=<a@b>, size=12", Skipped.OTHER),
     (OLD + b'sendmail[2]: 2AM9f: to="|/usr/bin/prog", dsn=2.0.0, stat=Sent', Skipped.OTHER),

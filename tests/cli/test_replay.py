@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import pty
 import re
 import subprocess
+from collections.abc import Callable
 
 import pytest
+import zstandard
 
-from tests.cli.program import GATEWAY_TOML, Done, Site, command, environment
+from tests.cli.program import GATEWAY_TOML, ROOT, Done, Site, command, environment
 
 POSTFIX = """\
 Nov 22 10:00:00 mx postfix/smtpd[1]: connect from h[192.0.2.1]
@@ -29,6 +33,11 @@ SENDMAIL = """\
 Nov 22 10:00:01 mx sm-mta[2]: 2A1: to=<fred@example.org>,<gone@example.org>, delay=00:00:01, mailer=cyrusv2, dsn=2.0.0, stat=Sent
 Nov 22 10:00:02 mx sm-mta[2]: 2A2: ruleset=check_rcpt, arg1=<nobody@example.org>, relay=h [192.0.2.1], reject=550 5.1.1 <nobody@example.org>... User unknown
 """
+
+
+def zstd(data: bytes) -> bytes:
+    """As the program zstd compresses."""
+    return zstandard.ZstdCompressor().compress(data)
 
 
 def write(site: Site, name: str, content: str | bytes) -> str:
@@ -71,7 +80,9 @@ def test_postfix(site: Site) -> None:
         "failed for another reason": [0, 0, 0, 0],
     }
     blocks = [block.splitlines() for block in done.out.split("\n\n")]
-    assert blocks[1] == ["6 recipients in 11 lines; skipped: 2 other, 1 half-written"]
+    counted, strange = blocks[1]
+    assert counted == "6 recipients in 11 lines; skipped: 2 other, 1 not understood"
+    assert 'mail.log, line 11: "Nov 22 10:00:10 mx postfix/lmtp[2]: 3D7: to=<fred@exam"' in strange
     assert [[" ".join(line.split()) for line in block] for block in blocks[2:]] == [
         [
             "Accepted then, would be refused: 1 recipient",
@@ -102,6 +113,59 @@ def test_sendmail_and_gzip(site: Site) -> None:
     assert table(done)["refused"] == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress, zstd])
+def test_compressed(site: Site, compress: Callable[[bytes], bytes]) -> None:
+    """A log is inflated by how it begins, whatever its name, in a file and on standard input."""
+    content = compress(POSTFIX.encode())
+    path = write(site, "mail.log.1", content)
+    for done in (site.run("replay", path), site.run("replay", "-", stdin=content)):
+        assert (done.code, done.err) == (0, "")
+        assert table(done)["accepted"] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress, zstd])
+def test_compressed_and_damaged(site: Site, compress: Callable[[bytes], bytes]) -> None:
+    """What was cut off is told with the file's name; what stood before it is replayed."""
+    content = compress((POSTFIX + "\n").encode() * 50)
+    path = write(site, "mail.log.1", content[: len(content) // 2])
+    done = site.run("replay", path)
+    assert done.code != 0
+    assert path in done.err
+    assert "Traceback" not in done.err
+
+
+def test_zstd_without_its_package(site: Site) -> None:
+    """The message says what to install, and how to do without."""
+    path = write(site, "mail.log.zst", zstd(POSTFIX.encode()))
+    blocked = os.path.join(site.root, "blocked")
+    for name in ("zstandard", "compression"):
+        os.makedirs(os.path.join(blocked, name))
+        with open(os.path.join(blocked, name, "__init__.py"), "w", encoding="utf-8") as file:
+            file.write("raise ImportError\n")
+    done = site.run("replay", path, env={"PYTHONPATH": f"{blocked}:{ROOT}"})
+    assert done.code == os.EX_NOINPUT
+    assert "zstandard" in done.err
+    assert f"zstdcat {path}" in done.err
+
+
+def test_a_log_full_of_mail_in_a_strange_form(site: Site) -> None:
+    """It is never called a log without mail: the first strange line and what was expected."""
+    path = write(site, "mail.log", "mx|postfix/lmtp|3D1: to=<fred@example.org>, status=sent\n" * 5)
+    done = site.run("replay", path)
+    assert done.code == os.EX_DATAERR
+    assert f"{path}, line 1" in done.err
+    assert "mx|postfix/lmtp" in done.err
+    assert "RFC 5424" in done.err
+
+
+def test_a_log_of_other_programs(site: Site) -> None:
+    """That every line was read, and none was about mail, is said differently."""
+    path = write(site, "auth.log", "Nov 22 10:00:09 mx sshd[9]: Accepted publickey for root\n")
+    done = site.run("replay", path)
+    assert done.code == os.EX_DATAERR
+    assert "all are of other programs" in done.err
+
+
 def test_several_logs_and_standard_input(site: Site) -> None:
     """All together, each recipient once."""
     path = write(site, "mail.log.gz", POSTFIX)
@@ -123,7 +187,12 @@ def test_json(site: Site) -> None:
     assert {each["recipient"]: each["verdict"] for each in found}["joe@elsewhere.net"] == (
         "not-our-domain"
     )
-    assert last["skipped"] == {"other": 2, "half-written": 1}
+    assert last["skipped"] == {"other": 2, "not understood": 1}
+    assert last["first_not_understood"] == {
+        "file": os.path.join(site.root, "mail.log"),
+        "line": 11,
+        "text": POSTFIX.splitlines()[-1],
+    }
 
 
 def test_observe_is_no_rehearsal(site: Site) -> None:

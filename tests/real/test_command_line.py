@@ -234,7 +234,7 @@ def test_replay_of_a_log_that_sendmail_wrote(machine: Machine) -> None:
     }
     skipped = counts["skipped"]
     assert isinstance(skipped, dict)
-    assert skipped["half-written"] == 0
+    assert skipped["not understood"] == 0
 
 
 MAIN_CF = """compatibility_level = 3.6
