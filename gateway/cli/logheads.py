@@ -60,7 +60,8 @@ _HEAD = re.compile(rb"(?:<\d{1,3}>)?" + _TIME + rb" +(?P<rest>.*)", re.DOTALL)
 _TAG = rb"(?P<program>[^\s:\[\]<>]+)(?:\[\d+\])?: ?(?P<message>.*)"
 # FreeBSD's <facility.severity> before the host, busybox' facility.severity behind it.
 _NAMED = re.compile(
-    rb"(?:<[\w.]+> )?(?!<|\S+\[\d+\]: )\S+ +(?:(?:kern|user|mail|daemon|auth|syslog|local\d)\.[a-z]+ +)?" + _TAG,
+    rb"(?:<[\w.]+> )?(?!<|\S+\[\d+\]: )\S+ +"
+    rb"(?:(?:kern|user|mail|daemon|auth|syslog|local\d)\.[a-z]+ +)?" + _TAG,
     re.DOTALL,
 )
 # Where the host is left out (busybox -S, FreeBSD's syslogd without a name).
