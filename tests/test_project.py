@@ -51,7 +51,8 @@ def files(folder: Path = ROOT) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             if not _LEFT_BY_TOOLS.fullmatch(entry.name):
                 yield from files(path)
-        elif entry.is_file(follow_symlinks=False):
+        elif entry.is_file(follow_symlinks=False) and entry.name != ".git":
+            # In a second work tree of git, .git is a file that names the first one.
             yield path
 
 
