@@ -11,8 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.failures import UsageError
-from gateway.cli.parts import client, engine_of, settings_of
+from gateway.cli.parts import client, engine_of, settings_of, size
 from gateway.daemon.explainer import Explainer
 from gateway.daemon.explanation import Inquiry
 from gateway.protocols.address import bare
@@ -49,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Explain; the exit code is 0 whatever the verdict."""
     inquiry = Inquiry(
         recipient=bare(os.fsencode(options.recipient)),
-        size=_size(options.size),
+        size=size(options.size),
         client=client(options.client),
         sender=None if options.sender is None else bare(os.fsencode(options.sender)),
         mailer=os.fsencode(options.mailer),
@@ -63,15 +62,6 @@ def run(options: argparse.Namespace) -> int:
     for line in output.columns(_rows(explanation, checks_size=explainer.checks_size)):
         output.emit(line)
     return os.EX_OK
-
-
-def _size(argument: str | None) -> int | None:
-    if argument is None:
-        return None
-    # More digits than a mail can have bytes would be slow to convert.
-    if not (argument.isascii() and argument.isdigit() and len(argument) <= 20):
-        raise UsageError(f"--size {argument}: write a number of bytes")
-    return int(argument)
 
 
 def _rows(explanation: Explanation, *, checks_size: bool) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
 from gateway.cli import (
+    ask,
     check,
     check_config,
     explain,
@@ -38,6 +39,7 @@ COMMANDS = (
     serve,
     explain,
     check,
+    ask,
     listing,
     replay,
     check_config,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gateway.verification.decider import Engine
 
 
+# Digits of a size: those of 2^64, as in the policy protocol.
+_MAX_DIGITS = 20
+
+
 class _ToTerminal(logging.Handler):
     """Warnings of the parts below (odd lines, other formats) as messages."""
 
@@ -64,3 +68,13 @@ def client(argument: str) -> bytes:
     if data and client_address(data) is None:
         raise UsageError(f"--client {argument}: this is no IP address, write for example 192.0.2.1")
     return data
+
+
+def size(argument: str | None) -> int | None:
+    """The value of --size in bytes; raises UsageError for what is no number."""
+    if argument is None:
+        return None
+    # More digits than a mail can have bytes would be slow to convert.
+    if not (argument.isascii() and argument.isdigit() and len(argument) <= _MAX_DIGITS):
+        raise UsageError(f"--size {argument}: write a number of bytes")
+    return int(argument)

@@ -1,0 +1,234 @@
+"""`ask`: what the running gateway says, asked through its own sockets as a mail server asks.
+
+Every socket of every front end that gateway.toml names is asked about each
+recipient; one line each: recipient, front end, socket, what it means, the
+answer, and how many milliseconds it took with the connection, divided by tabs.
+`explain` and `check` read the store themselves; `ask` tells what is served.
+
+The exit code is that of `check`: 0 if every answer accepts, 1 if some refuse,
+75 if some are temporary or there is no answer.  With --expect it is 0 if every
+answer is the expected one, 1 if some are not, and 75 if there is no answer: a
+check for monitoring.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.cli import output
+from gateway.cli.failures import InputError, UsageError
+from gateway.cli.mtaside import CLIENTS, Heard, Means, Question
+from gateway.cli.parts import client, settings_of, size
+from gateway.daemon.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
+from gateway.errors import UpstreamError
+from gateway.protocols.address import bare
+from gateway.upstream.address import InetAddress, UnixAddress
+from gateway.upstream.link import Dialer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from gateway.daemon.endpoints import Endpoint
+    from gateway.daemon.settings import Settings
+    from gateway.upstream.address import Address
+
+SOME_NOT = 1
+# Seconds for one answer, connecting included: what Sendmail and our own snippets give a milter.
+_PATIENCE = 10.0
+# How to reach a socket that listens on every address of its family.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bound here)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one socket said of one recipient; `problem` says why there is no answer."""
+
+    recipient: bytes
+    front: str
+    socket: str
+    milliseconds: float
+    heard: Heard | None = None
+    problem: str = ""
+
+    @property
+    def means(self) -> str:
+        """One word for scripts."""
+        return self.heard.means.value if self.heard is not None else "none"
+
+    @property
+    def text(self) -> bytes | str:
+        """The answer's own words."""
+        return self.heard.answer if self.heard is not None else self.problem
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The subcommand's arguments."""
+    parser = commands.add_parser(
+        "ask", help="ask the running gateway as a mail server does", description=__doc__
+    )
+    parser.add_argument(
+        "recipients", metavar="RECIPIENT", nargs="+", help="an address, in brackets or not"
+    )
+    parser.add_argument(
+        "--front",
+        metavar="NAME",
+        choices=tuple(CLIENTS),
+        action="append",
+        help="ask this front end only (socketmap, policy, milter); may be repeated",
+    )
+    parser.add_argument(
+        "--socket",
+        metavar="SOCKET",
+        action="append",
+        default=[],
+        help="ask this socket instead of those in gateway.toml; takes one --front",
+    )
+    parser.add_argument(
+        "--expect",
+        metavar="ANSWER",
+        choices=tuple(each.value for each in Means),
+        help="exit with 0 only if every answer is this one: ok, no or later",
+    )
+    parser.add_argument("--client", metavar="IP", default="", help="the SMTP client's address")
+    parser.add_argument("--sender", metavar="S", help="the address of MAIL FROM; <> is allowed")
+    parser.add_argument("--size", metavar="N", help="the announced size of the mail in bytes")
+    parser.add_argument(
+        "--mailer", metavar="NAME", default="", help="the MTA's mailer or transport, for the milter"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask all; the exit code says the worst, or whether all is as expected."""
+    settings = settings_of(options)
+    targets = tuple(_targets(options, settings))
+    sender = options.sender
+    answers = []
+    for recipient in options.recipients:
+        question = Question(
+            recipient=bare(os.fsencode(recipient)),
+            sender=_default_sender() if sender is None else bare(os.fsencode(sender)),
+            client=client(options.client),
+            mailer=os.fsencode(options.mailer),
+            size=size(options.size),
+        )
+        for front, endpoint in targets:
+            answer = _ask(front, endpoint, question, settings)
+            answers.append(answer)
+            output.emit(_json(answer) if options.json else _line(answer))
+    return _code(answers, options.expect)
+
+
+def _default_sender() -> bytes:
+    """Somebody on this machine: the null sender is a bounce's, to which other rules apply."""
+    return b"postmaster@" + os.fsencode(os.uname().nodename)
+
+
+def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+    """Each front end with each socket that is to be asked."""
+    fronts: Sequence[str] = options.front or ()
+    if options.socket:
+        if len(fronts) != 1:
+            raise UsageError("ask: --socket takes one --front, which says what is spoken there")
+        for text in options.socket:
+            endpoint = parse(text)
+            if isinstance(endpoint, DescriptorEndpoint):
+                raise UsageError(f"ask: --socket {text}: write unix:/PATH or inet:ADDRESS:PORT")
+            yield fronts[0], endpoint
+        return
+    # A configuration without any socket is refused before (settings/checks.py).
+    for front in fronts or CLIENTS:
+        listening = settings.listeners.get(front, ())
+        if not listening and fronts:
+            raise UsageError(f"ask: [{front}] listens nowhere in {options.config}")
+        for endpoint in listening:
+            if isinstance(endpoint, DescriptorEndpoint):
+                raise UsageError(
+                    f"ask: only systemd knows where {endpoint} of [{front}] listens; name it with "
+                    f"--front {front} --socket unix:/PATH"
+                )
+            yield front, endpoint
+
+
+def _ask(front: str, endpoint: Endpoint, question: Question, settings: Settings) -> Answer:
+    begun = time.monotonic()
+    until = begun + _PATIENCE
+    heard, problem = None, ""
+    try:
+        link = _dialer(endpoint, settings).open(until)
+        try:
+            heard = CLIENTS[front](link, question, until)
+        finally:
+            link.close()
+    except UpstreamError as error:
+        problem = error.problem
+    taken = (time.monotonic() - begun) * 1000
+    return Answer(question.recipient, front, str(endpoint), taken, heard, problem)
+
+
+def _dialer(endpoint: Endpoint, settings: Settings) -> Dialer:
+    address: Address
+    context = None
+    if isinstance(endpoint, UnixEndpoint):
+        address = UnixAddress(endpoint.path)
+    else:
+        assert isinstance(endpoint, InetEndpoint)
+        address = InetAddress(_LOOPBACK.get(endpoint.host, endpoint.host), endpoint.port)
+        context = _context(settings) if endpoint.tls else None
+    return Dialer(str(endpoint), address, context=context)
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    """TLS to ourselves: our own certificate is shown, and not checked.
+
+    The socket's address is a number, for which no certificate is made.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    chosen = settings.tls
+    if chosen.certificate:
+        try:
+            context.load_cert_chain(chosen.certificate, chosen.key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                chosen.certificate, f"cannot be shown to the gateway: {error.strerror or error}"
+            ) from None
+    return context
+
+
+def _line(answer: Answer) -> str:
+    fields = (answer.recipient, answer.front, answer.socket, answer.means, answer.text)
+    return "\t".join((*(output.field(each) for each in fields), f"{answer.milliseconds:.1f} ms"))
+
+
+def _json(answer: Answer) -> str:
+    return output.json_line(
+        {
+            "recipient": output.text(answer.recipient),
+            "front_end": answer.front,
+            "socket": answer.socket,
+            "means": answer.means,
+            "answer": output.text(answer.heard.answer) if answer.heard is not None else None,
+            "problem": answer.problem or None,
+            "milliseconds": round(answer.milliseconds, 3),
+        }
+    )
+
+
+def _code(answers: Sequence[Answer], expected: str | None) -> int:
+    said = {answer.means for answer in answers}
+    if "none" in said:
+        return os.EX_TEMPFAIL
+    if expected is not None:
+        return os.EX_OK if said == {expected} else SOME_NOT
+    if Means.DEFERRED.value in said:
+        return os.EX_TEMPFAIL
+    return SOME_NOT if Means.REFUSED.value in said else os.EX_OK

@@ -1,0 +1,242 @@
+"""The MTA's side of one question at each front end: what an MTA would hear of a recipient.
+
+`CLIENTS` has a function for each front end; it is given an open connection,
+the question and the moment (of time.monotonic) at which all must be over, and
+gives `Heard`: what the answer means for the recipient, and its words as they
+came.  A peer that says something else than its protocol allows, or nothing, is
+an UpstreamError that names it.
+
+Limits: one question a connection, and no TLS of the SMTP client's, no SASL,
+no HELO: what [scope] makes of those is asked of `explain`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gateway.errors import UpstreamError
+from gateway.protocols.socketmap import encode
+from gateway.upstream.socketmap import parse_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.upstream.link import Link
+
+# Bytes of an answer; each protocol's own are far shorter.
+_LONGEST_ANSWER = 100_000
+# The name of the map: any is answered (socketmap(5) of Sendmail, smmapd(8)).
+_MAP_NAME = b"smmapd"
+# What log lines of the gateway show of who asked.
+INSTANCE = b"smmapd-gateway-ask"
+
+
+class Means(Enum):
+    """What an answer means for the recipient; the values are those of --expect."""
+
+    ACCEPTED = "ok"
+    REFUSED = "no"
+    DEFERRED = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One recipient as an MTA asks about it: bare addresses; `size` in bytes, None: unknown.
+
+    `client` is the SMTP client's address and `mailer` the transport; each is
+    empty where nobody knows it.
+    """
+
+    recipient: bytes
+    sender: bytes
+    client: bytes = b""
+    mailer: bytes = b""
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer: what it means, and its bytes without the protocol's frame."""
+
+    means: Means
+    answer: bytes
+
+
+# --- socketmap ----------------------------------------------------------------------------
+
+_STATUS = {
+    b"OK": Means.ACCEPTED,
+    b"NOTFOUND": Means.REFUSED,
+    b"PERM": Means.REFUSED,
+    b"TEMP": Means.DEFERRED,
+    b"TIMEOUT": Means.DEFERRED,
+}
+
+
+def _socketmap(link: Link, question: Question, until: float) -> Heard:
+    link.send(encode(_MAP_NAME + b" " + question.recipient), until)
+    received = link.receive(until)
+    answer = parse_reply(link.server, received)
+    while answer is None:
+        received += link.receive(until)
+        answer = parse_reply(link.server, received)
+    return Heard(_STATUS[answer.status], answer.status + b" " + answer.text)
+
+
+# --- Postfix policy -----------------------------------------------------------------------
+
+_ACTION = b"action="
+
+
+def _policy(link: Link, question: Question, until: float) -> Heard:
+    attributes = {
+        b"request": b"smtpd_access_policy",
+        b"protocol_state": b"RCPT",
+        b"protocol_name": b"ESMTP",
+        b"sender": question.sender,
+        b"recipient": question.recipient,
+        b"client_address": question.client,
+        b"size": b"%d" % (question.size or 0),
+        b"instance": INSTANCE,
+    }
+    for name, value in attributes.items():
+        if b"\n" in value:
+            raise UpstreamError(link.server, f"not asked: a line end in {name.decode()}")
+    link.send(b"".join(b"%b=%b\n" % pair for pair in attributes.items()) + b"\n", until)
+    received = b""
+    while not received.endswith(b"\n\n"):
+        received += link.receive(until)
+        if len(received) > _LONGEST_ANSWER:
+            raise UpstreamError(link.server, f"an answer of more than {_LONGEST_ANSWER} bytes")
+    if not received.startswith(_ACTION):
+        raise UpstreamError(link.server, f"no policy service: it says {received[:40]!r}")
+    action = received.removeprefix(_ACTION).rstrip(b"\n")
+    return Heard(_action(action.partition(b" ")[0].upper()), action)
+
+
+def _action(word: bytes) -> Means:
+    """What Postfix does with an action (access(5))."""
+    if word[:1] == b"5" or word == b"REJECT":
+        return Means.REFUSED
+    if word[:1] == b"4" or word.startswith(b"DEFER"):
+        return Means.DEFERRED
+    return Means.ACCEPTED
+
+
+# --- milter -------------------------------------------------------------------------------
+
+# Sendmail's libmilter/mfdef.h: the version that all MTAs in use speak, all steps that it has,
+# and of those the bits that say "not wanted" and "no reply comes".
+_VERSION = 6
+_ALL_STEPS = 0x1FFFFF
+_STEPS = {b"C": (0x1, 0x1000), b"M": (0x4, 0x4000), b"R": (0x8, 0x8000)}
+_OFFER = struct.Struct("!III")
+_LENGTH = struct.Struct("!I")
+_MEANS = {
+    b"c": Means.ACCEPTED,
+    b"a": Means.ACCEPTED,
+    b"r": Means.REFUSED,
+    b"t": Means.DEFERRED,
+    b"d": Means.REFUSED,
+}
+_WORDS = {b"c": b"continue", b"a": b"accept", b"r": b"reject", b"t": b"tempfail", b"d": b"discard"}
+_PROGRESS, _REPLY, _NEGOTIATE = b"p", b"y", b"O"
+
+
+class _Milter:
+    """Packets over a connection, after the negotiation."""
+
+    def __init__(self, link: Link, until: float) -> None:
+        self._link = link
+        self._until = until
+        self._received = b""
+        self._steps = 0
+        self._send(_NEGOTIATE, _OFFER.pack(_VERSION, 0, _ALL_STEPS))
+        command, data = self._packet()
+        if command != _NEGOTIATE or len(data) < _OFFER.size:
+            raise UpstreamError(link.server, f"no milter: it says {command + data[:40]!r}")
+        self._steps = _OFFER.unpack_from(data)[2]
+
+    def step(self, command: bytes, data: bytes, macros: dict[bytes, bytes]) -> Heard | None:
+        """What the milter says to one step; None where it does not look at it or says nothing."""
+        unwanted, silent = _STEPS[command]
+        if self._steps & unwanted:
+            return None
+        pairs = b"".join(name + b"\0" + value + b"\0" for name, value in macros.items() if value)
+        self._send(b"D", command + pairs)
+        self._send(command, data)
+        if self._steps & silent:
+            return None
+        word, said = self._packet()
+        while word == _PROGRESS:
+            word, said = self._packet()
+        if word == _REPLY:
+            line = said.rstrip(b"\0")
+            return Heard(Means.REFUSED if line[:1] == b"5" else Means.DEFERRED, line)
+        if word not in _MEANS:
+            raise UpstreamError(self._link.server, f"unknown answer {word + said[:40]!r}")
+        return Heard(_MEANS[word], _WORDS[word])
+
+    def leave(self) -> None:
+        """Say goodbye; there is no answer."""
+        self._send(b"Q", b"")
+
+    def _send(self, command: bytes, data: bytes) -> None:
+        self._link.send(_LENGTH.pack(1 + len(data)) + command + data, self._until)
+
+    def _packet(self) -> tuple[bytes, bytes]:
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        if not 0 < length <= _LONGEST_ANSWER:
+            raise UpstreamError(self._link.server, f"no milter: a packet of {length} bytes")
+        packet = self._exactly(length)
+        return packet[:1], packet[1:]
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self._received) < count:
+            self._received += self._link.receive(self._until)
+        taken, self._received = self._received[:count], self._received[count:]
+        return taken
+
+
+def _milter(link: Link, question: Question, until: float) -> Heard:
+    milter = _Milter(link, until)
+    steps: list[tuple[bytes, bytes, dict[bytes, bytes]]] = [
+        (b"C", _client(question.client), {b"j": INSTANCE, b"{daemon_name}": INSTANCE}),
+        (b"M", _mail(question), {b"i": INSTANCE}),
+        (b"R", b"<%b>\0" % question.recipient, {b"{rcpt_mailer}": question.mailer}),
+    ]
+    heard = Heard(Means.ACCEPTED, _WORDS[b"c"])
+    for command, data, macros in steps:
+        said = milter.step(command, data, macros)
+        if said is not None:
+            heard = said
+            if said.answer != _WORDS[b"c"]:
+                break
+    milter.leave()
+    return heard
+
+
+def _client(address: bytes) -> bytes:
+    """SMFIC_CONNECT: a name, and the address with a port, or that it is unknown."""
+    if not address:
+        return INSTANCE + b"\0U"
+    family, written = (b"6", b"IPv6:" + address) if b":" in address else (b"4", address)
+    return INSTANCE + b"\0" + family + struct.pack("!H", 25) + written + b"\0"
+
+
+def _mail(question: Question) -> bytes:
+    words = [b"<%b>" % question.sender]
+    if question.size is not None:
+        words.append(b"SIZE=%d" % question.size)
+    return b"".join(word + b"\0" for word in words)
+
+
+# How each front end is asked, by the name of its table in gateway.toml.
+CLIENTS: dict[str, Callable[[Link, Question, float], Heard]] = {
+    "socketmap": _socketmap,
+    "policy": _policy,
+    "milter": _milter,
+}
