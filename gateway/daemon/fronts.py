@@ -20,6 +20,7 @@ from gateway.daemon.verdictlog import VerdictLog
 from gateway.frontends.access import Allowed
 from gateway.frontends.course import Course
 from gateway.frontends.line import Line
+from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.daemon.settings.socketmap import SocketmapSettings
     from gateway.frontends.flights import Flights
     from gateway.frontends.judge import Decision
-    from gateway.frontends.milter_session import Key, Rcpt
+    from gateway.frontends.milter_conversation import Key, Rcpt
     from gateway.frontends.session import Session as AnySession
     from gateway.protocols.policy import PolicyRequest
     from gateway.verification.decider import Memory
@@ -230,17 +231,17 @@ class Fronts:
 
         def session(peer: socket.socket) -> MilterSession:
             course = Course(self._memory) if written else None
-            return MilterSession(
+            conversation = MilterConversation(
                 self._memory,
                 judge,
                 observe=partial(verdicts.milter, course=course),
-                complain=_complainer("milter", peer),
                 ready=ready,
                 faults_only=not written,
                 count=count,
                 course=course,
                 defect=_defect,
             )
+            return MilterSession(conversation, complain=_complainer("milter", peer))
 
         return session
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.daemon.log import AddressWriter, Field
     from gateway.daemon.settings.words import Mode
     from gateway.frontends.course import Course
-    from gateway.frontends.milter_session import Rcpt
+    from gateway.frontends.milter_conversation import Rcpt
     from gateway.protocols.policy import PolicyRequest
 
 _log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.frontends.judge import Decision, Question
+from gateway.frontends.judging import Judging
 from gateway.frontends.judging_session import JudgingSession
 from gateway.protocols.address import parse_bare
 from gateway.protocols.policy import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.frontends.judge import Judge
     from gateway.frontends.policy_actions import Actions
     from gateway.verification.decider import Decider
+    from gateway.verification.model import Verdict
 
     # Hears of each request that was judged or skipped.
     Observer = Callable[[PolicyRequest, Decision], None]
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 _DUNNO = render(b"DUNNO")
 
 
-class PolicySession(JudgingSession[PolicyRequest, PolicyRequest]):
+class PolicySession(JudgingSession[PolicyRequest]):
     """The state between the bytes of one smtpd and the engine."""
 
     __slots__ = ("_actions", "_observe_quick")
@@ -57,19 +59,15 @@ class PolicySession(JudgingSession[PolicyRequest, PolicyRequest]):
         count: Observer | None = None,
         course: Course | None = None,
     ) -> None:
-        """As a JudgingSession's; `actions`, of the same judge, are those of all of a server's.
+        """As a Judging's; `actions`, of the same judge, are those of all of a server's.
 
         With `faults_only`, `observe` need not hear of decisions that were
         remembered: they are never faults.
         """
         super().__init__(
-            decider,
-            judge,
+            Judging(decider, judge, observe=observe, count=count, course=course),
             PolicyParser(),
-            observe=observe,
             complain=complain,
-            count=count,
-            course=course,
         )
         self._actions = actions
         self._observe_quick = None if faults_only else observe
@@ -78,8 +76,8 @@ class PolicySession(JudgingSession[PolicyRequest, PolicyRequest]):
         """The action for `data` if it is ready; else None, and nothing has happened."""
         if self._actions is None or not self._between:
             return None
-        if self._course is not None:
-            self._course.looked_up()
+        if self._judging.course is not None:
+            self._judging.course.looked_up()
         return self._actions.quick(data, self._observe_quick)
 
     def _answer(self, request: PolicyRequest) -> bytes:
@@ -93,13 +91,17 @@ class PolicySession(JudgingSession[PolicyRequest, PolicyRequest]):
             authenticated=request.sasl_username,
             size=request.size,
         )
-        return self._judged(request, question)
-
-    def _reply(self, request: PolicyRequest, decision: Decision, *, keep: bool) -> bytes:
+        decision = self._judging.judged(request, question)
+        if decision is None:
+            return b""
         action = render(decision.action)
-        if keep and self._actions is not None:
+        if self._actions is not None:
             self._actions.keep(request, decision, action)
         return action
+
+    def _resolve(self, verdict: Verdict) -> bytes:
+        _, decision = self._judging.resolved(verdict)
+        return render(decision.action)
 
 
 def _acts_on(request: PolicyRequest) -> bool:

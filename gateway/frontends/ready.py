@@ -80,8 +80,8 @@ class Ready(Generic[KeyT]):
             return None
         return kept
 
-    def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes) -> None:
-        """Remember `reply` if anything tells later that it stands.
+    def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
+        """Remember `decision`, and `reply` made of it, if anything tells later that it stands.
 
         It must have been decided in this turn of the event loop.
         """

@@ -49,6 +49,7 @@ class Skip(Enum):
     NOT_OUR_DOMAIN = "not-our-domain"
     NOT_OUR_MAILER = "not-our-mailer"
     REFUSED_BY_MTA = "refused-by-mta"
+    NOT_BY_SMTP = "not-by-smtp"
     ALIAS = "alias"
     EXEMPT_RECIPIENT = "exempt-recipient"
     EXEMPT_CLIENT = "exempt-client"
@@ -137,6 +138,11 @@ class Scope:
         return bool(self._clients)
 
     @property
+    def heeds_hosts(self) -> bool:
+        """Whether it makes a difference to which host the MTA will send it."""
+        return any(b":" in mailer for mailer in self._mailers)
+
+    @property
     def heeds_logins(self) -> bool:
         """Whether it makes a difference that the client has authenticated."""
         return self._settings.exempt_authenticated
@@ -174,8 +180,8 @@ class Scope:
         """Why `recipient` is not judged, or None where it is.
 
         `client` is the SMTP client's address as the MTA writes it,
-        `authenticated` its login name, `mailer` the value of {rcpt_mailer};
-        each is empty where it is not known.
+        `authenticated` its login name, `mailer` the value of {rcpt_mailer}, and
+        behind a colon that of {rcpt_host} where `heeds_hosts`; each is empty where it is not known.
         """
         self.refresh()
         reason = self._foreign(recipient, mailer)
@@ -196,10 +202,12 @@ class Scope:
 
     def _foreign(self, recipient: Address | BadAddress, mailer: bytes) -> Skip | None:
         """Why `recipient` is not ours, or None where it is."""
-        if mailer == ERROR_MAILER:
+        name = mailer.partition(b":")[0]
+        if name == ERROR_MAILER:
             return Skip.REFUSED_BY_MTA
         if mailer and self._mailers:
-            return None if mailer in self._mailers else Skip.NOT_OUR_MAILER
+            ours = name in self._mailers or mailer in self._mailers
+            return None if ours else Skip.NOT_OUR_MAILER
         domain = recipient.domain
         if not domain:
             ours = self._settings.unqualified and isinstance(recipient, Address)

@@ -61,6 +61,8 @@ AT_RCPT = 3
 
 _LENGTH = struct.Struct("!I")
 _OPTIONS = struct.Struct("!III")
+_PORT = struct.Struct("!H")
+_PORT_END = 1 + _PORT.size  # behind the family
 _HEAD = _LENGTH.size
 
 # Bytes of something wrong that an error shows.
@@ -89,25 +91,19 @@ class Macros(Value):
     def __init__(self, command: bytes, data: bytes = b"") -> None:
         self._freeze(command, data)
 
-    def values(self) -> dict[bytes, bytes]:
-        """Values as they came by names without braces; a name without a value is left out."""
-        words = self.data.split(b"\0")
-        # Behind the last value stands a NUL.
-        values = dict(zip(words[:-1:2], words[1:-1:2], strict=False))
-        return {
-            name[1:-1] if name[:1] == b"{" and name[-1:] == b"}" else name: value
-            for name, value in values.items()
-        }
-
 
 class Client(Value):
-    """A client has connected to the MTA; `address` is empty where it has none (Unix, unknown)."""
+    """A client has connected to the MTA.
 
-    __slots__ = ("address",)
+    `address` is empty, and `port` None, where it has none (Unix, unknown).
+    """
+
+    __slots__ = ("address", "port")
     address: bytes
+    port: int | None
 
-    def __init__(self, address: bytes) -> None:
-        self._freeze(address)
+    def __init__(self, address: bytes, port: int | None = None) -> None:
+        self._freeze(address, port)
 
 
 class Mail(Value):
@@ -160,6 +156,76 @@ OTHERS = (
     Step(b"B"),  # a piece of the body
     Step(b"U"),  # a command that the MTA does not know
 )
+
+
+class MacroTable:
+    """What an MTA has told of macros until now, as libmilter keeps them.
+
+    Macros belong to the step that they came before, and stay until the MTA
+    tells others for such a step, or a step before it comes again; a step sees
+    those of earlier steps, too (engine.c, mi_clr_macros; smfi.c, smfi_getsymval).
+    Those of steps that are not known are left out.
+    """
+
+    __slots__ = ("_read", "_told")
+
+    def __init__(self) -> None:
+        self._told = [b""] * len(_STAGES)
+        self._read = _NOTHING.copy()
+
+    def tell(self, macros: Macros) -> None:
+        """The MTA tells macros."""
+        stage = _STAGES.get(macros.command)
+        if stage is not None and b"\0" in macros.data:
+            self._told[stage] = macros.data
+            self._read[stage] = None  # when they are asked for
+
+    def step(self, command: bytes) -> None:
+        """A step comes: what was told of later ones is of the past."""
+        later = _LATER.get(command)
+        if later is not None:
+            self._read[later:] = _NOTHING[later:]
+
+    def clear(self) -> None:
+        """Nothing has been told."""
+        self._read = _NOTHING.copy()
+
+    def value(self, name: str) -> bytes:
+        """The value of a macro, `i` or `{rcpt_mailer}`; empty where it is not told."""
+        key = name.encode()
+        for stage in _BACKWARDS:
+            known = self._read[stage]
+            if known is None:
+                known = self._read[stage] = _values(self._told[stage])
+            if key in known:
+                return known[key]
+        return b""
+
+
+# The stages in their order, by the command that their macros come with.
+_STAGES = {bytes((command,)): stage for stage, command in enumerate(b"CHMRTEN")}
+_BACKWARDS = tuple(reversed(range(len(_STAGES))))
+_NOTHING: list[dict[bytes, bytes] | None] = [{} for _ in _STAGES]
+# The first stage whose macros are of the past when a command comes; the other commands leave
+# all macros alone.
+_LATER = {command: _STAGES[command] + 1 for command in (b"C", b"H", b"M", b"R")}
+
+
+def _values(data: bytes) -> dict[bytes, bytes]:
+    """Values by name; names of one letter are without braces, and the first of two counts."""
+    words = data.split(b"\0")[:-1]
+    if len(words) % 2:
+        words.append(b"")  # a name without a value
+    return {
+        name[1:-1]
+        if len(name) == _BRACED and name[:1] == b"{" and name[-1:] == b"}"
+        else name: value
+        for name, value in zip(words[-2::-2], words[::-2], strict=True)
+    }
+
+
+# Bytes of a name of one letter in braces.
+_BRACED = 3
 
 
 class MilterParser:
@@ -299,11 +365,12 @@ def _client(data: bytes) -> Client:
     """Host name, NUL, family, and for all but `U` a port of two bytes and the address."""
     _, nul, rest = data.partition(b"\0")
     family, address = rest[:1], rest[3:].partition(b"\0")[0]
-    if not nul or family not in _FAMILIES:
+    if not nul or family not in _FAMILIES or (family != b"U" and len(rest) < _PORT_END):
         raise ProtocolError(f"a client of the unknown kind {rest[:1]!r}")
     if not _FAMILIES[family]:
         return Client(b"")
-    return Client(plain_address(address))
+    (port,) = _PORT.unpack_from(rest, 1)
+    return Client(plain_address(address), port)
 
 
 def plain_address(text: bytes) -> bytes:

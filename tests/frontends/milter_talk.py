@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from gateway.frontends.course import Course
 from gateway.frontends.judge import Decision, Judge
-from gateway.frontends.milter_session import MilterSession, Rcpt
+from gateway.frontends.milter_conversation import MilterConversation, Rcpt
+from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.protocols.milter import packet
@@ -66,14 +67,14 @@ class Talk:
         self.complaints: list[str] = []
         self.defects: list[Exception] = []
         scope = Scope(rules or ScopeSettings(domains=("example.org",)), sees_mailers=True)
-        self.session = MilterSession(
+        self.conversation = MilterConversation(
             self.engine,
             Judge(scope, ReplyTable(templates or {}), check_size=True),
             observe=lambda rcpt, decision: self.observed.append((rcpt, decision)),
-            complain=self.complaints.append,
             course=course,
             defect=self.defects.append,
         )
+        self.session = MilterSession(self.conversation, complain=self.complaints.append)
         offer = struct.pack("!III", version, ALL_ACTIONS, steps)
         reply = self.say(packet(b"O", offer))
         self.version, self.actions, self.steps = struct.unpack_from("!III", reply, 5)
@@ -96,10 +97,14 @@ class Talk:
         return self.say(told + packet(command, data))
 
     def connect(
-        self, address: bytes | None = CLIENT, family: bytes = b"4", macros: Macros | None = None
+        self,
+        address: bytes | None = CLIENT,
+        family: bytes = b"4",
+        macros: Macros | None = None,
+        port: int = 4711,
     ) -> bytes:
         """A client."""
-        where = b"" if address is None else struct.pack("!H", 4711) + address + b"\0"
+        where = b"" if address is None else struct.pack("!H", port) + address + b"\0"
         return self.step(b"C", b"client.test\0" + family + where, macros)
 
     def mail(

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.frontends.course import ASKED, HIT, MISS, NONE, Course
 from gateway.frontends.judge import Judge
+from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
@@ -115,13 +116,14 @@ def test_recipients_of_a_milter(
     seen: list[str] = []
     judge = Judge(Scope(ScopeSettings(domains=("example.org",))), ReplyTable())
     course = Course(memory)
-    session = MilterSession(
+    conversation = MilterConversation(
         memory,
         judge,
         observe=lambda _rcpt, _decision: seen.append(course.source),
         ready=Ready(memory, judge),
         course=course,
     )
+    session = MilterSession(conversation)
     talk(session, NEGOTIATION)
     for piece in pieces:
         talk(session, b"".join(packet(b"R", b"<%b@example.org>\0" % key) for key in piece))

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.frontends.course import NONE, Course
 from gateway.frontends.replies import Template
-from gateway.frontends.scope import ScopeSettings
+from gateway.frontends.scope import ScopeSettings, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
 from gateway.verification.model import Kind, Query, Verdict
 from tests.frontends.milter_talk import FAULT, SERVER, UNKNOWN, Talk
@@ -46,7 +46,9 @@ def test_only_what_is_needed_is_sent() -> None:
     assert all(talk.steps & step for step in USELESS)
     assert not any(talk.steps & step for step in (*NEEDED, RCPT_REJ))
     assert talk.wanted == (
-        b"\0\0\0\0{client_addr}\0\0\0\0\2i {auth_authen} {client_addr}\0\0\0\0\3i {rcpt_mailer}\0"
+        b"\0\0\0\0{client_addr} {daemon_name}\0"
+        b"\0\0\0\2i {auth_authen} {client_addr}\0"
+        b"\0\0\0\3i {rcpt_mailer} {rcpt_host} {rcpt_addr}\0"
     )
 
 
@@ -154,12 +156,91 @@ def test_the_mailer_decides_where_mailers_are_set() -> None:
     assert talk.rcpt(b"<nobody@example.org>") == UNKNOWN
 
 
-def test_a_mailer_is_that_of_its_recipient_alone() -> None:
-    """An MTA that has nothing to tell of the next one sends no macros for it."""
+def test_a_mailer_may_be_one_to_a_host() -> None:
+    """{rcpt_host} says where the MTA will send it."""
+    rules = ScopeSettings(mailers=("cyrusv2", "lmtp:unix:/run/lmtp"))
+    talk = Talk(rules=rules)
+    talk.mail()
+    for mailer, host, reply in (
+        (b"lmtp", b"unix:/run/lmtp", UNKNOWN),
+        (b"lmtp", b"unix:/run/other", None),
+        (b"lmtp", b"", None),
+        (b"cyrusv2", b"example.org", UNKNOWN),
+        (b"error", b"unix:/run/lmtp", None),
+    ):
+        macros = {b"{rcpt_mailer}": mailer, b"{rcpt_host}": host}
+        assert talk.rcpt(b"<nobody@example.org>", macros) == reply
+
+
+def test_macros_stay_until_others_are_told() -> None:
+    """As libmilter keeps them; the next mail begins without those of recipients."""
     talk = Talk(rules=ScopeSettings(domains=("example.org",), mailers=("lmtp",)))
     talk.mail()
     assert talk.rcpt(b"<nobody@other.test>", {b"{rcpt_mailer}": b"lmtp"}) == UNKNOWN
+    assert talk.rcpt(b"<nobody@other.test>") == UNKNOWN
+    talk.mail()
     assert talk.rcpt(b"<nobody@other.test>") is None
+
+
+RESOLVED = {b"{rcpt_mailer}": b"lmtp", b"{rcpt_addr}": b"fred@example.org"}
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        b"<fred(c)@example.org>",
+        b"<fred @ example.org>",
+        b"Fred <fred@example.org>",
+        b"<fred\t@example.org>",
+        b"<fred@example.org",
+    ],
+)
+def test_the_address_that_the_mta_has_made_of_it_is_judged(talk: Talk, argument: bytes) -> None:
+    """Where the argument is no plain address and the MTA takes it."""
+    talk.mail()
+    assert talk.rcpt(argument, RESOLVED) is None
+    assert talk.heard.recipient == b"fred@example.org"
+    nobody = {**RESOLVED, b"{rcpt_addr}": b'"no body"@example.org'}
+    assert talk.rcpt(argument, nobody) == UNKNOWN
+    assert talk.heard.recipient == b"no body@example.org"
+
+
+@pytest.mark.parametrize("resolved", [b"", b"fred", b"fred@", b"no body@example.org"])
+def test_what_the_mta_has_made_of_it_may_say_nothing(talk: Talk, resolved: bytes) -> None:
+    """A local user of Sendmail has no domain; then the argument is all that there is."""
+    talk.mail()
+    told = {**RESOLVED, b"{rcpt_addr}": resolved}
+    assert talk.rcpt(b"<fred(c)@example.org>", told) == BAD
+
+
+def test_a_plain_address_is_judged_as_it_came(talk: Talk) -> None:
+    """The MTA may be about to rewrite it, which the delivery will see."""
+    talk.mail()
+    assert talk.rcpt(b"<nobody@example.org>", RESOLVED) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("port", "macros", "by_smtp"),
+    [
+        (0, {b"i": b"4ABC", b"{rcpt_addr}": b"nobody@example.org"}, False),
+        (4711, {b"{rcpt_addr}": b"nobody@example.org"}, False),
+        (0, {}, False),
+        (0, {b"{rcpt_mailer}": b"lmtp", b"{rcpt_addr}": b"over@example.org"}, True),
+        (0, {b"{rcpt_mailer}": b"lmtp"}, True),
+        (4711, {b"i": b"4ABC"}, True),
+    ],
+)
+@pytest.mark.parametrize("argument", [b"nobody@example.org", b"over@example.org", b"@example.org"])
+def test_mail_without_smtp_is_never_refused(
+    talk: Talk, port: int, macros: dict[bytes, bytes], by_smtp: bool, argument: bytes
+) -> None:
+    """cleanup(8) knows no mailer, and no port; smtpd always tells the mailer."""
+    talk.connect(b"127.0.0.1", port=port)
+    talk.mail(b"joe@sender.test")
+    assert (talk.rcpt(argument, macros) is not None) == by_smtp
+    decision = talk.observed[-1][1]
+    assert (decision.skip is Skip.NOT_BY_SMTP) != by_smtp
+    assert by_smtp or not talk.engine.asked
 
 
 @pytest.mark.parametrize(
@@ -251,7 +332,7 @@ def test_a_defect_defers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
 
     talk.mail()
     with monkeypatch.context() as patch:
-        patch.setattr(talk.session, "_observe", defect)
+        patch.setattr(talk.conversation.judging, "_observe", defect)
         for argument in (b"<nobody@example.org>", b"<fred@example.org>"):
             assert talk.say(packet(b"R", argument + b"\0")) == packet(b"t")
         assert talk.say(packet(b"R", b"<away@example.org>\0")) == b""

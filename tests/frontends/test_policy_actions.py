@@ -110,7 +110,7 @@ def test_a_calm_store_does_not_hide_the_files(site: Site) -> None:
 def test_who_waited_for_another_server_is_not_remembered(site: Site) -> None:
     """The scope's files may have changed meanwhile."""
     outcome = Pending(Query(b"sales@example.org"), "far", NO_EVIDENCE)
-    site.session._decider = _Far(outcome)
+    site.session._judging._decider = _Far(outcome)
     data = request(b"sales@example.org")
     site.session.receive(data)
     assert site.session.replies() == b""

@@ -15,7 +15,8 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.frontends import ready, watched
 from gateway.frontends.judge import Judge
-from gateway.frontends.milter_session import MAX_KEY, MilterSession, Rcpt
+from gateway.frontends.milter_conversation import MAX_KEY, MilterConversation, Rcpt
+from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.ready import Ready
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeSettings
@@ -27,7 +28,7 @@ from tests.faults.doors import NEGOTIATION
 from tests.stores import FlatStore, quota, record
 
 if TYPE_CHECKING:
-    from gateway.frontends.milter_session import Key
+    from gateway.frontends.milter_conversation import Key
 
 UNKNOWN = refusal(b"550 5.1.1 User unknown")
 OVER = refusal(b"452 4.2.2 Over quota")
@@ -61,12 +62,13 @@ class Site:
         self.tally = Tally(self.refusals)
         self.ready: Ready[Key] = Ready(self.cache, judge, self.tally.ready_decision)
         self.seen: list[Rcpt] = []
-        self.session = MilterSession(
+        conversation = MilterConversation(
             self.cache,
             judge,
             ready=self.ready,
             observe=lambda rcpt, _decision: self.seen.append(rcpt),
         )
+        self.session = MilterSession(conversation)
         self.session.receive(NEGOTIATION)
         self.session.replies()
         self.connect(CLIENT)
@@ -150,6 +152,7 @@ def test_what_makes_a_difference(site: Site) -> None:
         site.say(b"D", b"M{auth_authen}\0alice\0")
         site.mail()
         assert site.ask(b"nobody@example.org")[0] == CONTINUE
+        site.say(b"D", b"M{auth_authen}\0\0")
         site.mail()
         site.say(b"D", b"R{rcpt_mailer}\0smtp\0")
         assert site.ask(b"nobody@example.org")[0] == CONTINUE

@@ -94,9 +94,13 @@ def milter_packets(data: bytes) -> None:
     for parser in (whole, cut):
         parser.end()
     assert str(whole.error) == str(cut.error)
+    table = milter.MacroTable()
     for event in events:
         if isinstance(event, milter.Macros):
-            assert b"\0" not in b"".join(event.values().values())
+            table.tell(event)
+        elif isinstance(event, milter.Step):
+            table.step(event.command)
+        assert b"\0" not in b"".join(map(table.value, ("i", "{rcpt_mailer}", "{auth_authen}")))
 
 
 def lmtp_replies(data: bytes) -> None:

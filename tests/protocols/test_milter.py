@@ -19,6 +19,7 @@ from gateway.protocols.milter import (
     Client,
     Event,
     Macros,
+    MacroTable,
     Mail,
     MilterParser,
     Negotiation,
@@ -47,14 +48,15 @@ def parsed(data: bytes, *, size: int = 1 << 20) -> tuple[list[Event], str | None
 @pytest.mark.parametrize(
     ("command", "data", "event"),
     [
-        (b"C", b"mx.test\x004\x12\x34192.0.2.1\0", Client(b"192.0.2.1")),
-        (b"C", b"mx.test\x006\x12\x34IPv6:2001:db8::1\0", Client(b"2001:db8::1")),
-        (b"C", b"mx.test\x006\x12\x342001:db8::1\0", Client(b"2001:db8::1")),
+        (b"C", b"mx.test\x004\x12\x34192.0.2.1\0", Client(b"192.0.2.1", 0x1234)),
+        (b"C", b"mx.test\x006\x12\x34IPv6:2001:db8::1\0", Client(b"2001:db8::1", 0x1234)),
+        (b"C", b"mx.test\x006\x12\x342001:db8::1\0", Client(b"2001:db8::1", 0x1234)),
         (b"C", b"mx.test\x00L\0\0/run/x\0", Client(b"")),
         (b"C", b"mx.test\x00U", Client(b"")),
         (b"C", b"mx.test\x00U\0\x19192.0.2.1\0", Client(b"")),
         (b"C", b"\xff\x00U", Client(b"")),
-        (b"C", b"mx.test\x004\x12\x34192.0.2.1", Client(b"192.0.2.1")),
+        (b"C", b"mx.test\x004\x12\x34192.0.2.1", Client(b"192.0.2.1", 0x1234)),
+        (b"C", b"localhost\x004\0\x00127.0.0.1\0", Client(b"127.0.0.1", 0)),
         (b"M", b"<>\0", Mail(b"<>")),
         (b"M", b"<a@b.test>\0SIZE=1\0SMTPUTF8\0", Mail(b"<a@b.test>", (b"SIZE=1", b"SMTPUTF8"))),
         (b"M", b"\0", Mail(b"")),
@@ -78,20 +80,55 @@ def test_steps(command: bytes, data: bytes, event: Event) -> None:
 @pytest.mark.parametrize(
     ("data", "values"),
     [
-        (b"i\x004ABC\0{auth_authen}\0alice\0", {b"i": b"4ABC", b"auth_authen": b"alice"}),
-        (b"{i}\x004ABC\0", {b"i": b"4ABC"}),
-        (b"", {}),
-        (b"i\0", {}),
-        (b"i\x004ABC", {}),
-        (b"i\x004ABC\0j\0", {b"i": b"4ABC"}),
-        (b"i\0\0j\0mx\0", {b"i": b"", b"j": b"mx"}),
-        (b"{i\x004ABC\0", {b"{i": b"4ABC"}),
-        (b"i\0one\0i\0two\0", {b"i": b"two"}),
+        (b"i\x004ABC\0{auth_authen}\0alice\0", {"i": b"4ABC", "{auth_authen}": b"alice"}),
+        (b"{i}\x004ABC\0", {"i": b"4ABC"}),
+        (b"auth_authen\0alice\0", {"{auth_authen}": b""}),
+        (b"", {"i": b""}),
+        (b"i\0", {"i": b""}),
+        (b"i\x004ABC", {"i": b""}),
+        (b"i\x004ABC\0j\0", {"i": b"4ABC", "j": b""}),
+        (b"i\0\0j\0mx\0", {"i": b"", "j": b"mx"}),
+        (b"{i\x004ABC\0", {"i": b""}),
+        (b"i\0one\0{i}\0two\0", {"i": b"one"}),
+        (b"{i}\0one\0i\0two\0", {"i": b"one"}),
     ],
 )
-def test_macros(data: bytes, values: dict[bytes, bytes]) -> None:
-    """Names are without braces; a name without a value, and a value without its end, are left out."""
-    assert Macros(b"R", data).values() == values
+def test_macros(data: bytes, values: dict[str, bytes]) -> None:
+    """Long names have braces; a name without a value is empty, a value without its end is none."""
+    table = MacroTable()
+    table.tell(Macros(b"R", data))
+    assert {name: table.value(name) for name in values} == values
+
+
+def test_a_step_sees_the_macros_of_earlier_ones() -> None:
+    """And of its own that were told before; those of later steps are of the past."""
+    table = MacroTable()
+    for command, value in ((b"C", b"connect"), (b"M", b"mail"), (b"R", b"rcpt")):
+        table.tell(Macros(command, b"i\0%b\0%b\0x\0" % (value, command.lower())))
+    assert [table.value(name) for name in "icmr"] == [b"rcpt", b"x", b"x", b"x"]
+    for _ in range(2):
+        table.step(b"R")
+        assert table.value("i") == b"rcpt"
+    table.tell(Macros(b"R", b"{rcpt_mailer}\0lmtp\0"))
+    assert [table.value("i"), table.value("r")] == [b"mail", b""]
+    for command in (b"L", b"T", b"A", b"E"):
+        table.step(command)
+    assert table.value("{rcpt_mailer}") == b"lmtp"
+    table.step(b"M")
+    assert [table.value("i"), table.value("{rcpt_mailer}")] == [b"mail", b""]
+    table.step(b"C")
+    assert table.value("i") == b"connect"
+    table.clear()
+    assert table.value("i") == b""
+
+
+@pytest.mark.parametrize("told", [Macros(b"?", b"i\0x\0"), Macros(b"R", b"i")])
+def test_macros_of_no_use(told: Macros) -> None:
+    """Those of no step, and those without any end, take nothing away."""
+    table = MacroTable()
+    table.tell(Macros(b"R", b"i\0kept\0"))
+    table.tell(told)
+    assert table.value("i") == b"kept"
 
 
 @pytest.mark.parametrize(

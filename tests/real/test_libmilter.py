@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.frontends.judge import Judge
+from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
@@ -131,7 +132,7 @@ def ours(data: bytes) -> bytes:
         Scope(ScopeSettings(domains=("example.org",)), sees_mailers=True),
         ReplyTable({Kind.NONEXISTENT: Template(550, "5.1.1", "100% unknown")}),
     )
-    session = MilterSession(Engine(), judge)
+    session = MilterSession(MilterConversation(Engine(), judge))
     session.receive(data)
     said = b""
     while not session.finished:

@@ -12,7 +12,7 @@ import sys
 
 import milter
 
-from gateway.frontends.milter_session import SILENT, UNWANTED, WANTED
+from gateway.frontends.milter_conversation import SILENT, UNWANTED, WANTED
 
 REFUSED = b"<nobody@example.org>"
 
@@ -37,7 +37,7 @@ class _Context:
 def negotiate(ctx: _Context, options: list[int]) -> int:
     """What ours takes of the offer."""
     for stage, names in WANTED:
-        ctx.setsymlist(stage, names.decode())
+        ctx.setsymlist(stage, names)
     options[0], options[1] = 0, options[1] & (UNWANTED | SILENT)
     ctx.setpriv(options[1])
     return int(milter.CONTINUE)

@@ -44,7 +44,8 @@ class ScopeSettings:
         names("mailer"),
         default=(),
         description="For the milter: a recipient is ours if the MTA delivers it by one of these, "
-        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail. Where they "
+        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail; or by that "
+        "one to that host, as {rcpt_host} says: lmtp:unix:/run/cyrus/socket/lmtp. Where they "
         "are set and the MTA sends that macro, they decide and not the domain.",
         example='["lmtp", "cyrusv2"]',
     )
