@@ -5,9 +5,13 @@ database's own form of the name, with a second record under `I` and the mailbox'
 A server of 3.6 rewrites an older list when it starts.  The list tells itself
 which kind it is:
 
-- a key of the newer form that is found settles it;
+- a key of the newer form with a separator in it settles it: 0x1d and 0x1f
+  are in no older name (but `Nobody` may be a shared folder of either kind);
 - else it is newer where there is a user's mailbox or an `I` record that names
   its mailbox, and older where there is any other record.
+
+What may look like the other kind does not count: an identifier called `N` in
+a record's ACL, shared folders called `Info` or `News`.
 
 What was found out is believed of the same file only.  In another one, which a
 rollback may have put there, the record that showed it is looked for again.  On
@@ -17,7 +21,8 @@ an SQL server, where nothing tells, that is done each time.
 from __future__ import annotations
 
 from gateway.cyrus import dlist
-from gateway.cyrus.names import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NAME_KEY
+from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
+from gateway.cyrus.names import NAME_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.base import Database
 
 _ID_KEY = b"I"
+
+# Cyrus' own records of rights and of the queue of changes to them, which are no mailboxes.
+_NOTES = (b"$RACL", b"$RUNQ")
 
 # Where the first record, if there is one, may show the kind; the last one is any record.
 _TELLING = (NAME_KEY + b"user" + HIERARCHY_SEPARATOR, _ID_KEY, NAME_KEY, b"user.", b"")
@@ -48,7 +56,7 @@ class KeyForm:
         return self._newer is True and self._lineage == _lineage(self._database)
 
     def saw_newer(self, key: bytes) -> None:
-        """There is a record with the newer `key`."""
+        """There is a record with `key`, which no older list has (`shows_newer`)."""
         self._newer = True
         self._witness = key
         self._lineage = _lineage(self._database)
@@ -90,18 +98,40 @@ def _lineage(database: Database) -> Hashable:
     return getattr(database, "lineage", None)
 
 
+def is_note(key: bytes) -> bool:
+    """Whether the record under `key` is one of Cyrus' own notes in an older list."""
+    return key.startswith(_NOTES)
+
+
+def shows_newer(key: bytes) -> bool:
+    """Whether only a newer list can have a record with `key`."""
+    return key.startswith(NAME_KEY) and (DOMAIN_SEPARATOR in key or HIERARCHY_SEPARATOR in key)
+
+
 def _shows(key: bytes, value: bytes) -> bool | None:
     """True for a record of a newer list, False for one of an older; None where either may be."""
     if key.startswith(NAME_KEY):
-        return True if DOMAIN_SEPARATOR in key or HIERARCHY_SEPARATOR in key else None
+        return True if shows_newer(key) else None
     if key.startswith(_ID_KEY):
         return True if value.startswith(b"%") and _names_itself(value) else None
-    return None if key.startswith(b"$") else False
+    return None if is_note(key) else False
 
 
 def _names_itself(value: bytes) -> bool:
-    """Whether a record gives its mailbox's name, as `I` records do."""
+    """Whether a record gives its mailbox's name, as `I` records do.
+
+    Only the list itself counts, not those inside of it: an ACL may have an
+    identifier of that name, and a history has earlier names.
+    """
+    depth = 0
     try:
-        return any(event == dlist.STRING and key == b"N" for event, key, _ in dlist.events(value))
+        for event, key, _ in dlist.events(value):
+            if event in (dlist.LIST_START, dlist.KVLIST_START):
+                depth += 1
+            elif event in (dlist.LIST_END, dlist.KVLIST_END):
+                depth -= 1
+            elif depth == 1 and key == b"N":
+                return True
     except dlist.DlistError:
         return False
+    return False

@@ -11,8 +11,9 @@ written: remote is 1 in a list of the older kind, 16 in a newer one.
 from __future__ import annotations
 
 from gateway.cyrus import dlist
-from gateway.cyrus.keyform import KeyForm
-from gateway.cyrus.names import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NAME_KEY
+from gateway.cyrus.keyform import KeyForm, is_note, shows_newer
+from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
+from gateway.cyrus.names import NAME_KEY
 from gateway.errors import RecordDamaged
 from gateway.values import Value
 
@@ -87,11 +88,15 @@ _TRAILING = b"System I/O error"
 class MailboxEntry(Value):
     """One mailbox: `mbtype` is made of the MBTYPE_ constants, the rest is as stored.
 
-    `server` is the backend of a remote mailbox, empty for others.
+    `name` is its internal name; `server` is the backend of a remote mailbox,
+    empty for others.  `before_3` tells that the record, in a list with older
+    keys, is as Cyrus up to 2.5 wrote it: a text, or a dlist without the
+    folder's modification sequence.
     """
 
-    __slots__ = ("acl", "mbtype", "name", "partition", "server", "uniqueid")
+    __slots__ = ("acl", "before_3", "mbtype", "name", "partition", "server", "uniqueid")
     acl: bytes
+    before_3: bool
     mbtype: int
     name: bytes
     partition: bytes
@@ -107,8 +112,9 @@ class MailboxEntry(Value):
         server: bytes = b"",
         acl: bytes = b"",
         uniqueid: bytes = b"",
+        before_3: bool = False,
     ) -> None:
-        self._freeze(acl, mbtype, name, partition, server, uniqueid)
+        self._freeze(acl, before_3, mbtype, name, partition, server, uniqueid)
 
 
 class MailboxList:
@@ -130,6 +136,13 @@ class MailboxList:
         """Whether the list is known to have keys of the newer form only."""
         return self._form.is_known_newer
 
+    def has_newer_keys(self) -> bool:
+        """Whether the keys are those of Cyrus from 3.6 on, as in an empty list.
+
+        Raises what the database raises.
+        """
+        return self._form.is_newer()
+
     def lookup(self, name: MailboxName) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.
 
@@ -146,19 +159,32 @@ class MailboxList:
 
     def record(self, name: MailboxName) -> MailboxEntry | None:
         """The record under `name`, of any type; None where there is none.  Raises as `lookup`."""
-        internal = name.internal
-        # "N" alone is the name without any part; no name holds a NUL byte.
-        if name.dbkey == NAME_KEY or b"\0" in internal:
+        # No name holds a NUL byte, and the empty one is nobody's.
+        if not name.oldkey or b"\0" in name.oldkey:
             return None
-        value = self.database.get(name.dbkey)
-        if value is not None:
-            self._form.saw_newer(name.dbkey)
-            return self._entry(name.dbkey, internal, value, old=False)
-        # Keys that begin with $ are Cyrus' own notes ($RACL, $RUNQ).
-        if internal.startswith(b"$") or self._form.is_newer():
+        if name.before_3:
+            entry = None if self._form.is_newer() else self._older(name.oldkey)
+            return entry if entry is not None and entry.before_3 else None
+        dbkey = name.dbkey
+        if shows_newer(dbkey):
+            value = self.database.get(dbkey)
+            if value is not None:
+                self._form.saw_newer(dbkey)
+                return self._entry(dbkey, name.internal, value, old=False)
+            if self._form.is_newer():
+                return None
+        elif self._form.is_newer():
+            # "N" alone is the name without any part.
+            value = self.database.get(dbkey) if dbkey != NAME_KEY else None
+            return None if value is None else self._entry(dbkey, name.internal, value, old=False)
+        return self._older(name.oldkey)
+
+    def _older(self, key: bytes) -> MailboxEntry | None:
+        """The record under `key` in a list with older keys."""
+        if is_note(key):
             return None
-        value = self.database.get(internal)
-        return None if value is None else self._entry(internal, internal, value, old=True)
+        value = self.database.get(key)
+        return None if value is None else self._entry(key, key, value, old=True)
 
     def entries(self) -> Iterator[MailboxEntry | RecordDamaged]:
         """Every mailbox of any type, in the file's order.
@@ -168,7 +194,7 @@ class MailboxList:
         """
         newer = self._form.is_newer()
         for key, value in self.database.items(NAME_KEY if newer else b""):
-            if key == NAME_KEY if newer else key.startswith(b"$"):
+            if key == NAME_KEY if newer else is_note(key):
                 continue
             try:
                 yield self._entry(key, internal_name(key) if newer else key, value, old=not newer)
@@ -181,7 +207,7 @@ class MailboxList:
         if not value.startswith(b"%"):
             return _text_entry(name, value, old=old)
         try:
-            return _list_entry(name, value)
+            return _list_entry(name, value, old=old)
         except dlist.DlistError as error:
             text = _TRAILING if error.trailing else _BAD_LIST
             raise RecordDamaged(self.path, key, str(error), text=text) from error
@@ -196,12 +222,12 @@ def internal_name(key: bytes) -> bytes:
     return start + name.replace(b".", b"^").replace(HIERARCHY_SEPARATOR, b".")
 
 
-def _list_entry(name: bytes, value: bytes) -> MailboxEntry:
+def _list_entry(name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
     """A dlist record; raises ValueError for a type that there is not."""
     simple = _simple_fields(value)
     if simple is not None:
         fields, rights = simple
-        return _entry_of(name, fields, rights)
+        return _entry_of(name, fields, rights, old=old)
     fields = {}
     acl = bytearray()
     in_acl = in_history = False
@@ -219,7 +245,7 @@ def _list_entry(name: bytes, value: bytes) -> MailboxEntry:
             in_history = in_history or key == b"H"
         else:
             in_history = False
-    return _entry_of(name, fields, bytes(acl))
+    return _entry_of(name, fields, bytes(acl), old=old)
 
 
 def _simple_fields(value: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
@@ -243,23 +269,25 @@ def _simple_fields(value: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
     return dict(zip(words[::2], words[1::2], strict=True)), b"".join([w + b"\t" for w in members])
 
 
-def _entry_of(name: bytes, fields: dict[bytes, bytes], acl: bytes) -> MailboxEntry:
+def _entry_of(name: bytes, fields: dict[bytes, bytes], acl: bytes, *, old: bool) -> MailboxEntry:
     return MailboxEntry(
         name,
-        _letters(fields.get(b"T", b"")),
+        _letters(fields.get(b"T", b""), old=old),
         partition=fields.get(b"P", b""),
         server=fields.get(b"S", b""),
         acl=acl,
         uniqueid=fields.get(b"I", b""),
+        before_3=old and b"F" not in fields,
     )
 
 
-def _letters(letters: bytes) -> int:
+def _letters(letters: bytes, *, old: bool) -> int:
+    """A type; up to Cyrus 3.4 a letter that there is not is no flag, later it is damage."""
     mbtype = 0
     for letter in letters:
-        if letter not in _LETTERS:
+        if letter not in _LETTERS and not old:
             raise ValueError(f"there is no mailbox type {letters!r}")
-        mbtype |= _LETTERS[letter]
+        mbtype |= _LETTERS.get(letter, 0)
     return mbtype
 
 
@@ -283,7 +311,15 @@ def _text_entry(name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
         if mbtype & MBTYPE_REMOTE and not found:
             # The oldest ones hold nothing but the server there.
             server = where
-    return MailboxEntry(name, mbtype, partition=where, server=server, acl=acl, uniqueid=uniqueid)
+    return MailboxEntry(
+        name,
+        mbtype,
+        partition=where,
+        server=server,
+        acl=acl,
+        uniqueid=uniqueid,
+        before_3=old,
+    )
 
 
 def _extension(text: bytes) -> tuple[bytes, bytes]:

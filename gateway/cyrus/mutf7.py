@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64, b2a_base64
 
-# What `&...-` may hold (b64mbox in imap/mboxname.c).
+# What `&...-` may hold, in the order of the letters' values (b64mbox in imap/mboxname.c).
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,"
+
+_LETTER_BITS, _UNIT_BITS = 6, 16
 
 _AMPERSAND = ord("&")
 _DIRECT = frozenset(range(0x20, 0x7F)) - {_AMPERSAND}
@@ -55,14 +57,32 @@ def decode(name: bytes) -> str:
     return "".join(out)
 
 
-def looks_encoded(name: bytes) -> bool:
-    """Whether Cyrus takes `name` for modified UTF-7 already.
+def is_encoded(name: bytes) -> bool:
+    """Whether `name` is well-formed modified UTF-7.
 
-    That is so where the first `&` is followed by base64 or nothing, and a `-`
-    (mbname_from_recipient in imap/mboxname.c); the rest is not looked at.
+    Between each `&` and its `-` there are whole units of 16 bits, and what is
+    left of the last letter is zero.
     """
-    _, ampersand, rest = name.partition(b"&")
-    return bool(ampersand) and rest.lstrip(BASE64).startswith(b"-")
+    rest = name
+    while rest:
+        direct, ampersand, rest = rest.partition(b"&")
+        if not _is_direct(direct):
+            return False
+        if not ampersand:
+            break
+        inside, end, rest = rest.partition(b"-")
+        if not end or not _is_whole(inside):
+            return False
+    return True
+
+
+def _is_whole(inside: bytes) -> bool:
+    """Whether letters of base64 are whole units of 16 bits, padded with zeros."""
+    if inside.strip(BASE64):
+        return False
+    over = len(inside) * _LETTER_BITS % _UNIT_BITS
+    padding = BASE64.find(inside[-1:]) & (1 << over) - 1
+    return not inside or (over < _LETTER_BITS and not padding)
 
 
 def _is_direct(name: bytes) -> bool:

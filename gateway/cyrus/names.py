@@ -1,20 +1,26 @@
-"""From a recipient's address to the name of its mailbox.
+"""From a recipient's address to the names that its mailbox may have.
 
 The rules are those of mbname_from_recipient and its neighbours in
-imap/mboxname.c and of verify_user in imap/smmapd.c; where a name has two
-spellings, the mailbox that the address reaches decides, so that no spelling
-gets around a quota or a block:
+imap/mboxname.c and of verify_user in imap/smmapd.c.  Versions of Cyrus read
+some addresses differently, and an address may be meant in two ways; so an
+address has one or more `readings`, in the order in which they are looked up:
 
 - The domain stands behind the last `@`.  It is dropped where virtdomains is
-  off or where it is the default domain, in any case of letters.
+  off or where it is the default domain; where it is the default domain in
+  other letters, it is kept first and dropped then.
 - The folders stand behind the first `+`, divided by the hierarchy separator,
-  empty parts skipped; in UTF-8 or in modified UTF-7 already.
+  empty parts skipped; in UTF-8 or in modified UTF-7 already.  Where they hold
+  a `&`, either may be meant (`_spellings`).
 - User and domain are put in lower case where lmtp_downcase_rcpt says so.
 - The user that `postuser` names stands for the shared folders, which have no
   domain.
-- A name becomes the mailbox list's key by way of its internal form, in which
-  `^` and `.` change places.  So `a^b` reaches user `a.b`, and `+fred`, where
-  `postuser` is something else, reaches user `fred`.
+- From Cyrus 3.6 on a name becomes the mailbox list's key by way of its
+  internal form, in which `^` and `.` change places.  So `a^b` reaches user
+  `a.b`, and `+fred`, where `postuser` is something else, reaches user `fred`.
+  Up to 3.4 the internal form itself is the key, as it was formed: `user..fred`
+  is then nobody's.
+- Up to 2.5 the separator divides the user's name, too, and shared folders
+  have the address' domain (`_before_3`).
 
 A NUL byte is part of no name: such an address reaches nothing.  There is no
 limit of length here; a name that is longer than Cyrus allows is in no list.
@@ -22,85 +28,87 @@ limit of length here; a name that is longer than Cyrus allows is in no list.
 
 from __future__ import annotations
 
-from gateway.cyrus import mutf7
+from gateway.cyrus import mutf7, namepath
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
+from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NamePath
 from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from gateway.cyrus.imapdconf import ImapdConf
 
-# Separators of the mailbox list's keys (DB_DOMAINSEP and DB_HIERSEP in
-# imap/mboxlist.c) and the letter that marks a key made of a name.
-DOMAIN_SEPARATOR = b"\x1d"
-HIERARCHY_SEPARATOR = b"\x1f"
+# The letter that marks a key made of a name (KEY_TYPE_NAME in imap/mboxlist.c).
 NAME_KEY = b"N"
-
-_USER = b"user"
 
 # Bytes in a user's name that mean something in the internal form or in the
 # key; with them the name must be taken apart again to see what it reaches.
-_AMBIGUOUS = b"!^\x1d\x1f"
+_AMBIGUOUS = b"!^" + DOMAIN_SEPARATOR + HIERARCHY_SEPARATOR
 
-# A domain in a key is read into a buffer of this size (MAX_MAILBOX_NAME).
-_MAX_DOMAIN = 510
-
-_HEXADECIMAL = b"0123456789abcdef"
-_ULONG_MAX = 2**64 - 1
+# `/` divides and `.` is a letter; in the internal form it is the other way
+# round, with `^` for the letter (mboxname_hiersep_tointernal).
+_TO_INTERNAL = bytes.maketrans(b"/.", b".^")
 
 
 class MailboxName(Value):
-    """The mailbox that an address reaches.
+    """One reading of an address: what it is called, and which mailbox it reaches.
 
-    `localpart`, `domain` and `boxes` (the path of folders) are the mailbox's.
-    `owner` is the user whose mailbox it is, as userdeny knows him, with the
-    domain where there is one; None for a shared folder.  `userid` is the same,
-    and None also where the address names a shared folder whose path leads into
-    a user's mailbox: then the ACL decides who may post.  `internal` is the
-    internal name `domain!user.name.folder`, `dbkey` the mailbox list's key
-    from Cyrus 3.6 on.
+    `localpart`, `domain` and `boxes` (the path of folders) are the reached
+    mailbox's; `owner` is the user whose mailbox that is, as userdeny knows
+    him, with the domain where there is one; None for a shared folder.
+    `userid` is the user as the address has him, and None where it names a
+    shared folder: then, and only then, the ACL decides who may post.
+    `internal` is the reached mailbox's internal name `domain!user.name.folder`,
+    `dbkey` the mailbox list's key from Cyrus 3.6 on, `oldkey` that of older
+    lists, which is the internal name as it was formed.  `before_3` marks what
+    only Cyrus up to 2.5 makes of the address; it has an `oldkey` only.
     """
 
-    __slots__ = ("boxes", "dbkey", "domain", "internal", "localpart", "owner", "userid")
+    __slots__ = (
+        "before_3",
+        "boxes",
+        "dbkey",
+        "domain",
+        "internal",
+        "localpart",
+        "oldkey",
+        "owner",
+        "userid",
+    )
+    before_3: bool
     boxes: tuple[bytes, ...]
     dbkey: bytes
     domain: bytes | None
     internal: bytes
     localpart: bytes | None
+    oldkey: bytes
     owner: bytes | None
     userid: bytes | None
 
     def __init__(
         self,
-        localpart: bytes | None,
-        domain: bytes | None,
-        boxes: tuple[bytes, ...],
+        reached: NamePath,
         *,
-        deleted: int = 0,
-        shared: bool = False,
-        dbkey: bytes | None = None,
-        deletedprefix: bytes = b"DELETED",
+        userid: bytes | None,
+        internal: bytes,
+        dbkey: bytes,
+        oldkey: bytes,
+        before_3: bool = False,
     ) -> None:
-        """`deleted` is the time in the name of a deleted mailbox, 0 in others."""
-        path = _Path(localpart, domain, boxes, deleted)
-        owner = localpart
-        if localpart is not None and domain is not None:
-            owner = localpart + b"@" + domain
         self._freeze(
-            boxes,
-            dbkey if dbkey is not None else NAME_KEY + path.database(deletedprefix),
-            domain,
-            path.internal(deletedprefix),
-            localpart,
-            owner,
-            None if shared else owner,
+            before_3,
+            reached.boxes,
+            dbkey,
+            reached.domain,
+            internal,
+            reached.localpart,
+            oldkey,
+            reached.userid,
+            userid,
         )
 
 
 class Naming(Value):
-    """The rules of one configuration for the way from an address to a mailbox.
+    """The rules of one configuration for the way from an address to its readings.
 
     `keeps_domains` is False where every domain is dropped; `separator`
     divides folders in an address.
@@ -161,32 +169,34 @@ class Naming(Value):
         )
 
     def recipient(self, address: bytes) -> MailboxName:
-        """The mailbox that mail to `address` goes to, whether there is one or not."""
+        """The first reading of `address`."""
+        return self.readings(address)[0]
+
+    def readings(self, address: bytes) -> tuple[MailboxName, ...]:
+        """What `address` may mean, whether there is such a mailbox or not; never empty."""
         if b"\0" in address:
-            return MailboxName(address, None, ())
+            return (self._plain(NamePath(address, None, ())),)
         local, at, after = address.rpartition(b"@")
-        domain: bytes | None = None
+        domains: tuple[bytes | None, ...] = (None,)
         if not at:
             local = address
-        elif self.keeps_domains and after.lower() != self._default_folded:
-            domain = after
+        elif self.keeps_domains and after != self.default_domain:
+            domains = (after, None) if after.lower() == self._default_folded else (after,)
         local, plus, detail = local.partition(b"+")
-        boxes = self._boxes(detail) if plus and not self.skip_plus else ()
+        details = _spellings(detail) if plus and not self.skip_plus else ()
         if self.downcase:
             local = local.lower()
-            domain = domain.lower() if domain is not None else None
-        userid = local if domain is None else local + b"@" + domain
-        if userid == self.postuser:
-            return self._reached(_Path(None, None, boxes, 0), shared=True)
-        if self._is_plain(local, domain, boxes):
-            return MailboxName(local, domain, boxes)
-        return self._reached(_Path(local, domain, boxes, 0), shared=False)
+            domains = tuple(domain and domain.lower() for domain in domains)
+        boxes = [namepath.split(text, self.separator) for text in details] or [()]
+        found = [self._reading(local, domain, path) for domain in domains for path in boxes]
+        found += self._before_3(local, domains[-1], details)
+        return tuple(found)
 
     def plain(self, address: bytes) -> tuple[bytes, bytes] | None:
         """The list's key and the owner of the mailbox of `address`, where it is a simple case.
 
-        None for folders, shared folders and names with several spellings:
-        `recipient` knows them all, and takes four times as long.
+        None for folders, shared folders and whatever has several readings:
+        `readings` knows them all, and takes four times as long.
         """
         local, at, after = address.rpartition(b"@")
         if not at:
@@ -204,17 +214,22 @@ class Naming(Value):
                 if owner == self.postuser or not self._is_plain(local, domain, ()):
                     return None
                 return NAME_KEY + domain + b"\x1duser\x1f" + local, owner
+            if after != self.default_domain:
+                return None
         elif at and self.keeps_domains:
             return None
         if local == self.postuser or not self._is_plain(local, None, ()):
             return None
         return b"Nuser\x1f" + local, local
 
-    def _boxes(self, detail: bytes) -> tuple[bytes, ...]:
-        """The folders that stand behind the plus."""
-        if not mutf7.looks_encoded(detail):
-            detail = mutf7.encode(detail)
-        return _split(detail, self.separator)
+    def _reading(self, local: bytes, domain: bytes | None, boxes: tuple[bytes, ...]) -> MailboxName:
+        """The mailbox of a user or, where `postuser` says so, a shared folder."""
+        formed = NamePath(local, domain, boxes)
+        if formed.userid == self.postuser:
+            return self._reached(NamePath(None, None, boxes))
+        if self._is_plain(local, domain, boxes):
+            return self._plain(formed)
+        return self._reached(formed)
 
     def _is_plain(self, local: bytes, domain: bytes | None, boxes: tuple[bytes, ...]) -> bool:
         """Whether the name means the same in all its forms."""
@@ -222,106 +237,88 @@ class Naming(Value):
             local.translate(None, _AMBIGUOUS) == local != b""
             and (
                 domain is None
-                or (len(domain) < _MAX_DOMAIN and domain.translate(None, b"!\x1d") == domain)
+                or (
+                    len(domain) < namepath.MAX_DOMAIN
+                    and domain != self.default_domain
+                    and domain.translate(None, b"!\x1d") == domain
+                )
             )
             and all(box.translate(None, _AMBIGUOUS) == box for box in boxes)
-            and self.deletedprefix != _USER
+            and self.deletedprefix != namepath.USER
         )
 
-    def _reached(self, addressed: _Path, *, shared: bool) -> MailboxName:
-        """What the mailbox list holds under the key that `addressed` becomes."""
-        prefix = self.deletedprefix
-        internal = self._parse(addressed.internal(prefix), b"!", b".", hats=True)
-        dbname = internal.database(prefix)
-        reached = self._parse(dbname, DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, hats=False)
+    def _plain(self, path: NamePath) -> MailboxName:
+        """The mailbox of a name that means the same in all its forms."""
+        internal = path.internal(self.deletedprefix)
         return MailboxName(
-            reached.localpart,
-            reached.domain,
-            reached.boxes,
-            deleted=reached.deleted,
-            shared=shared,
-            dbkey=NAME_KEY + dbname,
-            deletedprefix=prefix,
+            path,
+            userid=path.userid,
+            internal=internal,
+            dbkey=NAME_KEY + path.database(self.deletedprefix),
+            oldkey=internal,
         )
 
-    def _parse(self, name: bytes, after_domain: bytes, separator: bytes, *, hats: bool) -> _Path:
-        """Take an internal name or a key's name apart (mbname_from_intname, _from_dbname)."""
-        domain: bytes | None = None
-        before, found, rest = name.partition(after_domain)
-        if found:
-            domain = before if hats else before[: _MAX_DOMAIN - 1]
-            if domain == self.default_domain:
-                domain = None
-        else:
-            rest = name
-        boxes = _split(rest, separator)
-        if hats:
-            boxes = tuple(box.replace(b"^", b".") for box in boxes)
-        deleted = 0
-        if len(boxes) > 2 and boxes[0] == self.deletedprefix:
-            deleted = _hexadecimal(boxes[-1])
-            boxes = boxes[1:-1]
-        if len(boxes) > 1 and boxes[0] == _USER:
-            return _Path(boxes[1], domain, boxes[2:], deleted)
-        return _Path(None, domain, boxes, deleted)
+    def _reached(self, formed: NamePath) -> MailboxName:
+        """What the mailbox list holds under the keys that `formed` becomes."""
+        default, prefix = self.default_domain, self.deletedprefix
+        oldkey = formed.internal(prefix)
+        dbname = namepath.from_internal(oldkey, default, prefix).database(prefix)
+        reached = namepath.from_database(dbname, default, prefix)
+        return MailboxName(
+            reached,
+            userid=formed.userid,
+            internal=reached.internal(prefix),
+            dbkey=NAME_KEY + dbname,
+            oldkey=oldkey,
+        )
+
+    def _before_3(
+        self, local: bytes, domain: bytes | None, details: tuple[bytes, ...]
+    ) -> list[MailboxName]:
+        """What Cyrus up to 2.5 makes of an address, where later ones make something else of it.
+
+        The separator divides the local part like the folders, so `fred/Work`
+        is a folder of fred's; and where the local part alone is `postuser`, the
+        folder behind it is shared and in the address' domain.
+        """
+        shared = local == self.postuser
+        if shared:
+            if domain is None or not details:
+                return []
+        elif self.separator not in local:
+            return []
+        start = b"" if domain is None else domain + b"!"
+        userid = None if shared else NamePath(local, domain, ()).userid
+        found = []
+        for detail in details or (b"",):
+            parts = [detail] if shared else [b"user", local, *([detail] if detail else [])]
+            oldkey = start + b".".join(self._to_internal(part) for part in parts)
+            reached = namepath.from_internal(oldkey, self.default_domain, self.deletedprefix)
+            found.append(
+                MailboxName(
+                    reached,
+                    userid=userid,
+                    internal=oldkey,
+                    dbkey=NAME_KEY,
+                    oldkey=oldkey,
+                    before_3=True,
+                )
+            )
+        return found
+
+    def _to_internal(self, part: bytes) -> bytes:
+        return part.translate(_TO_INTERNAL) if self.separator == b"/" else part
 
 
-class _Path(Value):
-    """The parts of a name, whatever form it is written in."""
+def _spellings(detail: bytes) -> tuple[bytes, ...]:
+    """The modified UTF-7 that the folders in an address may stand for, the likeliest first.
 
-    __slots__ = ("boxes", "deleted", "domain", "localpart")
-    boxes: tuple[bytes, ...]
-    deleted: int
-    domain: bytes | None
-    localpart: bytes | None
-
-    def __init__(
-        self,
-        localpart: bytes | None,
-        domain: bytes | None,
-        boxes: tuple[bytes, ...],
-        deleted: int,
-    ) -> None:
-        self._freeze(boxes, deleted, domain, localpart)
-
-    def internal(self, deletedprefix: bytes) -> bytes:
-        """The internal name: a dot between the parts, `^` for a dot inside of one."""
-        start = b"" if self.domain is None else self.domain + b"!"
-        hatted = (part.replace(b".", b"^") for part in self._parts())
-        return start + b".".join(self._framed(hatted, deletedprefix))
-
-    def database(self, deletedprefix: bytes) -> bytes:
-        """The name inside of the mailbox list's key."""
-        start = b"" if self.domain is None else self.domain + DOMAIN_SEPARATOR
-        return start + HIERARCHY_SEPARATOR.join(self._framed(self._parts(), deletedprefix))
-
-    def _parts(self) -> tuple[bytes, ...]:
-        return self.boxes if self.localpart is None else (_USER, self.localpart, *self.boxes)
-
-    def _framed(self, parts: Iterable[bytes], deletedprefix: bytes) -> Iterator[bytes]:
-        if not self.deleted:
-            yield from parts
-            return
-        yield deletedprefix
-        yield from parts
-        yield b"%X" % (self.deleted & 0xFFFFFFFF)
-
-
-def _split(name: bytes, separator: bytes) -> tuple[bytes, ...]:
-    """The parts between separators; empty ones do not count (strarray_split)."""
-    return tuple(part for part in name.split(separator) if part)
-
-
-def _hexadecimal(digits: bytes) -> int:
-    """As much of `digits` as is a hexadecimal number, 0 without any (strtoul)."""
-    text = digits.lstrip()
-    negative = text.startswith(b"-")
-    if text[:1] in (b"-", b"+"):
-        text = text[1:]
-    if text[:2].lower() == b"0x":
-        text = text[2:]
-    number = text[: len(text) - len(text.lower().lstrip(_HEXADECIMAL))]
-    value = int(number, 16) if number else 0
-    if value > _ULONG_MAX:
-        return _ULONG_MAX
-    return (-value if negative else value) & _ULONG_MAX
+    Cyrus up to 3.2 takes them as they are, 3.4 to 3.12 encode whatever is
+    there, and later ones encode it unless a `&` is followed by letters of
+    base64 and a `-`, as in `R&D-Team`.  What is well-formed is most likely
+    encoded already; but `R&AOQ-` may be meant letter by letter, too.
+    """
+    encoded = mutf7.encode(detail)
+    if b"&" not in detail:
+        return (encoded,)
+    return (detail, encoded) if mutf7.is_encoded(detail) else (encoded, detail)

@@ -96,8 +96,10 @@ class Epochs:
         """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
         if not self.epoch or since + 1 not in self._written:
             return False
-        name = self._naming.recipient(recipient)
-        keys = {name.dbkey, name.internal, name.owner or b"", *self._candidates(name.internal)}
+        keys: set[bytes] = set()
+        for name in self._naming.readings(recipient):
+            keys |= {name.dbkey, name.oldkey, name.owner or b"", name.userid or b""}
+            keys |= {*self._candidates(name.internal), *self._candidates(name.oldkey)}
         return all(
             keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
         )

@@ -19,7 +19,8 @@ from gateway.cyrus import acl
 from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
 from gateway.errors import RecordDamaged, StoreError
 from gateway.values import Value
-from gateway.verification.model import Evidence, Kind, QuotaUse, Step, Verdict
+from gateway.verification.model import Evidence, Kind, Step, Verdict
+from gateway.verification.steps import mailbox_step, name_step, quota_use, userdeny_step
 from gateway.verification.texts import (
     IO_ERROR_TEXT,
     NONEXISTENT_TEXT,
@@ -33,9 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
     from gateway.cyrus.names import MailboxName
-    from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.elsewhere import Elsewhere
     from gateway.verification.model import Query
@@ -210,39 +209,57 @@ class Verifier:
         kicked: bool,
         quota_get: Callable[[bytes], bytes | None] | None,
     ) -> Verdict | Pending:
+        """The outcome of the first reading of the address that takes the mail, or is blocked.
+
+        Where none does, it is that of the first whose mailbox there is.
+        """
         store = self.store
-        name = store.naming.recipient(query.recipient)
+        best: Verdict | Pending | None = None
+        asked: set[bytes] = set()  # names that are not in the userdeny database
+        for name in store.naming.readings(query.recipient):
+            if name.before_3 and store.mailboxes.has_newer_keys():
+                continue
+            outcome = self._decide_reading(
+                query, name, asked, trace, kicked=kicked, quota_get=quota_get
+            )
+            if not _may_be_another(outcome):
+                return outcome
+            if best is None or (_is_missing(best) and not _is_missing(outcome)):
+                best = outcome
+        assert best is not None, "an address has a reading that counts in every list"
+        return best
+
+    def _decide_reading(
+        self,
+        query: Query,
+        name: MailboxName,
+        asked: set[bytes],
+        trace: list[Step] | None,
+        *,
+        kicked: bool,
+        quota_get: Callable[[bytes], bytes | None] | None,
+    ) -> Verdict | Pending:
+        store = self.store
         userid = name.userid
         if trace is not None:
-            trace.append(_name_step(name))
-
-        owner = name.owner
-        if owner is not None:
-            denial = store.denials.check(owner, store.service)
-            if trace is not None:
-                trace.append(
-                    Step(
-                        "userdeny",
-                        file=store.denials.path,
-                        format=store.denials.database.format,
-                        userid=owner,
-                        service=store.service,
-                        pattern=denial.pattern if denial is not None else None,
-                        message=denial.message if denial is not None else None,
-                    )
-                )
-            if denial is not None:
-                evidence = Evidence(userid=owner, deny_pattern=denial.pattern)
-                return Verdict(Kind.DENIED, denial.message, evidence)
+            trace.append(name_step(name))
+        denied = self._denied(userid, asked, trace)
+        if denied is not None:
+            return denied
 
         entry = store.mailboxes.lookup(name)
         if trace is not None:
-            trace.append(_mailbox_step(store.mailboxes, name, entry))
+            trace.append(mailbox_step(store.mailboxes, name, entry))
         evidence = Evidence(mailbox=name.internal, userid=userid)
         if entry is None:
             if self.kicks_mupdate and not kicked:
                 return Pending(query, None, evidence)
             return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        # A user whose mailbox is reached under another name is blocked under his own, too.
+        denied = self._denied(name.owner, asked, trace)
+        if denied is not None:
+            return denied
+        evidence = Evidence(mailbox=entry.name, userid=userid)
         if entry.mbtype & MBTYPE_RESERVE:
             if self.kicks_mupdate and not kicked:
                 # mupdate tells of a creation's second half seconds after the first.
@@ -268,19 +285,36 @@ class Verifier:
 
         if entry.mbtype & MBTYPE_REMOTE:
             server = entry.server.decode("utf-8", "backslashreplace")
-            evidence = Evidence(mailbox=name.internal, userid=userid, server=server)
+            evidence = Evidence(mailbox=entry.name, userid=userid, server=server)
             return Pending(query, server, evidence)
-        return self._quota_verdict(query, name, trace, quota_get)
+        return self._quota_verdict(query, entry.name, userid, trace, quota_get)
+
+    def _denied(
+        self, userid: bytes | None, asked: set[bytes], trace: list[Step] | None
+    ) -> Verdict | None:
+        """The verdict on a user who is blocked; None where he is not, or has been `asked` for."""
+        if userid is None or userid in asked:
+            return None
+        asked.add(userid)
+        store = self.store
+        denial = store.denials.check(userid, store.service)
+        if trace is not None:
+            trace.append(userdeny_step(store.denials, userid, store.service, denial))
+        if denial is None:
+            return None
+        evidence = Evidence(userid=userid, deny_pattern=denial.pattern)
+        return Verdict(Kind.DENIED, denial.message, evidence)
 
     def _quota_verdict(
         self,
         query: Query,
-        name: MailboxName,
+        mailbox: bytes,
+        userid: bytes | None,
         trace: list[Step] | None,
         quota_get: Callable[[bytes], bytes | None] | None,
     ) -> Verdict:
-        record = self.store.quotas.find(name.internal, quota_get)
-        use = _quota_use(record) if record is not None else None
+        record = self.store.quotas.find(mailbox, quota_get)
+        use = quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()
         if trace is not None:
             trace.append(
@@ -288,13 +322,13 @@ class Verifier:
                     "quota",
                     file=self.store.quotas.path,
                     format=self.store.quotas.database.format,
-                    mailbox=name.internal,
+                    mailbox=mailbox,
                     use=use,
                     exceeded=exceeded,
                     permanent=self._over_quota is Kind.OVER_QUOTA_PERMANENT,
                 )
             )
-        evidence = Evidence(mailbox=name.internal, userid=name.userid, quota=use)
+        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if exceeded:
             return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
         if query.size is not None and record is not None:
@@ -306,47 +340,18 @@ class Verifier:
         return Verdict(Kind.DELIVERABLE, b"", evidence)
 
 
-def _name_step(name: MailboxName) -> Step:
-    return Step(
-        "name",
-        localpart=name.localpart,
-        domain=name.domain,
-        boxes=b"/".join(name.boxes),
-        owner=name.owner,
-        userid=name.userid,
-        mailbox=name.internal,
-        key=name.dbkey,
-    )
+def _is_missing(outcome: Verdict | Pending) -> bool:
+    """Whether no mailbox was found, or none that may be known."""
+    if isinstance(outcome, Pending):
+        return outcome.server is None
+    return outcome.kind is Kind.NONEXISTENT
 
 
-def _mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry | None) -> Step:
-    """What the list holds; a record that takes no mail is read again, to be shown."""
-    shown = entry if entry is not None else mailboxes.record(name)
-    facts: dict[str, object] = {
-        "file": mailboxes.path,
-        "format": mailboxes.database.format,
-        "mailbox": name.internal,
-        "key": name.dbkey,
-        "found": entry is not None,
-    }
-    if shown is not None:
-        facts["type"] = shown.mbtype
-        facts["partition"] = shown.partition
-        facts["server"] = shown.server
-        facts["acl"] = shown.acl
-        facts["uniqueid"] = shown.uniqueid
-    return Step("mailbox", **facts)
-
-
-def _quota_use(record: QuotaRecord) -> QuotaUse:
-    limit = record.storage_limit
-    return QuotaUse(
-        record.root,
-        record.storage_used,
-        limit * 1024 if limit is not None else None,
-        record.messages_used,
-        record.messages_limit,
-    )
+def _may_be_another(outcome: Verdict | Pending) -> bool:
+    """Whether the next reading of an address may still make a difference."""
+    if isinstance(outcome, Pending):
+        return outcome.server is None
+    return outcome.kind not in (Kind.DELIVERABLE, Kind.DENIED)
 
 
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:

@@ -66,9 +66,14 @@ def test_an_older_list() -> None:
     """Keys up to Cyrus 3.4 are internal names; Cyrus' notes are no mailboxes."""
     records = {b"$RACL$A$x": b"0 x", b"N": b"0 default", b"user.fred": b"1 there fred\tlrs\t"}
     assert list(MailboxList(MemoryDatabase(records)).entries()) == [
-        MailboxEntry(b"N", partition=b"default"),
+        MailboxEntry(b"N", partition=b"default", before_3=True),
         MailboxEntry(
-            b"user.fred", MBTYPE_REMOTE, partition=b"there", server=b"there", acl=b"fred\tlrs\t"
+            b"user.fred",
+            MBTYPE_REMOTE,
+            partition=b"there",
+            server=b"there",
+            acl=b"fred\tlrs\t",
+            before_3=True,
         ),
     ]
 

@@ -27,6 +27,16 @@ KINDS: list[tuple[dict[bytes, bytes], bool]] = [
     ({b"Nshared": OLD}, False),
     ({b"Nobody": OLD, OLD_USER: OLD}, False),
     ({b"INBOX.dotted": OLD}, False),
+    # What an older list may hold that looks newer.
+    ({b"Info": b"%(A %(N lr) I 1 P p)", OLD_USER: OLD}, False),
+    ({b"I": b"%(A %(anyone p N lr) I 1 P p)"}, False),
+    ({b"Info": b"%(I 1 H (%(N x)) P p)"}, False),
+    ({b"News": OLD, b"Info": OLD}, False),
+    ({b"$offers": OLD, b"Nobody": OLD}, False),
+    ({b"$RACL$A$x": b"", b"$RUNQ$1": b"", OLD_USER: OLD}, False),
+    # And the other way round.
+    ({b"Nobody": NEW, b"I1-2": b"%(A %(I lr) N Nobody)"}, True),
+    ({b"Nuser.q\x1dz": NEW}, True),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cyrus.mutf7 import decode, encode, looks_encoded
+from gateway.cyrus.mutf7 import decode, encode, is_encoded
 
 PAIRS = [
     ("", b""),
@@ -55,22 +55,43 @@ def test_broken_utf8_becomes_replacement_characters(broken: bytes, shown: str) -
 @pytest.mark.parametrize(
     ("name", "encoded"),
     [
-        (b"", False),
-        (b"Work", False),
+        (b"", True),
+        (b"Work", True),
+        (b"W\xc3\xb6rk", False),
+        (b"W\x1frk", False),
         (b"A&B", False),
         (b"A&", False),
         (b"A&-B", True),
-        (b"&APY-", True),
-        (b"&U,BTFw-", True),
-        (b"&U/BTFw-", False),
+        (b"a&-c&d", False),
         (b"a&b&-c", False),
-        (b"a&-c&d", True),
-        (b"Gr\xc3\xb6\xc3\x9fe&APY-", True),
+        (b"Gr\xc3\xb6\xc3\x9fe&APY-", False),
+        # one unit and two bits that are zero; the same with another bit set; the bits of half a one
+        (b"&APY-", True),
+        (b"&APZ-", False),
+        (b"&D-", False),
+        (b"&AP-", False),
+        (b"&APYA-", False),
+        # two units and four bits; three, and none
+        (b"&U,BTFw-", True),
+        (b"&U,BTFx-", False),
+        (b"&U/BTFw-", False),
+        (b"&AOQA9gD8-", True),
+        (b"R&D-Team", False),
+        (b"A&B-C", False),
+        (b"Q&A 1", False),
+        (b"R&AOQ-&-", True),
+        (b"R&AOQ-&D-", False),
     ],
 )
 def test_what_counts_as_encoded(name: bytes, encoded: bool) -> None:
-    """The first `&` decides whether a name is taken as it stands."""
-    assert looks_encoded(name) is encoded
+    """Whole units of 16 bits in each group, what is left of the last letter zero."""
+    assert is_encoded(name) is encoded
+
+
+@given(st.text())
+def test_what_is_encoded_counts_as_encoded(text: str) -> None:
+    """Whatever the text is."""
+    assert is_encoded(encode(text.encode("utf-8", "replace")))
 
 
 @pytest.mark.parametrize(

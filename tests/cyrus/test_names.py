@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus.imapdconf import VIRTDOMAINS_ON, ImapdConf
-from gateway.cyrus.names import MailboxName, Naming
+from gateway.cyrus.names import Naming
 
 OFF = Naming()
 VIRTUAL = Naming(keeps_domains=True, default_domain=b"example.com")
@@ -17,13 +17,13 @@ CASE = Naming(downcase=False, keeps_domains=True, default_domain=b"example.com")
 BB = Naming(postuser=b"bb")
 BB_VIRTUAL = Naming(keeps_domains=True, default_domain=b"example.com", postuser=b"bb")
 
-# naming, address, internal name, userid
+# naming, address, internal name of the mailbox that is reached, userid as it is addressed
 CASES = [
     (OFF, b"alice", b"user.alice", b"alice"),
     (OFF, b"ALICE", b"user.alice", b"alice"),
     (CASE, b"Alice", b"user.Alice", b"Alice"),
     (OFF, b"john.doe", b"user.john^doe", b"john.doe"),
-    (OFF, b"john^doe", b"user.john^doe", b"john.doe"),
+    (OFF, b"john^doe", b"user.john^doe", b"john^doe"),
     # folders
     (OFF, b"alice+Work", b"user.alice.Work", b"alice"),
     (OFF, b"ALICE+Work", b"user.alice.Work", b"alice"),
@@ -51,8 +51,8 @@ CASES = [
     (OFF, b"alice@", b"user.alice", b"alice"),
     (VIRTUAL, b"alice", b"user.alice", b"alice"),
     (VIRTUAL, b"alice@example.com", b"user.alice", b"alice"),
-    (VIRTUAL, b"alice@EXAMPLE.Com", b"user.alice", b"alice"),
-    (CASE, b"Alice@EXAMPLE.Com", b"user.Alice", b"Alice"),
+    (VIRTUAL, b"alice@EXAMPLE.Com", b"user.alice", b"alice@example.com"),
+    (CASE, b"Alice@EXAMPLE.Com", b"EXAMPLE.Com!user.Alice", b"Alice@EXAMPLE.Com"),
     (VIRTUAL, b"alice@Virt.ORG", b"virt.org!user.alice", b"alice@virt.org"),
     (CASE, b"alice@Virt.ORG", b"Virt.ORG!user.alice", b"alice@Virt.ORG"),
     (VIRTUAL, b"a.b+C.d@virt.org", b"virt.org!user.a^b.C^d", b"a.b@virt.org"),
@@ -64,8 +64,8 @@ CASES = [
     (OFF, b"+shared/post", b"shared.post", None),
     (OFF, b"+shared/post@virt.org", b"shared.post", None),
     (OFF, b"+Info.dotted", b"Info^dotted", None),
-    (VIRTUAL, b"+shared/post@EXAMPLE.COM", b"shared.post", None),
-    (VIRTUAL, b"+shared/post@virt.org", b"virt.org!user.shared.post", b"shared@virt.org"),
+    (VIRTUAL, b"+shared/post@EXAMPLE.COM", b"user.shared.post", b"@example.com"),
+    (VIRTUAL, b"+shared/post@virt.org", b"virt.org!user.shared.post", b"@virt.org"),
     (BB, b"bb+shared/post", b"shared.post", None),
     (BB, b"BB+shared/post@x", b"shared.post", None),
     (BB, b"bb", b"", None),
@@ -73,12 +73,15 @@ CASES = [
     (OFF, b"", b"", None),
     (OFF, b"+", b"", None),
     (OFF, b"@", b"", None),
-    (VIRTUAL, b"@virt.org", b"virt.org!user", None),
+    (VIRTUAL, b"@virt.org", b"virt.org!user", b"@virt.org"),
     # what is reached decides, not how it is spelt
-    (BB, b"+over", b"user.over", b"over"),
-    (BB, b"+over/Child", b"user.over.Child", b"over"),
-    (BB, b"+", b"user", None),
-    (OFF, b"over\x1fOwn", b"user.over.own", b"over"),
+    (BB, b"+over", b"user.over", b""),
+    (BB, b"+over/Child", b"user.over.Child", b""),
+    (BB, b"+", b"user", b""),
+    (OFF, b"over\x1fOwn", b"user.over.own", b"over\x1fown"),
+    (OFF, b"q!z", b"user.q!z", b"q!z"),
+    (OFF, b"mia+new!old", b"user.mia.new!old", b"mia"),
+    (OFF, b"+list!old", b"list!old", None),
     (OFF, b"+user/bob/Spam", b"user.bob.Spam", None),
     (OFF, b"+DELETED/user/gone/6B02C8A0", b"DELETED.user.gone.6B02C8A0", None),
     (OFF, b"+DELETED/user/gone/0x6b02c8a0", b"DELETED.user.gone.6B02C8A0", None),
@@ -95,11 +98,11 @@ CASES = [
     (OFF, b"+DELETED/shared/0x", b"shared", None),
     (OFF, b"+DELETED/shared/0xg", b"shared", None),
     # the domain ends at the first mark, and in a key it is cut to 509 bytes
-    (VIRTUAL, b"alice@virt!org", b"virt!org!user.alice", None),
-    (VIRTUAL, b"alice@virt\x1dorg", b"virt!org\x1duser.alice", None),
+    (VIRTUAL, b"alice@virt!org", b"virt!org!user.alice", b"alice@virt!org"),
+    (VIRTUAL, b"alice@virt\x1dorg", b"virt!org\x1duser.alice", b"alice@virt\x1dorg"),
     (VIRTUAL, b"alice@" + b"d" * 509, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
-    (VIRTUAL, b"alice@" + b"d" * 510, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
-    (VIRTUAL, b"alice@" + b"d" * 511, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 509),
+    (VIRTUAL, b"alice@" + b"d" * 510, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 510),
+    (VIRTUAL, b"alice@" + b"d" * 511, b"d" * 509 + b"!user.alice", b"alice@" + b"d" * 511),
     (VIRTUAL, b"+example.com!x", b"example^com!x", None),
     (Naming(separator=b"."), b"+virt.org!shared.v", b"virt.org!shared.v", None),
 ]
@@ -109,10 +112,105 @@ CASES = [
 def test_what_an_address_reaches(
     naming: Naming, address: bytes, internal: bytes, userid: bytes | None
 ) -> None:
-    """Each address has the internal name and the user that Cyrus' rules give it."""
+    """Each address has, at first, the internal name and the user that Cyrus' rules give it."""
     name = naming.recipient(address)
     assert name.internal == internal
     assert name.userid == userid
+
+
+# naming, address, the readings: N key or none, older key, owner, userid
+READINGS = [
+    # One reading, and both keys of it.
+    (OFF, b"alice+Work", [(b"Nuser\x1falice\x1fWork", b"user.alice.Work", b"alice", b"alice")]),
+    (OFF, b"q!z", [(b"Nuser.q\x1dz", b"user.q!z", None, b"q!z")]),
+    (OFF, b"mia+new!old", [(b"Nuser.mia.new\x1dold", b"user.mia.new!old", None, b"mia")]),
+    (OFF, b"a^b", [(b"Nuser\x1fa.b", b"user.a^b", b"a.b", b"a^b")]),
+    (BB, b"+mia", [(b"Nuser\x1fmia", b"user..mia", b"mia", b"")]),
+    (BB, b"+mia/Work", [(b"Nuser\x1fmia\x1fWork", b"user..mia.Work", b"mia", b"")]),
+    (BB, b"+", [(b"Nuser", b"user.", None, b"")]),
+    (BB, b"@x", [(b"Nuser", b"user.", None, b"")]),
+    # The default domain in other letters.
+    (
+        VIRTUAL,
+        b"uw@EXAMPLE.com",
+        [
+            (b"Nuser\x1fuw", b"example.com!user.uw", b"uw", b"uw@example.com"),
+            (b"Nuser\x1fuw", b"user.uw", b"uw", b"uw"),
+        ],
+    ),
+    (
+        Naming(keeps_domains=True, default_domain=b"Virt.ORG"),
+        b"uw@virt.org",
+        [
+            (b"Nvirt.org\x1duser\x1fuw", b"virt.org!user.uw", b"uw@virt.org", b"uw@virt.org"),
+            (b"Nuser\x1fuw", b"user.uw", b"uw", b"uw"),
+        ],
+    ),
+    # A `&`, which may be one or begin a group of modified UTF-7.
+    (
+        OFF,
+        b"+R&D-Team",
+        [(b"NR&-D-Team", b"R&-D-Team", None, None), (b"NR&D-Team", b"R&D-Team", None, None)],
+    ),
+    (
+        OFF,
+        b"+R&AOQ-",
+        [(b"NR&AOQ-", b"R&AOQ-", None, None), (b"NR&-AOQ-", b"R&-AOQ-", None, None)],
+    ),
+    # Up to Cyrus 2.5 the separator divides users' names, and shared folders have domains.
+    (
+        OFF,
+        b"fred/Wo.rk",
+        [
+            (b"Nuser\x1ffred/wo.rk", b"user.fred/wo^rk", b"fred/wo.rk", b"fred/wo.rk"),
+            (None, b"user.fred.wo^rk", b"fred", b"fred/wo.rk"),
+        ],
+    ),
+    (
+        DOTS,
+        b"fred.work+a.b",
+        [
+            (b"Nuser\x1ffred.work\x1fa\x1fb", b"user.fred^work.a.b", b"fred.work", b"fred.work"),
+            (None, b"user.fred.work.a.b", b"fred", b"fred.work"),
+        ],
+    ),
+    (
+        BB_VIRTUAL,
+        b"bb+list/o.ne@virt.org",
+        [
+            (
+                b"Nvirt.org\x1duser\x1fbb\x1flist\x1fo.ne",
+                b"virt.org!user.bb.list.o^ne",
+                b"bb@virt.org",
+                b"bb@virt.org",
+            ),
+            (None, b"virt.org!list.o^ne", None, None),
+        ],
+    ),
+    (
+        VIRTUAL,
+        b"+list@virt.org",
+        [
+            (b"Nvirt.org\x1duser\x1flist", b"virt.org!user..list", b"list@virt.org", b"@virt.org"),
+            (None, b"virt.org!list", None, None),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("naming", "address", "readings"), READINGS)
+def test_the_readings_of_an_address(
+    naming: Naming,
+    address: bytes,
+    readings: list[tuple[bytes | None, bytes, bytes | None, bytes | None]],
+) -> None:
+    """Each has its keys in newer and older lists, the reached user and the addressed one."""
+    found = naming.readings(address)
+    assert [
+        (None if name.before_3 else name.dbkey, name.oldkey, name.owner, name.userid)
+        for name in found
+    ] == readings
+    assert found[0] == naming.recipient(address)
 
 
 KEYS = [
@@ -188,6 +286,7 @@ def test_the_short_way_gives_the_same_name(address: bytes, naming: Naming) -> No
     slow = Slow.__new__(Slow)
     for field in Naming.__slots__:
         object.__setattr__(slow, field, getattr(naming, field))
-    name = naming.recipient(address)
-    assert isinstance(name, MailboxName)
-    assert name == slow.recipient(address)
+    readings = naming.readings(address)
+    assert readings
+    assert not readings[0].before_3
+    assert readings == slow.readings(address)

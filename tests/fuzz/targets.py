@@ -129,7 +129,7 @@ def addresses(data: bytes) -> None:
 def recipients(data: bytes) -> None:
     """Every recipient has a name, by the long way and by the short one."""
     for naming in _NAMINGS:
-        name = naming.recipient(data)
+        name = naming.readings(data)[0]
         plain = naming.plain(data)
         if plain is not None:
             assert plain[0] == name.dbkey

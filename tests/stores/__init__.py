@@ -19,7 +19,8 @@ class FlatStore:
 
     `mailboxes` maps internal names to values of mailboxes.db (see `record`);
     `quotas` maps roots to the text of quota records; `denials` maps userids to
-    values of user_deny.db; `options` are further lines of imapd.conf.
+    values of user_deny.db; `options` are further lines of imapd.conf.  With
+    `older` the mailbox list has the keys of Cyrus up to 3.4.
     """
 
     root: str
@@ -27,6 +28,7 @@ class FlatStore:
     quotas: dict[bytes, bytes] = field(default_factory=dict)
     denials: dict[bytes, bytes] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    older: bool = False
 
     @property
     def conf_path(self) -> str:
@@ -53,7 +55,8 @@ class FlatStore:
         }
         with open(self.conf_path, "w", encoding="utf-8") as conf:
             conf.writelines(f"{name}: {value}\n" for name, value in lines.items())
-        self._flat("mailboxes.db", {dbkey(name): value for name, value in self.mailboxes.items()})
+        key = bytes if self.older else dbkey
+        self._flat("mailboxes.db", {key(name): value for name, value in self.mailboxes.items()})
         self._flat("quotas.db", self.quotas)
         self._flat("user_deny.db", self.denials)
 
@@ -80,8 +83,10 @@ def escaped(plain: bytes) -> bytes:
 
 def dbkey(internal: bytes) -> bytes:
     """The key of mailboxes.db, from 3.6 on, for an internal name."""
-    domain, mark, name = internal.rpartition(b"!")
-    return b"N" + (domain + GS if mark else b"") + name.replace(b".", US)
+    domain, mark, name = internal.partition(b"!")
+    if not mark:
+        domain, name = b"", domain
+    return b"N" + (domain + GS if mark else b"") + name.replace(b".", US).replace(b"^", b".")
 
 
 def record(acl: bytes = b"", mbtype: bytes = b"e", partition: bytes = b"default") -> bytes:

@@ -157,14 +157,17 @@ def test_verdicts(flat: FlatStore, recipient: bytes, kind: Kind, reason: bytes) 
 def test_the_trace_changes_nothing(
     flat: FlatStore, recipient: bytes, kind: Kind, reason: bytes
 ) -> None:
-    """Whoever wants to see the steps gets the same verdict; the steps come in one order."""
+    """Whoever wants to see the steps gets the same verdict; the steps of a reading come in one order."""
     trace: list[Step] = []
     verdict = verifier(flat).decide(Query(recipient), trace)
     assert isinstance(verdict, Verdict)
     assert (verdict.kind, verdict.reason) == (kind, reason)
     names = [step.name for step in trace]
     assert names[0] == "name"
-    assert names == sorted(names, key=STEPS.index)
+    for reading in " ".join(names).split("name")[1:]:
+        # The owner of the mailbox that was found may be blocked as well.
+        checks = reading.replace("mailbox userdeny", "mailbox").split()
+        assert checks == sorted(checks, key=STEPS.index)
 
 
 @pytest.mark.parametrize(
