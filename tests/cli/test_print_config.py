@@ -43,10 +43,22 @@ def settings(text: str) -> str:
     return " ".join(" ".join(kept).split())
 
 
+def main_cf(text: str) -> dict[str, str]:
+    """Settings by name; a line that begins with a blank continues one."""
+    joined = re.sub(r"\n[ \t]+", " ", re.sub(r"(?m)^#.*\n", "", text))
+    pairs = (line.partition("=") for line in joined.splitlines())
+    return {name.strip(): " ".join(value.split()) for name, equals, value in pairs if equals}
+
+
 def test_postfix_is_what_contrib_has(site: Site) -> None:
-    """For the usual sockets; contrib's files are tried in a real Postfix."""
-    out = printed(site, "postfix", USUAL.replace("{folder}", QUEUE))
-    assert settings(out) == settings(contrib("postfix", "main.cf"))
+    """For the usual sockets, but for delivery, of which the gateway knows nothing."""
+    toml = USUAL.replace("{folder}", QUEUE).replace(', "virtual.example"', "")
+    printed_ = main_cf(printed(site, "postfix", toml))
+    expected: dict[str, str] = {}
+    for name in ("socketmap.cf", "policy.cf", "milter.cf"):
+        expected |= main_cf(contrib("postfix", name))
+    del expected["relay_transport"]
+    assert printed_ == expected
 
 
 def test_sendmail_is_what_contrib_has(site: Site) -> None:

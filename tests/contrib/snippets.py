@@ -12,10 +12,18 @@ def text(name: str) -> str:
     return (CONTRIB / name).read_text()
 
 
-def main_cf() -> dict[str, str]:
-    """contrib/postfix/main.cf: settings by name; a line that begins with a blank continues one."""
+# The three ways to ask in contrib/postfix, by the setting that asks.
+WAYS = {
+    "relay_recipient_maps": "socketmap.cf",
+    "smtpd_recipient_restrictions": "policy.cf",
+    "smtpd_milters": "milter.cf",
+}
+
+
+def main_cf(name: str) -> dict[str, str]:
+    """A file of contrib/postfix: settings by name; a line that begins with a blank continues one."""
     logical: list[str] = []
-    for line in text("postfix/main.cf").splitlines():
+    for line in text(f"postfix/{name}").splitlines():
         if line[:1].isspace():
             logical[-1] += " " + line.strip()
         elif line and not line.startswith("#"):

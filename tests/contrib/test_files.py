@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gateway.cli.snippets.sendmail import RULES
 from tests.contrib.snippets import main_cf, rules, text
 
 
@@ -12,16 +13,21 @@ def lines(name: str, first: str) -> list[str]:
     return [line for line in text(name).splitlines() if line.startswith(tuple(first))]
 
 
-def test_both_forms_of_the_socket_map_say_the_same() -> None:
-    """C, K and R lines of the .mc and the .cf are equal."""
-    assert lines("sendmail/socketmap.mc", "CKR") == lines("sendmail/socketmap.cf", "CKR")
-    assert rules("socketmap.mc") == rules("socketmap.cf")
+def test_every_form_of_the_socket_map_says_the_same() -> None:
+    """The rules are those that print-config prints; in the .cf a virtusertable is a comment."""
+    assert rules("socketmap.mc") == list(RULES)
+    assert rules("smmapd.m4")[:-1] == list(RULES)
+    plain = [line.removeprefix("#") for line in rules("socketmap.cf") if re.match("#?R", line)]
+    assert plain == [line for line in RULES if line.startswith("R")]
+    for letter in "CK":
+        assert lines("sendmail/socketmap.mc", letter) == lines("sendmail/socketmap.cf", letter)
 
 
 def test_the_sides_of_a_rule_are_divided_by_tabs() -> None:
     """A blank in the place of the TAB would make another rule of it."""
-    for rule in rules("socketmap.mc"):
-        assert re.fullmatch(r"R[^\t]+\t+[^\t]+", rule)
+    for rule in RULES:
+        if rule.startswith("R"):
+            assert re.fullmatch(r"R[^\t]+\t+[^\t]+", rule)
 
 
 def test_both_forms_of_the_milter_say_the_same() -> None:
@@ -33,6 +39,16 @@ def test_both_forms_of_the_milter_say_the_same() -> None:
 
 def test_a_policy_service_that_is_away_costs_no_mail() -> None:
     """Nothing is refused for good while the gateway cannot be asked."""
-    settings = main_cf()
-    assert "default_action=DEFER_IF_PERMIT" in settings["smtpd_recipient_restrictions"]
-    assert "default_action=tempfail" in settings["smtpd_milters"]
+    assert "default_action=DEFER_IF_PERMIT" in main_cf("policy.cf")["smtpd_recipient_restrictions"]
+    assert "default_action=tempfail" in main_cf("milter.cf")["smtpd_milters"]
+
+
+def test_our_own_users_are_permitted_before_anybody_is_refused() -> None:
+    """A list that begins with reject_unauth_destination would refuse the site's own mail."""
+    words = main_cf("policy.cf")["smtpd_recipient_restrictions"].split()
+    assert words[:4] == [
+        "permit_mynetworks",
+        "permit_sasl_authenticated",
+        "reject_unauth_destination",
+        "check_policy_service",
+    ]

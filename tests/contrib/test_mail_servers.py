@@ -8,14 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contrib.snippets import main_cf, text
+from tests.contrib.snippets import WAYS, main_cf, text
 from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.folders import folder, write_text
 from tests.rigs.postfix import Postfix
-from tests.rigs.processes import run
-from tests.rigs.require import require, unpacked
-from tests.rigs.sendmail import HOSTNAME
+from tests.rigs.require import require
 
 pytestmark = pytest.mark.real
 
@@ -47,41 +45,6 @@ POSTFIX = {
     },
 }
 
-# What check_rcpt of contrib/sendmail makes of a recipient.
-USER_UNKNOWN = '$# error $@ 5 . 1 . 1 $: "550 5.1.1 User unknown"'
-TRY_AGAIN = '$# error $@ 4 . 3 . 0 $: "451 4.3.0 Try again later"'
-SENDMAIL = {
-    "fred@example.org": "OK",
-    "fred+Entw&APw-rfe@example.org": "OK",
-    "fred+entw&apw-rfe@example.org": USER_UNKNOWN,
-    "vera@virtual.example": "OK",
-    "nobody@example.org": USER_UNKNOWN,
-    "dora@example.org": USER_UNKNOWN,
-    "+archive@example.org": USER_UNKNOWN,
-    "olga@example.org": TRY_AGAIN,
-    "dan@example.org": TRY_AGAIN,
-    "somebody@elsewhere.example": "OK",
-}
-
-# As much of a sendmail.cf as check_rcpt needs; behind the caller stands the snippet.
-_BASE = """\
-V10/Berkeley
-Cwlocalhost
-Djmx.test.example
-O DontBlameSendmail=TrustStickyBit
-O QueueDirectory={folder}
-O OperatorChars=.:%@!^/[]+
-Mlocal,\tP=/bin/true, F=lsDFMAw5:/|@qSP, S=0, R=0, T=DNS/RFC822/X-Unix, A=true
-Mprog,\tP=/bin/false, F=lsDFMoqeu9, S=0, R=0, D=/, A=false
-Scanonify=3
-R$* < $* > $*\t\t$: $2
-R$+ @ $+\t\t$: $1 <@ $2>
-Scheck_rcpt
-R$*\t\t\t$: $1 $| $>"Local_check_rcpt" $1
-R$* $| $#$*\t\t$#$2
-R$* $| $*\t\t$@ OK
-"""
-
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
@@ -96,7 +59,7 @@ def gateway() -> Iterator[Gateway]:
 def test_postfix_with_a_snippet_of_main_cf(gateway: Gateway, name: str) -> None:
     """Each of the three ways by itself, with paths below the queue directory."""
     require("postfix")
-    with Postfix(doors={"snippet": {name: main_cf()[name]}}) as mta:
+    with Postfix(doors={"snippet": _asking(name)}) as mta:
         os.symlink(gateway.folder, f"{mta.folder}/queue/smmapd")
         mta.start()
         for user, line in POSTFIX[name].items():
@@ -104,34 +67,21 @@ def test_postfix_with_a_snippet_of_main_cf(gateway: Gateway, name: str) -> None:
             assert replies == [line]
 
 
-def test_postfix_understands_both_files() -> None:
+def _asking(name: str) -> dict[str, str]:
+    """The setting that asks, and what stands beside it, as it is in the file."""
+    return {name: main_cf(WAYS[name])[name]}
+
+
+@pytest.mark.parametrize("way", WAYS.values())
+def test_postfix_understands_the_files(way: str) -> None:
     """postconf finds no unknown setting and no wrong line."""
     require("postfix")
     with folder("pf") as path:
-        for name in ("main.cf", "master.cf"):
-            write_text(f"{path}/{name}", text(f"postfix/{name}"))
+        write_text(f"{path}/main.cf", text(f"postfix/{way}"))
+        write_text(f"{path}/master.cf", text("postfix/master.cf"))
         for option in ("-n", "-M", "-P"):
             done = subprocess.run(
                 ["/usr/sbin/postconf", "-c", path, option], capture_output=True, check=True
             )
             assert done.stderr == b""
             assert done.stdout
-
-
-def test_sendmail_with_the_socket_map(gateway: Gateway) -> None:
-    """The rules, in Sendmail's own address test mode."""
-    require("sendmail")
-    root = unpacked("sendmail")
-    with folder("sm") as path:
-        snippet = text("sendmail/socketmap.cf").replace("/run/smmapd", gateway.folder)
-        configuration = write_text(f"{path}/sendmail.cf", _BASE.format(folder=path) + snippet)
-        said = run(
-            [
-                *("unshare", "--uts", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh"),
-                *(HOSTNAME, f"{root}/usr/libexec/sendmail/sendmail", "-bt", f"-C{configuration}"),
-            ],
-            stdin="".join(f"check_rcpt <{each}>\n" for each in SENDMAIL).encode(),
-        ).decode()
-    word = "check_rcpt       returns: "
-    found = [line.removeprefix(word) for line in said.splitlines() if line.startswith(word)]
-    assert dict(zip(SENDMAIL, found, strict=True)) == SENDMAIL

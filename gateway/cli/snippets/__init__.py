@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.cli.snippets.mta import postfix, sendmail
+from gateway.cli.snippets.postfix import postfix
+from gateway.cli.snippets.sendmail import sendmail
 from gateway.cli.snippets.services import cyrus, prometheus, systemd
 
 if TYPE_CHECKING:
