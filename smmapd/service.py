@@ -24,7 +24,6 @@ from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
 from gateway.frontends.names import Names
 from gateway.frontends.server import Server, end_without_memory, peer_name
-from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.turns import Turns
 from gateway.verification.cache import VerdictCache
@@ -93,8 +92,7 @@ class Service:
             lambda peer: Session(
                 cache,
                 verdicts.observer(peer_name(peer)),
-                socketmap_payload,
-                replies,
+                replies=replies,
                 faults_only=not verdicts.audit,
             ),
             Flights(pool.advance, defect=self._defect),

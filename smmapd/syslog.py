@@ -195,7 +195,7 @@ class VerdictLog:
     def observer(self, client: str = "[local]") -> Observer:
         """What hears of the verdicts for one client."""
 
-        def observe(key: bytes, verdict: Verdict) -> None:
+        def observe(key: bytes, verdict: Verdict, _waiver: object) -> None:
             if verdict.evidence.fault is not None:
                 self._log_fault(key, verdict.evidence.fault)
             if self.audit:

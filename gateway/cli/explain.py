@@ -94,4 +94,4 @@ def _front_end(answer: FrontEndAnswer) -> Iterator[tuple[str, str, str]]:
         yield "", "verdict", answer.verdict
     yield "", "reply" if answer.listen else "would say", output.show(answer.reply)
     if answer.withheld:
-        yield "", "withheld", f"{output.show(answer.withheld)} ({answer.lenient})"
+        yield "", "withheld", f"{output.show(answer.withheld)} ({answer.waiver})"

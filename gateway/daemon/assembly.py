@@ -8,23 +8,21 @@ ConfigurationError, which names the file and option.
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.daemon.settings.words import Mode, OnError, SizeCheck
+from gateway.daemon.settings.locations import Protocol
+from gateway.daemon.settings.words import Mode, SizeCheck
 from gateway.errors import ConfigurationError
-from gateway.frontends.judge import OWN_FAULTS, Judge
+from gateway.frontends import scope
+from gateway.frontends.judge import Judge
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.scope import Scope
-from gateway.frontends.socketmap_replies import socketmap_payload
-from gateway.verification.model import Kind, Verdict
+from gateway.frontends.socketmap_judge import SocketmapJudge
+from gateway.frontends.waiver import Waivers
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.daemon.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -53,30 +51,20 @@ def make_verifier(settings: Settings) -> Verifier:
 def make_judge(settings: Settings, mode: Mode, *, sees_mailers: bool = False) -> Judge:
     """What decides for one front end; `sees_mailers` where it is the milter."""
     return Judge(
-        Scope(settings.scope.rules(), sees_mailers=sees_mailers, report=_log.warning),
+        scope.Scope(settings.scope.rules(), sees_mailers=sees_mailers, report=_log.warning),
         ReplyTable(settings.replies),
-        mode=mode,
-        on_error=settings.general.on_error,
+        waivers=Waivers(mode, settings.general.on_error),
         check_size=settings.general.size_check is not SizeCheck.OFF,
     )
 
 
-def make_renderer(settings: Settings) -> Callable[[Verdict, bytes], bytes]:
-    """What turns a verdict into a socketmap reply's payload.
-
-    In mode observe every look-up finds its recipient; with on_error accept a
-    fault of ours does.
-    """
-    if settings.socketmap.mode is Mode.OBSERVE:
-        return _found
-    if settings.general.on_error is OnError.ACCEPT:
-        return partial(_found_for, OWN_FAULTS)
-    return socketmap_payload
-
-
-def _found(_verdict: Verdict, key: bytes) -> bytes:
-    return b"OK " + key
-
-
-def _found_for(lenient: tuple[Kind, ...], verdict: Verdict, key: bytes) -> bytes:
-    return _found(verdict, key) if verdict.kind in lenient else socketmap_payload(verdict, key)
+def make_socketmap_judge(settings: Settings) -> SocketmapJudge:
+    """What the socketmap front end never finds, and which of its refusals are not carried out."""
+    rules = settings.scope.rules()
+    lmtp = any(each.protocol is Protocol.LMTP for each in settings.general.store)
+    domains = scope.ScopeSettings(domains=rules.domains, domain_files=rules.domain_files)
+    return SocketmapJudge(
+        Waivers(settings.socketmap.mode, settings.general.on_error),
+        scope.Scope(domains, report=_log.warning) if rules.knows_domains else None,
+        needs_domain=lmtp and not rules.unqualified,
+    )

@@ -12,19 +12,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.daemon import explanation_steps
-from gateway.daemon.assembly import make_judge, make_renderer
+from gateway.daemon.assembly import make_judge, make_socketmap_judge
 from gateway.daemon.explanation import (
     ALWAYS,
     IN_SCOPE,
-    LENIENCIES,
+    NEVER_FOUND,
     NO_SCOPE,
     SKIPS,
+    WAIVERS,
     Explanation,
     FrontEndAnswer,
 )
-from gateway.daemon.settings.words import Mode, SizeCheck
-from gateway.frontends.judge import Leniency, Question
+from gateway.daemon.settings.words import SizeCheck
+from gateway.frontends.judge import Question
 from gateway.frontends.replies import ReplyTable
+from gateway.frontends.socketmap_session import rendered
 from gateway.protocols.address import Address, BadAddress, parse_bare, parse_path
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.verifier import Verifier
@@ -46,10 +48,10 @@ class Explainer:
     def __init__(self, settings: Settings, verifier: Engine) -> None:
         self._settings = settings
         self._verifier = verifier
-        self._render = make_renderer(settings)
+        self._socketmap_judge = make_socketmap_judge(settings)
         self._replies = ReplyTable(settings.replies)
         rules = settings.scope.rules()
-        known = bool(rules.domains or rules.domain_files)
+        known = rules.knows_domains
         self._policy = make_judge(settings, settings.policy.mode) if known else None
         known = known or bool(rules.mailers)
         self._milter = (
@@ -86,25 +88,21 @@ class Explainer:
         return self._settings.general.size_check is not SizeCheck.OFF
 
     def _socketmap(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
-        verdict = memory.verify(Query(inquiry.recipient))
-        reply = self._render(verdict, inquiry.recipient)
-        plain = self._replies.socketmap(verdict, inquiry.recipient)
-        withheld = plain != reply
+        key = inquiry.recipient
+        unasked = self._socketmap_judge.unasked(key)
+        verdict = unasked if unasked is not None else memory.verify(Query(key))
+        waiver = self._socketmap_judge.waiver(key, verdict)
         return FrontEndAnswer(
             name="socketmap",
             listen=self._listen("socketmap"),
             mode=self._settings.socketmap.mode.value,
-            judged=True,
-            scope=ALWAYS,
+            judged=unasked is None,
+            scope=ALWAYS if unasked is None else NEVER_FOUND,
             verdict=verdict.kind.name,
-            reply=_reply_text(reply),
-            withheld=_reply_text(plain) if withheld else "",
-            lenient=LENIENCIES[self._socketmap_leniency()] if withheld else "",
+            reply=_reply_text(rendered(key, verdict, waiver)),
+            withheld=_reply_text(rendered(key, verdict, None)) if waiver is not None else "",
+            waiver=WAIVERS[waiver] if waiver is not None else "",
         )
-
-    def _socketmap_leniency(self) -> Leniency:
-        observed = self._settings.socketmap.mode is Mode.OBSERVE
-        return Leniency.OBSERVED if observed else Leniency.ACCEPTED_ON_ERROR
 
     def _policy_answer(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
         recipient = parse_bare(inquiry.recipient)
@@ -165,7 +163,7 @@ class Explainer:
             scope = NO_SCOPE
         elif decision.skip is not None:
             scope, judged = SKIPS[decision.skip], False
-        leniency = decision.leniency if decision is not None else None
+        waiver = decision.waiver if decision is not None else None
         mode = (self._settings.policy if name == "policy" else self._settings.milter).mode
         return FrontEndAnswer(
             name=name,
@@ -175,8 +173,8 @@ class Explainer:
             scope=scope,
             verdict=verdict.kind.name if verdict is not None else "",
             reply=_reply_text(given),
-            withheld=_reply_text(plain) if leniency is not None else "",
-            lenient=LENIENCIES[leniency] if leniency is not None else "",
+            withheld=_reply_text(plain) if waiver is not None else "",
+            waiver=WAIVERS[waiver] if waiver is not None else "",
         )
 
     def _listen(self, name: str) -> tuple[str, ...]:

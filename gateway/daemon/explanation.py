@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import mailboxtypes
-from gateway.frontends.judge import Leniency
 from gateway.frontends.scope import Skip
+from gateway.frontends.waiver import Waiver
 from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ SKIPS: dict[Skip, str] = {
     Skip.AUTHENTICATED: "not judged: the client has authenticated ([scope] exempt_authenticated)",
 }
 # Why a refusal is not carried out, for people.
-LENIENCIES: dict[Leniency, str] = {
-    Leniency.OBSERVED: "the mode is observe",
-    Leniency.ACCEPTED_ON_ERROR: "on_error is accept",
-    Leniency.PROBE: "the sender is an MTA's address probe",
-    Leniency.NULL_SENDER: "the sender is null: a bounce or a probe",
+WAIVERS: dict[Waiver, str] = {
+    Waiver.OBSERVED: "the mode is observe",
+    Waiver.ACCEPTED_ON_ERROR: "on_error is accept",
+    Waiver.PROBE: "the sender is an MTA's address probe",
+    Waiver.NULL_SENDER: "the sender is null: a bounce or a probe",
 }
 IN_SCOPE = "ours: judged"
 NO_SCOPE = "nothing in [scope] says which recipients are ours"
 ALWAYS = "judged: socketmap answers whatever it is asked"
+NEVER_FOUND = "not looked up: socketmap finds recipients of [scope]'s domains only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class FrontEndAnswer:
     `listen` are its sockets, none where it is off.  `scope` says whether and
     why the recipient is judged; `judged` tells the same.  `reply` is exactly
     what goes out (without framing); `withheld` the reply that is not given
-    because of `lenient`, both empty where nothing is withheld.
+    because of `waiver`, both empty where nothing is withheld.
     """
 
     name: str
@@ -73,7 +74,7 @@ class FrontEndAnswer:
     verdict: str
     reply: str
     withheld: str = ""
-    lenient: str = ""
+    waiver: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ class Explanation:
                     "verdict": each.verdict or None,
                     "reply": each.reply,
                     "withheld": each.withheld or None,
-                    "lenient": each.lenient or None,
+                    "waiver": each.waiver or None,
                 }
                 for each in self.front_ends
             ],

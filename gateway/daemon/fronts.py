@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.daemon import descriptors
-from gateway.daemon.assembly import make_judge, make_renderer
+from gateway.daemon.assembly import make_judge, make_socketmap_judge
 from gateway.daemon.endpoints import InetEndpoint
 from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
@@ -171,8 +171,8 @@ class Fronts:
 
     def _socketmap(self) -> SessionFor:
         tally = self._recorder.tally("socketmap")
-        render = make_renderer(self._settings)
-        replies = Replies(self._memory, render, tally.ready_verdict)
+        judge = make_socketmap_judge(self._settings)
+        replies = Replies(self._memory, judge, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
         written = verdicts.enabled
 
@@ -182,7 +182,7 @@ class Fronts:
             return Session(
                 self._memory,
                 partial(verdicts.socketmap, client=client, course=course),
-                render,
+                judge,
                 replies,
                 faults_only=not written,
                 count=tally.verdict,

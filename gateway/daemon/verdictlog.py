@@ -13,15 +13,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway.daemon import log
-from gateway.frontends.judge import Decision, Leniency
-from gateway.verification.model import Verdict
 
 if TYPE_CHECKING:
     from gateway.daemon.log import AddressWriter, Field
     from gateway.daemon.settings.words import Mode
     from gateway.frontends.course import Course
+    from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import Rcpt
+    from gateway.frontends.waiver import Waiver
     from gateway.protocols.policy import PolicyRequest
+    from gateway.verification.model import Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +45,19 @@ class VerdictLog:
         return _log.isEnabledFor(logging.INFO)
 
     def socketmap(
-        self, key: bytes, verdict: Verdict, *, client: str = "", course: Course | None = None
+        self,
+        key: bytes,
+        verdict: Verdict,
+        waiver: Waiver | None,
+        *,
+        client: str = "",
+        course: Course | None = None,
     ) -> None:
         """One look-up of `client`; the protocol tells nothing but the recipient."""
         if self._quiet(verdict):
             return
-        self._verdict(verdict, course, {"client": client, "recipient": self._address(key)})
+        who: dict[str, Field] = {"client": client, "recipient": self._address(key)}
+        self._verdict(verdict, course, who, waiver)
 
     def policy(
         self, request: PolicyRequest, decision: Decision, *, course: Course | None = None
@@ -96,20 +104,20 @@ class VerdictLog:
             if decision.skip is not None:
                 self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
             return
-        self._verdict(decision.verdict, course, who, decision.leniency)
+        self._verdict(decision.verdict, course, who, decision.waiver)
 
     def _verdict(
         self,
         verdict: Verdict,
         course: Course | None,
         who: dict[str, Field],
-        leniency: Leniency | None = None,
+        waiver: Waiver | None = None,
     ) -> None:
         facts: dict[str, Field] = {**who, "verdict": verdict.kind.name}
         if verdict.reason:
             facts["reason"] = verdict.reason
-        if leniency is not None:
-            facts["not_enforced"] = leniency.value
+        if waiver is not None:
+            facts["not_enforced"] = waiver.value
         if course is not None:
             facts["cache"] = course.source
             facts["microseconds"] = course.microseconds

@@ -7,35 +7,19 @@ between is here, so that both doors decide alike.  There are three ways
 through: `judge` asks the engine itself; an event loop, which must not wait for
 another server, calls `begin`, asks the engine in its own way, and then `end`.
 
-A verdict that would refuse is not carried out where
-- the mode is observe: everything is judged, nothing is refused;
-- it is a fault of ours and `on_error` is accept;
-- it is temporary and the sender is an MTA's address probe: a deferred probe
-  would be taken for a deferred recipient by the MTA that asks itself;
-- it is a fault of ours and the sender is null: such a mail is a bounce or a
-  probe, and deferring it helps nobody (Postfix ADDRESS_VERIFICATION_README,
-  `address_verify_sender`).
+Which refusals are not carried out, `waiver` says.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from gateway.frontends.replies import Reply, ReplyTable
 from gateway.frontends.scope import Scope, Skip
+from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
 from gateway.verification.model import Kind, Query, Verdict
-
-# Faults of ours; a mailbox that is just being created is none.
-OWN_FAULTS = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
-
-# The local part of Postfix' probes: double_bounce_sender, and behind it the
-# time in base 31 where address_verify_sender_ttl is set (verify_sender_addr.c).
-PROBE_PREFIX = b"double-bounce"
-_PROBE = re.compile(PROBE_PREFIX + rb"[0-9a-z]*(@.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class Verifier(Protocol):
@@ -43,29 +27,6 @@ class Verifier(Protocol):
 
     def verify(self, query: Query) -> Verdict:
         """The verdict on `query`; may wait for another server."""
-
-
-class Mode(Enum):
-    """What becomes of a refusal."""
-
-    ENFORCE = "enforce"
-    OBSERVE = "observe"
-
-
-class OnError(Enum):
-    """What becomes of a recipient while a fault of ours keeps it from being judged."""
-
-    TEMPFAIL = "tempfail"
-    ACCEPT = "accept"
-
-
-class Leniency(Enum):
-    """Why a verdict that refuses is not carried out; the set is closed."""
-
-    OBSERVED = "observed"
-    ACCEPTED_ON_ERROR = "accepted-on-error"
-    PROBE = "probe"
-    NULL_SENDER = "null-sender"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +54,14 @@ class Decision:
     """What becomes of a recipient.
 
     Either `skip` says why it was not judged, or there is a `verdict`.
-    `leniency` says why a verdict that refuses is not carried out.  `reply`
+    `waiver` says why a verdict that refuses is not carried out.  `reply`
     and `action` say the refusal to an SMTP client and to Postfix; None and
     `DUNNO` where nothing is refused.
     """
 
     verdict: Verdict | None = None
     skip: Skip | None = None
-    leniency: Leniency | None = None
+    waiver: Waiver | None = None
     reply: Reply | None = None
     action: bytes = b"DUNNO"
 
@@ -117,21 +78,19 @@ class Judge:
     with the free quota.
     """
 
-    __slots__ = ("_check_size", "_mode", "_on_error", "_replies", "_scope")
+    __slots__ = ("_check_size", "_replies", "_scope", "_waivers")
 
     def __init__(
         self,
         scope: Scope,
         replies: ReplyTable,
         *,
-        mode: Mode = Mode.ENFORCE,
-        on_error: OnError = OnError.TEMPFAIL,
+        waivers: Waivers = NO_WAIVERS,
         check_size: bool = False,
     ) -> None:
         self._scope = scope
         self._replies = replies
-        self._mode = mode
-        self._on_error = on_error
+        self._waivers = waivers
         self._check_size = check_size
 
     @property
@@ -171,20 +130,7 @@ class Judge:
         reply = self._replies.smtp(verdict, shown, smtputf8=question.smtputf8)
         if reply is None:
             return Decision(verdict)
-        leniency = self._leniency(question, verdict.kind, temporary=reply.temporary)
-        if leniency is not None:
-            return Decision(verdict, leniency=leniency)
+        waiver = self._waivers.of(verdict.kind, temporary=reply.temporary, sender=question.sender)
+        if waiver is not None:
+            return Decision(verdict, waiver=waiver)
         return Decision(verdict, reply=reply, action=self._replies.policy(verdict, shown))
-
-    def _leniency(self, question: Question, kind: Kind, *, temporary: bool) -> Leniency | None:
-        if self._mode is Mode.OBSERVE:
-            return Leniency.OBSERVED
-        if kind in OWN_FAULTS and self._on_error is OnError.ACCEPT:
-            return Leniency.ACCEPTED_ON_ERROR
-        sender = question.sender
-        if temporary and sender is not None:
-            if _PROBE.fullmatch(sender):
-                return Leniency.PROBE
-            if not sender and kind in OWN_FAULTS:
-                return Leniency.NULL_SENDER
-        return None

@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.frontends.course import HIT
-from gateway.frontends.judge import PROBE_PREFIX, Decision, Question
+from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
 from gateway.frontends.scope import Skip
+from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols import milter
 from gateway.protocols.address import MAX_LENGTH, Address, BadAddress, parse_path
 from gateway.verification.model import MAX_RECIPIENT

@@ -76,6 +76,11 @@ class ScopeSettings:
     exempt_clients: tuple[str, ...] = ()
     exempt_authenticated: bool = False
 
+    @property
+    def knows_domains(self) -> bool:
+        """Whether anything says which domains are ours."""
+        return bool(self.domains or self.domain_files)
+
 
 class Scope:
     """Decides whether a recipient is judged.
@@ -212,10 +217,14 @@ class Scope:
         if not domain:
             ours = self._settings.unqualified and isinstance(recipient, Address)
         else:
-            ours = domain in self._domains or any(
-                domain in file.value for file in self._domain_files
-            )
+            ours = self.owns(domain)
         return None if ours else Skip.NOT_OUR_DOMAIN
+
+    def owns(self, domain: bytes) -> bool:
+        """Whether `domain`, in any case and without the root's dot, is one of ours."""
+        if domain in self._domains:
+            return True
+        return any(domain in file.value for file in self._domain_files)
 
 
 def client_address(client: bytes) -> IPAddress | None:

@@ -7,6 +7,10 @@ that a client that sends without end cannot keep the others waiting, and that
 it stops at a question for another server (`pending`), which the caller
 resolves where it may block.
 
+Without a judge it answers every key with the engine's verdict, as the C
+program does; with one (socketmap_judge.py), some keys are never found, and
+some refusals are not carried out.
+
 After a protocol error the session answers once with PERM and is `finished`:
 what the client sent behind the error is not looked at.
 """
@@ -32,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.course import Course
+    from gateway.frontends.socketmap_judge import SocketmapJudge
+    from gateway.frontends.waiver import Waiver
     from gateway.verification.cell import Cell
     from gateway.verification.decider import Decider, Memory
 
-    # Called for each verdict with the key as it came.
-    Observer = Callable[[bytes, Verdict], None]
+    # Called for each verdict with the key as it came, and why it is not carried out.
+    Observer = Callable[[bytes, Verdict, Waiver | None], None]
 
 # Requests answered in one call before the other clients have their turn:
 # about a tenth of a millisecond of look-ups.
@@ -61,32 +67,46 @@ class Replies:
     request without its comma.
     """
 
-    __slots__ = ("_absent", "_cache", "_cell_of", "_entries", "_render")
+    __slots__ = (
+        "_absent",
+        "_cache",
+        "_cell_of",
+        "_entries",
+        "_has_files",
+        "_judge",
+        "_turn",
+        "_version",
+    )
 
     def __init__(
         self,
         cache: Memory,
-        render: Callable[[Verdict, bytes], bytes] = socketmap_payload,
-        cell_of: Callable[[Verdict], Cell] | None = None,
+        judge: SocketmapJudge | None = None,
+        cell_of: Callable[[Verdict, Waiver | None], Cell] | None = None,
     ) -> None:
-        """`cell_of` says where ready replies with a verdict are counted."""
+        """`cell_of` says where ready replies are counted."""
         if cell_of is None:
             # Not at the top: a process for one question has no Replies.
             from gateway.verification.cell import UNCOUNTED  # noqa: PLC0415
 
-            def cell_of(_verdict: Verdict) -> Cell:
+            def cell_of(_verdict: Verdict, _waiver: Waiver | None) -> Cell:
                 return UNCOUNTED
 
         self._cache = cache
         self._entries = cache.entries
-        self._render = render
+        self._judge = judge
         self._cell_of = cell_of
-        self._absent = cell_of(cache.nonexistent)
+        self._absent = cell_of(cache.nonexistent, None)
+        self._has_files = judge is not None and judge.has_files
+        self._turn = -1
+        self._version = judge.version if judge is not None else 0
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The replies to `data` where it is whole requests that are all known, else None."""
         if not data or data[-1] != _COMMA:
             return None
+        if self._has_files:
+            self._look_at_files()
         frame = data[:-1]
         key = frame[frame.find(b" ") + 1 :]
         entry = self._entries.get(key)
@@ -98,17 +118,19 @@ class Replies:
             if cell.refusals is not None:
                 cell.refused(key, entry.verdict.reason)
             if observe is not None:
-                observe(key, entry.verdict)
+                observe(key, entry.verdict, self._waiver(key, entry.verdict))
             return entry.reply
         if b"," in frame:
             return self._several(frame, observe)
         if entry is None and _is_frame(frame) and self._cache.absent(key):
             verdict = self._cache.nonexistent
-            self._absent.count += 1
-            self._absent.refused(key, verdict.reason)
+            waiver = self._waiver(key, verdict)
+            cell = self._absent if waiver is None else self._cell_of(verdict, waiver)
+            cell.count += 1
+            cell.refused(key, verdict.reason)
             if observe is not None:
-                observe(key, verdict)
-            return encode(self._render(verdict, key))
+                observe(key, verdict, waiver)
+            return encode(rendered(key, verdict, waiver))
         return None
 
     def _several(self, frames: bytes, observe: Observer | None) -> bytes | None:
@@ -133,18 +155,43 @@ class Replies:
                 cell.refused(entry.recipient, entry.verdict.reason)
         if observe is not None:
             for entry in found:
-                observe(entry.recipient, entry.verdict)
+                observe(
+                    entry.recipient, entry.verdict, self._waiver(entry.recipient, entry.verdict)
+                )
         return b"".join([entry.reply for entry in found])
 
-    def reply(self, payload: bytes, key: bytes, verdict: Verdict) -> bytes:
+    def reply(
+        self, payload: bytes, key: bytes, verdict: Verdict, waiver: Waiver | None = None
+    ) -> bytes:
         """The reply to one request; kept ready where its verdict is remembered."""
-        reply = encode(self._render(verdict, key))
+        reply = encode(rendered(key, verdict, waiver))
         entry = self._cache.entry(key)
         if entry is not None and b"," not in payload and len(payload) <= MAX_READY:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
-            entry.cell = self._cell_of(verdict)
+            entry.cell = self._cell_of(verdict, waiver)
         return reply
+
+    def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
+        return self._judge.waiver(key, verdict) if self._judge is not None else None
+
+    def _look_at_files(self) -> None:
+        """Once in a turn: what is kept ready may be in a domain that is ours no more."""
+        turn = self._cache.now()
+        judge = self._judge
+        if turn == self._turn or judge is None:
+            return
+        self._turn = turn
+        judge.refresh()
+        if judge.version != self._version:
+            self._version = judge.version
+            for entry in self._entries.values():
+                entry.frame = b""
+
+
+def rendered(key: bytes, verdict: Verdict, waiver: Waiver | None) -> bytes:
+    """The payload of the reply to `key`: found where the verdict is not carried out."""
+    return b"OK " + key if waiver is not None else socketmap_payload(verdict, key)
 
 
 def _is_frame(frame: bytes) -> bool:
@@ -171,11 +218,11 @@ class Session:
         "_course",
         "_decider",
         "_decoder",
+        "_judge",
         "_key",
         "_observe",
         "_observe_quick",
         "_queue",
-        "_render",
         "_replies",
         "finished",
         "pending",
@@ -185,16 +232,16 @@ class Session:
         self,
         decider: Decider,
         observe: Observer | None = None,
-        render: Callable[[Verdict, bytes], bytes] = socketmap_payload,
+        judge: SocketmapJudge | None = None,
         replies: Replies | None = None,
         *,
         faults_only: bool = False,
         count: Observer | None = None,
         course: Course | None = None,
     ) -> None:
-        """`decider` is a Verifier or its cache; `render` makes a payload of a verdict and the key.
+        """`decider` is a Verifier or its cache; `judge` knows what is never found, and waivers.
 
-        `replies`, with the same renderer, are those of all sessions of a
+        `replies`, with the same judge, are those of all sessions of a
         server.  With `faults_only`, `observe` need not hear of verdicts that
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not ready.
@@ -205,7 +252,7 @@ class Session:
         self._decider = decider
         self._observe = observe
         self._observe_quick = None if faults_only else observe
-        self._render = render
+        self._judge = judge
         self._replies = replies
         self._decoder = Decoder()
         self._queue: list[bytes] = []  # request payloads, the next one last
@@ -267,6 +314,10 @@ class Session:
             except ProtocolError as error:
                 out.append(self._refuse(error))
                 return b"".join(out)
+            unasked = self._judge.unasked(key) if self._judge is not None else None
+            if unasked is not None:
+                out.append(self._reply(key, unasked))
+                continue
             outcome = decide(Query(key, None, hops_of(map_name)))
             if isinstance(outcome, Pending):
                 self._key = key
@@ -274,8 +325,9 @@ class Session:
             elif self._replies is None:
                 out.append(self._reply(key, outcome))
             else:
-                self._tell(key, outcome)
-                out.append(self._replies.reply(payload, key, outcome))
+                waiver = self._waiver(key, outcome)
+                self._tell(key, outcome, waiver)
+                out.append(self._replies.reply(payload, key, outcome, waiver))
         if self._decoder.error is not None and not self.busy and not self.finished:
             out.append(self._refuse(self._decoder.error))
         self._between = self.idle and not self.finished
@@ -288,14 +340,18 @@ class Session:
         return self._reply(self._key, verdict)
 
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:
-        self._tell(key, verdict)
-        return encode(self._render(verdict, key))
+        waiver = self._waiver(key, verdict)
+        self._tell(key, verdict, waiver)
+        return encode(rendered(key, verdict, waiver))
 
-    def _tell(self, key: bytes, verdict: Verdict) -> None:
+    def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
+        return self._judge.waiver(key, verdict) if self._judge is not None else None
+
+    def _tell(self, key: bytes, verdict: Verdict, waiver: Waiver | None) -> None:
         if self._count is not None:
-            self._count(key, verdict)
+            self._count(key, verdict, waiver)
         if self._observe is not None:
-            self._observe(key, verdict)
+            self._observe(key, verdict, waiver)
 
     def _refuse(self, error: ProtocolError) -> bytes:
         self.finished = True

@@ -16,9 +16,9 @@ from gateway.verification.model import Kind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
 
     from gateway.frontends.judge import Decision
+    from gateway.frontends.waiver import Waiver
     from gateway.verification.cell import Outcome, Refused
     from gateway.verification.model import Verdict
 
@@ -26,36 +26,31 @@ if TYPE_CHECKING:
 class Tally:
     """The cells of one front end.
 
-    `refusals` takes the last refusals; `lenient` says for a socketmap, whose
-    mode is the renderer's, why a verdict of a kind that refuses is not
-    carried out.  What is ready to be sent is counted apart, by who sends it:
+    `refusals` takes the last refusals.  What is ready to be sent is counted apart, by who sends it:
     `ready` has those cells.
     """
 
-    def __init__(
-        self, refusals: deque[Refused], lenient: Callable[[Kind], str] | None = None
-    ) -> None:
+    def __init__(self, refusals: deque[Refused]) -> None:
         self.refusals = refusals
         self.ready: dict[Outcome, Cell] = {}
         self._cells: dict[Outcome, Cell] = {}
-        self._lenient = lenient
 
     @property
     def answers_ready(self) -> int:
         """How many verdicts were given ready to be sent."""
         return sum(cell.count for (kind, _, _), cell in self.ready.items() if kind)
 
-    def ready_verdict(self, verdict: Verdict) -> Cell:
+    def ready_verdict(self, verdict: Verdict, waiver: Waiver | None) -> Cell:
         """Where the ready replies of a socketmap with this verdict are counted."""
-        return self._of_verdict(self.ready, verdict)
+        return self._of_verdict(self.ready, verdict, waiver)
 
     def ready_decision(self, decision: Decision) -> Cell:
         """Where the ready actions of this decision are counted."""
         return self._of_decision(self.ready, decision)
 
-    def verdict(self, key: bytes, verdict: Verdict) -> None:
+    def verdict(self, key: bytes, verdict: Verdict, waiver: Waiver | None) -> None:
         """Count one answer of a socketmap that was not ready."""
-        cell = self._of_verdict(self._cells, verdict)
+        cell = self._of_verdict(self._cells, verdict, waiver)
         cell.count += 1
         if cell.refusals is not None:
             cell.refused(key, verdict.reason)
@@ -74,20 +69,21 @@ class Tally:
         every = (*self._cells.values(), *self.ready.values())
         return [(cell.outcome, cell.count) for cell in every]
 
-    def _of_verdict(self, cells: dict[Outcome, Cell], verdict: Verdict) -> Cell:
+    def _of_verdict(
+        self, cells: dict[Outcome, Cell], verdict: Verdict, waiver: Waiver | None
+    ) -> Cell:
         kind = verdict.kind
-        refuses = kind is not Kind.DELIVERABLE
-        lenient = self._lenient(kind) if refuses and self._lenient is not None else ""
-        return self._cell(cells, (kind.name, "", lenient), refuses=refuses)
+        outcome = (kind.name, "", waiver.value if waiver is not None else "")
+        return self._cell(cells, outcome, refuses=kind is not Kind.DELIVERABLE)
 
     def _of_decision(self, cells: dict[Outcome, Cell], decision: Decision) -> Cell:
-        verdict, skip, leniency = decision.verdict, decision.skip, decision.leniency
+        verdict, skip, waiver = decision.verdict, decision.skip, decision.waiver
         outcome = (
             verdict.kind.name if verdict is not None else "",
             skip.value if skip is not None else "",
-            leniency.value if leniency is not None else "",
+            waiver.value if waiver is not None else "",
         )
-        return self._cell(cells, outcome, refuses=decision.refuse or leniency is not None)
+        return self._cell(cells, outcome, refuses=decision.refuse or waiver is not None)
 
     def _cell(self, cells: dict[Outcome, Cell], outcome: Outcome, *, refuses: bool) -> Cell:
         cell = cells.get(outcome)

@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from gateway.daemon.metrics import exposition
-from gateway.frontends.judge import Leniency
 from gateway.frontends.scope import Skip
+from gateway.frontends.waiver import Waiver
 from gateway.verification.model import KINDS
 from tests.admin.running import WORKERS, Site, running
 from tests.rigs.folders import folder
@@ -143,7 +143,7 @@ def test_labels_are_of_closed_sets(site: Site) -> None:
     text = site.get("/metrics").text
     assert not [word for word in ("secret", "script", "client.example", "192.0.2") if word in text]
     verdicts = {kind.name for kind in KINDS}
-    reasons = {each.value for each in (*Skip, *Leniency)}
+    reasons = {each.value for each in (*Skip, *Waiver)}
     for name, labels in site.samples():
         if name == REQUESTS:
             assert labels[1] in verdicts

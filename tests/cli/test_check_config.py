@@ -242,6 +242,17 @@ def test_postfix_asks_our_socket(world: Site) -> None:
     assert any("smtp/inet asks [socketmap]" in each for each in findings(done, "ok"))
 
 
+def test_postfix_asks_a_socketmap_that_observes(world: Site) -> None:
+    """It would accept everybody, and bounce later."""
+    asked = postconf(map=f"socketmap:unix:{world.root}/run/socketmap:cyrus")
+    world.configure(toml(top='mode = "observe"'))
+    done = check(world, postconf=asked)
+    assert any("which observes" in each for each in findings(done, "warning"))
+    world.configure(toml(top='mode = "enforce"'))
+    done = check(world, postconf=asked)
+    assert not any("observes" in each for each in findings(done, "warning"))
+
+
 def test_a_chroot_out_of_which_postfix_cannot_reach(world: Site) -> None:
     """The path is another one inside; where to listen instead is said."""
     asked = f"socketmap:unix:{world.root}/run/socketmap:cyrus"

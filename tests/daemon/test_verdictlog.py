@@ -164,7 +164,7 @@ def test_a_client_of_the_socketmap_on_tcp() -> None:
 def test_observed() -> None:
     """A refusal that is not carried out says so in its place."""
     with site({"": {"mode": "observe"}}) as here:
-        for front in ("policy", "milter"):
+        for front in FRONTS:
             line = here.line(here.ask[front], b"nobody@example.org")
             wanted = start(front, "nobody@example.org", f"{UNKNOWN} not_enforced=observed")
             assert _END.sub("", line).endswith(wanted.replace("mode=enforce", "mode=observe"))

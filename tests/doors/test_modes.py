@@ -11,7 +11,7 @@ import pytest
 
 from gateway.verification.model import Kind
 from tests.doors.cases import BOARD, BROKEN, DENIED_USER, FRED, FULL, NOBODY
-from tests.doors.conftest import open_house, tables
+from tests.doors.conftest import DOMAINS, open_house, tables
 from tests.doors.model import Case, Door, Rcpt
 from tests.doors.players import House
 from tests.doors.replies import expected
@@ -19,8 +19,10 @@ from tests.doors.store import SETTINGS, populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST
 from tests.rigs.folders import folder, write_text
-from tests.rigs.gateway import Tables
+from tests.rigs.gateway import Gateway, Tables
+from tests.rigs.postfix import Postfix
 from tests.rigs.require import require
+from tests.rigs.smtp import Conversation
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -73,7 +75,30 @@ def test_observe_refuses_nobody(cyrus: Cyrus) -> None:
                     f"frontend={front}", rcpt.argument.decode(), f"verdict={rcpt.kind.name}"
                 )
                 assert "mode=observe" in line
-                assert front == "socketmap" or "not_enforced=observed" in line
+                assert "not_enforced=observed" in line
+
+
+@pytest.mark.parametrize("domains", [list(DOMAINS), []], ids=["scope", "no scope"])
+def test_observe_opens_no_relay(cyrus: Cyrus, domains: list[str]) -> None:
+    """Postfix asks its table for domains, too: by default it is how it knows its virtual ones."""
+    settings: Tables = {"": {"mode": "observe"}, "policy": {"listen": []}, "milter": {"listen": []}}
+    with ExitStack() as stack:
+        gateway = Gateway(cyrus.imapd_conf, {**settings, "scope": {"domains": domains}})
+        stack.enter_context(gateway).start()
+        table = gateway.unix("socketmap")
+        main = {"virtual_mailbox_domains": "$virtual_mailbox_maps", "relay_domains": "example.org"}
+        postfix = stack.enter_context(Postfix(socketmap=table, main=main))
+        postfix.start()
+        for key in (b"gmail.example", b"@gmail.example", b"*", b"@example.org"):
+            assert postfix.postmap(key, f"socketmap:{table}:vbox") is None, key
+        for door in ("relay", "virtual"):
+            with Conversation(postfix.address(door)) as client:
+                assert client.mail(b"joe@sender.test").code == 250
+                replies = [
+                    client.rcpt(each).code
+                    for each in (b"joe@gmail.example", b"joe@[192.0.2.1]", b"nobody@example.org")
+                ]
+            assert replies == [554, 554, 250], door
 
 
 @pytest.mark.parametrize("observer", DOORS_OF)

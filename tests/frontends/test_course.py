@@ -75,7 +75,7 @@ def test_look_ups_in_the_socketmap(
     seen: list[str] = []
     session = Session(
         memory,
-        lambda _key, _verdict: seen.append(course.source),
+        lambda _key, _verdict, _waiver: seen.append(course.source),
         replies=Replies(memory),
         course=course,
     )

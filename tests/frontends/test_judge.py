@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.frontends.judge import Decision, Judge, Leniency, Mode, OnError, Question
+from gateway.frontends.judge import Decision, Judge, Question
 from gateway.frontends.replies import REFUSALS, ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings, Skip
+from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.protocols.address import parse_path
 from gateway.verification.model import Kind, Query, Verdict
 
@@ -88,8 +89,8 @@ def test_size(check_size: bool, asked: int | None) -> None:
 def test_observe(kind: Kind) -> None:
     """In observe mode everything is judged and nothing is refused."""
     engine = Engine(kind)
-    decision = Judge(SCOPE, REPLIES, mode=Mode.OBSERVE).judge(question(), engine)
-    assert decision == Decision(verdict=engine.verdict, leniency=Leniency.OBSERVED)
+    decision = Judge(SCOPE, REPLIES, waivers=Waivers(Mode.OBSERVE)).judge(question(), engine)
+    assert decision == Decision(verdict=engine.verdict, waiver=Waiver.OBSERVED)
 
 
 PROBE = b"double-bounce@mx.example.com"
@@ -97,44 +98,42 @@ TIMED_PROBE = b"Double-Bounce1h4zk@mx.example.com"
 
 
 @pytest.mark.parametrize(
-    ("kind", "on_error", "sender", "leniency"),
+    ("kind", "on_error", "sender", "waiver"),
     [
         (Kind.STORE_FAULT, OnError.TEMPFAIL, b"joe@example.com", None),
-        (Kind.STORE_FAULT, OnError.ACCEPT, b"joe@example.com", Leniency.ACCEPTED_ON_ERROR),
-        (Kind.UPSTREAM_FAULT, OnError.ACCEPT, b"joe@example.com", Leniency.ACCEPTED_ON_ERROR),
-        (Kind.UPSTREAM_FAULT, OnError.ACCEPT, None, Leniency.ACCEPTED_ON_ERROR),
+        (Kind.STORE_FAULT, OnError.ACCEPT, b"joe@example.com", Waiver.ACCEPTED_ON_ERROR),
+        (Kind.UPSTREAM_FAULT, OnError.ACCEPT, b"joe@example.com", Waiver.ACCEPTED_ON_ERROR),
+        (Kind.UPSTREAM_FAULT, OnError.ACCEPT, None, Waiver.ACCEPTED_ON_ERROR),
         (Kind.RESERVED, OnError.ACCEPT, b"joe@example.com", None),
         (Kind.OVER_QUOTA, OnError.ACCEPT, b"joe@example.com", None),
         (Kind.NONEXISTENT, OnError.ACCEPT, b"joe@example.com", None),
-        (Kind.STORE_FAULT, OnError.TEMPFAIL, PROBE, Leniency.PROBE),
-        (Kind.OVER_QUOTA, OnError.TEMPFAIL, PROBE, Leniency.PROBE),
-        (Kind.RESERVED, OnError.TEMPFAIL, TIMED_PROBE, Leniency.PROBE),
-        (Kind.SIZE_OVER_QUOTA, OnError.TEMPFAIL, b"double-bounce", Leniency.PROBE),
+        (Kind.STORE_FAULT, OnError.TEMPFAIL, PROBE, Waiver.PROBE),
+        (Kind.OVER_QUOTA, OnError.TEMPFAIL, PROBE, Waiver.PROBE),
+        (Kind.RESERVED, OnError.TEMPFAIL, TIMED_PROBE, Waiver.PROBE),
+        (Kind.SIZE_OVER_QUOTA, OnError.TEMPFAIL, b"double-bounce", Waiver.PROBE),
         (Kind.OVER_QUOTA_PERMANENT, OnError.TEMPFAIL, PROBE, None),
         (Kind.NONEXISTENT, OnError.TEMPFAIL, PROBE, None),
         (Kind.OVER_QUOTA, OnError.TEMPFAIL, b"double-bounces-fan.x@example.com", None),
-        (Kind.STORE_FAULT, OnError.TEMPFAIL, b"", Leniency.NULL_SENDER),
-        (Kind.UPSTREAM_FAULT, OnError.TEMPFAIL, b"", Leniency.NULL_SENDER),
+        (Kind.STORE_FAULT, OnError.TEMPFAIL, b"", Waiver.NULL_SENDER),
+        (Kind.UPSTREAM_FAULT, OnError.TEMPFAIL, b"", Waiver.NULL_SENDER),
         (Kind.OVER_QUOTA, OnError.TEMPFAIL, b"", None),
         (Kind.NONEXISTENT, OnError.TEMPFAIL, b"", None),
         (Kind.STORE_FAULT, OnError.TEMPFAIL, None, None),
     ],
 )
-def test_leniency(
-    kind: Kind, on_error: OnError, sender: bytes | None, leniency: Leniency | None
-) -> None:
+def test_waiver(kind: Kind, on_error: OnError, sender: bytes | None, waiver: Waiver | None) -> None:
     """Faults of ours may be accepted, and probes are never deferred; nothing else is let off."""
-    judge = Judge(SCOPE, REPLIES, on_error=on_error)
+    judge = Judge(SCOPE, REPLIES, waivers=Waivers(on_error=on_error))
     decision = judge.judge(question(sender=sender), Engine(kind))
-    assert decision.leniency is leniency
-    assert decision.refuse is (leniency is None)
+    assert decision.waiver is waiver
+    assert decision.refuse is (waiver is None)
 
 
 def test_temporary_is_what_the_table_says() -> None:
     """A kind that is configured to be refused for now is not refused to a probe."""
     replies = ReplyTable({Kind.DENIED: Template(451, "4.2.1", "Blocked")})
     decision = Judge(SCOPE, replies).judge(question(sender=PROBE), Engine(Kind.DENIED))
-    assert decision.leniency is Leniency.PROBE
+    assert decision.waiver is Waiver.PROBE
 
 
 def test_smtputf8() -> None:

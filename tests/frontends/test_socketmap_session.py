@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_session import TURN, Session
+from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
@@ -170,22 +172,37 @@ def test_each_verdict_is_observed_once_with_its_key() -> None:
     seen: list[tuple[bytes, Kind]] = []
     conversation = Session(
         Engine(),
-        lambda key, verdict: seen.append((key, verdict.kind)),
+        lambda key, verdict, _waiver: seen.append((key, verdict.kind)),
     )
     conversation.receive(encode(b"m fred") + encode(b"m a@far") + b"x")
     all_of(conversation)
     assert seen == [(b"fred", Kind.DELIVERABLE), (b"a@far", Kind.OVER_QUOTA)]
 
 
-def test_another_rendering() -> None:
-    """A front end may say its verdicts otherwise, in the same frames."""
+def test_a_refusal_that_is_waived_is_found() -> None:
+    """The engine's verdict is observed all the same, with the reason why it is not carried out."""
+    seen: list[tuple[bytes, Kind, Waiver | None]] = []
     conversation = Session(
         Engine(),
-        None,
-        lambda verdict, key: verdict.kind.name.encode() + b" " + key,
+        lambda key, verdict, waiver: seen.append((key, verdict.kind, waiver)),
+        SocketmapJudge(Waivers(Mode.OBSERVE)),
     )
-    conversation.receive(encode(b"m fred") + encode(b"m no"))
-    assert all_of(conversation) == [b"deliverable fred", b"nonexistent no"]
+    conversation.receive(encode(b"m no@example.org") + encode(b"m no") + encode(b"m b@far"))
+    assert all_of(conversation) == [b"OK no@example.org", NOT_FOUND, b"OK b@far"]
+    assert seen == [
+        (b"no@example.org", Kind.NONEXISTENT, Waiver.OBSERVED),
+        (b"no", Kind.NONEXISTENT, None),
+        (b"b@far", Kind.OVER_QUOTA, Waiver.OBSERVED),
+    ]
+
+
+def test_what_is_never_found_is_not_looked_up() -> None:
+    """Whatever the engine would say."""
+    engine = Engine()
+    conversation = Session(engine, judge=SocketmapJudge(Waivers(Mode.OBSERVE)))
+    conversation.receive(encode(b"m @far") + encode(b"m "))
+    assert all_of(conversation) == [b"NOTFOUND no local part", b"NOTFOUND an empty key"]
+    assert engine.asked == []
 
 
 @given(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.frontends.judge import Decision, Leniency
+from gateway.frontends.judge import Decision
 from gateway.frontends.replies import Reply
 from gateway.frontends.scope import Skip
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.tally import Tally
+from gateway.frontends.waiver import Waiver
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.cell import Cell
@@ -31,7 +32,7 @@ REPLY = Reply(550, "5.2.1", "closed")
     [
         (Decision(DELIVERABLE), ("deliverable", "", ""), False),
         (Decision(DENIED, reply=REPLY), ("denied", "", ""), True),
-        (Decision(DENIED, leniency=Leniency.OBSERVED), ("denied", "", "observed"), True),
+        (Decision(DENIED, waiver=Waiver.OBSERVED), ("denied", "", "observed"), True),
         (Decision(skip=Skip.ALIAS), ("", "alias", ""), False),
     ],
 )
@@ -48,20 +49,20 @@ def test_decisions(decision: Decision, outcome: tuple[str, str, str], kept: bool
 
 
 def test_a_socketmaps_refusals_may_be_withheld() -> None:
-    """Its mode is the renderer's, so the tally is told why."""
-    tally = Tally(deque(), lambda kind: "observed" if kind is Kind.DENIED else "")
-    tally.verdict(b"a", DENIED)
-    tally.verdict(b"b", DELIVERABLE)
+    """The tally is told why."""
+    tally = Tally(deque())
+    tally.verdict(b"a", DENIED, Waiver.OBSERVED)
+    tally.verdict(b"b", DELIVERABLE, None)
     assert tally.outcomes() == [(("denied", "", "observed"), 1), (("deliverable", "", ""), 1)]
 
 
 def test_ready_answers_are_counted_apart() -> None:
     """They tell how many questions never reached the engine; the sum is of both."""
     tally = Tally(deque())
-    cell = tally.ready_verdict(DENIED)
-    assert tally.ready_verdict(Verdict(Kind.DENIED, b"another text")) is cell
+    cell = tally.ready_verdict(DENIED, None)
+    assert tally.ready_verdict(Verdict(Kind.DENIED, b"another text"), None) is cell
     cell.count += 2
-    tally.verdict(b"a", DENIED)
+    tally.verdict(b"a", DENIED, None)
     assert tally.answers_ready == 2
     assert sum(count for _, count in tally.outcomes()) == 3
     skipped = tally.ready_decision(Decision(skip=Skip.ALIAS))

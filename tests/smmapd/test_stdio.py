@@ -145,7 +145,7 @@ def test_each_verdict_is_observed(pipes: Pipes) -> None:
     seen: list[tuple[bytes, Kind]] = []
     os.write(pipes.to, b"6:m fred,8:m remote,4:m no,")
     os.close(pipes.to)
-    stdio.serve(Engine(), lambda key, verdict: seen.append((key, verdict.kind)))  # type: ignore[arg-type]
+    stdio.serve(Engine(), lambda key, verdict, _: seen.append((key, verdict.kind)))  # type: ignore[arg-type]
     assert seen == [
         (b"fred", Kind.DELIVERABLE),
         (b"remote", Kind.DELIVERABLE),

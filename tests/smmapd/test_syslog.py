@@ -101,15 +101,15 @@ def test_every_kind_has_an_event_of_the_c_program(kind: Kind) -> None:
 
 def test_without_auditlog_an_ordinary_verdict_is_no_line(lines: list[tuple[int, str]]) -> None:
     """A service at work is quiet."""
-    VerdictLog(audit=False).observer()(b"fred", Verdict(Kind.DELIVERABLE, b""))
+    VerdictLog(audit=False).observer()(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
     assert lines == []
 
 
 def test_with_auditlog_each_verdict_is_a_line_at_info(lines: list[tuple[int, str]]) -> None:
     """The client's name is in it."""
     observe = VerdictLog(audit=True).observer("[192.0.2.1]")
-    observe(b"fred", Verdict(Kind.DELIVERABLE, b""))
-    observe(b"fred", Verdict(Kind.DELIVERABLE, b""))
+    observe(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
+    observe(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
     assert lines == [(system.LOG_INFO, "event=ok u.username=fred r.clienthost=[192.0.2.1]")] * 2
 
 
@@ -123,9 +123,9 @@ def test_a_fault_is_one_line_a_minute_for_each_file(lines: list[tuple[int, str]]
     clock = [1000.0]
     log = VerdictLog(audit=False, now=lambda: clock[0])
     one, other = log.observer(), log.observer("[192.0.2.1]")
-    one(b"fred", fault("/x/mailboxes.db: ends at 5"))
-    other(b"joe", fault("/x/mailboxes.db: ends at 9"))
-    one(b"fred", fault("/x/quota/f/user.fred: cannot be opened"))
+    one(b"fred", fault("/x/mailboxes.db: ends at 5"), None)
+    other(b"joe", fault("/x/mailboxes.db: ends at 9"), None)
+    one(b"fred", fault("/x/quota/f/user.fred: cannot be opened"), None)
     assert lines == [
         (system.LOG_ERR, "verify_user(fred): /x/mailboxes.db: ends at 5"),
         (system.LOG_ERR, "verify_user(fred): /x/quota/f/user.fred: cannot be opened"),
@@ -133,7 +133,7 @@ def test_a_fault_is_one_line_a_minute_for_each_file(lines: list[tuple[int, str]]
     clock[0] += FAULT_INTERVAL
     lines.clear()
     for key in (b"joe", b"fred", b"fred"):
-        one(key, fault("/x/mailboxes.db: ends at 7"))
+        one(key, fault("/x/mailboxes.db: ends at 7"), None)
     assert lines == [
         (
             system.LOG_ERR,
@@ -148,8 +148,8 @@ def test_the_faults_of_any_number_of_files_take_a_bounded_place(
     """When too many are remembered, all are forgotten and may be said again."""
     observe = VerdictLog(audit=False, now=lambda: 0.0).observer()
     for number in range(MAX_SUBJECTS + 1):
-        observe(b"fred", fault(f"/x/{number}: gone"))
-    observe(b"fred", fault("/x/0: gone"))
+        observe(b"fred", fault(f"/x/{number}: gone"), None)
+    observe(b"fred", fault("/x/0: gone"), None)
     assert len(lines) == MAX_SUBJECTS + 2
 
 

@@ -11,6 +11,7 @@ from gateway.cli.checks.finding import error, ok, warning
 from gateway.cli.checks.postfixconf import PostfixError, ask
 from gateway.daemon import privileges
 from gateway.daemon.endpoints import UnixEndpoint
+from gateway.daemon.settings.words import Mode
 from gateway.frontends.domains import DomainList, parse
 from gateway.frontends.watched import Watched
 
@@ -65,6 +66,7 @@ def _sockets(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
             name, endpoint = ours[place]
             told.add((use.path, use.service))
             yield from _may_connect(settings, postfix, use, name, endpoint)
+            yield from _observing(settings, use, name)
         elif outside in ours:
             asked = True
             told.add((use.path, use.service))
@@ -76,6 +78,19 @@ def _sockets(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
             "`smmapd-gateway print-config postfix` shows what main.cf needs",
         )
         yield from _unreachable(postfix, ours)
+
+
+def _observing(settings: Settings, use: SocketUse, name: str) -> Iterator[Finding]:
+    """A table that finds everybody makes Postfix accept, and bounce later."""
+    if name == "socketmap" and settings.socketmap.mode is Mode.OBSERVE:
+        yield warning(
+            _SUBJECT,
+            f"{use.service} asks [socketmap] ({use.parameter}), which observes: it finds every "
+            "recipient, and mail to unknown ones is accepted and bounced later",
+            'observe with [policy] or [milter]; or set mode = "enforce" in [socketmap], and in '
+            "main.cf smtpd_reject_unlisted_recipient = no and, last of "
+            "smtpd_recipient_restrictions, warn_if_reject reject_unlisted_recipient",
+        )
 
 
 def _out_of_reach(postfix: Postfix, use: SocketUse, name: str) -> Finding:

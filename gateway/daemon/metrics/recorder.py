@@ -21,7 +21,6 @@ from gateway.daemon.metrics.databases import DATABASES
 from gateway.daemon.metrics.snapshot import Numbers, Refusal, Snapshot, add
 from gateway.daemon.metrics.timing import TimedEngine, Timings
 from gateway.daemon.printable import printable
-from gateway.frontends.judge import OWN_FAULTS, Leniency, Mode, OnError
 from gateway.frontends.tally import Tally
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import KINDS
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from gateway.frontends.server import Server
     from gateway.verification.cell import Refused
     from gateway.verification.decider import Engine, Memory
-    from gateway.verification.model import Kind
 
     # Adds its counts and gauges to a snapshot.
     Source = Callable[[Snapshot], None]
@@ -109,8 +107,7 @@ class Recorder:
         """The counts of a front end, made at the first call."""
         if frontend not in self._tallies:
             refusals: deque[Refused] = deque(maxlen=REFUSALS)
-            lenient = self._socketmap_leniency if frontend == "socketmap" else None
-            self._tallies[frontend] = Tally(refusals, lenient)
+            self._tallies[frontend] = Tally(refusals)
         return self._tallies[frontend]
 
     def watch(self, source: Source) -> None:
@@ -156,7 +153,7 @@ class Recorder:
                 database.counts = counts
 
     def _refusal(self, frontend: str, refused: Refused) -> Refusal:
-        moment, (verdict, _, lenient), recipient, sender, client, reason = refused
+        moment, (verdict, _, waiver), recipient, sender, client, reason = refused
         shown = "" if sender is None else self._address(sender) if sender else "<>"
         return Refusal(
             moment,
@@ -166,23 +163,15 @@ class Recorder:
             printable(self._address(recipient), FIELD_LIMIT),
             printable(shown, FIELD_LIMIT),
             printable(client, FIELD_LIMIT),
-            lenient,
+            waiver,
         )
-
-    def _socketmap_leniency(self, kind: Kind) -> str:
-        """Why a socketmap's refusal is not carried out (gateway.daemon.assembly.make_renderer)."""
-        if self._settings.socketmap.mode is Mode.OBSERVE:
-            return Leniency.OBSERVED.value
-        if kind in OWN_FAULTS and self._settings.general.on_error is OnError.ACCEPT:
-            return Leniency.ACCEPTED_ON_ERROR.value
-        return ""
 
 
 def _outcomes(frontend: str, tally: Tally) -> Numbers:
     """The counts of one front end; those that are still 0 are shown, too."""
     found: Numbers = {f"requests/{frontend}/{kind.name}": 0 for kind in KINDS}
-    for (kind, skip, lenient), count in tally.outcomes():
-        for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", lenient)):
+    for (kind, skip, waiver), count in tally.outcomes():
+        for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", waiver)):
             if word:
                 add(found, {f"{name}/{frontend}/{word}": count})
     return found

@@ -26,7 +26,7 @@ Numbers: TypeAlias = dict[str, float]
 class Refusal:
     """One recipient that was refused, or would have been; addresses as the log would show them.
 
-    `time` is in seconds since 1970; `lenient` says why it was not carried out
+    `time` is in seconds since 1970; `waiver` says why it was not carried out
     after all.
     """
 
@@ -37,7 +37,7 @@ class Refusal:
     recipient: str
     sender: str
     client: str
-    lenient: str
+    waiver: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Snapshot:
                         str(each["recipient"]),
                         str(each["sender"]),
                         str(each["client"]),
-                        str(each["lenient"]),
+                        str(each["waiver"]),
                     )
                     for each in rows(told["refusals"])
                 ],

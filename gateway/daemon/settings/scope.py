@@ -1,6 +1,7 @@
-"""The table [scope]: which recipients the policy and milter front ends judge.
+"""The table [scope]: which recipients the front ends judge.
 
-Both see every RCPT TO, outbound mail too; what is not in scope they let pass.
+Policy and milter see every RCPT TO, outbound mail too; what is not in scope they let
+pass. A socketmap finds nobody in a domain that is not in scope.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class ScopeSettings:
     unqualified: bool = setting(
         boolean(),
         default=False,
-        description="Whether recipients without a domain are ours.",
+        description="Whether recipients without a domain are ours. A socketmap finds them where "
+        "the store has them, and where an LMTP server is the store only if this is set.",
         example="true",
     )
     aliases: tuple[str, ...] = setting(
@@ -103,8 +105,8 @@ SECTION = Section(
     title="Which recipients are ours",
     description="The policy and milter front ends see every recipient, outbound mail too, and "
     "judge only those that are ours. One of `domains`, `domain_files` and, for the milter, "
-    "`mailers` must be set where they are on. The socketmap front end answers whatever it is "
-    "asked.",
+    "`mailers` must be set where they are on. The socketmap front end finds nobody in other "
+    "domains than those, where some are set.",
     build=ScopeSettings,
     declarations=declarations_of(ScopeSettings),
 )

@@ -32,7 +32,9 @@ class SocketmapSettings:
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
-        description="The mode of this front end. In `observe` every look-up finds its recipient.",
+        description="The mode of this front end. In `observe` every recipient of a domain of ours "
+        "is found: a mail server that asks then accepts unknown users, and bounces later. Keys "
+        "that are no recipients (a bare domain, `@domain`) are not.",
         example='"observe"',
     )
     max_connections: int = max_connections_setting("Further ones wait in the socket's queue.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gateway.frontends.judge import Mode, OnError
+from gateway.frontends.waiver import Mode, OnError
 
 __all__ = [
     "AddressPrivacy",

@@ -219,7 +219,7 @@ function showFrontEnds(data) {
 function showRefusals(data) {
   const rows = data.refusals.map((each) => {
     const verdict = element("th", { scope: "row" }, words(each.verdict));
-    if (each.lenient) verdict.append(" ", element("span", { class: "quiet" }, `(${words(each.lenient)})`));
+    if (each.waiver) verdict.append(" ", element("span", { class: "quiet" }, `(${words(each.waiver)})`));
     return [cell(clock(each.time, data.now), ""), cell(each.frontend, ""), verdict,
       cell(each.recipient, "wide mono"), cell(each.sender || NONE, "wide mono"),
       cell(each.client || NONE, "mono"), cell(each.reason || NONE, "wide")];
@@ -292,7 +292,7 @@ function showAnswer(found) {
   for (const front of found.front_ends) {
     const said = element("td", { class: "wide" }, element("code", null, front.reply));
     if (front.withheld) {
-      said.append(element("div", { class: "quiet" }, "withheld: ", element("code", null, front.withheld), ` (${front.lenient})`));
+      said.append(element("div", { class: "quiet" }, "withheld: ", element("code", null, front.withheld), ` (${front.waiver})`));
     }
     replies.append(element("tr", null, title(front.name), said,
       element("td", { class: "wide quiet" }, front.listen.length ? front.scope : `off; ${front.scope}`)));
