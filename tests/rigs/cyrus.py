@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -74,12 +75,14 @@ class Cyrus(Rig):
         *,
         include: Sequence[str] = (),
         root: Root | None = None,
+        parent: str | None = None,
     ) -> None:
         """`settings` are options of imapd.conf, `include` whole lines for its end.
 
-        `root` is a Debian whose Cyrus it is (`kept_root`), instead of this machine's.
+        `root` is a Debian whose Cyrus it is (`kept_root`), instead of this machine's;
+        `parent` the folder for the rig's own one, instead of the temporary folder.
         """
-        super().__init__()
+        super().__init__(parent)
         self._root = root
         self._settings = {**_SETTINGS, **(settings or {})}
         self._include = tuple(include)
@@ -252,8 +255,18 @@ class Cyrus(Rig):
         `service` is its name in cyrus.conf ($CYRUS_SERVICE), `words` are more
         options, `imapd_conf` is another file than the store's own.
         """
+        words = ("-C", imapd_conf or self.imapd_conf, *words)
         errors = os.path.join(self.folder, "smmapd.err")
-        argv = [program, "-X", "-C", imapd_conf or self.imapd_conf, *words]
+        return StdioServer(*self.on_socket(program, *words, service=service, errors=errors), errors)
+
+    def on_socket(
+        self, program: str, *words: str, service: str, errors: str
+    ) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """A service without master, as user cyrus, and the other end of its standard input.
+
+        `service` is its name in cyrus.conf, `errors` the file for what it says.
+        """
+        argv = [program, "-X", *words]
         user: Account | None = account("cyrus")
         # Only Cyrus' own programs come from another root.
         if self._root is not None and program.startswith(PROGRAMS):
@@ -268,7 +281,7 @@ class Cyrus(Rig):
                 stdout=theirs.fileno(),
                 stderr=stderr.fileno(),
             )
-        return StdioServer(process, ours, errors)
+        return process, ours
 
 
 def _low_ports(user: Account) -> list[str]:

@@ -19,12 +19,12 @@ from tests.rigs.processes import Account
 LONGEST_FOLDER = 47
 
 
-def make_folder(prefix: str, owner: Account | None = None) -> str:
-    """Make a new folder (mode 0755) below the temporary folder, owned by `owner` or root.
+def make_folder(prefix: str, owner: Account | None = None, *, parent: str | None = None) -> str:
+    """Make a new folder (mode 0755) below the temporary folder, or `parent`, for `owner` or root.
 
     Its path is short enough for sockets: where TMPDIR is a long path, /tmp is taken.
     """
-    parent: str | None = os.path.realpath(tempfile.gettempdir())
+    parent = parent or os.path.realpath(tempfile.gettempdir())
     if len(f"{parent}/{prefix}-12345678") > LONGEST_FOLDER:
         parent = "/tmp"
     path = tempfile.mkdtemp(prefix=prefix + "-", dir=parent)

@@ -34,12 +34,16 @@ class Rig(ABC):
     # How the program is asked to end in good order.
     stop_signal = signal.SIGTERM
 
-    def __init__(self) -> None:
+    def __init__(self, parent: str | None = None) -> None:
+        """`parent` is the folder for the rig's own one, instead of the temporary folder."""
         self.folder = ""
+        self._parent = parent
         self._daemon: Daemon | None = None
 
     def __enter__(self) -> Self:
-        self.folder = make_folder(self.prefix, account(self.owner) if self.owner else None)
+        self.folder = make_folder(
+            self.prefix, account(self.owner) if self.owner else None, parent=self._parent
+        )
         try:
             self._populate()
         except BaseException:
