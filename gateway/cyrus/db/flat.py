@@ -6,7 +6,9 @@ one committed state for ever, and needs neither lock nor second look.
 
 NUL, TAB, CR and LF in keys and values are written as 0xff and the byte with
 its high bit set, 0xff as two of them.  Lines are in mailbox order of the
-escaped keys (gateway/cyrus/db/order.py).
+escaped keys (gateway/cyrus/db/order.py), which is what Cyrus needs; but a file
+that somebody has sorted byte by byte is read as well: "there is none" is said
+only if that follows from both orders.
 
 Where it ends: the format has no checksum.  A file without its last LF is
 seen, and so are a line without TAB, a NUL and lines out of order where a search
@@ -18,7 +20,7 @@ from __future__ import annotations
 import time
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.order import MAILBOX
+from gateway.cyrus.db.order import orders
 from gateway.cyrus.db.stamp import stamp
 from gateway.errors import DatabaseDamaged
 
@@ -34,6 +36,9 @@ WHOLE = 64 * 1024
 MAX_LINE = 1024 * 1024
 
 _BLOCK = 2048
+
+# What Cyrus writes, and what `sort` in the C locale does.
+_ORDERS = orders(True)
 _ESCAPE = 0xFF
 _ESCAPED = {byte: bytes((_ESCAPE, byte | 0x80)) for byte in b"\0\t\r\n"} | {_ESCAPE: b"\xff\xff"}
 
@@ -57,6 +62,10 @@ def decode(escaped: bytes) -> bytes:
         if second is not None:
             plain.append(_ESCAPE if second == _ESCAPE else second & 0x7F)
     return bytes(plain)
+
+
+class _OtherOrder(Exception):
+    """Two lines do not stand in the order that is searched, but in the other one."""
 
 
 class Flat:
@@ -92,7 +101,7 @@ class Flat:
         size = self._checked_size()
         word = encode(key) + b"\t"
         if size > WHOLE:
-            line = self._bisect(word, size)[1]
+            line = self._search(word, size)[1]
             return None if line is None else decode(line[len(word) : -1])
         text = b"\n" + self._view.read(0, size)
         self._check(text)
@@ -107,7 +116,7 @@ class Flat:
         size = self._checked_size()
         word = encode(prefix)
         bisected = size > WHOLE and prefix
-        at = self._bisect(word, size)[0] if bisected else 0
+        at = self._search(word, size)[0] if bisected else 0
         while at < size:
             line = self._line(at, size)
             at += len(line)
@@ -160,16 +169,35 @@ class Flat:
                 raise DatabaseDamaged(self.path, f"the line at {middle} has no end")
         return size
 
-    def _bisect(self, word: bytes, size: int) -> tuple[int, bytes | None]:
-        """Where the first line that is not before `word` starts, and that line if it has `word`.
+    def _search(self, word: bytes, size: int) -> tuple[int, bytes | None]:
+        """Where the first line with `word` starts, and that line; the end and None without one.
 
-        `word` is an escaped key with its TAB, or a prefix of one.  At every
-        step all lines before `low` are before `word` and no line that starts
-        at `high` or behind is.
+        `word` is an escaped key with its TAB, or a prefix of one.
         """
-        wanted = word.translate(MAILBOX)
+        searched = False
+        for order in _ORDERS:
+            try:
+                found = self._bisect(word, size, order)
+            except _OtherOrder:
+                continue
+            searched = True
+            if found.line.startswith(word):
+                return found.start, found.line
+            if all(found.leaves_out(word, other) for other in _ORDERS):
+                break
+        if not searched:
+            raise DatabaseDamaged(self.path, f"the lines around {word!r} have no order; sort it")
+        return size, None
+
+    def _bisect(self, word: bytes, size: int, order: bytes | None) -> _Place:
+        """The first line that is not before `word` in `order`.
+
+        At every step all lines before `low` are before `word` and no line
+        that starts at `high` or behind is.  Raises _OtherOrder.
+        """
+        wanted = word.translate(order)
         low, high = 0, size
-        least, greatest = b"", b""
+        before, behind, start_behind = b"", b"", size
         while low < high:
             middle = (low + high) // 2
             start = self._line_start(middle, size) if middle > low else low
@@ -177,18 +205,50 @@ class Flat:
                 high = middle
                 continue
             line = self._line(start, size)
-            if line.startswith(word):
-                if word.endswith(b"\t"):
-                    return start, line
-                high = max(low, middle)
-                continue
-            rank = line[: line.index(b"\t") + 1].translate(MAILBOX)
-            if rank <= least or (greatest and rank >= greatest):
-                raise DatabaseDamaged(self.path, f"the line at {start} is out of order; sort it")
+            rank = _rank(line, order)
+            if (before and rank <= _rank(before, order)) or (
+                behind and rank >= _rank(behind, order)
+            ):
+                self._blame(start, line, before, behind)
             if rank < wanted:
                 low = start + len(line)
-                least = rank
-            else:
-                high = max(low, middle)
-                greatest = rank
-        return low, None
+                before = line
+                continue
+            high = max(low, middle)
+            behind, start_behind = line, start
+            if line.startswith(word) and word.endswith(b"\t"):
+                break
+        return _Place(before, behind, start_behind)
+
+    def _blame(self, start: int, line: bytes, before: bytes, behind: bytes) -> None:
+        """Raise what is wrong with a line that does not stand between two others."""
+        for order in _ORDERS:
+            rank = _rank(line, order)
+            if (not before or _rank(before, order) < rank) and (
+                not behind or rank < _rank(behind, order)
+            ):
+                raise _OtherOrder
+        raise DatabaseDamaged(self.path, f"the line at {start} is out of order; sort it")
+
+
+class _Place:
+    """Where a search ended: the line before the word, and the one at or behind it at `start`."""
+
+    __slots__ = ("before", "line", "start")
+
+    def __init__(self, before: bytes, line: bytes, start: int) -> None:
+        self.before = before
+        self.line = line
+        self.start = start
+
+    def leaves_out(self, word: bytes, order: bytes | None) -> bool:
+        """Whether, in `order`, these two neighbours tell that no line has the word."""
+        wanted = word.translate(order)
+        return (not self.before or _rank(self.before, order) < wanted) and (
+            not self.line or wanted < _rank(self.line, order)
+        )
+
+
+def _rank(line: bytes, order: bytes | None) -> bytes:
+    """What the key of a line, with its TAB, counts as in `order`."""
+    return line[: line.index(b"\t") + 1].translate(order)

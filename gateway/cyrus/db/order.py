@@ -4,7 +4,8 @@ Plain order compares bytes (`bsearch_ncompare_raw` in lib/bsearch.c).  Mailbox
 order (`bsearch_ncompare_mbox`, `bsearch_mem_mbox` there) puts TAB and LF
 lowest and `.` below all other bytes but NUL, so that a mailbox's folders follow it
 at once.  flat databases always have mailbox order; skiplist and twoskip
-have it up to Cyrus 3.4 where `improved_mboxlist_sort` is on.
+have it up to Cyrus 3.4 where `improved_mboxlist_sort` is on.  From 3.6 on that
+option is ignored, so a reader takes it for a hint and never for the truth.
 
 An order is a table for `bytes.translate`: keys compare as their translations
 do.  None stands for plain order, as it does for `translate`.

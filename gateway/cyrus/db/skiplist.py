@@ -17,6 +17,11 @@ needs no lock because it believes no pointer:
   record in front of the key that was met so, it goes on to the records that follow
   in the file, up to the first that is not in front of the key.  Whether a pointer
   led past a record, as those of an open transaction do, thus does not matter.
+- No file tells in which order its keys stand, and imapd.conf is not believed:
+  3.6 and later ignore improved_mboxlist_sort.  A record that is found is right,
+  whatever order led to it.  "There is none" is said only if that follows from
+  each order in which a file can stand: two records that are neighbours in the
+  file have the key between them in every one, or each one has been searched.
 
 A checkpoint writes a new file, renames it, and empties the old one, which this
 object holds: all methods then raise DatabaseUnavailable, and whoever owns this
@@ -30,7 +35,7 @@ reads what an open transaction has written so far.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.order import MAILBOX
+from gateway.cyrus.db.order import MAILBOX, PLAIN
 from gateway.cyrus.db.skiplist_format import (
     ADD,
     DELETE,
@@ -56,11 +61,19 @@ if TYPE_CHECKING:
 CHANGES_LIMIT = 1 << 20
 
 
+# Cyrus compares bytes as C's `char` does, which has a sign on most machines, or
+# in mailbox order (improved_mboxlist_sort, up to Cyrus 3.4).
+_ORDERS = (SIGNED_ORDER, MAILBOX, PLAIN)
+
+
+class _OtherOrder(Exception):
+    """Neighbours in the file do not stand in the order that is searched, but in another one."""
+
+
 class Skiplist:
     """A skiplist file as a gateway.cyrus.db.base.Database.
 
-    Keys are in the order of their bytes as signed numbers; with `mboxsort`
-    (improved_mboxlist_sort, up to Cyrus 3.4) in mailbox order.
+    `mboxsort` (improved_mboxlist_sort) says which order is the likeliest.
     Raises DatabaseDamaged where `view` is no skiplist file.
     """
 
@@ -68,7 +81,7 @@ class Skiplist:
 
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
-        self._order = MAILBOX if mboxsort else SIGNED_ORDER
+        self._orders = sorted(_ORDERS, key=lambda order: (order is MAILBOX) is not mboxsort)
         self._epoch = 0
         self._open()
 
@@ -97,11 +110,11 @@ class Skiplist:
                 node = Node(self._view, offset, self._log.end)
                 if node.key == key:
                     return None if self._log.is_deleted(offset) else node.value
-            found = self._seek(key)
+            found = self._search(key)
         except DatabaseDamaged as fault:
             self._explain(fault)
             raise
-        if found is None or found.key != key or self._log.is_deleted(found.offset):
+        if found is None or self._log.is_deleted(found.offset):
             return None
         return found.value
 
@@ -114,12 +127,14 @@ class Skiplist:
         end = self._log.end
         try:
             live, deleted = self._overlay(prefix, end)
-            appended = sorted(live, key=lambda key: key.translate(self._order), reverse=True)
-            for item in self._in_order(prefix):
+            run = self._in_order(prefix)
+            order = self._orders[0]
+            appended = sorted(live, key=lambda key: key.translate(order), reverse=True)
+            for item in run:
                 if item.offset in deleted:
                     continue
-                rank = item.key.translate(self._order)
-                while appended and appended[-1].translate(self._order) < rank:
+                rank = item.key.translate(order)
+                while appended and appended[-1].translate(order) < rank:
                     key = appended.pop()
                     yield key, Node(self._view, live[key], end).value
                 yield item.key, item.value
@@ -183,19 +198,42 @@ class Skiplist:
                 self.path, "was replaced while it was read; open it again"
             ) from fault
 
-    def _seek(self, key: bytes) -> Node | None:
-        """The first INORDER record at or behind `key`; deleted ones count.
+    def _search(self, key: bytes, *, prefix: bool = False) -> Node | None:
+        """The INORDER record with `key`; with `prefix` the first whose key starts with it.
 
-        The pointers bring the walk near, in steps that each lead to a higher
-        key; then the records are read on as they follow each other in the file.
+        Deleted ones count.  None where there is none, whatever the file's order is.
         """
-        order = self._order
+        searched = False
+        for order in tuple(self._orders):
+            try:
+                floor, ahead = self._seek(key, order)
+            except _OtherOrder:
+                continue
+            searched = True
+            if ahead is not None and (ahead.key.startswith(key) if prefix else ahead.key == key):
+                # What starts with a prefix stands side by side in each order.
+                if not prefix or floor.type == DUMMY or not floor.key.startswith(key):
+                    self._orders.remove(order)
+                    self._orders.insert(0, order)
+                    return ahead
+            elif all(_between(floor, key, ahead, other) for other in self._orders):
+                return None
+        if not searched:
+            raise DatabaseDamaged(self.path, f"the records around key {key!r} have no order")
+        return None
+
+    def _seek(self, key: bytes, order: bytes | None) -> tuple[Node, Node | None]:
+        """The last INORDER record in front of `key` in `order`, and the one that follows it.
+
+        Deleted ones count; the first may be the DUMMY, the other one None.
+        Raises _OtherOrder.
+        """
         rank = key.translate(order)
         node = floor = Node(self._view, DUMMY_OFFSET, self._header.first)
         bound, ahead = self._header.log_start, None  # what stands here is not in front of `key`
         beyond = 0  # the last record that a pointer led to and that was not in front of it
         for level in range(self._header.levels - 1, -1, -1):
-            while (there := self._hint(node, level, floor.end, bound, beyond)) is not None:
+            while (there := self._hint(node, level, (floor.end, bound, beyond), order)) is not None:
                 in_order = there.type == INORDER
                 if there.key.translate(order) >= rank:
                     beyond = there.offset
@@ -206,18 +244,22 @@ class Skiplist:
                 if in_order:
                     floor = there
         while floor.end < bound:
-            there = self._inorder(floor.end, floor)
+            there = self._inorder(floor.end, floor, order)
             if there.key.translate(order) >= rank:
-                return there
+                return floor, there
             floor = there
-        return ahead
+        return floor, ahead
 
-    def _hint(self, node: Node, level: int, floor: int, bound: int, beyond: int) -> Node | None:
+    def _hint(
+        self, node: Node, level: int, limits: tuple[int, int, int], order: bytes | None
+    ) -> Node | None:
         """The record that the pointer of `level` leads to, if it can be used.
 
-        That is an INORDER record from `floor` on and in front of `bound`, or a
-        record of the committed log other than `beyond`, with a higher key than `node`.
+        `limits` are floor, bound and beyond.  It is an INORDER record from
+        floor on and in front of bound, or a record of the committed log other
+        than beyond, with a higher key than `node`.
         """
+        floor, bound, beyond = limits
         offset = node.pointers[level] if level < len(node.pointers) else 0
         log_start = self._header.log_start
         if floor <= offset < bound:
@@ -228,27 +270,33 @@ class Skiplist:
             usable = self._log.has(there.key, offset)
         else:
             return None
-        forward = node.key.translate(self._order) < there.key.translate(self._order)
-        return there if usable and (forward or node.type == DUMMY) else None
+        forward = node.type == DUMMY or _ascend(node.key, there.key, order)
+        return there if usable and forward else None
 
-    def _inorder(self, offset: int, behind: Node) -> Node:
+    def _inorder(self, offset: int, behind: Node, order: bytes | None) -> Node:
         """The INORDER record at `offset`, whose key must be higher than that of `behind`."""
         there = Node(self._view, offset, self._header.log_start)
-        low, high = behind.key.translate(self._order), there.key.translate(self._order)
-        if there.type != INORDER or (low >= high and behind.type != DUMMY):
-            raise DatabaseDamaged(
-                self.path,
-                f"the record at {offset} cannot follow the one at {behind.offset}:"
-                f" type {there.type}, or out of order",
-            )
-        return there
+        if there.type == INORDER:
+            if behind.type == DUMMY or _ascend(behind.key, there.key, order):
+                return there
+            if any(_ascend(behind.key, there.key, other) for other in _ORDERS):
+                raise _OtherOrder
+        raise DatabaseDamaged(
+            self.path,
+            f"the record at {offset} cannot follow the one at {behind.offset}:"
+            f" type {there.type}, or out of order",
+        )
 
     def _in_order(self, prefix: bytes) -> Iterator[Item]:
         """The INORDER records whose key starts with `prefix`, deleted ones too."""
-        first = self._seek(prefix)
+        first = self._search(prefix, prefix=True)
         if first is None:
-            return
-        for item in self._run(first.offset, self._header.log_start):
+            return iter(())
+        return self._run_of(prefix, first.offset)
+
+    def _run_of(self, prefix: bytes, start: int) -> Iterator[Item]:
+        """The INORDER records from `start` on, up to the first without `prefix`."""
+        for item in self._run(start, self._header.log_start):
             if item.type != INORDER:
                 raise DatabaseDamaged(self.path, f"record at {item.offset}: type {item.type}")
             if not item.key.startswith(prefix):
@@ -274,3 +322,14 @@ class Skiplist:
             raise DatabaseDamaged(
                 self.path, f"record at {stop.offset}: {stop.problem or 'it is cut off'}"
             ) from stop
+
+
+def _ascend(low: bytes, high: bytes, order: bytes | None) -> bool:
+    return low.translate(order) < high.translate(order)
+
+
+def _between(floor: Node, key: bytes, ahead: Node | None, order: bytes | None) -> bool:
+    """Whether `key` belongs between two neighbours in `order`."""
+    return (floor.type == DUMMY or _ascend(floor.key, key, order)) and (
+        ahead is None or _ascend(key, ahead.key, order)
+    )

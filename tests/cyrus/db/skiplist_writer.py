@@ -10,6 +10,7 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 MAGIC = b"\xa1\x02\x8b\x0dskiplist file\0\0\0"
 LEVELS = 20
@@ -18,6 +19,7 @@ FIRST = DUMMY_OFFSET + 4 * (3 + LEVELS + 1)
 INORDER, ADD, DELETE, COMMIT, DUMMY = 1, 2, 4, 255, 257
 ONES = b"\xff\xff\xff\xff"
 Steps = Iterator[None]
+Order = Callable[[bytes], Any]
 
 
 def u32(number: int) -> bytes:
@@ -39,10 +41,14 @@ def finish(steps: Steps) -> None:
 
 
 class SkiplistWriter:
-    """One writer with the lock; `piece` cuts its appends into writes of so many bytes."""
+    """One writer with the lock; `piece` cuts its appends into writes of so many bytes.
 
-    def __init__(self, path: str, seed: int = 0, piece: int = 1 << 20) -> None:
+    `order` gives what keys compare as.
+    """
+
+    def __init__(self, path: str, seed: int = 0, piece: int = 1 << 20, order: Order = rank) -> None:
         self.path = path
+        self.order = order
         self.piece = piece
         self.random = random.Random(seed)
         self.committed: dict[bytes, bytes] = {}
@@ -108,10 +114,13 @@ class SkiplistWriter:
         before = [DUMMY_OFFSET] * LEVELS
         at = DUMMY_OFFSET
         for level in range(self.current_level - 1, -1, -1):
-            while (there := self._forward(at, level)) and rank(self.key(there)) < rank(key):
+            while (there := self._forward(at, level)) and self._is_before(there, key):
                 at = there
             before[level] = at
         return self._forward(at, 0), before
+
+    def _is_before(self, at: int, key: bytes) -> bool:
+        return bool(self.order(self.key(at)) < self.order(key))
 
     # What a writer does.
 
