@@ -68,6 +68,14 @@ def test_sendmail_is_what_contrib_has(site: Site) -> None:
         assert settings(contrib("sendmail", name)) in settings(out)
 
 
+def test_exim_is_what_contrib_has(site: Site) -> None:
+    """Macros, routers and transport; contrib's files are tried in the real Exims."""
+    toml = USUAL.replace("{folder}", "/run/smmapd").replace(', "virtual.example"', "")
+    out = settings(printed(site, "exim", toml))
+    for name in ("000_smmapd_macros", "450_smmapd_routers", "30_smmapd_transport"):
+        assert settings(contrib("exim", name)) in out
+
+
 @pytest.mark.parametrize(
     ("listen", "postfix", "sendmail"),
     [
@@ -129,10 +137,11 @@ def test_a_front_end_that_is_off(site: Site) -> None:
     toml = '[policy]\nlisten = ["unix:/run/x/p"]\n[scope]\ndomains = ["a.org"]\n'
     assert "smtpd_milters" not in printed(site, "postfix", toml)
     assert "Nothing listens" in printed(site, "sendmail", toml)
+    assert "Nothing listens" in printed(site, "exim", toml)
 
 
 def test_an_unknown_program(site: Site) -> None:
     """The known ones are named."""
-    done = site.run("print-config", "exim")
+    done = site.run("print-config", "qmail")
     assert done.code == os.EX_USAGE
     assert "prometheus" in done.err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.cli.snippets.exim import exim
 from gateway.cli.snippets.postfix import postfix
 from gateway.cli.snippets.sendmail import sendmail
 from gateway.cli.snippets.services import cyrus, prometheus, systemd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SNIPPETS: dict[str, Callable[[Settings], str]] = {
     "postfix": postfix,
     "sendmail": sendmail,
+    "exim": exim,
     "cyrus": cyrus,
     "systemd": systemd,
     "prometheus": prometheus,
