@@ -67,6 +67,8 @@ def make_plan(path: str) -> Plan:
             data,
             processes.SILENCE_LIMIT,
             stops_by_word=True,
+            session_timeout=settings.milter.session_timeout if kind is processes.MILTER else 0.0,
+            clients=kind.clients,
         )
         for kind, count in ((processes.CORE, workers), (processes.MILTER, 1))
         if served.keys() & set(kind.listeners)

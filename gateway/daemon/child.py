@@ -3,10 +3,14 @@
 A child is started by exec with one environment variable that holds JSON: its
 name and number, the descriptors of its listening sockets, and that of its
 channel.  The channel is a stream of words: the child says that it is ready,
-alive, or why it gives up; the supervisor tells how often others were
-restarted, and tells a child to stop where signals belong to a library.  When
-the channel ends, the supervisor is gone and the child must go too, or its
-sockets would keep a new instance out.
+alive, or why it gives up, and, once it is to leave, how many clients it still
+has; the supervisor tells how often others were restarted, and tells a child to
+stop where signals belong to a library.  When the channel ends, the supervisor
+is gone and the child must go too, or its sockets would keep a new instance out.
+
+A child may be told to stop twice: at first that others serve on, and that its
+clients have time, which is up to hours for SMTP sessions; later that nobody
+serves any more, and that it must hurry.
 
 No gevent, no threads: the channel is a non-blocking descriptor for any loop.
 """
@@ -29,6 +33,7 @@ VARIABLE = "SMMAPD_SUPERVISED"
 READY = "READY"
 ALIVE = "ALIVE"
 FAILED = "FAILED"
+CLIENTS = "CLIENTS"
 RESTARTS = "RESTARTS"
 STOP = "STOP"
 # Why a process gives up that has run out of it.
@@ -46,15 +51,22 @@ class Restarts:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave: clients may take `patience` seconds to go by themselves; 0: nobody serves on."""
+
+    patience: float
+
+
+News = Restarts | Stop
+
+
 class Supervised:
     """This process as a child of the supervisor.
 
     `name` is that of its ChildSpec, `index` counts the processes of one name
     from 0, `generation` counts configurations from 1.  `listeners` are its
     sockets by front end, `configuration` is the text that was validated.
-    `patience` is None until the supervisor tells it to stop by word (a
-    ChildSpec with `stops_by_word`), and then how many seconds its clients may
-    take to go by themselves, 0 where nobody serves on; `receive` sets it.
     `place` is where it puts what it counts.
     """
 
@@ -74,7 +86,6 @@ class Supervised:
         self.generation = generation
         self.listeners = listeners
         self.configuration = configuration
-        self.patience: float | None = None
         self.place = place
         self._channel = channel
         self._received = b""
@@ -95,8 +106,15 @@ class Supervised:
         """Why this process is about to exit; the supervisor logs it."""
         self._say(f"{FAILED} {printable(message, MESSAGE_LIMIT)}")
 
-    def receive(self) -> list[Restarts] | None:
-        """What came over the channel; None when the supervisor is gone: stop then."""
+    def clients(self, count: int) -> None:
+        """How many clients are left, for a process that has been told to stop."""
+        self._say(f"{CLIENTS} {count}")
+
+    def receive(self) -> list[News] | None:
+        """What came over the channel; None when the supervisor is gone: stop then.
+
+        Only a ChildSpec with `stops_by_word` hears of Stop.
+        """
         try:
             data = self._channel.recv(_CHANNEL_READ)
         except (BlockingIOError, InterruptedError):
@@ -106,14 +124,14 @@ class Supervised:
         if not data:
             return None
         *lines, self._received = (self._received + data).split(b"\n")
-        news: list[Restarts] = []
+        news: list[News] = []
         for line in lines:
             word, _, rest = line.decode(errors="replace").partition(" ")
             name, _, count = rest.rpartition(" ")
             if word == RESTARTS and count.isdigit():
                 news.append(Restarts(name, int(count)))
             elif word == STOP:
-                self.patience = float(rest)
+                news.append(Stop(float(rest)))
         return news
 
     def _say(self, line: str) -> None:

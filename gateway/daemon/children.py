@@ -41,7 +41,9 @@ class ChildSpec:
     said that it is ready and then is silent for more than `silence_limit`
     seconds is killed and started again; None: never.  `stops_by_word`: it is
     told to stop over its channel and gets no SIGTERM, for a program in which a
-    library takes the signals.
+    library takes the signals.  `session_timeout` is how many seconds its clients
+    have once others serve in its place, where that is longer than the plan's
+    graceful timeout; `clients` is what they are called in the log.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ChildSpec:
     configuration: bytes = b""
     silence_limit: float | None = None
     stops_by_word: bool = False
+    session_timeout: float = 0.0
+    clients: str = "clients"
 
 
 class Delay:
@@ -92,6 +96,7 @@ class Child:
         self.ready = False
         self.given_up = False
         self.message = ""
+        self.clients: int | None = None  # that are left, once it has been told to stop
         mine = {name: listeners[name] for name in spec.listeners if name in listeners}
         passed = [each.socket.fileno() for group in mine.values() for each in group]
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -116,6 +121,11 @@ class Child:
         self.heard = self.started
         self._patient_since = self.started
         self._received = b""
+
+    @property
+    def name(self) -> str:
+        """For the log, where several generations are about."""
+        return f"{self.label} (pid {self.pid}) of configuration {self.generation}"
 
     @property
     def pid(self) -> int:
@@ -149,12 +159,15 @@ class Child:
                 self.ready = True
             elif word == child.FAILED:
                 self.message = rest
+            elif word == child.CLIENTS and rest.isdigit():
+                self.clients = int(rest)
         return True
 
     def stop(self, patience: float) -> None:
         """Tell it to stop; its clients have `patience` seconds to go by themselves.
 
-        A process that stops by signal knows by itself how long that is.
+        May be said again, with less patience.  A process that stops by signal
+        knows by itself how long that is.
         """
         if not self.spec.stops_by_word:
             self.signal(signal.SIGTERM)

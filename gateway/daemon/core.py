@@ -8,8 +8,10 @@ The supervisor starts it by exec with its sockets and the configuration that
 was validated.  It says when it serves, keeps telling that it is not stuck,
 and when it is told to stop finishes what is under way: it accepts no more,
 parts from each client between two requests, and leaves when the last one is
-gone or the graceful timeout is over.  Where others serve on, clients have a
-second to go by themselves; at the end of all they have not.
+gone or its time is over.  Where others serve on, clients of socketmap and
+policy have a second to go by themselves, and SMTP sessions until they end; at
+the end of all, a mail that is under way is waited for, within the graceful
+timeout.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.daemon import log
-from gateway.daemon.child import OUT_OF_MEMORY, supervised
+from gateway.daemon.child import OUT_OF_MEMORY, Restarts, Stop, supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import Fronts
 from gateway.daemon.log import AddressWriter
@@ -80,12 +82,12 @@ class Core:
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
         self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
-        deadline = max(0.0, settings.general.graceful_timeout - DRAIN_MARGIN)
-        self._deadline = self._loop.timer(deadline)
+        self._graceful = settings.general.graceful_timeout
+        self._deadline = self._loop.timer(self._graceful)
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
-        gevent.signal_handler(signal.SIGTERM, self._drain)
+        gevent.signal_handler(signal.SIGTERM, self._stop, self._graceful)
         # Reloads and ctrl-C are the supervisor's: it tells its children what follows.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -105,6 +107,8 @@ class Core:
 
     def _alive(self) -> None:
         self._parent.alive()
+        if self._draining:
+            self._parent.clients(self._fronts.clients)
         self._engines.sweep()
 
     def _heard(self) -> None:
@@ -114,24 +118,44 @@ class Core:
             _log.error("the supervisor is gone; leaving")
             self._done.set()
             return
-        if self._admin is not None:
-            self._admin.restarted(news)
-        if self._parent.patience is not None:
-            self._drain(DRAIN_IDLE if self._parent.patience else 0.0)
+        for each in news:
+            match each:
+                case Restarts():
+                    if self._admin is not None:
+                        self._admin.restarted([each])
+                case Stop():
+                    self._stop(each.patience)
 
-    def _drain(self, idle: float = DRAIN_IDLE) -> None:
+    def _stop(self, patience: float) -> None:
+        """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
+
+        The first word counts, and a later one that says that nobody serves on.
+        """
+        if self._draining and patience:
+            return
+        self._deadline.stop()
+        self._deadline = self._loop.timer(max(0.0, (patience or self._graceful) - DRAIN_MARGIN))
+        self._deadline.start(self._done.set)
         if self._draining:
+            self._fronts.hurry()
             return
         self._draining = True
-        self._deadline.start(self._done.set)
         if self._admin is not None:
             self._admin.drain()
-        self._fronts.drain(idle)
+        if patience:
+            self._fronts.shrink()
+            self._fronts.drain(DRAIN_IDLE)
+        else:
+            self._fronts.drain(0.0)
         self._changed()
 
     def _changed(self) -> None:
-        if self._draining and not self._fronts.busy:
-            self._done.set()
+        # Who is cut off at the end has not gone by itself.
+        if self._draining and not self._done.is_set():
+            left = self._fronts.clients
+            self._parent.clients(left)
+            if not left:
+                self._done.set()
 
 
 def _admin(

@@ -76,6 +76,7 @@ class Fronts:
         self._flights = flights
         self._on_change = on_change
         self._line = Line()
+        self._ready: list[Ready[Key]] = []
         fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
             "socketmap": (settings.socketmap, self._socketmap),
             "policy": (settings.policy, self._policy),
@@ -93,9 +94,9 @@ class Fronts:
             recorder.watch_servers(name, self._servers[name])
 
     @property
-    def busy(self) -> bool:
-        """Whether a client is connected."""
-        return any(server.connections for server in self._all())
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return sum(len(server.connections) for server in self._all())
 
     def start(self) -> None:
         """Begin to accept clients."""
@@ -106,8 +107,9 @@ class Fronts:
         """Accept no more, and part from clients that have been idle for `idle` seconds.
 
         An MTA's session with the milter is as long as the SMTP session, and
-        idle between the client's words: where there is time, it ends by itself.
-        With 0 there is none, and nobody else serves: who waits is taken in.
+        idle between the client's words: where others serve, it ends by itself.
+        With 0 nobody does: who waits is taken in, and parted from where no mail
+        is under way.
         """
         for name, servers in self._servers.items():
             for server in servers:
@@ -117,6 +119,17 @@ class Fronts:
                     server.stop_accepting()
                 else:
                     server.drain(idle)
+
+    def shrink(self) -> None:
+        """Give back memory, as a process does that goes on for a few clients only."""
+        self._memory.shrink()
+        for ready in self._ready:
+            ready.shrink()
+
+    def hurry(self) -> None:
+        """After `drain`: part from every client with whom nothing is under way, and no mail."""
+        for server in self._all():
+            server.drain(0.0)
 
     def close(self) -> None:
         """End everything at once."""
@@ -224,6 +237,7 @@ class Fronts:
         written = verdicts.enabled
         tally = self._recorder.tally("milter")
         ready: Ready[Key] = Ready(self._memory, judge, tally.ready_decision)
+        self._ready.append(ready)
 
         def count(rcpt: Rcpt, decision: Decision) -> None:
             mail = rcpt.transaction

@@ -123,11 +123,17 @@ class Generation:
         return "serving with " + ", ".join(child.label for child in self.children())
 
 
+# Generations whose processes still have clients after a reload.  Each of them is a process more;
+# an administrator who reloads every minute has ten minutes' worth of SMTP sessions.
+MAX_RETIRING = 10
+
+
 class Retiring:
     """Processes that have been told to stop, each with the moment at which it is killed."""
 
     def __init__(self) -> None:
         self._deadlines: dict[Child, float] = {}
+        self._graceful: dict[Child, float] = {}  # seconds, for those who can be told to hurry
 
     def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._deadlines))
@@ -140,17 +146,46 @@ class Retiring:
 
         `replaced`: others serve on its sockets, so it may take its time.
         """
-        patience = generation.plan.graceful_timeout if replaced else 0.0
-        deadline = time.monotonic() + generation.plan.graceful_timeout
+        graceful = generation.plan.graceful_timeout
         for slot in generation.slots:
             if slot.child is not None:
-                self._deadlines[slot.child] = deadline
-                slot.child.stop(patience)
+                seconds = max(graceful, slot.spec.session_timeout) if replaced else graceful
+                self._deadlines[slot.child] = time.monotonic() + seconds
+                if replaced:
+                    self._graceful[slot.child] = graceful
+                slot.child.stop(seconds if replaced else 0.0)
             slot.child, slot.due = None, None
+
+    def bound(self) -> None:
+        """Let the oldest generations hurry where more than MAX_RETIRING have time left."""
+        patient = sorted({child.generation for child in self._graceful})
+        for generation in patient[:-MAX_RETIRING]:
+            _log.warning(
+                "more than %d reloads, and clients of each are still connected; those of "
+                "configuration %d have to go",
+                MAX_RETIRING,
+                generation,
+            )
+            self.hurry(generation)
+
+    def hurry(self, generation: int | None = None) -> None:
+        """Let those who have time for their clients end as at a stop; all, or a generation's."""
+        for child, graceful in tuple(self._graceful.items()):
+            if generation in (None, child.generation):
+                del self._graceful[child]
+                self._deadlines[child] = min(self._deadlines[child], time.monotonic() + graceful)
+                # A second SIGTERM would say nothing new.
+                if child.spec.stops_by_word:
+                    child.stop(0.0)
 
     def discard(self, child: Child) -> bool:
         """The process has ended; tells whether it was one of these."""
-        return self._deadlines.pop(child, None) is not None
+        self._graceful.pop(child, None)
+        if self._deadlines.pop(child, None) is None:
+            return False
+        if child.clients:
+            _log.warning("%s: %d %s were cut off", child.name, child.clients, child.spec.clients)
+        return True
 
     def states(self) -> Iterator[ProcessState]:
         """Every process that is leaving."""

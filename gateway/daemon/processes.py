@@ -22,6 +22,7 @@ class Kind:
     name: str
     module: str
     listeners: tuple[str, ...]
+    clients: str  # what they are in the log
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -29,5 +30,5 @@ class Kind:
         return (sys.executable, "-P", "-m", self.module)
 
 
-CORE = Kind("core", "gateway.daemon.core", ("socketmap", "policy", "admin"))
-MILTER = Kind("milter", "gateway.daemon.milterprocess", ("milter",))
+CORE = Kind("core", "gateway.daemon.core", ("socketmap", "policy", "admin"), "clients")
+MILTER = Kind("milter", "gateway.daemon.milterprocess", ("milter",), "SMTP sessions")

@@ -7,8 +7,10 @@ What it promises:
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
   of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
-- SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, SIGKILL to those that are
-  still there after the graceful timeout or at a second signal.
+- Who leaves after a reload has time for its clients, SMTP sessions `session_timeout`; the
+  number of generations that leave at once is bounded, and the log says who was cut off.
+- SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, of older generations too, SIGKILL
+  to those that are still there after the graceful timeout or at a second signal.
 - READY=1 is sent when every child has said that it is ready.  A child that exits
   with 64, 77 or 78 (sysexits.h) before that ends the start with its code.
 
@@ -137,9 +139,13 @@ class Supervisor:
         return True
 
     def _heard(self, child: Child) -> None:
-        was_ready = child.ready
+        was_ready, had = child.ready, child.clients
         if not child.listen():
             self._deafen(child)
+        if had is None and child.clients:
+            _log.info(
+                "%s takes no new %s; %d are left", child.name, child.spec.clients, child.clients
+            )
         if child.ready and not was_ready:
             for name, count in self._restarts.items():
                 child.tell_restarts(name, count)
@@ -247,6 +253,7 @@ class Supervisor:
         old, self._serving, self._incoming = self._serving, incoming, None
         if old is not None:
             self._retiring.take(old, replaced=True)
+            self._retiring.bound()
         self._listeners.commit(incoming.change)
         incoming.plan.apply()
         self._was_ready = True
@@ -263,6 +270,7 @@ class Supervisor:
         self._stopping = True
         self._exit_code = exit_code
         self._notifier.stopping()
+        self._retiring.hurry()
         for generation in (self._incoming, self._serving):
             if generation is not None:
                 self._retiring.take(generation, replaced=False)
@@ -304,13 +312,17 @@ class Supervisor:
         No child could say meanwhile that it is alive.
         """
         _log.warning("woke up %.0f seconds late; no process is called stuck for that", late)
-        for child in self._children():
+        for child in (*self._children(), *self._retiring):
             child.excuse(time.monotonic())
 
     def _due(self) -> float:
         """The moment at which something is due, of time.monotonic; infinite for never."""
         moments = [*self._retiring.deadlines()]
-        moments += [moment for child in self._children() if (moment := child.overdue())]
+        moments += [
+            moment
+            for child in (*self._children(), *self._retiring)
+            if (moment := child.overdue()) is not None
+        ]
         if self._serving is not None:
             moments += [slot.due for slot in self._serving.slots if slot.due is not None]
         if self._notifier.watchdog_interval is not None:
@@ -326,7 +338,7 @@ class Supervisor:
             self._notifier.watchdog()
             self._ping_at = now + interval / 2
         self._retiring.kill_overdue(now)
-        for child in self._children():
+        for child in (*self._children(), *self._retiring):
             moment = child.overdue()
             if moment is not None and now >= moment:
                 what = "is silent" if child.ready else "does not become ready"

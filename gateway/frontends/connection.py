@@ -93,6 +93,11 @@ class Connection:
         return bool(self._out) or not self._session.idle
 
     @property
+    def engaged(self) -> bool:
+        """True while a mail is under way, of which this client asks more than once."""
+        return self._session.engaged
+
+    @property
     def quiet(self) -> bool:
         """True where nothing of ours is under way, or the client does not take its replies."""
         return not (self._session.busy or self._held) or bool(self._out)

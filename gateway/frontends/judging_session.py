@@ -83,6 +83,11 @@ class JudgingSession(ABC, Generic[EventT]):
         """True between events: nothing waits, and no part of one is held."""
         return not self.busy and self._parser.idle
 
+    @property
+    def engaged(self) -> bool:
+        """False: a request stands for itself."""
+        return False
+
     def receive(self, data: bytes, *, late: bool = False) -> None:
         """Take bytes from the peer; empty bytes are their end.
 

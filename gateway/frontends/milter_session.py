@@ -55,6 +55,11 @@ class MilterSession(JudgingSession["Event"]):
         self._macros = MacroTable()
         self._value = self._macros.value
 
+    @property
+    def engaged(self) -> bool:
+        """Between MAIL and the end of the mail: an MTA would defer what it was about to take."""
+        return self._transaction.sender is not None
+
     def quick(self, data: bytes) -> bytes | None:
         """Never at once: what a recipient is told rests on what came before it."""
 

@@ -121,7 +121,7 @@ class Server:
         self._admit = admit
         self._on_change = on_change
         self._report = report
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = self._drain_idle = idle_timeout
         self._request_timeout = request_timeout
         self._max_connections = max_connections
         self._accepting = False
@@ -175,9 +175,12 @@ class Server:
         self.listener.close()
 
     def drain(self, idle: float = DRAIN_IDLE) -> None:
-        """Stop accepting, and part from each client once it has been idle for `idle` seconds."""
+        """Stop accepting, and part from each client once it has been idle for `idle` seconds.
+
+        One whose mail is under way is left until that is over.
+        """
         self.stop_accepting()
-        self._idle_timeout = min(self._idle_timeout, idle)
+        self._drain_idle = min(self._drain_idle, idle)
         self._sweep.stop()
         pause = max(DRAIN_SWEEP, min(SWEEP, idle / 4))
         self._sweep = self.loop.timer(pause, repeat=pause)
@@ -275,10 +278,12 @@ class Server:
                 limit: float = LINGER_IDLE
             elif connection.amid:
                 limit = self._request_timeout
-            elif connection.silent:
-                limit = max(FIRST_WORD, self._idle_timeout)
-            else:
+            elif connection.engaged:
                 limit = self._idle_timeout
+            elif connection.silent:
+                limit = max(FIRST_WORD, self._drain_idle)
+            else:
+                limit = self._drain_idle
             if connection.quiet and now - connection.last_heard >= limit:
                 connection.part()
 

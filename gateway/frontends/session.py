@@ -28,6 +28,10 @@ class Session(Protocol):
     def idle(self) -> bool:
         """Not busy, and no part of a request is held."""
 
+    @property
+    def engaged(self) -> bool:
+        """Several requests belong together, as those of a mail, and the last is still to come."""
+
     def quick(self, data: bytes) -> bytes | None:
         """All replies to `data` at once, or None: then `receive` takes it."""
 

@@ -271,6 +271,11 @@ class Session:
         """True between requests: nothing waits, and no part of one is held."""
         return not self.busy and self._decoder.idle
 
+    @property
+    def engaged(self) -> bool:
+        """False: a request stands for itself."""
+        return False
+
     def quick(self, data: bytes) -> bytes | None:
         """The replies to `data` if they are all ready; else None, and nothing has happened."""
         if self._between and self._replies is not None:

@@ -77,6 +77,11 @@ class TlsSession:
         """Between requests; never before the handshake is over."""
         return self._failed or (self._shaken and not self._ready and self._inner.idle)
 
+    @property
+    def engaged(self) -> bool:
+        """That of the session inside."""
+        return self._inner.engaged
+
     def quick(self, _data: bytes) -> None:
         """Nothing is ready: the bytes must be decrypted first."""
 

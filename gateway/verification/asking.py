@@ -37,6 +37,9 @@ class AskingMemory:
         """Nothing is known at no cost."""
         return False
 
+    def shrink(self) -> None:
+        """What is remembered is bounded in another way, where there is anything."""
+
     def prepare(self) -> bool:
         """There is nothing that would make the next answer cheaper."""
         return False

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 # before its time.
 MAX_ENTRIES = 262_144
 
+# The same in a process that is about to leave, and has only the clients that it still had.
+FEW_ENTRIES = 4096
+
 # Unknown recipients remembered, where there is no index.
 MAX_STRANGERS = 8192
 
@@ -152,13 +155,21 @@ class VerdictCache:
         self.timing(perf_counter() - start)
         return outcome
 
+    def shrink(self) -> None:
+        """Give back memory: forget what is remembered, and remember only a few from now on."""
+        self._max_entries = FEW_ENTRIES
+        for entries in (self.entries, self._strangers):
+            for entry in entries.values():
+                entry.epoch = entry.turn = -1  # whoever has kept a reply ready holds it, too
+            entries.clear()
+
     def prepare(self) -> bool:
         """Do a piece of what makes answers that are not remembered cheap; False if nothing is left.
 
         A piece takes about 2 ms.  Worth while for a process that has met many
         such questions, and again after a database was replaced.
         """
-        return self._mailboxes.prepare()
+        return self._max_entries > FEW_ENTRIES and self._mailboxes.prepare()
 
     def resolve(self, pending: Pending) -> Verdict:
         """As the Verifier's; not remembered.  Not to be called on another thread."""

@@ -69,6 +69,9 @@ class Memory(Decider, Protocol):
     def now(self) -> int:
         """The number of this turn of the event loop, which grows."""
 
+    def shrink(self) -> None:
+        """Give back memory, for a process that goes on for a few clients only."""
+
     def prepare(self) -> bool:
         """Do a piece of what makes answers cheaper that are not remembered; False if done."""
 

@@ -1,9 +1,10 @@
 """A child for the supervisor's tests.
 
 It tells every client one JSON line (name, index, generation, pid, uid and the
-restarts it heard of), then echoes until the client closes.  SIGTERM: it accepts
-no more, and ends when its clients are gone.  Its behaviour comes as JSON on
-standard input:
+restarts it heard of), then echoes until the client closes.  SIGTERM, or the word
+to stop: it accepts no more, says how many clients are left, and ends when they
+are gone; at the word that nobody serves on it ends at once.  Its behaviour comes
+as JSON on standard input:
 
     fail: [CODE, MESSAGE]   say why and exit before being ready
     crash_unless: PATH      make that file and die, unless it is there
@@ -21,7 +22,7 @@ import socket
 import sys
 from pathlib import Path
 
-from gateway.daemon.child import Supervised, supervised
+from gateway.daemon.child import Restarts, Stop, Supervised, supervised
 from gateway.daemon.wakeup import Wakeup
 
 
@@ -66,12 +67,20 @@ class Dummy:
         self._stopping = True
         for descriptor in self._listeners:
             self._selector.unregister(descriptor)
+        self._me.clients(len(self._clients))
 
     def _news(self) -> None:
         news = self._me.receive()
         if news is None:
             sys.exit(0)
-        self._restarts.update({each.name: each.count for each in news})
+        for each in news:
+            match each:
+                case Restarts():
+                    self._restarts[each.name] = each.count
+                case Stop():
+                    self._stop()
+                    if not each.patience:
+                        sys.exit(0)
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -101,6 +110,8 @@ class Dummy:
         self._selector.unregister(client)
         del self._clients[client.fileno()]
         client.close()
+        if self._stopping:
+            self._me.clients(len(self._clients))
 
 
 def main() -> int:

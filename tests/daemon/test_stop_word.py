@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.daemon.child import Supervised
+from gateway.daemon.child import Stop, Supervised
 from gateway.daemon.children import Child, ChildSpec
 from gateway.daemon.metrics.ledger import Ledger
 
@@ -32,21 +32,19 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
         )
         far.sendall(word[:3])
         assert me.receive() == []
-        assert me.patience is None
         far.sendall(word[3:])
-        assert me.receive() == []
-        assert me.patience == patience
+        assert me.receive() == [Stop(patience)]
 
 
 # Says what it heard by its exit code: 7 for the word, -SIGTERM for the signal.
 PROGRAM = """
 import os
-from gateway.daemon.child import supervised
+from gateway.daemon.child import Stop, supervised
 me = supervised(os.environ)
 me._channel.setblocking(True)
-while me.patience is None and me.receive() is not None:
+while not (news := me.receive()):
     pass
-raise SystemExit(7 if me.patience == 2.5 else 8)
+raise SystemExit(7 if news == [Stop(2.5)] else 8)
 """
 
 

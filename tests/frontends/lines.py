@@ -36,6 +36,7 @@ class Lines:
         self.received = 0
         self.ended = False
         self.finished = False
+        self.engaged = False  # a mail is under way
         self.pending: Pending | None = None
         self._part = b""
         self._queue: list[bytes] = []

@@ -25,6 +25,7 @@ class Echo:
     finished = False
     busy = False
     idle = True
+    engaged = False
 
     def quick(self, data: bytes) -> bytes | None:
         """The same bytes."""

@@ -57,7 +57,9 @@ class GeneralSettings:
         default=10.0,
         units="seconds",
         description="How long a process that is told to stop (SIGTERM, or the old processes after "
-        "a reload) may finish what is under way before it is killed.",
+        "a reload) may finish what is under way, a mail at the milter too, before it is killed. "
+        "Keep it below TimeoutStopSec of the unit. SMTP sessions have `session_timeout` of "
+        "[milter] after a reload.",
         example="5",
     )
     mode: Mode = setting(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from gateway.daemon.endpoints import Endpoint
 from gateway.daemon.settings.connections import (
+    MAX_TIMEOUT,
     allow_setting,
     idle_timeout_setting,
     max_connections_setting,
     request_timeout_setting,
 )
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
-from gateway.daemon.settings.types import Network, choice, listen
+from gateway.daemon.settings.types import Network, choice, listen, seconds
 from gateway.daemon.settings.words import Mode
 
 
@@ -42,6 +43,16 @@ class MilterSettings:
         example="7210",
     )
     request_timeout: float = request_timeout_setting()
+    session_timeout: float = setting(
+        seconds(0, MAX_TIMEOUT),
+        default=3600.0,
+        units="seconds",
+        description="How long SMTP sessions may go on that the old milter process still has after "
+        "a reload; it takes no new ones. Those that are left are then cut off, which the log "
+        "says, and their mail is deferred. At a stop, a mail that is under way has "
+        "`graceful_timeout`.",
+        example="600",
+    )
 
 
 SECTION = Section(
