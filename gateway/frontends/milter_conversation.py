@@ -180,6 +180,11 @@ class MilterConversation:
         """A question for another server; nothing else is asked before it is resolved."""
         return self._judging.pending
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a mail has begun, and its end is still to come."""
+        return self._transaction.sender is not None
+
     def negotiate(self, offered: int) -> int:
         """Take what is needed of the steps that the MTA knows to leave out or not to wait at."""
         steps = offered & (UNWANTED | SILENT)

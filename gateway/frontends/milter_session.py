@@ -58,7 +58,7 @@ class MilterSession(JudgingSession["Event"]):
     @property
     def engaged(self) -> bool:
         """Between MAIL and the end of the mail: an MTA would defer what it was about to take."""
-        return self._transaction.sender is not None
+        return self._conversation.under_way
 
     def quick(self, data: bytes) -> bytes | None:
         """Never at once: what a recipient is told rests on what came before it."""
