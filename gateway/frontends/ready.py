@@ -69,7 +69,7 @@ class Ready(Generic[KeyT]):
         self._memory = memory
         self._scope = judge.scope
         self._has_files = judge.scope.has_files
-        self._max_replies = MAX_REPLIES
+        self._shrunk = False
         self._turn = -1
         self._version = judge.scope.version  # what everything that is known rests on, or older
         self._known: dict[KeyT, Kept] = {}
@@ -95,14 +95,15 @@ class Ready(Generic[KeyT]):
             # domain), or the verdict is one that is not remembered.
             if entry is None or entry.verdict.kind is not decision.verdict.kind:
                 return
-        if len(self._known) >= self._max_replies:
-            for old in list(self._known)[: self._max_replies // 16]:
+        most = FEW_REPLIES if self._shrunk else MAX_REPLIES
+        if len(self._known) >= most:
+            for old in list(self._known)[: most // 16]:
                 del self._known[old]
         self._known[key] = Kept(reply, recipient, decision, entry, self._cell_of(decision))
 
     def shrink(self) -> None:
         """Give back memory; only a few replies are kept from now on."""
-        self._max_replies = FEW_REPLIES
+        self._shrunk = True
         self._known.clear()
 
     def _look_at_files(self) -> None:

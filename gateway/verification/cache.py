@@ -112,6 +112,7 @@ class VerdictCache:
         self._store = verifier.store
         self._mailboxes, self._denials, self._quotas = verifier.store.databases
         self._max_entries = max_entries
+        self._shrunk = False
         self._strangers: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._watched = Epochs(verifier.store)
@@ -157,7 +158,8 @@ class VerdictCache:
 
     def shrink(self) -> None:
         """Give back memory: forget what is remembered, and remember only a few from now on."""
-        self._max_entries = FEW_ENTRIES
+        self._shrunk = True
+        self._max_entries = min(self._max_entries, FEW_ENTRIES)
         for entries in (self.entries, self._strangers):
             for entry in entries.values():
                 entry.epoch = entry.turn = -1  # whoever has kept a reply ready holds it, too
@@ -169,7 +171,7 @@ class VerdictCache:
         A piece takes about 2 ms.  Worth while for a process that has met many
         such questions, and again after a database was replaced.
         """
-        return self._max_entries > FEW_ENTRIES and self._mailboxes.prepare()
+        return not self._shrunk and self._mailboxes.prepare()
 
     def resolve(self, pending: Pending) -> Verdict:
         """As the Verifier's; not remembered.  Not to be called on another thread."""

@@ -179,6 +179,17 @@ def test_what_is_judged_each_time(
         assert site.ask(recipient) == (CONTINUE, False)
 
 
+def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had goes, and what comes then stays small."""
+    monkeypatch.setattr(ready, "FEW_REPLIES", 16)
+    site.ask(b"before@other.test")
+    site.ready.shrink()
+    assert not site.ready._known
+    for number in range(40):
+        site.ask(b"u%d@other.test" % number)
+    assert 0 < len(site.ready._known) <= 16
+
+
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
     monkeypatch.setattr(ready, "MAX_REPLIES", 16)

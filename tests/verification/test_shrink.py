@@ -1,0 +1,28 @@
+"""What a process still remembers that leaves, and goes on for a few clients only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.verification import cache
+from tests.verification.sites import Site
+
+
+def test_a_process_that_leaves_remembers_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered goes, whatever else holds it, and only a few come after it."""
+    monkeypatch.setattr(cache, "FEW_ENTRIES", 8)
+    site = Site(tmp_path)
+    site.ask(b"fred")
+    held = site.cache.entry(b"fred")
+    assert held is not None
+    site.cache.shrink()
+    assert not site.cache.stands(held)
+    assert not site.cache.entries
+    for number in range(20):
+        site.ask(b"nobody%d" % number)
+    assert len(site.cache._strangers) <= 8
+    assert not site.cache.prepare()
