@@ -18,8 +18,8 @@ Limits: Linux; only file systems whose changes all pass through this kernel (a
 network file system may change elsewhere) and tell of themselves (zfs' rollback
 does not); folders that may be read, on the way too; /proc; MAX_FOLDERS watches, those on
 the way among them.  Wherever it cannot be used, `folder` gives None and the
-caller looks at the file each time.  A file that is written under another name
-of its own (a hard link) is not told of.
+caller looks at the file each time.  Whoever has a file with another name (a hard
+link) must do so, too: what is written under that name is not told of.
 """
 
 from __future__ import annotations

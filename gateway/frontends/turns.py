@@ -42,7 +42,7 @@ class Turns:
         watch = cache.watch
         if watch is not None and watch.descriptor is not None:
             self._news = loop.io(watch.descriptor, _READ, ref=False, priority=_FIRST)
-            self._news.start(watch.drain)
+            self._news.start(cache.notice)
 
     def _turn(self) -> None:
         cache = self._cache

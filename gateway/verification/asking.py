@@ -25,6 +25,9 @@ class AskingMemory:
         """A turn of the event loop begins."""
         self._turn += 1
 
+    def notice(self) -> None:
+        """There is no news where nothing is watched."""
+
     def now(self) -> int:
         """The number of this turn of the event loop, which grows."""
         return self._turn

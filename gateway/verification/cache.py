@@ -136,6 +136,15 @@ class VerdictCache:
         self._turns += 1
         self._looked = False
 
+    def notice(self) -> None:
+        """Something has happened to the files: look at once, not only when somebody asks.
+
+        Between two questions more may be done to a file than its end can tell
+        (gateway/cyrus/db/history.py): the sooner it is looked at, the less.
+        """
+        self.again()
+        self._look()
+
     def now(self) -> int:
         """The number of this turn of the event loop, which grows."""
         return self._turns

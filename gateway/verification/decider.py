@@ -63,6 +63,9 @@ class Memory(Decider, Protocol):
     def turn(self) -> None:
         """A turn of the event loop begins."""
 
+    def notice(self) -> None:
+        """There is news of `watch`."""
+
     def absent(self, recipient: bytes) -> bool:
         """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
 

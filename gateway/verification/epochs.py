@@ -85,6 +85,8 @@ class Epochs:
             self._told = told
             if self._folders != before:
                 return False
+        if any(_is_linked(database) for database in self._databases):
+            return False
         return all(folder is not None and folder.watched for folder in self._folders)
 
     def lose(self) -> None:
@@ -127,6 +129,11 @@ def _state(database: LiveDatabase) -> Hashable:
         return database.state()
     except DatabaseMissing:
         return None
+
+
+def _is_linked(database: LiveDatabase) -> bool:
+    """Whether its file may be written to under another name, of which the kernel does not tell."""
+    return database.has_links and not database.missing
 
 
 def _folders(database: LiveDatabase, watch: FolderWatch) -> list[Folder | None]:

@@ -14,6 +14,7 @@ from gateway.cyrus.folderwatch import Folder, FolderWatch
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
+from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.verification.sites import OLD, Site, create, delete, repack
 
@@ -188,6 +189,7 @@ def test_a_quota_folder_that_cannot_be_watched_is_looked_at(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even while all else is watched and quiet."""
+    let_age(monkeypatch)
     really = FolderWatch.folder
 
     def folder(watch: FolderWatch, path: bytes) -> Folder | None:

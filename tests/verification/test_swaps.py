@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.verification.model import Kind
+from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
@@ -77,8 +78,11 @@ def test_a_folder_that_was_away_for_a_while_is_watched_again(site: Site) -> None
     calm(site)
 
 
-def test_a_quota_root_behind_a_symbolic_link_is_looked_at(site: Site) -> None:
+def test_a_quota_root_behind_a_symbolic_link_is_looked_at(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The folder that is watched is not the one that the file is in."""
+    let_age(monkeypatch)
     site.quota("fred", "1\n1")
     there = site.conf.with_name("elsewhere")
     link = site.conf / "quota" / "f" / "user.fred"

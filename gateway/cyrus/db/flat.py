@@ -10,6 +10,11 @@ escaped keys (gateway/cyrus/db/order.py), which is what Cyrus needs; but a file
 that somebody has sorted byte by byte is read as well: "there is none" is said
 only if that follows from both orders.
 
+A backup that is copied over it in place is another state: that shows in the times
+of the open file, and while it is too young for these to tell, every look is at
+another state (gateway/cyrus/db/stamp.py has the argument).  There is no index, and
+nothing is believed of an earlier state.
+
 Where it ends: the format has no checksum.  A file without its last LF is
 seen, and so are a line without TAB, a NUL and lines out of order where a search
 meets them; a file that is cut off between two lines, or a changed letter, is not.
@@ -94,7 +99,8 @@ class Flat:
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The open file's stamp (gateway/cyrus/db/stamp.py): one system call."""
-        return stamp(self._view.status(), self._now())
+        now = self._now()
+        return stamp(self._view.status(), now)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None where no line has it."""

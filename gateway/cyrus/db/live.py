@@ -24,9 +24,11 @@ as soon as the file does.
 from __future__ import annotations
 
 import os
+import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
+from gateway.cyrus.db.stamp import stamp
 from gateway.cyrus.waypath import MAX_LINKS, absolute
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
@@ -58,6 +60,7 @@ class LiveDatabase:
         "_fulldirhash",
         "_identity",
         "_lineage",
+        "_mark",
         "_mboxsort",
         "_place",
         "_report",
@@ -65,8 +68,10 @@ class LiveDatabase:
         "_shrinks",
         "_size",
         "_table",
+        "_touched",
         "_virtdomains",
         "counts",
+        "has_links",
         "path",
     )
 
@@ -97,6 +102,10 @@ class LiveDatabase:
         self._size = 0  # bytes at the last look
         self._shrinks = 0  # how often a look found an open file shorter than the one before
         self._lineage = 0
+        self._mark: Hashable = None  # the file's stamp at the last look
+        self._touched = False  # it was another one since the last `state`
+        # Whether the file has another name, too, by which it may be written to.
+        self.has_links = False
         self._absent: str | None = None  # what the last `refresh` said of a file that is not there
 
     @property
@@ -152,7 +161,9 @@ class LiveDatabase:
         replaced = 0
         while True:
             try:
-                return self._opened().state(key), self._identity, self._shrinks
+                state = self._opened().state(key), self._identity, self._shrinks
+                self._touched = False
+                return state
             except StoreError as error:
                 replaced += 1
                 if not self._was_replaced(error) or replaced > MAX_REPLACED:
@@ -203,10 +214,14 @@ class LiveDatabase:
     def lineage(self) -> Hashable:
         """Another one as soon as what was learnt of the records may not hold any more.
 
-        That is with each file that is opened, and where `changes` could not say how the
-        records have become what they are.
+        That is with each file that is opened, where `changes` could not say how the
+        records have become what they are, and where they have another past than they had.
+        Who does not ask for the `state` does not hear of that; then it is with each change.
         """
-        return self._lineage
+        if self._touched:
+            self._touched = False
+            self._lineage += 1
+        return self._lineage, getattr(self._database, "history", None)
 
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
@@ -258,12 +273,18 @@ class LiveDatabase:
             database.close()
 
     def _look(self) -> tuple[int, int]:
+        now = time.time_ns()
         try:
             status = os.stat(self._place)
         except OSError as error:
             self.close()
             raise self._unseen(error) from error
         identity = status.st_dev, status.st_ino
+        self.has_links = status.st_nlink > 1
+        mark = stamp(status, now)
+        if mark != self._mark:
+            self._mark = mark
+            self._touched = True
         if status.st_size < self._size and identity == self._identity:
             # Its writer took back what was not committed; or somebody cut it off,
             # which the header would not show: nothing that was read stands.

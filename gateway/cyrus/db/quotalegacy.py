@@ -12,6 +12,12 @@ A file's last LF does not belong to the value.  In the old form ("used" LF
 starts with `%` is the new form and stays as it is.
 
 Cyrus writes a new file and renames it into place, so what is open is complete.
+An administrator may write to it in place, and a restore puts older ones back.  That a
+root still says what it said, or still is not there, is proved by a folder in which nothing
+has happened; else by a stamp that tells (gateway/cyrus/db/stamp.py has the argument),
+or by ENOENT.  Where it does not tell, because the file was changed only just before
+it was read, the file is read again.
+
 The hash folders do not depend on `hashimapspool`; only on `fulldirhash`.
 """
 
@@ -23,7 +29,7 @@ import stat
 import time
 
 from gateway.cyrus.db.file import OPEN_FLAGS, store_fault
-from gateway.cyrus.db.stamp import AbsenceProof, FileProof, Young, is_young, stamp
+from gateway.cyrus.db.stamp import AbsenceProof, FileProof, Young, stamp
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -115,6 +121,7 @@ class QuotaLegacy:
         place = os.fsencode(path)
         folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
         seen = folder.changes if folder is not None else 0
+        now = self._now()
         try:
             try:
                 descriptor = self._open(path, os.O_NOFOLLOW if folder is not None else 0)
@@ -145,10 +152,10 @@ class QuotaLegacy:
         text = text[:-1]
         if not text.startswith(b"%"):
             text = text.replace(b"\n", b" ", 1)
-        # What was opened is never written to again: another one takes its place.
-        if folder is None and is_young(status, self._now()):
-            return text, None
-        return text, FileProof(place, status, folder, seen)
+        if status.st_nlink > 1:
+            folder = None  # written to under its other name, it would not be told of
+        proof = FileProof(place, status, now, folder, seen)
+        return text, proof if proof.tells else None
 
     def _open(self, path: str, flags: int = 0) -> int:
         """Open for reading, without the inode being written for that where it is permitted.
@@ -174,8 +181,9 @@ class QuotaLegacy:
         path = self._path(key)
         if path is None:
             return ABSENT
+        now = self._now()
         try:
-            return stamp(os.stat(path), self._now())
+            return stamp(os.stat(path), now)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return ABSENT

@@ -23,6 +23,15 @@ needs no lock because it believes no pointer:
   each order in which a file can stand: two records that are neighbours in the
   file have the key between them in every one, or each one has been searched.
 
+What is remembered, the index of the log and every `state`, rests on a log that only
+grows, and somebody may restore a backup over it in place.  The length does not
+tell: the new log is as long as the old one where as much has been written since.
+So the end of what is known, INORDER records too where the log is short, is
+compared in place before it is believed, as soon as the file's length or times are
+not what they were: gateway/cyrus/db/history.py has the argument.  Files of two
+checkpoints differ in where the log starts or in the second that the header names;
+if not, in the records in front of the log, which are compared as far as the tail reaches.
+
 A checkpoint writes a new file, renames it, and empties the old one, which this
 object holds: all methods then raise DatabaseUnavailable, and whoever owns this
 object opens the path anew.
@@ -35,6 +44,7 @@ reads what an open transaction has written so far.
 
 from __future__ import annotations
 
+from gateway.cyrus.db.history import History
 from gateway.cyrus.db.order import MAILBOX, PLAIN
 from gateway.cyrus.db.skiplist_format import (
     ADD,
@@ -45,6 +55,7 @@ from gateway.cyrus.db.skiplist_format import (
     INORDER,
     SIGNED_ORDER,
     Header,
+    outline,
 )
 from gateway.cyrus.db.skiplist_log import Changed, Log
 from gateway.cyrus.db.skiplist_read import Node, Stop, records
@@ -82,7 +93,7 @@ class Skiplist:
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
         self._orders = sorted(_ORDERS, key=lambda order: (order is MAILBOX) is not mboxsort)
-        self._epoch = 0
+        self._history = History(outline, DUMMY_OFFSET, 4)
         self._open()
 
     @property
@@ -97,10 +108,15 @@ class Skiplist:
     def state(self, key: bytes | None = None) -> Hashable:
         """The token of the committed state: where its last COMMIT stands.
 
-        One system call where nothing is appended, two where a transaction is open.
+        One system call where nobody has written to the file.
         """
         self._refresh()
-        return (self._view.identity, self._epoch, self._log.end)
+        return (self._view.identity, self._history.token, self._log.end)
+
+    @property
+    def history(self) -> Hashable:
+        """Another one where what was learnt of the records before the last look may be wrong."""
+        return self._history.token
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
@@ -154,7 +170,9 @@ class Skiplist:
         """
         self._refresh()
         end = self._log.end
-        if not (isinstance(since, tuple) and since[:2] == (self._view.identity, self._epoch)):
+        if not (
+            isinstance(since, tuple) and since[:2] == (self._view.identity, self._history.token)
+        ):
             return None
         start: int = since[2]
         if not self._header.log_start <= start <= end <= start + CHANGES_LIMIT:
@@ -182,13 +200,22 @@ class Skiplist:
             self._log = Log(view, self._header.log_start)
         except Changed as change:
             raise DatabaseUnavailable(view.path, "was shortened while it was read") from change
+        self._history.prove(view, self._log.end, same=False)
 
     def _refresh(self) -> None:
-        """Take in new commits; start anew where the file lost some."""
+        """Take in new commits; start anew where the file has another past than the known one."""
+        view, history, log = self._view, self._history, self._log
+        if history.is_quiet(view):
+            return
         try:
-            self._log.refresh()
+            header = view.peek(0, HEADER.size)
+            if not (self._header.is_of(header) and history.prove(view, log.end)):
+                raise Changed
+            known = log.end
+            log.refresh()
+            if log.end != known and not history.prove(view, log.end):
+                raise Changed
         except Changed:
-            self._epoch += 1
             self._open()
 
     def _explain(self, fault: DatabaseDamaged) -> None:

@@ -47,10 +47,10 @@ SIGNED_ORDER = bytes(byte ^ 0x80 for byte in range(256))
 class Header:
     """Where the parts of the file begin: the first INORDER record, and the log."""
 
-    __slots__ = ("first", "levels", "log_start")
+    __slots__ = ("_recovered", "first", "levels", "log_start")
 
     def __init__(self, block: bytes, path: str) -> None:
-        magic, version, minor, levels, _, _, log_start, _ = HEADER.unpack(block)
+        magic, version, minor, levels, _, _, log_start, recovered = HEADER.unpack(block)
         if magic != MAGIC:
             raise DatabaseDamaged(path, "the file does not begin with skiplist's magic bytes")
         if version != VERSION:
@@ -63,8 +63,16 @@ class Header:
         # The DUMMY record: type, two lengths of zero, its pointers, the ones.
         self.first = DUMMY_OFFSET + 12 + 4 * levels + 4
         self.log_start: int = log_start
+        self._recovered: int = recovered  # when (time_t) a checkpoint or recovery wrote the file
         if log_start < self.first or log_start % 4:
             raise DatabaseDamaged(path, f"the header says that the log begins at {log_start}")
+
+    def is_of(self, block: bytes) -> bool:
+        """Whether `block`, a header, is of the same checkpoint; levels and count may differ."""
+        if len(block) != HEADER.size:
+            return False
+        *_, log_start, recovered = HEADER.unpack(block)
+        return (log_start, recovered) == (self.log_start, self._recovered)
 
 
 class Incomplete(Exception):
@@ -107,6 +115,28 @@ def measure(block: bytes, at: int) -> tuple[int, int, int, int, int]:
         raise ValueError(f"not one to {MAX_LEVEL} pointers")
     return key + key_length, value, value + value_length, first, ones + 4
 
+
+def outline(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
+    """See gateway/cyrus/db/history.py: of a record with a key, its pointers may change."""
+    size = len(data)
+    if at + 4 > size:
+        return None
+    type_ = word(data, at)
+    if type_ in _WITH_KEY:
+        try:
+            _, _, _, pointers, end = measure(data, at)
+        except (Incomplete, ValueError):
+            return None
+        return end, pointers, end - 4
+    length = _LENGTHS.get(type_)
+    if first or length is None or at + length > size:
+        return None
+    return at + length, at, at
+
+
+_WITH_KEY = frozenset((INORDER, ADD, DUMMY))
+# Of the records without a key; words of zero are passed over in the log.
+_LENGTHS = {DELETE: 8, COMMIT: 4, 0: 4}
 
 _WORD = Struct(">I").unpack_from
 

@@ -4,7 +4,16 @@ The file is opened read only and is never created.  Each statement runs in a
 transaction of its own and is read to its end at once, so SQLite's lock on the
 file is held for that statement only, and what is seen is committed.  A
 connection is opened when it is first needed, again after every fault, and
-again when another file stands at the path.
+again when another file stands at the path or the file has been written to.
+
+The last is because of restores in place.  SQLite knows that a file has changed by
+its change counter, and keeps the pages that it has read until then; data_version
+says no more.  A backup that is copied over the file and committed to as often as the
+file had been has the same counter, so a connection would go on showing pages of the
+overwritten history.  What tells is the file's stamp: a connection that was opened behind
+every change reads every page anew (gateway/cyrus/db/stamp.py: what two contents
+can have in common).  A commit with WAL is written beside the file and has
+data_version; its log is not a history that a backup of the file could have.
 
 Limits: a writer that is just putting its commit into the file holds up this
 reader (that is SQLite's locking; with WAL it does not), for BUSY_SECONDS at
@@ -16,9 +25,11 @@ statement runs on it: POSIX drops SQLite's locks then.
 from __future__ import annotations
 
 import os
+import time
 
 from gateway.cyrus.db.file import store_fault
 from gateway.cyrus.db.sql_layout import DIALECTS
+from gateway.cyrus.db.stamp import stamp
 from gateway.cyrus.waypath import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
@@ -54,7 +65,7 @@ class SqliteDatabase:
         self._value = _DIALECT.select_value(table)
         self._items = _DIALECT.select_items(table)
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._stamp: Hashable = None  # of the file when the connection was opened
         # Stands for the connection in a state: data_version counts anew in each.
         self._session = object()
 
@@ -77,7 +88,7 @@ class SqliteDatabase:
         under a shared lock.
         """
         row = self._run("PRAGMA data_version", ())[0]
-        return (self._identity, self._session, row[0])
+        return (self._session, row[0])
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
@@ -124,18 +135,19 @@ class SqliteDatabase:
             ) from fault
 
     def _connected(self) -> sqlite3.Connection:
-        """The connection to the file that is at the path now."""
+        """A connection that was opened behind the last change of the file at the path."""
         import sqlite3  # noqa: PLC0415
 
+        now = time.time_ns()
         try:
             status = os.stat(self._path)
         except OSError as fault:
             self.close()
             raise store_fault(self._path, "cannot be examined", fault) from fault
-        identity = (status.st_dev, status.st_ino)
-        if self._connection is None or identity != self._identity:
+        seen = stamp(status, now)
+        if self._connection is None or seen != self._stamp:
             self.close()
-            self._identity = identity
+            self._stamp = seen
             self._session = object()
             self._connection = sqlite3.connect(
                 uri(self._path),

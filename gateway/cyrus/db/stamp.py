@@ -1,12 +1,19 @@
 """A token of a file that is replaced as a whole: equal tokens mean an unchanged file.
 
-The token is made of `stat`'s device, inode, size and times.  Linux takes a
+The token is made of `stat`'s device, inode, size and times.  Before 6.13 Linux takes a
 file's times from a clock that ticks only every 1 to 10 ms, some file systems keep whole
 seconds, and the inode of a file that was renamed away is soon used again.  So two
 different contents that were written within one tick can have equal stamps.
 The way out is git's racy-timestamp rule: a stamp is believed only when the file was
 last written so long before it was looked at that any later write must show
 another time.  Until then the token equals nothing, itself included.
+
+The later one of the times of writing and of change counts: `cp -p` and `rsync -t` give
+a file that was written just now an old time of writing, and nobody can set the other.
+
+What two different contents can have in common is then everything but the time
+of change, and that is not enough: of whatever is done to a file after it was looked
+at, the kernel notes a time that is at least that of the look less one tick.
 
 Its limit: the file system's clock must be this machine's.  A file server whose
 clock is behind by more than the racy time defeats the rule; one whose clock
@@ -49,32 +56,47 @@ class Young:
 
 
 def is_young(status: os.stat_result, now: int) -> bool:
-    """Whether the file may still be written to without its stamp showing it."""
-    written = status.st_mtime_ns
-    racy = RACY_FRACTION_NS if written % _SECOND else RACY_NS
-    return written > now - racy
+    """Whether the file may still be written to without its stamp showing it.
+
+    `now` (nanoseconds of the real-time clock) is from before `status` was looked up.
+    """
+    changed = status.st_ctime_ns
+    racy = RACY_FRACTION_NS if changed % _SECOND else RACY_NS
+    return max(changed, status.st_mtime_ns) > now - racy
 
 
 class FileProof:
-    """That the file at `path` is the one that `status` was of.
+    """That the file at `path` still says what was read of it.
 
-    `folder` is watched, or None; `seen` is its count of changes from before
-    the file was opened.
+    `status` is its own when it was opened, at `now` or later.  `folder` is watched, or
+    None; `seen` is its count of changes from before the file was opened.
     """
 
     __slots__ = ("_mark", "_path", "folder", "seen")
     found = True
 
     def __init__(
-        self, path: bytes, status: os.stat_result, folder: Folder | None = None, seen: int = 0
+        self,
+        path: bytes,
+        status: os.stat_result,
+        now: int,
+        folder: Folder | None = None,
+        seen: int = 0,
     ) -> None:
         self._path = path
-        self._mark = _mark(status)
+        # None: another content may have this one's stamp.  As long as nothing
+        # happens in the folder there is none; then the file is read again.
+        self._mark = None if is_young(status, now) else _mark(status)
         self.folder = folder
         self.seen = seen
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to go by: a folder that is watched, or a stamp."""
+        return self.folder is not None or self._mark is not None
+
     def holds(self) -> bool:
-        """False as soon as anything about the file has changed."""
+        """False as soon as anything about the file may have changed."""
         folder = self.folder
         now = 0
         if folder is not None:
@@ -83,6 +105,8 @@ class FileProof:
             now = folder.changes
             if now == self.seen:
                 return True
+        if self._mark is None:
+            return False
         try:
             status = os.stat(self._path)
         except OSError:
@@ -94,10 +118,14 @@ class FileProof:
 
 
 class AbsenceProof:
-    """That there is no file at `path`: one system call at most, and no exception if it holds."""
+    """That there is no file at `path`: one system call at most, and no exception if it holds.
+
+    Nothing but ENOENT proves it: who may not enter a folder cannot know what is in it.
+    """
 
     __slots__ = ("_path", "folder", "seen")
     found = False
+    tells = True
 
     def __init__(self, path: bytes, folder: Folder | None = None, seen: int = 0) -> None:
         self._path = path
@@ -105,7 +133,7 @@ class AbsenceProof:
         self.seen = seen
 
     def holds(self) -> bool:
-        """False as soon as there is a file."""
+        """False as soon as there is a file, or it cannot be told."""
         folder = self.folder
         now = 0
         if folder is not None:
@@ -114,22 +142,22 @@ class AbsenceProof:
             now = folder.changes
             if now == self.seen:
                 return True
-        if os.access(self._path, os.F_OK):
+        try:
+            os.stat(self._path)
+        except FileNotFoundError:
+            self.seen = now
+            return True
+        except OSError:
             return False
-        self.seen = now
-        return True
+        return False
 
 
 def _mark(status: os.stat_result) -> int:
     """One number for what identifies a file's content; two alike are as good as impossible."""
-    return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size))
+    return hash(_identity(status))
 
 
-def stamp(status: os.stat_result, now: int) -> Hashable:
-    """The token for `status`, looked up at `now` (nanoseconds of the real-time clock)."""
-    if is_young(status, now):
-        return Young()
-    # The change time, which nobody can set, shows what a restore with old times hides.
+def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
     return (
         status.st_dev,
         status.st_ino,
@@ -137,3 +165,8 @@ def stamp(status: os.stat_result, now: int) -> Hashable:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
+
+
+def stamp(status: os.stat_result, now: int) -> Hashable:
+    """The token for `status`, looked up at `now` or later (see `is_young`)."""
+    return Young() if is_young(status, now) else _identity(status)

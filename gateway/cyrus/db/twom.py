@@ -26,6 +26,15 @@ promise that:
    other in the order of the commits, and their tails have checksums of their
    own that never change.  With a clean header it is damage.
 
+What is remembered (`state`, `changes`) rests on a log that only grows, and somebody
+may restore a backup over it in place.  The header does not tell: uuid, generation,
+number of commits and `end` are the same where the backup is of the same
+generation and has been committed to as often and as much.  So the end of the log
+is compared in place before anything remembered is believed, as soon as the header
+or the file's times are not what they were: gateway/cyrus/db/history.py has the
+argument.  Commits are written through memory and may not show in the times; a restore
+is written by system calls, and does.
+
 A repack writes a new file and renames it; the old one, which this object
 holds, keeps its last state.  Whoever owns this object watches the path.
 
@@ -39,9 +48,12 @@ from __future__ import annotations
 
 from time import sleep
 
+from gateway.cyrus.db.history import History
 from gateway.cyrus.db.twom_format import (
     COMMIT,
     DELETE,
+    DUMMY_OFFSET,
+    FILE_MARK,
     FIRST_RECORD,
     HEADER_SIZE,
     MAGIC,
@@ -49,6 +61,7 @@ from gateway.cyrus.db.twom_format import (
     Record,
     file_checksum,
     mark_end,
+    measure,
     state_mark,
 )
 from gateway.cyrus.db.twom_walk import Walk
@@ -90,6 +103,8 @@ class Twom:
         self._view = view
         self._checksum = file_checksum(view.read(0, HEADER_SIZE), view.path)
         self._walk = Walk(view, self._checksum)
+        self._history = History(measure, DUMMY_OFFSET, 8)
+        self._file = b""  # uuid and generation
         self._header()
 
     @property
@@ -102,15 +117,26 @@ class Twom:
         self._view.close()
 
     def state(self, key: bytes | None = None) -> Hashable:
-        """The token of the committed state: one read of the header.
+        """The token of the committed state: two system calls where nothing is new.
 
-        The header's checksum is not looked at here: one that is read while it
+        The header's checksum is not looked at there: one that is read while it
         is written gives a token that equals no other.
         """
-        block = self._view.read(0, HEADER_SIZE)
+        view, history = self._view, self._history
+        block = view.read(0, HEADER_SIZE)
         if not block.startswith(MAGIC):
             raise DatabaseDamaged(self.path, "the file no longer begins with twom's magic bytes")
-        return (self._view.identity, state_mark(block))
+        if not history.is_quiet(view, block):
+            header = self._header()
+            file = header.state[:FILE_MARK]
+            if not history.prove(view, header.end, same=file == self._file):
+                self._file = file
+        return (view.identity, state_mark(block), history.token)
+
+    @property
+    def history(self) -> Hashable:
+        """Another one where what was learnt of the records before the last look may be wrong."""
+        return self._history.token
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
@@ -156,7 +182,9 @@ class Twom:
         Read the new `state()` first, then ask: what is committed in between is
         then named now and once more the next time.
         """
-        if not (isinstance(since, tuple) and len(since) == 2 and since[0] == self._view.identity):
+        if not (isinstance(since, tuple) and len(since) == 3):
+            return None
+        if (since[0], since[2]) != (self._view.identity, self._history.token):
             return None
         header = self._header()
         end = header.end

@@ -44,6 +44,8 @@ FLAG_ORDER_EXTERNAL = 1 << 30
 DUMMY, ADD, FATADD, REPLACE, FATREPLACE, DELETE, COMMIT = range(1, 8)
 MAX_LEVEL = 31
 DUMMY_OFFSET = HEADER_SIZE
+# Of `state_mark`, the bytes that all states of one file have: uuid and generation.
+FILE_MARK = 24
 # No record is shorter than this (DELETE and COMMIT).
 SMALLEST_RECORD = 24
 FIRST_RECORD = DUMMY_OFFSET + 24 + 8 * MAX_LEVEL
@@ -89,7 +91,9 @@ def state_mark(block: bytes) -> bytes:
 
 def mark_end(mark: object, header: Header) -> int | None:
     """The `end` in an earlier mark of the file that `header` is of; None where it is of another."""
-    if not isinstance(mark, bytes) or len(mark) != 40 or mark[:24] != header.state[:24]:
+    if not isinstance(mark, bytes) or len(mark) != 40:
+        return None
+    if mark[:FILE_MARK] != header.state[:FILE_MARK]:
         return None
     return int.from_bytes(mark[32:], "little")
 
@@ -213,3 +217,19 @@ def record_size(block: bytes, offset: int, path: str) -> int:
         return head + 8
     key_length, value_length = _lengths(block)
     return head + 8 + ((key_length + value_length + 2 + 7) & ~7)
+
+
+def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
+    """See gateway/cyrus/db/history.py: the pointers may change, and the checksum behind them."""
+    if at + SMALLEST_RECORD > len(data):
+        return None
+    type_, level = data[at], data[at + 1]
+    try:
+        end = at + record_size(data[at : at + SMALLEST_RECORD], at, "")
+    except DatabaseDamaged:
+        return None
+    pointers = at + _POINTERS[type_]
+    if end > len(data) or (first and not HAS_TAIL[type_]):
+        return None
+    changing = HAS_TAIL[type_] or type_ == DUMMY
+    return end, pointers, pointers + 8 * (1 + level) + 4 if changing else pointers

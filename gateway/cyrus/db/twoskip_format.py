@@ -25,6 +25,7 @@ from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 MAGIC = b"\xa1\x02\x8b\x0dtwoskip file\0\0\0\0"
 HEADER_SIZE = 64
+STEP = 8  # each record begins at a multiple of it
 VERSION = 1
 MAX_LEVEL = 31
 
@@ -46,9 +47,38 @@ _PEEK = 480
 _HEADER = Struct(">20sIQQQQII")
 _FIXED = Struct(">BBHI")
 _LONG = Struct(">Q")
+_CHECKSUM = Struct(">I")
 # One for each level: the pointers, then both CRCs.
 _POINTERS = tuple(Struct(f">{level + 1}QII") for level in range(MAX_LEVEL + 1))
 _SHORTEST = 24
+_KINDS = bytes((DUMMY, RECORD, DELETE, COMMIT))
+
+
+def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
+    """See gateway/cyrus/db/history.py: the pointers may change, and the checksum over them.
+
+    Those of a delete or commit record are never written again: they say what it is about.
+    """
+    if data.startswith(BLANK, at):
+        return None if first else (at + len(BLANK), at, at)
+    size = len(data)
+    if at + _SHORTEST > size or data[at] not in _KINDS:
+        return None
+    kind, level, key_length, value_length = _FIXED.unpack_from(data, at)
+    pointers = at + 8
+    if key_length == 0xFFFF:
+        key_length = _LONG.unpack_from(data, pointers)[0]
+        pointers += 8
+    if value_length == 0xFFFFFFFF and pointers + 8 <= size:
+        value_length = _LONG.unpack_from(data, pointers)[0]
+        pointers += 8
+    body = pointers + 8 * level + 16
+    end = body + (key_length + value_length + 7) // 8 * 8
+    if level > MAX_LEVEL or end > size:
+        return None
+    if first and crc32(data[at : body - 8]) != _CHECKSUM.unpack_from(data, body - 8)[0]:
+        return None
+    return end, pointers, body - 4 if kind in (RECORD, DUMMY) else pointers
 
 
 class Header:

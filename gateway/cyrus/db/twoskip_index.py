@@ -15,6 +15,8 @@ appended and never change but for their pointers.
   neither is live; who does may be, and the skip list tells.
 - All bytes that are read pass their checksums; where one fails there is no
   index, and every look-up walks.
+- It is of one history of the file: its reader compares the end of the log in
+  place before each use, and drops it where that is another one (history.py).
 
 The index is built in steps, a chunk of the file each, and kept current by
 reading what was appended since.  Its memory is 8 bytes a record and a little
@@ -139,6 +141,11 @@ class KeyIndex:
             at += 1
         found.reverse()
         return found
+
+    @staticmethod
+    def is_hash_of(found: bytes, key: bytes) -> bool:
+        """Whether a record of the key `found` can be what `candidates` gave for `key`."""
+        return (hash(found) ^ hash(key)) & _HASH_MASK == 0
 
     def may_be_deleted(self, record: Record) -> bool:
         """Whether `record`, the newest of its key, has to be looked for in the skip list."""

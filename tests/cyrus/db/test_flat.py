@@ -13,6 +13,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.flat import Flat, decode, encode
 from gateway.cyrus.db.order import MAILBOX
 from gateway.errors import DatabaseDamaged, StoreError
+from tests.cyrus.db.ages import let_age
 from tests.golden import FOLDER
 
 
@@ -196,8 +197,9 @@ def test_any_bytes_end_in_time(path: str, text: bytes, key: bytes, whole: int) -
         database.close()
 
 
-def test_the_state_follows_the_file(path: str) -> None:
+def test_the_state_follows_the_file(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old file's state stays; a young one's equals nothing."""
+    let_age(monkeypatch)
     with open(path, "wb") as file:
         file.write(b"anna\t1\n")
     os.utime(path, (1000, 1000))

@@ -9,6 +9,7 @@ import pytest
 from gateway.cyrus.db.live import LiveDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.descriptors import open_descriptors
 from tests.cyrus.db.replaceable import Store
 from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
@@ -156,8 +157,11 @@ def test_only_its_own_states_have_changes(store: Store) -> None:
     database.close()
 
 
-def test_quota_roots_are_followed_file_by_file(tmp_path: object) -> None:
+def test_quota_roots_are_followed_file_by_file(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With quotalegacy the folder is the database, and each root has its own state."""
+    let_age(monkeypatch)
     os.makedirs(f"{tmp_path}/quota/f")
     path = f"{tmp_path}/quota/f/user.fred"
     with open(path, "wb") as file:

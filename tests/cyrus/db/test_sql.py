@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.sql import SqliteDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
+from tests.cyrus.db.ages import let_age
 from tests.golden import FOLDER
 
 GOLDEN = os.path.join(FOLDER, "head-sql", "conf", "sql.db")
@@ -138,9 +140,10 @@ def test_odd_rows_are_read_as_cyrus_reads_them(
 
 
 def test_the_state_changes_with_each_commit_and_only_then(
-    writer: sqlite3.Connection, database: SqliteDatabase
+    writer: sqlite3.Connection, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open transaction does not show, neither in the state nor in a value."""
+    let_age(monkeypatch)
     states = {database.state()}
     assert database.state() in states
     for number in range(5):
@@ -174,6 +177,32 @@ def test_another_file_at_the_path_is_opened(
     assert database.get(b"k") == b"new"
 
 
+@pytest.mark.parametrize("young", [True, False])
+def test_a_backup_copied_over_the_file_with_as_many_commits_is_another_state(
+    writer: sqlite3.Connection,
+    path: Path,
+    database: SqliteDatabase,
+    young: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SQLite's own counter is what it was, and its pages in memory are of the other history."""
+    if not young:
+        let_age(monkeypatch)
+    insert(writer, b"fred", b"v")
+    backup = path.read_bytes()
+    counters, states = set(), []
+    for key in (b"anna", b"mary"):
+        path.write_bytes(backup)
+        with closing(sqlite3.connect(path, isolation_level=None)) as another:
+            insert(another, key, b"v")
+        counters.add(path.read_bytes()[24:28])
+        states.append(database.state())
+        assert [k for k, _ in database.items()] == sorted([b"fred", key])
+        assert database.get(key) == b"v"
+    assert len(counters) == 1
+    assert states[0] != states[1]
+
+
 def test_a_reopened_connection_has_another_state(
     writer: sqlite3.Connection, database: SqliteDatabase
 ) -> None:
@@ -198,8 +227,11 @@ def test_a_writer_that_keeps_its_lock_is_a_temporary_fault(
     assert database.get(b"k") == b"v"
 
 
-def test_write_ahead_logs_are_read(writer: sqlite3.Connection, database: SqliteDatabase) -> None:
+def test_write_ahead_logs_are_read(
+    writer: sqlite3.Connection, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With WAL a writer does not hold up readers, and each commit shows."""
+    let_age(monkeypatch)
     writer.execute("PRAGMA journal_mode = WAL")
     insert(writer, b"k", b"1")
     state = database.state()
@@ -273,9 +305,10 @@ def test_what_sqlite_says_is_told_with_what_to_do(
 
 
 def test_threads_of_a_pool_may_take_turns(
-    writer: sqlite3.Connection, database: SqliteDatabase
+    writer: sqlite3.Connection, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that one has opened serves the next; each uses it alone."""
+    let_age(monkeypatch)
     insert(writer, b"k", b"v")
     state = database.state()
     with ThreadPoolExecutor(1) as pool:

@@ -71,9 +71,8 @@ def test_golden_files_are_read_completely(name: str) -> None:
     """Every record that the header counts is listed, in order, and found by its key."""
     database = Twoskip(FileView(f"{FOLDER}/{name}"))
     records = list(database.items())
-    state = database.state()
-    assert isinstance(state, bytes)
-    assert len(records) == int.from_bytes(state[32:40], "big")
+    header = FileView(f"{FOLDER}/{name}").read(0, 64)
+    assert len(records) == int.from_bytes(header[32:40], "big")
     assert [key for key, _value in records] == sorted(key for key, _value in records)
     for key, value in records:
         assert database.get(key) == value

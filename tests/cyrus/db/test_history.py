@@ -1,0 +1,323 @@
+"""A backup that is copied over a database in place, and as much committed since as there had been.
+
+The file then has the length, the number of records and of commits that it had,
+and another past: nothing that was remembered of the first may be believed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.history import TAIL_BYTES
+from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.twom import Twom
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE
+from gateway.errors import DatabaseDamaged
+from tests.cyrus.db.ages import let_age
+from tests.cyrus.db.histories import Verb, play
+from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
+from tests.cyrus.db.twom_writer import TwomWriter
+from tests.cyrus.db.twoskip_writer import Writer
+
+Reader = Twoskip | Skiplist | Twom
+
+COMMIT: Verb = ("commit", b"", b"")
+
+
+def store(*keys: bytes, value: bytes = b"default fred lrswip") -> list[Verb]:
+    """A transaction that writes these records."""
+    return [*(("store", key, value) for key in keys), COMMIT]
+
+
+def delete(key: bytes) -> list[Verb]:
+    """A transaction that deletes one."""
+    return [("delete", key, b""), COMMIT]
+
+
+def _twoskip(_folder: Path, verbs: list[Verb]) -> bytes:
+    writer = Writer(seed=3)
+    for verb, key, value in verbs:
+        match verb:
+            case "store":
+                writer.store(key, value)
+            case "delete":
+                writer.delete(key)
+            case _:
+                writer.commit()
+    return writer.image()
+
+
+def _skiplist(folder: Path, verbs: list[Verb]) -> bytes:
+    writer = SkiplistWriter(str(folder / "writer.db"), 7)
+    finish(play(writer, verbs))
+    writer.close()
+    return bytes(writer.data)
+
+
+def _checkpointed(folder: Path, verbs: list[Verb]) -> bytes:
+    """A skiplist whose first records are INORDER ones."""
+    writer = SkiplistWriter(str(folder / "writer.db"), 7)
+    finish(play(writer, COMMON))
+    finish(writer.checkpoint())
+    finish(play(writer, verbs[len(COMMON) :]))
+    writer.close()
+    return bytes(writer.data)
+
+
+def _twom(folder: Path, verbs: list[Verb]) -> bytes:
+    writer = TwomWriter(str(folder / "writer.db"), 7)
+    finish(play(writer, verbs))
+    writer.close()
+    return bytes(writer.data)
+
+
+Make = Callable[[Path, list[Verb]], bytes]
+Open = Callable[[FileView], Reader]
+
+FORMATS: dict[str, tuple[Make, Open]] = {
+    "twoskip": (_twoskip, Twoskip),
+    "skiplist": (_skiplist, Skiplist),
+    "checkpointed": (_checkpointed, Skiplist),
+    "twom": (_twom, Twom),
+}
+
+COMMON = store(b"user.anna", b"user.bob", b"user.carl", b"user.fred", b"user.zoe")
+
+# Two histories behind the same backup, of the same length, with the same numbers of pointers.
+PASTS = {
+    "another recipient": (store(b"user.mary"), store(b"user.mark")),
+    "the same last commit": (
+        [*delete(b"user.anna"), *store(b"user.mary")],
+        [*delete(b"user.bob"), *store(b"user.mary")],
+    ),
+    "another order": (
+        [*store(b"user.mary"), *store(b"user.mark"), *store(b"user.ruth")],
+        [*store(b"user.mark"), *store(b"user.mary"), *store(b"user.ruth")],
+    ),
+    "another value": (
+        store(b"user.fred", value=b"default fred lrswip"),
+        store(b"user.fred", value=b"default anna lrswip"),
+    ),
+}
+
+
+class Disk:
+    """A file, its reader, and what is written over it in place."""
+
+    def __init__(self, folder: Path, form: str) -> None:
+        self._make, self._open = FORMATS[form]
+        self._folder = folder
+        self.path = folder / "file.db"
+
+    def image(self, *parts: list[Verb]) -> bytes:
+        """The bytes of a file with this history behind COMMON."""
+        return self._make(self._folder, [*COMMON, *(verb for part in parts for verb in part)])
+
+    def put(self, image: bytes) -> None:
+        """As `rsync --inplace` does: the same file, and no moment at which it is short."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT)
+        os.pwrite(descriptor, image, 0)
+        os.ftruncate(descriptor, len(image))
+        os.close(descriptor)
+
+    def reader(self) -> Reader:
+        """A reader of it."""
+        return self._open(FileView(str(self.path)))
+
+
+@pytest.fixture(params=FORMATS)
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Disk:
+    """An empty one, of each format."""
+    return Disk(tmp_path, request.param)
+
+
+def records(reader: Reader) -> dict[bytes, bytes | None]:
+    """What `get` says of every key in the pasts."""
+    names = (b"anna", b"bob", b"carl", b"fred", b"zoe", b"mary", b"mark", b"ruth")
+    return {b"user." + name: reader.get(b"user." + name) for name in names}
+
+
+@pytest.mark.parametrize("young", [True, False])
+@pytest.mark.parametrize("past", PASTS)
+def test_another_past_of_the_same_length_is_another_state(
+    disk: Disk, past: str, young: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody can tell which keys were written since the first; and back again."""
+    if not young:
+        let_age(monkeypatch)
+    images = [disk.image(part) for part in PASTS[past]]
+    assert len(images[0]) == len(images[1])
+    assert images[0] != images[1]
+    disk.put(images[0])
+    reader = disk.reader()
+    prepared(reader)
+    states = [reader.state()]
+    assert reader.state() == states[0]
+    for image in (images[1], images[0]):
+        disk.put(image)
+        fresh = disk.reader()
+        assert reader.state() not in states
+        assert all(reader.changes(state) is None for state in states)
+        assert records(reader) == records(fresh)
+        states.append(reader.state())
+        assert reader.state() == states[-1]
+        fresh.close()
+    disk.put(images[1])
+    fresh = disk.reader()
+    assert records(reader) == records(fresh)  # without a look at the state before
+    fresh.close()
+    reader.close()
+
+
+def prepared(reader: Reader) -> None:
+    """With an index, where the format has one."""
+    if isinstance(reader, Twoskip):
+        while reader.prepare():
+            pass
+
+
+@pytest.mark.parametrize("past", PASTS)
+def test_what_is_absent_in_one_past_is_not_absent_in_the_other(tmp_path: Path, past: str) -> None:
+    """The index does not outlive the history that it was made of, nor does a half-made one."""
+    disk = Disk(tmp_path, "twoskip")
+    first, second = (disk.image(part) for part in PASTS[past])
+    disk.put(first)
+    database = LiveDatabase(str(disk.path), "twoskip")
+    database.get(b"user.fred")
+    assert database.prepare()  # half of it
+    disk.put(second)
+    while database.prepare():
+        pass
+    for image in (second, first, second):
+        disk.put(image)
+        fresh = LiveDatabase(str(disk.path), "twoskip")
+        database.state()
+        for name in (b"anna", b"bob", b"mary", b"mark", b"ruth"):
+            known = fresh.get(b"user." + name)
+            assert not database.absent(b"user." + name) or known is None
+            assert database.get(b"user." + name) == known
+        while database.prepare():
+            pass
+        database.state()
+        assert database.absent(b"user.nobody")
+        fresh.close()
+    database.close()
+
+
+def test_the_same_history_goes_on_however_long_it_gets(disk: Disk) -> None:
+    """Commits, transactions that are longer than what is compared, and records that are."""
+    commits = [
+        *(store(b"user.%04d" % number) for number in range(700)),
+        store(*(b"more.%04d" % number for number in range(900))),
+        store(b"large", value=b"v" * (2 * TAIL_BYTES)),
+        *(store(b"last.%04d" % number) for number in range(3)),
+        delete(b"user.0007"),
+        store(b"user.anna", value=b"another"),
+    ]
+    disk.put(disk.image())
+    reader = disk.reader()
+    reader.state()
+    for count in (1, 2, 100, 400, 699, 700, 701, 702, 703, 705, 706, 707):
+        before = reader.history
+        state = reader.state()
+        disk.put(disk.image(*commits[:count]))
+        assert reader.state() != state
+        assert reader.history is before
+        keys = reader.changes(state)
+        assert keys is None or {key for _, key, _ in commits[count - 1] if key} <= keys
+    reader.close()
+
+
+def test_a_difference_is_found_at_either_end_of_what_is_compared(disk: Disk) -> None:
+    """Its first record and its last one, in a long history."""
+    image = disk.image(*(store(b"user.%04d" % n, value=b"v" * 120) for n in range(600)))
+    disk.put(image)
+    reader = disk.reader()
+    reader.state()
+    tail = reader._history.tail
+    assert TAIL_BYTES - 500 < tail.end - tail.start <= 2 * TAIL_BYTES
+    for number in range(2):
+        state = reader.state()
+        begin = (
+            image.index(b"user.0", tail.start) if number else image.rindex(b"user.0", 0, tail.end)
+        )
+        changed = bytearray(image)
+        changed[begin : begin + 4] = b"USER"
+        disk.put(bytes(changed))
+        assert reader.state() != state
+        disk.put(image)
+        assert reader.state() != state
+    reader.close()
+
+
+def test_where_records_do_not_lead_to_the_end_every_look_is_at_another_state(disk: Disk) -> None:
+    """Damage in what is compared proves nothing, until it is mended."""
+    image = disk.image(*(store(b"user.%04d" % number) for number in range(40)))
+    disk.put(image)
+    view = FileView(str(disk.path))
+    reader = disk._open(view)
+    state = reader.state()
+    at = image.rindex(b"user.0003") - 60
+    damaged = bytearray(image)
+    damaged[at : at + 50] = b"\xee" * 50
+    disk.put(bytes(damaged))
+    assert _states(reader) == {None} or len(_states(reader)) == 2
+    disk.put(image)
+    mended = disk.reader()
+    assert mended.state() != state
+    assert mended.state() == mended.state()
+    mended.close()
+    reader.close()
+
+
+def _states(reader: Reader) -> set[object]:
+    """Two looks; None for each that is a fault."""
+    found: set[object] = set()
+    for _ in range(2):
+        try:
+            found.add(reader.state())
+        except DatabaseDamaged:
+            found.add(None)
+    return found
+
+
+@pytest.fixture
+def twoskip(tmp_path: Path) -> Iterator[tuple[Disk, Twoskip]]:
+    """A twoskip file with a long log, and its reader."""
+    disk = Disk(tmp_path, "twoskip")
+    disk.put(disk.image(*(store(b"user.%04d" % number) for number in range(300))))
+    reader = disk.reader()
+    assert isinstance(reader, Twoskip)
+    yield disk, reader
+    reader.close()
+
+
+def test_nothing_is_compared_while_nobody_writes(
+    twoskip: tuple[Disk, Twoskip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look is two system calls then."""
+    disk, reader = twoskip
+    let_age(monkeypatch)
+    state = reader.state()
+    compared = []
+
+    def peek(view: FileView, offset: int, length: int) -> bytes:
+        compared.append((offset, length))
+        return os.pread(view._fd, length, offset)
+
+    monkeypatch.setattr(FileView, "peek", peek)
+    for _ in range(3):
+        assert reader.state() == state
+    assert compared == [(0, HEADER_SIZE)] * 3
+    os.utime(disk.path, (1, 1))
+    assert reader.state() == state
+    assert len(compared) == 5
+    assert reader.state() == state
+    assert len(compared) == 6
