@@ -162,10 +162,10 @@ class MailboxList:
         # No name holds a NUL byte, and the empty one is nobody's.
         if not name.oldkey or b"\0" in name.oldkey:
             return None
-        if name.before_3:
-            entry = None if self._form.is_newer() else self._older(name.oldkey)
-            return entry if entry is not None and entry.before_3 else None
         dbkey = name.dbkey
+        if not dbkey:
+            entry = None if self._form.is_newer() else self._older(name.oldkey)
+            return None if entry is None or (name.before_3 and not entry.before_3) else entry
         if shows_newer(dbkey):
             value = self.database.get(dbkey)
             if value is not None:

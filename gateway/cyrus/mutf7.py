@@ -76,6 +76,16 @@ def is_encoded(name: bytes) -> bool:
     return True
 
 
+def looks_encoded(name: bytes) -> bool:
+    """Whether Cyrus from 3.13 on takes `name` for modified UTF-7.
+
+    That is so where the first `&` is followed by base64 or nothing, and a `-`
+    (mbname_from_recipient in imap/mboxname.c); the rest is not looked at.
+    """
+    _, ampersand, rest = name.partition(b"&")
+    return bool(ampersand) and rest.lstrip(BASE64).startswith(b"-")
+
+
 def _is_whole(inside: bytes) -> bool:
     """Whether letters of base64 are whole units of 16 bits, padded with zeros."""
     if inside.strip(BASE64):

@@ -10,7 +10,8 @@ address has one or more `readings`, in the order in which they are looked up:
   other letters, it is kept first and dropped then.
 - The folders stand behind the first `+`, divided by the hierarchy separator,
   empty parts skipped; in UTF-8 or in modified UTF-7 already.  Where they hold
-  a `&`, either may be meant (`_spellings`).
+  a `&`, either may be meant (`_spellings`); Cyrus up to 3.2 takes them as they
+  stand.
 - User and domain are put in lower case where lmtp_downcase_rcpt says so.
 - The user that `postuser` names stands for the shared folders, which have no
   domain.
@@ -59,8 +60,9 @@ class MailboxName(Value):
     shared folder: then, and only then, the ACL decides who may post.
     `internal` is the reached mailbox's internal name `domain!user.name.folder`,
     `dbkey` the mailbox list's key from Cyrus 3.6 on, `oldkey` that of older
-    lists, which is the internal name as it was formed.  `before_3` marks what
-    only Cyrus up to 2.5 makes of the address; it has an `oldkey` only.
+    lists, which is the internal name as it was formed.  Where only older
+    versions read the address so, `dbkey` is empty; `before_3` marks what only
+    those up to 2.5 do.
     """
 
     __slots__ = (
@@ -104,6 +106,16 @@ class MailboxName(Value):
             oldkey,
             reached.userid,
             userid,
+        )
+
+    def in_older(self) -> MailboxName:
+        """The same, where only versions with older lists read the address so."""
+        return MailboxName(
+            NamePath(self.localpart, self.domain, self.boxes),
+            userid=self.userid,
+            internal=self.internal,
+            dbkey=b"",
+            oldkey=self.oldkey,
         )
 
 
@@ -189,6 +201,10 @@ class Naming(Value):
             domains = tuple(domain and domain.lower() for domain in domains)
         boxes = [namepath.split(text, self.separator) for text in details] or [()]
         found = [self._reading(local, domain, path) for domain in domains for path in boxes]
+        if details and detail not in details:
+            path = namepath.split(detail, self.separator)
+            found += [self._reading(local, domain, path).in_older() for domain in domains]
+            details = (*details, detail)
         found += self._before_3(local, domains[-1], details)
         return tuple(found)
 
@@ -299,7 +315,7 @@ class Naming(Value):
                     reached,
                     userid=userid,
                     internal=oldkey,
-                    dbkey=NAME_KEY,
+                    dbkey=b"",
                     oldkey=oldkey,
                     before_3=True,
                 )
@@ -313,12 +329,12 @@ class Naming(Value):
 def _spellings(detail: bytes) -> tuple[bytes, ...]:
     """The modified UTF-7 that the folders in an address may stand for, the likeliest first.
 
-    Cyrus up to 3.2 takes them as they are, 3.4 to 3.12 encode whatever is
-    there, and later ones encode it unless a `&` is followed by letters of
-    base64 and a `-`, as in `R&D-Team`.  What is well-formed is most likely
-    encoded already; but `R&AOQ-` may be meant letter by letter, too.
+    Cyrus from 3.4 to 3.12 encodes whatever is there, and later ones do unless
+    the first `&` is followed by letters of base64 and a `-`, as in `R&D-Team`.
+    What is well-formed is most likely encoded already; but `R&AOQ-` may be
+    meant letter by letter, too.
     """
     encoded = mutf7.encode(detail)
-    if b"&" not in detail:
+    if not mutf7.looks_encoded(detail):
         return (encoded,)
     return (detail, encoded) if mutf7.is_encoded(detail) else (encoded, detail)

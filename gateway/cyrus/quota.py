@@ -3,7 +3,8 @@
 A mailbox belongs to the nearest root above it: its own internal name, then
 the name without its last part and so on, at last the domain's root `domain!`
 (quota_findroot in imap/quota_db.c).  The nearest one decides alone, even
-where it sets no limit.
+where it sets no limit.  With virtdomains off there are no domains, and a `!`
+in a name is a letter.
 
 Records have two forms (quota_parseval): `used limit` in bytes and KiB, with
 further resources behind their names, and a dlist `%(S (used limit) M (used
@@ -88,12 +89,13 @@ class QuotaRecord(Value):
 
 
 class QuotaRoots:
-    """Looks quota roots up in `database`."""
+    """Looks quota roots up in `database`; `virtdomains` is False where no name has a domain."""
 
-    __slots__ = ("database",)
+    __slots__ = ("_virtdomains", "database")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, virtdomains: bool = True) -> None:
         self.database = database
+        self._virtdomains = virtdomains
 
     @property
     def path(self) -> str:
@@ -103,7 +105,7 @@ class QuotaRoots:
     def candidates(self, internal: bytes) -> Iterator[bytes]:
         """The roots that the mailbox `internal` could belong to, the nearest first."""
         root = internal[:_MAX_ROOT]
-        start = root.find(b"!") + 1
+        start = root.find(b"!") + 1 if self._virtdomains else 0
         if not root:
             return
         yield root

@@ -86,7 +86,7 @@ class CyrusStore:
         self.databases = (mailboxes, denials, quotas)
         self.mailboxes = MailboxList(mailboxes)
         self.denials = UserDeny(denials)
-        self.quotas = QuotaRoots(quotas)
+        self.quotas = QuotaRoots(quotas, virtdomains=conf.virtdomains != VIRTDOMAINS_OFF)
 
     def refresh(self) -> None:
         """See whether other files have come into the places of those that are open.

@@ -32,7 +32,7 @@ def name_step(name: MailboxName) -> Step:
 
 def _key(name: MailboxName) -> bytes:
     """The key to show: the newer form, unless only an older list has the name."""
-    return name.oldkey if name.before_3 else name.dbkey
+    return name.dbkey or name.oldkey
 
 
 def mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry | None) -> Step:

@@ -217,7 +217,7 @@ class Verifier:
         best: Verdict | Pending | None = None
         asked: set[bytes] = set()  # names that are not in the userdeny database
         for name in store.naming.readings(query.recipient):
-            if name.before_3 and store.mailboxes.has_newer_keys():
+            if not name.dbkey and store.mailboxes.has_newer_keys():
                 continue
             outcome = self._decide_reading(
                 query, name, asked, trace, kicked=kicked, quota_get=quota_get

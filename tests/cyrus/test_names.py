@@ -157,6 +157,15 @@ READINGS = [
         b"+R&AOQ-",
         [(b"NR&AOQ-", b"R&AOQ-", None, None), (b"NR&-AOQ-", b"R&-AOQ-", None, None)],
     ),
+    (OFF, b"+Q&A 1", [(b"NQ&-A 1", b"Q&-A 1", None, None), (None, b"Q&A 1", None, None)]),
+    (
+        OFF,
+        b"mia+\xc3\xa4/1.2",
+        [
+            (b"Nuser\x1fmia\x1f&AOQ-\x1f1.2", b"user.mia.&AOQ-.1^2", b"mia", b"mia"),
+            (None, b"user.mia.\xc3\xa4.1^2", b"mia", b"mia"),
+        ],
+    ),
     # Up to Cyrus 2.5 the separator divides users' names, and shared folders have domains.
     (
         OFF,
@@ -207,8 +216,7 @@ def test_the_readings_of_an_address(
     """Each has its keys in newer and older lists, the reached user and the addressed one."""
     found = naming.readings(address)
     assert [
-        (None if name.before_3 else name.dbkey, name.oldkey, name.owner, name.userid)
-        for name in found
+        (name.dbkey or None, name.oldkey, name.owner, name.userid) for name in found
     ] == readings
     assert found[0] == naming.recipient(address)
 
@@ -288,5 +296,5 @@ def test_the_short_way_gives_the_same_name(address: bytes, naming: Naming) -> No
         object.__setattr__(slow, field, getattr(naming, field))
     readings = naming.readings(address)
     assert readings
-    assert not readings[0].before_3
+    assert readings[0].dbkey
     assert readings == slow.readings(address)

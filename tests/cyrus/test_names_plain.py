@@ -68,7 +68,7 @@ def test_both_ways_agree(
     address = b"".join(pieces)
     plain = naming.plain(address)
     if plain is not None:
-        (name,) = [name for name in naming.readings(address) if not name.before_3]
+        (name,) = [name for name in naming.readings(address) if name.dbkey]
         assert plain == (name.dbkey, name.owner)
         assert name.owner == name.userid
 

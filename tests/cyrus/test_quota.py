@@ -131,6 +131,17 @@ def test_candidates(internal: bytes, roots: list[bytes]) -> None:
     assert list(QuotaRoots(MemoryDatabase({})).candidates(internal)) == roots
 
 
+def test_without_domains_a_bang_is_a_letter() -> None:
+    """With virtdomains off the user's root is above a folder that is called `new!old`."""
+    roots = QuotaRoots(MemoryDatabase({}), virtdomains=False)
+    for internal, names in (
+        (b"user.mia.new!old", [b"user.mia.new!old", b"user.mia", b"user"]),
+        (b"user.q!z", [b"user.q!z", b"user"]),
+        (b"list!old", [b"list!old"]),
+    ):
+        assert list(roots.candidates(internal)) == names
+
+
 def test_the_nearest_root_decides_alone() -> None:
     """A root without a limit hides the one above it, and nothing further is read."""
     database = MemoryDatabase({b"user.fred": b"9999 1", b"user.fred.Own": b"%(S (5))"})

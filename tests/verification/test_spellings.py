@@ -76,6 +76,18 @@ def test_odd_users_and_folders(tmp_path: Path, name: bytes, older: bool) -> None
     assert [decide(store, recipient) for recipient in mine] == [TEMP, DENIED, TEMP]
 
 
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize(("virtdomains", "kind"), [("off", TEMP), ("on", OK)])
+def test_the_root_above_a_folder_with_a_bang(
+    tmp_path: Path, older: bool, virtdomains: str, kind: Kind
+) -> None:
+    """What stands before the `!` is a domain where there are domains (quota_findroot)."""
+    mailboxes = {b"user.mia": record(), b"user.mia.new!old": record()}
+    options = {"virtdomains": virtdomains}
+    store = FlatStore(str(tmp_path), mailboxes, {b"user.mia": OVER}, options=options, older=older)
+    assert [decide(store, name) for name in (b"mia", b"mia+new!old")] == [TEMP, kind]
+
+
 # Mailboxes, recipient, the kind in a newer list, in an older one, with these options.
 SPELLINGS: list[tuple[list[bytes], bytes, Kind, Kind, dict[str, str]]] = [
     # A folder's `&`.
