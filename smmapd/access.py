@@ -10,6 +10,7 @@ let in and the library is not needed.
 from __future__ import annotations
 
 from gateway.errors import ConfigurationError
+from gateway.files import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Access:
 def _rules_exist() -> bool:
     for path in RULES:
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
+            with open(open_file(path), encoding="utf-8", errors="replace") as file:
                 if any(line.strip() and not line.startswith("#") for line in file):
                     return True
         except OSError:

@@ -24,6 +24,7 @@ Cyrus shares the file.
 from __future__ import annotations
 
 from gateway.errors import ConfigurationError
+from gateway.files import TooLong, read_file
 from gateway.values import Value
 
 TYPE_CHECKING = False
@@ -110,8 +111,9 @@ class _Reader:
         names = [path] if self._prefix is None else [self._prefix + path, path]
         for name in names:
             try:
-                with open(name, "rb") as file:
-                    content = file.read(MAX_FILE_SIZE + 1)
+                return read_file(name, MAX_FILE_SIZE)
+            except TooLong as error:
+                raise ConfigurationError(f"larger than {MAX_FILE_SIZE} bytes", file=path) from error
             except OSError as error:
                 if name == path:
                     problem = f"cannot read the configuration file: {error.strerror}"
@@ -119,9 +121,6 @@ class _Reader:
                         raise ConfigurationError(problem, file=path) from error
                     raise _fault(included_by, f"{path}: {problem}") from error
                 continue
-            if len(content) > MAX_FILE_SIZE:
-                raise ConfigurationError(f"larger than {MAX_FILE_SIZE} bytes", file=path)
-            return content
         raise AssertionError("the last name either opens or raises")
 
     def _take(self, setting: Setting) -> None:

@@ -34,6 +34,7 @@ READY = "READY"
 ALIVE = "ALIVE"
 FAILED = "FAILED"
 CLIENTS = "CLIENTS"
+TROUBLE = "TROUBLE"
 RESTARTS = "RESTARTS"
 STOP = "STOP"
 # Why a process gives up that has run out of it.
@@ -105,6 +106,10 @@ class Supervised:
     def failed(self, message: str) -> None:
         """Why this process is about to exit; the supervisor logs it."""
         self._say(f"{FAILED} {printable(message, MESSAGE_LIMIT)}")
+
+    def trouble(self, text: str) -> None:
+        """What keeps it from judging mail; empty where nothing does any more."""
+        self._say(f"{TROUBLE} {printable(text, MESSAGE_LIMIT)}")
 
     def clients(self, count: int) -> None:
         """How many clients are left, for a process that has been told to stop."""

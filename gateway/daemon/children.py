@@ -96,6 +96,7 @@ class Child:
         self.ready = False
         self.given_up = False
         self.message = ""
+        self.trouble = ""
         self.clients: int | None = None  # that are left, once it has been told to stop
         mine = {name: listeners[name] for name in spec.listeners if name in listeners}
         passed = [each.socket.fileno() for group in mine.values() for each in group]
@@ -159,6 +160,8 @@ class Child:
                 self.ready = True
             elif word == child.FAILED:
                 self.message = rest
+            elif word == child.TROUBLE:
+                self.trouble = rest
             elif word == child.CLIENTS and rest.isdigit():
                 self.clients = int(rest)
         return True

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.daemon import log
+from gateway.daemon.assembly import make_store
 from gateway.daemon.child import OUT_OF_MEMORY, Restarts, Stop, supervised
+from gateway.daemon.dbwatch import DatabaseWatch
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import Fronts
 from gateway.daemon.log import AddressWriter
@@ -79,6 +81,9 @@ class Core:
             on_change=self._changed,
         )
         self._admin = _admin(parent, settings, self._recorder, engines)
+        self._databases = None
+        if not settings.general.store and _leads(parent, settings):
+            self._databases = DatabaseWatch(make_store(settings), parent.trouble)
         self._news = self._loop.io(parent.fileno(), 1)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
         self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
@@ -97,6 +102,8 @@ class Core:
         self._fronts.start()
         if self._admin is not None:
             self._admin.start()
+        if self._databases is not None:
+            self._databases.begin()
         self._parent.ready()
         self._done.wait()
         self._fronts.close()
@@ -107,6 +114,8 @@ class Core:
 
     def _alive(self) -> None:
         self._parent.alive()
+        if self._databases is not None:
+            self._databases.look()
         if self._draining:
             self._parent.clients(self._fronts.clients)
         self._engines.sweep()
@@ -156,6 +165,12 @@ class Core:
             self._parent.clients(left)
             if not left:
                 self._done.set()
+
+
+def _leads(parent: Supervised, settings: Settings) -> bool:
+    """Whether this process is the one that looks at what all of them need."""
+    without_core = not settings.listeners.keys() & set(CORE.listeners)
+    return parent.index == 0 and (parent.name == CORE.name or without_core)
 
 
 def _admin(

@@ -126,6 +126,22 @@ class Listeners:
         }
         return tuple(name for name in self._activated if name not in used)
 
+    def unreachable(self) -> tuple[str, ...]:
+        """Unix sockets of which the file is gone or another one's, a sentence each."""
+        found: list[str] = []
+        for each in (one for group in self._open.values() for one in group):
+            if not isinstance(each.endpoint, UnixEndpoint) or each.inode is None:
+                continue
+            there = unixsocket.inode_of(each.endpoint.path)
+            if there != each.inode:
+                gone = not os.path.lexists(each.endpoint.path)
+                what = "has gone" if gone else "is another program's"
+                found.append(
+                    f"nobody reaches {each.endpoint}: the file {what}; "
+                    "SIGHUP (systemctl reload) makes it anew"
+                )
+        return tuple(found)
+
     def warnings(self) -> tuple[str, ...]:
         """What works and is not wise, one sentence each."""
         return tuple(

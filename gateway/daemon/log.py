@@ -18,11 +18,13 @@ import time
 from collections.abc import Mapping
 
 from gateway.daemon.loghandlers import LineHandler, StreamHandler, SyslogHandler
+from gateway.daemon.logstorms import ANSWER
 from gateway.daemon.printable import printable
 from gateway.daemon.settings.logging import LoggingSettings
 from gateway.daemon.settings.words import AddressPrivacy, LogFormat, LogLevel, LogTarget
+from gateway.files import read_file
 
-__all__ = ["AddressWriter", "Field", "configure", "event", "printable"]
+__all__ = ["AddressWriter", "Field", "answer", "configure", "event", "printable"]
 
 Field = str | bytes | int | float | bool | None
 
@@ -34,6 +36,7 @@ MESSAGE_LIMIT = 4000
 _HASH_BYTES = 6
 _HIDDEN = "-"
 _MACHINE_ID = "/etc/machine-id"
+_MACHINE_ID_LIMIT = 4096
 _FIELDS = "gateway_fields"
 _LEVELS = {
     LogLevel.DEBUG: logging.DEBUG,
@@ -68,6 +71,17 @@ def event(logger: logging.Logger, level: int, message: str, fields: Mapping[str,
     """Log `message` with named fields; costs nothing where the level is off."""
     if logger.isEnabledFor(level):
         logger.log(level, "%s", message, extra={_FIELDS: fields})
+
+
+def answer(logger: logging.Logger, level: int, message: str) -> None:
+    """Log the answer to something that an administrator has just done.
+
+    It is written whatever the level of the log, and however often it was before.
+    """
+    place = ("(answer)", 0)
+    logger.handle(
+        logger.makeRecord(logger.name, level, *place, "%s", (message,), None, extra={ANSWER: True})
+    )
 
 
 class TextFormatter(logging.Formatter):
@@ -138,8 +152,7 @@ class AddressWriter:
 
 def _machine_key() -> bytes:
     try:
-        with open(_MACHINE_ID, "rb") as file:
-            machine = file.read(64)
+        machine = read_file(_MACHINE_ID, _MACHINE_ID_LIMIT)[:64]
     except OSError:
         # A machine without an id still gets stable hashes, only not secret ones.
         machine = b""

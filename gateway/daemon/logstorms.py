@@ -1,7 +1,8 @@
 """Storms of log lines: equal lines are one with a count, and nonsense that is ever new a few.
 
 A storm of equal warnings or errors is one line with a count; of lines that
-differ in what a client sent, only the first few are written.
+differ in what a client sent, only the first few are written.  Answers to an
+administrator's signal are no storm.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ _STORM_KINDS = 256
 # Different lines from one place in the program that are written within STORM_SECONDS: a client
 # that sends ever new nonsense must not fill the disk.
 STORM_LINES = 10
+
+# An attribute of records that are never held back: an administrator waits for them.
+ANSWER = "gateway_answer"
 
 # The name of the logger, the level, and the text.
 _Key = tuple[str, int, str]
@@ -39,7 +43,7 @@ class Storms:
         """The records to write now: counts that have become due, and `record` unless held back."""
         now = self._clock()
         due = self._due(now)
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING or getattr(record, ANSWER, False):
             return [*due, record]
         key = (record.name, record.levelno, record.getMessage())
         storm = self._seen.get(key)

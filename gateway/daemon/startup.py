@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import MutableMapping
 
-from gateway.daemon import activation, privileges
+from gateway.daemon import activation, log, privileges
 from gateway.daemon.generation import Plan
 from gateway.daemon.listeners import Change, Listeners
 from gateway.daemon.settings.errors import ConfigurationErrors
@@ -72,6 +72,6 @@ def warn(listeners: Listeners) -> None:
 
 
 def complain(error: ConfigurationError) -> None:
-    """One log line for each problem."""
+    """One log line for each problem, whatever has been logged before."""
     for line in str(error).splitlines():
-        _log.error("%s", line)
+        log.answer(_log, logging.ERROR, line)

@@ -30,11 +30,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, MutableMapping
 
+from gateway.daemon import log
 from gateway.daemon.children import Child, ChildSpec
 from gateway.daemon.generation import Generation, Plan, Retiring, Slot
 from gateway.daemon.listeners import Change, Listeners
 from gateway.daemon.metrics.ledger import Ledger, ProcessState
 from gateway.daemon.notify import Notifier
+from gateway.daemon.standing import Standing
 from gateway.daemon.startup import complain, open_and_drop, warn
 from gateway.daemon.wakeup import Wakeup
 from gateway.errors import ConfigurationError
@@ -49,6 +51,8 @@ _LAST_READS = 4
 # Seconds by which the supervisor may wake up late on a busy machine; more, and it did not run.
 # Children say more seldom than that that they are alive, so less makes none of them look stuck.
 LATE = 3.0
+# Seconds between two looks at whether the sockets' files are still there.
+SOCKETS_INTERVAL = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -67,6 +71,7 @@ class Supervisor:
         self._readers: dict[int, Callable[[], None]] = {}
         self._listeners = Listeners({})
         self._ledger = Ledger()
+        self._standing = Standing(self._notifier, self._ledger)
         self._serving: Generation | None = None
         self._incoming: Generation | None = None
         self._retiring = Retiring()
@@ -77,6 +82,7 @@ class Supervisor:
         self._stopping = False
         self._exit_code = os.EX_OK
         self._ping_at = 0.0
+        self._sockets_at = math.inf  # when the sockets' files are looked at next
 
     def run(self) -> int:
         """Serve until told to stop; gives the exit code (sysexits.h)."""
@@ -97,7 +103,7 @@ class Supervisor:
                     if now - due > LATE:
                         self._excuse(now - due)
                     self._tick(now)
-                    self._ledger.show(self._states())
+                    self._standing.show(self._states())
             except ConfigurationError as error:
                 complain(error)
                 self._exit_code = os.EX_CONFIG
@@ -146,6 +152,7 @@ class Supervisor:
             _log.info(
                 "%s takes no new %s; %d are left", child.name, child.spec.clients, child.clients
             )
+        self._look_at_troubles()
         if child.ready and not was_ready:
             for name, count in self._restarts.items():
                 child.tell_restarts(name, count)
@@ -162,11 +169,9 @@ class Supervisor:
             self._take_over(self._incoming)
         elif self._serving is not None and self._incoming is None:
             if self._serving.ready and not self._was_ready:
-                self._was_ready = True
-                _log.info("ready: %s", self._serving.status())
-                self._notifier.ready(self._serving.status())
+                self._now_ready(self._serving, at_start=True)
             else:
-                self._notifier.status(self._serving.status())
+                self._standing.serves(self._serving.status())
 
     # Ends of children
 
@@ -212,7 +217,7 @@ class Supervisor:
                 if child.ready:
                     child.tell_restarts(slot.spec.name, self._restarts[slot.spec.name])
             _log.info("%s starts again in %.1f seconds", slot.spec.name, delay)
-            self._notifier.status(generation.status())
+            self._standing.serves(generation.status())
 
     # Reloading
 
@@ -226,12 +231,12 @@ class Supervisor:
             change = self._listeners.change(plan.listeners, plan.file)
         except ConfigurationError as error:
             complain(error)
-            self._refuse("it cannot be used")
+            self._refuse(str(error).splitlines()[0])
             return
         # A defect of ours in the new configuration must not end those who serve with the old one.
         except Exception as error:  # noqa: BLE001
-            _log.error("defect while loading the configuration: %r", error)
-            self._refuse("it cannot be loaded")
+            log.answer(_log, logging.ERROR, f"defect while loading the configuration: {error!r}")
+            self._refuse(f"it cannot be loaded: {error!r}")
             return
         if self._serving is not None and plan.identity != self._serving.plan.identity:
             _log.warning("a new user or group takes a restart, not a reload")
@@ -241,13 +246,11 @@ class Supervisor:
                 return
 
     def _refuse(self, reason: str) -> None:
-        _log.error("new configuration refused, the old one stays in force: %s", reason)
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             self._retiring.take(incoming, replaced=False)
             self._listeners.cancel(incoming.change)
-        if self._was_ready:
-            self._notifier.ready("new configuration refused, the old one stays in force")
+        self._standing.refused(reason, told_begun=self._was_ready)
 
     def _take_over(self, incoming: Generation) -> None:
         old, self._serving, self._incoming = self._serving, incoming, None
@@ -256,9 +259,20 @@ class Supervisor:
             self._retiring.bound()
         self._listeners.commit(incoming.change)
         incoming.plan.apply()
+        self._now_ready(incoming, at_start=False)
+
+    def _now_ready(self, generation: Generation, *, at_start: bool) -> None:
         self._was_ready = True
-        _log.info("new configuration in force: %s", incoming.status())
-        self._notifier.ready(incoming.status())
+        self._look_at_troubles()
+        self._standing.unreachable(self._listeners.unreachable())
+        self._sockets_at = time.monotonic() + SOCKETS_INTERVAL
+        self._standing.taken(generation.status(), at_start=at_start)
+
+    def _look_at_troubles(self) -> None:
+        """What those who serve say keeps them from judging mail."""
+        if self._serving is not None:
+            said = [child.trouble for child in self._serving.children() if child.trouble]
+            self._standing.unreadable(said)
 
     # Stopping
 
@@ -268,6 +282,7 @@ class Supervisor:
             self._retiring.kill()
             return
         self._stopping = True
+        self._sockets_at = math.inf
         self._exit_code = exit_code
         self._notifier.stopping()
         self._retiring.hurry()
@@ -317,7 +332,7 @@ class Supervisor:
 
     def _due(self) -> float:
         """The moment at which something is due, of time.monotonic; infinite for never."""
-        moments = [*self._retiring.deadlines()]
+        moments = [self._sockets_at, *self._retiring.deadlines()]
         moments += [
             moment
             for child in (*self._children(), *self._retiring)
@@ -337,6 +352,10 @@ class Supervisor:
         if interval is not None and now >= self._ping_at:
             self._notifier.watchdog()
             self._ping_at = now + interval / 2
+        if now >= self._sockets_at:
+            self._sockets_at = now + SOCKETS_INTERVAL
+            self._standing.unreachable(self._listeners.unreachable())
+        self._standing.refresh()
         self._retiring.kill_overdue(now)
         for child in (*self._children(), *self._retiring):
             moment = child.overdue()

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from gateway.errors import ConfigurationError
+from gateway.files import read_with_status
 
 # Bytes of a file; a million aliases have about 64 MB.
 MAX_SIZE = 128 * 1024 * 1024
@@ -159,17 +159,8 @@ class Watched(Generic[T]):
     def _read(self) -> tuple[os.stat_result, bytes]:
         """The content, and the file's status afterwards."""
         try:
-            # Non-blocking: the open of a FIFO would wait for a writer.
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise ConfigurationError("this is no regular file", file=self.path)
-                if status.st_size > MAX_SIZE:
-                    problem = f"{status.st_size} bytes are more than the {MAX_SIZE} that are read"
-                    raise ConfigurationError(problem, file=self.path)
-                data = file.read(MAX_SIZE)
-                return os.fstat(descriptor), data
+            data, status = read_with_status(self.path, MAX_SIZE)
+            return status, data
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 

@@ -8,10 +8,10 @@ option of gateway.toml.
 
 from __future__ import annotations
 
-import os
 import ssl
 
 from gateway.errors import ConfigurationError
+from gateway.files import require_readable
 from gateway.values import Value
 
 
@@ -90,11 +90,10 @@ def _load_ca(context: ssl.SSLContext, path: str) -> None:
 
 def _readable(option: str, path: str) -> None:
     try:
-        with open(path, "rb"):
-            return
+        require_readable(path)
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {os.strerror(error.errno or 0)}; the user that the gateway"
+            f"{path} cannot be read: {error.strerror}; the user that the gateway"
             " runs as must be able to",
             option=option,
         ) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 import pytest
 
 from tests.admin.running import TIMEOUT_S, Site
+from tests.rigs.folders import write_text
 from tests.rigs.waiting import wait_until
 
 
@@ -67,6 +69,42 @@ def test_after_a_reload_the_new_processes_serve(own_site: Site) -> None:
     own_site.gateway.reload({"logging": {"addresses": "off"}})
     assert own_site.get("/readyz").status == 200
     assert own_site.get("/status.json").json()["addresses"] == "off"
+
+
+def test_a_refused_reload_is_shown_and_keeps_nobody_from_being_served(own_site: Site) -> None:
+    """Until one is taken; the numbers are those that Prometheus' own programs give."""
+    site = own_site
+    refused = "new configuration refused, the old one stays in force: "
+    taken = site.value("smmapd_config_last_reload_success_timestamp_seconds")
+    path = site.gateway.configuration
+    with open(path, encoding="utf-8") as file:
+        good = file.read()
+    write_text(path, "[polic")
+    site.gateway.daemon.send_signal(signal.SIGHUP)
+    site.wait_value(0, "smmapd_config_reload_successful")
+    reply = site.get("/readyz")
+    assert reply.status == 200
+    assert reply.text.startswith(f"ready\n{refused}{path}: is not TOML")
+    status = site.get("/status.json").json()
+    assert status["ready"] is True
+    assert refused in str(status["notes"])
+    assert site.value("smmapd_config_last_reload_success_timestamp_seconds") == taken
+    write_text(path, good)
+    site.gateway.daemon.send_signal(signal.SIGHUP)
+    site.wait_value(1, "smmapd_config_reload_successful")
+    assert site.get("/readyz").text == "ready\n"
+    assert site.value("smmapd_config_last_reload_success_timestamp_seconds") > taken
+
+
+def test_a_lost_socket_is_not_ready(own_site: Site) -> None:
+    """Nobody reaches it, until a reload makes it anew."""
+    site = own_site
+    os.unlink(site.gateway.path("policy"))
+    wait_until(lambda: site.get("/readyz").status == 503, "the loss is seen")
+    assert site.get("/readyz").text.startswith("nobody reaches unix:")
+    site.gateway.daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: site.get("/readyz").status == 200, "the socket is there again")
+    assert site.policy(b"nobody@example.org").startswith(b"550 ")
 
 
 def test_a_unix_socket_serves_too(site: Site) -> None:

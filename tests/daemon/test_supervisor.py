@@ -142,12 +142,11 @@ def test_a_bad_configuration_is_refused_and_the_old_one_stays(running: Running) 
     running.signal(signal.SIGHUP)
     assert running.wait_log("problem") == f"ERROR {running.plan_path}: first problem"
     assert running.wait_log("problem") == "ERROR second problem"
-    assert running.wait_log("refused") == (
-        "ERROR new configuration refused, the old one stays in force: it cannot be used"
-    )
+    refused = f"new configuration refused, the old one stays in force: {running.plan_path}: first"
+    assert running.wait_log("refused") == f"ERROR {refused} problem"
     running.wait_told("RELOADING")
     told = running.wait_told("READY")
-    assert told["STATUS"] == "new configuration refused, the old one stays in force"
+    assert told["STATUS"] == f"serving with core; {refused} problem"
     assert running.ask().pid == first
 
 
@@ -160,7 +159,7 @@ def test_a_defect_in_loading_is_refused_like_a_bad_configuration(running: Runnin
     assert running.wait_log("defect") == (
         "ERROR defect while loading the configuration: RuntimeError('nobody foresaw it')"
     )
-    assert running.wait_log("refused").endswith("it cannot be loaded")
+    assert "it cannot be loaded" in running.wait_log("refused")
     running.wait_told("RELOADING")
     running.wait_told("READY")
     assert running.ask().pid == first

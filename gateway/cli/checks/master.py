@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks.finding import Level, error, ok, warning
 from gateway.daemon.endpoints import UnixEndpoint
 from gateway.daemon.unixsocket import folder_warnings
+from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +70,13 @@ def services(text: str) -> list[Service]:
 def check(settings: Settings, path: str) -> Iterator[Finding]:
     """Everything about the entry that starts a smmapd, ours or the C one."""
     try:
-        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+        with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
             text = file.read(_MAX_SIZE)
     except FileNotFoundError:
         yield ok(_SUBJECT, f"there is no {path}: no Cyrus master on this machine")
         return
     except OSError as fault:
-        what = f"{path} cannot be read: {os.strerror(fault.errno or 0)}"
+        what = f"{path} cannot be read: {fault.strerror}"
         yield warning(_SUBJECT, what, "run check-config as a user who can read it")
         return
     entries = [each for each in services(text) if _is_smmapd(each)]

@@ -1,9 +1,15 @@
-"""Whether mail can be judged now, and if not why, a line for each reason."""
+"""Whether mail can be judged now, and if not why, a line for each reason.
+
+A configuration that was refused is no reason, because the old one serves; it
+is noted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from gateway.daemon.standing import REFUSED
 
 if TYPE_CHECKING:
     from gateway.daemon.metrics.exposition import View
@@ -16,13 +22,20 @@ _STATES = {
 }
 
 
+def notes(view: View) -> Iterator[str]:
+    """What is not as it should be, and keeps no mail from being judged."""
+    if problem := view.gathered.reload.problem:
+        yield f"{REFUSED}: {problem}"
+
+
 def reasons(view: View, *, stopping: bool) -> Iterator[str]:
-    """Why not: every database must be readable, and each process that should serve, serve."""
+    """Why not: databases must be readable, sockets there, and each process must serve."""
     if stopping:
         yield "this process is stopping"
     for database in view.databases:
         if database.problem:
             yield f"database {database.name}: {database.problem}"
+    yield from view.gathered.troubles
     wanted: dict[str, list[ProcessState]] = {}
     for process in view.gathered.processes:
         # After a reload the old ones leave when the new ones serve.

@@ -148,15 +148,19 @@ class Site:
         return _Reply("200 OK", _TEXT, b"ok\n")
 
     def _show_readiness(self, _environ: dict[str, str]) -> _Reply:
-        found = self._reasons(self._view())
+        view = self._view()
+        found, notes = self._reasons(view), list(readiness.notes(view))
         if not found:
-            return _Reply("200 OK", _TEXT, b"ready\n")
-        lines = "".join(f"{each}\n" for each in found)
+            lines = "".join(f"{each}\n" for each in ("ready", *notes))
+            return _Reply("200 OK", _TEXT, lines.encode())
+        lines = "".join(f"{each}\n" for each in (*found, *notes))
         return _Reply("503 Service Unavailable", _TEXT, lines.encode())
 
     def _show_status(self, _environ: dict[str, str]) -> _Reply:
         view = self._view()
-        found = status.document(view, self._history, self._settings, self._reasons(view))
+        found = status.document(
+            view, self._history, self._settings, self._reasons(view), list(readiness.notes(view))
+        )
         return _json("200 OK", found)
 
     def _explain(self, environ: dict[str, str]) -> _Reply:

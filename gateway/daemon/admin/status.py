@@ -53,9 +53,9 @@ class _Numbers:
 
 
 def document(
-    view: View, history: History, settings: Settings, reasons: list[str]
+    view: View, history: History, settings: Settings, reasons: list[str], notes: list[str]
 ) -> dict[str, object]:
-    """The whole document; `reasons` say why the gateway is not ready."""
+    """The whole document; `reasons` say why it is not ready, `notes` what else is amiss."""
     gathered = view.gathered
     moment = time.monotonic()
     recent, oldest = history.recent(moment), history.oldest
@@ -76,6 +76,8 @@ def document(
         "started": gathered.started,
         "ready": not reasons,
         "reasons": reasons,
+        "notes": notes,
+        "reload": asdict(gathered.reload),
         "addresses": settings.logging.addresses.value,
         "totals": {
             "asked_per_second": numbers.per_second(*asked),

@@ -264,6 +264,16 @@ def _processes(view: View) -> Iterator[Metric]:
         "When the gateway started and began to count, in seconds since 1970.",
         value=gathered.started,
     )
+    yield GaugeMetricFamily(
+        PREFIX + "config_reload_successful",
+        "1 while the last word about the configuration came into force, 0 while it was refused.",
+        value=0 if gathered.reload.problem else 1,
+    )
+    yield GaugeMetricFamily(
+        PREFIX + "config_last_reload_success_timestamp_seconds",
+        "When a configuration came into force last, in seconds since 1970.",
+        value=gathered.reload.success,
+    )
     info = GaugeMetricFamily(
         PREFIX + "build_info",
         "1; what runs, in the labels.",

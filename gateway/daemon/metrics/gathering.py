@@ -7,11 +7,11 @@ ends or starts while it is read, the reading starts over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.daemon.metrics.board import SUPERVISOR, BoardError
-from gateway.daemon.metrics.ledger import WRITER, Page
+from gateway.daemon.metrics.ledger import WRITER, Page, Reload
 from gateway.daemon.metrics.snapshot import Snapshot, added
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Gathered:
     """The sum over all processes.
 
     `started` is when the supervisor started and counting began, in seconds
-    since 1970.  `snapshots` are those of the living processes.
+    since 1970.  `snapshots` are those of the living processes.  `reload` and
+    `troubles` are as on the supervisor's page.
     """
 
     started: float
@@ -39,6 +40,8 @@ class Gathered:
     snapshots: tuple[Snapshot, ...]
     counts: Numbers
     gauges: Numbers
+    reload: Reload = field(default_factory=Reload)
+    troubles: tuple[str, ...] = ()
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -76,6 +79,8 @@ def gather(board: Board) -> Gathered:
                 known,
                 added([page.past, *(each.counts for each in known)]),
                 added(each.gauges for each in known),
+                page.reload,
+                page.troubles,
             )
     raise BoardError("the processes' board does not come to rest")
 

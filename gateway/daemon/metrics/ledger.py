@@ -17,11 +17,21 @@ import json
 import logging
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.daemon.metrics.board import SUPERVISOR, Board, BoardError, Place
-from gateway.daemon.metrics.snapshot import Numbers, Snapshot, add, number, numbers, parse, rows
+from gateway.daemon.metrics.snapshot import (
+    Numbers,
+    Snapshot,
+    add,
+    number,
+    numbers,
+    parse,
+    rows,
+    table,
+    texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +58,18 @@ class ProcessState:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """What became of the last word about the configuration.
+
+    `problem` is empty where it came into force, and else says why it did not.
+    `success` is when one came into force last, in seconds since 1970; 0: never.
+    """
+
+    problem: str = ""
+    success: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Lent:
     """A place on the board, and the number of the process that it is lent to."""
 
@@ -61,6 +83,8 @@ class Page:
 
     `started` is when it started, in seconds since 1970; `living` are the
     places of the processes that count; `past` what those counted that have ended.
+    `reload` is how the last reload went, `troubles` are sockets that no client
+    can reach, a sentence each.
     """
 
     started: float
@@ -68,6 +92,8 @@ class Page:
     living: tuple[Lent, ...]
     processes: tuple[ProcessState, ...]
     past: Numbers
+    reload: Reload = field(default_factory=Reload)
+    troubles: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """As a message for the board."""
@@ -96,6 +122,11 @@ class Page:
                     for each in rows(told["processes"])
                 ),
                 numbers(told["past"]),
+                Reload(
+                    str(table(told["reload"])["problem"]),
+                    number(table(told["reload"])["success"]),
+                ),
+                tuple(str(each) for each in texts(told["troubles"])),
             )
         except KeyError as error:
             raise BoardError(f"{error} is missing") from error
@@ -112,6 +143,8 @@ class Ledger:
         self._living: dict[int, int] = {}
         self._past: Numbers = {}
         self._processes: tuple[ProcessState, ...] = ()
+        self._reload = Reload()
+        self._troubles: tuple[str, ...] = ()
         self._failed = False
         self._publish()
 
@@ -136,11 +169,16 @@ class Ledger:
                 _log.warning("the counts of a process that has ended are lost: %s", error)
         self._publish()
 
-    def show(self, processes: Iterable[ProcessState]) -> None:
-        """Tell the others of the processes' states, if they have changed."""
-        now = tuple(processes)
-        if now != self._processes:
-            self._processes = now
+    def show(
+        self,
+        processes: Iterable[ProcessState],
+        reload: Reload = Reload(),
+        troubles: tuple[str, ...] = (),
+    ) -> None:
+        """Tell the others of all this, if it has changed."""
+        now = (tuple(processes), reload, troubles)
+        if now != (self._processes, self._reload, self._troubles):
+            self._processes, self._reload, self._troubles = now
             self._publish()
 
     def close(self) -> None:
@@ -154,6 +192,8 @@ class Ledger:
             tuple(Lent(place, writer) for place, writer in self._living.items()),
             self._processes,
             self._past,
+            self._reload,
+            self._troubles,
         )
         try:
             self._own.publish(page.to_bytes())

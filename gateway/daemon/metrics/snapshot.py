@@ -141,6 +141,18 @@ def rows(told: object) -> list[Mapping[str, object]]:
     return [_object(each) for each in told]
 
 
+def table(told: object) -> Mapping[str, object]:
+    """An object; raises BoardError for anything else."""
+    return _object(told)
+
+
+def texts(told: object) -> list[object]:
+    """A list; raises BoardError for anything else."""
+    if not isinstance(told, list):
+        raise BoardError(f"{told!r:.80} is no list")
+    return told
+
+
 def add(total: Numbers, more: Mapping[str, float]) -> None:
     """Add `more` to `total`, name by name."""
     for name, value in more.items():

@@ -36,6 +36,7 @@ from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.daemon.settings.lines import key_lines, line_of
 from gateway.daemon.settings.model import SECTIONS, Settings
 from gateway.errors import ConfigurationError
+from gateway.files import NotAFile, TooLong, read_file
 
 # A configuration of a megabyte is another file by mistake.
 FILE_LIMIT = 1 << 20
@@ -49,16 +50,15 @@ _LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits +
 def read(path: str) -> bytes:
     """The bytes of the file at `path`, at most FILE_LIMIT; raises ConfigurationErrors."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(FILE_LIMIT + 1)
+        return read_file(path, FILE_LIMIT)
+    except (NotAFile, TooLong) as error:
+        problem = f"{error.strerror}; this is no gateway.toml"
     except OSError as error:
         mend = "name the file with -c, and let the user who starts the gateway read it"
         problem = f"cannot be read: {os.strerror(error.errno or 0)}; {mend}"
-        raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path) from None
-    if len(data) > FILE_LIMIT:
-        problem = f"has more than {FILE_LIMIT} bytes; this is not a gateway.toml"
-        raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
-    return data
+    except ValueError as error:  # a NUL byte in the path
+        problem = f"cannot be read: {error}; name the file with -c"
+    raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
 
 
 def load(path: str) -> Settings:

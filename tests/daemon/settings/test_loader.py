@@ -313,7 +313,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     """Whatever it is, it is not a configuration."""
     path = tmp_path / "huge.toml"
     path.write_bytes(b"#" * (FILE_LIMIT + 1))
-    with pytest.raises(ConfigurationErrors, match=r"this is not a gateway\.toml"):
+    with pytest.raises(ConfigurationErrors, match=r"this is no gateway\.toml"):
         settings.load(str(path))
 
 

@@ -104,8 +104,9 @@ function showState(data) {
   $("where").textContent =
     `${data.host} \u00b7 version ${data.version} \u00b7 up ${since(data.now - data.started)}`;
   badge(data.ready ? "good" : "bad", data.ready ? "ready" : "not ready");
-  const problems = data.reasons.map((each) => element("p", { class: "notice" }, each));
-  replaceIfNew($("problems"), data.reasons, problems);
+  const amiss = [...data.reasons, ...data.notes];
+  const problems = amiss.map((each) => element("p", { class: "notice" }, each));
+  replaceIfNew($("problems"), amiss, problems);
 }
 
 function badge(kind, text) {

@@ -1,0 +1,105 @@
+"""How the gateway stands: one account for `systemctl status`, the log, /readyz and /metrics.
+
+The supervisor tells what happens (a reload was taken or refused, a process
+cannot read its databases, a socket's file has gone); whoever asks is told the
+same.  A trouble has one log line when it begins and one when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from gateway.daemon import log
+from gateway.daemon.metrics.ledger import Ledger, Reload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.daemon.metrics.ledger import ProcessState
+    from gateway.daemon.notify import Notifier
+
+REFUSED = "new configuration refused, the old one stays in force"
+
+_log = logging.getLogger(__name__)
+
+
+class Standing:
+    """Tells `notifier` and `ledger`; `serving` is who serves, in words for `systemctl status`."""
+
+    def __init__(self, notifier: Notifier, ledger: Ledger) -> None:
+        self.reload = Reload()
+        self._notifier = notifier
+        self._ledger = ledger
+        self._serving = ""
+        self._told = ""
+        self._unreadable: tuple[str, ...] = ()
+        self._unreachable: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """One line: who serves, and whatever is not as it should be."""
+        refused = f"{REFUSED}: {self.reload.problem}" if self.reload.problem else ""
+        return "; ".join(
+            part for part in (self._serving, *self._unreadable, *self._unreachable, refused) if part
+        )
+
+    def serves(self, serving: str) -> None:
+        """Who serves now, or is waited for."""
+        self._serving = serving
+        self._tell()
+
+    def ready(self, serving: str) -> None:
+        """The same, and what was begun, a start or a reload, is over."""
+        self._serving = serving
+        self._told = self.status
+        self._notifier.ready(self._told)
+
+    def taken(self, serving: str, *, at_start: bool) -> None:
+        """The configuration is in force."""
+        self.reload = Reload(success=time.time())
+        words = "ready" if at_start else "new configuration in force"
+        log.answer(_log, logging.INFO, f"{words}: {serving}")
+        self.ready(serving)
+
+    def refused(self, reason: str, *, told_begun: bool) -> None:
+        """It is not, for `reason`; `told_begun`: the service manager waits for the end of it."""
+        self.reload = Reload(reason, self.reload.success)
+        log.answer(_log, logging.ERROR, f"{REFUSED}: {reason}")
+        if told_begun:
+            self.ready(self._serving)
+
+    def unreadable(self, troubles: Iterable[str]) -> None:
+        """What databases cannot be read, a sentence each; all that there are."""
+        self._unreadable = self._changed(self._unreadable, troubles, logging.ERROR)
+
+    def unreachable(self, troubles: Iterable[str]) -> None:
+        """Which sockets no client can reach."""
+        self._unreachable = self._changed(self._unreachable, troubles, logging.WARNING)
+
+    def show(self, processes: Iterable[ProcessState]) -> None:
+        """Put it on the board, with the processes' states."""
+        self._ledger.show(processes, self.reload, self._unreachable)
+
+    def _changed(
+        self, before: tuple[str, ...], troubles: Iterable[str], level: int
+    ) -> tuple[str, ...]:
+        now = tuple(dict.fromkeys(troubles))
+        for trouble in now:
+            if trouble not in before:
+                _log.log(level, "%s", trouble)
+        for trouble in before:
+            if trouble not in now:
+                _log.info("no longer: %s", trouble)
+        return now
+
+    def _tell(self) -> None:
+        status = self.status
+        if status != self._told:
+            self._told = status
+            self._notifier.status(status)
+
+    def refresh(self) -> None:
+        """Tell the service manager what has changed."""
+        self._tell()
