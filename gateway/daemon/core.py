@@ -150,7 +150,7 @@ class Core:
             return
         self._draining = True
         if self._admin is not None:
-            self._admin.drain()
+            self._admin.drain(replaced=bool(patience))
         if patience:
             self._fronts.shrink()
             self._fronts.drain(DRAIN_IDLE)

@@ -60,9 +60,9 @@ class Admin:
         """Take in how often processes have been started again."""
         self._site.restarts.update({each.name: each.count for each in news})
 
-    def drain(self) -> None:
-        """Take no more clients; another process does, or nobody."""
-        self._site.stopping = True
+    def drain(self, *, replaced: bool) -> None:
+        """Take no more clients; another process does where it is `replaced`, or nobody."""
+        self._site.stopping = not replaced
         self._server.stop_accepting()
 
     def close(self) -> None:
