@@ -17,10 +17,14 @@ rm -rf "$output/source" "$output"/smmapd*
 mkdir "$output/source"
 # --ignore-failed-read: a file that is deleted and not yet committed.
 git -C "$source" -c safe.directory="$source" ls-files -z --cached --others --exclude-standard -- \
-    CHANGELOG.md LICENSE README.md contrib gateway man pyproject.toml smmapd |
+    CHANGELOG.md LICENSE README.md SECURITY.md contrib docs gateway man pyproject.toml smmapd |
     tar -C "$source" --null --files-from=- --ignore-failed-read -c |
     tar -C "$output/source" -x
 cp -R "$output/source/contrib/debian" "$output/source/debian"
+# Whoever builds the package maintains it: DEBFULLNAME and DEBEMAIL, as for dch(1), or this user.
+maintainer="${DEBFULLNAME:-The smmapd developers} <${DEBEMAIL:-$(id -un)@$(hostname -f 2>/dev/null || hostname)}>"
+sed -i "s/@MAINTAINER@/$maintainer/" "$output/source/debian/control" \
+    "$output/source/debian/changelog" "$output/source/debian/NEWS" "$output/source/debian/copyright"
 cd "$output/source"
 # Debian's own Python, whatever stands before it in PATH.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage -us -uc -b

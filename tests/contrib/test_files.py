@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
 
 from gateway.cli.snippets.sendmail import RULES
-from tests.contrib.snippets import main_cf, rules, text
+from gateway.daemon import settings
+from tests.contrib.snippets import CONTRIB, main_cf, rules, text
 
 
 def lines(name: str, first: str) -> list[str]:
@@ -52,3 +56,13 @@ def test_our_own_users_are_permitted_before_anybody_is_refused() -> None:
         "reject_unauth_destination",
         "check_policy_service",
     ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CONTRIB / "examples").iterdir()), ids=lambda each: each.name
+)
+def test_each_example_is_a_configuration(path: Path) -> None:
+    """It is read without a mistake, and its comments name files that there are."""
+    settings.load(str(path))
+    for name in re.findall(r"contrib/(\S+\.\w+)", path.read_text()):
+        assert (CONTRIB / name).exists(), name

@@ -23,7 +23,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of the .deb, built from this clone."""
     require("deb", "package")
     output = str(tmp_path_factory.mktemp("deb"))
-    run([os.path.join(ROOT, "contrib", "deb.sh"), output])
+    builder = {"DEBFULLNAME": "The tests", "DEBEMAIL": "tests@builder.example.org"}
+    run([os.path.join(ROOT, "contrib", "deb.sh"), output], env=builder)
     (path,) = glob.glob(f"{output}/*.deb")
     return path
 

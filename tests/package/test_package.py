@@ -23,7 +23,7 @@ from tests.rigs.debian import Root
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import FRONTS, Value, toml
 from tests.rigs.milter import CONTINUE, MilterClient
-from tests.rigs.processes import run
+from tests.rigs.processes import complete, run
 from tests.rigs.program import ROOT
 from tests.rigs.socketmap import request
 from tests.rigs.waiting import wait_until
@@ -100,6 +100,61 @@ def _below(folder: str) -> list[str]:
     ]
 
 
+def test_what_builds_on_a_clean_machine_is_named() -> None:
+    """dpkg-buildpackage wants build-essential, which Build-Depends does not name."""
+    with open(os.path.join(ROOT, "tests", "rigs", "packages.sh"), encoding="utf-8") as file:
+        group = re.search(r'\[deb\]="([^"]*)"', file.read())
+    assert group is not None
+    assert "build-essential" in group[1].split()
+
+
+def test_whoever_builds_it_maintains_it(package: str) -> None:
+    """No address of ours that nobody reads."""
+    assert re.fullmatch(r"[^<>]+ <[^@<>]+@[^@<>]+>", field(package, "Maintainer"))
+    assert "smmapd.example" not in field(package, "Maintainer")
+
+
+@pytest.mark.parametrize("program", ["smmapd", "smmapd-gateway"])
+def test_no_foreign_module_is_loaded(installed: Root, program: str) -> None:
+    """PYTHONPATH, the working folder and user site packages have no say: the options stay."""
+    with open(installed.path(f"/usr/bin/{program}"), encoding="utf-8") as file:
+        first = file.readline()
+    assert re.fullmatch(r"#!/usr/bin/python3 -\w*[IP]\w*\n", first), first
+    os.makedirs(installed.path("/tmp/evil"), exist_ok=True)
+    write_text(installed.path("/tmp/evil/sitecustomize.py"), "print('evil')\n")
+    words = ["env", "-C", "/tmp/evil", "PYTHONPATH=/tmp/evil", program]
+    words += ["--version"] if program == "smmapd-gateway" else ["-?"]
+    _, said = installed.complete(*words)
+    shutil.rmtree(installed.path("/tmp/evil"))
+    assert "evil" not in said
+
+
+def _matches(line: str, rules: list[str]) -> bool:
+    """As logcheck asks: grep with extended expressions, a file of them."""
+    words = ["grep", "-E", *(word for rule in rules for word in ("-e", rule))]
+    return complete(words, stdin=line.encode() + b"\n").returncode == 0
+
+
+def test_logcheck_is_told_what_is_usual(installed: Root) -> None:
+    """A line a recipient is no news; whatever is wrong is."""
+    with open(installed.path("/etc/logcheck/ignore.d.server/smmapd-gateway")) as file:
+        rules = [line.rstrip("\n") for line in file]
+    heads = ("Nov 30 10:00:00 mx ", "2026-11-30T10:00:00.123456+01:00 mx ")
+    usual = [
+        "smmapd-gateway[12]: verdict frontend=policy mode=enforce verdict=nonexistent",
+        "smmapd[12]: verdict frontend=socketmap mode=enforce verdict=deliverable",
+        "smmapd-gateway[12]: ready: serving with core, milter",
+    ]
+    news = ["smmapd-gateway[12]: core died", "smmapd-gateway[12]: cannot read /x: verdict frontend"]
+    for rule in rules:
+        assert rule[0] + rule[-1] == "^$"
+    for head in heads:
+        for line in usual:
+            assert _matches(head + line, rules), line
+        for line in news:
+            assert not _matches(head + line, rules), line
+
+
 def test_nothing_is_enabled_and_the_folder_of_sockets_is_there(installed: Root) -> None:
     """Without a configuration for this machine there is nothing to start."""
     links = installed.path("/etc/systemd/system")
@@ -125,8 +180,11 @@ def test_it_comes_with_pages_completion_and_examples(installed: Root) -> None:
     examples = installed.path("/usr/share/doc/smmapd-gateway/examples")
     with open(f"{examples}/gateway.toml", "rb") as example:
         assert "socketmap" in tomllib.load(example)
-    for name in ("cyrus", "postfix", "sendmail", "systemd"):
+    for name in ("cyrus", "exim", "grafana", "postfix", "prometheus", "sendmail", "systemd"):
         assert os.listdir(f"{examples}/{name}")
+    documents = installed.path("/usr/share/doc/smmapd-gateway")
+    for name in ("SECURITY.md", "README.Sendmail", "NEWS.Debian.gz", "docs/status.png"):
+        assert os.path.isfile(f"{documents}/{name}"), name
 
 
 def test_the_configuration_that_it_brings_is_sound_and_refuses_nobody(installed: Root) -> None:

@@ -35,7 +35,7 @@ declare -Ar GROUPS_INSTALLED=(
     # The status page is looked at in a real browser; its font has what a page of words needs.
     [chromium]="chromium chromium-driver fonts-dejavu-core"
     # What builds the Debian package, as contrib/debian/control says.
-    [deb]="dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
+    [deb]="build-essential dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
     [package]="debootstrap lintian util-linux"
     [systemd]="systemd strace util-linux"
     # What the unpacked prometheus and promtool link with.
