@@ -1,0 +1,49 @@
+"""What is true: what a program says that was started behind the last change, and has no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.model import Kind, Query
+from gateway.verification.verifier import Verifier
+from tests.model.fronts import (
+    DENIED,
+    DOMAIN,
+    FULL,
+    LATER,
+    NOT_POSTABLE,
+    UNKNOWN,
+    YES,
+    Socketmap,
+)
+from tests.rigs.cyrus import Cyrus
+
+_WORDS = {
+    Kind.DELIVERABLE: YES,
+    Kind.NONEXISTENT: UNKNOWN,
+    Kind.DENIED: DENIED,
+    Kind.NOT_POSTABLE: NOT_POSTABLE,
+    Kind.OVER_QUOTA: FULL,
+    Kind.STORE_FAULT: LATER,
+}
+
+
+def program(cyrus: Cyrus, argv0: str, imapd_conf: str, names: Sequence[bytes]) -> list[str]:
+    """What a fresh `smmapd -X` says: ours, or the C one."""
+    front = Socketmap("smmapd -X", lambda: cyrus.smmapd(argv0, imapd_conf=imapd_conf))
+    try:
+        return front.ask(names)
+    finally:
+        front.close()
+
+
+def engine(imapd_conf: str, names: Sequence[bytes]) -> list[str]:
+    """What a fresh engine says, without the start of a program."""
+    store = CyrusStore(imapdconf.load(imapd_conf, "smmap"), b"smmap")
+    verifier = Verifier.for_store(store)
+    found = [_WORDS[verifier.verify(Query(b"%b@%b" % (name, DOMAIN))).kind] for name in names]
+    for database in store.databases:
+        database.close()
+    return found

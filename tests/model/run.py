@@ -1,0 +1,209 @@
+"""Rounds of one store: one to five changes and no question between them, then everybody is asked.
+
+    python -m tests.model.run --rounds 50000 --answers 5000000
+
+goes through all stores, kernels and file systems in turn until there have been so many of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.model import oracle, worlds
+from tests.model.changes import NAMES, Store
+from tests.model.databases import Cyrus as CyrusDatabase
+from tests.model.databases import Database, Roots, Sqlite, Twom
+from tests.model.fronts import DENIED, LATER, Front, Milter, Policy, Socketmap
+from tests.rigs.cyrus import Cyrus
+from tests.rigs.cyrus_tools import PROGRAMS
+from tests.rigs.folders import folder
+from tests.rigs.gateway import Gateway, Tables
+from tests.rigs.program import smmapd_program
+from tests.rigs.socketmap import Connection
+
+# Formats of mailbox list, quotas and userdeny.
+FORMATS = (
+    ("twoskip", "quotalegacy", "flat"),
+    ("skiplist", "twoskip", "twoskip"),
+    ("flat", "skiplist", "flat"),
+    ("twoskip", "flat", "skiplist"),
+    ("sql", "sql", "flat"),
+    ("twom", "twom", "twoskip"),
+)
+# Those that Debian's C program reads, so that it can say what is true, too.
+_OF_C = frozenset(("twoskip", "skiplist", "flat", "quotalegacy"))
+SERVICE = "smmap"
+# How often a round begins with a reload, or with the death of a process.
+RELOADS, KILLS = 0.01, 0.01
+
+
+@dataclass
+class Tally:
+    """What has been done, and what was wrong."""
+
+    rounds: int = 0
+    answers: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        changes = ", ".join(f"{count} {name}" for name, count in sorted(self.changes.items()))
+        return f"{self.rounds} rounds, {self.answers} answers, {len(self.wrong)} wrong; {changes}"
+
+
+class Model:
+    """A store, whoever answers from it, and what happens."""
+
+    def __init__(
+        self, cyrus: Cyrus, conf: str, store: Store, gateway: Gateway, fronts: list[Front], c: bool
+    ) -> None:
+        self._cyrus = cyrus
+        self._conf = conf
+        self._store = store
+        self._gateway = gateway
+        self._fronts = fronts
+        self._c = c
+
+    def round(self, chance: Random, tally: Tally, *, programs: bool) -> None:
+        """Changes, and questions; with `programs` what is true is said by programs just started."""
+        done = [self._store.change(chance) for _ in range(chance.randint(1, 5))]
+        if chance.random() < RELOADS:
+            self._gateway.daemon.send_signal(signal.SIGHUP)
+            done.append("SIGHUP")
+        if chance.random() < KILLS:
+            module = chance.choice(("core", "milter"))
+            for pid in self._gateway.pids(module):
+                os.kill(pid, signal.SIGKILL)
+            done.append(f"kill {module}")
+        tally.changes.update(each.split(" ", 1)[0] for each in done)
+        true = oracle.engine(self._conf, NAMES)
+        if programs:
+            self._agree(true, "our program", smmapd_program())
+            # 3.6.1 knows no userdeny here, and refuses for good where it cannot read.
+            if self._c and not {LATER, DENIED}.intersection(true):
+                self._agree(true, "the C program", os.path.join(PROGRAMS, "smmapd"))
+        names = list(enumerate(NAMES))
+        for front in chance.sample(self._fronts, len(self._fronts)):
+            chance.shuffle(names)
+            said = front.ask([name for _, name in names])
+            tally.answers += len(said)
+            for (number, name), word in zip(names, said, strict=True):
+                if word != true[number]:
+                    tally.wrong.append(
+                        f"{front.name}: {name!r} is {word}, not {true[number]}; round"
+                        f" {tally.rounds}, behind {'; '.join(done)}"
+                    )
+        tally.rounds += 1
+
+    def _agree(self, true: list[str], who: str, program: str) -> None:
+        said = oracle.program(self._cyrus, program, self._conf, NAMES)
+        assert said == true, f"{who} says {said}, a fresh engine {true}"
+
+
+@contextmanager
+def model(formats: tuple[str, str, str], world: str, seed: int) -> Iterator[Model]:
+    """A store of these formats, in one of worlds.WORLDS."""
+    mailboxes, quotas, denials = formats
+    with ExitStack() as stack:
+        cyrus = stack.enter_context(
+            Cyrus({"virtdomains": "userid", "defaultdomain": "example.org"})
+        )
+        place = os.path.join(cyrus.config, "m")
+        os.mkdir(place)
+        os.chown(place, *_owner(cyrus.config))
+        conf = cyrus.another_imapd_conf(
+            "model",
+            {
+                "mboxlist_db": mailboxes,
+                "quota_db": quotas,
+                "userdeny_db": denials,
+                "mboxlist_db_path": f"{place}/mailboxes.db",
+                "userdeny_db_path": f"{place}/user_deny.db",
+                "quota_db_path": f"{place}/quotas.db",
+                "sql_engine": "sqlite",
+                "sql_database": f"{place}/sql.db",
+            },
+        )
+        # Its tools read an imapd.conf of the rig's, which names no format that they do not know.
+        shelves: list[Database] = [
+            _database(form, f"{place}/{name}.db", cyrus.imapd_conf, seed)
+            for form, name in zip(formats, ("mailboxes", "quotas", "user_deny"), strict=True)
+        ]
+        store = Store(*shelves)
+        stack.callback(store.close)
+        path = worlds.make(world, stack.enter_context(folder("world")))
+        tables: Tables = {"scope": {"domains": ["example.org"]}, "logging": {"level": "warning"}}
+        gateway = stack.enter_context(Gateway(conf, tables, python_path=path))
+        gateway.start()
+        fronts: list[Front] = [
+            Socketmap("socketmap", lambda: Connection.to(gateway.path("socketmap"))),
+            Policy(gateway.path("policy")),
+            Milter(gateway.path("milter")),
+            Socketmap("standard input", lambda: cyrus.smmapd(smmapd_program(), imapd_conf=conf)),
+        ]
+        cyrus.add_service(SERVICE, f"{smmapd_program()} -C {conf}")
+        cyrus.start()
+        address = cyrus.socket_path(SERVICE)
+        fronts.append(Socketmap("under master", lambda: Connection.to(address)))
+        for front in fronts:
+            stack.callback(front.close)
+        yield Model(cyrus, conf, store, gateway, fronts, _OF_C.issuperset(formats))
+
+
+def _owner(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_uid, status.st_gid
+
+
+def _database(form: str, path: str, imapd_conf: str, seed: int) -> Database:
+    match form:
+        case "quotalegacy":
+            return Roots(os.path.dirname(path))
+        case "sql":
+            folder_, name = os.path.split(path)
+            return Sqlite(f"{folder_}/sql.db", name.replace(".", "_"))
+        case "twom":
+            return Twom(path, seed)
+    return CyrusDatabase(path, form, imapd_conf)
+
+
+def main() -> int:
+    """Run until there is enough of it; exit code 1 at the first wrong answer."""
+    parser = argparse.ArgumentParser(prog="tests.model.run")
+    parser.add_argument("--rounds", type=int, default=50_000)
+    parser.add_argument("--answers", type=int, default=5_000_000)
+    parser.add_argument("--each", type=int, default=500, metavar="ROUNDS", help="of one store")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    total = Tally()
+    seed = options.seed
+    began = time.monotonic()
+    while total.rounds < options.rounds or total.answers < options.answers:
+        formats = FORMATS[seed % len(FORMATS)]
+        world = list(worlds.WORLDS)[seed // len(FORMATS) % len(worlds.WORLDS)]
+        chance = Random(seed)
+        with model(formats, world, seed) as running:
+            for number in range(options.each):
+                running.round(chance, total, programs=number % 20 == 0)
+                if total.wrong:
+                    print(f"seed {seed}, {formats}, {world}:", *total.wrong, sep="\n")
+                    return 1
+        print(
+            f"{time.monotonic() - began:.0f} s, seed {seed}, {formats}, {world}: {total}",
+            flush=True,
+        )
+        seed += 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

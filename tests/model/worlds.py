@@ -1,0 +1,45 @@
+"""Kernels and file systems that are not this machine's, below a gateway that runs on it.
+
+A `sitecustomize.py` in front of the gateway's path changes what Python's `os` says.
+"""
+
+from __future__ import annotations
+
+from tests.rigs.folders import write_text
+
+# Before 6.13 Linux took a file's times from a clock of this many nanoseconds (CONFIG_HZ=100).
+TICK_NS = 10_000_000
+
+_STAMPS = """
+import os
+
+def coarse(really, tick={tick}):
+    def stat(*words, **named):
+        s = really(*words, **named)
+        times = [ns // tick * tick for ns in (s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)]
+        seconds = [ns // 10**9 for ns in times]
+        floats = [ns / 10**9 for ns in times]
+        return os.stat_result((*s[:7], *seconds, *floats, *times))
+    return stat
+
+os.stat, os.lstat, os.fstat = coarse(os.stat), coarse(os.lstat), coarse(os.fstat)
+"""
+
+_UNWATCHED = """
+import gateway.cyrus.inotify
+gateway.cyrus.inotify.init = lambda: None
+"""
+
+# What is changed, by name: nothing; the times of an older kernel; a network file system.
+WORLDS = {
+    "today": "",
+    "old stamps": _STAMPS.format(tick=TICK_NS),
+    "unwatched": _UNWATCHED,
+    "unwatched, old stamps": _UNWATCHED + _STAMPS.format(tick=TICK_NS),
+}
+
+
+def make(world: str, folder: str) -> str:
+    """Write what makes the world into `folder`, which goes in front of a program's path."""
+    write_text(f"{folder}/sitecustomize.py", WORLDS[world])
+    return folder
