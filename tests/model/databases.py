@@ -83,6 +83,17 @@ class Cyrus(Database):
         self.commit([(SYNC, b"1")])
 
     def commit(self, ops: Ops) -> None:
+        for _ in range(2):
+            if self._commit(ops):
+                return
+            self.reopen()
+        # What it had in memory and what was restored in place went badly together.
+        if not self.backups:
+            raise RigError(f"cyr_dbtool gives up on {self.path}: {ops!r}")
+        self.restore(self.backups[0], "rename")
+
+    def _commit(self, ops: Ops) -> bool:
+        """Whether Cyrus did it."""
         lines = [b"BEGIN\n"] if len(ops) > 1 else []
         for key, value in ops:
             if value is None:
@@ -95,10 +106,11 @@ class Cyrus(Database):
         batch = self._started()
         assert batch.stdin is not None
         assert batch.stdout is not None
-        batch.stdin.write(b"".join(lines))
-        if not batch.stdout.readline():
-            self.reopen()
-            raise RigError(f"cyr_dbtool gave up on {self.path}: {ops!r}")
+        try:
+            batch.stdin.write(b"".join(lines))
+        except BrokenPipeError:
+            return False
+        return bool(batch.stdout.readline())
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._batch is None:

@@ -42,8 +42,9 @@ FORMATS = (
 # Those that Debian's C program reads, so that it can say what is true, too.
 _OF_C = frozenset(("twoskip", "skiplist", "flat", "quotalegacy"))
 SERVICE = "smmap"
-# How often a round begins with a reload, or with the death of a process.
-RELOADS, KILLS = 0.01, 0.01
+# How often a round begins with a reload, and as often with the death of a process: each
+# costs a second of processor time.
+SHOCKS = 0.01
 
 
 @dataclass
@@ -72,14 +73,15 @@ class Model:
         self._gateway = gateway
         self._fronts = fronts
         self._c = c
+        self.shocks = SHOCKS
 
     def round(self, chance: Random, tally: Tally, *, programs: bool) -> None:
         """Changes, and questions; with `programs` what is true is said by programs just started."""
         done = [self._store.change(chance) for _ in range(chance.randint(1, 5))]
-        if chance.random() < RELOADS:
+        if chance.random() < self.shocks:
             self._gateway.daemon.send_signal(signal.SIGHUP)
             done.append("SIGHUP")
-        if chance.random() < KILLS:
+        if chance.random() < self.shocks:
             module = chance.choice(("core", "milter"))
             for pid in self._gateway.pids(module):
                 os.kill(pid, signal.SIGKILL)
@@ -182,6 +184,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50_000)
     parser.add_argument("--answers", type=int, default=5_000_000)
     parser.add_argument("--each", type=int, default=500, metavar="ROUNDS", help="of one store")
+    parser.add_argument("--shocks", type=float, default=SHOCKS, help="reloads, and kills, a round")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     total = Tally()
@@ -192,8 +195,9 @@ def main() -> int:
         world = list(worlds.WORLDS)[seed // len(FORMATS) % len(worlds.WORLDS)]
         chance = Random(seed)
         with model(formats, world, seed) as running:
+            running.shocks = options.shocks
             for number in range(options.each):
-                running.round(chance, total, programs=number % 20 == 0)
+                running.round(chance, total, programs=number % 50 == 0)
                 if total.wrong:
                     print(f"seed {seed}, {formats}, {world}:", *total.wrong, sep="\n")
                     return 1

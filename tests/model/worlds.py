@@ -5,23 +5,32 @@ A `sitecustomize.py` in front of the gateway's path changes what Python's `os` s
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Callable
+
 from tests.rigs.folders import write_text
 
-# Before 6.13 Linux took a file's times from a clock of this many nanoseconds (CONFIG_HZ=100).
-TICK_NS = 10_000_000
 
-_STAMPS = """
-import os
+def coarse(
+    really: Callable[..., os.stat_result], tick: int = 10_000_000
+) -> Callable[..., os.stat_result]:
+    """A `stat` as before Linux 6.13: times are from a clock of `tick` nanoseconds (CONFIG_HZ=100)."""
 
-def coarse(really, tick={tick}):
-    def stat(*words, **named):
+    def stat(*words: object, **named: object) -> os.stat_result:
         s = really(*words, **named)
         times = [ns // tick * tick for ns in (s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)]
         seconds = [ns // 10**9 for ns in times]
         floats = [ns / 10**9 for ns in times]
         return os.stat_result((*s[:7], *seconds, *floats, *times))
+
     return stat
 
+
+_STAMPS = f"""
+from __future__ import annotations
+import os
+{inspect.getsource(coarse)}
 os.stat, os.lstat, os.fstat = coarse(os.stat), coarse(os.lstat), coarse(os.fstat)
 """
 
@@ -33,9 +42,9 @@ gateway.cyrus.inotify.init = lambda: None
 # What is changed, by name: nothing; the times of an older kernel; a network file system.
 WORLDS = {
     "today": "",
-    "old stamps": _STAMPS.format(tick=TICK_NS),
+    "old stamps": _STAMPS,
     "unwatched": _UNWATCHED,
-    "unwatched, old stamps": _UNWATCHED + _STAMPS.format(tick=TICK_NS),
+    "unwatched, old stamps": _STAMPS + _UNWATCHED,
 }
 
 
