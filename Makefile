@@ -19,6 +19,7 @@ help:
 	@echo "make soak   damage, and questions while Cyrus writes, for MINUTES=10"
 	@echo "make fuzz   each reader of foreign bytes, guided by coverage, for SECONDS=60"
 	@echo "make kills  processes killed while mail comes in, for MINUTES=10"
+	@echo "make model  changes of a store with no question between them, 50 000 rounds"
 	@echo "make mutate what the tests of engine and readers do not notice"
 	@echo "make venv   $(BIN)/smmapd, $(BIN)/smmapd-gateway and the development tools"
 

@@ -3,13 +3,15 @@
 #   make soak MINUTES=n   every damaged image once (soak-damage), then questions while Cyrus writes
 #                         and its writers are killed, for n minutes (soak-writers)
 #   make kills MINUTES=n  processes killed and stopped while mail comes in, for n minutes
+#   make model            50 000 rounds and 5 million answers of tests/model: changes of a store's files
+#                         with no question between them, all front ends against programs just started
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
 #   make mutate           changes of the modules in tests/mutation/modules.toml that no test notices;
 #                         MODULE=gateway/... for one of them, TESTS=tests/... for other tests, MOST=n for a sample
 
 TALLY := build/soak-writers
 
-.PHONY: soak soak-damage soak-writers kills fuzz mutate
+.PHONY: soak soak-damage soak-writers kills model fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
@@ -37,6 +39,11 @@ kills: venv
 	@tests/rigs/packages.sh install cyrus postfix sendmail
 	LIFE_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s \
 	    tests/doors/test_kills.py tests/doors/test_stopped.py
+
+model: venv
+	@tests/rigs/packages.sh install cyrus
+	RIGS_REQUIRED=1 $(BIN)/python -m tests.model.run
+	EQUAL_STAMPS=10000 $(BIN)/python -m pytest -q tests/verification/test_equal_stamps.py
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
