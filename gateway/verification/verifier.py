@@ -348,10 +348,14 @@ def _is_missing(outcome: Verdict | Pending) -> bool:
 
 
 def _may_be_another(outcome: Verdict | Pending) -> bool:
-    """Whether the next reading of an address may still make a difference."""
+    """Whether the next reading of an address may still make a difference.
+
+    It may save a mail that would be refused for ever, unless the user is blocked.
+    """
     if isinstance(outcome, Pending):
         return outcome.server is None
-    return outcome.kind not in (Kind.DELIVERABLE, Kind.DENIED)
+    kind = outcome.kind
+    return not kind.temporary and kind not in (Kind.DELIVERABLE, Kind.DENIED)
 
 
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:

@@ -211,3 +211,28 @@ def test_identifiers_and_names_that_look_like_fields(
     store = FlatStore(str(tmp_path), {name: value, b"user.mia": record()}, older=True)
     assert [decide(store, recipient) for recipient in (b"mia", b"+" + name)] == [OK, OK]
     assert [decide(store, recipient) for recipient in (b"+" + name, b"mia")] == [OK, OK]
+
+
+# The rights on the folders of both readings of `+R&AOQ-`; which is over quota; the kind.
+BOTH: list[tuple[bytes, bytes, list[bytes], Kind]] = [
+    (POST, POST, [], OK),
+    (b"anyone\tl", POST, [], OK),
+    (b"", POST, [], OK),
+    (b"anyone\tl", b"", [], CLOSED),
+    (b"", b"anyone\tl", [], CLOSED),
+    (b"", b"", [], NOWHERE),
+    (POST, POST, [b"R&AOQ-"], TEMP),
+    (b"", POST, [b"R&-AOQ-"], TEMP),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "over", "kind"), BOTH)
+def test_where_both_readings_have_a_mailbox(
+    tmp_path: Path, one: bytes, other: bytes, over: list[bytes], kind: Kind
+) -> None:
+    """The likelier one decides, unless it would refuse for ever what the other one takes."""
+    mailboxes = {b"R&AOQ-": record(one), b"R&-AOQ-": record(other), b"user.zoe": record()}
+    store = FlatStore(str(tmp_path), mailboxes, dict.fromkeys(over, OVER))
+    assert decide(store, b"+R&AOQ-") is kind
+    store.older = True
+    assert decide(store, b"+R&AOQ-") is kind
