@@ -104,3 +104,16 @@ class UpstreamError(GatewayError):
         self.server = server
         self.problem = problem
         super().__init__(f"{server}: {problem}")
+
+
+class MailServerError(GatewayError):
+    """The mail server beside us: its programs or tables cannot be asked, or talk nonsense.
+
+    `subject` is the program or the table.  What could not be learned makes a
+    temporary failure of those whom it could have saved.
+    """
+
+    def __init__(self, subject: str, problem: str) -> None:
+        self.subject = subject
+        self.problem = problem
+        super().__init__(f"{subject}: {problem}")

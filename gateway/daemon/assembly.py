@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
+from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.locations import Protocol
 from gateway.daemon.settings.words import Mode, SizeCheck
 from gateway.errors import ConfigurationError
@@ -24,6 +25,7 @@ from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from gateway.daemon.settings import Settings
+    from gateway.mta.postfix import Postfix
 
 _log = logging.getLogger(__name__)
 
@@ -48,23 +50,45 @@ def make_verifier(settings: Settings) -> Verifier:
     return Verifier.for_store(make_store(settings))
 
 
-def make_judge(settings: Settings, mode: Mode, *, sees_mailers: bool = False) -> Judge:
-    """What decides for one front end; `sees_mailers` where it is the milter."""
+def make_judge(
+    settings: Settings,
+    mode: Mode,
+    *,
+    sees_mailers: bool = False,
+    postfix: Postfix | None = None,
+) -> Judge:
+    """What decides for one front end; `sees_mailers` where it is the milter.
+
+    `postfix` is the mail server of the settings, read here where it is not given.
+    """
+    if postfix is None:
+        postfix = make_postfix(settings)
     return Judge(
-        scope.Scope(settings.scope.rules(), sees_mailers=sees_mailers, report=_log.warning),
+        scope.Scope(
+            settings.scope.rules(),
+            sees_mailers=sees_mailers,
+            postfix=postfix,
+            report=_log.warning,
+        ),
         ReplyTable(settings.replies),
         waivers=Waivers(mode, settings.general.on_error),
         check_size=settings.general.size_check is not SizeCheck.OFF,
+        postfix=postfix,
     )
 
 
-def make_socketmap_judge(settings: Settings) -> SocketmapJudge:
-    """What the socketmap front end never finds, and which of its refusals are not carried out."""
+def make_socketmap_judge(settings: Settings, postfix: Postfix | None = None) -> SocketmapJudge:
+    """What the socketmap front end never finds, and which of its refusals are not carried out.
+
+    `postfix` as in `make_judge`.
+    """
+    if postfix is None:
+        postfix = make_postfix(settings)
     rules = settings.scope.rules()
     lmtp = any(each.protocol is Protocol.LMTP for each in settings.general.store)
     domains = scope.ScopeSettings(domains=rules.domains, domain_files=rules.domain_files)
     return SocketmapJudge(
         Waivers(settings.socketmap.mode, settings.general.on_error),
-        scope.Scope(domains, report=_log.warning) if rules.knows_domains else None,
+        scope.Scope(domains, postfix=postfix, report=_log.warning) if rules.knows_domains else None,
         needs_domain=lmtp and not rules.unqualified,
     )

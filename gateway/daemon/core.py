@@ -31,6 +31,7 @@ from gateway.daemon.dbwatch import DatabaseWatch
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import Fronts
 from gateway.daemon.log import AddressWriter
+from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE
@@ -38,6 +39,7 @@ from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
 from gateway.frontends.server import end_without_memory
+from gateway.frontends.tablequestions import TableQuestions
 from gateway.frontends.turns import Turns
 from gateway.verification.pool import VerifierPool
 
@@ -66,7 +68,14 @@ class Core:
         self._recorder = Recorder(parent, settings, address)
         self._recorder.watch_memory(self._cache)
         pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
-        self._flights = Flights(pool.advance, lane=engines.lane, defect=_defect)
+        postfix = make_postfix(settings)
+        tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
+        self._flights = Flights(
+            pool.advance,
+            lane=engines.lane,
+            defect=_defect,
+            tables=tables.ask if tables is not None else None,
+        )
         self._turns = Turns(self._cache)
         self._done = gevent.event.Event()
         self._draining = False
@@ -78,6 +87,7 @@ class Core:
             recorder=self._recorder,
             address=address,
             flights=self._flights,
+            postfix=postfix,
             on_change=self._changed,
         )
         self._admin = _admin(parent, settings, self._recorder, engines)

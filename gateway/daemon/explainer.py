@@ -23,6 +23,7 @@ from gateway.daemon.explanation import (
     Explanation,
     FrontEndAnswer,
 )
+from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.words import SizeCheck
 from gateway.frontends.judge import Question
 from gateway.frontends.replies import ReplyTable
@@ -48,14 +49,18 @@ class Explainer:
     def __init__(self, settings: Settings, verifier: Engine) -> None:
         self._settings = settings
         self._verifier = verifier
-        self._socketmap_judge = make_socketmap_judge(settings)
+        postfix = make_postfix(settings)
+        self._socketmap_judge = make_socketmap_judge(settings, postfix)
         self._replies = ReplyTable(settings.replies)
         rules = settings.scope.rules()
         known = rules.knows_domains
-        self._policy = make_judge(settings, settings.policy.mode) if known else None
+        mode = settings.policy.mode
+        self._policy = make_judge(settings, mode, postfix=postfix) if known else None
         known = known or bool(rules.mailers)
         self._milter = (
-            make_judge(settings, settings.milter.mode, sees_mailers=True) if known else None
+            make_judge(settings, settings.milter.mode, sees_mailers=True, postfix=postfix)
+            if known
+            else None
         )
 
     def explain(self, inquiry: Inquiry) -> Explanation:

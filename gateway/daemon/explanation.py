@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 # Why a recipient is not judged, for people.
 SKIPS: dict[Skip, str] = {
-    Skip.NOT_OUR_DOMAIN: "not ours: its domain is not in [scope] domains or domain_files",
-    Skip.NOT_OUR_MAILER: "not ours: its mailer is not in [scope] mailers",
+    Skip.NOT_OUR_DOMAIN: "not ours: its domain is not one of [scope]",
+    Skip.NOT_OUR_MAILER: "not ours: the mail server delivers it by a mailer that is not ours",
     Skip.REFUSED_BY_MTA: "not judged: the MTA refuses it itself",
     Skip.NOT_BY_SMTP: "not judged: no SMTP client brought it",
+    Skip.SRS: "not judged: a rewritten sender of forwarded mail ([scope] srs)",
+    Skip.REWRITTEN: "left to the mail server, which rewrites or redirects it ([scope] postfix)",
     Skip.ALIAS: "not judged: an alias file of [scope] aliases has it",
     Skip.EXEMPT_RECIPIENT: "not judged: it matches [scope] exempt_recipients",
     Skip.EXEMPT_CLIENT: "not judged: the client is in [scope] exempt_clients",

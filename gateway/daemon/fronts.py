@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import Key, Rcpt
     from gateway.frontends.session import Session as AnySession
+    from gateway.mta.postfix import Postfix
     from gateway.protocols.policy import PolicyRequest
     from gateway.verification.decider import Memory
 
@@ -66,6 +67,7 @@ class Fronts:
         recorder: Recorder,
         address: AddressWriter,
         flights: Flights,
+        postfix: Postfix | None,
         on_change: Callable[[], None],
     ) -> None:
         self._parent = parent
@@ -74,6 +76,7 @@ class Fronts:
         self._recorder = recorder
         self._address = address
         self._flights = flights
+        self._postfix = postfix
         self._on_change = on_change
         self._line = Line()
         self._ready: list[Ready[Key]] = []
@@ -184,7 +187,7 @@ class Fronts:
 
     def _socketmap(self) -> SessionFor:
         tally = self._recorder.tally("socketmap")
-        judge = make_socketmap_judge(self._settings)
+        judge = make_socketmap_judge(self._settings, self._postfix)
         replies = Replies(self._memory, judge, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
         written = verdicts.enabled
@@ -206,7 +209,7 @@ class Fronts:
 
     def _policy(self) -> SessionFor:
         mode = self._settings.policy.mode
-        judge = make_judge(self._settings, mode)
+        judge = make_judge(self._settings, mode, postfix=self._postfix)
         verdicts = VerdictLog("policy", mode, self._address)
         written = verdicts.enabled
         tally = self._recorder.tally("policy")
@@ -232,7 +235,7 @@ class Fronts:
 
     def _milter(self) -> SessionFor:
         mode = self._settings.milter.mode
-        judge = make_judge(self._settings, mode, sees_mailers=True)
+        judge = make_judge(self._settings, mode, sees_mailers=True, postfix=self._postfix)
         verdicts = VerdictLog("milter", mode, self._address)
         written = verdicts.enabled
         tally = self._recorder.tally("milter")

@@ -21,6 +21,7 @@ from gateway.daemon import privileges, unixsocket
 from gateway.daemon.assembly import make_judge
 from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
 from gateway.daemon.engines import Engines
+from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.daemon.settings.lines import key_lines, line_of
 from gateway.daemon.upstreams import server_context
@@ -79,6 +80,12 @@ def _faults(settings: Settings) -> Iterator[ConfigurationError]:
     yield from _account(settings)
     yield from _store(settings)
     yield from _sockets(settings)
+    if settings.scope.postfix:
+        try:
+            make_postfix(settings)
+        except ConfigurationError as fault:
+            yield fault
+            return  # what is ours cannot be known
     if settings.policy.listen:
         yield from _scope(settings, lambda: make_judge(settings, settings.policy.mode))
     if settings.milter.listen:

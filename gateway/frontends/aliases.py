@@ -5,8 +5,8 @@ mailbox.  What is read is the left sides of alias files, in either syntax, a
 line at a time:
 
 - `name: value, ...` as in aliases(5) of Postfix and Sendmail,
-- `pattern value, ...` as in Postfix' virtual(5): `user@domain`, `user`, or
-  `@domain` for every recipient of a domain.
+- `pattern value, ...` as in Postfix' virtual(5), canonical(5) and relocated(5):
+  `user@domain`, `user`, or `@domain` for every recipient of a domain.
 
 Comments, empty lines, continuation lines and quotes are as in Postfix
 (aliases(5), virtual(5), postmap(1)).  Right sides are not looked at, and the
@@ -14,20 +14,21 @@ files of `:include:` are not read.
 
 Limits: an alias without a domain covers that name in every domain of ours,
 because the files do not tell which domains are local.  Upper and lower case
-are the same for ASCII letters only.  The compiled .db files are not read; a
-text file counts when it is saved, before postmap or newaliases has run.
+are the same for ASCII letters only.  A compiled database is an error; a text
+file counts when it is saved, before postmap or newaliases has run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.errors import ConfigurationError
 from gateway.frontends.domains import canonical
 from gateway.frontends.watched import LineProblem, Report, Watched, log_warning
 from gateway.protocols.address import Address, BadAddress, is_domain, parse_path
 
 # Postfix' usual recipient_delimiter, and the one that Cyrus knows.
-DELIMITER = b"+"
+DELIMITERS = b"+"
 
 # Bytes of a logical line, and of a wrong line that a report shows.
 MAX_LINE = 1024 * 1024
@@ -35,17 +36,40 @@ _SHOWN = 60
 
 _BLANKS = b" \t\r\f\v"
 
+# What compiled databases begin with, in either byte order: where, and which bytes.  Berkeley
+# DB's hash and btree, LMDB's first page.  A cdb or dbm has NULs in plenty.
+_COMPILED = (
+    (12, b"\x61\x15\x06\x00"),
+    (12, b"\x00\x06\x15\x61"),
+    (12, b"\x62\x31\x05\x00"),
+    (12, b"\x00\x05\x31\x62"),
+    (16, b"\xde\xc0\xef\xbe"),
+    (16, b"\xbe\xef\xc0\xde"),
+)
+_HEAD = 4096
+_NO_TEXT = (
+    "this is a compiled database; name the text file that it is made of (the same path without "
+    ".db, .lmdb or .cdb)"
+)
+
 
 class Aliases:
     """The left sides of several alias files.
 
+    `delimiters` are the characters of which each may begin an extension.
     Raises ConfigurationError, which names the file, for one that cannot be
     read.  Wrong lines are told to `report` and skipped.
     """
 
-    __slots__ = ("_files",)
+    __slots__ = ("_delimiters", "_files")
 
-    def __init__(self, paths: Sequence[str], report: Report = log_warning) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        report: Report = log_warning,
+        delimiters: bytes = DELIMITERS,
+    ) -> None:
+        self._delimiters = delimiters
         self._files = tuple(Watched(path, parse, report) for path in paths)
 
     def refresh(self) -> None:
@@ -68,8 +92,8 @@ class Aliases:
         local = recipient.local.lower()
         domain = canonical(recipient.domain)
         # A delimiter in front is no extension of anybody (split_addr.c).
-        base, delimiter, _ = local.partition(DELIMITER)
-        names = (local, base) if base and delimiter else (local,)
+        names = [local]
+        names += [local[:at] for at, byte in enumerate(local) if at and byte in self._delimiters]
         forms = list(names)
         if domain:
             forms += [name + b"@" + domain for name in names]
@@ -78,7 +102,15 @@ class Aliases:
 
 
 def parse(data: bytes) -> tuple[frozenset[bytes], list[LineProblem]]:
-    """The left sides in an alias file's content, and what is wrong with which line."""
+    """The left sides in an alias file's content, and what is wrong with which line.
+
+    Raises ConfigurationError for a compiled database.
+    """
+    for offset, magic in _COMPILED:
+        if data[offset : offset + len(magic)] == magic:
+            raise ConfigurationError(_NO_TEXT)
+    if data[:_HEAD].count(0) > _HEAD // 16:
+        raise ConfigurationError(_NO_TEXT)
     found: set[bytes] = set()
     problems: list[LineProblem] = []
     for number, line in _logical_lines(data):

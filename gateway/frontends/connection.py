@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.frontends.server import Server
     from gateway.frontends.session import Session
+    from gateway.mta.lookups import Answers
     from gateway.verification.model import Verdict
 
 # libev's event bits (gevent's loop.io takes them as numbers).
@@ -291,12 +292,12 @@ class Connection:
         self._asking = True
         self._server.flights.ask(pending, self._answered_elsewhere)
 
-    def _answered_elsewhere(self, verdict: Verdict) -> None:
+    def _answered_elsewhere(self, told: Verdict | Answers) -> None:
         self._asking = False
         if self._fd < 0:
             return
         try:
-            self._send(self._session.resolved(verdict))
+            self._send(self._session.resolved(told))
             self._advance()
         except Exception as error:  # noqa: BLE001
             self._fail(error)

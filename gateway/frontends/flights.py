@@ -22,15 +22,20 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from gateway.mta.lookups import Lookups
 from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.mta.lookups import Answers
+
+    # Asks the mail server's tables.
+    AskTables = Callable[[Lookups, Callable[[Answers], None]], None]
     # Asks the one whom the Pending names; blocks, on a thread.
     Advance = Callable[[Pending, float], Verdict | Pending]
-    Answered = Callable[[Verdict], None]
+    Answered = Callable[[Verdict | Answers], None]
     Key = tuple[str | None, bytes, int, int | None]
 
 # Questions under way to one server.
@@ -69,7 +74,8 @@ class Flights:
 
     `advance` runs on a thread; `lane` is how many questions one server is
     asked at once.  `defect` hears of an exception that nobody expected; the
-    question's verdict is then a fault.
+    question's verdict is then a fault.  `tables` takes the questions for the
+    mail server's tables (tablequestions.py), which others ask.
     """
 
     def __init__(
@@ -79,7 +85,9 @@ class Flights:
         lane: int = LANE,
         threads: int = THREADS,
         defect: Callable[[BaseException], None] | None = None,
+        tables: AskTables | None = None,
     ) -> None:
+        self._tables = tables
         self.asked = 0  # questions asked of other servers since the start
         self.shared = 0  # those that found the same one under way
         self._advance = advance
@@ -97,8 +105,12 @@ class Flights:
         """Questions under way and in line."""
         return len(self._flights)
 
-    def ask(self, pending: Pending, answered: Answered) -> None:
+    def ask(self, pending: Pending | Lookups, answered: Answered) -> None:
         """Have `pending` answered; `answered` is called on the loop, never before this returns."""
+        if isinstance(pending, Lookups):
+            assert self._tables is not None
+            self._tables(pending, answered)
+            return
         key = pending.key
         flight = self._flights.get(key)
         if flight is not None:

@@ -1,25 +1,33 @@
 """From a recipient to a decision: what policy and milter do alike.
 
-    Question -> Scope (is it ours?) -> engine (Query, Verdict) -> Decision
+    Question -> Scope (is it ours?) -> engine (Query, Verdict)
+             -> where it would be refused: the mail server (appeal) -> Decision
 
 The front ends bring a `Question` and translate the `Decision`; everything in
 between is here, so that both doors decide alike.  There are three ways
 through: `judge` asks the engine itself; an event loop, which must not wait for
-another server, calls `begin`, asks the engine in its own way, and then `end`.
+another server, calls `begin`, asks the engine in its own way, takes care of the
+`appeal` where there is one, and then calls `end` or `concluded`.
 
 Which refusals are not carried out, `waiver` says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
+from gateway.frontends.appeal import Appeals
 from gateway.frontends.replies import Reply, ReplyTable
 from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
 from gateway.verification.model import Kind, Query, Verdict
+
+if TYPE_CHECKING:
+    from gateway.frontends.appeal import Appeal, Asked, Told
+    from gateway.mta.lookups import Answers, Lookups
+    from gateway.mta.postfix import Postfix
 
 
 class Verifier(Protocol):
@@ -56,7 +64,8 @@ class Decision:
     Either `skip` says why it was not judged, or there is a `verdict`.
     `waiver` says why a verdict that refuses is not carried out.  `reply`
     and `action` say the refusal to an SMTP client and to Postfix; None and
-    `DUNNO` where nothing is refused.
+    `DUNNO` where nothing is refused.  One that is not `lasting` rests on more
+    than the files that the engine and the scope read.
     """
 
     verdict: Verdict | None = None
@@ -64,6 +73,7 @@ class Decision:
     waiver: Waiver | None = None
     reply: Reply | None = None
     action: bytes = b"DUNNO"
+    lasting: bool = True
 
     @property
     def refuse(self) -> bool:
@@ -75,10 +85,11 @@ class Judge:
     """Decides about recipients for one front end.
 
     `check_size` hands the announced size to the engine, which compares it
-    with the free quota.
+    with the free quota.  `postfix`, of the same scope, is asked before a
+    refusal.
     """
 
-    __slots__ = ("_check_size", "_replies", "_scope", "_waivers")
+    __slots__ = ("_appeals", "_check_size", "_postfix", "_replies", "_scope", "_waivers")
 
     def __init__(
         self,
@@ -87,8 +98,11 @@ class Judge:
         *,
         waivers: Waivers = NO_WAIVERS,
         check_size: bool = False,
+        postfix: Postfix | None = None,
     ) -> None:
         self._scope = scope
+        self._postfix = postfix
+        self._appeals = Appeals(scope, postfix, replies) if postfix is not None else None
         self._replies = replies
         self._waivers = waivers
         self._check_size = check_size
@@ -106,10 +120,27 @@ class Judge:
     def judge(self, question: Question, verifier: Verifier) -> Decision:
         """The decision on `question`; waits where the engine does."""
         begun = self.begin(question)
-        return begun if isinstance(begun, Decision) else self.end(question, verifier.verify(begun))
+        if isinstance(begun, Decision):
+            return begun
+        verdict = begun if isinstance(begun, Verdict) else verifier.verify(begun)
+        appeal = self.appeal(question, verdict)
+        if appeal is None:
+            return self.end(question, verdict)
+        try:
+            asked = next(appeal)
+            while True:
+                asked = appeal.send(self._tell(asked, verifier))
+        except StopIteration as ended:
+            return self.concluded(question, ended.value)
 
-    def begin(self, question: Question) -> Query | Decision:
-        """What the engine is to be asked, or the decision where it need not be."""
+    def _tell(self, asked: Asked, verifier: Verifier) -> Told:
+        if isinstance(asked, Query):
+            return verifier.verify(asked)
+        assert self._postfix is not None
+        return self._postfix.tables.ask(asked)
+
+    def begin(self, question: Question) -> Query | Verdict | Decision:
+        """What the engine is to be asked, or what need not be asked of it."""
         recipient = question.recipient
         skip = self._scope.skip(
             recipient,
@@ -120,11 +151,29 @@ class Judge:
         if skip is not None:
             return Decision(skip=skip)
         if isinstance(recipient, BadAddress):
-            return self.end(question, Verdict(Kind.BAD_ADDRESS, recipient.problem.encode()))
+            return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
         return Query(recipient.address, question.size if self._check_size else None)
 
+    def appeal(self, question: Question, verdict: Verdict) -> Appeal | None:
+        """What has to be asked before `verdict` is carried out; None where that is nothing."""
+        if self._appeals is None or verdict.kind is Kind.DELIVERABLE:
+            return None
+        return self._appeals.of(question.recipient, question.mailer, verdict)
+
+    def recall(self, lookups: Lookups) -> Answers | None:
+        """The answers of the mail server's tables, if all of them are remembered."""
+        assert self._postfix is not None
+        answers, missing = self._postfix.tables.memory.recall(lookups)
+        return None if missing else answers
+
+    def concluded(self, question: Question, standing: Skip | Verdict) -> Decision:
+        """The decision on `question` after its appeal."""
+        if isinstance(standing, Skip):
+            return Decision(skip=standing, lasting=False)
+        return replace(self.end(question, standing), lasting=False)
+
     def end(self, question: Question, verdict: Verdict) -> Decision:
-        """The decision on `question`, now that its verdict is known."""
+        """The decision on `question`, now that its verdict is known and stands."""
         recipient = question.recipient
         shown = recipient.address if isinstance(recipient, Address) else b""
         reply = self._replies.smtp(verdict, shown, smtputf8=question.smtputf8)

@@ -1,8 +1,9 @@
 """One client's questions on their way through judge and engine, whatever brings the questions.
 
-A question that another server must answer waits here (`pending`) until it is
-resolved; nothing else is asked meanwhile.  Who observes and who counts hears of
-each decision.  Limits: one question at a time.
+A question that another server must answer, or a table of the mail server's,
+waits here (`pending`) until it is resolved; nothing else is asked meanwhile.
+Who observes and who counts hears of each decision.  Limits: one question at a
+time.
 """
 
 from __future__ import annotations
@@ -10,28 +11,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gateway.frontends.course import NONE
+from gateway.frontends.course import ASKED, NONE
 from gateway.frontends.judge import Decision
+from gateway.mta.lookups import Lookups
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.appeal import Appeal, Told
     from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge, Question
+    from gateway.mta.lookups import Answers
     from gateway.verification.decider import Decider
-    from gateway.verification.model import Verdict
 
 RequestT = TypeVar("RequestT")
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[RequestT]):
-    """The request whose verdict another server has to give."""
+    """The request that others have to be asked about; `appeal` is where its verdict is known."""
 
     request: RequestT
     question: Question
-    pending: Pending
+    pending: Pending | Lookups
+    appeal: Appeal | None
 
 
 class Judging(Generic[RequestT]):
@@ -61,8 +66,8 @@ class Judging(Generic[RequestT]):
         self._waiting: _Waiting[RequestT] | None = None
 
     @property
-    def pending(self) -> Pending | None:
-        """A question for another server."""
+    def pending(self) -> Pending | Lookups | None:
+        """A question for another server, or for the mail server's tables."""
         return self._waiting.pending if self._waiting is not None else None
 
     def again(self) -> None:
@@ -77,14 +82,16 @@ class Judging(Generic[RequestT]):
         begun = self.judge.begin(question)
         if isinstance(begun, Decision):
             return self.decided(request, begun)
-        outcome = self._decider.decide(begun) if course is None else course.decide(begun)
+        if isinstance(begun, Verdict):
+            return self._ended(request, question, begun)
+        outcome = self._decide(begun)
         if isinstance(outcome, Pending):
-            self._waiting = _Waiting(request, question, outcome)
+            self._waiting = _Waiting(request, question, outcome, None)
             return None
-        return self.decided(request, self.judge.end(question, outcome))
+        return self._ended(request, question, outcome)
 
-    def resolved(self, verdict: Verdict) -> tuple[RequestT, Decision]:
-        """The request that was pending, and the decision on it.
+    def resolved(self, told: Verdict | Answers) -> Decision | None:
+        """The decision on the request that was pending, or None where more must be asked.
 
         It is not kept ready: the scope was asked some turns ago, and may say
         something else by now.
@@ -92,8 +99,42 @@ class Judging(Generic[RequestT]):
         waiting = self._waiting
         assert waiting is not None
         self._waiting = None
-        decision = self.judge.end(waiting.question, verdict)
-        return waiting.request, self.decided(waiting.request, decision)
+        if waiting.appeal is not None:
+            return self._appealed(waiting.request, waiting.question, waiting.appeal, told)
+        assert isinstance(told, Verdict)
+        return self._ended(waiting.request, waiting.question, told)
+
+    def _decide(self, query: Query) -> Verdict | Pending:
+        return self._decider.decide(query) if self.course is None else self.course.decide(query)
+
+    def _ended(self, request: RequestT, question: Question, verdict: Verdict) -> Decision | None:
+        """The engine has given its verdict: the decision, or None where it is appealed against."""
+        appeal = self.judge.appeal(question, verdict)
+        if appeal is None:
+            return self.decided(request, self.judge.end(question, verdict))
+        return self._appealed(request, question, appeal, None)
+
+    def _appealed(
+        self, request: RequestT, question: Question, appeal: Appeal, told: Told | None
+    ) -> Decision | None:
+        """Go on with an appeal, as far as nobody else must be asked."""
+        try:
+            asked = next(appeal) if told is None else appeal.send(told)
+            while True:
+                answer = self._decide(asked) if isinstance(asked, Query) else self._recall(asked)
+                if isinstance(answer, (Pending, Lookups)):
+                    self._waiting = _Waiting(request, question, answer, appeal)
+                    return None
+                asked = appeal.send(answer)
+        except StopIteration as ended:
+            return self.decided(request, self.judge.concluded(question, ended.value))
+
+    def _recall(self, lookups: Lookups) -> Answers | Lookups:
+        """The answers where all of them are remembered, else the question itself."""
+        answers = self.judge.recall(lookups)
+        if answers is None and self.course is not None:
+            self.course.source = ASKED
+        return lookups if answers is None else answers
 
     def decided(self, request: RequestT, decision: Decision) -> Decision:
         """`decision`, of which everybody has heard."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.errors import ProtocolError
     from gateway.frontends.judging import Judging
+    from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
     from gateway.verification.verifier import Pending
 
@@ -69,8 +70,8 @@ class JudgingSession(ABC, Generic[EventT]):
         self.finished = False
 
     @property
-    def pending(self) -> Pending | None:
-        """A question for another server; nothing is answered before it is resolved."""
+    def pending(self) -> Pending | Lookups | None:
+        """A question for others; nothing is answered before it is resolved."""
         return self._judging.pending
 
     @property
@@ -123,9 +124,9 @@ class JudgingSession(ABC, Generic[EventT]):
         self._between = self.idle and not self.finished
         return b"".join(out)
 
-    def resolved(self, verdict: Verdict) -> bytes:
-        """The reply to the request that was pending."""
-        reply = self._resolve(verdict)
+    def resolved(self, told: Verdict | Answers) -> bytes:
+        """The reply to the request that was pending; nothing yet where more must be asked."""
+        reply = self._resolve(told)
         self._between = self.idle
         return reply
 
@@ -134,5 +135,5 @@ class JudgingSession(ABC, Generic[EventT]):
         """The reply to one event; nothing where it has none, or not yet."""
 
     @abstractmethod
-    def _resolve(self, verdict: Verdict) -> bytes:
-        """The reply to the request that was pending."""
+    def _resolve(self, told: Verdict | Answers) -> bytes:
+        """The reply to the request that was pending; nothing where it waits for more."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
     from gateway.frontends.ready import Ready
+    from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
     from gateway.verification.verifier import Pending
@@ -176,8 +177,8 @@ class MilterConversation:
         return self._judging
 
     @property
-    def pending(self) -> Pending | None:
-        """A question for another server; nothing else is asked before it is resolved."""
+    def pending(self) -> Pending | Lookups | None:
+        """A question for others; nothing else is asked before it is resolved."""
         return self._judging.pending
 
     @property
@@ -228,10 +229,10 @@ class MilterConversation:
         except Exception as error:  # noqa: BLE001  (whatever it is)
             return self._deferred(error)
 
-    def resolved(self, verdict: Verdict) -> Decision | Deferral:
-        """The decision on the recipient that was pending."""
+    def resolved(self, told: Verdict | Answers) -> Decision | Deferral | None:
+        """The decision on the recipient that was pending, or None where more must be asked."""
         try:
-            return self._judging.resolved(verdict)[1]
+            return self._judging.resolved(told)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision
+    from gateway.mta.lookups import Answers
     from gateway.protocols.milter import Event
     from gateway.verification.model import Verdict
 
@@ -87,8 +88,8 @@ class MilterSession(JudgingSession["Event"]):
             case Step():
                 return self._step(event)
 
-    def _resolve(self, verdict: Verdict) -> bytes:
-        return _packet(self._conversation.resolved(verdict))
+    def _resolve(self, told: Verdict | Answers) -> bytes:
+        return _packet(self._conversation.resolved(told))
 
     def _step(self, step: Step) -> bytes:
         if step == QUIT:

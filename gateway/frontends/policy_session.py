@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
     from gateway.frontends.policy_actions import Actions
+    from gateway.mta.lookups import Answers
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 
@@ -99,9 +100,9 @@ class PolicySession(JudgingSession[PolicyRequest]):
             self._actions.keep(request, decision, action)
         return action
 
-    def _resolve(self, verdict: Verdict) -> bytes:
-        _, decision = self._judging.resolved(verdict)
-        return render(decision.action)
+    def _resolve(self, told: Verdict | Answers) -> bytes:
+        decision = self._judging.resolved(told)
+        return b"" if decision is None else render(decision.action)
 
 
 def _acts_on(request: PolicyRequest) -> bool:

@@ -88,6 +88,8 @@ class Ready(Generic[KeyT]):
 
         It must have been decided in this turn of the event loop.
         """
+        if not decision.lasting:
+            return
         entry: Entry | None = None
         if isinstance(decision.verdict, Verdict):
             entry = self._memory.entry(recipient)

@@ -6,7 +6,11 @@ is ours:
 
 - for a milter, where `mailers` are configured and the MTA has said which
   mailer or transport it will use ({rcpt_mailer}): that it is one of them;
-- else its domain, which must be in `domains` or in a file of domains.
+- else its domain, which must be in `domains`, in a file of domains, or in a
+  list of Postfix' own (`postfix`, gateway.mta).
+
+Whether Postfix rewrites it, or sends it elsewhere, is asked only where it would
+be refused (appeal.py).
 
 An ours recipient is skipped where an alias file, an exempt pattern, an exempt
 client or (if asked) an authenticated sender says so.  Files are read again
@@ -24,14 +28,18 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
 from gateway.frontends.domains import DomainList
 from gateway.frontends.watched import Report, Watched, log_warning
+from gateway.mta.srs import is_srs
 from gateway.protocols.address import Address, BadAddress
+
+if TYPE_CHECKING:
+    from gateway.mta.postfix import Postfix
 
 # Postfix' transport and Sendmail's mailer for what the MTA itself refuses
 # (MILTER_README, SMFIP_RCPT_REJ).
@@ -54,6 +62,8 @@ class Skip(Enum):
     EXEMPT_RECIPIENT = "exempt-recipient"
     EXEMPT_CLIENT = "exempt-client"
     AUTHENTICATED = "authenticated"
+    SRS = "srs"
+    REWRITTEN = "rewritten-by-mta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ class ScopeSettings:
     paths (gateway.frontends.aliases).  `exempt_recipients` are patterns with
     `*`, `?` and `[...]`: with an @ for the whole address, without one for the
     local part.  `exempt_clients` are addresses and networks (CIDR).
+    `delimiters` are the characters that begin an extension of an alias; with
+    `srs` rewritten senders (gateway.mta.srs) are not judged.
     """
 
     domains: tuple[str, ...] = ()
@@ -75,18 +87,22 @@ class ScopeSettings:
     exempt_recipients: tuple[str, ...] = ()
     exempt_clients: tuple[str, ...] = ()
     exempt_authenticated: bool = False
+    delimiters: str = "+"
+    srs: bool = True
+    postfix: str = ""
 
     @property
     def knows_domains(self) -> bool:
         """Whether anything says which domains are ours."""
-        return bool(self.domains or self.domain_files)
+        return bool(self.domains or self.domain_files or self.postfix)
 
 
 class Scope:
     """Decides whether a recipient is judged.
 
     `sees_mailers` tells that the front end is a milter, the only one that
-    learns {rcpt_mailer}.  Raises ConfigurationError, which lists every
+    learns {rcpt_mailer}.  `postfix` is the mail server of the settings, read
+    already.  Raises ConfigurationError, which lists every
     problem.  Wrong lines in files, and files that become unreadable later,
     are told to `report`.
     """
@@ -98,19 +114,30 @@ class Scope:
         "_domains",
         "_mailers",
         "_patterns",
+        "_postfix",
         "_settings",
     )
 
     def __init__(
-        self, settings: ScopeSettings, *, sees_mailers: bool = False, report: Report = log_warning
+        self,
+        settings: ScopeSettings,
+        *,
+        sees_mailers: bool = False,
+        postfix: Postfix | None = None,
+        report: Report = log_warning,
     ) -> None:
         found: list[ConfigurationError] = []
         self._settings = settings
+        self._postfix = postfix
         self._mailers = (
             frozenset(map(str.encode, settings.mailers)) if sees_mailers else frozenset()
         )
-        if not (settings.domains or settings.domain_files or self._mailers):
-            also = ", domain_files or mailers" if sees_mailers else " or domain_files"
+        if not (settings.domains or settings.domain_files or self._mailers or postfix):
+            also = (
+                ", domain_files, postfix or mailers"
+                if sees_mailers
+                else ", domain_files or postfix"
+            )
             problem = f"nothing says which recipients are ours; set domains{also}"
             found.append(ConfigurationError(problem, option="domains"))
         for entry in settings.domains:
@@ -132,7 +159,12 @@ class Scope:
         )
         # One by one, so that each unreadable file is told.
         self._aliases = tuple(
-            _each(settings.alias_files, lambda path: Aliases([path], report), "aliases", found)
+            _each(
+                settings.alias_files,
+                lambda path: Aliases([path], report, settings.delimiters.encode()),
+                "aliases",
+                found,
+            )
         )
         if found:
             raise ConfigurationError("; ".join(map(str, found)))
@@ -193,6 +225,8 @@ class Scope:
         if reason is not None:
             return reason
         if isinstance(recipient, Address):
+            if self._settings.srs and is_srs(recipient.local):
+                return Skip.SRS
             if any(pattern.match(_subject(recipient, whole)) for pattern, whole in self._patterns):
                 return Skip.EXEMPT_RECIPIENT
             if any(aliases.covers(recipient) for aliases in self._aliases):
@@ -213,15 +247,31 @@ class Scope:
         if mailer and self._mailers:
             ours = name in self._mailers or mailer in self._mailers
             return None if ours else Skip.NOT_OUR_MAILER
+        postfix = self._postfix
+        if mailer and postfix is not None:
+            transport = mailer.decode("utf-8", "backslashreplace")
+            if not postfix.transports.may_be_cyrus(transport):
+                return Skip.NOT_OUR_MAILER
         domain = recipient.domain
         if not domain:
-            ours = self._settings.unqualified and isinstance(recipient, Address)
+            ours = isinstance(recipient, Address) and (
+                self._settings.unqualified or (postfix is not None and postfix.may_own(domain))
+            )
         else:
             ours = self.owns(domain)
         return None if ours else Skip.NOT_OUR_DOMAIN
 
     def owns(self, domain: bytes) -> bool:
-        """Whether `domain`, in any case and without the root's dot, is one of ours."""
+        """Whether `domain`, in any case and without the root's dot, is one of ours.
+
+        Of those that only Postfix' tables know, it may be one.
+        """
+        if self.lists(domain):
+            return True
+        return self._postfix is not None and self._postfix.may_own(domain.lower())
+
+    def lists(self, domain: bytes) -> bool:
+        """Whether [scope] itself says that `domain` is ours."""
         if domain in self._domains:
             return True
         return any(domain in file.value for file in self._domain_files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
     from gateway.verification.verifier import Pending
 
@@ -13,8 +14,8 @@ class Session(Protocol):
     """What the server needs of a conversation; see socketmap_session for the meanings."""
 
     @property
-    def pending(self) -> Pending | None:
-        """A question that other servers answer (flights.py)."""
+    def pending(self) -> Pending | Lookups | None:
+        """A question that others answer (flights.py)."""
 
     @property
     def finished(self) -> bool:
@@ -44,5 +45,5 @@ class Session(Protocol):
     def replies(self) -> bytes:
         """Answer a turn's worth of requests."""
 
-    def resolved(self, verdict: Verdict) -> bytes:
-        """Answer the pending request."""
+    def resolved(self, told: Verdict | Answers) -> bytes:
+        """Answer the pending request, or go on to what else it needs."""

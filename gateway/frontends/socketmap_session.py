@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.frontends.course import Course
     from gateway.frontends.socketmap_judge import SocketmapJudge
     from gateway.frontends.waiver import Waiver
+    from gateway.mta.lookups import Answers
     from gateway.verification.cell import Cell
     from gateway.verification.decider import Decider, Memory
 
@@ -338,11 +339,12 @@ class Session:
         self._between = self.idle and not self.finished
         return b"".join(out)
 
-    def resolved(self, verdict: Verdict) -> bytes:
+    def resolved(self, told: Verdict | Answers) -> bytes:
         """The reply to the request that was pending, now that its verdict is known."""
+        assert isinstance(told, Verdict)
         self.pending = None
         self._between = self.idle
-        return self._reply(self._key, verdict)
+        return self._reply(self._key, told)
 
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:
         waiver = self._waiver(key, verdict)

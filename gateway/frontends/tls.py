@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.session import Session
+    from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
     from gateway.verification.verifier import Pending
 
@@ -58,7 +59,7 @@ class TlsSession:
         self._ready = b""  # replies that the inner session had at once
 
     @property
-    def pending(self) -> Pending | None:
+    def pending(self) -> Pending | Lookups | None:
         """That of the session inside."""
         return self._inner.pending
 
@@ -121,9 +122,9 @@ class TlsSession:
                 self._say_goodbye()
         return self._outgoing.read()
 
-    def resolved(self, verdict: Verdict) -> bytes:
+    def resolved(self, told: Verdict | Answers) -> bytes:
         """The reply to the pending request."""
-        self._encrypt(self._inner.resolved(verdict))
+        self._encrypt(self._inner.resolved(told))
         return self._outgoing.read()
 
     def _decrypt(self) -> None:

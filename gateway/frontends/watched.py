@@ -64,7 +64,8 @@ class Watched(Generic[T]):
     """The parsed content of the file `path`, and how often it has been read.
 
     `parse` gives the content and what is wrong with single lines; those are
-    told to `report`, one text a problem, and do not count as failures.
+    told to `report`, one text a problem, and do not count as failures.  It may
+    raise ConfigurationError for a file that is none of its kind at all.
     Raises ConfigurationError, which names the file, if it cannot be read.
     """
 
@@ -168,8 +169,12 @@ class Watched(Generic[T]):
         content = hash(data)
         if content == self._content:
             return
+        try:
+            self.value, problems = self._parse(data)
+        except ConfigurationError as error:
+            error.file = error.file or self.path
+            raise
         self._content = content
-        self.value, problems = self._parse(data)
         self.version += 1
         for line, problem in problems[:MAX_TOLD]:
             self._report(str(ConfigurationError(problem, file=self.path, line=line)))

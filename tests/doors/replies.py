@@ -70,7 +70,11 @@ def engine(_case: Case, rcpt: Rcpt) -> bytes:
 
 
 def socketmap(_case: Case, rcpt: Rcpt) -> bytes:
-    """The reply's payload."""
+    """The reply's payload; a key that is no recipient of ours is not looked up."""
+    if rcpt.address.startswith(b"@"):
+        return b"NOTFOUND no local part"
+    if b"@" in rcpt.address and not rcpt.ours:
+        return b"NOTFOUND the domain is none of [scope]'s"
     kind = rcpt.asked_of_map(Door.SOCKETMAP)
     row = TABLE[kind]
     if kind is Kind.DELIVERABLE:

@@ -15,6 +15,7 @@ import gevent.socket
 
 from gateway.frontends.flights import Flights
 from gateway.frontends.server import Server
+from gateway.mta.lookups import Answers
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
 
@@ -82,12 +83,13 @@ class Lines:
                 out += (BIG if line == b"big" else line) + b"\n"
         return out
 
-    def resolved(self, verdict: Verdict) -> bytes:
+    def resolved(self, told: Verdict | Answers) -> bytes:
         """The reply of the other server."""
+        assert isinstance(told, Verdict)
         assert self.pending is not None
         line, self.pending = self.pending.query.recipient, None
         self.answered.append(f"{self.name} {line.decode()}")
-        return line + b" " + verdict.reason + b"\n"
+        return line + b" " + told.reason + b"\n"
 
 
 class Site:

@@ -12,6 +12,8 @@ from gateway.errors import ConfigurationError
 from gateway.frontends import aliases, watched
 from gateway.frontends.aliases import Aliases, parse
 from gateway.protocols.address import Address, parse_bare
+from tests.rigs.processes import complete
+from tests.rigs.require import require
 
 ALIASES = b"""\
 # aliases(5)
@@ -199,3 +201,55 @@ def test_parse_never_raises(data: bytes) -> None:
     found, problems = parse(data)
     assert all(entry == entry.lower() for entry in found)
     assert all(1 <= line <= data.count(b"\n") + 1 for line, _ in problems)
+
+
+@pytest.mark.parametrize(
+    ("delimiters", "covered"),
+    [
+        (b"+", {"sales+x", "sales+x-y"}),
+        (b"+-", {"sales+x", "sales-x", "sales-x+y", "sales+x-y"}),
+        (b"", set()),
+    ],
+)
+def test_every_delimiter_begins_an_extension(
+    tmp_path: Path, delimiters: bytes, covered: set[str]
+) -> None:
+    """As recipient_delimiter has them; nothing else does."""
+    path = tmp_path / "aliases"
+    path.write_text("sales: fred\n")
+    found = Aliases([str(path)], print, delimiters)
+    names = {"sales+x", "sales-x", "sales-x+y", "sales+x-y", "sales=x", "salesx", "+sales"}
+    assert {name for name in names if found.covers(address(f"{name}@x.test"))} == covered
+    assert found.covers(address("sales@x.test"))
+
+
+@pytest.mark.parametrize("head", [head for _, head in aliases._COMPILED])
+def test_a_compiled_database_is_an_error_that_names_the_text_file(
+    tmp_path: Path, head: bytes
+) -> None:
+    """Its names would be read as one line of nonsense, and every alias be refused."""
+    offset = next(offset for offset, magic in aliases._COMPILED if magic == head)
+    path = tmp_path / "aliases.db"
+    path.write_bytes(b"\x01" * offset + head + b"sales")
+    with pytest.raises(ConfigurationError, match=r"aliases\.db: this is a compiled database; name"):
+        Aliases([str(path)])
+    path.write_bytes(b"sales" + bytes(1000))
+    with pytest.raises(ConfigurationError, match="compiled database"):
+        Aliases([str(path)])
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", ["hash", "btree", "lmdb", "cdb"])
+def test_what_postmap_makes_is_known_as_compiled(tmp_path: Path, kind: str) -> None:
+    """Real databases of each type that this Postfix has."""
+    require("postfix")
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\n")
+    source = tmp_path / "virtual"
+    source.write_text("sales@x.test fred@x.test\n")
+    made = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}[kind]
+    done = complete(["/usr/sbin/postmap", "-c", str(tmp_path), f"{kind}:{source}"])
+    if b"unsupported dictionary type" in done.stderr:
+        return  # this Postfix makes none
+    with pytest.raises(ConfigurationError, match="compiled database"):
+        Aliases([str(source) + made])
+    assert Aliases([str(source)]).covers(address("sales@x.test"))

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.frontends.connection import LARGE, LINGER_BYTES
 from gateway.frontends.server import Server
+from gateway.mta.lookups import Answers
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.verifier import Pending
 from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, far, flights, site, turn_until
@@ -39,9 +40,9 @@ class Echo:
         """None wait."""
         return b""
 
-    def resolved(self, verdict: Verdict) -> bytes:
+    def resolved(self, told: Verdict | Answers) -> bytes:
         """Nothing was asked."""
-        raise AssertionError(verdict)
+        raise AssertionError(told)
 
 
 def nobody(pending: Pending) -> Verdict:

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from gateway.frontends.flights import Flights
+from gateway.mta.lookups import Answers
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.verifier import Pending
 from tests.frontends.lines import DEADLINE_S, turn_until
@@ -65,8 +66,13 @@ def servers() -> Servers:
 def collect(flights: Flights, *questions: Pending) -> list[Verdict]:
     """The answers, in the order in which they come."""
     found: list[Verdict] = []
+
+    def answered(told: Verdict | Answers) -> None:
+        assert isinstance(told, Verdict)
+        found.append(told)
+
     for each in questions:
-        flights.ask(each, found.append)
+        flights.ask(each, answered)
     return found
 
 

@@ -14,6 +14,7 @@ from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeSettings, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
 from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.verifier import Pending
 from tests.frontends.milter_talk import FAULT, SERVER, UNKNOWN, Talk
 from tests.rigs.milter import ALL_STEPS
 from tests.verification.sites import Site
@@ -285,7 +286,7 @@ def test_another_server_is_asked_first(talk: Talk) -> None:
     first = packet(b"R", b"<away@example.org>\0")
     assert talk.say(first + packet(b"A") + packet(b"R", b"<broken@example.org>\0")) == b""
     pending = talk.session.pending
-    assert pending is not None
+    assert isinstance(pending, Pending)
     assert pending.server == SERVER
     assert talk.session.resolved(Verdict(Kind.STORE_FAULT, b"")) == CONTINUE  # for the null sender
     assert talk.session.replies() == packet(b"y", FAULT + b"\0")

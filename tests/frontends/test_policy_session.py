@@ -167,7 +167,7 @@ def test_another_server_is_asked_first() -> None:
     talk.session.receive(request(b"away@example.org") + request())
     assert talk.session.replies() == b""
     pending = talk.session.pending
-    assert pending is not None
+    assert isinstance(pending, Pending)
     assert pending.server == SERVER
     assert talk.session.resolved(Verdict(Kind.OVER_QUOTA, b"")) == b"action=" + OVER + b"\n\n"
     assert talk.session.pending is None
@@ -214,7 +214,7 @@ def test_questions_carry_client_and_login() -> None:
     class Recorder(Judge):
         __slots__ = ()
 
-        def begin(self, question: Question) -> Query | Decision:
+        def begin(self, question: Question) -> Query | Verdict | Decision:
             heard.append(question)
             return super().begin(question)
 

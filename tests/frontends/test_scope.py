@@ -202,9 +202,9 @@ def test_nothing_is_ours() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Scope(ScopeSettings(mailers=("cyrus",)))
     assert str(caught.value) == (
-        "domains: nothing says which recipients are ours; set domains or domain_files"
+        "domains: nothing says which recipients are ours; set domains, domain_files or postfix"
     )
-    with pytest.raises(ConfigurationError, match="set domains, domain_files or mailers"):
+    with pytest.raises(ConfigurationError, match="set domains, domain_files, postfix or mailers"):
         Scope(ScopeSettings(), sees_mailers=True)
     Scope(ScopeSettings(mailers=("cyrus",)), sees_mailers=True)
 
@@ -234,3 +234,13 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "exempt_clients: 'localhost' does not appear to be an IPv4 or IPv6 network",
     ):
         assert text in problems
+
+
+@pytest.mark.parametrize(("srs", "skip"), [(True, Skip.SRS), (False, None)])
+def test_rewritten_senders(srs: bool, skip: Skip | None) -> None:
+    """Nobody has such a mailbox, and what rewrites them back comes after us."""
+    scope = Scope(ScopeSettings(domains=("example.org",), srs=srs))
+    found = scope.skip(parse_path(b"<SRS0=HHH=TT=x.test=joe@example.org>"))
+    assert found is skip
+    assert scope.skip(parse_path(b"<SRS0=HHH=TT=x.test=joe@x.test>")) is Skip.NOT_OUR_DOMAIN
+    assert scope.skip(parse_path(b"<srs@example.org>")) is None

@@ -52,12 +52,12 @@ def _one_socket_each(settings: Settings) -> Iterator[Problem]:
 
 
 def _scope_is_known(settings: Settings) -> Iterator[Problem]:
-    by_domain = bool(settings.scope.domains or settings.scope.domain_files)
+    by_domain = settings.scope.rules().knows_domains
     enough = {"policy": by_domain, "milter": by_domain or bool(settings.scope.mailers)}
     lacking = [name for name, known in enough.items() if not known and name in settings.listeners]
     if not lacking:
         return
-    mend = "set scope.domains or scope.domain_files"
+    mend = "set scope.domains, scope.domain_files or scope.postfix"
     if lacking == ["policy"] and settings.scope.mailers:
         mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
     elif "policy" not in lacking:
@@ -115,7 +115,10 @@ def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
 _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], ...] = (
     (_something_listens, tuple(f"{name}.listen" for name in FRONT_ENDS)),
     (_one_socket_each, ()),
-    (_scope_is_known, ("scope.domains", "scope.mailers", "policy.listen", "milter.listen")),
+    (
+        _scope_is_known,
+        ("scope.domains", "scope.mailers", "scope.postfix", "policy.listen", "milter.listen"),
+    ),
     (_admin_is_local, ("admin.allow_remote",)),
     (_tls_is_complete, ("tls.",)),
     *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),

@@ -12,7 +12,9 @@ from gateway.daemon.settings.declaration import Section, declarations_of, settin
 from gateway.daemon.settings.types import (
     Network,
     boolean,
+    delimiters,
     domains,
+    file_path,
     names,
     networks,
     paths,
@@ -41,13 +43,25 @@ class ScopeSettings:
         "read again a second after they were changed, an empty one after a minute.",
         example='["/etc/smmapd/domains"]',
     )
+    postfix: str = setting(
+        file_path(empty="none if empty"),
+        default="",
+        description="The configuration folder of the Postfix in front, whose own tables are then "
+        "read: which domains are its (mydestination, virtual_mailbox_domains, relay_domains), and, "
+        "before a recipient is refused, whether it rewrites or redirects it (canonical, virtual "
+        "and local aliases, relocated and transport maps, of every type). Such a recipient is left "
+        "to it, or judged as what it becomes. main.cf is read at the start and at a reload, tables "
+        "are asked each time through postmap. MAIL SERVERS in smmapd-gateway(8) has the rest.",
+        example='"/etc/postfix"',
+    )
     mailers: tuple[str, ...] = setting(
         names("mailer"),
         default=(),
         description="For the milter: a recipient is ours if the MTA delivers it by one of these, "
         "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail; or by that "
         "one to that host, as {rcpt_host} says: lmtp:unix:/run/cyrus/socket/lmtp. Where they "
-        "are set and the MTA sends that macro, they decide and not the domain.",
+        "are set and the MTA sends that macro, they decide and not the domain. With postfix, the "
+        "transports of Postfix that lead to this Cyrus, for every front end.",
         example='["lmtp", "cyrusv2"]',
     )
     unqualified: bool = setting(
@@ -61,9 +75,25 @@ class ScopeSettings:
         paths(),
         default=(),
         description="Alias files whose left sides are never refused, in the syntax of aliases(5) "
-        "or of a Postfix virtual(5) text file. The MTA expands aliases after it has asked. "
+        "or of a Postfix virtual(5) or canonical(5) text file. The MTA expands aliases after it "
+        "has asked. A compiled database is not read: name the text file that it is made of. "
         "They are read again a second after they were changed, an empty one after a minute.",
         example='["/etc/aliases", "/etc/postfix/virtual"]',
+    )
+    recipient_delimiter: str = setting(
+        delimiters(),
+        default="+",
+        description="The characters of which each may begin an extension of an alias in those "
+        "files (sales+2026). With postfix, Postfix' own recipient_delimiter counts for its tables.",
+        example='"+-"',
+    )
+    srs: bool = setting(
+        boolean(),
+        default=True,
+        description="Whether senders of forwarded mail may be rewritten here (SRS, as by "
+        "postsrsd): then recipients such as SRS0=... and SRS1=... are never refused, because what "
+        "rewrites them back comes later. Set it to false where nothing does.",
+        example="false",
     )
     exempt_recipients: tuple[str, ...] = setting(
         recipient_patterns(),
@@ -97,6 +127,9 @@ class ScopeSettings:
             exempt_recipients=self.exempt_recipients,
             exempt_clients=tuple(map(str, self.exempt_clients)),
             exempt_authenticated=self.exempt_authenticated,
+            delimiters=self.recipient_delimiter,
+            srs=self.srs,
+            postfix=self.postfix,
         )
 
 
@@ -104,9 +137,9 @@ SECTION = Section(
     name="scope",
     title="Which recipients are ours",
     description="The policy and milter front ends see every recipient, outbound mail too, and "
-    "judge only those that are ours. One of `domains`, `domain_files` and, for the milter, "
-    "`mailers` must be set where they are on. The socketmap front end finds nobody in other "
-    "domains than those, where some are set.",
+    "judge only those that are ours. One of `domains`, `domain_files`, `postfix` and, for the "
+    "milter, `mailers` must be set where they are on. The socketmap front end finds nobody in "
+    "other domains than those, where some are set.",
     build=ScopeSettings,
     declarations=declarations_of(ScopeSettings),
 )

@@ -275,6 +275,20 @@ def names(what: str) -> SettingType[tuple[str, ...]]:
     return list_of(f"names of {what}s", one, toml_string)
 
 
+def delimiters() -> SettingType[str]:
+    """Characters that may begin an extension of a local part; none where there are none."""
+
+    def parse(value: object) -> str:
+        text = _text("a string: the characters of recipient_delimiter", value)
+        if not text.isascii() or any(each.isalnum() or each in "@ " for each in text):
+            raise BadValue(
+                ("", f'{toml_string(text)} holds what is no delimiter; write "+" or "+-"')
+            )
+        return text
+
+    return SettingType("string: characters such as + and -", parse, toml_string)
+
+
 def host_names() -> SettingType[tuple[str, ...]]:
     """Host names as an HTTP client sends them in Host, without the port; kept in lower case."""
 

@@ -153,22 +153,22 @@ BAD = [
     (
         '[policy]\nlisten = ["unix:/run/p"]\n',
         f"scope.domains: policy is on and {NO_SCOPE}: it sees outbound mail too and would refuse "
-        "it; set scope.domains or scope.domain_files",
+        "it; set scope.domains, scope.domain_files or scope.postfix",
     ),
     (
         '[milter]\nlisten = ["unix:/run/m"]\n[scope]\n',
         f"3: scope.domains: milter is on and {NO_SCOPE}: it sees outbound mail too and would "
-        "refuse it; set scope.domains or scope.domain_files, or scope.mailers",
+        "refuse it; set scope.domains, scope.domain_files or scope.postfix, or scope.mailers",
     ),
     (
         '[milter]\nlisten = ["unix:/run/m"]\n[policy]\nlisten = ["unix:/run/p"]\n',
         f"scope.domains: policy and milter are on and {NO_SCOPE}: they see outbound mail too and "
-        "would refuse it; set scope.domains or scope.domain_files",
+        "would refuse it; set scope.domains, scope.domain_files or scope.postfix",
     ),
     (
         '[policy]\nlisten = ["unix:/run/p"]\n[scope]\nmailers = ["lmtp"]\n',
         f"3: scope.domains: policy is on and {NO_SCOPE}: it sees outbound mail too and would "
-        "refuse it; set scope.domains or scope.domain_files (scope.mailers serves the milter "
+        "refuse it; set scope.domains, scope.domain_files or scope.postfix (scope.mailers serves the milter "
         "only: Postfix does not tell a policy service)",
     ),
     (

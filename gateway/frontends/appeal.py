@@ -1,0 +1,121 @@
+"""What a refusal has to pass before it is said: does the mail server do something else?
+
+    verdict that refuses -> is its domain ours? -> does Postfix rewrite it, is it
+    bound for Cyrus? -> the addresses that it becomes, judged like any other
+
+An acceptance pays for none of this.  An `Appeal` is a generator: it yields what
+has to be asked, a `Query` for the engine or `Lookups` for the mail server's
+tables, is sent the answer, and ends with why the recipient is not judged, or
+with the verdict that stands.
+
+- Where Postfix makes other addresses of it, the refusal stands only if each of
+  them is one of ours and is refused itself.
+- Where a table that could save it cannot be asked, a refusal for ever becomes a
+  temporary failure (a store fault, whose evidence names the table).
+
+Limits: MAX_ADDRESSES addresses are looked at; what becomes more is left to
+Postfix, and so is every address that goes to another domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.frontends.scope import Skip
+from gateway.mta.fate import FateKind
+from gateway.mta.keys import Mailbox
+from gateway.mta.lookups import Answers, Lookups
+from gateway.protocols.address import Address, BadAddress, parse_bare
+from gateway.verification.model import Evidence, Kind, Query, Verdict
+
+if TYPE_CHECKING:
+    from gateway.frontends.replies import ReplyTable
+    from gateway.frontends.scope import Scope
+    from gateway.mta.postfix import Postfix
+
+Asked: TypeAlias = Query | Lookups
+Told: TypeAlias = Verdict | Answers
+Appeal: TypeAlias = Generator[Asked, Told, Skip | Verdict]
+
+# Addresses that one recipient may become before it is left to Postfix.
+MAX_ADDRESSES = 16
+
+# Reply codes from here on are for ever.
+PERMANENT = 500
+
+_SKIPS = {
+    FateKind.LEFT: Skip.REWRITTEN,
+    FateKind.NOT_OURS: Skip.NOT_OUR_DOMAIN,
+    FateKind.ELSEWHERE: Skip.NOT_OUR_MAILER,
+}
+_REASON = b"System I/O error"
+
+
+@dataclass(frozen=True, slots=True)
+class Appeals:
+    """Makes the appeals of one front end."""
+
+    scope: Scope
+    postfix: Postfix
+    replies: ReplyTable
+
+    def of(self, recipient: Address | BadAddress, mailer: bytes, verdict: Verdict) -> Appeal:
+        """The appeal against `verdict`, which refuses; `mailer` as Question has it."""
+        if isinstance(recipient, BadAddress):
+            mailbox = Mailbox(b"", recipient.domain)
+        else:
+            mailbox = Mailbox(recipient.local, recipient.domain)
+        transport = mailer.decode("utf-8", "backslashreplace")
+        return self._standing(mailbox, verdict, {mailbox}, transport)
+
+    def _standing(
+        self, mailbox: Mailbox, verdict: Verdict, seen: set[Mailbox], transport: str = ""
+    ) -> Appeal:
+        """What is left of `verdict` on `mailbox`."""
+        explicit = self.scope.lists(mailbox.domain)
+        fate = self.postfix.fate(mailbox, explicit=explicit, transport=transport)
+        try:
+            wanted = next(fate)
+            while True:
+                told = yield wanted
+                assert isinstance(told, Answers)
+                wanted = fate.send(told)
+        except StopIteration as ended:
+            found = ended.value
+        if found.kind is FateKind.REWRITTEN:
+            return (yield from self._of_targets(found.targets, verdict, seen))
+        if found.kind is FateKind.UNKNOWN and not self._temporary(verdict):
+            fault = f"Postfix' table {found.detail}"
+            return Verdict(Kind.STORE_FAULT, _REASON, Evidence(fault=fault), cacheable=False)
+        return _SKIPS.get(found.kind, verdict)
+
+    def _of_targets(
+        self, targets: tuple[Mailbox, ...], verdict: Verdict, seen: set[Mailbox]
+    ) -> Appeal:
+        """What is left of `verdict` on an address that becomes `targets`."""
+        refusals: list[Verdict] = []
+        for target in targets:
+            if target in seen:
+                # An alias that holds itself: what it is without being an alias.
+                refusals.append(verdict)
+                continue
+            seen.add(target)
+            address = parse_bare(target.address)
+            elsewhere = isinstance(address, BadAddress) or not self.scope.owns(target.domain)
+            if elsewhere or len(seen) > MAX_ADDRESSES:
+                return Skip.REWRITTEN
+            told = yield Query(target.address)
+            assert isinstance(told, Verdict)
+            if told.kind is Kind.DELIVERABLE:
+                return Skip.REWRITTEN
+            standing = yield from self._standing(target, told, seen)
+            if isinstance(standing, Skip):
+                return Skip.REWRITTEN
+            refusals.append(standing)
+        # Whoever may be delivered later makes the whole a matter of later.
+        return next((each for each in refusals if self._temporary(each)), refusals[0])
+
+    def _temporary(self, verdict: Verdict) -> bool:
+        return self.replies[verdict.kind].code < PERMANENT

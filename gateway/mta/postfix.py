@@ -1,0 +1,290 @@
+"""One Postfix: its parameters made ready, and the fate of an address in it.
+
+`Postfix.read` asks `postconf`; `fate` then tells what becomes of an address, as
+a generator: it yields the look-ups that it needs, all that can be asked at once
+together, and is sent their answers.  An address that nothing is known of costs
+one such round, and another one where its domain's class is in a table.
+
+The order is Postfix': recipient_canonical_maps, canonical_maps,
+virtual_alias_maps (cleanup), transport_maps, relocated_maps (trivial-rewrite),
+alias_maps (local).  A fault of one table counts only where no other one knows
+the address.
+
+Limits: sender-dependent and content-filter transports, $smtpd_*_override and
+`owner-` names are not followed; a generic or masquerading rule changes no
+recipient that smtpd has accepted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.mta import domains, expansion, keys, postconf, tables, transports
+from gateway.mta.domains import WITH_MAILBOXES, Class
+from gateway.mta.fate import STAYS, Fate, FateKind
+from gateway.mta.keys import Delimiters, Key, Mailbox
+from gateway.mta.lookups import Answers, Lookup, Lookups, Tables, askable
+from gateway.mta.memory import Memory
+from gateway.mta.postmap import Asker
+from gateway.mta.tables import Run, Table
+from gateway.mta.transports import Transports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from gateway.mta.domains import DomainPatterns
+    from gateway.mta.postconf import Parameters
+
+    # Yields what has to be looked up, and ends with the fate.
+    Reasoning = Generator[Lookups, Answers, Fate]
+
+# Parameters whose tables rewrite a recipient: name, and its word in
+# propagate_unmatched_extensions.
+_REWRITING = (
+    ("recipient_canonical_maps", "canonical"),
+    ("canonical_maps", "canonical"),
+    ("virtual_alias_maps", "virtual"),
+)
+_CLASSES = {
+    "recipient_canonical_maps": "recipient_canonical_classes",
+    "canonical_maps": "canonical_classes",
+}
+_ENVELOPE = "envelope_recipient"
+_PASSWD = tables.runs("postmap", [Table("unix", "passwd.byname")])
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The tables of one parameter."""
+
+    parameter: str
+    runs: tuple[Run, ...]
+
+    def lookups(self, wanted: Sequence[Key]) -> Iterator[tuple[Lookup, Key]]:
+        """In Postfix' order: each key of every table that is asked for such."""
+        for key in wanted:
+            for run in self.runs:
+                if askable(key.text) and not (key.part and run.whole):
+                    yield Lookup(run, key.text), key
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first key of a parameter that has a value."""
+
+    value: bytes
+    key: Key
+
+
+class Postfix:
+    """What one instance of Postfix knows; `tables` asks for it where the caller may wait.
+
+    Used by any number of threads.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        ours: Callable[[Table], bool],
+        mailers: frozenset[str] = frozenset(),
+        elsewhere: bool = False,
+        user: str = "",
+    ) -> None:
+        """`ours` tells our own socketmaps, which are never asked; `user` reads the tables.
+
+        `mailers` and `elsewhere` as `transports.Transports` has them.  Raises
+        MailServerError.
+        """
+        self.parameters = parameters
+        self.tables = Tables(Asker(parameters.folder, user), Memory())
+        self.transports = Transports.of(parameters, mailers, elsewhere=elsewhere)
+        self.delimiters = Delimiters(
+            parameters["recipient_delimiter"].encode(),
+            owner_request=parameters.yes("owner_request_special"),
+            double_bounce=parameters["double_bounce_sender"].lower().encode(),
+        )
+        self.origin = parameters["myorigin"].lower().encode()
+        self.classes: dict[Class, DomainPatterns] = {
+            each: domains.read(parameters, name, ours) for each, name in domains.LISTS
+        }
+        self._ours = ours
+        self._rewriting = [
+            (self._maps(name), word)
+            for name, word in _REWRITING
+            if name not in _CLASSES or _ENVELOPE in parameters.words(_CLASSES[name])
+        ]
+        self._relocated = self._maps("relocated_maps")
+        self._transport_maps = self._maps("transport_maps")
+        self._aliases = self._maps("alias_maps", "postalias")
+        self._propagated = frozenset(parameters.words("propagate_unmatched_extensions"))
+        style = parameters.words("parent_domain_matches_subdomains")
+        self.transport_parents = "transport_maps" in style
+
+    @classmethod
+    def read(
+        cls,
+        folder: str,
+        *,
+        ours: Callable[[Table], bool],
+        mailers: frozenset[str] = frozenset(),
+        elsewhere: bool = False,
+        user: str = "",
+    ) -> Postfix:
+        """The instance whose configuration is in `folder`; raises MailServerError."""
+        parameters = postconf.read(folder)
+        return cls(parameters, ours=ours, mailers=mailers, elsewhere=elsewhere, user=user)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run of tables that may be asked."""
+        lists = [pattern.run for each in self.classes.values() for pattern in each.patterns]
+        maps = [self._relocated, self._transport_maps, self._aliases]
+        maps += [each for each, _ in self._rewriting]
+        found = [run for run in lists if run is not None]
+        return tuple(dict.fromkeys([*found, *(run for each in maps for run in each.runs)]))
+
+    def may_own(self, domain: bytes) -> bool:
+        """False where no recipient of `domain` can have a mailbox here."""
+        domain = domain or self.origin
+        return any(self.classes[each].may_have(domain) for each in WITH_MAILBOXES)
+
+    def fate(self, mailbox: Mailbox, *, explicit: bool = False, transport: str = "") -> Reasoning:
+        """What becomes of `mailbox`; with `explicit` its domain is ours whatever Postfix says.
+
+        `transport` is the one that Postfix has named already, "" where none was.
+        """
+        if not mailbox.domain:
+            mailbox = Mailbox(mailbox.local, self.origin)
+        domain_class = yield from self._class_of(mailbox.domain)
+        fault = domain_class if isinstance(domain_class, str) else ""
+        known = Class.OTHER if isinstance(domain_class, str) else domain_class
+        local = known is Class.LOCAL or mailbox.domain == self.origin
+        asked = _Round(mailbox, self, local=local)
+        asked.answers = yield asked.lookups
+        for maps, word in self._rewriting:
+            found = asked.find(maps, asked.address_keys)
+            if found is not None:
+                rewritten = self._rewritten(mailbox, maps.parameter, found, word)
+                if not _is_itself(rewritten, mailbox):
+                    return rewritten
+        if not fault and not explicit and known not in WITH_MAILBOXES:
+            return asked.unless_faulty(Fate(FateKind.NOT_OURS, detail=known.value))
+        if asked.find(self._relocated, asked.address_keys) is not None:
+            return Fate(FateKind.LEFT, by="relocated_maps")
+        transport = transport or self._transport(asked, known)
+        if not explicit and transport and not self.transports.may_be_cyrus(transport):
+            return asked.unless_faulty(Fate(FateKind.ELSEWHERE, detail=transport))
+        if known is Class.LOCAL and transport.partition(":")[0] == transports.LOCAL:
+            delivered = self._local(mailbox, asked)
+            if delivered is not None:
+                return delivered
+        return Fate(FateKind.UNKNOWN, detail=fault) if fault else asked.unless_faulty(STAYS)
+
+    # ----------------------------------------------------------------------------------------
+
+    def _class_of(self, domain: bytes) -> Generator[Lookups, Answers, Class | str]:
+        """The class of `domain`, or the fault that keeps it from being known."""
+        wanted = [each for listed in self.classes.values() for each in listed.lookups(domain)]
+        answers = Answers()
+        if wanted:
+            answers = yield Lookups.of(wanted)
+        for each, listed in self.classes.items():
+            has = listed.has(domain, answers)
+            if has:
+                return each if has is True else str(has)
+        return Class.OTHER
+
+    def _rewritten(self, mailbox: Mailbox, parameter: str, found: Found, word: str) -> Fate:
+        extension = found.key.extension
+        if extension and word not in self._propagated and not found.value.startswith(b"@"):
+            extension = b""
+        targets = expansion.addresses(found.value, mailbox, extension, self.origin)
+        if targets is None:
+            return Fate(FateKind.LEFT, by=parameter)
+        return Fate(FateKind.REWRITTEN, targets, by=parameter)
+
+    def _transport(self, asked: _Round, known: Class) -> str:
+        default = self.transports.default(known)
+        found = asked.find(self._transport_maps, asked.transport_keys)
+        return default if found is None else transports.entry(found.value, default)
+
+    def _local(self, mailbox: Mailbox, asked: _Round) -> Fate | None:
+        """What local(8) does before it hands on what it does not know."""
+        found = asked.find(self._aliases, asked.alias_keys)
+        if found is not None:
+            extension = found.key.extension if "alias" in self._propagated else b""
+            targets = expansion.aliases(found.value, extension, self.origin)
+            if targets is None:
+                return Fate(FateKind.LEFT, by="alias_maps")
+            aliased = Fate(FateKind.REWRITTEN, targets, by="alias_maps")
+            if not _is_itself(aliased, mailbox):
+                return aliased
+        if self.transports.luser_relay:
+            return Fate(FateKind.LEFT, by="luser_relay")
+        if self.transports.only_unknown and asked.find(_SYSTEM, asked.alias_keys) is not None:
+            return Fate(FateKind.ELSEWHERE, detail="the mailbox of a system user")
+        return None
+
+    def _maps(self, parameter: str, program: str = "postmap") -> Maps:
+        named = [tables.parse(word) for word in self.parameters.words(parameter)]
+        known = [table for table in named if table is not None and not self._ours(table)]
+        return Maps(parameter, tables.runs(program, known))
+
+    def wanted(self, asked: _Round) -> list[tuple[Maps, Sequence[Key]]]:
+        """All parameters that are asked about one address, with its keys."""
+        found: list[tuple[Maps, Sequence[Key]]] = [
+            (maps, asked.address_keys) for maps, _ in self._rewriting
+        ]
+        found += [
+            (self._relocated, asked.address_keys),
+            (self._transport_maps, asked.transport_keys),
+        ]
+        if asked.local:
+            found.append((self._aliases, asked.alias_keys))
+            if self.transports.only_unknown:
+                found.append((_SYSTEM, asked.alias_keys))
+        return found
+
+
+_SYSTEM = Maps("passwd", _PASSWD)
+
+
+def _is_itself(fate: Fate, mailbox: Mailbox) -> bool:
+    """Whether an address becomes what it was: an exception to a rule that is more general."""
+    return [each.address.lower() for each in fate.targets] == [mailbox.address.lower()]
+
+
+class _Round:
+    """One address' keys, the look-ups for them, and what came of these."""
+
+    def __init__(self, mailbox: Mailbox, postfix: Postfix, *, local: bool) -> None:
+        delimiters = postfix.delimiters
+        self.local = local
+        self.address_keys = keys.of_address(mailbox, delimiters, local=local)
+        self.alias_keys = keys.of_alias(mailbox, delimiters)
+        self.transport_keys = keys.of_transport(
+            mailbox, delimiters, parents=postfix.transport_parents
+        )
+        self._fault: str | None = None
+        self.answers = Answers()
+        self.lookups = Lookups.of(
+            lookup for maps, wanted in postfix.wanted(self) for lookup, _ in maps.lookups(wanted)
+        )
+
+    def find(self, maps: Maps, wanted: Sequence[Key]) -> Found | None:
+        """The first value; a table that could not be asked has none, which is remembered."""
+        for lookup, key in maps.lookups(wanted):
+            value = self.answers.value(lookup)
+            if value is not None:
+                return Found(value, key)
+            if self._fault is None:
+                self._fault = self.answers.fault(lookup)
+        return None
+
+    def unless_faulty(self, fate: Fate) -> Fate:
+        """`fate`, unless a table that could not be asked may know better."""
+        if self._fault is None:
+            return fate
+        return Fate(FateKind.UNKNOWN, detail=self._fault)

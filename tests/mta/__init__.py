@@ -1,0 +1,1 @@
+"""The mail server beside the gateway: its parameters, tables and programs."""

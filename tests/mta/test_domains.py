@@ -1,0 +1,88 @@
+"""Postfix' address classes, from lists, files and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import MailServerError
+from gateway.mta.fate import FateKind
+from tests.mta.worlds import Contents, fate, postfix
+
+LISTS = {
+    "mydestination": "mx.test.example, localhost",
+    "virtual_alias_domains": "hash:/valias",
+    "virtual_mailbox_domains": "virt.example, !not.virt.example, pgsql:/vdomains",
+    "relay_domains": "relay.example, hash:/relays",
+}
+TABLES = {
+    "hash:/valias": {"alias.example": "x", "virt.example.alias": "x"},
+    "pgsql:/vdomains": {"sql.example": "1"},
+    "hash:/relays": {"table.example": "x", ".dotted.example": "x"},
+}
+
+
+@pytest.mark.parametrize(
+    ("domain", "kind"),
+    [
+        ("mx.test.example", FateKind.STAYS),
+        ("sub.mx.test.example", FateKind.NOT_OURS),
+        ("virt.example", FateKind.STAYS),
+        ("sub.virt.example", FateKind.NOT_OURS),
+        ("sql.example", FateKind.STAYS),
+        ("alias.example", FateKind.NOT_OURS),  # nobody has a mailbox there
+        ("relay.example", FateKind.STAYS),
+        ("sub.relay.example", FateKind.STAYS),  # parent_domain_matches_subdomains
+        ("sub.table.example", FateKind.STAYS),
+        ("gmail.example", FateKind.NOT_OURS),
+    ],
+)
+def test_classes(domain: str, kind: FateKind) -> None:
+    """What is in no class with mailboxes is not ours."""
+    assert fate(postfix(LISTS), f"nobody@{domain}", TABLES).kind is kind
+
+
+def test_relay_domains_written_with_a_dot() -> None:
+    """Where parent_domain_matches_subdomains does not name relay_domains."""
+    world = postfix(LISTS | {"parent_domain_matches_subdomains": ""})
+    assert fate(world, "x@sub.relay.example", TABLES).kind is FateKind.NOT_OURS
+    assert fate(world, "x@sub.dotted.example", TABLES).kind is FateKind.STAYS
+
+
+def test_files_in_a_list(tmp_path: Path) -> None:
+    """With comments, several words a line, and one file that names another."""
+    (tmp_path / "more").write_text("c.example\n")
+    (tmp_path / "list").write_text(f"# ours\na.example, b.example\n{tmp_path}/more\n")
+    world = postfix({"virtual_mailbox_domains": f"!d.example /{tmp_path}/list"})
+    for domain in ("a.example", "b.example", "c.example"):
+        assert world.may_own(domain.encode())
+    assert not world.may_own(b"d.example")
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
+    """Postfix would have no mail for those domains, and say so."""
+    with pytest.raises(MailServerError, match=r"^/nonexistent/list: cannot be read"):
+        postfix({"relay_domains": "/nonexistent/list"})
+
+
+def test_our_own_socketmap_is_not_asked_for_domains() -> None:
+    """virtual_mailbox_domains is $virtual_mailbox_maps by default."""
+    world = postfix({"virtual_mailbox_domains": "socketmap:unix:/run/smmapd/socketmap:cyrus"})
+    assert world.runs == ()
+    assert not world.may_own(b"virt.example")
+
+
+def test_what_only_a_table_knows_may_be_ours() -> None:
+    """Until it has been asked."""
+    assert postfix(LISTS).may_own(b"gmail.example")
+    assert not postfix({"virtual_alias_domains": "hash:/valias"}).may_own(b"gmail.example")
+
+
+def test_a_domain_table_that_cannot_be_asked() -> None:
+    """Nobody in a domain that it may know is refused for ever; those before it are known."""
+    broken: Contents = {**TABLES, "pgsql:/vdomains": "pgsql:/vdomains: no connection"}
+    world = postfix(LISTS)
+    assert fate(world, "nobody@virt.example", broken).kind is FateKind.STAYS
+    found = fate(world, "nobody@gmail.example", broken)
+    assert (found.kind, found.detail) == (FateKind.UNKNOWN, "pgsql:/vdomains: no connection")
