@@ -6,11 +6,12 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test lint unit deb clean
+.PHONY: help venv demo test test-clean lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
 	@echo "make test   everything: style, types, layers, unit and real programs"
+	@echo "make test-clean  whole machines of both Debian releases: the package under systemd, Exim"
 	@echo "make unit   only what needs no other program"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
@@ -46,7 +47,12 @@ unit: venv
 test: venv
 	@tests/rigs/packages.sh install || [ "$$(id -u)" != 0 ]
 	@$(MAKE) --no-print-directory lint
-	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q
+	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q -m "not clean"
+
+# What sets up whole machines takes minutes and the network; CI runs it beside `make test`.
+test-clean: venv
+	@tests/rigs/packages.sh install deb package
+	RIGS_REQUIRED=1 $(BIN)/python -m pytest -q -m clean
 
 deb:
 	@tests/rigs/packages.sh install deb

@@ -68,6 +68,7 @@ class Service:
         start: Start,
     ) -> None:
         verifier = make_verifier()
+        verifier.store.look()
         self._options = options
         self._status = start.status
         self._early = start.clients

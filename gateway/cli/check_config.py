@@ -6,6 +6,10 @@ sockets exist and are safe, whether Postfix reaches them and agrees on which
 domains are ours, whether alias files are there, and whether cyrus.conf's
 smmapd entry fits.  Every finding says how to mend it.  The exit code is 0
 where there is no error, and 78 otherwise.  Nothing is changed.
+
+With --start only what would keep the gateway from starting, or a reload from
+being taken, is looked at, as the user that it becomes: for ExecReload= of a
+service.
 """
 
 from __future__ import annotations
@@ -14,9 +18,20 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.checks import databases, master, postfix, remote, scope, sockets, user
+from gateway.cli.checks import (
+    access,
+    databases,
+    eyes,
+    master,
+    postfix,
+    remote,
+    scope,
+    sockets,
+    user,
+)
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
+from gateway.cli.serve import make_plan
 from gateway.daemon.assembly import make_store
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.errors import ConfigurationError
@@ -45,6 +60,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         metavar="FILE",
         help="master's cyrus.conf (default: beside imapd.conf)",
     )
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="look only at what a start or a reload would refuse, as the gateway's user",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
     parser.add_argument("--json", action="store_true", help="print one JSON object a finding")
     parser.set_defaults(run=run)
@@ -61,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         for line in _json(finding) if options.json else _text(finding):
             output.emit(line)
     errors = sum(finding.level is Level.ERROR for finding in found)
-    if not options.json:
+    worth_a_sum = not options.quiet or any(each.level is not Level.OK for each in found)
+    if not options.json and worth_a_sum:
         warnings = sum(finding.level is Level.WARNING for finding in found)
         output.emit()
         output.emit(f"{output.plural(errors, 'error')}, {output.plural(warnings, 'warning')}")
@@ -77,6 +98,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield ok("settings", settings.file)
     yield from user.check(settings)
+    yield from eyes.seen_by(eyes.identity_of(settings), lambda: _start(settings.file))
+    if options.start:
+        return
     yield from scope.check(settings)
     yield from remote.check(settings) if settings.general.store else _cyrus(settings)
     yield from sockets.check(settings)
@@ -85,6 +109,19 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     folder = os.path.dirname(settings.cyrus.imapd_conf)
     yield from master.check(settings, options.cyrus_conf or os.path.join(folder, _CYRUS_CONF))
+
+
+def _start(path: str) -> Iterator[Finding]:
+    """What a start or a reload would refuse, each mistake of it."""
+    try:
+        make_plan(path)
+    except ConfigurationErrors as faults:
+        mend = "correct it; until then a start fails, and a reload changes nothing"
+        yield from (error("start", str(each), mend) for each in faults.errors)
+    except ConfigurationError as fault:
+        yield error("start", str(fault), "correct it")
+    else:
+        yield ok("start", f"{path} is what a start or a reload takes, as user {access.own_user()}")
 
 
 def _cyrus(settings: Settings) -> Iterator[Finding]:

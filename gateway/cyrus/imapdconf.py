@@ -7,10 +7,10 @@ are those of the newest Cyrus (lib/imapoptions); `smmapd_backend_*` are ours,
 and other programs of Cyrus ignore them (smmapd(8)).
 
 Older releases had other defaults.  Where the difference can change an answer,
-it must be written into the file, as Cyrus' own upgrade notes ask for:
-`unixhierarchysep` (no before 3.0), `lmtp_downcase_rcpt` (no before 2.5),
-`defaultdomain` (none before 3.0).  `mboxlist_db` (skiplist before 2.5) only
-says what to expect: the file itself tells its format.
+it must be written into the file, as Cyrus' own upgrade notes ask for
+(gateway/cyrus/olddefaults.py; also `defaultdomain`, which was none before
+3.0).  `mboxlist_db` (skiplist before 2.5) only says what to expect: the file
+itself tells its format.
 
 Limits: the conversations database is not read, so `quota_use_conversations`
 is known here and has no effect.
@@ -139,10 +139,11 @@ class ImapdConf(Value):
 
     The three `*_db_path` are never empty: they are what the file says or
     Cyrus' default below `configdirectory`.  `defaultdomain`, `postuser` and
-    the prefixes are bytes as they stand in the file.
+    the prefixes are bytes as they stand in the file.  `given` are the names of
+    the options that the file has.
     """
 
-    __slots__ = tuple(option.name for option in OPTIONS)
+    __slots__ = (*(option.name for option in OPTIONS), "given")
     altnamespace: bool
     auditlog: bool
     configdirectory: str
@@ -188,6 +189,7 @@ class ImapdConf(Value):
     userdeny_db_path: str
     userprefix: bytes
     virtdomains: int
+    given: frozenset[str]
 
     def __init__(self, **given: object) -> None:
         """Takes options by name; what is not given has its default.
@@ -202,6 +204,7 @@ class ImapdConf(Value):
                 values[name] = f"{directory}{below}"
         if values["servername"] is None:
             values["servername"] = os.uname().nodename
+        values["given"] = frozenset(given)
         self._freeze(*(values[name] for name in self.__slots__))
 
     @property

@@ -26,7 +26,7 @@ from gateway.cyrus.names import NAME_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from gateway.cyrus.db.base import Database
 
@@ -40,12 +40,13 @@ _TELLING = (NAME_KEY + b"user" + HIERARCHY_SEPARATOR, _ID_KEY, NAME_KEY, b"user.
 
 
 class KeyForm:
-    """The kind of keys in `database`."""
+    """The kind of keys in `database`; `on_older` is called whenever it turns out to be older."""
 
-    __slots__ = ("_database", "_lineage", "_newer", "_witness")
+    __slots__ = ("_database", "_lineage", "_newer", "_on_older", "_witness")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_older: Callable[[], None] | None = None) -> None:
         self._database = database
+        self._on_older = on_older
         self._newer: bool | None = None  # None until a look-up has to know
         self._witness = b""  # the key of the record that shows it, if one does
         self._lineage: Hashable = None  # of the file that it was seen in
@@ -70,6 +71,8 @@ class KeyForm:
         if self._newer is None or self._lineage != lineage:
             if not self._is_still_shown():
                 self._newer, self._witness = self._probe()
+                if self._newer is False and self._on_older is not None:
+                    self._on_older()
             self._lineage = lineage
         return self._newer is not False
 

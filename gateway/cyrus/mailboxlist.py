@@ -19,7 +19,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.cyrus.db.base import Database
     from gateway.cyrus.names import MailboxName
@@ -118,13 +118,13 @@ class MailboxEntry(Value):
 
 
 class MailboxList:
-    """Looks mailboxes up in `database`."""
+    """Looks mailboxes up in `database`; `on_older` is called where its keys turn out older."""
 
     __slots__ = ("_form", "database")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_older: Callable[[], None] | None = None) -> None:
         self.database = database
-        self._form = KeyForm(database)
+        self._form = KeyForm(database, on_older)
 
     @property
     def path(self) -> str:

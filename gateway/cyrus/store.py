@@ -36,6 +36,7 @@ class CyrusStore:
     """
 
     __slots__ = (
+        "_report",
         "conf",
         "databases",
         "denials",
@@ -77,6 +78,7 @@ class CyrusStore:
             )
 
         self.conf = conf
+        self._report = report
         self.server = session.server.name() if session is not None else None
         self.service = service
         self.naming = Naming.from_conf(conf, skip_plus=skip_plus)
@@ -84,9 +86,28 @@ class CyrusStore:
         denials = database(conf.userdeny_db_path, conf.userdeny_db)
         quotas = database(conf.quota_db_path, conf.quota_db)
         self.databases = (mailboxes, denials, quotas)
-        self.mailboxes = MailboxList(mailboxes)
+        self.mailboxes = MailboxList(mailboxes, self._found_older)
         self.denials = UserDeny(denials)
         self.quotas = QuotaRoots(quotas, virtdomains=conf.virtdomains != VIRTDOMAINS_OFF)
+
+    def look(self) -> None:
+        """Warn now of what the first look-up would warn of; not where that may block."""
+        if self.server is not None:
+            return
+        self.refresh()
+        try:
+            self.mailboxes.has_newer_keys()
+        except StoreError:
+            return  # whoever looks something up meets the fault, too
+
+    def _found_older(self) -> None:
+        """Warn where imapd.conf leaves open what an older list needs; once."""
+        from gateway.cyrus import olddefaults  # noqa: PLC0415  (rarely)
+
+        report, self._report = self._report, None
+        text = olddefaults.warning(self.mailboxes.path, self.conf)
+        if report is not None and text is not None:
+            report(f"{text}; {olddefaults.MEND}")
 
     def refresh(self) -> None:
         """See whether other files have come into the places of those that are open.

@@ -51,6 +51,7 @@ class Engines:
             self.lane = settings.remote.pool_size * len(self._remote.servers)
         else:
             store = make_store(settings)
+            store.look()
             self._elsewhere = make_elsewhere(settings, store.conf)
             self.lane = settings.murder.pool_size
             self.pool.give_back(verifier(store, self._elsewhere))

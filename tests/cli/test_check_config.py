@@ -356,3 +356,15 @@ def test_nothing_is_changed(world: Site) -> None:
     before = seen()
     check(world)
     assert seen() == before
+
+
+def test_an_older_mailbox_list(world: Site) -> None:
+    """The options that had other defaults in its time are asked for, unless they are there."""
+    world.store.older = True
+    world.store.write()
+    (found,) = [line for line in findings(check(world), "warning") if "up to 3.4" in line]
+    assert "unixhierarchysep (no before 3.0, yes here)" in found
+    options = ("unixhierarchysep", "lmtp_downcase_rcpt", "altnamespace")
+    world.store.options.update(dict.fromkeys(options, "yes"))
+    world.store.write()
+    assert not [line for line in findings(check(world), "warning") if "up to 3.4" in line]

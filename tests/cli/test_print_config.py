@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from gateway.cli.snippets.systemd import unit
 from tests.cli.program import ROOT, Site
 
 USUAL = """
@@ -114,14 +115,21 @@ def test_systemd(site: Site) -> None:
     toml = USUAL.replace("unix:{folder}/milter", "fd:milter").replace("{folder}", "/run/smmapd")
     out = printed(site, "systemd", toml.replace("/run/smmapd/policy", QUEUE + "/policy"))
     service, socket = re.split(r"^# /etc/systemd/system/.*\.socket$", out, flags=re.MULTILINE)
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.read_string(service)
-    assert unit["Service"]["ExecStart"].endswith(f"smmapd-gateway serve -c {site.config}")
-    assert unit["Service"]["RuntimeDirectory"] == "smmapd"
-    assert unit["Service"]["ReadWritePaths"] == QUEUE
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.read_string(socket)
-    assert unit["Socket"]["FileDescriptorName"] == "milter"
+    found = dict(line.split("=", 1) for line in service.splitlines() if re.match(r"\w+=", line))
+    assert found["ExecStart"].endswith(f"smmapd-gateway serve -c {site.config}")
+    assert found["ReadWritePaths"] == f"-/run/smmapd -{QUEUE}"
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read_string(socket)
+    assert parsed["Socket"]["FileDescriptorName"] == "milter"
+
+
+def test_systemd_is_what_contrib_has() -> None:
+    """There is one unit; the one for several instances differs in its configuration alone."""
+    own = contrib("systemd", "smmapd-gateway.service")
+    assert own[own.index("[Unit]") :] == unit()
+    several = contrib("systemd", "smmapd-gateway@.service")
+    expected = unit(config="/etc/smmapd/%i.toml")
+    assert several[several.index("[Unit]") :].replace(" (%i)", "") == expected
 
 
 def test_prometheus(site: Site) -> None:

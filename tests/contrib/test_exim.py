@@ -27,7 +27,7 @@ from tests.rigs.processes import Daemon
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 
 # An address from which Debian's Exim relays nothing.
 OUTSIDE = "127.0.0.9"

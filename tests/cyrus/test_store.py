@@ -185,3 +185,46 @@ def test_sql_that_cannot_be_used(flat: FlatStore, lines: str, complaint: str) ->
         conf.write(lines)
     with pytest.raises(ConfigurationError, match=complaint):
         opened(flat)
+
+
+OLDER_OPTIONS = {"unixhierarchysep": "yes", "lmtp_downcase_rcpt": "no", "altnamespace": "no"}
+
+
+@pytest.mark.parametrize("left_out", [[], ["unixhierarchysep"], list(OLDER_OPTIONS)])
+def test_what_an_older_list_needs_is_told(tmp_path: Path, left_out: list[str]) -> None:
+    """Once, with what the option was by default and what it is here; of a newer list nothing."""
+    options = {name: value for name, value in OLDER_OPTIONS.items() if name not in left_out}
+    flat = FlatStore(str(tmp_path), {b"user.fred": record()}, options=options, older=True)
+    flat.write()
+    reports: list[str] = []
+    store = opened(flat, reports)
+    store.look()
+    assert len(reports) == bool(left_out)
+    for name in OLDER_OPTIONS:
+        assert (f"{name} (no before" in "".join(reports)) is (name in left_out)
+    flat.write()
+    store.look()
+    store.refresh()
+    assert store.mailboxes.lookup(store.naming.recipient(b"fred")) is not None
+    assert len(reports) == bool(left_out)
+    flat.older = False
+    flat.write()
+    newer: list[str] = []
+    opened(flat, newer).look()
+    assert newer == []
+
+
+def test_the_first_look_up_tells_it_as_well(tmp_path: Path) -> None:
+    """Whoever did not look at start; a fault is left to the look-up that meets it."""
+    flat = FlatStore(str(tmp_path), {b"user.fred": record()}, older=True)
+    flat.write()
+    reports: list[str] = []
+    store = opened(flat, reports)
+    os.remove(os.path.join(flat.configdirectory, "mailboxes.db"))
+    store.look()
+    assert reports == []
+    flat.write()
+    store.refresh()
+    store.mailboxes.lookup(store.naming.recipient(b"joe"))
+    (text,) = reports
+    assert "lmtp_downcase_rcpt (no before 2.5, yes here)" in text

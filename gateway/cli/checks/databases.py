@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
+from gateway.cyrus import olddefaults
 from gateway.cyrus.db import count, formats
 from gateway.daemon import privileges
 from gateway.errors import DatabaseMissing, StoreError
@@ -70,6 +71,19 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
             yield ok(_SUBJECT, f"{name}: {path} answers")
             continue
         yield from _sound(name, path, kind, database.format, user)
+    yield from _older(store)
+
+
+def _older(store: CyrusStore) -> Iterator[Finding]:
+    """What an older list needs and imapd.conf does not say."""
+    try:
+        if store.mailboxes.has_newer_keys():
+            return
+    except StoreError:
+        return  # told above
+    text = olddefaults.warning(store.mailboxes.path, store.conf)
+    if text is not None:
+        yield warning(_SUBJECT, text, olddefaults.MEND)
 
 
 def _sound(name: str, path: str, configured: str, found: str, user: str) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from gateway.cli.snippets.exim import exim
 from gateway.cli.snippets.postfix import postfix
 from gateway.cli.snippets.sendmail import sendmail
-from gateway.cli.snippets.services import cyrus, prometheus, systemd
+from gateway.cli.snippets.services import cyrus, prometheus
+from gateway.cli.snippets.systemd import systemd
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,32 +1,25 @@
-"""What starts the gateway or watches it: Cyrus master, systemd, Prometheus.
+"""What starts smmapd or watches the gateway: Cyrus master, Prometheus.
 
-Sources: cyrus.conf(5); systemd.service(5), systemd.exec(5), systemd.socket(5);
-Prometheus' documentation of scrape_config.
+Sources: cyrus.conf(5); Prometheus' documentation of scrape_config.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
-from gateway.daemon.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
+from gateway.cli.snippets.programs import program
+from gateway.daemon.endpoints import InetEndpoint
 
 if TYPE_CHECKING:
     from gateway.daemon.settings import Settings
 
 _IMAPD_CONF = "/etc/imapd.conf"
 _MASTER_SOCKET = "/run/cyrus/socket/smmap"
-# systemd waits so much longer than graceful_timeout before it kills, in seconds.
-_STOP_MARGIN = 5
-# Five heartbeats of the core fit in (ALIVE_INTERVAL), in seconds.
-_WATCHDOG = 60
 
 
 def cyrus(settings: Settings) -> str:
     """The entry of cyrus.conf that starts the drop-in smmapd with the same answers."""
-    words = [_program("smmapd")]
+    words = [program("smmapd")]
     if settings.cyrus.imapd_conf != _IMAPD_CONF:
         words += ["-C", settings.cyrus.imapd_conf]
     if settings.cyrus.skip_plus:
@@ -42,85 +35,6 @@ def cyrus(settings: Settings) -> str:
             "}",
         )
     )
-
-
-def systemd(settings: Settings) -> str:
-    """A service unit, and a socket unit for each fd: in a listen."""
-    folders = sorted(
-        {
-            os.path.dirname(endpoint.path)
-            for listen in settings.listeners.values()
-            for endpoint in listen
-            if isinstance(endpoint, UnixEndpoint)
-        }
-    )
-    runtime = [each.removeprefix("/run/") for each in folders if each.startswith("/run/")]
-    others = [each for each in folders if not each.startswith("/run/")]
-    descriptors = [
-        endpoint.name
-        for listen in settings.listeners.values()
-        for endpoint in listen
-        if isinstance(endpoint, DescriptorEndpoint)
-    ]
-    timeout = int(settings.general.graceful_timeout) + _STOP_MARGIN
-    lines = [
-        "# /etc/systemd/system/smmapd-gateway.service",
-        "# It starts as root, opens the sockets and becomes the user of gateway.toml.",
-        "[Unit]",
-        "Description=Recipient verification for Cyrus IMAP",
-        "Documentation=man:smmapd-gateway(8) man:gateway.toml(5)",
-        "After=network.target",
-        "",
-        "[Service]",
-        "# From systemd 253 on, Type=notify-reload without ExecReload does the same.",
-        "Type=notify",
-        f"ExecStart={_program('smmapd-gateway')} serve -c {settings.file}",
-        "ExecReload=/bin/kill -HUP $MAINPID",
-        "# The supervisor tells its processes itself how to stop.",
-        "KillMode=mixed",
-        "Restart=on-failure",
-        "# Wrong usage, no permission, a configuration that cannot be used (sysexits.h).",
-        "RestartPreventExitStatus=64 77 78",
-        f"TimeoutStopSec={timeout}",
-        f"WatchdogSec={_WATCHDOG}",
-    ]
-    if runtime:
-        lines += [f"RuntimeDirectory={' '.join(runtime)}", "RuntimeDirectoryMode=0755"]
-    lines += [
-        "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",
-        "NoNewPrivileges=yes",
-        "ProtectSystem=strict",
-    ]
-    if others:
-        lines.append(f"ReadWritePaths={' '.join(others)}")
-    lines += [
-        "ProtectHome=yes",
-        "PrivateTmp=yes",
-        "PrivateDevices=yes",
-        "ProtectKernelTunables=yes",
-        "ProtectKernelModules=yes",
-        "ProtectControlGroups=yes",
-        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-        "RestrictNamespaces=yes",
-        "LockPersonality=yes",
-        "SystemCallArchitectures=native",
-        "",
-        "[Install]",
-        "WantedBy=multi-user.target",
-    ]
-    for name in descriptors:
-        lines += [
-            "",
-            f"# /etc/systemd/system/smmapd-gateway-{name}.socket",
-            "[Socket]",
-            f"ListenStream=/run/smmapd/{name}",
-            f"FileDescriptorName={name}",
-            "Service=smmapd-gateway.service",
-            "",
-            "[Install]",
-            "WantedBy=sockets.target",
-        ]
-    return "\n".join(lines)
 
 
 def prometheus(settings: Settings) -> str:
@@ -145,11 +59,3 @@ def prometheus(settings: Settings) -> str:
         f"      - targets: [{quoted}]",
     ]
     return "\n".join(lines)
-
-
-def _program(name: str) -> str:
-    """The path of one of our programs: beside the interpreter, in PATH, else the usual one."""
-    beside = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), name)
-    if os.access(beside, os.X_OK):
-        return beside
-    return shutil.which(name) or f"/usr/bin/{name}"

@@ -1,0 +1,68 @@
+"""Findings with the eyes of the gateway's user: what root can read, that user perhaps cannot.
+
+`seen_by` runs a check in a child process that has become the user for good, as
+the gateway does after its start and at each reload, and hands its findings
+back.  Owners, groups, access lists, mounts and security modules are then those
+that count, without a model of any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks.finding import Finding, Level, error
+from gateway.daemon import privileges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.daemon.privileges import Identity
+    from gateway.daemon.settings import Settings
+
+_SUBJECT = "settings"
+
+
+def identity_of(settings: Settings) -> Identity | None:
+    """Whose eyes count: the gateway's user if we are root and there is one, else our own."""
+    user = settings.general.user
+    if not privileges.is_root() or not user:
+        return None
+    try:
+        return privileges.resolve(user, settings.general.group)
+    except privileges.PrivilegeError:  # gateway.cli.checks.user tells
+        return None
+
+
+def seen_by(identity: Identity | None, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `look` finds as `identity`; None looks as ourselves, in this process."""
+    if identity is None:
+        return list(look())
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(writer, identity, look)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    if not answer:
+        return [error(_SUBJECT, f"the look as user {identity.user} ended early", "see above")]
+    return [Finding(Level(level), *words) for level, *words in json.loads(answer)]
+
+
+def _child(writer: int, identity: Identity, look: Callable[[], Iterable[Finding]]) -> None:
+    """Become the user, look, tell; never comes back."""
+    try:
+        try:
+            privileges.drop(identity)
+            found = list(look())
+        except privileges.PrivilegeError as fault:
+            found = [error(_SUBJECT, str(fault), "run check-config as root")]
+        rows = [(each.level.value, each.subject, each.what, each.mend) for each in found]
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(rows).encode())
+    finally:
+        os._exit(0)

@@ -1,0 +1,314 @@
+"""The service under a real systemd, on clean machines of both Debian releases.
+
+What an administrator does: install, start, change the configuration well and
+badly and reload, restart under load, hold a socket by systemd, kill, upgrade,
+run a second instance, remove, purge.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.package.conftest import depends
+from tests.rigs.booted import PACKAGES, Booted
+from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
+from tests.rigs.folders import write_text
+from tests.rigs.processes import run
+from tests.rigs.require import require
+from tests.rigs.waiting import wait_until
+from tests.stores import FlatStore, record
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
+
+UNIT = "smmapd-gateway"
+CONFIGURATION = "/etc/smmapd/gateway.toml"
+FRED, NOBODY = "fred@example.org", "nobody@example.org"
+
+TOML = """\
+user = "cyrus"
+{top}
+[cyrus]
+imapd_conf = "/srv/cyrus/imapd.conf"
+[socketmap]
+listen = [{socketmap}]
+[policy]
+listen = ["unix:/run/smmapd/policy?mode=0660&group=smmapd"]
+[scope]
+domains = ["example.org"]
+[admin]
+listen = []
+"""
+OWN_SOCKET = '"unix:/run/smmapd/socketmap?mode=0660&group=smmapd"'
+
+
+@dataclass
+class Site:
+    """A booted machine with the package and a store with fred."""
+
+    machine: Booted
+    package: str
+    release: str
+
+    def configure(self, *, top: str = "", socketmap: str = OWN_SOCKET) -> None:
+        """Write gateway.toml."""
+        text = TOML.format(top=top, socketmap=socketmap)
+        write_text(self.machine.root.path(CONFIGURATION), text)
+
+    def ask(self, *words: str) -> tuple[int, str]:
+        """`smmapd-gateway ask` inside."""
+        return self.machine.complete(UNIT, "ask", *words)
+
+    def serves(self, front: str = "policy") -> None:
+        """Who exists is accepted and who does not is refused."""
+        code, said = self.ask("--front", front, "--expect", "ok", FRED)
+        assert code == 0, said
+        code, said = self.ask("--front", front, "--expect", "no", NOBODY)
+        assert code == 0, said
+
+    def systemctl(self, *words: str) -> tuple[int, str]:
+        """systemctl's exit code and words."""
+        return self.machine.complete("systemctl", *words)
+
+    @property
+    def main_pid(self) -> int:
+        """The supervisor's process id inside."""
+        return int(self.machine.property(UNIT, "MainPID"))
+
+
+@pytest.fixture(scope="module", params=[DEBIAN_12, DEBIAN_13])
+def site(request: pytest.FixtureRequest, package: str) -> Iterator[Site]:
+    """A clean machine, booted, with the package installed and configured, not started."""
+    require("package")
+    release: str = request.param
+    needed = set(depends(package)) - {
+        "systemd-standalone-sysusers",
+        "systemd-standalone-tmpfiles",
+    }
+    with debian(*sorted(needed), *PACKAGES, "lsb-base", release=release) as root:
+        root.run("useradd", "--system", "--gid", "mail", "cyrus")
+        store = FlatStore(
+            root.path("/srv/cyrus"),
+            mailboxes={b"user.fred": record(b"fred\tlrswipkxtecdan")},
+            options={"virtdomains": "userid", "defaultdomain": "example.org"},
+        )
+        store.write()
+        with open(store.conf_path, encoding="utf-8") as file:
+            text = file.read().replace(root.folder, "")
+        write_text(store.conf_path, text)
+        root.run("chown", "-R", "cyrus:mail", "/srv/cyrus")
+        with Booted(root) as machine:
+            made = Site(machine, package, release)
+            shutil.copy(package, root.path("/root/package.deb"))
+            machine.run("dpkg", "--install", "/root/package.deb")
+            made.configure()
+            yield made
+
+
+def test_nothing_is_started_by_the_installation(site: Site) -> None:
+    """And the folder of the sockets is there."""
+    assert site.systemctl("is-active", UNIT)[1].strip() == "inactive"
+    assert site.systemctl("is-enabled", UNIT)[1].strip() == "disabled"
+    assert site.machine.run("stat", "-c", "%a %U", "/run/smmapd").strip() == "755 root"
+
+
+def test_systemd_finds_nothing_wrong(site: Site) -> None:
+    """Each unit as it is installed, by the systemd of its release."""
+    units = (f"{UNIT}.service", f"{UNIT}.socket", f"{UNIT}@mx2.service")
+    for unit in units:
+        code, said = site.machine.complete("systemd-analyze", "verify", "--man=no", unit)
+        assert (code, said) == (0, "")
+
+
+def test_it_starts_and_serves(site: Site) -> None:
+    """As user cyrus, with what its state is in systemctl's words."""
+    code, said = site.systemctl("enable", "--now", UNIT)
+    assert code == 0, said + site.machine.journal(UNIT)
+    site.serves("socketmap")
+    site.serves("policy")
+    owner = site.machine.run("stat", "-c", "%U", f"/proc/{site.main_pid}")
+    assert owner.strip() == "cyrus"
+
+
+def test_a_good_reload_counts(site: Site) -> None:
+    """The same supervisor goes on with the new configuration."""
+    before = site.main_pid
+    site.configure(top='mode = "observe"')
+    code, said = site.systemctl("reload", UNIT)
+    assert code == 0, said + site.machine.journal(UNIT)
+    wait_until(
+        lambda: site.ask("--front", "policy", "--expect", "ok", NOBODY)[0] == 0,
+        "the new configuration counts",
+    )
+    assert site.main_pid == before
+    site.configure()
+    assert site.systemctl("reload", UNIT)[0] == 0
+    wait_until(
+        lambda: site.ask("--front", "policy", "--expect", "no", NOBODY)[0] == 0,
+        "the old configuration counts again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "said"),
+    [
+        ('mood = "observe"', "unknown setting"),
+        ("[", "is not TOML"),
+        ('mode = "perhaps"', "mode"),
+    ],
+)
+def test_a_bad_reload_fails_and_changes_nothing(site: Site, top: str, said: str) -> None:
+    """systemctl says that it failed, the journal says why, and the old one serves on."""
+    before = site.main_pid
+    site.configure(top=top)
+    try:
+        assert site.systemctl("reload", UNIT)[0] != 0
+        assert said in site.machine.journal(UNIT)
+        assert site.main_pid == before
+        assert site.systemctl("is-active", UNIT)[1].strip() in ("active", "reloading")
+    finally:
+        site.configure()
+    site.serves()
+
+
+def test_a_file_that_only_root_reads_makes_a_reload_fail(site: Site) -> None:
+    """gateway.toml of 0600: root could start it, and every reload would be refused."""
+    path = site.machine.root.path(CONFIGURATION)
+    os.chmod(path, 0o600)
+    try:
+        assert site.systemctl("reload", UNIT)[0] != 0
+        assert "Permission denied" in site.machine.journal(UNIT)
+    finally:
+        os.chmod(path, 0o644)
+    assert site.systemctl("reload", UNIT)[0] == 0
+
+
+@dataclass
+class Load:
+    """Asks again and again until told to stop; collects what is wrong."""
+
+    site: Site
+    wrong: list[str] = field(default_factory=list)
+    answers: int = 0
+
+    def ask(self, over: threading.Event) -> None:
+        """No good recipient is ever refused, and no unknown one accepted."""
+        while not over.is_set():
+            for recipient, bad in ((FRED, "no"), (NOBODY, "ok")):
+                _, said = self.site.ask("--front", "policy", recipient)
+                means = said.split("\t")[3] if said.count("\t") >= 4 else "none"
+                self.answers += means != "none"
+                if means == bad:
+                    self.wrong.append(said)
+
+
+def test_restarts_and_kills_under_load(site: Site) -> None:
+    """Whoever is answered is answered rightly, and it comes back by itself."""
+    load, over = Load(site), threading.Event()
+    thread = threading.Thread(target=load.ask, args=(over,))
+    thread.start()
+    try:
+        for _ in range(2):
+            assert site.systemctl("restart", UNIT)[0] == 0
+        before = site.main_pid
+        site.machine.run("sh", "-c", f"kill -KILL {before}")
+        wait_until(
+            lambda: (
+                site.main_pid not in (0, before)
+                and site.systemctl("is-active", UNIT)[1].strip() == "active"
+            ),
+            "systemd has started it again",
+        )
+        site.serves()
+    finally:
+        over.set()
+        thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert load.wrong == []
+    assert load.answers > 0
+
+
+def test_a_socket_that_systemd_holds(site: Site) -> None:
+    """A restart refuses nobody: the socket is there throughout."""
+    site.configure(socketmap='"fd:socketmap"')
+    assert site.systemctl("stop", UNIT)[0] == 0
+    code, said = site.systemctl("start", f"{UNIT}.socket")
+    assert code == 0, said
+    named = ["--front", "socketmap", "--socket", "unix:/run/smmapd/socketmap"]
+    code, said = site.ask(*named, "--expect", "ok", FRED)  # starts the service
+    assert code == 0, said + site.machine.journal(UNIT)
+    assert site.systemctl("is-active", UNIT)[1].strip() == "active"
+    assert site.systemctl("restart", UNIT)[0] == 0
+    assert site.ask(*named, "--expect", "no", NOBODY)[0] == 0
+    assert site.systemctl("stop", f"{UNIT}.socket", UNIT)[0] == 0
+    site.configure()
+    assert site.systemctl("start", UNIT)[0] == 0
+    site.serves("socketmap")
+
+
+def test_a_second_instance(site: Site) -> None:
+    """The template serves a configuration of its own."""
+    root = site.machine.root
+    text = TOML.format(top="", socketmap=OWN_SOCKET).replace("/run/smmapd/", "/run/smmapd/mx2-")
+    write_text(root.path("/etc/smmapd/mx2.toml"), text)
+    code, said = site.systemctl("start", f"{UNIT}@mx2")
+    assert code == 0, said + site.machine.journal(f"{UNIT}@mx2")
+    code, said = site.machine.complete(
+        UNIT, "ask", "-c", "/etc/smmapd/mx2.toml", "--expect", "ok", FRED
+    )
+    assert code == 0, said
+    assert site.systemctl("reload", f"{UNIT}@mx2")[0] == 0
+    site.serves()
+    assert site.systemctl("stop", f"{UNIT}@mx2")[0] == 0
+    os.unlink(root.path("/etc/smmapd/mx2.toml"))
+
+
+def test_an_upgrade_keeps_the_configuration_and_serves_on(site: Site) -> None:
+    """The same package as a later version: a restart, and the administrator's file stays."""
+    root = site.machine.root
+    later = _repacked(site, "9.9")
+    before = site.main_pid
+    with open(root.path(CONFIGURATION), encoding="utf-8") as file:
+        own = file.read()
+    words = ("--force-confdef", "--force-confold", "--install", later)
+    code, said = site.machine.complete("dpkg", *words)
+    assert code == 0, said
+    with open(root.path(CONFIGURATION), encoding="utf-8") as file:
+        assert file.read() == own
+    assert site.main_pid not in (0, before)
+    site.serves()
+
+
+def _repacked(site: Site, version: str) -> str:
+    """The path inside of the package with another version number."""
+    root = site.machine.root
+    folder = root.path("/root/later")
+    run(["dpkg-deb", "--raw-extract", site.package, folder])
+    control = f"{folder}/DEBIAN/control"
+    with open(control, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    changed = [f"Version: {version}" if each.startswith("Version:") else each for each in lines]
+    write_text(control, "\n".join(changed) + "\n")
+    run(["dpkg-deb", "--root-owner-group", "--build", folder, root.path("/root/later.deb")])
+    shutil.rmtree(folder)
+    return "/root/later.deb"
+
+
+def test_removed_and_purged_it_leaves_nothing_that_runs(site: Site) -> None:
+    """The service stops with the package; a purge takes the configuration, too."""
+    code, said = site.machine.complete("dpkg", "--remove", UNIT)
+    assert code == 0, said
+    assert site.systemctl("is-active", UNIT)[1].strip() in ("inactive", "failed", "unknown")
+    assert os.path.exists(site.machine.root.path(CONFIGURATION))
+    code, said = site.machine.complete("dpkg", "--purge", UNIT)
+    assert code == 0, said
+    left = site.machine.run(
+        "find", "/etc", "/usr", "/var/lib/systemd", "/run", "-xdev", "-name", "*smmapd*"
+    ).split()
+    # The accounts stay, as Debian's policy wants it (9.2); so does what systemd knows of them.
+    assert [path for path in left if "/sysusers" not in path] == []
