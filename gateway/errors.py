@@ -67,6 +67,10 @@ class DatabaseMissing(DatabaseUnavailable):
     """There is no such file; for some databases that is a normal state."""
 
 
+class DatabaseEmpty(DatabaseUnavailable):
+    """A mailbox list without any record: it is being restored, or stands in another's place."""
+
+
 class DatabaseDamaged(StoreError):
     """The bytes are there and contradict the format: checksum, bounds, order or truncation."""
 

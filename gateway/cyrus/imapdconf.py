@@ -3,7 +3,7 @@
 `load` reads the file and gives an `ImapdConf`, one typed attribute an option.
 `OPTIONS` declares each of them once: its name, what its value may be and its
 default; everything else follows from that table.  Names, kinds and defaults
-are those of the newest Cyrus (lib/imapoptions); `smmapd_backend_*` are ours,
+are those of the newest Cyrus (lib/imapoptions); `smmapd_*` are ours,
 and other programs of Cyrus ignore them (smmapd(8)).
 
 Older releases had other defaults.  Where the difference can change an answer,
@@ -95,6 +95,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("quota_use_conversations", _switch, False),
     Option("servername", _text, None),
     Option("sharedprefix", _raw, b"Shared Folders"),
+    Option("smmapd_allow_empty_list", _switch, False),
     Option("smmapd_backend_port", imapdconf_values.port, 12345),
     Option("smmapd_backend_timeout", imapdconf_values.timeout, 5),
     Option("smmapd_backend_unreachable", _enum(ok=True, temp=False), True),
@@ -169,6 +170,7 @@ class ImapdConf(Value):
     quota_use_conversations: bool
     servername: str
     sharedprefix: bytes
+    smmapd_allow_empty_list: bool
     smmapd_backend_port: int
     smmapd_backend_timeout: int
     smmapd_backend_unreachable: bool

@@ -13,68 +13,120 @@ which kind it is:
 What may look like the other kind does not count: an identifier called `N` in
 a record's ACL, shared folders called `Info` or `News`.
 
-What was found out is believed of the same file only.  In another one, which a
-rollback may have put there, the record that showed it is looked for again.  On
-an SQL server, where nothing tells, that is done each time.
+A list that shows no record at all has no kind.  It is not the list that it
+was, or not yet: a new server in the place of the old one, a dump that is being
+restored, a table that a tool has just made.
+
+What was found out is believed until the database may have changed.  Then the
+record that showed it is looked for again, and where that is gone, another one:
+one record under each of a few prefixes.  On an SQL server, where nothing tells
+of changes, that is part of the statement that looks for the mailbox.
 """
 
 from __future__ import annotations
 
 from gateway.cyrus import dlist
+from gateway.cyrus.db.look import look
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
 from gateway.cyrus.names import NAME_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from gateway.cyrus.db.base import Database
+    from gateway.cyrus.db.look import Record
 
 _ID_KEY = b"I"
 
 # Cyrus' own records of rights and of the queue of changes to them, which are no mailboxes.
 _NOTES = (b"$RACL", b"$RUNQ")
 
-# Where the first record, if there is one, may show the kind; the last one is any record.
+# Where one record, if there is any, may show the kind; the last one is any record.
 _TELLING = (NAME_KEY + b"user" + HIERARCHY_SEPARATOR, _ID_KEY, NAME_KEY, b"user.", b"")
 
 
 class KeyForm:
     """The kind of keys in `database`; `on_older` is called whenever it turns out to be older."""
 
-    __slots__ = ("_database", "_lineage", "_newer", "_on_older", "_witness")
+    __slots__ = ("_database", "_newer", "_on_older", "_seen", "_witness")
 
     def __init__(self, database: Database, on_older: Callable[[], None] | None = None) -> None:
         self._database = database
         self._on_older = on_older
-        self._newer: bool | None = None  # None until a look-up has to know
+        self._newer: bool | None = None  # None until a look-up has to know, and of an empty list
         self._witness = b""  # the key of the record that shows it, if one does
-        self._lineage: Hashable = None  # of the file that it was seen in
+        self._seen: Hashable = None  # what `_marks` said when the witness was seen
 
     @property
     def is_known_newer(self) -> bool:
         """Whether it is known, at no cost, that there are no older keys."""
-        return self._newer is True and self._lineage == _lineage(self._database)
+        return self._newer is True and self._seen == _marks(self._database)
 
-    def saw_newer(self, key: bytes) -> None:
-        """There is a record with `key`, which no older list has (`shows_newer`)."""
-        self._newer = True
-        self._witness = key
-        self._lineage = _lineage(self._database)
+    @property
+    def is_empty(self) -> bool:
+        """Whether the last `is_newer` or `find` met a list without any record."""
+        return self._newer is None
 
     def is_newer(self) -> bool:
         """Whether the keys are newer ones; an empty list counts as such.
 
         Raises what the database raises.
         """
-        lineage = _lineage(self._database)
-        if self._newer is None or self._lineage != lineage:
+        marks = _marks(self._database)
+        if self._newer is None or self._seen != marks:
             if not self._is_still_shown():
-                self._newer, self._witness = self._probe()
-                if self._newer is False and self._on_older is not None:
-                    self._on_older()
-            self._lineage = lineage
+                self._conclude(look(self._database, (), _TELLING).samples)
+            self._seen = marks
         return self._newer is not False
+
+    def find(self, newer: bytes, older: bytes) -> tuple[bytes | None, bool]:
+        """The value under the key of the list's own kind, and whether that is the newer one.
+
+        A key is empty where a list of that kind cannot have the mailbox.  Raises
+        what the database raises.
+        """
+        if getattr(self._database, "looks_at_once", False):
+            return self._find_at_once(newer, older)
+        settles = shows_newer(newer)
+        if settles:
+            value = self._database.get(newer)
+            if value is not None:
+                self._saw(newer)
+                return value, True
+        known = self._newer is not None and self._seen == _marks(self._database)
+        is_newer = self.is_newer()
+        key = newer if is_newer else older
+        if not key or (settles and is_newer and known):
+            return None, is_newer
+        # In a file that is being filled a newer one may have come before what shows that it is.
+        return self._database.get(key), is_newer
+
+    def _find_at_once(self, newer: bytes, older: bytes) -> tuple[bytes | None, bool]:
+        """As `find`, in one statement where the witness is still there, else in two."""
+        keys = tuple(key for key in (newer, older) if key)
+        witness = self._witness
+        for wanted, prefixes in (((*keys, witness), ()), (keys, _TELLING)):
+            if not prefixes and not witness:
+                continue
+            found = look(self._database, wanted, prefixes)
+            values = found.values
+            if newer in values and shows_newer(newer):
+                self._saw(newer)
+                return values[newer], True
+            if prefixes:
+                self._conclude(found.samples)
+            elif witness not in values or _shows(witness, values[witness]) is not self._newer:
+                continue
+            break
+        is_newer = self._newer is not False
+        return values.get(newer if is_newer else older), is_newer
+
+    def _saw(self, key: bytes) -> None:
+        """There is a record with `key`, which no older list has (`shows_newer`)."""
+        self._newer = True
+        self._witness = key
+        self._seen = _marks(self._database)
 
     def _is_still_shown(self) -> bool:
         """Whether the record that showed the kind is there."""
@@ -83,22 +135,33 @@ class KeyForm:
         value = self._database.get(self._witness)
         return value is not None and _shows(self._witness, value) is self._newer
 
-    def _probe(self) -> tuple[bool | None, bytes]:
-        """The kind, None for an empty list, and the key that shows it."""
-        for prefix in _TELLING:
-            for key, value in self._database.items(prefix):
-                shown = _shows(key, value)
-                if shown is not None:
-                    return shown, key
-                if not prefix:
-                    return False, b""
-                break
-        return None, b""
+    def _conclude(self, samples: Sequence[Record | None]) -> None:
+        """The kind that the records show, and the key of the one that shows it."""
+        self._newer, self._witness = _kind(samples)
+        if self._newer is False and self._on_older is not None:
+            self._on_older()
 
 
-def _lineage(database: Database) -> Hashable:
-    """Another one once another file is read (gateway/cyrus/db/live.py)."""
-    return getattr(database, "lineage", None)
+def _kind(samples: Sequence[Record | None]) -> tuple[bool | None, bytes]:
+    """The kind, None of an empty list, and the key of the record that shows it."""
+    for prefix, record in zip(_TELLING, samples, strict=True):
+        if record is None:
+            continue
+        shown = _shows(*record)
+        if shown is not None:
+            return shown, record[0]
+        if not prefix:
+            # Nothing of the newer kind was found, so what is there is of the older.
+            return False, b""
+    return None, b""
+
+
+def _marks(database: Database) -> Hashable:
+    """Another value once another file is read, or this one may have been written.
+
+    See gateway/cyrus/db/live.py.
+    """
+    return (getattr(database, "lineage", None), getattr(database, "commits", None))
 
 
 def is_note(key: bytes) -> bool:

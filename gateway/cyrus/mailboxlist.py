@@ -11,10 +11,10 @@ written: remote is 1 in a list of the older kind, 16 in a newer one.
 from __future__ import annotations
 
 from gateway.cyrus import dlist
-from gateway.cyrus.keyform import KeyForm, is_note, shows_newer
+from gateway.cyrus.keyform import KeyForm, is_note
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
 from gateway.cyrus.names import NAME_KEY
-from gateway.errors import RecordDamaged
+from gateway.errors import DatabaseEmpty, RecordDamaged
 from gateway.values import Value
 
 TYPE_CHECKING = False
@@ -79,6 +79,13 @@ _OLD_BITS = {
 _SIMPLE_TAILS = (b")", b" H ())")
 _NOT_SIMPLE = frozenset(b'()%"{\\')
 
+# Why nobody is refused, and what to do.
+_EMPTY = (
+    "has no mailbox at all, so it tells nothing of anybody: it is being restored, or another one"
+    " is in its place; where there really is no mailbox, see allow_empty_list in gateway.toml(5),"
+    " smmapd_allow_empty_list in smmapd(8)"
+)
+
 # lib/imap_err.et, as the C program words these faults.
 _BAD_FORMAT = b"Mailbox has an invalid format"
 _BAD_LIST = b"Invalid identifier"
@@ -118,13 +125,24 @@ class MailboxEntry(Value):
 
 
 class MailboxList:
-    """Looks mailboxes up in `database`; `on_older` is called where its keys turn out older."""
+    """Looks mailboxes up in `database`; `on_older` is called where its keys turn out older.
 
-    __slots__ = ("_form", "database")
+    A list without any record makes nobody unknown: as a rule it is not the list
+    that it was, or not yet.  `may_be_empty` is for a site that has no mailbox.
+    """
 
-    def __init__(self, database: Database, on_older: Callable[[], None] | None = None) -> None:
+    __slots__ = ("_form", "_may_be_empty", "database")
+
+    def __init__(
+        self,
+        database: Database,
+        on_older: Callable[[], None] | None = None,
+        *,
+        may_be_empty: bool = False,
+    ) -> None:
         self.database = database
         self._form = KeyForm(database, on_older)
+        self._may_be_empty = may_be_empty
 
     @property
     def path(self) -> str:
@@ -143,12 +161,18 @@ class MailboxList:
         """
         return self._form.is_newer()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the last look-up met a list without any record."""
+        return self._form.is_empty
+
     def lookup(self, name: MailboxName) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.
 
         A reserved name (MBTYPE_RESERVE: being created or moved here) is found;
         deleted and intermediate ones are not.  Raises `RecordDamaged` for a
-        record that makes no sense and what the database raises.
+        record that makes no sense, `DatabaseEmpty` for a list without any record,
+        and what the database raises.
         """
         entry = self.record(name)
         if entry is None or entry.mbtype & MBTYPE_RESERVE:
@@ -163,28 +187,18 @@ class MailboxList:
         if not name.oldkey or b"\0" in name.oldkey:
             return None
         dbkey = name.dbkey
-        if not dbkey:
-            entry = None if self._form.is_newer() else self._older(name.oldkey)
-            return None if entry is None or (name.before_3 and not entry.before_3) else entry
-        if shows_newer(dbkey):
-            value = self.database.get(dbkey)
-            if value is not None:
-                self._form.saw_newer(dbkey)
-                return self._entry(dbkey, name.internal, value, old=False)
-            if self._form.is_newer():
-                return None
-        elif self._form.is_newer():
-            # "N" alone is the name without any part.
-            value = self.database.get(dbkey) if dbkey != NAME_KEY else None
-            return None if value is None else self._entry(dbkey, name.internal, value, old=False)
-        return self._older(name.oldkey)
-
-    def _older(self, key: bytes) -> MailboxEntry | None:
-        """The record under `key` in a list with older keys."""
-        if is_note(key):
+        # "N" alone is the name without any part; and Cyrus' own notes are no mailboxes.
+        value, newer = self._form.find(
+            dbkey if dbkey != NAME_KEY else b"", b"" if is_note(name.oldkey) else name.oldkey
+        )
+        if value is None:
+            if self._form.is_empty and not self._may_be_empty:
+                raise DatabaseEmpty(self.path, _EMPTY)
             return None
-        value = self.database.get(key)
-        return None if value is None else self._entry(key, key, value, old=True)
+        if newer:
+            return self._entry(dbkey, name.internal, value, old=False)
+        entry = self._entry(name.oldkey, name.oldkey, value, old=True)
+        return None if not dbkey and name.before_3 and not entry.before_3 else entry
 
     def entries(self) -> Iterator[MailboxEntry | RecordDamaged]:
         """Every mailbox of any type, in the file's order.

@@ -7,6 +7,8 @@ when it is asked, and works again by itself once the file does.
 
 from __future__ import annotations
 
+import math
+
 from gateway.cyrus.db.live import LiveDatabase
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.mailboxlist import MailboxList
@@ -19,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.db.sql_server import SqlSession
+    from gateway.cyrus.db.sql_pool import Lookup, SqlPool, SqlSession
     from gateway.cyrus.imapdconf import ImapdConf
 
 
@@ -31,8 +33,13 @@ class CyrusStore:
     ConfigurationError where imapd.conf asks for an SQL server and does not say
     which, or its driver is not installed.
 
+    `empty_list` says that a mailbox list without any record is no fault; None is
+    what imapd.conf says.  `sql` are the connections to the SQL server, for
+    several stores to share; without them the store has its own (`sql_pool`).
+
     `server` is the name of the SQL server that holds a database, or None.
-    Where there is one a look-up may block (gateway/cyrus/db/sql_server.py).
+    Where there is one a look-up may block (gateway/cyrus/db/sql_server.py), all of
+    it for no longer than one deadline (`begin`).
     """
 
     __slots__ = (
@@ -46,6 +53,7 @@ class CyrusStore:
         "quotas",
         "server",
         "service",
+        "sql",
     )
 
     def __init__(
@@ -55,16 +63,19 @@ class CyrusStore:
         *,
         skip_plus: bool = False,
         report: Callable[[str], None] | None = None,
+        empty_list: bool | None = None,
+        sql: SqlPool | None = None,
     ) -> None:
-        session = _session(conf)
+        pool = sql if sql is not None else sql_pool(conf)
+        session = _session(pool) if pool is not None else None
 
-        def database(path: str, configured: str) -> LiveDatabase:
+        def database(path: str, configured: str, *, optional: bool = False) -> LiveDatabase:
             table = None
             if configured == "sql":
                 from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415 (rarely)
 
                 if session is not None:
-                    return _server_table(session, path)
+                    return _server_table(session, path, optional=optional)
                 table = table_name(path)
                 path = _sqlite_file(conf)
             return LiveDatabase(
@@ -80,13 +91,15 @@ class CyrusStore:
         self.conf = conf
         self._report = report
         self.server = session.server.name() if session is not None else None
+        self.sql = session
         self.service = service
         self.naming = Naming.from_conf(conf, skip_plus=skip_plus)
         mailboxes = database(conf.mboxlist_db_path, conf.mboxlist_db)
-        denials = database(conf.userdeny_db_path, conf.userdeny_db)
+        denials = database(conf.userdeny_db_path, conf.userdeny_db, optional=True)
         quotas = database(conf.quota_db_path, conf.quota_db)
         self.databases = (mailboxes, denials, quotas)
-        self.mailboxes = MailboxList(mailboxes, self._found_older)
+        may_be_empty = conf.smmapd_allow_empty_list if empty_list is None else empty_list
+        self.mailboxes = MailboxList(mailboxes, self._found_older, may_be_empty=may_be_empty)
         self.denials = UserDeny(denials)
         self.quotas = QuotaRoots(quotas, virtdomains=conf.virtdomains != VIRTDOMAINS_OFF)
 
@@ -109,6 +122,20 @@ class CyrusStore:
         if report is not None and text is not None:
             report(f"{text}; {olddefaults.MEND}")
 
+    def begin(self, since: float | None) -> None:
+        """A question came at `since` (time.monotonic), from which its one deadline runs.
+
+        Whatever it asks of the SQL server is over then.  None: there is no question,
+        and each look-up has the whole time.
+        """
+        if self.sql is not None:
+            self.sql.begin(since)
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long a question to the SQL server may take."""
+        return self.sql.pool.deadline if self.sql is not None else math.inf
+
     def refresh(self) -> None:
         """See whether other files have come into the places of those that are open.
 
@@ -124,23 +151,44 @@ class CyrusStore:
                 continue
 
 
-def _session(conf: ImapdConf) -> SqlSession | None:
-    """The connection to the SQL server that holds a database, if one does."""
+def sql_pool(
+    conf: ImapdConf,
+    *,
+    hostnames: str = "",
+    deadline: float | None = None,
+    size: int | None = None,
+    lookup: Lookup | None = None,
+) -> SqlPool | None:
+    """Connections to the SQL server that holds a database; None where none does.
+
+    `hostnames` stand for sql_hostnames, `deadline` is in seconds, `size` the number of
+    connections; `lookup` finds addresses in time.  Raises ConfigurationError where
+    imapd.conf does not say which server, or its driver is not installed.
+    """
     formats = (conf.mboxlist_db, conf.userdeny_db, conf.quota_db)
     if "sql" not in formats or conf.sql_engine in ("sqlite", None):
         return None
     # Most stores have no SQL server.
-    from gateway.cyrus.db.sql_address import SqlServer  # noqa: PLC0415
-    from gateway.cyrus.db.sql_server import SqlSession, driver  # noqa: PLC0415
+    from gateway.cyrus.db.sql_address import ANSWER_SECONDS, SqlServer  # noqa: PLC0415
+    from gateway.cyrus.db.sql_pool import POOL_SIZE, SqlPool  # noqa: PLC0415
+    from gateway.cyrus.db.sql_server import driver  # noqa: PLC0415
 
-    server = SqlServer.from_conf(conf)
-    return SqlSession(server, driver(server.engine))
+    seconds = ANSWER_SECONDS if deadline is None else deadline
+    server = SqlServer.from_conf(conf, hostnames, seconds)
+    connect = driver(server.engine)
+    return SqlPool(server, connect, size=size or POOL_SIZE, deadline=seconds, lookup=lookup)
 
 
-def _server_table(session: SqlSession, path: str) -> LiveDatabase:
+def _session(pool: SqlPool) -> SqlSession:
+    from gateway.cyrus.db.sql_pool import SqlSession  # noqa: PLC0415
+
+    return SqlSession(pool)
+
+
+def _server_table(session: SqlSession, path: str, *, optional: bool) -> LiveDatabase:
     from gateway.cyrus.db.sql_server import ServerTable  # noqa: PLC0415
 
-    return ServerTable(session, path)
+    return ServerTable(session, path, optional=optional)
 
 
 def _sqlite_file(conf: ImapdConf) -> str:

@@ -6,13 +6,14 @@ from the left that matches the service's name decides, with `!` in front for
 "not blocked" (userdeny in imap/userdeny_db.c; Cyrus 2.4 still began from the
 right, as the comment there goes on to say).  Blanks belong to a pattern.
 A record of another version, or one that is none, blocks nobody, and so does
-a database that does not exist.
+a database that does not exist.  One that was there and is missing is another
+matter: it is being restored, or was lost, and nobody knows who is blocked.
 """
 
 from __future__ import annotations
 
 from gateway.cyrus.wildmat import wildmat
-from gateway.errors import DatabaseMissing
+from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.values import Value
 
 TYPE_CHECKING = False
@@ -57,26 +58,45 @@ class UserDeny:
     def check(self, userid: bytes, service: bytes) -> Denial | None:
         """The denial for `userid` at `service`; None where he may use it.
 
-        Raises what the database raises, except that it does not exist.
+        Raises what the database raises, except that it has never existed.
         """
         if not userid or b"\0" in userid:
             return None
         try:
             value = self.database.get(userid)
-        except DatabaseMissing:
+        except DatabaseMissing as fault:
+            self._excuse(fault)
             return None
         return _denial(value, service) if value else None
 
     def entries(self, service: bytes) -> Iterator[tuple[bytes, Denial | None]]:
         """Every user with a record, and the denial at `service` if it is one.
 
-        Raises what the database raises, except that it does not exist.
+        Raises what the database raises, except that it has never existed.
         """
         try:
             for userid, value in self.database.items():
                 yield userid, _denial(value, service)
-        except DatabaseMissing:
-            return
+        except DatabaseMissing as fault:
+            self._excuse(fault)
+
+    @property
+    def blocks_nobody(self) -> bool:
+        """Whether the last look has found no database, and it has never existed."""
+        return bool(getattr(self.database, "missing", False)) and not self._was_there
+
+    @property
+    def _was_there(self) -> bool:
+        return bool(getattr(self.database, "was_there", False))
+
+    def _excuse(self, fault: DatabaseMissing) -> None:
+        """Raise DatabaseUnavailable unless the database has never been seen."""
+        if self._was_there:
+            raise DatabaseUnavailable(
+                fault.path,
+                f"was there and is missing: put it back, or reload the gateway if nobody is to be"
+                f" blocked any more ({fault.problem})",
+            ) from fault
 
 
 def _denial(value: bytes, service: bytes) -> Denial | None:

@@ -72,3 +72,16 @@ def follow(
             here = b"/"
         names.extend(target.split(b"/")[::-1])
     return here, steps
+
+
+def folders_of(place: str) -> tuple[str, ...]:
+    """The folder of `place`, and of each file that it leads to where symbolic links are there."""
+    found = [os.path.dirname(place)]
+    for _ in range(MAX_LINKS):
+        try:
+            target = os.readlink(place)
+        except OSError:
+            break  # no link; or nothing, which shows when it is opened
+        place = os.path.join(os.path.dirname(place), target)
+        found.append(os.path.dirname(place))
+    return tuple(dict.fromkeys(found))

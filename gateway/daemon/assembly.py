@@ -11,27 +11,30 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.store import CyrusStore
+from gateway.cyrus.store import CyrusStore, sql_pool
 from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.locations import Protocol
 from gateway.daemon.settings.words import Mode, SizeCheck
 from gateway.errors import ConfigurationError
 from gateway.frontends import scope
 from gateway.frontends.judge import Judge
+from gateway.frontends.names import Names
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.waiver import Waivers
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
+    from gateway.cyrus.db.sql_pool import SqlPool
+    from gateway.cyrus.imapdconf import ImapdConf
     from gateway.daemon.settings import Settings
     from gateway.mta.postfix import Postfix
 
 _log = logging.getLogger(__name__)
 
 
-def make_store(settings: Settings) -> CyrusStore:
-    """The store that the settings name."""
+def make_store(settings: Settings, sql: SqlPool | None = None) -> CyrusStore:
+    """The store that the settings name, with `sql` as its connections where it needs some."""
     conf = imapdconf.load(settings.cyrus.imapd_conf, settings.cyrus.service)
     try:
         return CyrusStore(
@@ -39,10 +42,24 @@ def make_store(settings: Settings) -> CyrusStore:
             settings.cyrus.service.encode(),
             skip_plus=settings.cyrus.skip_plus,
             report=_log.warning,
+            empty_list=settings.cyrus.allow_empty_list or None,
+            sql=sql or _sql_pool(settings, conf),
         )
     except ConfigurationError as error:
         error.file = error.file or settings.cyrus.imapd_conf
         raise
+
+
+def _sql_pool(settings: Settings, conf: ImapdConf) -> SqlPool | None:
+    """Connections to the SQL server, for all stores of a process to share."""
+    sql = settings.sql
+    return sql_pool(
+        conf,
+        hostnames=",".join(sql.hosts),
+        deadline=sql.deadline,
+        size=sql.pool_size,
+        lookup=Names().look_up,
+    )
 
 
 def make_verifier(settings: Settings) -> Verifier:

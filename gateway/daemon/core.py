@@ -73,6 +73,7 @@ class Core:
         self._flights = Flights(
             pool.advance,
             lane=engines.lane,
+            lanes=engines.lanes,
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )
@@ -159,6 +160,7 @@ class Core:
             self._fronts.hurry()
             return
         self._draining = True
+        self._engines.retire()
         if self._admin is not None:
             self._admin.drain(replaced=bool(patience))
         if patience:

@@ -1,9 +1,8 @@
 """The engines of one process: one for its event loop, and as many as its threads need.
 
-Where `store` is cyrus, each thread has a Verifier of its own (with a connection
-of its own where the mailbox list is on an SQL server), and what asks the
-backends of a Murder is shared by all.  Where it names servers elsewhere,
-one RemoteVerifier serves everybody.
+Where `store` is cyrus, each thread has a Verifier of its own, and what asks the
+backends of a Murder is shared by all, as are the connections to an SQL server.
+Where it names servers elsewhere, one RemoteVerifier serves everybody.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from gateway.verification.verifier import Verifier
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.store import CyrusStore
     from gateway.daemon.settings import Settings
     from gateway.verification.decider import Engine, Memory
@@ -32,7 +32,8 @@ class Engines:
     """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
 
     `pool` lends engines to threads; `lane` is how many questions one server
-    elsewhere is asked at once.  `verifier` makes an engine on a store.
+    elsewhere is asked at once, `lanes` has those for which it is another number.
+    `verifier` makes an engine on a store.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Engines:
         self._verifier = verifier
         self._remote: RemoteVerifier | None = None
         self._elsewhere: Elsewhere | None = None
+        self._sql: SqlPool | None = None
+        self.lanes: dict[str, int] = {}
         self.pool = VerifierPool(self.engine)
         if settings.general.store:
             self._remote = make_remote(settings)
@@ -54,6 +57,9 @@ class Engines:
             store.look()
             self._elsewhere = make_elsewhere(settings, store.conf)
             self.lane = settings.murder.pool_size
+            if store.sql is not None:
+                self._sql = store.sql.pool
+                self.lanes[self._sql.server.name()] = self._sql.size
             self.pool.give_back(verifier(store, self._elsewhere))
 
     def engine(self) -> Engine:
@@ -70,7 +76,7 @@ class Engines:
 
     def _on_store(self) -> Verifier:
         assert self._elsewhere is not None
-        return self._verifier(make_store(self._settings), self._elsewhere)
+        return self._verifier(make_store(self._settings, self._sql), self._elsewhere)
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -85,3 +91,10 @@ class Engines:
             self._remote.sweep()
         elif self._elsewhere is not None:
             self._elsewhere.backends.sweep()
+        if self._sql is not None:
+            self._sql.sweep()
+
+    def retire(self) -> None:
+        """Others serve now: give connections back as soon as nobody here needs them."""
+        if self._sql is not None:
+            self._sql.retire()

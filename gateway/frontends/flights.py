@@ -7,7 +7,8 @@ threads and nobody else's.  mupdate's lane has one place, since one kick serves
 all who wait for it.
 
 The time that a question waits in line counts as time that it takes: it is
-told when it was asked, and is given up where its deadline is over.
+told when it was asked, and is given up where its deadline is over.  Where its
+answer is that somebody else has to be asked, the time runs on.
 
 Limits: THREADS questions are under way at once, whoever is asked.
 """
@@ -27,7 +28,7 @@ from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.verifier import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.mta.lookups import Answers
 
@@ -51,10 +52,10 @@ class _Flight:
 
     __slots__ = ("key", "pending", "since", "waiting")
 
-    def __init__(self, key: Key, pending: Pending, answered: Answered) -> None:
+    def __init__(self, key: Key, pending: Pending, answered: Answered, since: float) -> None:
         self.key = key
         self.pending = pending
-        self.since = time.monotonic()
+        self.since = since
         self.waiting = [answered]
 
 
@@ -73,9 +74,10 @@ class Flights:
     """Asks other servers for an event loop.
 
     `advance` runs on a thread; `lane` is how many questions one server is
-    asked at once.  `defect` hears of an exception that nobody expected; the
-    question's verdict is then a fault.  `tables` takes the questions for the
-    mail server's tables (tablequestions.py), which others ask.
+    asked at once, and `lanes` has those for which it is another number.  `defect`
+    hears of an exception that nobody expected; the question's verdict is then a fault.
+    `tables` takes the questions for the mail server's tables (tablequestions.py),
+    which others ask.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Flights:
         advance: Advance,
         *,
         lane: int = LANE,
+        lanes: Mapping[str, int] | None = None,
         threads: int = THREADS,
         defect: Callable[[BaseException], None] | None = None,
         tables: AskTables | None = None,
@@ -93,6 +96,9 @@ class Flights:
         self._advance = advance
         self._defect = defect
         self._lane_size = lane
+        # One kick of mupdate serves all who wait for it.
+        self._sizes: dict[str | None, int] = {None: 1}
+        self._sizes.update(lanes or {})
         self._threads = threads
         self._under_way = 0
         self._pool = ThreadPool(threads, hub=gevent.get_hub())
@@ -111,16 +117,19 @@ class Flights:
             assert self._tables is not None
             self._tables(pending, answered)
             return
+        self._ask(pending, answered, time.monotonic())
+
+    def _ask(self, pending: Pending, answered: Answered, since: float) -> None:
         key = pending.key
         flight = self._flights.get(key)
         if flight is not None:
             self.shared += 1
             flight.waiting.append(answered)
             return
-        flight = self._flights[key] = _Flight(key, pending, answered)
+        flight = self._flights[key] = _Flight(key, pending, answered, since)
         lane = self._lanes.get(pending.server)
         if lane is None:
-            size = self._lane_size if pending.server is not None else 1
+            size = self._sizes.get(pending.server, self._lane_size)
             lane = self._lanes[pending.server] = _Lane(size)
         lane.queue.append(flight)
         self._go_on(lane)
@@ -164,7 +173,7 @@ class Flights:
         outcome = self._outcome(task)
         for answered in flight.waiting:
             if isinstance(outcome, Pending):
-                self.ask(outcome, answered)
+                self._ask(outcome, answered, flight.since)
             else:
                 self._tell(answered, outcome)
 

@@ -2,9 +2,10 @@
 
 Python cannot interrupt getaddrinfo, so each look-up runs on a thread of its
 own, and whoever asked waits for it no longer than it may.  Who asks for a name
-that is being looked up waits for the same answer.  Addresses hold for HOLD
-seconds, since the resolver does not tell for how long; while the name service
-is away the old ones are used on.
+that is being looked up waits for the same answer.  Addresses are looked up
+again after HOLD seconds, since the resolver does not tell for how long they
+hold; nobody waits for that, and while the name service is away, or hangs, the
+old ones are used on.
 
 Limits: at most one thread a name; names are those of the configuration and of
 the mailbox list, so there are few.
@@ -60,6 +61,19 @@ class Names:
             return known[0]
         if _is_numeric(host):
             return self._lookup(host, port, until)
+        flight = self._flight(key)
+        if known is not None:
+            # A name service that hangs holds up nobody whose server was known already.
+            return known[0]
+        if not flight.done.wait(max(0.0, until - now)):
+            raise TimeoutError(f"the name {host} was not found in time")
+        if flight.error is not None:
+            raise flight.error
+        return flight.found
+
+    def _flight(self, key: tuple[str, int]) -> _Flight:
+        """The look-up of `key` that is under way; it begins here if there is none."""
+        host = key[0]
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -72,13 +86,7 @@ class Names:
                     del self._flights[key]
                     flight.error = OSError(errno.EAGAIN, f"{host} cannot be looked up: {error}")
                     flight.done.set()
-        if flight.done.wait(max(0.0, until - now)) and flight.error is None:
-            return flight.found
-        if known is not None:
-            return known[0]
-        if flight.error is not None:
-            raise flight.error
-        raise TimeoutError(f"the name {host} was not found in time")
+        return flight
 
     def _fly(self, key: tuple[str, int], flight: _Flight) -> None:
         host, port = key

@@ -12,6 +12,7 @@ does not become a flood of kicks.
 
 from __future__ import annotations
 
+import math
 import time
 
 from gateway.errors import UpstreamError
@@ -44,16 +45,18 @@ class Kicker:
         self._began = float("-inf")  # when the last kick that succeeded began
         self._last_problem = ""
 
-    def kick(self, since: float) -> None:
+    def kick(self, since: float, until: float = math.inf) -> None:
         """Return when the mailbox list is as current as it was at `since` (time.monotonic).
 
-        Blocks up to the deadline.  Raises UpstreamError naming the socket when
-        mupdate cannot be reached or does not answer.
+        Blocks up to the deadline, and never beyond `until`.  Raises UpstreamError naming
+        the socket when mupdate cannot be reached or does not answer.
         """
         began = self._began
         if began >= since:
             return
         now = time.monotonic()
+        if max(now, began + MIN_INTERVAL) >= until:
+            raise UpstreamError(self._path, "not asked within the deadline of the question")
         if not self._breaker.allows(now):
             raise UpstreamError(self._path, f"not asked for a while, after: {self._last_problem}")
         answered = False
@@ -62,7 +65,7 @@ class Kicker:
                 # A thread of its own, as all that blocks (Verifier.advance); never an event loop.
                 time.sleep(began + MIN_INTERVAL - now)
                 now = time.monotonic()
-            self._kick()
+            self._kick(min(self._deadline, until - now))
             self._began = now
             answered = True
         except UpstreamError as fault:
@@ -74,18 +77,18 @@ class Kicker:
             else:
                 self._breaker.failed(time.monotonic())
 
-    def _kick(self) -> None:
+    def _kick(self, seconds: float) -> None:
         import socket  # noqa: PLC0415  (see link.py)
 
         self.kicks += 1
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-                peer.settimeout(self._deadline)
+                peer.settimeout(seconds)
                 peer.connect(self._path)
                 if not peer.recv(4096):
                     raise UpstreamError(self._path, "mupdate closed the connection without a word")
         except TimeoutError as error:
-            problem = f"mupdate did not answer within {self._deadline:g} s"
+            problem = f"mupdate did not answer within {seconds:.3g} s"
             raise UpstreamError(self._path, problem) from error
         except OSError as error:
             problem = f"cannot reach mupdate: {error.strerror or error}"

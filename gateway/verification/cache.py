@@ -261,7 +261,7 @@ class VerdictCache:
                 return
         if not self._watched.look():
             self._forget_all()
-        self._nobody_denied = self._denials.missing
+        self._nobody_denied = self._store.denials.blocks_nobody
         if self._watched.epoch and self._watched.tells(self.watch):
             self._calm = CALM_TURNS
 

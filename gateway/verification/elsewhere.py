@@ -42,14 +42,18 @@ class Elsewhere:
             Kicker(conf.configdirectory),
         )
 
-    def kick(self, since: float | None = None) -> str | None:
-        """Have the mailbox list brought up to date; the problem, if there was one.
+    def kick(self, since: float | None = None, came: float | None = None) -> str | None:
+        """Have the mailbox list as current as at `since`; the problem, if there was one.
 
-        As in the C program a kick that fails does not change the question:
-        the list is looked at again all the same.
+        It is over when a question to a backend would be that `came` then (both are
+        moments of time.monotonic; the default is now).  As in the C program a kick
+        that fails does not change the question: the list is looked at again all
+        the same.
         """
+        now = time.monotonic()
+        until = (came if came is not None else now) + self.backends.deadline
         try:
-            self.kicker.kick(since if since is not None else time.monotonic())
+            self.kicker.kick(since if since is not None else now, until)
         except UpstreamError as fault:
             return str(fault)
         return None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 
-from gateway.cyrus.db.sql_server import ANSWER_SECONDS
 from gateway.verification.asking import AskingMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
 from gateway.verification.texts import IO_ERROR_TEXT
@@ -59,10 +58,15 @@ def answer(
 ) -> Verdict | Pending:
     """The outcome of a question that `StoreQuestions` made; blocks for the SQL server.
 
-    One that has waited in line for longer than an answer may take is given
-    up: whoever asked will not wait for the rest.
+    All that it asks has one deadline, which runs from `since`.  One that has
+    waited in line for longer is given up: whoever asked will not wait for the rest.
     """
-    if since is not None and time.monotonic() - since > ANSWER_SECONDS:
-        fault = f"{pending.server}: not asked within {ANSWER_SECONDS:g} s: too many wait for it"
+    store = verifier.store
+    now = time.monotonic()
+    came = since if since is not None else now
+    seconds = store.answer_seconds
+    if now - came > seconds:
+        fault = f"{pending.server}: not asked within {seconds:g} s: too many wait for it"
         return Verdict(Kind.STORE_FAULT, IO_ERROR_TEXT, Evidence(fault=fault), cacheable=False)
+    store.begin(came)
     return verifier.decide(pending.query, trace)

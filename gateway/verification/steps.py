@@ -37,7 +37,9 @@ def _key(name: MailboxName) -> bytes:
 
 def mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry | None) -> Step:
     """What the list holds; a record that takes no mail is read again, to be shown."""
-    shown = entry if entry is not None else mailboxes.record(name)
+    shown = entry
+    if shown is None and not mailboxes.is_empty:
+        shown = mailboxes.record(name)
     facts: dict[str, object] = {
         "file": mailboxes.path,
         "format": mailboxes.database.format,

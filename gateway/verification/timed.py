@@ -4,7 +4,8 @@ Another server does not tell when its answer changes, so an answer is worth
 something for a while only, and for a different while whether it was yes, no
 or over quota (`Lifetimes`).  A temporary failure is never remembered.  What is
 too old is kept all the same, to be given while no server can be asked, if that
-is wanted (`serve_stale`).
+is wanted (`serve_stale`); but never a refusal: whom it refuses for ever may have
+been created since.
 
 Several threads share one memory without a lock: what they share is a dict,
 and each step is one atomic operation of it.  Limits: `max_entries` answers,
@@ -38,8 +39,8 @@ _OVER_QUOTA = (Kind.OVER_QUOTA, Kind.OVER_QUOTA_PERMANENT)
 class Lifetimes(Value):
     """Seconds for which an answer holds; 0 is not at all.
 
-    `stale` is how many seconds longer it may be given while no server can be
-    asked.
+    `stale` is how many seconds longer one that refuses nobody for ever may be
+    given while no server can be asked.
     """
 
     __slots__ = ("no", "over_quota", "stale", "yes")
@@ -58,6 +59,11 @@ class Lifetimes(Value):
         if kind in _NO:
             return self.no
         return self.over_quota if kind in _OVER_QUOTA else 0.0
+
+
+def _harmless(kind: Kind) -> bool:
+    """Whether nothing is lost by a verdict of that kind which is of the past."""
+    return kind in _YES or kind.temporary
 
 
 class TimedEntry(Entry):
@@ -108,8 +114,10 @@ class TimedMemory:
         return entry.verdict if entry is not None and now < entry.until else None
 
     def stale(self, recipient: bytes, now: float) -> Verdict | None:
-        """The verdict that may be given while no server can be asked."""
+        """The verdict that may be given while no server can be asked: no refusal for ever."""
         entry = self.entries.get(recipient)
-        if entry is None or now >= entry.until + self._lifetimes.stale:
+        if entry is None or not _harmless(entry.verdict.kind):
+            return None
+        if now >= entry.until + self._lifetimes.stale:
             return None
         return entry.verdict

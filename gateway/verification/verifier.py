@@ -15,9 +15,11 @@ thread.  `verify` does both, until there is a verdict.
 
 from __future__ import annotations
 
+import time
+
 from gateway.cyrus import acl
 from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
-from gateway.errors import RecordDamaged, StoreError
+from gateway.errors import DatabaseEmpty, RecordDamaged, StoreError
 from gateway.values import Value
 from gateway.verification.model import Evidence, Kind, Step, Verdict
 from gateway.verification.steps import mailbox_step, name_step, quota_use, userdeny_step
@@ -34,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.elsewhere import Elsewhere
@@ -103,6 +106,8 @@ class Verifier:
 
         Steps are appended to `trace` where one is given.
         """
+        if self.store.server is not None:
+            self.store.begin(time.monotonic())
         outcome = self.decide(query, trace)
         return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
 
@@ -153,6 +158,8 @@ class Verifier:
             from gateway.verification.questions import answer  # noqa: PLC0415  (as below)
 
             return answer(self, pending, trace, since)
+        came = since if since is not None else time.monotonic()
+        self.store.begin(came)
         elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.
@@ -160,7 +167,7 @@ class Verifier:
 
             elsewhere = self.elsewhere = Elsewhere.for_conf(self.store.conf)
         if pending.server is None:
-            return self._kicked(pending, elsewhere, trace, since)
+            return self._kicked(pending, elsewhere, trace, came, came)
         verdict = elsewhere.backends.verdict(
             pending.server, pending.query, pending.evidence, trace, since=since
         )
@@ -168,7 +175,7 @@ class Verifier:
             return verdict
         # The list says that the mailbox is there, the backend that it is not: it
         # has been moved or deleted, and mupdate takes seconds to tell.
-        outcome = self._kicked(pending, elsewhere, trace, None)
+        outcome = self._kicked(pending, elsewhere, trace, time.monotonic(), came)
         moved = not isinstance(outcome, Pending) or outcome.server != pending.server
         return outcome if moved else verdict
 
@@ -177,14 +184,15 @@ class Verifier:
         pending: Pending,
         elsewhere: Elsewhere,
         trace: list[Step] | None,
-        since: float | None,
+        since: float,
+        came: float,
     ) -> Verdict | Pending:
-        """What is decided once mupdate has been kicked.
+        """What is decided once the list is as current as at `since`; the question came at `came`.
 
         Whoever is to be asked then is of a list that is current, unless nobody
         had been asked before.
         """
-        problem = elsewhere.kick(since)
+        problem = elsewhere.kick(since, came)
         if trace is not None:
             trace.append(Step("mupdate", problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
@@ -247,12 +255,13 @@ class Verifier:
         if denied is not None:
             return denied
 
-        entry = store.mailboxes.lookup(name)
+        asks_mupdate = self.kicks_mupdate and not kicked
+        entry = _looked_up(store.mailboxes, name, may_be_empty=asks_mupdate)
         if trace is not None:
             trace.append(mailbox_step(store.mailboxes, name, entry))
         evidence = Evidence(mailbox=name.internal, userid=userid)
         if entry is None:
-            if self.kicks_mupdate and not kicked:
+            if asks_mupdate:
                 return Pending(query, None, evidence)
             return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
         # A user whose mailbox is reached under another name is blocked under his own, too.
@@ -261,7 +270,7 @@ class Verifier:
             return denied
         evidence = Evidence(mailbox=entry.name, userid=userid)
         if entry.mbtype & MBTYPE_RESERVE:
-            if self.kicks_mupdate and not kicked:
+            if asks_mupdate:
                 # mupdate tells of a creation's second half seconds after the first.
                 return Pending(query, None, evidence)
             return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
@@ -356,6 +365,18 @@ def _may_be_another(outcome: Verdict | Pending) -> bool:
         return outcome.server is None
     kind = outcome.kind
     return not kind.temporary and kind not in (Kind.DELIVERABLE, Kind.DENIED)
+
+
+def _looked_up(
+    mailboxes: MailboxList, name: MailboxName, *, may_be_empty: bool
+) -> MailboxEntry | None:
+    """The mailbox; of a list without any record None where mupdate may have one a moment later."""
+    try:
+        return mailboxes.lookup(name)
+    except DatabaseEmpty:
+        if not may_be_empty:
+            raise
+        return None
 
 
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:

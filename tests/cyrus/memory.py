@@ -17,6 +17,7 @@ class MemoryDatabase:
         self.records = records
         self.asked: list[bytes] = []  # keys
         self.listed: list[bytes] = []  # prefixes
+        self.commits = 0  # as LiveDatabase tells them
 
     def _there(self) -> dict[bytes, bytes]:
         if self.records is None:

@@ -79,10 +79,10 @@ def test_a_newer_key_that_was_found_settles_it() -> None:
     """Nothing else is looked at, until the file is another one."""
     database = ReplacedDatabase({USER: NEW, OLD_USER: OLD})
     form = KeyForm(database)
-    form.saw_newer(USER)
+    assert form.find(USER, OLD_USER) == (NEW, True)
     assert form.is_known_newer
     assert form.is_newer()
-    assert (database.asked, database.listed) == ([], [])
+    assert (database.asked, database.listed) == ([USER], [])
     database.replace({OLD_USER: OLD})
     assert not form.is_known_newer
     assert not form.is_newer()

@@ -16,11 +16,13 @@ from tests.golden import FOLDER
 from tests.stores import FlatStore, denial, quota, record
 
 
-def opened(store: FlatStore, reports: list[str] | None = None, **options: bool) -> CyrusStore:
+def opened(
+    store: FlatStore, reports: list[str] | None = None, *, skip_plus: bool = False
+) -> CyrusStore:
     """The store as the program opens it."""
     conf = imapdconf.load(store.conf_path, "smmap")
     report = reports.append if reports is not None else None
-    return CyrusStore(conf, b"smmap", report=report, **options)
+    return CyrusStore(conf, b"smmap", report=report, skip_plus=skip_plus)
 
 
 @pytest.fixture

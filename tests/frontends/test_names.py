@@ -12,6 +12,7 @@ import pytest
 from gateway.frontends import names as module
 from gateway.frontends.names import Names
 from tests.frontends.lines import DEADLINE_S
+from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
     from gateway.upstream.link import Found
@@ -56,9 +57,9 @@ def test_addresses_hold_for_a_while(resolver: Resolver, monkeypatch: pytest.Monk
     assert resolver.asked == ["mail.example"]
     monkeypatch.setattr(module, "HOLD", 0.0)
     names = Names(resolver.look_up)
-    for _ in range(3):
-        names.look_up("mail.example", 24, soon())
-    assert len(resolver.asked) == 4
+    names.look_up("mail.example", 24, soon())
+    names.look_up("mail.example", 24, soon())
+    wait_until(lambda: len(resolver.asked) > 2, "it is looked up again")
 
 
 def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(resolver: Resolver) -> None:
@@ -103,7 +104,9 @@ def test_old_addresses_serve_while_the_name_service_is_away(
     resolver.error = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     assert names.look_up("mail.example", 24, soon()) == ADDRESS
     resolver.gate.clear()
-    assert names.look_up("mail.example", 24, time.monotonic() + 0.01) == ADDRESS
+    # Nobody waits, however much time there is.
+    assert names.look_up("mail.example", 24, float("inf")) == ADDRESS
+    assert names.look_up("mail.example", 24, 0.0) == ADDRESS
     resolver.gate.set()
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
+from gateway.cyrus.db import sql_address
+from gateway.cyrus.db.sql_address import SqlServer
+from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import Entry
 from gateway.verification.model import Kind, Query, Step, Verdict
@@ -18,6 +21,11 @@ from tests.stores import FlatStore, record
 SERVER = "pgsql://db/cyrus"
 
 
+def no_connection(*_: object) -> sql_address.Connection:
+    """The records are in files."""
+    raise AssertionError("nobody asks the server")
+
+
 @pytest.fixture
 def verifier(tmp_path: Path) -> Verifier:
     """A store that knows fred, and passes for one on the server."""
@@ -25,6 +33,8 @@ def verifier(tmp_path: Path) -> Verifier:
     flat.write()
     store = CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap")
     store.server = SERVER
+    server = SqlServer("pgsql", "cyrus")
+    store.sql = SqlSession(SqlPool(server, no_connection))
     return Verifier.for_store(store)
 
 

@@ -174,7 +174,10 @@ def test_no_server_answers(make: Make) -> None:
 
 
 def test_stale_answers_are_given_while_no_server_answers(make: Make) -> None:
-    """Where that is wanted, for as long as is wanted, and with the fault for the log."""
+    """Where that is wanted, for as long as is wanted, and with the fault for the log.
+
+    Whom a server has called unknown may have been created since.
+    """
     site = make(stale=100.0)
     site.answers = {b"nobody": MISSING}
     site.ask(b"fred")
@@ -186,7 +189,7 @@ def test_stale_answers_are_given_while_no_server_answers(make: Make) -> None:
     assert (verdict.kind, verdict.cacheable) == (Kind.DELIVERABLE, False)
     assert verdict.evidence.fault == "a: cannot connect: Connection refused"
     assert [step.name for step in trace] == ["backend", "stale"]
-    assert site.ask(b"nobody") is Kind.NONEXISTENT
+    assert site.ask(b"nobody") is Kind.UPSTREAM_FAULT
     assert site.ask(b"anna") is Kind.UPSTREAM_FAULT
     site.time += 100.0
     assert site.ask(b"fred") is Kind.UPSTREAM_FAULT

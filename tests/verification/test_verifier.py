@@ -337,9 +337,13 @@ def test_each_answer_is_of_the_store_as_it_is_now(flat: FlatStore) -> None:
     flat.denials, flat.quotas = {}, {b"user.fred": quota((1_000_000, 10))}
     flat.write()
     assert decide(engine, b"fred").kind is Kind.OVER_QUOTA
-    flat.mailboxes = {}
+    flat.mailboxes = {b"user.other": flat.mailboxes[b"user.fred"]}
     flat.write()
     assert decide(engine, b"fred").kind is Kind.NONEXISTENT
+    # A list without anybody is not the list of this site.
+    flat.mailboxes = {}
+    flat.write()
+    assert decide(engine, b"fred").kind is Kind.STORE_FAULT
 
 
 def test_mailbox_that_mupdate_may_know_is_asked_for_once(flat: FlatStore) -> None:

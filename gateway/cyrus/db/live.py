@@ -28,17 +28,22 @@ import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
+from gateway.cyrus.db.look import look
 from gateway.cyrus.db.stamp import stamp
-from gateway.cyrus.waypath import MAX_LINKS, absolute
+from gateway.cyrus.waypath import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from typing import TypeVar
 
     from gateway.cyrus.db.base import Database
+    from gateway.cyrus.db.look import Look
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
+
+    T = TypeVar("T")
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
@@ -67,9 +72,11 @@ class LiveDatabase:
         "_reported",
         "_shrinks",
         "_size",
+        "_state",
         "_table",
         "_touched",
         "_virtdomains",
+        "commits",
         "counts",
         "has_links",
         "path",
@@ -106,6 +113,9 @@ class LiveDatabase:
         self._touched = False  # it was another one since the last `state`
         # Whether the file has another name, too, by which it may be written to.
         self.has_links = False
+        # Another number once the file may have been written: `state` tells.
+        self.commits = 0
+        self._state: Hashable = None  # the last one that was given
         self._absent: str | None = None  # what the last `refresh` said of a file that is not there
 
     @property
@@ -131,10 +141,14 @@ class LiveDatabase:
         Where that file cannot be read and another one has taken its place
         meanwhile, as skiplist's checkpoint empties the old one, the new one answers.
         """
+        return self._read(lambda database: database.get(key))
+
+    def _read(self, read: Callable[[Database], T]) -> T:
+        """What `read` makes of the file, or of the one that has taken its place."""
         replaced = 0
         while True:
             try:
-                return self._opened().get(key)
+                return read(self._opened())
             except StoreError as error:
                 replaced += 1
                 if not self._was_replaced(error) or replaced > MAX_REPLACED:
@@ -158,16 +172,12 @@ class LiveDatabase:
     def state(self, key: bytes | None = None) -> Hashable:
         """Refresh, then give the file's own state with its identity: two system calls, mostly."""
         self.refresh()
-        replaced = 0
-        while True:
-            try:
-                state = self._opened().state(key), self._identity, self._shrinks
-                self._touched = False
-                return state
-            except StoreError as error:
-                replaced += 1
-                if not self._was_replaced(error) or replaced > MAX_REPLACED:
-                    raise
+        state = self._read(lambda database: database.state(key)), self._identity, self._shrinks
+        self._touched = False
+        if state != self._state:
+            self._state = state
+            self.commits += 1
+        return state
 
     def changes(self, since: Hashable) -> frozenset[bytes] | None:
         """The keys written since `since`, an earlier `state()`, to the file that was seen last.
@@ -205,6 +215,11 @@ class LiveDatabase:
         """Whether the last look found no file."""
         return self._absent is not None
 
+    @property
+    def was_there(self) -> bool:
+        """Whether a file has ever been opened here."""
+        return self._lineage > 0
+
     def absent(self, key: bytes) -> bool:
         """Whether it is known at no cost that the state seen last has no record `key`."""
         absent = getattr(self._database, "absent", None)
@@ -223,6 +238,15 @@ class LiveDatabase:
             self._lineage += 1
         return self._lineage, getattr(self._database, "history", None)
 
+    @property
+    def looks_at_once(self) -> bool:
+        """Whether `look` is one statement, and records that are read one by one are not."""
+        return getattr(self._database, "looks_at_once", False)
+
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
+        """Values and samples of one committed state (gateway/cyrus/db/look.py)."""
+        return self._read(lambda database: look(database, keys, prefixes))
+
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
 
@@ -233,15 +257,7 @@ class LiveDatabase:
         place = absolute(self._place)
         if self.keeps_files:
             return (place,)
-        found = [os.path.dirname(place)]
-        for _ in range(MAX_LINKS):
-            try:
-                target = os.readlink(place)
-            except OSError:
-                break  # no link; or nothing, which shows when it is opened
-            place = os.path.join(os.path.dirname(place), target)
-            found.append(os.path.dirname(place))
-        return tuple(dict.fromkeys(found))
+        return folders_of(place)
 
     @property
     def keeps_files(self) -> bool:

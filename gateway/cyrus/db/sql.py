@@ -28,7 +28,8 @@ import os
 import time
 
 from gateway.cyrus.db.file import store_fault
-from gateway.cyrus.db.sql_layout import DIALECTS
+from gateway.cyrus.db.look import Look
+from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE, bounds
 from gateway.cyrus.db.stamp import stamp
 from gateway.cyrus.waypath import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
@@ -36,11 +37,14 @@ from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
 # How long a look-up waits for a commit to get through: longer than a commit
 # takes on a slow disk, and shorter than an MTA's patience.
 BUSY_SECONDS = 2.0
+
+# Records of a listing that are read at once: some megabytes.
+PAGE = 10_000
 
 _DIALECT = DIALECTS["sqlite"]
 # Characters that need no escape in the path of an SQLite URI.
@@ -62,8 +66,6 @@ class SqliteDatabase:
     def __init__(self, path: str, table: str) -> None:
         self._path = path
         self._table = table
-        self._value = _DIALECT.select_value(table)
-        self._items = _DIALECT.select_items(table)
         self._connection: sqlite3.Connection | None = None
         self._stamp: Hashable = None  # of the file when the connection was opened
         # Stands for the connection in a state: data_version counts anew in each.
@@ -92,13 +94,48 @@ class SqliteDatabase:
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
-        rows = self._run(self._value, (key,))
-        return self._bytes(rows[-1][0]) if rows else None
+        return self.look((key,)).values.get(key)
+
+    # For gateway/cyrus/keyform.py: a commit may come between two statements.
+    looks_at_once = True
+
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
+        """Values and samples of one committed state (gateway/cyrus/db/look.py)."""
+        statement = _DIALECT.select_look(self._table, len(keys), prefixes)
+        parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
+        rows = self._run(statement, tuple(parameters))
+        values = {self._bytes(row[0]): self._value(row[1]) for row in rows if row[2] is not None}
+        seen = [(self._bytes(row[0]), self._value(row[1])) for row in rows if row[2] is None]
+        samples = [
+            next((record for record in seen if record[0].startswith(prefix)), None)
+            for prefix in prefixes
+        ]
+        return Look(values, samples)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """All records whose key starts with `prefix`, of one committed state, in memory."""
-        for key, value in self._run(self._items, (prefix, prefix)):
-            yield self._bytes(key), self._bytes(value)
+        """All records whose key starts with `prefix`, PAGE of one committed state at a time.
+
+        A statement that waits for whoever takes its rows would hold up Cyrus' commits.
+        """
+        first: tuple[bytes, ...] = bounds(prefix)
+        statement = _DIALECT.select_page(self._table, prefix, after=False)
+        while True:
+            rows = self._run(statement, (*first, PAGE))
+            for key, value in rows:
+                yield self._bytes(key), self._value(value)
+            if len(rows) < PAGE:
+                return
+            last = self._bytes(rows[-1][0])
+            statement = _DIALECT.select_page(self._table, prefix, after=True)
+            first = (last, *bounds(prefix)[1:])
+
+    def _value(self, value: object) -> bytes:
+        found = self._bytes(value)
+        if len(found) > MAX_VALUE:
+            raise DatabaseDamaged(
+                self._path, f"table {self._table}: a value of more than {MAX_VALUE} bytes"
+            )
+        return found
 
     def _bytes(self, value: object) -> bytes:
         """A column's value; NULL is an empty one, as for the C program."""
@@ -108,7 +145,7 @@ class SqliteDatabase:
             raise DatabaseDamaged(self._path, f"table {self._table}: a value that is not bytes")
         return value
 
-    def _run(self, statement: str, parameters: tuple[bytes, ...]) -> list[tuple[object, ...]]:
+    def _run(self, statement: str, parameters: tuple[bytes | int, ...]) -> list[tuple[object, ...]]:
         """All rows that `statement` gives."""
         import sqlite3  # noqa: PLC0415 - most stores have no SQL database
 

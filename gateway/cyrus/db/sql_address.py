@@ -1,16 +1,17 @@
 """Where an SQL server is, as imapd.conf says, and what a driver for one must do.
 
-`pgsql` and `mysql` are drivers; sql_server.py asks through them.
+`pgsql` and `mysql` are drivers; sql_pool.py connects, and sql_server.py asks
+through them.
 """
 
 from __future__ import annotations
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, DatabaseDamaged, DatabaseUnavailable
 from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Protocol
 
     from gateway.cyrus.imapdconf import ImapdConf
@@ -18,16 +19,57 @@ if TYPE_CHECKING:
     Rows = Sequence[tuple[object, ...]]
 
     class Connection(Protocol):
-        """One connection of a driver.  Raises DatabaseMissing where the table is not there."""
+        """One connection of a driver.
+
+        Raises DatabaseMissing where the table is not there, ColumnsUnfit, and
+        DatabaseUnavailable for everything else.
+        """
 
         def rows(self, statement: str, parameters: tuple[bytes, ...], until: float) -> Rows:
-            """All rows of a statement, before `until` (time.monotonic)."""
+            """All rows of a statement, before `until` (time.monotonic).
+
+            No more than MAX_ROWS, nor than MAX_BYTES in all: an answer that has more is a fault.
+            """
+
+        def stream(
+            self, statement: str, parameters: tuple[bytes, ...], patience: float
+        ) -> Iterator[tuple[object, ...]]:
+            """The rows one by one; `patience` is in seconds, for each wait for the server."""
 
         def close(self) -> None:
             """Let go of the connection."""
 
+    # To the address where one is given, else to whatever the driver finds under the host's name.
     # Raises DatabaseUnavailable where there is no connection before the given moment.
-    Connect = Callable[["SqlServer", "Host", float], Connection]
+    Connect = Callable[["SqlServer", "Host", float, str | None], Connection]
+
+# Seconds for one question with everything that it takes: names, connecting, every
+# statement.  A look-up takes a millisecond, a failover a second or two, and an MTA
+# waits for half a minute.
+ANSWER_SECONDS = 5.0
+
+# Rows of one answer: a few of each key, and one a prefix; and bytes of all of them.
+MAX_ROWS = 128
+MAX_BYTES = 32 << 20
+
+
+# What to do where a server has no connection left.
+MORE_CONNECTIONS = (
+    "give it more (max_connections, or the account's own limit), or lower pool_size in [sql]"
+)
+
+
+class ColumnsUnfit(DatabaseDamaged):
+    """`columns` (their places) hold no bytes that compare as bytes; `found` says what they are."""
+
+    def __init__(self, path: str, columns: tuple[int, ...], found: str) -> None:
+        self.columns = columns
+        self.found = found
+        super().__init__(path, found)
+
+
+class TooManyConnections(DatabaseUnavailable):
+    """The server is well, and has no connection left for us at this moment."""
 
 
 class Host(Value):
@@ -46,13 +88,17 @@ class Host(Value):
 
 
 class SqlServer(Value):
-    """Where the tables are, as imapd.conf says; `engine` is pgsql or mysql."""
+    """Where the tables are, as imapd.conf says; `engine` is pgsql or mysql.
 
-    __slots__ = ("database", "engine", "hosts", "password", "tls", "user")
+    The server itself ends a statement after `seconds`.
+    """
+
+    __slots__ = ("database", "engine", "hosts", "password", "seconds", "tls", "user")
     database: str
     engine: str
     hosts: tuple[Host, ...]
     password: str
+    seconds: float
     tls: bool
     user: str
 
@@ -65,12 +111,18 @@ class SqlServer(Value):
         user: str = "",
         password: str = "",
         tls: bool = False,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._freeze(database, engine, hosts, password, tls, user)
+        self._freeze(database, engine, hosts, password, seconds, tls, user)
 
     @classmethod
-    def from_conf(cls, conf: ImapdConf) -> SqlServer:
-        """As imapd.conf says.  Raises ConfigurationError for what names no server."""
+    def from_conf(
+        cls, conf: ImapdConf, hostnames: str = "", seconds: float = ANSWER_SECONDS
+    ) -> SqlServer:
+        """As imapd.conf says; `hostnames`, if there are any, stand for sql_hostnames.
+
+        Raises ConfigurationError for what names no server.
+        """
         if not conf.sql_database:
             raise ConfigurationError(
                 "the option is missing; a database of format sql needs it", option="sql_database"
@@ -78,16 +130,23 @@ class SqlServer(Value):
         return cls(
             conf.sql_engine or "",
             conf.sql_database,
-            hosts(conf.sql_hostnames),
+            hosts(hostnames or conf.sql_hostnames),
             user=conf.sql_user or "",
             password=conf.sql_passwd or "",
             tls=conf.sql_usessl,
+            seconds=seconds,
         )
 
     def name(self, host: Host | None = None) -> str:
         """For messages: the engine, one host or all of them, and the database."""
         where = str(host) if host is not None else ",".join(map(str, self.hosts))
         return f"{self.engine}://{where}/{self.database}"
+
+    def has_name(self, host: Host) -> bool:
+        """Whether `host` is on the network, under a name or an address."""
+        if self.engine == "mysql" and host.name == "localhost":
+            return False  # its clients take that for the socket of the local server
+        return host.name != "" and host.name[0] not in "/@"
 
     def __repr__(self) -> str:
         """Without the password."""

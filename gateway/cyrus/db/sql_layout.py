@@ -2,9 +2,14 @@
 
 Names and statement texts only; whoever has a connection runs them.  A table
 has two columns, `dbkey` and `data`, of the engine's type for bytes, and no
-index.  Each statement has one parameter, which is given as bytes, so that a
-quote or a backslash in a key is a character like any other; the C program puts
-the key into the text of the statement.
+index.  Keys are parameters and are given as bytes, so that a quote or a
+backslash in a key is a character like any other; the C program puts the key
+into the text of the statement.
+
+A statement that looks something up fetches MAX_ROWS rows for its keys and one a
+prefix, with MAX_VALUE bytes of each value, whatever the table holds.  Prefixes
+are ranges, which an index on `dbkey` serves; where there is none, the first
+record in the range ends the search.
 
 Limits: a key with a NUL byte cannot be stored by Cyrus, so none is found.
 """
@@ -12,6 +17,19 @@ Limits: a key with a NUL byte cannot be stored by Cyrus, so none is found.
 from __future__ import annotations
 
 from gateway.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Nothing makes keys unique, and two writers at once may have left a few of one.
+MAX_ROWS = 16
+
+# Bytes of one value; an access list of ten thousand members has fewer.
+MAX_VALUE = 1 << 20
+
+# The columns of a table, in the order of every statement's.
+COLUMNS = ("dbkey", "data")
 
 
 def table_name(filename: str) -> str:
@@ -25,27 +43,46 @@ def table_name(filename: str) -> str:
     return f"{stem}_{suffix}" if dot else name
 
 
+def end_of(prefix: bytes) -> bytes | None:
+    """The smallest key behind all that start with `prefix`; None where there is none."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
+
+
 class Dialect(Value):
     """What one engine's SQL looks like; `name` is sql_engine's in imapd.conf.
 
     `quote` surrounds an identifier, and is doubled in it; `fold` tells that
     the engine makes an unquoted identifier, as the C program writes it, lower
-    case.  `bytes_of` is the expression for a column's value as bytes, `equal`
-    and `prefix` the conditions for a key; `{}` stands for the column.
+    case.  `key` and `value` are the columns as bytes, the latter no longer than
+    `{most}`; `parameter` stands for the parameter number `{n}`; `part` makes
+    `{}` one of several that a statement joins; `mends` are what makes the columns
+    of the table `{table}` those that Cyrus makes, by column.
     """
 
-    __slots__ = ("bytes_of", "equal", "fold", "name", "prefix", "quote")
-    bytes_of: str
-    equal: str
+    __slots__ = ("fold", "key", "mends", "name", "parameter", "part", "quote", "value")
     fold: bool
+    key: str
+    mends: tuple[str, ...]
     name: str
-    prefix: str
+    parameter: str
+    part: str
     quote: str
+    value: str
 
     def __init__(
-        self, *, name: str, quote: str, fold: bool, bytes_of: str, equal: str, prefix: str
+        self,
+        *,
+        name: str,
+        quote: str,
+        fold: bool,
+        key: str,
+        value: str,
+        parameter: str,
+        part: str,
+        mends: tuple[str, ...] = (),
     ) -> None:
-        self._freeze(bytes_of, equal, fold, name, prefix, quote)
+        self._freeze(fold, key, mends, name, parameter, part, quote, value)
 
     def identifier(self, table: str) -> str:
         """The table's name as it stands in a statement."""
@@ -56,27 +93,80 @@ class Dialect(Value):
         """The table's name as the engine keeps it."""
         return table.lower() if self.fold else table
 
-    def select_value(self, table: str) -> str:
-        """The value of one key (parameter: the key).
+    def select_values(self, table: str, count: int) -> str:
+        """Records with one of `count` keys (the parameters), and a third column that is not NULL.
 
-        Nothing makes keys unique; of several rows the C program uses the last.
+        Of several rows with one key the C program uses the last.
         """
+        return self._values(table, count, 1)
+
+    def select_look(self, table: str, count: int, prefixes: Sequence[bytes]) -> str:
+        """As `select_values`, and a record a prefix, where there is one, with NULL behind it.
+
+        Parameters are the keys and what `bounds` gives for each prefix.
+        """
+        parts = [self._values(table, count, 1)] if count else []
+        number = count + 1
+        for prefix in prefixes:
+            where = self._range(prefix, number)
+            number += len(bounds(prefix))
+            parts.append(
+                f"SELECT {self._columns()}, NULL"  # noqa: S608
+                f" FROM {self.identifier(table)}{where} LIMIT 1"
+            )
+        return " UNION ALL ".join(self.part.format(part) for part in parts)
+
+    def select_items(self, table: str, prefix: bytes) -> str:
+        """Keys and values under a prefix, in key order (parameters: the prefix' `bounds`)."""
+        where = self._range(prefix, 1)
         return (
-            f"SELECT {self.bytes_of.format('data')} FROM {self.identifier(table)}"  # noqa: S608
-            f" WHERE {self.equal.format('dbkey')}"
+            f"SELECT {self._columns()} FROM {self.identifier(table)}{where}"  # noqa: S608
+            " ORDER BY dbkey"
         )
 
-    def select_items(self, table: str) -> str:
-        """Keys and values under a prefix, in key order (parameter, twice: the prefix).
+    def select_page(self, table: str, prefix: bytes, *, after: bool) -> str:
+        """As `select_items`, so many as the last parameter says.
 
-        The C program's LIKE takes `_` and `%` in the prefix for wildcards, and in
-        SQLite ignores case; this statement compares bytes.
+        With `after`, what follows the key in the place of the first of the `bounds`.
         """
+        signs = (">" if after else ">=", "<")[: len(bounds(prefix))] or ((">",) if after else ())
+        where = self._where(signs, 1)
         return (
-            f"SELECT {self.bytes_of.format('dbkey')}, {self.bytes_of.format('data')}"  # noqa: S608
-            f" FROM {self.identifier(table)}"
-            f" WHERE {self.prefix.format('dbkey')} ORDER BY dbkey"
+            f"SELECT {self._columns()} FROM {self.identifier(table)}{where}"  # noqa: S608
+            " ORDER BY dbkey LIMIT ?"
         )
+
+    def mending(self, table: str, columns: Sequence[int]) -> str:
+        """The statements that make those of COLUMNS what Cyrus makes them."""
+        named = self.identifier(table)
+        return " ".join(self.mends[column].format(table=named) for column in columns)
+
+    def _values(self, table: str, count: int, first: int) -> str:
+        keys = ", ".join(self.parameter.format(n=first + each) for each in range(count))
+        return (
+            f"SELECT {self._columns()}, {self.key} FROM {self.identifier(table)}"  # noqa: S608
+            f" WHERE dbkey IN ({keys}) LIMIT {MAX_ROWS}"
+        )
+
+    def _columns(self) -> str:
+        # One byte more tells a value that is longer from one that is just as long.
+        return f"{self.key}, {self.value.format(most=MAX_VALUE + 1)}"
+
+    def _range(self, prefix: bytes, number: int) -> str:
+        return self._where((">=", "<")[: len(bounds(prefix))], number)
+
+    def _where(self, signs: Sequence[str], number: int) -> str:
+        conditions = [
+            f"dbkey {sign} {self.parameter.format(n=number + place)}"
+            for place, sign in enumerate(signs)
+        ]
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def bounds(prefix: bytes) -> tuple[bytes, ...]:
+    """The parameters of a range: where it begins and, if it ends anywhere, where."""
+    end = end_of(prefix)
+    return () if not prefix else (prefix,) if end is None else (prefix, end)
 
 
 DIALECTS = {
@@ -88,25 +178,38 @@ DIALECTS = {
             name="sqlite",
             quote='"',
             fold=False,
-            bytes_of="CAST({} AS BLOB)",
-            equal="{} = CAST(? AS TEXT)",
-            prefix="substr(CAST({} AS BLOB), 1, length(?)) = ?",
+            key="CAST(dbkey AS BLOB)",
+            value="substr(CAST(data AS BLOB), 1, {most})",
+            parameter="CAST(? AS TEXT)",
+            part="SELECT * FROM ({})",
         ),
         Dialect(
             name="pgsql",
             quote='"',
             fold=True,
-            bytes_of="{}",
-            equal="{} = $1",
-            prefix="substring({} from 1 for length($1)) = $2",
+            key="dbkey",
+            value="substring(data from 1 for {most})",
+            parameter="${n}",
+            part="({})",
+            mends=(
+                "ALTER TABLE {table} ALTER dbkey TYPE bytea USING convert_to(dbkey, 'UTF8');",
+                "ALTER TABLE {table} ALTER data TYPE bytea USING convert_to(data, 'UTF8');",
+            ),
         ),
         Dialect(
             name="mysql",
             quote="`",
             fold=False,
-            bytes_of="{}",
-            equal="{} = %s",
-            prefix="left({}, length(%s)) = %s",
+            key="dbkey",
+            value="left(data, {most})",
+            parameter="%s",
+            part="({})",
+            # A BINARY column has filled its keys up with NUL bytes, which are no part of them.
+            mends=(
+                "ALTER TABLE {table} MODIFY dbkey VARBINARY(1024) NOT NULL;"
+                " UPDATE {table} SET dbkey = TRIM(TRAILING x'00' FROM dbkey);",
+                "ALTER TABLE {table} MODIFY data MEDIUMBLOB;",
+            ),
         ),
     )
 }

@@ -1,58 +1,53 @@
 """Databases that Cyrus keeps in tables of an SQL server (lib/cyrusdb_sql.c): pgsql and mysql.
 
-A `SqlSession` is one connection for all tables of a store.  It is opened when
-it is first needed, at the first server of sql_hostnames that takes it, kept
-for the next questions, and opened anew after every fault.  A question that
-meets a connection that broke meanwhile is asked once more, on a new one.  Each
-question is one statement that only reads, with the key as a parameter, so what
-is seen is committed.
+What belongs together is asked in one statement, which only reads, with keys as
+parameters; so what is seen is committed, and of one moment.  Connections are
+those of the process (sql_pool.py).
 
-Everything is over ANSWER_SECONDS after it began; then the answer is a fault,
-never "no such record".  A call may block for that long, so it does not belong
-on an event loop (`CyrusStore.server`).
+Everything is over when the question's deadline is (`SqlSession.begin`); then
+the answer is a fault, never "no such record".  A call may block for that long,
+so it does not belong on an event loop (`CyrusStore.server`).
+
+A column that does not compare as bytes is a fault as well: such a server takes
+`Fred`, `fr\u00e9d` and `fred ` for the same key, or no key for itself.
 
 A server does not tell when a record changes: `state` is another one each
 time, and nothing that was read here may be remembered.
 
 Limits: a standby that is read instead of the primary shows what it has got so
-far.  The driver looks names up without a deadline; addresses, or names in
-/etc/hosts, have none of that.
+far.
 """
 
 from __future__ import annotations
 
-import time
-
 from gateway.cyrus.db.live import LiveDatabase
-from gateway.cyrus.db.sql_layout import DIALECTS, table_name
+from gateway.cyrus.db.look import Look
+from gateway.cyrus.db.sql_address import ColumnsUnfit
+from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, MAX_VALUE, bounds, table_name
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
     DatabaseMissing,
-    DatabaseUnavailable,
     StoreError,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
-    from gateway.cyrus.db.sql_address import Connect, Connection, Rows, SqlServer
+    from gateway.cyrus.db.sql_address import Connect, Rows
+    from gateway.cyrus.db.sql_pool import SqlSession
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
 
-# Seconds for one question with everything that it takes: a look-up takes a
-# millisecond, a failover a second or two, and an MTA waits for half a minute.
-ANSWER_SECONDS = 5.0
+# Seconds for which a table that was never there is not asked for again: each question
+# would be a line in the server's log.
+MISSING_SECONDS = 5.0
 
-# Seconds in which a server is not tried again after none of them could be
-# reached, so that those who wait in line hear of it soon.
-REST_SECONDS = 1.0
-
-# What to say where a driver is not installed: the package of Debian, the extra of this project.
+# What to say where a driver is not installed: the package of Debian, and that of the index.
 _DRIVERS = {
-    "pgsql": ("psycopg, version 3", "python3-psycopg", "pgsql"),
-    "mysql": ("PyMySQL", "python3-pymysql", "mysql"),
+    "pgsql": ("psycopg, version 3", "python3-psycopg", "psycopg"),
+    "mysql": ("PyMySQL", "python3-pymysql", "PyMySQL"),
 }
 
 
@@ -67,108 +62,63 @@ def driver(engine: str) -> Connect:
 
         return mysql.connect
     except ImportError as error:
-        what, package, extra = _DRIVERS[engine]
+        what, package, name = _DRIVERS[engine]
         raise ConfigurationError(
-            f"{engine} needs {what}: install the Debian package {package}, or the extra with"
-            f" pip install 'smmapd[{extra}]' ({error})",
+            f"{engine} needs {what}: install the Debian package {package}, or with pip,"
+            f" in the gateway's environment, {name} ({error})",
             option="sql_engine",
         ) from error
-
-
-class SqlSession:
-    """The connection of one store; used by one thread at a time.
-
-    `connect` is the driver's, `clock` time.monotonic, or what a test puts in
-    their places.
-    """
-
-    def __init__(
-        self, server: SqlServer, connect: Connect, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.server = server
-        self._connect = connect
-        self._clock = clock
-        self._connection: Connection | None = None
-        self._rest = float("-inf")  # when servers may be tried again
-        self._last_problem = ""
-
-    def rows(self, statement: str, parameters: tuple[bytes, ...]) -> Rows:
-        """All rows of `statement`.  Raises DatabaseUnavailable, of it DatabaseMissing."""
-        until = self._clock() + ANSWER_SECONDS
-        kept = self._connection
-        if kept is not None:
-            try:
-                return kept.rows(statement, parameters, until)
-            except DatabaseMissing:
-                raise
-            except DatabaseUnavailable:
-                self.close()
-                if self._clock() >= until:
-                    raise
-        connection = self._connection = self._connected(until)
-        try:
-            return connection.rows(statement, parameters, until)
-        except DatabaseMissing:
-            raise
-        except DatabaseUnavailable:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close the connection; another call would open it again."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _connected(self, until: float) -> Connection:
-        """A new connection, to the first server that takes it; each has its share of the time."""
-        server = self.server
-        now = self._clock()
-        if now < self._rest:
-            raise DatabaseUnavailable(
-                server.name(), f"not tried for a moment, after: {self._last_problem}"
-            )
-        problems: list[str] = []
-        for position, host in enumerate(server.hosts):
-            now = self._clock()
-            share = now + (until - now) / (len(server.hosts) - position)
-            try:
-                return self._connect(server, host, share)
-            except DatabaseUnavailable as fault:
-                problems.append(str(fault) if len(server.hosts) > 1 else fault.problem)
-        self._rest = self._clock() + REST_SECONDS
-        self._last_problem = "; ".join(problems)
-        raise DatabaseUnavailable(server.name(), self._last_problem)
 
 
 class ServerTable(LiveDatabase):
     """The table that stands for the database file `filename`, as a LiveDatabase.
 
-    There is no path to be followed: each question asks the server.
+    There is no path to be followed: each question asks the server.  `optional` is
+    for a table that need not be there: until it has been seen once, it is looked
+    for every MISSING_SECONDS only.
     """
 
-    __slots__ = ("_items", "_session", "_table", "_value")
+    __slots__ = ("_dialect", "_filename", "_optional", "_session")
 
-    def __init__(self, session: SqlSession, filename: str) -> None:
-        table = table_name(filename)
-        dialect = DIALECTS[session.server.engine]
-        super().__init__(f"{session.server.name()}/{dialect.folded(table)}", "sql")
+    # For gateway/cyrus/keyform.py: between two statements anything may happen.
+    looks_at_once = True
+
+    def __init__(self, session: SqlSession, filename: str, *, optional: bool = False) -> None:
+        self._filename = table_name(filename)
+        self._dialect = DIALECTS[session.server.engine]
+        name = f"{session.server.name()}/{self._dialect.folded(self._filename)}"
+        super().__init__(name, "sql")
         self._session = session
-        self._value = dialect.select_value(table)
-        self._items = dialect.select_items(table)
+        self._optional = optional
 
     def refresh(self) -> None:
         """Nothing: each question is asked afresh."""
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
-        rows = self._rows(self._value, (key,))
-        return self._bytes(rows[-1][0]) if rows else None
+        statement = self._dialect.select_values(self._filename, 1)
+        return self._values(self._rows(statement, (key,)), (key,)).get(key)
+
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
+        """Values and samples, of one statement."""
+        statement = self._dialect.select_look(self._filename, len(keys), prefixes)
+        parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
+        rows = self._rows(statement, tuple(parameters))
+        seen = [(self._bytes(row[0]), self._value(row[1])) for row in rows if row[2] is None]
+        samples = [
+            next((record for record in seen if record[0].startswith(prefix)), None)
+            for prefix in prefixes
+        ]
+        return Look(self._values(rows, keys), samples)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """All records whose key starts with `prefix`, of one committed state, in memory."""
-        for key, value in self._rows(self._items, (prefix, prefix)):
-            yield self._bytes(key), self._bytes(value)
+        """All records whose key starts with `prefix`, of one committed state, as they come."""
+        statement = self._dialect.select_items(self._filename, prefix)
+        try:
+            for key, value in self._session.stream(statement, bounds(prefix)):
+                yield self._bytes(key), self._value(value)
+        except StoreError as fault:
+            raise self._explained(fault) from fault
 
     def state(self, key: bytes | None = None) -> Hashable:
         """Another one each time: nothing tells that a table has not changed."""
@@ -183,6 +133,11 @@ class ServerTable(LiveDatabase):
         """Another one each time, too."""
         return object()
 
+    @property
+    def was_there(self) -> bool:
+        """Whether the table has been seen, by any engine of the process."""
+        return self.path in self._session.pool.tables_seen
+
     def folders(self) -> tuple[str, ...]:
         """None that this machine could watch."""
         return ()
@@ -194,17 +149,52 @@ class ServerTable(LiveDatabase):
         return self.get(key), None
 
     def close(self) -> None:
-        """Close the connection, which the tables of a store share."""
-        self._session.close()
+        """Close the connections that nobody uses; the tables of a store share them."""
+        self._session.pool.close()
 
     def _rows(self, statement: str, parameters: tuple[bytes, ...]) -> Rows:
+        pool = self._session.pool
+        if self._optional and not self.was_there:
+            moment, problem = pool.tables_missing.get(self.path, (0.0, ""))
+            if pool.clock() < moment:
+                raise DatabaseMissing(self.path, problem)
         try:
-            return self._session.rows(statement, parameters)
+            rows = self._session.rows(statement, parameters)
         except StoreError as fault:
-            if isinstance(fault, DatabaseMissing):
-                raise DatabaseMissing(self.path, fault.problem) from fault
-            self.counts.faults += 1
-            raise
+            raise self._explained(fault) from fault
+        pool.tables_seen[self.path] = True
+        return rows
+
+    def _explained(self, fault: StoreError) -> StoreError:
+        """The fault with the table's name, and with what mends it."""
+        if isinstance(fault, DatabaseMissing):
+            pool = self._session.pool
+            pool.tables_missing[self.path] = (pool.clock() + MISSING_SECONDS, fault.problem)
+            return DatabaseMissing(self.path, fault.problem)
+        self.counts.faults += 1
+        if not isinstance(fault, ColumnsUnfit):
+            return fault
+        named = " and ".join(COLUMNS[each] for each in fault.columns)
+        mend = self._dialect.mending(self._filename, fault.columns)
+        return DatabaseDamaged(
+            self.path,
+            f"{named}: {fault.found}, and keys and values are bytes; as the table's owner: {mend}",
+        )
+
+    def _values(self, rows: Rows, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The values of those of `keys` that are there; of several rows the last one."""
+        # Whatever the server takes for equal, the bytes decide.
+        return {
+            key: self._value(row[1])
+            for row in rows
+            if row[2] is not None and (key := self._bytes(row[0])) in keys
+        }
+
+    def _value(self, value: object) -> bytes:
+        found = self._bytes(value)
+        if len(found) > MAX_VALUE:
+            raise DatabaseDamaged(self.path, f"a value of more than {MAX_VALUE} bytes")
+        return found
 
     def _bytes(self, value: object) -> bytes:
         """A column's value; NULL is an empty one, as for the C program."""

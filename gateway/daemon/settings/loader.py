@@ -28,6 +28,7 @@ from gateway.daemon.settings import (
     replies,
     scope,
     socketmap,
+    sql,
     store,
     tls,
 )
@@ -133,6 +134,7 @@ class _Reader:
             file=self._path,
             general=top,
             cyrus=self._section(store.SECTION, inheritable),
+            sql=self._section(sql.SECTION, inheritable),
             murder=self._section(murder.SECTION, inheritable),
             remote=self._section(remote.SECTION, inheritable),
             tls=self._section(tls.SECTION, inheritable),

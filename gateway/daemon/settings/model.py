@@ -18,6 +18,7 @@ from gateway.daemon.settings import (
     replies,
     scope,
     socketmap,
+    sql,
     store,
     tls,
 )
@@ -31,6 +32,7 @@ from gateway.daemon.settings.policy import PolicySettings
 from gateway.daemon.settings.remote import RemoteSettings
 from gateway.daemon.settings.scope import ScopeSettings
 from gateway.daemon.settings.socketmap import SocketmapSettings
+from gateway.daemon.settings.sql import SqlSettings
 from gateway.daemon.settings.store import CyrusSettings
 from gateway.daemon.settings.tls import TlsSettings
 from gateway.frontends.replies import Template
@@ -40,6 +42,7 @@ from gateway.verification.model import Kind
 SECTIONS: tuple[Section[object], ...] = (
     general.SECTION,
     store.SECTION,
+    sql.SECTION,
     murder.SECTION,
     remote.SECTION,
     tls.SECTION,
@@ -64,6 +67,7 @@ class Settings:
     file: str
     general: GeneralSettings
     cyrus: CyrusSettings
+    sql: SqlSettings
     murder: MurderSettings
     remote: RemoteSettings
     tls: TlsSettings

@@ -81,7 +81,9 @@ class RemoteSettings:
         default=0.0,
         units="seconds",
         description="While no server can be asked, an answer may be given again that has been out "
-        "of date for no longer than this; 0: never, the recipient gets a temporary failure.",
+        "of date for no longer than this; 0: never, the recipient gets a temporary failure. That "
+        "holds for acceptances and temporary answers. A refusal for ever is never given again: "
+        "the recipient may have been created since.",
         example="14400",
     )
 

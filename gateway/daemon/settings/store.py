@@ -34,6 +34,15 @@ class CyrusSettings:
         "user's existence counts and not that of the folder. The same as `smmapd -p`.",
         example="true",
     )
+    allow_empty_list: bool = setting(
+        boolean(),
+        default=False,
+        description="Whether a mailbox list without any record is what there is: every recipient "
+        "is then unknown. With false it is a fault of the store, and recipients get a temporary "
+        "failure, because as a rule such a list is being restored, or belongs to a new server in "
+        "the place of the old one.",
+        example="true",
+    )
 
 
 SECTION = Section(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
+from gateway.cyrus.db.sql_address import (
+    MAX_BYTES,
+    MAX_ROWS,
+    ColumnsUnfit,
+    Host,
+    SqlServer,
+    TooManyConnections,
+    hosts,
+)
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
@@ -19,10 +27,13 @@ from tests.upstream.fakes import DEADLINE_S, Fake, Talk
 require_module("pymysql", "the extra `mysql`, which `make venv` installs")
 
 import pymysql  # noqa: E402
+from pymysql.constants import FIELD_TYPE  # noqa: E402
 
 from gateway.cyrus.db import mysql  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.cyrus.db.sql_address import Connection
 
 NOW = 1000.0
@@ -83,10 +94,18 @@ def test_a_server_that_wants_the_package_cryptography_is_a_fault_that_says_so(
     assert problem.startswith("MySQL: cannot connect: 'cryptography' package is required")
 
 
+BLOB = SimpleNamespace(charsetnr=63, type_code=FIELD_TYPE.BLOB)
+
+
 class Driver:
     """PyMySQL as far as the module uses it: what connect() was told, and one answer to a question."""
 
-    def __init__(self, answer: Exception | list[tuple[object, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Exception | list[tuple[object, ...]] | None = None,
+        fields: Sequence[SimpleNamespace] = (BLOB, BLOB),
+    ) -> None:
+        self.description = self._result = SimpleNamespace(fields=fields)
         self.told: dict[str, Any] = {}
         self.asked: list[tuple[str, tuple[bytes, ...], float]] = []
         self._answer = answer
@@ -97,7 +116,7 @@ class Driver:
         self.told = told
         return self
 
-    def cursor(self) -> Self:
+    def cursor(self, _kind: object) -> Self:
         """Itself, too."""
         return self
 
@@ -113,10 +132,11 @@ class Driver:
         self.asked.append((statement, parameters, self._read_timeout))
         if isinstance(self._answer, Exception):
             raise self._answer
+        self._rows = iter(self._answer or ())
 
-    def fetchall(self) -> object:
-        """The answer."""
-        return self._answer
+    def fetchone(self) -> object:
+        """The next row of the answer."""
+        return next(self._rows, None)
 
     def connected(self, server: SqlServer, until: float = NOW + 1) -> Connection:
         """A connection of ours with this driver, at NOW."""
@@ -192,6 +212,77 @@ def test_a_question_that_comes_too_late_is_not_asked(left: float) -> None:
     with pytest.raises(DatabaseUnavailable, match="no answer within the deadline"):
         connection.rows("SELECT", (b"k",), NOW + left)
     assert driver.asked == []
+
+
+@pytest.mark.usefixtures("_clock")
+def test_an_answer_has_a_bound() -> None:
+    """In rows and in bytes, whatever the server sends."""
+    endless: list[tuple[object, ...]] = [(b"k", b"v")] * (MAX_ROWS + 1)
+    connection = Driver(endless).connected(SqlServer("mysql", "cyrus"))
+    with pytest.raises(DatabaseUnavailable, match="more than 128 rows"):
+        connection.rows("SELECT", (b"k",), NOW + 1)
+    assert len(list(connection.stream("SELECT", (b"k",), 1.0))) == len(endless)
+    connection = Driver([(b"k", bytes(MAX_BYTES))]).connected(SqlServer("mysql", "cyrus"))
+    with pytest.raises(DatabaseUnavailable, match="bytes"):
+        connection.rows("SELECT", (b"k",), NOW + 1)
+
+
+UTF8, VARBINARY, BINARY = (
+    SimpleNamespace(charsetnr=255, type_code=FIELD_TYPE.VAR_STRING),
+    SimpleNamespace(charsetnr=63, type_code=FIELD_TYPE.VAR_STRING),
+    SimpleNamespace(charsetnr=63, type_code=FIELD_TYPE.STRING),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "unfit"),
+    [
+        (UTF8, BLOB, (0,)),
+        (BLOB, UTF8, (1,)),
+        (UTF8, UTF8, (0, 1)),
+        (BINARY, BLOB, (0,)),
+        (VARBINARY, BINARY, ()),
+        (BLOB, VARBINARY, ()),
+    ],
+)
+@pytest.mark.usefixtures("_clock")
+def test_columns_must_hold_bytes(
+    key: SimpleNamespace, value: SimpleNamespace, unfit: tuple[int, ...]
+) -> None:
+    """A character set compares otherwise, and BINARY adds bytes to keys; also where none is found."""
+    connection = Driver([], (key, value)).connected(SqlServer("mysql", "cyrus"))
+    if not unfit:
+        assert connection.rows("SELECT", (b"k",), NOW + 1) == []
+        return
+    with pytest.raises(ColumnsUnfit) as caught:
+        connection.rows("SELECT", (b"k",), NOW + 1)
+    assert caught.value.columns == unfit
+
+
+@pytest.mark.parametrize("code", [1040, 1203, 1226])
+@pytest.mark.usefixtures("_clock")
+def test_a_server_without_a_connection_for_us_is_told_from_one_that_is_down(code: int) -> None:
+    """With what to do."""
+
+    def connect(**_: object) -> None:
+        raise pymysql.OperationalError(code, "Too many connections")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pymysql.connect", connect)
+        server = SqlServer("mysql", "cyrus")
+        with pytest.raises(TooManyConnections, match="lower pool_size in"):
+            mysql.connect(server, server.hosts[0], NOW + 1)
+
+
+@pytest.mark.usefixtures("_clock")
+def test_the_server_ends_statements_itself() -> None:
+    """One that waits for a lock would else keep a connection of the server's after we have left."""
+    driver = Driver()
+    driver.connected(SqlServer("mysql", "cyrus", seconds=2.5))
+    assert driver.told["init_command"] == (
+        "SET SESSION lock_wait_timeout = 3 /*M!100101 , SESSION max_statement_time = 2.5 */"
+        " /*!50708 , SESSION max_execution_time = 2500 */"
+    )
 
 
 FAULTS: list[tuple[Exception, type[DatabaseUnavailable], str]] = [

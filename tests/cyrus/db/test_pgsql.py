@@ -11,8 +11,15 @@ from typing import Any
 
 import pytest
 
-from gateway.cyrus.db.sql_address import Host, SqlServer
-from gateway.errors import DatabaseMissing, DatabaseUnavailable
+from gateway.cyrus.db.sql_address import (
+    MAX_BYTES,
+    MAX_ROWS,
+    ColumnsUnfit,
+    Host,
+    SqlServer,
+    TooManyConnections,
+)
+from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
 from tests.upstream.fakes import DEADLINE_S, Fake, Talk
@@ -55,6 +62,8 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
 READY = message(b"Z", b"I")
 WELCOME = message(b"R", bytes(4)) + READY  # without a password
 QUESTION = message(b"1") + message(b"2")  # parsed and bound
+# Of a statement without rows: no description of any.
+LIMITED = QUESTION + message(b"n") + message(b"C", b"SET\0") + READY
 DONE = message(b"C", b"SELECT 0\0") + READY
 PARSE, BIND, SYNC = b"P", b"B", b"S"
 
@@ -94,6 +103,9 @@ def rows(answer: bytes, *parameters: bytes, heard: list[dict[bytes, bytes]]) -> 
     def talk(peer: socket.socket) -> None:
         started(peer)
         peer.sendall(WELCOME)
+        limit = asked(peer)
+        assert limit[PARSE] == b"\0SET statement_timeout = 5000\0" + bytes(2)
+        peer.sendall(LIMITED)
         heard.append(asked(peer))
         peer.sendall(answer)
         exactly(peer, 1)
@@ -136,12 +148,13 @@ def test_a_question_may_be_longer_than_what_the_system_takes_at_once() -> None:
     assert key in heard[0][BIND]
 
 
-REFUSALS: list[tuple[bytes, type[DatabaseUnavailable], str]] = [
+REFUSALS: list[tuple[bytes, type[StoreError], str]] = [
     (
         error(b"42P01", b'relation "x"\n is not there'),
         DatabaseMissing,
         'ERROR: relation "x" is not',
     ),
+    (error(b"42883", b"operator does not exist: text = bytea"), ColumnsUnfit, "ERROR: operator"),
     (error(b"42501", b"permission denied"), DatabaseUnavailable, "ERROR: permission denied"),
     (message(b"I"), DatabaseUnavailable, ""),
     (message(b"C", b"SET\0"), DatabaseUnavailable, ""),
@@ -149,13 +162,55 @@ REFUSALS: list[tuple[bytes, type[DatabaseUnavailable], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), REFUSALS)
-def test_anything_but_rows_is_a_fault(
-    answer: bytes, kind: type[DatabaseUnavailable], words: str
-) -> None:
+def test_anything_but_rows_is_a_fault(answer: bytes, kind: type[StoreError], words: str) -> None:
     """Only a table that is not there is a missing database, and no fault is an empty answer."""
-    with pytest.raises(DatabaseUnavailable, match=f"PostgreSQL: {words}") as caught:
+    with pytest.raises(StoreError, match=f"PostgreSQL: {words}") as caught:
         rows(QUESTION + answer + READY, b"k", heard=[])
     assert type(caught.value) is kind
+
+
+def test_an_answer_has_a_bound() -> None:
+    """In rows and in bytes, whatever the server sends."""
+    endless = QUESTION + columns(2) + row(b"k", b"v") * (MAX_ROWS + 1) + DONE
+    large = QUESTION + columns(2) + row(b"k", bytes(MAX_BYTES)) + DONE
+    for answer in (endless, large):
+        with pytest.raises(DatabaseUnavailable, match="more than 128 rows"):
+            rows(answer, b"k", heard=[])
+
+
+TEXT = 25  # SELECT oid FROM pg_type WHERE typname = 'text'
+
+
+def test_columns_must_hold_bytes() -> None:
+    """Also where no row is found."""
+    described = columns(2).replace(struct.pack("!i", BYTEA), struct.pack("!i", TEXT))
+    for found in (b"", row(b"k", b"v")):
+        with pytest.raises(ColumnsUnfit) as caught:
+            rows(QUESTION + described + found + DONE, b"k", heard=[])
+        assert caught.value.columns == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"sorry, too many clients already",
+        b"too many connections for role",
+        b"remaining connection slots are reserved for non-replication superuser connections",
+    ],
+)
+def test_a_server_without_a_connection_for_us_is_told_from_one_that_is_down(words: bytes) -> None:
+    """With what to do."""
+
+    def talk(peer: socket.socket) -> None:
+        started(peer)
+        peer.sendall(error(b"53300", words))
+        exactly(peer, 1)
+
+    with Fake(talk) as fake:
+        assert isinstance(fake.address, InetAddress)
+        server = SqlServer("pgsql", "cyrus", (Host(fake.address.host, fake.address.port),))
+        with pytest.raises(TooManyConnections, match="lower pool_size in"):
+            pgsql.connect(server, server.hosts[0], time.monotonic() + DEADLINE_S)
 
 
 @dataclass

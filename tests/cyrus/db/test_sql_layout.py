@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus.db.sql_layout import DIALECTS, table_name
+from gateway.cyrus.db.sql_layout import DIALECTS, bounds, end_of, table_name
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,44 @@ def test_tables_are_named_as_cyrus_does(filename: str, table: str) -> None:
     assert table_name(filename) == table
 
 
+LOOKS = {
+    "sqlite": """
+        SELECT * FROM (SELECT CAST(dbkey AS BLOB), substr(CAST(data AS BLOB), 1, 1048577),
+            CAST(dbkey AS BLOB) FROM "A_b"
+            WHERE dbkey IN (CAST(? AS TEXT), CAST(? AS TEXT)) LIMIT 16)
+        UNION ALL SELECT * FROM (SELECT CAST(dbkey AS BLOB),
+            substr(CAST(data AS BLOB), 1, 1048577), NULL FROM "A_b"
+            WHERE dbkey >= CAST(? AS TEXT) AND dbkey < CAST(? AS TEXT) LIMIT 1)
+        UNION ALL SELECT * FROM (SELECT CAST(dbkey AS BLOB),
+            substr(CAST(data AS BLOB), 1, 1048577), NULL FROM "A_b" LIMIT 1)""",
+    "pgsql": """
+        (SELECT dbkey, substring(data from 1 for 1048577), dbkey FROM "a_b"
+            WHERE dbkey IN ($1, $2) LIMIT 16)
+        UNION ALL (SELECT dbkey, substring(data from 1 for 1048577), NULL FROM "a_b"
+            WHERE dbkey >= $3 AND dbkey < $4 LIMIT 1)
+        UNION ALL (SELECT dbkey, substring(data from 1 for 1048577), NULL FROM "a_b" LIMIT 1)""",
+    "mysql": """
+        (SELECT dbkey, left(data, 1048577), dbkey FROM `A_b` WHERE dbkey IN (%s, %s) LIMIT 16)
+        UNION ALL (SELECT dbkey, left(data, 1048577), NULL FROM `A_b`
+            WHERE dbkey >= %s AND dbkey < %s LIMIT 1)
+        UNION ALL (SELECT dbkey, left(data, 1048577), NULL FROM `A_b` LIMIT 1)""",
+}
+
+
+@pytest.mark.parametrize("engine", LOOKS)
+def test_each_engine_has_its_look_up(engine: str) -> None:
+    """One statement, whose rows are few whatever the table holds; named as Cyrus' is."""
+    assert DIALECTS[engine].select_look("A_b", 2, (b"N", b"")) == " ".join(LOOKS[engine].split())
+
+
 @pytest.mark.parametrize(
-    ("engine", "statement"),
-    [
-        ("sqlite", 'SELECT CAST(data AS BLOB) FROM "A_b" WHERE dbkey = CAST(? AS TEXT)'),
-        ("pgsql", 'SELECT data FROM "a_b" WHERE dbkey = $1'),
-        ("mysql", "SELECT data FROM `A_b` WHERE dbkey = %s"),
-    ],
+    ("prefix", "end"),
+    [(b"", None), (b"N", b"O"), (b"user.", b"user/"), (b"a\xff", b"b"), (b"\xff\xff", None)],
 )
-def test_each_engine_has_its_look_up(engine: str, statement: str) -> None:
-    """The statement's text, with the table named as the engine names what Cyrus wrote."""
-    assert DIALECTS[engine].select_value("A_b") == statement
+def test_a_prefix_is_a_range(prefix: bytes, end: bytes | None) -> None:
+    """Up to the first key that does not begin with it, if there is one."""
+    assert end_of(prefix) == end
+    assert bounds(prefix) == tuple(each for each in (prefix or None, end) if each is not None)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
-"""SQL servers: one connection kept, failover, deadlines, and faults that stay temporary."""
+"""Tables on SQL servers: what is asked in one statement, and faults that stay temporary."""
 
 from __future__ import annotations
 
 import socket
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.cyrus.db import sql_server
-from gateway.cyrus.db.sql_address import Host, SqlServer
-from gateway.cyrus.db.sql_server import ServerTable, SqlSession
+from gateway.cyrus.db.sql_address import ColumnsUnfit, Host, SqlServer
+from gateway.cyrus.db.sql_layout import MAX_VALUE
+from gateway.cyrus.db.sql_pool import SqlSession
+from gateway.cyrus.db.sql_server import MISSING_SECONDS, ServerTable
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -20,161 +22,89 @@ from gateway.errors import (
 )
 from tests.rigs.require import require_module
 
-SERVER = SqlServer("pgsql", "cyrus", (Host("a"), Host("b", 7)), user="u", password="hidden")
+from .sqlworld import World
+
+if TYPE_CHECKING:
+    from gateway.cyrus.db.sql_address import Connect
+
 SHORT_S = 0.2
-GONE = DatabaseUnavailable("server", "it is gone")
+MISSING = DatabaseMissing("server", "no such relation")
 
 
-class World:
-    """Servers that a test takes down, what they were asked, and a clock."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.down: set[str] = set()
-        self.records: dict[bytes, object] = {b"k": b"v"}
-        self.tried: list[tuple[str, float]] = []
-        self.asked: list[tuple[str, tuple[bytes, ...]]] = []
-        self.faults: list[Exception] = []
-        self.before: Callable[[], None] | None = None  # called at each question
-        self.open = 0
-
-    def connect(self, _server: SqlServer, host: Host, until: float) -> Connection:
-        """A driver's connect."""
-        self.tried.append((host.name, until - self.now))
-        if host.name in self.down:
-            raise DatabaseUnavailable(host.name, "refused")
-        self.open += 1
-        return Connection(self)
-
-    def session(self, server: SqlServer = SERVER) -> SqlSession:
-        """A session with these servers."""
-        return SqlSession(server, self.connect, lambda: self.now)
-
-    def table(self) -> ServerTable:
-        """The mailbox list."""
-        return ServerTable(self.session(), "/var/lib/cyrus/Mailboxes.db")
-
-
-class Connection:
-    """One connection to the world."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def rows(
-        self, statement: str, parameters: tuple[bytes, ...], _until: float
-    ) -> list[tuple[object, ...]]:
-        """The next fault, or the rows."""
-        world = self._world
-        world.asked.append((statement, parameters))
-        if world.before is not None:
-            world.before()
-        if world.faults:
-            raise world.faults.pop(0)
-        if len(parameters) == 1:
-            (key,) = parameters
-            return [(world.records[key],)] if key in world.records else []
-        return list(world.records.items())
-
-    def close(self) -> None:
-        """One less."""
-        self._world.open -= 1
-
-
-def test_one_connection_serves_all_questions() -> None:
-    """It is opened by the first, at the first host; tables of a store share it."""
+def test_tables_of_a_store_share_a_connection() -> None:
+    """It is opened by the first question, at the first host."""
     world = World()
-    session = world.session()
+    session = SqlSession(world.pool())
     mailboxes, quotas = ServerTable(session, "mailboxes.db"), ServerTable(session, "quotas.db")
     assert world.tried == []
     assert (mailboxes.get(b"k"), quotas.get(b"k"), quotas.get(b"x")) == (b"v", b"v", None)
     assert list(mailboxes.items(b"")) == [(b"k", b"v")]
     assert [name for name, _ in world.tried] == ["a"]
-    assert world.asked[0] == ('SELECT data FROM "mailboxes_db" WHERE dbkey = $1', (b"k",))
     mailboxes.close()
     assert world.open == 0
 
 
-def test_the_next_host_is_tried_with_its_share_of_the_time() -> None:
-    """A host that is down does not use up the time of the others."""
+def test_what_belongs_together_is_one_statement() -> None:
+    """Keys and one record a prefix; nothing is fetched beyond."""
     world = World()
-    world.down = {"a"}
-    assert world.table().get(b"k") == b"v"
-    assert world.tried == [("a", sql_server.ANSWER_SECONDS / 2), ("b", sql_server.ANSWER_SECONDS)]
+    world.records = {b"k": b"v", b"user.a": b"w"}
+    found = world.table().look((b"k", b"x"), (b"user.", b"N", b""))
+    assert dict(found.values) == {b"k": b"v"}
+    assert list(found.samples) == [(b"user.a", b"w"), None, (b"k", b"v")]
+    ((statement, parameters),) = world.asked
+    assert parameters == (b"k", b"x", b"user.", b"user/", b"N", b"O")
+    assert statement.count("LIMIT 1)") == 3
 
 
-def test_a_connection_that_broke_is_replaced_unseen() -> None:
-    """The question is asked once more, on a new connection."""
-    world = World()
-    table = world.table()
-    assert table.get(b"k") == b"v"
-    world.faults = [GONE]
-    world.down = {"a"}
-    assert table.get(b"k") == b"v"
-    assert [name for name, _ in world.tried] == ["a", "a", "b"]
-    assert world.open == 1
-
-
-def test_a_question_that_fails_twice_is_a_fault_and_the_next_is_a_new_one() -> None:
-    """A fault is never an answer, and it does not last."""
+def test_the_bytes_of_a_key_decide() -> None:
+    """Whatever the server takes for equal."""
     world = World()
     table = world.table()
-    assert table.get(b"k") == b"v"
-    world.faults = [GONE, GONE]
-    with pytest.raises(DatabaseUnavailable, match="gone"):
-        table.get(b"k")
-    assert world.open == 0
-    assert table.counts.faults == 1
-    assert table.get(b"k") == b"v"
-
-
-def test_a_kept_connection_that_used_up_the_time_is_the_answer() -> None:
-    """No second try where the deadline is over."""
-    world = World()
-    table = world.table()
-    table.get(b"k")
-
-    def pass_time() -> None:
-        world.now += sql_server.ANSWER_SECONDS
-
-    world.faults = [GONE]
-    world.before = pass_time
-    with pytest.raises(DatabaseUnavailable, match="gone"):
-        table.get(b"k")
-    assert len(world.tried) == 1
-
-
-def test_servers_that_are_all_down_rest_for_a_moment() -> None:
-    """Who asks meanwhile knows at once, with every host's reason; then they are tried again."""
-    world = World()
-    world.down = {"a", "b"}
-    table = world.table()
-    for _ in range(3):
-        with pytest.raises(DatabaseUnavailable, match=r"a: refused; b: refused"):
-            table.get(b"k")
-    assert len(world.tried) == 2
-    world.now += sql_server.REST_SECONDS
-    world.down = set()
-    assert table.get(b"k") == b"v"
-
-
-def test_a_server_without_others_is_named_once() -> None:
-    """There is no other that the reason could be of."""
-    world = World()
-    world.down = {"a"}
-    with pytest.raises(DatabaseUnavailable, match=r"^pgsql://a/cyrus: refused$"):
-        world.session(SqlServer("pgsql", "cyrus", (Host("a"),))).rows("SELECT 1", (b"k",))
+    world.records = {b"K": b"v"}
+    world.before = lambda: world.records.update({b"k": b"other"})
+    assert table.get(b"k") == b"other"
+    assert table.get(b"K ") is None
 
 
 def test_a_missing_table_is_missing_and_keeps_the_connection() -> None:
-    """Userdeny takes that for nobody denied; the path names the table as the server does."""
+    """The path names the table as the server does."""
     world = World()
     table = world.table()
-    world.faults = [DatabaseMissing("server", "no such relation")]
+    world.faults = [MISSING]
     with pytest.raises(DatabaseMissing, match=r"cyrus/mailboxes_db: no such relation"):
         table.get(b"k")
     assert world.open == 1
     assert (table.path, table.format) == ("pgsql://a,b:7/cyrus/mailboxes_db", "sql")
+
+
+def test_a_table_that_was_never_there_is_asked_for_now_and_then() -> None:
+    """Each question would be a line in the server's log; once it was there, each one counts."""
+    world = World()
+    table = world.table(optional=True)
+    world.faults = [MISSING]
+    for _ in range(3):
+        with pytest.raises(DatabaseMissing):
+            table.get(b"k")
+    assert len(world.asked) == 1
+    assert not table.was_there
+    world.now += MISSING_SECONDS
+    assert table.get(b"k") == b"v"
+    assert table.was_there
+    for asked in (3, 4):
+        world.faults = [MISSING]
+        with pytest.raises(DatabaseMissing):
+            table.get(b"k")
+        assert len(world.asked) == asked
+
+
+def test_a_table_that_must_be_there_is_asked_for_each_time() -> None:
+    """The mailbox list that was restored a moment ago counts."""
+    world = World()
+    table = world.table()
+    world.faults = [MISSING]
+    with pytest.raises(DatabaseMissing):
+        table.get(b"k")
+    assert table.get(b"k") == b"v"
 
 
 def test_columns_hold_bytes() -> None:
@@ -185,6 +115,30 @@ def test_columns_hold_bytes() -> None:
     assert table.get(b"null") == b""
     with pytest.raises(DatabaseDamaged, match="BLOB"):
         table.get(b"text")
+
+
+def test_columns_that_compare_otherwise_are_a_fault_that_says_what_mends_it() -> None:
+    """In a look-up and in a listing."""
+    world = World()
+    world.faults = [ColumnsUnfit("server", (0, 1), "the column is text")]
+    with pytest.raises(DatabaseDamaged) as caught:
+        world.table().get(b"k")
+    assert str(caught.value) == (
+        "pgsql://a,b:7/cyrus/mailboxes_db: dbkey and data: the column is text, and keys and values"
+        ' are bytes; as the table\'s owner: ALTER TABLE "mailboxes_db" ALTER dbkey TYPE bytea'
+        " USING convert_to(dbkey, 'UTF8'); ALTER TABLE \"mailboxes_db\" ALTER data TYPE bytea"
+        " USING convert_to(data, 'UTF8');"
+    )
+
+
+def test_a_value_has_a_bound() -> None:
+    """The server sends one byte more at most."""
+    world = World()
+    world.records = {b"k": b"v" * MAX_VALUE, b"long": b"v" * (MAX_VALUE + 1)}
+    table = world.table()
+    assert table.get(b"k") == b"v" * MAX_VALUE
+    with pytest.raises(DatabaseDamaged, match="more than 1048576 bytes"):
+        table.get(b"long")
 
 
 def test_nothing_is_proof_that_a_table_is_unchanged() -> None:
@@ -200,21 +154,24 @@ def test_nothing_is_proof_that_a_table_is_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "module", "package"),
-    [("pgsql", "psycopg", "python3-psycopg"), ("mysql", "pymysql", "python3-pymysql")],
+    ("engine", "module", "package", "name"),
+    [
+        ("pgsql", "psycopg", "python3-psycopg", "psycopg"),
+        ("mysql", "pymysql", "python3-pymysql", "PyMySQL"),
+    ],
 )
 def test_a_missing_driver_is_named(
-    monkeypatch: pytest.MonkeyPatch, engine: str, module: str, package: str
+    monkeypatch: pytest.MonkeyPatch, engine: str, module: str, package: str, name: str
 ) -> None:
-    """With Debian's package and the extra."""
+    """With Debian's package, and the name on the index."""
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, f"gateway.cyrus.db.{engine}", raising=False)
     monkeypatch.delattr(f"gateway.cyrus.db.{engine}", raising=False)
-    with pytest.raises(ConfigurationError, match=rf"sql_engine: .*{package}.*smmapd\[{engine}\]"):
+    with pytest.raises(ConfigurationError, match=rf"sql_engine: .*{package}.*{name}"):
         sql_server.driver(engine)
 
 
-def installed(engine: str) -> Callable[[SqlServer, Host, float], object]:
+def installed(engine: str) -> Connect:
     """The driver's connect; without psycopg's libpq that is an ImportError, too."""
     module = {"pgsql": "psycopg", "mysql": "pymysql"}[engine]
     require_module(module, f"the extra `{engine}`, which `make venv` installs, and libpq5")
@@ -227,7 +184,7 @@ def test_drivers_connect(engine: str) -> None:
     connect = installed(engine)
     server = SqlServer(engine, "cyrus", (Host("127.0.0.1", 1),))
     with pytest.raises(DatabaseUnavailable, match=rf"{engine}://127\.0\.0\.1:1/cyrus"):
-        connect(server, server.hosts[0], 0.0)
+        connect(server, server.hosts[0], 0.0, None)
 
 
 @pytest.mark.parametrize("engine", ["pgsql", "mysql"])
@@ -237,4 +194,4 @@ def test_a_server_that_never_says_a_word_is_given_up(engine: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = SqlServer(engine, "cyrus", (Host("127.0.0.1", listener.getsockname()[1]),))
         with pytest.raises(DatabaseUnavailable, match=r"deadline|timed out"):
-            connect(server, server.hosts[0], time.monotonic() + SHORT_S)
+            connect(server, server.hosts[0], time.monotonic() + SHORT_S, None)
