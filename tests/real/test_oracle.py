@@ -21,6 +21,7 @@ from typing import Self
 
 import pytest
 
+from gateway.cyrus.mutf7 import decode
 from tests.real.population import DEFAULT_DOMAIN, Site, populate, questions
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import PROGRAMS
@@ -104,6 +105,17 @@ def _user_before_the_plus(site: Site, key: bytes) -> bytes | None:
     return user + (b"+" + folder if folder else b"") + at + domain
 
 
+def _folder_in_utf8(_: Site, key: bytes) -> bytes | None:
+    before, at, domain = key.rpartition(b"@") if b"@" in key else (key, b"", b"")
+    user, plus, folder = before.partition(b"+")
+    if b"&" not in folder:
+        return None
+    try:
+        return user + plus + decode(folder).encode() + at + domain
+    except ValueError:
+        return None
+
+
 # A respelt key has the case that is meant.
 _EXACT = {"lmtp_downcase_rcpt": "no"}
 
@@ -113,6 +125,12 @@ INTENDED = (
         " with the same quota. The C daemon forgets the quota or does not find the mailbox.",
         _default_domain_in_lower_case,
         _EXACT,
+    ),
+    Intended(
+        "A folder in modified UTF-7 is the one that it stands for. From 3.4 to 3.12 the C daemon"
+        " encodes it once more, before and after that it does not.",
+        _folder_in_utf8,
+        {},
     ),
     Intended(
         "What a recipient reaches decides, not how it was spelt: an empty local part that still"
