@@ -23,7 +23,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gateway.cyrus.db.base import Database
 
@@ -131,6 +131,20 @@ class QuotaRoots:
             if value is not None:
                 return self._parse(root, value)
         return None
+
+    def nearest(
+        self, names: Iterable[bytes], get: Callable[[bytes], bytes | None] | None = None
+    ) -> QuotaRecord | None:
+        """As `find` for a mailbox that has several names: a root that is over its limit counts.
+
+        Where none is, it is that of the first name that has one.
+        """
+        found = None
+        for internal in dict.fromkeys(names):
+            record = self.find(internal, get)
+            if record is not None and (found is None or record.exceeded() > found.exceeded()):
+                found = record
+        return found
 
     def entries(self) -> Iterator[QuotaRecord | RecordDamaged]:
         """Every root, in the file's order; a record that makes no sense comes as its fault.

@@ -296,7 +296,9 @@ class Verifier:
             server = entry.server.decode("utf-8", "backslashreplace")
             evidence = Evidence(mailbox=entry.name, userid=userid, server=server)
             return Pending(query, server, evidence)
-        return self._quota_verdict(query, entry.name, userid, trace, quota_get)
+        # What is reached counts, and the C program looks for the name as it was formed.
+        names = (entry.name, name.oldkey)
+        return self._quota_verdict(query, names, userid, trace, quota_get)
 
     def _denied(
         self, userid: bytes | None, asked: set[bytes], trace: list[Step] | None
@@ -317,12 +319,13 @@ class Verifier:
     def _quota_verdict(
         self,
         query: Query,
-        mailbox: bytes,
+        names: tuple[bytes, bytes],
         userid: bytes | None,
         trace: list[Step] | None,
         quota_get: Callable[[bytes], bytes | None] | None,
     ) -> Verdict:
-        record = self.store.quotas.find(mailbox, quota_get)
+        mailbox = names[0]
+        record = self.store.quotas.nearest(names, quota_get)
         use = quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()
         if trace is not None:

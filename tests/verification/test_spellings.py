@@ -88,6 +88,32 @@ def test_the_root_above_a_folder_with_a_bang(
     assert [decide(store, name) for name in (b"mia", b"mia+new!old")] == [TEMP, kind]
 
 
+# Quota roots that are exceeded, recipient, the kind in a newer list with domains.
+ROOTS = [
+    # the domain ends at the `!`, and the key loses the dot behind it
+    (b"user.q!.Work", b"q!+Work", TEMP),
+    (b"user.q!Work", b"q!+Work", TEMP),
+    (b"user.q", b"q!+Work", OK),
+    # the name as it is formed, and the mailbox that it reaches
+    (b"user..mia", b"+mia", TEMP),
+    (b"user.mia", b"+mia", TEMP),
+    (b"virt.org!user.mia", b"mia@VIRT.org", TEMP),
+    (b"user.mia", b"mia@VIRT.org", TEMP),
+    (b"user.zoe", b"mia@VIRT.org", OK),
+]
+
+
+@pytest.mark.parametrize(("root", "recipient", "kind"), ROOTS)
+def test_a_root_under_either_name_counts(
+    tmp_path: Path, root: bytes, recipient: bytes, kind: Kind
+) -> None:
+    """The quota of the mailbox that is reached, and the one that the C program finds."""
+    options = {"virtdomains": "on", "defaultdomain": "virt.org", "postuser": "bb"}
+    mailboxes = {b"user.mia": record(), b"user.q!Work": record(), b"user.zoe": record()}
+    store = FlatStore(str(tmp_path), mailboxes, {root: OVER}, options=options)
+    assert decide(store, recipient) is kind
+
+
 # Mailboxes, recipient, the kind in a newer list, in an older one, with these options.
 SPELLINGS: list[tuple[list[bytes], bytes, Kind, Kind, dict[str, str]]] = [
     # A folder's `&`.
