@@ -6,7 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test test-clean lint unit deb clean
+.PHONY: help venv demo test test-clean test-debian13 lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -18,6 +18,8 @@ help:
 	@echo "make deb    a Debian package in build/deb"
 	@echo "make soak   damage, and questions while Cyrus writes, for MINUTES=10"
 	@echo "make fuzz   each reader of foreign bytes, guided by coverage, for SECONDS=60"
+	@echo "make delivery  mail delivered for real to RECIPIENTS=500000, and what we had said of them"
+	@echo "make test-debian13  the tests in a root of Debian 13, on its Python and programs"
 	@echo "make kills  processes killed while mail comes in, for MINUTES=10"
 	@echo "make model  changes of a store with no question between them, 50 000 rounds"
 	@echo "make mutate what the tests of engine and readers do not notice"
@@ -54,6 +56,11 @@ test-clean: venv
 	@tests/rigs/packages.sh install deb package
 	RIGS_REQUIRED=1 $(BIN)/python -m pytest -q -m clean
 
+# In a root that debootstrap makes and the cache keeps; needs root.
+test-debian13: venv
+	@tests/rigs/packages.sh install package
+	$(BIN)/python -m tests.package.suite
+
 deb:
 	@tests/rigs/packages.sh install deb
 	contrib/deb.sh build/deb
@@ -63,3 +70,4 @@ clean:
 
 include tests/bench/bench.mk
 include tests/faults/faults.mk
+include tests/delivery/delivery.mk

@@ -22,8 +22,6 @@ from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.socketmap import Connection
 
 FRONT_ENDS = ("socketmap", "folded", "policy", "milter")
-# Those that are asked about every recipient, and judge those of our domains only.
-_JUDGING = ("policy", "milter")
 # So many questions that neither side's socket buffer fills up.
 _AT_ONCE = 50
 
@@ -40,9 +38,8 @@ class Asker:
     """A gateway on a store, and a client at each of its front ends."""
 
     def __init__(self, imapd_conf: str, tables: Tables) -> None:
-        scope: Mapping[str, list[str] | bool] = {
+        scope: Mapping[str, list[str]] = {
             "domains": [*DOMAINS],
-            "unqualified": True,
             "exempt_recipients": [],
         }
         self._gateway = Gateway(imapd_conf, {**tables, "scope": scope})
@@ -70,7 +67,7 @@ class Asker:
         self._stack.__exit__(kind, error, trace)
 
     def ask(self, recipients: Sequence[bytes]) -> list[dict[str, Answer]]:
-        """For each recipient, what each front end says of it that judges it."""
+        """For each recipient, what each front end says of it."""
         answers: list[dict[str, Answer]] = []
         for start in range(0, len(recipients), _AT_ONCE):
             some = recipients[start : start + _AT_ONCE]
@@ -81,14 +78,7 @@ class Asker:
                 map(_of_milter, (self._milter.rcpt(b"<%s>" % quoted(each)) for each in some)),
             )
             rows = zip(*columns, strict=True)
-            answers += [
-                {
-                    name: answer
-                    for name, answer in zip(FRONT_ENDS, row, strict=True)
-                    if name not in _JUDGING or _ours(recipient)
-                }
-                for recipient, row in zip(some, rows, strict=True)
-            ]
+            answers += [dict(zip(FRONT_ENDS, row, strict=True)) for row in rows]
         return answers
 
     def _ask_policy(self, recipients: Sequence[bytes]) -> list[bytes]:
@@ -100,11 +90,6 @@ class Asker:
                 raise AssertionError(f"the policy service closed after {reply!r}")
             reply += more
         return reply.split(b"\n\n")[:-1]
-
-
-def _ours(recipient: bytes) -> bool:
-    domain = recipient.rpartition(b"@")[2] if b"@" in recipient else b""
-    return not domain or domain.lower().decode("latin-1") in DOMAINS
 
 
 def _request(recipient: bytes) -> bytes:

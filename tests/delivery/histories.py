@@ -38,6 +38,8 @@ SHARED = (
 _IDENTIFIERS = (b"anyone", b"anonymous", b"-anyone", b"-anonymous", b"fred", b"group:staff")
 _RIGHTS = (b"p", b"lp", b"l", b"lrs", b"lrsp", b"lrswipkxtecdan", b"r", b"ip", b"", b"")
 _RESOURCES = ("STORAGE", "MESSAGE", "X-ANNOTATION-STORAGE", "X-NUM-FOLDERS")
+# RFC 9208's names, from 3.10 on.
+_RESOURCES_3_10 = ("STORAGE", "MESSAGE", "ANNOTATION-STORAGE", "MAILBOX")
 _UNITS = {b"S": 1024, b"M": 1, b"AS": 1024, b"NF": 1}
 _DENIED = ("anna", "bob", "carol", "john.smith", "newbie", "o'neil", "q!z", "MixedCase", "a.b.c")
 _SERVICES = (SERVICE, SERVICE, "smmap", "*", "imap", "lmtp*", "lmtp", "pop3,lmtpunix", "smmap,lmtpunix")  # fmt: skip
@@ -50,7 +52,10 @@ Step = Callable[[], object]
 class History:
     """One administrator at work on one store."""
 
-    def __init__(self, admin: Admin, site: Site, random: Random) -> None:
+    def __init__(
+        self, admin: Admin, site: Site, random: Random, resources: tuple[str, ...]
+    ) -> None:
+        self._resources = resources
         self._admin = admin
         self._site = site
         self._random = random
@@ -117,7 +122,9 @@ class History:
     def _quota(self, name: bytes) -> None:
         limits = {
             resource: self._random.choice((0, 1, 2, 3, 10, 1000))
-            for resource in self._random.sample(_RESOURCES, self._random.choice((0, 1, 1, 2, 4)))
+            for resource in self._random.sample(
+                self._resources, self._random.choice((0, 1, 1, 2, 4))
+            )
         }
         words = " ".join(f"{resource} {limit}" for resource, limit in limits.items())
         quoted = b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
@@ -143,24 +150,28 @@ class History:
         self._admin.setacl(self.name("user", "fred", domain=None), ADMIN.encode(), ALL_RIGHTS)
 
 
-def make_history(cyrus: Cyrus, site: Site, random: Random, *, users: int = 24) -> None:
-    """Fill a store whose master is running with the service `imap`."""
+def make_history(cyrus: Cyrus, site: Site, random: Random, *, users: int = 24) -> dict[str, str]:
+    """Fill a store whose master is running with the service `imap`; who is denied which services."""
     with cyrus.admin() as admin:
-        history = History(admin, site, random)
+        newer = cyrus.tools.version() >= (3, 10)
+        history = History(admin, site, random, _RESOURCES_3_10 if newer else _RESOURCES)
         history.populate(users)
         history.work(users * 3)
-    _deny(cyrus, site, random)
-    _odd_rows(cyrus, site, random)
+    _odd_rows(cyrus, random)
+    return _deny(cyrus, site, random)
 
 
-def _deny(cyrus: Cyrus, site: Site, random: Random) -> None:
+def _deny(cyrus: Cyrus, site: Site, random: Random) -> dict[str, str]:
+    denied = {}
     for user in random.sample(_DENIED, 3):
         domain = random.choice(site.domains)
         name = f"{user}@{domain}" if domain else user
-        cyrus.tools.deny(name, random.choice(_SERVICES), random.choice((None, "not today")))
+        denied[name] = random.choice(_SERVICES)
+        cyrus.tools.deny(name, denied[name], random.choice((None, "not today")))
+    return denied
 
 
-def _odd_rows(cyrus: Cyrus, site: Site, random: Random) -> None:
+def _odd_rows(cyrus: Cyrus, random: Random) -> None:
     rows = [
         Mailbox(f"user.odd{number}{more}", {"anyone": "lrsp"}, random.choice(_ODD_TYPES))
         for number in range(3)

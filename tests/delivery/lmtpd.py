@@ -58,10 +58,14 @@ class Truth:
 
 
 def quoted(address: bytes) -> bytes:
-    """The address as RCPT TO has it."""
+    """The address as RCPT TO has it.
+
+    Where only dots are out of place (`two..dots`) Sendmail hands on what the
+    client said, which may be without quotes; Postfix puts it into quotes, and so
+    lmtpd delivers less.
+    """
     local, at, domain = address.rpartition(b"@") if b"@" in address else (address, b"", b"")
-    dots = local.startswith(b".") or local.endswith(b".") or b".." in local
-    if local and not dots and _ATEXT.issuperset(local):
+    if local and _ATEXT.issuperset(local):
         return address
     escaped = local.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return b'"' + escaped + b'"' + at + domain

@@ -45,23 +45,30 @@ def _address(site: Site, internal: str) -> bytes:
 
 
 def recipients(site: Site, exact: list[bytes], random: Random, count: int) -> list[bytes]:
-    """`count` addresses, most of them once."""
-    given: list[bytes] = []
-    for each in exact:
-        if usable(each) and len(given) < count:
-            given.append(each)
+    """Different keys for a smmapd, among them about `count` that a mail may be sent to."""
+    given = dict.fromkeys(each for each in exact if _short(each))
     while len(given) < count:
         each = _recipient(site, exact, random)
-        if usable(each):
-            given.append(each)
-    return given
+        if _short(each):
+            given[each] = None
+    return list(given)
 
 
-def usable(address: bytes) -> bool:
-    """Can an SMTP client say this (RFC 5321, 4.1.2, and 8-bit)?"""
+def _short(address: bytes) -> bool:
+    return 0 < len(address) <= LONGEST and not set(address) & set(b"\0\r\n")
+
+
+def mailable(address: bytes) -> bool:
+    """Can mail be sent to it, and is its domain ours?
+
+    What an SMTP client may say is in RFC 5321, 4.1.2: no control characters.
+    An MTA hands on no address without a domain.
+    """
+    local, at, domain = address.rpartition(b"@")
     return (
-        0 < len(address) <= LONGEST
-        and not any(byte < 0x20 or byte == 0x7F for byte in address if byte not in (0x1D, 0x1F))
+        bool(local and at)
+        and domain.lower().decode("latin-1") in DOMAINS
+        and not any(byte < 0x20 or byte == 0x7F for byte in address)
         and not address.startswith(b"@")
     )
 
@@ -159,11 +166,18 @@ _VARIATIONS = (
 )  # fmt: skip
 
 
-def batches(addresses: list[bytes]) -> Iterator[list[bytes]]:
-    """All addresses, in groups in which no two are likely to meet in one mailbox."""
+def batches(site: Site, addresses: list[bytes]) -> Iterator[list[bytes]]:
+    """All addresses, in groups in which no two are likely to meet in one mailbox.
+
+    Alone are those of the default domain in other capitals, of which lmtpd may die.
+    """
+    default = site.plain("defaultdomain").encode()
     groups: dict[bytes, list[bytes]] = {}
     for address in addresses:
-        local, plus, _ = _split(address)
+        local, plus, at = _split(address)
+        if default and at[1:].lower() == default.lower() and at[1:] != default:
+            yield [address]
+            continue
         key = plus if not local or len(local) < 3 else local
         groups.setdefault(key.lower(), []).append(address)
     for number in range(max(map(len, groups.values()), default=0)):

@@ -1,7 +1,7 @@
 """One store, some recipients: what we said of them, and what delivery made of it.
 
-`trial(seed, count, root)` builds the store of a seed, asks the gateway, then
-delivers.  Where the two do not say the same of a recipient, it is delivered to
+`trial(seed, count, root)` builds the store of a seed, asks the gateway and
+both programs called smmapd (smmapds.py), then delivers.  Where the two do not say the same of a recipient, it is delivered to
 once more, alone, from the untouched store: what another recipient of the same
 mail did to a quota or a mailbox is then out of the way.
 """
@@ -17,8 +17,9 @@ from random import Random
 from tests.delivery.asking import Answer, Asker
 from tests.delivery.histories import make_history, use_quotas
 from tests.delivery.lmtpd import Judge, Truth
-from tests.delivery.recipients import batches, names, recipients
+from tests.delivery.recipients import batches, mailable, names, recipients
 from tests.delivery.sites import Site, random_site
+from tests.delivery.smmapds import Difference, differing
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.debian import Root
 from tests.rigs.gateway import Tables
@@ -55,10 +56,13 @@ class Trial:
 
     seed: int
     site: Site
+    # Users with a record in userdeny, and the services that it names.
+    denied: dict[str, str] = field(default_factory=dict)
     recipients: int = 0
     deaths: int = 0
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     differing: list[Row] = field(default_factory=list)
+    smmapds: list[Difference] = field(default_factory=list)
 
     def told(self) -> Iterator[str]:
         """The differing rows for people."""
@@ -66,6 +70,11 @@ class Trial:
             yield (
                 f"seed {self.seed} {row.front_end}: {row.recipient!r}: we {row.answer.said!r},"
                 f" lmtpd {row.truth.rcpt!r} {row.truth.data!r}; {self.site}"
+            )
+        for each in self.smmapds:
+            yield (
+                f"seed {self.seed} smmapd: {each.key!r}: ours {each.ours!r},"
+                f" the C program {each.theirs!r}; {self.site}"
             )
 
 
@@ -86,28 +95,28 @@ def trial(seed: int, count: int, root: Root | None = None, tables: Tables | None
     with Cyrus(site.settings, root=root, parent=memory_folder()) as cyrus:
         cyrus.add_service("imap", "imapd", prefork=1)
         cyrus.start()
-        make_history(cyrus, site, random)
+        made.denied = make_history(cyrus, site, random)
         cyrus.stop()
         use_quotas(cyrus, site, random)
-        asked = recipients(site, names(cyrus, site), random, count)
-        # Some are asked twice; the truth about both is the same.
-        distinct = list(dict.fromkeys(asked))
+        keys = recipients(site, names(cyrus, site), random, count)
+        asked = [key for key in keys if mailable(key)]
         with Asker(cyrus.imapd_conf, tables or {}) as asker:
-            answers = dict(zip(distinct, asker.ask(distinct), strict=True))
+            answers = dict(zip(asked, asker.ask(asked), strict=True))
+        made.smmapds = list(differing(cyrus, site, keys))
         with Judge(cyrus) as judge:
             truths: dict[bytes, Truth] = {}
-            for batch in batches(distinct):
+            for batch in batches(site, asked):
                 truths.update(zip(batch, judge.deliver(batch), strict=True))
-            for recipient in distinct:
+            for recipient in asked:
                 if any(not row.agrees for row in _rows(recipient, answers, truths)):
                     (truths[recipient],) = judge.deliver([recipient])
             made.deaths = judge.deaths
-    for recipient in distinct:
+    for recipient in asked:
         for row in _rows(recipient, answers, truths):
             made.counts[(row.front_end, *row.kind)] += 1
             if not row.agrees:
                 made.differing.append(row)
-    made.recipients = len(distinct)
+    made.recipients = len(asked)
     return made
 
 

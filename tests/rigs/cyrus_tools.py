@@ -76,6 +76,12 @@ class CyrusTools:
             return run([*self._root.guest(cyrus), *argv], stdin=stdin, accept=accept)
         return run(argv, user=cyrus, stdin=stdin, accept=accept)
 
+    def version(self) -> tuple[int, int]:
+        """Cyrus' release, such as (3, 10)."""
+        # cyrus-imapd 3.10.2-Debian-3.10.2-1+deb13u2
+        major, minor = self.run("master", "-V").split()[1].split(b".")[:2]
+        return int(major), int(minor)
+
     # --- mailbox list ---------------------------------------------------------------------
 
     def load_mailboxes(self, mailboxes: Iterable[Mailbox]) -> None:

@@ -157,7 +157,7 @@ def kept_root(*packages: str, release: str) -> Root:
     return Root(_kept(packages, release))
 
 
-def _cache() -> str:
+def cache_folder() -> str:
     """The folder that packages.sh keeps things in, for root alone: it holds set-uid programs."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     top = os.environ.get("SMMAPD_TESTS_CACHE") or os.path.join(base, "smmapd-tests")
@@ -169,7 +169,7 @@ def _cache() -> str:
 
 def _kept(packages: Sequence[str], release: str) -> str:
     """The folder with a root that has these packages, made now if it is not in the cache."""
-    cache = _cache()
+    cache = cache_folder()
     with open(os.path.join(cache, ".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         base = os.path.join(cache, release)

@@ -1,9 +1,10 @@
 #!/bin/bash
-# packages.sh - brings the real programs that the tests drive onto a Debian 12 machine.
+# packages.sh - brings the real programs that the tests drive onto a Debian 12 or 13 machine.
 #
 #   packages.sh check   [GROUP...]   say exactly what is missing; exit 1 if anything is
 #   packages.sh install [GROUP...]   bring what is missing, then check
 #   packages.sh where NAME           print the folder an unpacked package set lives in
+#   packages.sh names RELEASE        print what Debian 12 or 13 installs for the default groups
 #
 # Groups are the rows of GROUPS_INSTALLED and GROUPS_UNPACKED below; without one
 # the DEFAULT_GROUPS are meant.  A group that is installed comes by apt-get and
@@ -54,6 +55,13 @@ declare -Ar GROUPS_UNPACKED=(
     [faketime]="libfaketime"
 )
 
+# What Debian 13 calls some of them.
+declare -Ar NAMES_13=(
+    [libdb5.3]=libdb5.3t64
+    [libldap-2.5-0]=libldap2
+    [libssl3]=libssl3t64
+)
+
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly POLICY_KEPT=/usr/sbin/policy-rc.d.smmapd-tests
 readonly LOCK_WAIT_S=1800 # a whole installation over a slow line
@@ -63,9 +71,28 @@ readonly APT=(apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 say() { printf 'packages.sh: %s\n' "$*" >&2; }
 
 usage() {
-    sed -n '4,6s/^# *//p' "$0" >&2
+    sed -n '4,7s/^# *//p' "$0" >&2
     say "groups: ${!GROUPS_INSTALLED[*]}"
     exit 2
+}
+
+# This machine's release, 12 or 13; of what is not Debian the older one's names are tried.
+release() {
+    # shellcheck disable=SC1091 # not ours
+    (. /etc/os-release 2>/dev/null && [[ ${VERSION_ID:-} == 13 ]] && echo 13) || echo 12
+}
+
+# Prints the packages of the groups as the release calls them: of RELEASE GROUP...
+installed_for() {
+    local names=() name group release=$1
+    shift
+    for group in "$@"; do
+        for name in ${GROUPS_INSTALLED[$group]}; do
+            [[ $release == 13 ]] && name=${NAMES_13[$name]:-$name}
+            names+=("$name")
+        done
+    done
+    printf '%s\n' "${names[@]}"
 }
 
 # Prints those of the given packages that dpkg does not list as installed.
@@ -85,8 +112,8 @@ unpacked() {
 check() {
     local group missing="" absent=()
     for group in "$@"; do
-        # shellcheck disable=SC2086 # the table's values are lists of words
-        mapfile -t absent < <(not_installed ${GROUPS_INSTALLED[$group]})
+        mapfile -t absent < <(installed_for "$RELEASE" "$group")
+        mapfile -t absent < <(not_installed "${absent[@]}")
         if ((${#absent[@]})); then
             say "missing for $group: Debian packages ${absent[*]}"
             missing+=" $group"
@@ -175,10 +202,7 @@ unpack() {
 install() {
     local group all=()
     check "$@" 2>/dev/null && return 0
-    for group in "$@"; do
-        # shellcheck disable=SC2206
-        all+=(${GROUPS_INSTALLED[$group]})
-    done
+    mapfile -t all < <(installed_for "$RELEASE" "$@")
     mkdir -p "$CACHE"
     exec 9>"$CACHE/.lock"
     flock -w "$LOCK_WAIT_S" 9 || {
@@ -193,6 +217,9 @@ install() {
     check "$@"
 }
 
+RELEASE=$(release)
+readonly RELEASE
+
 main() {
     (($# > 0)) || usage
     local verb=$1 group
@@ -202,6 +229,12 @@ main() {
         printf '%s\n' "$CACHE/$1/root"
         return 0
     fi
+    if [[ $verb == names ]]; then
+        (($# == 1)) && [[ $1 == 12 || $1 == 13 ]] || usage
+        # shellcheck disable=SC2086
+        installed_for "$1" $DEFAULT_GROUPS | sort -u
+        return 0
+    fi
     [[ $verb == check || $verb == install ]] || usage
     # shellcheck disable=SC2086
     (($# > 0)) || set -- $DEFAULT_GROUPS
@@ -209,7 +242,7 @@ main() {
         [[ -n ${GROUPS_INSTALLED[$group]:-} ]] || usage
     done
     command -v dpkg-query >/dev/null || {
-        say "this is no Debian machine (no dpkg-query); the tests of real programs need Debian 12"
+        say "this is no Debian machine (no dpkg-query); the tests of real programs need Debian 12 or 13"
         exit 1
     }
     "$verb" "$@"
