@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +33,10 @@ Sample = dict[str, float]
 _FAULTS = ("refused", "stalled", "broken", "malformed", "lost", "wrong")
 # Seconds that a load client may take beyond its load: 500 processes of the C daemon start slowly.
 _PATIENCE_S = 120
+# Seconds that others load before and after what is measured beside them.
+_AROUND_S = 1.0
+# An MTA's offer: version 6, all changes, all steps.
+_OFFER = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 # Each run with unique keys gets this many of the 2^40 names.
 _UNIQUE_STEP = 1 << 26
 # xorshift needs seeds with bits set all over.
@@ -224,17 +231,51 @@ class MilterLoad:
     keys: str = REPEATED
     expect: str = "c"
 
-    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
-        """The rates, the latencies and the costs of RCPT."""
+    def words(self, server: Server, store: Store, progress: Progress, seconds: float) -> list[str]:
+        """The load client's."""
         words = ["-a", server.address, "-n", str(self.connections), "-t", str(seconds)]
         keys = os.path.join(store.folder, f"{self.keys}.keys")
         words += ["-k", keys, "-D", DOMAIN, "-e", self.expect]
-        words += ["-R", progress.next_seed()]
-        with Client("milterload", words) as client:
+        return [*words, "-R", progress.next_seed()]
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """The rates, the latencies and the costs of RCPT."""
+        with Client("milterload", self.words(server, store, progress, seconds)) as client:
             before = server.cpu_seconds()
             result = client.result()
             used = server.cpu_seconds() - before
         return rates(result, used)
+
+
+@dataclass(frozen=True, slots=True)
+class MilterWitness:
+    """One connection's RCPT commands, while `busy` others load and `silent` ones say nothing."""
+
+    busy: int = 0
+    silent: int = 0
+
+    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
+        """The witness' rates and latencies."""
+        with ExitStack() as stack:
+            for _ in range(self.silent):
+                stack.enter_context(_silent_mta(server.address))
+            if self.busy:
+                others = MilterLoad(self.busy)
+                words = others.words(server, store, progress, seconds + _AROUND_S)
+                stack.enter_context(Client("milterload", words)).begin()
+                time.sleep(_AROUND_S / 2)
+            return MilterLoad(1).take(server, store, progress, seconds)
+
+
+def _silent_mta(address: str) -> socket.socket:
+    """A connection that has negotiated, and says nothing more."""
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(_PATIENCE_S)
+    link.connect(address)
+    link.sendall(_OFFER)
+    if not link.recv(4096):
+        raise RigError("the milter does not negotiate")
+    return link
 
 
 class Client:
@@ -256,11 +297,16 @@ class Client:
             self._fail()
         return self
 
+    def begin(self) -> None:
+        """Let it load."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+
     def result(self) -> Mapping[str, object]:
         """Let it load; its JSON line.  The connections stay open until the `with` ends."""
-        assert self._process.stdin is not None
+        self.begin()
         assert self._process.stdout is not None
-        self._process.stdin.write(b"\n")
         line = self._process.stdout.readline()
         if not line:
             self._fail()

@@ -17,7 +17,6 @@ from tests.bench.needs import BENCH_PACKAGES, RIG_PACKAGES, check_packages
 from tests.bench.servers import DOMAIN, PROJECT, DaemonServer
 from tests.bench.stores import Store
 from tests.rigs.folders import write_text
-from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.processes import account
 from tests.rigs.require import unpacked
 
@@ -167,8 +166,7 @@ class BareMilter(DaemonServer):
 
     def command(self) -> list[str]:
         """It runs with the project's virtual environment, as our milter does."""
-        (port,) = free_ports(1)
-        self.address = f"{LOOPBACK}:{port}"
+        self.address = self.path("milter")
         python = os.path.join(PROJECT, ".venv", "bin", "python")
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bare_milter.py")
-        return [python, script, f"inet:{port}@{LOOPBACK}"]
+        return [python, script, f"unix:{self.address}"]

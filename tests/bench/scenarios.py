@@ -18,6 +18,7 @@ from tests.bench.measures import (
     Load,
     Measure,
     MilterLoad,
+    MilterWitness,
     OpenAll,
     StandardInput,
 )
@@ -37,6 +38,7 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "remote": lambda store, quota: Remote(store),
     "policy": lambda store, quota: Gateway("policy", store, quota=quota),
     "milter": lambda store, quota: Gateway("milter", store, quota=quota),
+    "milter-builtin": lambda store, quota: Gateway("milter", store, quota=quota, library="builtin"),
     "resolver": lambda store, quota: MtaStsResolver(),
     "quota-status": lambda store, quota: QuotaStatus(store),
     "rate-limit": lambda store, quota: RateLimit(),
@@ -48,6 +50,14 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
 # does meanwhile is in the results, too.  The others have nothing to make.
 WARM_UP_S: Mapping[int, float] = {SMALL: 1.0, MIDDLE: 4.0, LARGE: 30.0}
 WARM_UP_OTHERS_S = 1.0
+
+
+# The milters, and how many connections are busy.
+MILTERS = ("milter", "milter-builtin", "bare-milter")
+MILTER_CONNECTIONS = (1, 20, 100)
+
+# What others do while a milter's witness asks: a name, and how many are busy and silent.
+WITNESSED = (("alone", 0, 0), ("20 busy", 20, 0), ("5000 silent", 0, 5000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +194,25 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "milter",
-        "20 busy connections, RCPT commands: 1000 recipients again and again, and each of the store",
-        (
-            Entrant("milter", "milter", MilterLoad()),
-            Entrant("milter, every", "milter", MilterLoad(keys=EVERY)),
-            Entrant("bare-milter", "bare-milter", MilterLoad()),
+        "RCPT commands on 1, 20 and 100 busy connections: 1000 recipients again and again, and each"
+        " of the store",
+        tuple(
+            Entrant(f"{server}, {connections}", server, MilterLoad(connections))
+            for connections in MILTER_CONNECTIONS
+            for server in MILTERS
+        )
+        + tuple(
+            Entrant(f"{server}, 20, every", server, MilterLoad(keys=EVERY))
+            for server in MILTERS[:2]
+        ),
+    ),
+    Scenario(
+        "milter-witness",
+        "RCPT commands of one connection: alone, beside 20 busy ones, and beside 5000 silent ones",
+        tuple(
+            Entrant(f"{server}, {beside}", server, MilterWitness(busy=busy, silent=silent))
+            for beside, busy, silent in WITNESSED
+            for server in MILTERS
         ),
     ),
     Scenario(
