@@ -4,14 +4,16 @@
 PYTHON  ?= $(shell for p in /usr/bin/python3 python3; do command -v $$p >/dev/null && { echo $$p; break; }; done)
 VENV    := .venv
 BIN     := $(VENV)/bin
+ONLY    := milter and not clean
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test test-clean test-debian13 lint unit deb clean
+.PHONY: help venv demo test test-clean test-debian13 builtin lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
 	@echo "make test   everything: style, types, layers, unit and real programs"
 	@echo "make test-clean  whole machines of both Debian releases: the package under systemd, Exim"
+	@echo "make builtin  the milter's tests, slow ones too, with library = builtin"
 	@echo "make unit   only what needs no other program"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
@@ -50,6 +52,13 @@ test: venv
 	@tests/rigs/packages.sh install || [ "$$(id -u)" != 0 ]
 	@$(MAKE) --no-print-directory lint
 	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q -m "not clean"
+	@$(MAKE) --no-print-directory builtin ONLY="milter and not slow and not clean"
+
+# The milter's tests have run with pymilter, which is the default; the same with our own codec.
+# Those that take long are left out of `make test`.
+builtin: venv
+	MILTER_LIBRARY=builtin RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) \
+		$(BIN)/python -m pytest -q -m "$(ONLY)"
 
 # What sets up whole machines takes minutes and the network; CI runs it beside `make test`.
 test-clean: venv

@@ -30,7 +30,7 @@ need() { # need PACKAGE... : Debian packages that this cannot do without
 
 if command -v dpkg-query >/dev/null; then
     case $python in
-        # pymilter, which tests compare with, is built from source against libmilter.
+        # pymilter is built from source against libmilter.
         /usr/bin/*) need python3-venv python3-dev gcc libc6-dev libmilter-dev ;;
         *) need gcc libc6-dev libmilter-dev ;;
     esac

@@ -17,10 +17,14 @@ from __future__ import annotations
 import os
 import resource
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 UMASK = 0o022
 PROFILE = "steady"
+# Folders of tests that drive whole gateways.  Those with a milter in their names are run for
+# both of its libraries (rigs/gateway.py, LIBRARY), and so is whatever is marked.
+WHOLE = ("tests/contrib/", "tests/doors/", "tests/faults/", "tests/life/", "tests/real/")
 
 settings.register_profile(
     PROFILE, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -33,3 +37,10 @@ def pytest_configure() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings.load_profile(PROFILE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is about the milter."""
+    for item in items:
+        if item.nodeid.startswith(WHOLE) and "milter" in item.nodeid:
+            item.add_marker("milter")

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from tests.sources import ROOT, SOURCES, imports
 
 # Module and the distribution that has it, where they are not called alike.
-DISTRIBUTIONS = {"pymysql": "PyMySQL"}
+DISTRIBUTIONS = {"pymysql": "PyMySQL", "milter": "pymilter"}
 # Our own rooms, and a name that only mypy knows.
 NOT_FOREIGN = frozenset({"gateway", "smmapd", "_typeshed"})
 # What `pip install --no-build-isolation` and pymilter's build need.
@@ -59,7 +59,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     modules = {name.partition(".")[0] for path in SOURCES for _, name in imports(path)}
     foreign = modules - set(sys.stdlib_module_names) - NOT_FOREIGN
     found = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in foreign}
-    assert found == declared("pgsql", "mysql")
+    assert found == declared("pgsql", "mysql", "milter")
 
 
 def test_nothing_is_pinned_that_nobody_needs() -> None:

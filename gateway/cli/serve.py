@@ -6,18 +6,24 @@ where [milter] listens, the milter as processes of their own.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.cyrus.waypath import absolute
 from gateway.daemon import log, prerequisites, processes
 from gateway.daemon.children import ChildSpec
 from gateway.daemon.settings import loads, read
+from gateway.daemon.settings.words import Library
 from gateway.daemon.supervisor import Plan, Supervisor
 
 if TYPE_CHECKING:
     import argparse
 
+    from gateway.daemon.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 _STANDARD_ERROR = 2
 
@@ -67,10 +73,10 @@ def make_plan(path: str) -> Plan:
             data,
             processes.SILENCE_LIMIT,
             stops_by_word=True,
-            session_timeout=settings.milter.session_timeout if kind is processes.MILTER else 0.0,
+            session_timeout=0.0 if kind is processes.CORE else settings.milter.session_timeout,
             clients=kind.clients,
         )
-        for kind, count in ((processes.CORE, workers), (processes.MILTER, 1))
+        for kind, count in ((processes.CORE, workers), _milter(settings))
         if served.keys() & set(kind.listeners)
     ]
     return Plan(
@@ -79,6 +85,20 @@ def make_plan(path: str) -> Plan:
         settings.general.graceful_timeout,
         settings.general.user,
         settings.general.group,
-        lambda: log.configure(settings.logging),
+        partial(_apply, settings),
         path,
     )
+
+
+def _apply(settings: Settings) -> None:
+    """The configuration comes into force."""
+    log.configure(settings.logging)
+    if settings.milter.listen:
+        _log.info("the milter speaks its protocol by way of %s", settings.milter.library.value)
+
+
+def _milter(settings: Settings) -> tuple[processes.Kind, int]:
+    """What serves the milter, and in how many processes: libmilter has one socket in each."""
+    if settings.milter.library is Library.BUILTIN:
+        return processes.MILTER, 1
+    return processes.PYMILTER, len(settings.milter.listen)

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 from gateway.daemon import descriptors
 from gateway.daemon.assembly import make_judge, make_socketmap_judge
 from gateway.daemon.endpoints import InetEndpoint
+from gateway.daemon.milterfront import conversations
 from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.frontends.access import Allowed
 from gateway.frontends.course import Course
 from gateway.frontends.line import Line
-from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.ready import Ready
 from gateway.frontends.server import Server, peer_name
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.tls import TlsSession
@@ -43,7 +42,8 @@ if TYPE_CHECKING:
     from gateway.daemon.settings.socketmap import SocketmapSettings
     from gateway.frontends.flights import Flights
     from gateway.frontends.judge import Decision
-    from gateway.frontends.milter_conversation import Key, Rcpt
+    from gateway.frontends.milter_conversation import Key
+    from gateway.frontends.ready import Ready
     from gateway.frontends.session import Session as AnySession
     from gateway.mta.postfix import Postfix
     from gateway.protocols.policy import PolicyRequest
@@ -234,31 +234,17 @@ class Fronts:
         return session
 
     def _milter(self) -> SessionFor:
-        mode = self._settings.milter.mode
-        judge = make_judge(self._settings, mode, sees_mailers=True, postfix=self._postfix)
-        verdicts = VerdictLog("milter", mode, self._address)
-        written = verdicts.enabled
-        tally = self._recorder.tally("milter")
-        ready: Ready[Key] = Ready(self._memory, judge, tally.ready_decision)
-        self._ready.append(ready)
-
-        def count(rcpt: Rcpt, decision: Decision) -> None:
-            mail = rcpt.transaction
-            tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
+        conversation = conversations(
+            self._settings,
+            memory=self._memory,
+            recorder=self._recorder,
+            address=self._address,
+            every_ready=self._ready,
+            postfix=self._postfix,
+        )
 
         def session(peer: socket.socket) -> MilterSession:
-            course = Course(self._memory) if written else None
-            conversation = MilterConversation(
-                self._memory,
-                judge,
-                observe=partial(verdicts.milter, course=course),
-                ready=ready,
-                faults_only=not written,
-                count=count,
-                course=course,
-                defect=_defect,
-            )
-            return MilterSession(conversation, complain=_complainer("milter", peer))
+            return MilterSession(conversation(), complain=_complainer("milter", peer))
 
         return session
 
@@ -276,10 +262,6 @@ def _complainer(front: str, peer: socket.socket) -> Callable[[str], None]:
 
 def _speaks_tls(listener: Listener) -> bool:
     return isinstance(listener.endpoint, InetEndpoint) and listener.endpoint.tls
-
-
-def _defect(error: Exception) -> None:
-    _log.error("defect while judging a recipient, who is deferred: %r", error)
 
 
 def _client_defect(error: Exception) -> None:

@@ -24,11 +24,13 @@ from gateway.daemon.engines import Engines
 from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.daemon.settings.lines import key_lines, line_of
+from gateway.daemon.settings.words import Library
 from gateway.daemon.upstreams import server_context
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
 from gateway.frontends.watched import Report, Watched
+from gateway.server import pymilter
 
 if TYPE_CHECKING:
     from gateway.daemon.settings import Settings
@@ -89,9 +91,18 @@ def _faults(settings: Settings) -> Iterator[ConfigurationError]:
     if settings.policy.listen:
         yield from _scope(settings, lambda: make_judge(settings, settings.policy.mode))
     if settings.milter.listen:
+        yield from _library(settings)
         yield from _scope(
             settings, lambda: make_judge(settings, settings.milter.mode, sees_mailers=True)
         )
+
+
+def _library(settings: Settings) -> Iterator[ConfigurationError]:
+    if settings.milter.library is Library.PYMILTER:
+        try:
+            pymilter.load()
+        except ConfigurationError as fault:
+            yield _at(settings, fault.option or "milter.library", fault.problem)
 
 
 def _account(settings: Settings) -> Iterator[ConfigurationError]:

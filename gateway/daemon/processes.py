@@ -31,4 +31,6 @@ class Kind:
 
 
 CORE = Kind("core", "gateway.daemon.core", ("socketmap", "policy", "admin"), "clients")
+# The milter, by the library that serves it: our own codec on a loop, or pymilter's threads.
 MILTER = Kind("milter", "gateway.daemon.milterprocess", ("milter",), "SMTP sessions")
+PYMILTER = Kind("milter", "gateway.daemon.pymilterprocess", ("milter",), "SMTP sessions")

@@ -1,5 +1,8 @@
 """Questions for other servers, on their way: asked on threads, answered on the event loop.
 
+Where there is no loop, a lock takes its part (gateway/server/helpers.py): everything
+here is called by who holds it.
+
 Whoever waits for the same answer shares one question (single flight).  The
 questions for one server are a lane: at most `lane` of them are under way at
 once, the others wait in line, so that a server that hangs takes up its own
@@ -17,11 +20,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
-
-import gevent
-from gevent.event import AsyncResult
-from gevent.threadpool import ThreadPool
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.mta.lookups import Lookups
 from gateway.verification.model import Evidence, Kind, Verdict
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     # Asks the one whom the Pending names; blocks, on a thread.
     Advance = Callable[[Pending, float], Verdict | Pending]
     Answered = Callable[[Verdict | Answers], None]
+    Outcome = Verdict | Pending | BaseException
     Key = tuple[str | None, bytes, int, int | None]
 
 # Questions under way to one server.
@@ -45,6 +46,15 @@ LANE = 8
 # Threads, which are made when they are needed: several servers that hang at
 # once must not keep the others waiting.
 THREADS = 128
+
+
+class Threads(Protocol):
+    """Does work that may block on threads."""
+
+    def spawn(
+        self, work: Callable[[], Verdict | Pending], landed: Callable[[Outcome], None]
+    ) -> None:
+        """Have `work` done; `landed` hears what it gave or raised, not before this returns."""
 
 
 class _Flight:
@@ -89,7 +99,14 @@ class Flights:
         threads: int = THREADS,
         defect: Callable[[BaseException], None] | None = None,
         tables: AskTables | None = None,
+        pool: Threads | None = None,
     ) -> None:
+        """`pool` has at least `threads` threads; default: those beside gevent's loop."""
+        if pool is None:
+            # Whoever brings threads of another kind has no gevent.
+            from gateway.frontends.loop_threads import LoopThreads  # noqa: PLC0415
+
+            pool = LoopThreads(threads)
         self._tables = tables
         self.asked = 0  # questions asked of other servers since the start
         self.shared = 0  # those that found the same one under way
@@ -101,7 +118,7 @@ class Flights:
         self._sizes.update(lanes or {})
         self._threads = threads
         self._under_way = 0
-        self._pool = ThreadPool(threads, hub=gevent.get_hub())
+        self._pool = pool
         self._flights: dict[Key, _Flight] = {}
         self._lanes: dict[str | None, _Lane] = {}
         # Lanes that could go on, but for the number of threads.
@@ -144,24 +161,12 @@ class Flights:
             lane.under_way += 1
             self._under_way += 1
             self.asked += 1
-            task = self._spawn(flight)
-            task.rawlink(lambda done, lane=lane, flight=flight: self._landed(done, lane, flight))
+            self._pool.spawn(
+                partial(self._advance, flight.pending, flight.since),
+                partial(self._landed, lane, flight),
+            )
 
-    def _spawn(self, flight: _Flight) -> AsyncResult[Verdict | Pending]:
-        """The question's task on a thread; one that has failed where there is no thread for it."""
-        try:
-            return self._pool.spawn(self._advance, flight.pending, flight.since)
-        except RuntimeError as error:  # "can't start new thread"
-            failed: AsyncResult[Verdict | Pending] = AsyncResult()
-            failed.set_exception(error)
-            return failed
-
-    def _landed(
-        self,
-        task: AsyncResult[Verdict | Pending],
-        lane: _Lane,
-        flight: _Flight,
-    ) -> None:
+    def _landed(self, lane: _Lane, flight: _Flight, landed: Outcome) -> None:
         lane.under_way -= 1
         self._under_way -= 1
         del self._flights[flight.key]
@@ -170,7 +175,7 @@ class Flights:
             self._lanes.pop(flight.pending.server, None)
         while self._held and self._under_way < self._threads:
             self._go_on(self._held.popleft())
-        outcome = self._outcome(task)
+        outcome = self._outcome(landed)
         for answered in flight.waiting:
             if isinstance(outcome, Pending):
                 self._ask(outcome, answered, flight.since)
@@ -186,14 +191,12 @@ class Flights:
                 raise
             self._defect(error)
 
-    def _outcome(self, task: AsyncResult[Verdict | Pending]) -> Verdict | Pending:
-        error = task.exception
-        if error is None:
-            outcome: Verdict | Pending = task.value
-            return outcome
-        if isinstance(error, MemoryError):
-            raise error
+    def _outcome(self, landed: Outcome) -> Verdict | Pending:
+        if not isinstance(landed, BaseException):
+            return landed
+        if isinstance(landed, MemoryError):
+            raise landed
         if self._defect is not None:
-            self._defect(error)
-        fault = f"cannot ask another server: {error!r}"
+            self._defect(landed)
+        fault = f"cannot ask another server: {landed!r}"
         return Verdict(Kind.UPSTREAM_FAULT, b"", Evidence(fault=fault), cacheable=False)

@@ -1,5 +1,8 @@
 """Questions for Postfix' tables, on their way: asked on threads, answered on the event loop.
 
+Where there is no loop, a lock takes its part (gateway/server/helpers.py): everything
+here is called by who holds it.
+
 Whoever asks for the same key shares one question (single flight).  Keys that
 come within WINDOW seconds go in one call of postmap, and while calls are rare
 they wait for each other longer: no more than CALLS a second are made, whatever
@@ -18,18 +21,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
-
-import gevent
-from gevent.threadpool import ThreadPool
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import MailServerError
 from gateway.mta.lookups import DEADLINE, Answers, Lookup, by_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from gevent.event import AsyncResult
 
     from gateway.mta.lookups import Lookups
     from gateway.mta.memory import Proof
@@ -55,6 +54,21 @@ MAX_WAITING = 4096
 
 _BUSY = "is asked for more unknown recipients than it can answer in time; they are deferred"
 _LATE = f"has not answered within {DEADLINE:g} s; look at what it asks"
+
+
+class Helpers(Protocol):
+    """Threads for work that may block, and a clock; whoever hears of either is on the loop."""
+
+    def spawn(
+        self, work: Callable[[], Told], landed: Callable[[Told | BaseException], None]
+    ) -> None:
+        """Have `work` done; `landed` hears what it gave or raised, not before this returns."""
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call `call` in so many seconds."""
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call `call`, but not before this returns."""
 
 
 class _Group:
@@ -97,8 +111,18 @@ class TableQuestions:
     """
 
     def __init__(
-        self, postfix: Postfix, *, defect: Callable[[BaseException], None] | None = None
+        self,
+        postfix: Postfix,
+        *,
+        defect: Callable[[BaseException], None] | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
+        """`helpers` are those beside gevent's loop unless given."""
+        if helpers is None:
+            # Whoever brings others has no gevent.
+            from gateway.frontends.loop_threads import LoopThreads  # noqa: PLC0415
+
+            helpers = LoopThreads(THREADS)
         self.calls = 0  # programs started
         self.keys = 0  # keys asked for with them
         self.shared = 0  # keys that somebody had asked for already
@@ -107,9 +131,8 @@ class TableQuestions:
         self._memory = postfix.tables.memory
         self._defect = defect
         self._lanes: dict[Run, _Lane] = {}
-        self._pool = ThreadPool(THREADS, hub=gevent.get_hub())
-        self._loop = gevent.get_hub().loop
-        self._timer = self._loop.timer(WINDOW)
+        self._helpers = helpers
+        self._planned = False
         self._tokens = BURST
         self._filled = time.monotonic()
 
@@ -138,7 +161,7 @@ class TableQuestions:
         if group.missing:
             self._plan(WINDOW)
         else:
-            self._loop.run_callback(self._tell, group)
+            self._helpers.soon(partial(self._tell, group))
 
     def _has_room(self, lane: _Lane, more: int) -> bool:
         """Whether `more` keys would be answered in time, as far as can be told."""
@@ -148,13 +171,13 @@ class TableQuestions:
 
     def _plan(self, seconds: float) -> None:
         """Look at what waits in so many seconds, or sooner if that is planned."""
-        if not self._timer.active:
-            self._timer = self._loop.timer(seconds)
-            self._timer.start(self._go_on)
+        if not self._planned:
+            self._planned = True
+            self._helpers.later(seconds, self._go_on)
 
     def _go_on(self) -> None:
         """Start the calls that may be started now."""
-        self._timer.stop()
+        self._planned = False
         now = time.monotonic()
         self._tokens = min(BURST, self._tokens + (now - self._filled) * CALLS)
         self._filled = now
@@ -183,36 +206,25 @@ class TableQuestions:
         self.keys += len(keys)
         proof = self._memory.proof(lane.run)
         until = lane.keys[keys[0]].until
-        try:
-            task = self._pool.spawn(self._asker.ask, lane.run, keys, until)
-        except RuntimeError as error:  # "can't start new thread"
-            self._ended(lane, keys, proof, None, error)
-            return
-        task.rawlink(lambda done: self._done(done, lane, keys, proof))
-
-    def _done(
-        self, task: AsyncResult[Told], lane: _Lane, keys: list[bytes], proof: Proof | None
-    ) -> None:
-        error = task.exception
-        self._ended(lane, keys, proof, None if error is not None else task.value, error)
+        self._helpers.spawn(
+            partial(self._asker.ask, lane.run, keys, until),
+            partial(self._ended, lane, keys, proof),
+        )
 
     def _ended(
-        self,
-        lane: _Lane,
-        keys: list[bytes],
-        proof: Proof | None,
-        told: Told | None,
-        error: BaseException | None,
+        self, lane: _Lane, keys: list[bytes], proof: Proof | None, outcome: Told | BaseException
     ) -> None:
         lane.under_way -= 1
         fault = ""
-        if error is not None:
-            if isinstance(error, MemoryError):
-                raise error
-            if not isinstance(error, MailServerError) and self._defect is not None:
-                self._defect(error)
-            fault = str(error)
-        if told is not None:
+        told = None
+        if isinstance(outcome, BaseException):
+            if isinstance(outcome, MemoryError):
+                raise outcome
+            if not isinstance(outcome, MailServerError) and self._defect is not None:
+                self._defect(outcome)
+            fault = str(outcome)
+        else:
+            told = outcome
             self._memory.keep(lane.run, told, proof)
         for key in keys:
             self._landed(lane, key, told, fault)

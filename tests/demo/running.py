@@ -15,6 +15,7 @@ from gateway.frontends.judge import Question
 from gateway.protocols.address import parse_bare
 from tests.demo.store import ALIASES, DOMAINS, Asked, build
 from tests.rigs.folders import write_text
+from tests.rigs.gateway import LIBRARY
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import Daemon, RigError, run
 from tests.rigs.socketmap import Connection, frame
@@ -39,6 +40,7 @@ listen = ["unix:{folder}/policy"]
 
 [milter]
 listen = ["unix:{folder}/milter"]
+library = "{library}"
 
 [scope]
 domains = [{domains}]
@@ -71,7 +73,7 @@ class Gateway:
         self.store = build(folder)
         write_text(f"{folder}/aliases", ALIASES)
         domains = ", ".join(f'"{domain}"' for domain in DOMAINS)
-        text = CONFIGURATION.format(folder=folder, domains=domains)
+        text = CONFIGURATION.format(folder=folder, domains=domains, library=LIBRARY)
         self.config = write_text(f"{folder}/gateway.toml", text)
         loaded = settings.load(self.config)
         self._verifier = make_verifier(loaded)

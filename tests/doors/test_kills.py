@@ -64,6 +64,8 @@ def pause(chance: random.Random) -> None:
     wait_until(lambda: time.monotonic() >= over, "a pause is over")
 
 
+@pytest.mark.slow
+@pytest.mark.milter
 def test_whoever_is_killed_nobody_is_refused_and_nobody_slips_through(house: House) -> None:
     """One after the other, each as soon as all are served again; and in volleys."""
     chance = random.Random(SEED)

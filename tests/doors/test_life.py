@@ -51,6 +51,7 @@ def inodes(house: House) -> list[int]:
     return [os.stat(house.gateway.path(front)).st_ino for front in FRONTS]
 
 
+@pytest.mark.milter
 def test_mtas_before_the_gateway(cyrus: Cyrus) -> None:
     """An MTA that runs before the gateway defers, and serves as soon as the gateway does."""
     with open_house(cyrus, TABLES, started=False) as house:
@@ -69,6 +70,7 @@ def test_gateway_before_the_mtas(house: House) -> None:
         assert rcpt(house, door).startswith(b"250")
 
 
+@pytest.mark.milter
 def test_restart_while_mail_comes_in(house: House) -> None:
     """Twenty sessions see a restart as nothing worse than a temporary refusal."""
     with Load(house, sessions=20) as load:
@@ -80,6 +82,7 @@ def test_restart_while_mail_comes_in(house: House) -> None:
     print(f"a restart: {count(load.deferred())} temporary refusals")
 
 
+@pytest.mark.milter
 def test_reload_while_mail_comes_in(house: House) -> None:
     """Reloads in a row, each a new set of processes, refuse nobody, not even for the moment."""
     before = inodes(house)

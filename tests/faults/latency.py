@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager, suppress
 
 from tests.faults.attacks import ATTACKS
 from tests.faults.doors import DOORS, FRED, NOBODY, Witness
-from tests.faults.undisturbed import PROCESSES, Target, attacked
+from tests.faults.undisturbed import Target, attacked
 
 # The priority of the gateway and of attackers, where root may give it.
 FIRST = -20
@@ -102,8 +102,8 @@ def _before_attackers() -> Iterator[None]:
 
 def _place(life: Target, processors: Sequence[int]) -> None:
     """The gateway to the first processor, before what else is there."""
-    for process in PROCESSES:
-        for task in os.listdir(f"/proc/{life.pid(process)}/task"):
+    for pid in life.every():
+        for task in os.listdir(f"/proc/{pid}/task"):
             os.sched_setaffinity(int(task), processors[:1])
             _always_first(int(task))
 

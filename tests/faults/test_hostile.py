@@ -61,8 +61,9 @@ def connect(path: str) -> socket.socket | None:
 
 
 def open_files(life: Target, door: str) -> int:
-    """How many descriptors the process behind a door has."""
-    return len(os.listdir(f"/proc/{life.pid(PROCESS[door])}/fd"))
+    """How many descriptors the process behind a door has; where there are several, the most."""
+    pids = life.pids(PROCESS[door])
+    return max(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
 def came(life: Target, door: str) -> Door | None:

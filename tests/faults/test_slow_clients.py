@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.doors import DOORS, FRED, GREETINGS, NOBODY, Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
+from tests.rigs.gateway import LIBRARY
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,8 @@ _CHUNK = 1 << 16
 _DEADLINE_S = 60.0
 
 WAYS = [(door, way) for door in DOORS for way in ("unix", "tcp")]
+# libmilter knows no request_timeout, and looks for idle clients every ten minutes.
+HURRIED = [door for door in DOORS if door != "milter" or LIBRARY == "builtin"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def patient() -> Iterator[Target]:
 def hasty() -> Iterator[Target]:
     """One that soon parts from those who are silent."""
     limits = {"request_timeout": PATIENCE, "idle_timeout": PATIENCE}
-    with attacked(dict.fromkeys(DOORS, limits)) as life:
+    with attacked(dict.fromkeys(HURRIED, limits)) as life:
         yield life
 
 
@@ -152,10 +155,11 @@ def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
     When its time is over each of them is parted from; nothing is read from who
     does not read, and others are answered all the time.
     """
+    ways = [(door, way) for door, way in WAYS if door in HURRIED]
     with undisturbed(hasty) as witnesses, ExitStack() as stack:
-        halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
-        silent = [stack.enter_context(Crowd(hasty, door, way)) for door, way in WAYS]
-        deaf = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in WAYS]
+        halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in ways]
+        silent = [stack.enter_context(Crowd(hasty, door, way)) for door, way in ways]
+        deaf = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in ways]
         for crowd in halves:
             crowd.each(crowd.question[:-3])
         left = {client: crowd.question * 1000 for crowd in deaf for client in crowd.links}

@@ -44,7 +44,11 @@ class Target(Life):
     def __init__(self, tables: Tables | None = None) -> None:
         super().__init__(tables, milter=True)
         self.ports = dict(zip((*DOORS, "admin"), free_ports(len(DOORS) + 1), strict=True))
-        self.usual: dict[str, int] = {}
+        self.usual: dict[int, int] = {}
+
+    def every(self) -> dict[int, str]:
+        """The processes that serve, by pid; on pymilter the milter has one for each socket."""
+        return {pid: process for process in PROCESSES for pid in self.pids(process)}
 
     def tcp(self, door: str) -> tuple[str, int]:
         """The address of a door."""
@@ -66,14 +70,14 @@ def attacked(tables: Tables | None = None, prefix: Sequence[str] = ()) -> Iterat
             for door in DOORS:
                 witness = stack.enter_context(closing(Witness(life, door)))
                 witness.answers()
-        life.usual = {process: memory_kib(life.pid(process)) for process in PROCESSES}
+        life.usual = {pid: memory_kib(pid) for pid in life.every()}
         yield life
 
 
 @contextmanager
 def undisturbed(life: Target) -> Iterator[dict[str, Witness]]:
     """Witnesses by door who came before; in the end they are answered, and all is in bounds."""
-    pids = {process: life.pid(process) for process in PROCESSES}
+    pids = life.every()
     lines = len(life.log())
     with ExitStack() as stack:
         witnesses = {door: stack.enter_context(closing(Witness(life, door))) for door in DOORS}
@@ -81,8 +85,8 @@ def undisturbed(life: Target) -> Iterator[dict[str, Witness]]:
         assert all(fred != nobody for fred, nobody in before.values())
         yield witnesses
         assert {door: witness.answers() for door, witness in witnesses.items()} == before
-    assert {process: life.pid(process) for process in PROCESSES} == pids
-    grown = {process: peak_kib(pid) - life.usual[process] for process, pid in pids.items()}
+    assert life.every() == pids
+    grown = {f"{process} {pid}": peak_kib(pid) - life.usual[pid] for pid, process in pids.items()}
     assert max(grown.values()) <= GROWTH_KIB, grown
     new = life.log()[lines:]
     print(f"grown by KiB {grown}, {len(new)} lines")

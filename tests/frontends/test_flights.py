@@ -191,7 +191,7 @@ def test_a_question_without_a_thread_is_a_fault_once(
             raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(flights, "_pool", Exhausted())
+        patch.setattr(flights._pool, "_pool", Exhausted())
         found = collect(flights, question("far", b"fred"))
         assert found == [], "never before `ask` has returned"
         wait(lambda: len(found) == 1)

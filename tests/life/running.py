@@ -24,7 +24,7 @@ from typing import Self
 
 from tests.life.doors import DOMAIN, DOORS, Door
 from tests.rigs.folders import make_folder, write_text
-from tests.rigs.gateway import MODULES, Tables, Value, toml
+from tests.rigs.gateway import LIBRARY, MODULES, Tables, Value, toml
 from tests.rigs.processes import Account, Daemon, command_line
 from tests.rigs.program import ROOT
 from tests.rigs.waiting import wait_until
@@ -118,6 +118,8 @@ class Life:
             "logging": {"target": "stderr", "level": "warning"},
             **{front: {"listen": [f"unix:{self.path(front)}"]} for front in self.fronts},
         }
+        if "milter" in self.fronts:
+            tables["milter"]["library"] = LIBRARY
         for name, settings in self._tables.items():
             tables.setdefault(name, {}).update(settings)
         self.write_configuration(toml(tables))
@@ -183,8 +185,8 @@ class Life:
 
     def pids(self, module: str) -> list[int]:
         """Its processes `core` or `milter`."""
-        word = MODULES[module]
-        return [pid for pid in self.daemon.members() if word in command_line(pid).split()]
+        words = MODULES[module]
+        return [pid for pid in self.daemon.members() if words & set(command_line(pid).split())]
 
     def pid(self, module: str) -> int:
         """The only such process."""

@@ -16,6 +16,8 @@ from tests.rigs.gateway import Tables
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 
+pytestmark = pytest.mark.milter
+
 FRED = b"<fred@example.org>"
 NOBODY = b"<nobody@example.org>"
 UNKNOWN = b"550 5.1.1 User unknown"

@@ -26,8 +26,14 @@ from tests.rigs.program import gateway_python
 from tests.rigs.waiting import wait_until
 
 FRONTS = ("socketmap", "policy", "milter")
+# Which library the milters of all gateways in the tests are on; `make test` runs what is marked
+# with `milter` for each of them.
+LIBRARY = os.environ.get("MILTER_LIBRARY", "pymilter")
 # What the modules of the processes are called in their command lines.
-MODULES = {"core": "gateway.daemon.core", "milter": "gateway.daemon.milterprocess"}
+MODULES = {
+    "core": frozenset(("gateway.daemon.core",)),
+    "milter": frozenset(("gateway.daemon.milterprocess", "gateway.daemon.pymilterprocess")),
+}
 _DATAGRAM = 4096
 
 # A setting's value as TOML writes it; JSON writes these alike.
@@ -99,6 +105,8 @@ class Gateway:
             "admin": {"listen": []},
             **{front: {"listen": [self._endpoint(front)]} for front in self._fronts},
         }
+        if "milter" in self._fronts:
+            tables["milter"]["library"] = LIBRARY
         for name, settings in self._tables.items():
             tables.setdefault(name, {}).update(settings)
         write_text(self.configuration, toml(tables))
@@ -191,8 +199,8 @@ class Gateway:
 
     def pids(self, process: str) -> list[int]:
         """The pids of its processes `core` or `milter`."""
-        word = MODULES[process]
-        return [pid for pid in self.daemon.members() if word in command_line(pid).split()]
+        words = MODULES[process]
+        return [pid for pid in self.daemon.members() if words & set(command_line(pid).split())]
 
     # --- the log --------------------------------------------------------------------------
 

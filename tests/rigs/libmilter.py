@@ -1,83 +1,86 @@
-"""A milter on libmilter, by way of pymilter: it refuses nobody@ and lets all others through.
+"""Our milter on pymilter, with an engine of the test's own, so that it can be compared.
 
     python -m tests.rigs.libmilter SOCKET
 
-It asks for the same steps and macros as ours, so that what libmilter says can be
-compared with what we say (tests/real/test_libmilter.py).
+What it says is to be what the other transport says with the same conversation
+(tests/real/test_two_transports.py).
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 
-import milter
+from gateway.frontends.flights import THREADS, Flights
+from gateway.frontends.judge import Judge
+from gateway.frontends.milter_conversation import MilterConversation
+from gateway.frontends.replies import ReplyTable, Template
+from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.server import pymilter
+from gateway.server.helpers import Helpers
+from gateway.server.libmilter import Callbacks
+from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
+from gateway.verification.verifier import Pending
 
-from gateway.frontends.milter_conversation import SILENT, UNWANTED, WANTED
-
-REFUSED = b"<nobody@example.org>"
-
-
-class _Context:
-    """libmilter's context of one connection."""
-
-    def setreply(self, code: str, enhanced: str, text: str) -> None:
-        """The reply that goes with REJECT."""
-
-    def setsymlist(self, stage: int, macros: str) -> None:
-        """Ask the MTA for macros."""
-
-    def setpriv(self, value: object) -> None:
-        """Remember something for this connection."""
-
-    def getpriv(self) -> int:
-        """What was remembered."""
-        return 0
-
-
-def negotiate(ctx: _Context, options: list[int]) -> int:
-    """What ours takes of the offer."""
-    for stage, names in WANTED:
-        ctx.setsymlist(stage, names)
-    options[0], options[1] = 0, options[1] & (UNWANTED | SILENT)
-    ctx.setpriv(options[1])
-    return int(milter.CONTINUE)
+RULES = ScopeSettings(
+    domains=("example.org",),
+    mailers=("lmtp", "smtp:inside.test"),
+    exempt_clients=("192.0.2.9", "2001:db8::9"),
+    exempt_authenticated=True,
+)
+TEMPLATES = {Kind.NONEXISTENT: Template(550, "5.1.1", "100% unknown: {recipient}")}
+_KINDS = {
+    b"fred": Kind.DELIVERABLE,
+    b"over": Kind.OVER_QUOTA,
+    b"broken": Kind.STORE_FAULT,
+    b"closed": Kind.DENIED,
+}
 
 
-def connect(ctx: _Context, *_: object) -> int:
-    """No word where none is expected."""
-    return int(milter.NOREPLY if ctx.getpriv() & milter.P_NR_CONN else milter.CONTINUE)
+def verdict(query: Query) -> Verdict:
+    """What is true of a recipient, here or elsewhere."""
+    name = query.recipient.partition(b"@")[0].removeprefix(b"away-")
+    if name == b"large":
+        return Verdict(Kind.SIZE_OVER_QUOTA if (query.size or 0) > 1000 else Kind.DELIVERABLE, b"")
+    if name == b"defect":
+        raise ZeroDivisionError
+    return Verdict(_KINDS.get(name, Kind.NONEXISTENT), b"")
 
 
-def envfrom(ctx: _Context, *_: object) -> int:
-    """The same."""
-    return int(milter.NOREPLY if ctx.getpriv() & milter.P_NR_MAIL else milter.CONTINUE)
+class Engine:
+    """Remembers nothing; recipients that begin with `away-` live on another server."""
+
+    def decide(self, query: Query) -> Verdict | Pending:
+        """Answer."""
+        if query.recipient.startswith(b"away-"):
+            return Pending(query, "far", NO_EVIDENCE)
+        return verdict(query)
+
+    def again(self) -> None:
+        """Nothing is remembered here."""
 
 
-def envrcpt(ctx: _Context, argument: bytes, *_: object) -> int:
-    """One is refused, with a percent sign in the reply."""
-    if argument != REFUSED:
-        return int(milter.CONTINUE)
-    ctx.setreply("550", "5.1.1", "100%% unknown")
-    return int(milter.REJECT)
+def conversation() -> MilterConversation:
+    """What an MTA's steps mean, the same at both transports."""
+    judge = Judge(Scope(RULES, sees_mailers=True), ReplyTable(TEMPLATES), check_size=True)
+    return MilterConversation(Engine(), judge)
 
 
-def go_on(*_: object) -> int:
-    """All other steps."""
-    return int(milter.CONTINUE)
+def _unheard(_error: BaseException) -> None:
+    """Defects are among the cases."""
 
 
-def main() -> None:
+def main(path: str) -> None:
     """Serve until ended."""
-    milter.set_connect_callback(connect)
-    milter.set_envfrom_callback(envfrom)
-    milter.set_envrcpt_callback(envrcpt)
-    milter.set_eom_callback(go_on)
-    milter.set_abort_callback(go_on)
-    milter.set_close_callback(go_on)
-    milter.register("compared", negotiate=negotiate)
-    milter.setconn(f"unix:{sys.argv[1]}")
-    milter.main()
+    module = pymilter.load()
+    lock = threading.Lock()
+    callbacks = Callbacks(module, conversation, Engine(), lock, _unheard)
+    helpers = Helpers(lock, THREADS, _unheard)
+    flights = Flights(lambda pending, _since: verdict(pending.query), defect=_unheard, pool=helpers)
+    callbacks.register("compared", flights)
+    module.setconn(f"unix:{path}")
+    module.main()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

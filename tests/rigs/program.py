@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import glob
 import os
 import shutil
 import sys
@@ -76,6 +77,8 @@ def _copied_source() -> str:
         source = os.path.join(packages, name)
         if os.path.isdir(source):
             _copy_tree(source, os.path.join(folder, name))
+    for path in glob.glob(os.path.join(packages, "milter.*.so")):  # pymilter's C module
+        shutil.copy(path, folder)
     return folder
 
 

@@ -15,9 +15,13 @@ from gateway.daemon import endpoints
 from gateway.daemon.endpoints import InetEndpoint
 from gateway.daemon.settings import replies
 from gateway.daemon.settings.model import Settings
+from gateway.daemon.settings.words import Library
 
 Problem = tuple[str, str]
 FRONT_ENDS = ("socketmap", "policy", "milter")
+
+# Seconds between two looks of libmilter at its sessions (worker.c, DT_CHECK_OLD_SESSIONS).
+LIBMILTER_SWEEP = 600.0
 
 
 def problems(settings: Settings, faulty: Collection[str]) -> Iterator[Problem]:
@@ -70,6 +74,23 @@ def _scope_is_known(settings: Settings) -> Iterator[Problem]:
     )
 
 
+def _library_honours(settings: Settings) -> Iterator[Problem]:
+    """libmilter does not let its clients be counted or looked at before they are accepted."""
+    milter = settings.milter
+    if milter.library is not Library.PYMILTER or not milter.listen:
+        return
+    mend = 'leave it out, or set milter.library = "builtin"'
+    for key in ("milter.allow", "milter.max_connections", "milter.request_timeout"):
+        if key in settings.given:
+            yield key, f'the library "pymilter" cannot do that; {mend}'
+    if milter.idle_timeout < LIBMILTER_SWEEP:
+        yield (
+            "milter.idle_timeout",
+            f'the library "pymilter" looks for idle connections every {LIBMILTER_SWEEP:g} s; set '
+            f"no less, {mend}",
+        )
+
+
 def _admin_is_local(settings: Settings) -> Iterator[Problem]:
     if settings.admin.allow_remote:
         return
@@ -119,6 +140,7 @@ _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], 
         _scope_is_known,
         ("scope.domains", "scope.mailers", "scope.postfix", "policy.listen", "milter.listen"),
     ),
+    (_library_honours, ("milter.",)),
     (_admin_is_local, ("admin.allow_remote",)),
     (_tls_is_complete, ("tls.",)),
     *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),

@@ -124,6 +124,7 @@ class _Reader:
         self._document = document
         self._lines = key_lines(text)
         self._problems: list[tuple[int | None, ConfigurationError]] = []
+        self._given: set[str] = set()
         self.faulty: set[str] = set()
 
     def settings(self) -> Settings:
@@ -150,6 +151,7 @@ class _Reader:
             ),
             admin=self._section(admin.SECTION, inheritable),
             logging=self._section(logging.SECTION, inheritable),
+            given=frozenset(self._given),
         )
         self._check_kinds()
         return settings
@@ -172,6 +174,8 @@ class _Reader:
         values: dict[str, object] = {}
         for key, declaration in section.declarations.items():
             dotted = section.dotted(key)
+            if key in table:
+                self._given.add(dotted)
             default = declaration.default_value
             if declaration.inherits is not None:
                 default = inheritable[declaration.inherits]

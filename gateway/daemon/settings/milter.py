@@ -14,7 +14,7 @@ from gateway.daemon.settings.connections import (
 )
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
 from gateway.daemon.settings.types import Network, choice, listen, seconds
-from gateway.daemon.settings.words import Mode
+from gateway.daemon.settings.words import Library, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,16 @@ class MilterSettings:
         description="Sockets to listen on; empty: no milter. [scope] must then say which "
         "recipients are ours.",
         example='["inet:127.0.0.1:12347"]',
+    )
+    library: Library = setting(
+        choice(Library),
+        default=Library.PYMILTER,
+        description="What speaks the milter protocol: pymilter, which is Sendmail's own libmilter, "
+        "on threads, one process a socket; or builtin, which needs no library, on an event loop, "
+        "one process for all sockets. With pymilter allow, max_connections and request_timeout "
+        "cannot be set, and idle_timeout is looked at every ten minutes. README has a table of "
+        "when to choose which.",
+        example='"builtin"',
     )
     allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(

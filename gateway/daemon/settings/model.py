@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gateway.daemon.endpoints import Endpoint
@@ -61,7 +61,8 @@ class Settings:
     """What gateway.toml says, checked; `file` is its path.
 
     `replies` has one entry for every kind that refuses; it is what
-    gateway.frontends.replies.ReplyTable takes.
+    gateway.frontends.replies.ReplyTable takes.  `given` are the dotted keys that
+    the file sets, to whatever value.
     """
 
     file: str
@@ -78,6 +79,7 @@ class Settings:
     replies: Mapping[Kind, Template]
     admin: AdminSettings
     logging: LoggingSettings
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def listeners(self) -> Mapping[str, tuple[Endpoint, ...]]:

@@ -9,6 +9,7 @@ from gateway.frontends.waiver import Mode, OnError
 __all__ = [
     "AddressPrivacy",
     "Facility",
+    "Library",
     "LogFormat",
     "LogLevel",
     "LogTarget",
@@ -19,6 +20,13 @@ __all__ = [
     "TlsVersion",
     "Unreachable",
 ]
+
+
+class Library(Enum):
+    """What speaks the milter protocol."""
+
+    PYMILTER = "pymilter"
+    BUILTIN = "builtin"
 
 
 class Order(Enum):

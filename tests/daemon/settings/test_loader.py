@@ -16,6 +16,8 @@ from gateway.verification.model import KINDS, Kind
 
 FILE = "/etc/smmapd/gateway.toml"
 ON = '[socketmap]\nlisten = ["unix:/run/s"]\n'
+SCOPED = '[scope]\ndomains = ["example.org"]\n'
+MILTER = '[milter]\nlisten = ["unix:/run/m"]\n'
 
 
 def load(text: str) -> Settings:
@@ -148,6 +150,28 @@ BAD = [
         ON + '[admin]\nlisten = ["inet:192.0.2.1:80"]\n',
         '4: admin.listen: "inet:192.0.2.1:80" can be reached by other machines, and it asks nobody '
         "for a password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
+    ),
+    # milter
+    *(
+        (
+            MILTER + f"{key} = {value}\n" + SCOPED,
+            f'3: milter.{key}: the library "pymilter" cannot do that; leave it out, or set '
+            'milter.library = "builtin"',
+        )
+        for key, value in (
+            ("allow", '["127.0.0.0/8"]'),
+            ("max_connections", "2000"),
+            ("request_timeout", "30"),
+        )
+    ),
+    (
+        MILTER + "idle_timeout = 599\n" + SCOPED,
+        '3: milter.idle_timeout: the library "pymilter" looks for idle connections every 600 s; '
+        'set no less, leave it out, or set milter.library = "builtin"',
+    ),
+    (
+        MILTER + 'library = "libmilter"\n' + SCOPED,
+        '3: milter.library: must be one of "pymilter", "builtin", not "libmilter"',
     ),
     # scope
     (
@@ -354,6 +378,14 @@ def test_every_value_arrives_typed() -> None:
     assert loaded.scope.exempt_clients == (ip_network("192.0.2.0/24"), ip_network("::1"))
     assert loaded.scope.rules().exempt_clients == ("192.0.2.0/24", "::1/128")
     assert set(loaded.listeners) == {"policy", "milter"}
+
+
+def test_the_builtin_library_honours_every_setting() -> None:
+    """As the other front ends do; and pymilter the long times that an MTA needs."""
+    both = 'allow = ["127.0.0.0/8"]\nmax_connections = 10\nrequest_timeout = 5\nidle_timeout = 5\n'
+    loaded = load(MILTER + 'library = "builtin"\n' + both + SCOPED)
+    assert loaded.milter.max_connections == 10
+    assert load(MILTER + "idle_timeout = 600\n" + SCOPED).milter.library.value == "pymilter"
 
 
 def test_a_front_end_has_its_own_mode_or_that_of_the_top() -> None:

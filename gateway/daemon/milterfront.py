@@ -1,0 +1,72 @@
+"""The milter's conversations as the settings want them, for whichever transport serves them."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.daemon.assembly import make_judge
+from gateway.daemon.verdictlog import VerdictLog
+from gateway.frontends.course import Course
+from gateway.frontends.milter_conversation import MilterConversation
+from gateway.frontends.ready import Ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.daemon.log import AddressWriter
+    from gateway.daemon.metrics.recorder import Recorder
+    from gateway.daemon.settings import Settings
+    from gateway.frontends.judge import Decision
+    from gateway.frontends.milter_conversation import Key, Rcpt
+    from gateway.mta.postfix import Postfix
+    from gateway.verification.decider import Memory
+
+_log = logging.getLogger(__name__)
+
+
+def conversations(
+    settings: Settings,
+    *,
+    memory: Memory,
+    recorder: Recorder,
+    address: AddressWriter,
+    every_ready: list[Ready[Key]],
+    postfix: Postfix | None,
+) -> Callable[[], MilterConversation]:
+    """What makes the conversation of one more MTA; raises ConfigurationError.
+
+    Their ready replies join `every_ready`.
+    """
+    mode = settings.milter.mode
+    judge = make_judge(settings, mode, sees_mailers=True, postfix=postfix)
+    verdicts = VerdictLog("milter", mode, address)
+    written = verdicts.enabled
+    tally = recorder.tally("milter")
+    ready: Ready[Key] = Ready(memory, judge, tally.ready_decision)
+    every_ready.append(ready)
+
+    def count(rcpt: Rcpt, decision: Decision) -> None:
+        mail = rcpt.transaction
+        tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
+
+    def conversation() -> MilterConversation:
+        course = Course(memory) if written else None
+        return MilterConversation(
+            memory,
+            judge,
+            observe=partial(verdicts.milter, course=course),
+            ready=ready,
+            faults_only=not written,
+            count=count,
+            course=course,
+            defect=defect,
+        )
+
+    return conversation
+
+
+def defect(error: Exception) -> None:
+    """Tell the log of an exception that nobody expected."""
+    _log.error("defect while judging a recipient, who is deferred: %r", error)

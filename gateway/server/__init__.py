@@ -1,0 +1,1 @@
+"""What moves the conversations' bytes and events where gevent's loop does not: native threads."""

@@ -1,0 +1,106 @@
+"""Threads that ask others, and a clock, for a process in which a lock takes the event loop's part.
+
+What is done under the lock is what a loop would do in its turns: it is brief, and
+never waits.  Questions that may take long are asked by threads that do not hold it;
+who hears of their ends, and of time, holds it again.  `gateway.frontends.flights` and
+`gateway.frontends.tablequestions` are used so, as on gevent's loop (loop_threads.py).
+
+Limits: `threads` at most, made when they are needed and kept; where none can be made,
+those that there are do the work.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Landed = Callable[[Any], None]
+
+
+class Helpers:
+    """Threads for the process of `lock`.
+
+    `spawn`, `later` and `soon` are called by who holds the lock.  `defect` hears
+    of an exception that nobody expected.
+    """
+
+    def __init__(self, lock: Any, threads: int, defect: Callable[[Exception], None]) -> None:
+        self._defect = defect
+        self._lock = lock
+        self._most = threads
+        self._count = self._idle = 0
+        self._due: deque[tuple[Callable[[], object], Landed]] = deque()
+        self._work_due = threading.Condition(lock)
+        self._times: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._time_due = threading.Condition(lock)
+        threading.Thread(target=self._clock, name="clock", daemon=True).start()
+
+    def spawn(self, work: Callable[[], Any], landed: Landed) -> None:
+        """Call `work` on a thread, and `landed` with what it gave or raised.
+
+        `landed` is never called before this returns.
+        """
+        self._due.append((work, landed))
+        if self._idle >= len(self._due):
+            self._work_due.notify()
+        elif self._count < self._most:
+            try:
+                threading.Thread(target=self._helper, name="helper", daemon=True).start()
+            except RuntimeError as error:  # "can't start new thread"
+                if not self._count:
+                    self._due.pop()
+                    self.soon(lambda error=error: landed(error))  # type: ignore[misc]
+                return
+            self._count += 1
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call `call` in so many seconds."""
+        heapq.heappush(self._times, (time.monotonic() + seconds, next(self._order), call))
+        self._time_due.notify()
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call `call`, but not before this returns."""
+        self.later(0.0, call)
+
+    def _helper(self) -> None:
+        with self._lock:
+            while True:
+                while not self._due:
+                    self._idle += 1
+                    self._work_due.wait()
+                    self._idle -= 1
+                work, landed = self._due.popleft()
+                self._lock.release()
+                try:
+                    outcome = work()
+                except BaseException as error:  # noqa: BLE001  (it is told)
+                    outcome = error
+                finally:
+                    self._lock.acquire()
+                self._called(landed, outcome)
+                del work, landed, outcome
+
+    def _clock(self) -> None:
+        with self._lock:
+            while True:
+                now = time.monotonic()
+                while self._times and self._times[0][0] <= now:
+                    self._called(heapq.heappop(self._times)[2])
+                left = self._times[0][0] - time.monotonic() if self._times else None
+                if left is None or left > 0:
+                    self._time_due.wait(left)
+
+    def _called(self, call: Callable[..., None], *arguments: object) -> None:
+        """A defect in who hears must not keep it from others."""
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001  (whatever it is)
+            self._defect(error)

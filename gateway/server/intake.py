@@ -1,0 +1,95 @@
+"""A listening socket whose clients can be kept waiting, though somebody else's loop accepts them.
+
+libmilter is given a descriptor and accepts on it until the process ends.  While
+it is to take no more clients, that descriptor is another socket, of which
+nobody knows; clients wait in the queue of the true one, or are taken by other
+processes that have it, too.
+
+libmilter takes clients until there is no descriptor left, and then tries again
+without a pause: a processor is lost to that, and no database can be opened any
+more.  So some descriptors are held back; when all others are taken (`look`) those
+are given free for the databases, and clients wait until there is room again.
+
+Limits: who calls `look` does so now and then; until it does, libmilter tries.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+# Descriptors held back, the eighth of all where there are few.
+HELD_BACK = 128
+_SHARE = 8
+# As many must be free before clients are let in again: one that leaves makes room for one,
+# and it should not swing with each.
+_ROOM = 16
+
+
+class Intake:
+    """Shuts and opens `listener`, on which somebody accepts; `limit` is of open files."""
+
+    def __init__(self, listener: socket.socket, limit: int) -> None:
+        self._number = listener.fileno()
+        self._true = os.dup(self._number)
+        self._decoy = socket.socket(socket.AF_UNIX)
+        self._decoy.setblocking(False)
+        self._decoy.bind("")  # the kernel chooses an abstract name (unix(7))
+        self._decoy.listen(1)
+        self._reserve = min(HELD_BACK, limit // _SHARE)
+        self._held: list[int] = []
+        self._take(self._reserve)
+        self.open = True
+
+    def look(self) -> bool:
+        """Shut it where no descriptor is left, open it where there is room; whether it moved."""
+        before = self.open
+        if self.open:
+            if self._take(1):
+                self._give(self._reserve)
+            else:
+                self.shut()
+        elif self._take(self._reserve + _ROOM):
+            self._give(self._reserve)
+            self.reopen()
+        else:
+            self._give(0)
+        return self.open != before
+
+    def shut(self) -> None:
+        """Whoever accepts waits on a socket that nobody knows."""
+        self._give(0)
+        os.dup2(self._decoy.fileno(), self._number, inheritable=False)
+        self.open = False
+
+    def close(self) -> None:
+        """As `shut`, for good: where nobody else has the true one, clients are refused."""
+        if self._true < 0:
+            return
+        self.shut()
+        os.close(self._true)
+        self._true = -1
+        self._decoy.close()  # whoever accepts has another descriptor of it
+
+    def reopen(self) -> None:
+        """Clients are accepted again."""
+        os.dup2(self._true, self._number, inheritable=False)
+        self.open = True
+        # Whoever accepts still waits for a client of the decoy's; this one wakes it.
+        with socket.socket(socket.AF_UNIX) as nudge:
+            nudge.setblocking(False)
+            nudge.connect(self._decoy.getsockname())
+
+    def _take(self, count: int) -> bool:
+        """Hold `count` descriptors more than before; whether there were as many."""
+        for _ in range(count):
+            try:
+                self._held.append(os.dup(self._true))
+            except OSError:
+                return False
+        return True
+
+    def _give(self, keep: int) -> None:
+        """Hold at most `keep`."""
+        while len(self._held) > keep:
+            os.close(self._held.pop())
