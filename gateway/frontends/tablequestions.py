@@ -42,8 +42,8 @@ WINDOW = 0.004
 
 # Calls a second in the long run, and at once after a pause.  Each starts a
 # program: some 5 ms of CPU, of which the event loop loses a tenth.
-CALLS = 20.0
-BURST = 20.0
+CALLS = 40.0
+BURST = 40.0
 
 # Calls under way to one run of tables, and all together.
 LANES = 4

@@ -3,7 +3,10 @@
 `Postfix.read` asks `postconf`; `fate` then tells what becomes of an address, as
 a generator: it yields the look-ups that it needs, all that can be asked at once
 together, and is sent their answers.  An address that nothing is known of costs
-one such round, and another one where its domain's class is in a table.
+one such round, and another one where its domain's class is in a table.  Since
+most are such, all tables that are asked for the same keys are asked in one call
+at first, which tells whether any of them knows the address (`screens`); only
+then is each parameter asked for itself.
 
 The order is Postfix': recipient_canonical_maps, canonical_maps,
 virtual_alias_maps (cleanup), transport_maps, relocated_maps (trivial-rewrite),
@@ -116,6 +119,8 @@ class Postfix:
             if name not in _CLASSES or _ENVELOPE in parameters.words(_CLASSES[name])
         ]
         self._relocated = self._maps("relocated_maps")
+        self._of_addresses = [*(maps for maps, _ in self._rewriting), self._relocated]
+        self.screens = _screens(self._of_addresses)
         self._transport_maps = self._maps("transport_maps")
         self._aliases = self._maps("alias_maps", "postalias")
         self._propagated = frozenset(parameters.words("propagate_unmatched_extensions"))
@@ -162,16 +167,21 @@ class Postfix:
         known = Class.OTHER if isinstance(domain_class, str) else domain_class
         local = known is Class.LOCAL or mailbox.domain == self.origin
         asked = _Round(mailbox, self, local=local)
-        asked.answers = yield asked.lookups
-        for maps, word in self._rewriting:
-            found = asked.find(maps, asked.address_keys)
-            if found is not None:
-                rewritten = self._rewritten(mailbox, maps.parameter, found, word)
-                if not _is_itself(rewritten, mailbox):
-                    return rewritten
+        asked.answers = yield asked.lookups(self._by_key(asked), self.screens)
+        moved = None
+        if asked.is_known(self.screens):
+            exact = [(maps, asked.address_keys) for maps in self._of_addresses]
+            asked.add((yield asked.lookups(exact)))
+            for maps, word in self._rewriting:
+                found = asked.find(maps, asked.address_keys)
+                if found is not None:
+                    rewritten = self._rewritten(mailbox, maps.parameter, found, word)
+                    if not _is_itself(rewritten, mailbox):
+                        return rewritten
+            moved = asked.find(self._relocated, asked.address_keys)
         if not fault and not explicit and known not in WITH_MAILBOXES:
             return asked.unless_faulty(Fate(FateKind.NOT_OURS, detail=known.value))
-        if asked.find(self._relocated, asked.address_keys) is not None:
+        if moved is not None:
             return Fate(FateKind.LEFT, by="relocated_maps")
         transport = transport or self._transport(asked, known)
         if not explicit and transport and not self.transports.may_be_cyrus(transport):
@@ -232,20 +242,26 @@ class Postfix:
         known = [table for table in named if table is not None and not self._ours(table)]
         return Maps(parameter, tables.runs(program, known))
 
-    def wanted(self, asked: _Round) -> list[tuple[Maps, Sequence[Key]]]:
-        """All parameters that are asked about one address, with its keys."""
-        found: list[tuple[Maps, Sequence[Key]]] = [
-            (maps, asked.address_keys) for maps, _ in self._rewriting
-        ]
-        found += [
-            (self._relocated, asked.address_keys),
-            (self._transport_maps, asked.transport_keys),
-        ]
+    def _by_key(self, asked: _Round) -> list[tuple[Maps, Sequence[Key]]]:
+        """The parameters whose keys are no addresses alone, with their keys."""
+        found: list[tuple[Maps, Sequence[Key]]] = [(self._transport_maps, asked.transport_keys)]
         if asked.local:
             found.append((self._aliases, asked.alias_keys))
             if self.transports.only_unknown:
                 found.append((_SYSTEM, asked.alias_keys))
         return found
+
+
+def _screens(parameters: Sequence[Maps]) -> Maps:
+    """All tables of these parameters in as few runs as can be, whatever their order."""
+    every = dict.fromkeys(
+        (table, run.whole) for maps in parameters for run in maps.runs for table in run.tables
+    )
+    runs = [
+        Run("postmap", tuple(table for table, whole in every if whole is wanted), wanted)
+        for wanted in (False, True)
+    ]
+    return Maps("any", tuple(run for run in runs if run.tables))
 
 
 _SYSTEM = Maps("passwd", _PASSWD)
@@ -269,8 +285,25 @@ class _Round:
         )
         self._fault: str | None = None
         self.answers = Answers()
-        self.lookups = Lookups.of(
-            lookup for maps, wanted in postfix.wanted(self) for lookup, _ in maps.lookups(wanted)
+
+    def lookups(
+        self, wanted: Sequence[tuple[Maps, Sequence[Key]]], more: Maps | None = None
+    ) -> Lookups:
+        """The look-ups of these parameters, and of `more` with the keys of addresses."""
+        every = [*wanted, *([(more, self.address_keys)] if more is not None else [])]
+        return Lookups.of(lookup for maps, keys_ in every for lookup, _ in maps.lookups(keys_))
+
+    def add(self, answers: Answers) -> None:
+        """More answers."""
+        self.answers.values.update(answers.values)
+        self.answers.faults.update(answers.faults)
+
+    def is_known(self, screens: Maps) -> bool:
+        """Whether a table may know the address: one does, or one could not be asked."""
+        found = [lookup for lookup, _ in screens.lookups(self.address_keys)]
+        return any(
+            self.answers.value(each) is not None or self.answers.fault(each) is not None
+            for each in found
         )
 
     def find(self, maps: Maps, wanted: Sequence[Key]) -> Found | None:

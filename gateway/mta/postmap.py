@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.mta.tables import Run
 
 # Keys of a call, which it answers one after the other.
-MAX_KEYS = 256
+MAX_KEYS = 2048
 
 # A table that needs long for a key gets fewer at once: a call shall take no longer, in seconds.
 CALL_SECONDS = 1.0

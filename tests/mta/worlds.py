@@ -49,6 +49,7 @@ def answers(lookups: Lookups, contents: Contents) -> Answers:
             said = contents.get(table.text, {})
             if isinstance(said, str):
                 found.faults[lookup.run] = said
+                found.values.pop(lookup, None)
                 break
             value = said.get(lookup.key.decode().lower())
             found.values[lookup] = None if value is None else value.encode()

@@ -30,7 +30,8 @@ readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb pac
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh"
     [cyrus]="cyrus-imapd cyrus-admin cyrus-clients sasl2-bin util-linux procps"
-    [postfix]="postfix"
+    # Its tables of other types, and a rewriter of forwarded mail's senders.
+    [postfix]="postfix postfix-ldap postfix-lmdb postfix-pcre postfix-pgsql postsrsd"
     # What the unpacked sendmail links with; none of it is a mail server.
     [sendmail]="libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3 libwrap0 netbase util-linux"
     # The status page is looked at in a real browser; its font has what a page of words needs.

@@ -68,6 +68,7 @@ trace unix - - 0 bounce
 verify unix - - 1 verify
 proxymap unix - - - proxymap
 smtp unix - - - smtp
+lmtp unix - - - lmtp
 error unix - - - error
 retry unix - - - error
 discard unix - - - discard
@@ -206,6 +207,8 @@ class Postfix(Rig):
             if line:
                 name, kind, private, wakeup, most, program = line.split()
                 rows.append(f"{name} {kind} {private} - n {wakeup} {most} {program}")
+        # The only one that becomes other users, and so has to be root.
+        rows.append("local unix - n n - - local")
         write_text(os.path.join(self.configuration, "master.cf"), "\n".join(rows) + "\n")
 
     @property
