@@ -29,6 +29,8 @@ PASSWORD = "it's \\secret"
 DATABASE = "cyrus"
 # A first start writes its files anew.
 START_LIMIT_S = 60.0
+# Of a million records.
+LONG_LIMIT_S = 300.0
 
 
 class SqlServer(Rig):
@@ -96,6 +98,18 @@ class SqlServer(Rig):
         """Run statements in the database, with all rights."""
 
     @abstractmethod
+    def populate(self, table: str, count: int) -> None:
+        """Make a table of the mailboxes of user1, user2, ... as Cyrus has them, with an index."""
+
+    @abstractmethod
+    def dump(self, path: str) -> None:
+        """Write the database as its own tool does by default, what is there being dropped first."""
+
+    @abstractmethod
+    def restore(self, path: str) -> None:
+        """Put a dump into the database, in the way that its own tool's manual says."""
+
+    @abstractmethod
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
 
@@ -155,7 +169,8 @@ class Postgres(SqlServer):
     def script(self, statements: str) -> None:
         """Run statements in the database, with all rights."""
         words = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
-        run([*words, DATABASE], user=account(self.owner), stdin=statements.encode())
+        data = statements.encode()
+        run([*words, DATABASE], user=account(self.owner), stdin=data, timeout_s=LONG_LIMIT_S)
 
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
@@ -166,6 +181,27 @@ class Postgres(SqlServer):
         made = f"CREATE TABLE {table} (dbkey BYTEA NOT NULL, data BYTEA);\n"
         owned = f"ALTER TABLE {table} OWNER TO {USER};\n"
         self.script(f"BEGIN;\n{made}{rows}{owned}COMMIT;\n")
+
+    def populate(self, table: str, count: int) -> None:
+        """Make a table of the mailboxes of user1, user2, ... as Cyrus has them, with an index."""
+        self.script(
+            f"CREATE TABLE {table} (dbkey BYTEA NOT NULL, data BYTEA);\n"
+            f"INSERT INTO {table} SELECT convert_to('Nuser' || chr(31) || 'user' || n, 'UTF8'),"
+            " convert_to('%(T e P default A %(user' || n || ' lrswipkxtecda) I ' || n || ')', 'UTF8')"
+            f" FROM generate_series(1, {count}) AS n;\n"
+            f"CREATE INDEX ON {table} (dbkey); ALTER TABLE {table} OWNER TO {USER};"
+            f" ANALYZE {table};\n"
+        )
+
+    def dump(self, path: str) -> None:
+        """Write the database as its own tool does by default, what is there being dropped first."""
+        words = ["pg_dump", "--clean", "--if-exists", "-h", self.folder, "-p", str(self.port)]
+        run([*words, "-f", path, DATABASE], user=account(self.owner), timeout_s=LONG_LIMIT_S)
+
+    def restore(self, path: str) -> None:
+        """Put a dump into the database, in the way that its own tool's manual says."""
+        words = ["psql", "-q", "-o", "/dev/null", "-h", self.folder, "-p", str(self.port)]
+        run([*words, "-f", path, DATABASE], user=account(self.owner), timeout_s=LONG_LIMIT_S)
 
 
 class MariaDb(SqlServer):
@@ -209,7 +245,8 @@ class MariaDb(SqlServer):
     def script(self, statements: str) -> None:
         """Run statements in the database, with all rights."""
         words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
-        run([*words, DATABASE], user=account(self.owner), stdin=statements.encode())
+        data = statements.encode()
+        run([*words, DATABASE], user=account(self.owner), stdin=data, timeout_s=LONG_LIMIT_S)
 
     def fill(self, table: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Make a table as Cyrus does, and put records into it."""
@@ -219,3 +256,27 @@ class MariaDb(SqlServer):
         )
         made = f"CREATE TABLE {table} (dbkey BLOB NOT NULL, data BLOB);\n"
         self.script(f"{made}BEGIN;\n{rows}COMMIT;\n")
+
+    def populate(self, table: str, count: int) -> None:
+        """Make a table of the mailboxes of user1, user2, ... as Cyrus has them, with an index."""
+        self.script(
+            f"CREATE TABLE {table} (dbkey BLOB NOT NULL, data BLOB, KEY (dbkey(100)));\n"
+            f"INSERT INTO {table} SELECT concat('Nuser', x'1f', 'user', seq),"
+            " concat('%(T e P default A %(user', seq, ' lrswipkxtecda) I ', seq, ')')"
+            f" FROM seq_1_to_{count};\nANALYZE TABLE {table};\n"
+        )
+
+    def dump(self, path: str) -> None:
+        """Write the database as its own tool does by default, what is there being dropped first."""
+        words = ["mariadb-dump", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
+        run(
+            [*words, f"--result-file={path}", DATABASE],
+            user=account(self.owner),
+            timeout_s=LONG_LIMIT_S,
+        )
+
+    def restore(self, path: str) -> None:
+        """Put a dump into the database, in the way that its own tool's manual says."""
+        words = ["mariadb", "--no-defaults", f"--socket={self._path('socket')}", "-uroot"]
+        words += ["-e", f"source {path}", DATABASE]
+        run(words, user=account(self.owner), timeout_s=LONG_LIMIT_S)

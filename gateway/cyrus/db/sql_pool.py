@@ -168,9 +168,10 @@ class SqlPool:
             self._drop(kept)
 
     def retire(self) -> None:
-        """Others serve now: keep no connection that nobody waits for."""
+        """Others serve now: one connection is enough for the clients who are still here."""
         self._retired = True
-        self.close()
+        while len(self._idle) > 1 and (kept := self._pop(0)) is not None:
+            self._drop(kept)
 
     def _asked(
         self, kept: _Kept, statement: str, parameters: tuple[bytes, ...], until: float
@@ -222,6 +223,8 @@ class SqlPool:
         return first or now - kept.since < RETURN_SECONDS
 
     def _take_place(self) -> bool:
+        if self._retired and self.open:
+            return False
         try:
             return self._places.pop()
         except IndexError:
@@ -236,9 +239,10 @@ class SqlPool:
     def _give_back(self, kept: _Kept) -> None:
         kept.used = True
         kept.idle_since = self.clock()
-        self._idle.append(kept)
-        if self._retired:
-            self.close()
+        if self._retired and self.open > 1:
+            self._drop(kept)
+        else:
+            self._idle.append(kept)
 
     def _drop(self, kept: _Kept) -> None:
         try:

@@ -190,18 +190,20 @@ def test_no_more_connections_than_its_size() -> None:
     assert ask(pool, world) == ROWS
 
 
-def test_a_generation_that_leaves_keeps_none() -> None:
-    """Those that nobody uses are closed at once, the others when they come back."""
+def test_a_generation_that_leaves_gives_its_connections_back() -> None:
+    """All but one, with which it answers those who are still there: others may take the rest."""
     world = World()
     pool = world.pool()
-    used, idle = (pool._borrow(world.now + 1) for _ in range(2))
-    pool._give_back(idle)
+    used, *idle = (pool._borrow(world.now + 1) for _ in range(4))
+    for each in idle:
+        pool._give_back(each)
     pool.retire()
-    assert world.open == 1
+    assert world.open == 2
     pool._give_back(used)
-    assert world.open == pool.open == 0
+    assert world.open == pool.open == 1
+    world.refuse("a", "b")
     assert ask(pool, world) == ROWS
-    assert world.open == 0
+    assert world.open == 1
 
 
 def test_connections_that_nobody_needs_are_closed() -> None:

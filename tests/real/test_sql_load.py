@@ -1,0 +1,63 @@
+"""SQL servers under load: dumps that are restored, and connections that do not suffice for all.
+
+`make bench-sql` does the same with a million mailboxes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.real import sqlload
+from tests.real.test_sql_servers import DEADLINE_S, connect
+from tests.rigs.folders import folder
+from tests.rigs.gateway import Tables
+from tests.rigs.require import require
+from tests.rigs.sqlservers import MariaDb, Postgres, SqlServer
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+# Enough for a restore to take a while, and few enough for every run of the tests.
+MAILBOXES = int(os.environ.get("SQL_MAILBOXES", "20000"))
+CLIENTS = 8
+
+
+@pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
+def test_a_dump_that_is_restored_refuses_nobody(make: type[SqlServer]) -> None:
+    """Tables are dropped, made anew without a record, and filled: temporary answers meanwhile."""
+    require("sql")
+    with make() as server, folder("sql") as path:
+        server.start()
+        with sqlload.site(server, MAILBOXES, path) as site:
+            site.gateway.start()
+            dump = os.path.join(server.folder, "dump.sql")
+            server.dump(dump)
+            with site.load(CLIENTS) as load:
+                load.wait_more(100)
+                server.restore(dump)
+                before = load.told["known", sqlload.OK]
+                wait_until(lambda: load.told["known", sqlload.OK] > before, "all is right again")
+            assert load.wrong() == {}, load.samples
+            assert load.told["unknown", sqlload.NOTFOUND]
+
+
+def test_few_connections_are_enough_for_many_clients_and_reloads() -> None:
+    """PostgreSQL has thirty, of which others take 18; generations give theirs back."""
+    require("sql")
+    with Postgres() as server, folder("sql") as path:
+        server.start()
+        others = [connect(server, time.monotonic() + DEADLINE_S) for _ in range(18)]
+        tables: Tables = {"": {"user": "cyrus", "workers": 2}, "sql": {"pool_size": 4}}
+        with sqlload.site(server, 1000, path, tables) as site:
+            site.gateway.start()
+            with site.load(100) as load:
+                for _ in range(3):
+                    load.wait_more(300)
+                    site.gateway.reload()
+            assert load.wrong() == {}, load.samples
+            assert load.temporary() == 0, load.told
+        for each in others:
+            each.close()
