@@ -65,6 +65,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         action="store_true",
         help="look only at what a start or a reload would refuse, as the gateway's user",
     )
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask LMTP servers of `store` about a name that no mailbox can have, to see whether "
+        "they make mailboxes for whom they are asked about (autocreate_post)",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
     parser.add_argument("--json", action="store_true", help="print one JSON object a finding")
     parser.set_defaults(run=run)
@@ -102,7 +108,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     if options.start:
         return
     yield from scope.check(settings)
-    yield from remote.check(settings) if settings.general.store else _cyrus(settings)
+    yield from (
+        remote.check(settings, ask=options.ask) if settings.general.store else _cyrus(settings)
+    )
     yield from sockets.check(settings)
     yield from postfix.check(settings, options.postfix)
     if settings.general.store:

@@ -12,6 +12,7 @@ from gateway.cyrus.waypath import absolute
 from gateway.daemon.assembly import make_store
 from gateway.daemon.engines import Engines
 from gateway.daemon.settings import load
+from gateway.daemon.upstreams import SPARED
 from gateway.frontends.scope import client_address
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def engine_of(settings: Settings) -> Engine:
     """The engine that the settings ask for; raises ConfigurationError."""
-    return Engines(settings).pool.borrow()
+    return Engines(settings, creators=SPARED).pool.borrow()
 
 
 def store_of(settings: Settings) -> CyrusStore:

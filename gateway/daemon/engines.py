@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.daemon.assembly import make_store
-from gateway.daemon.upstreams import make_elsewhere, make_remote
+from gateway.daemon.upstreams import WARNED_OF, make_elsewhere, make_remote
 from gateway.verification.cache import VerdictCache
 from gateway.verification.pool import VerifierPool
 from gateway.verification.questions import StoreQuestions
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.store import CyrusStore
     from gateway.daemon.settings import Settings
+    from gateway.upstream.lmtp import Creators
     from gateway.verification.decider import Engine, Memory
     from gateway.verification.elsewhere import Elsewhere
     from gateway.verification.remote import RemoteVerifier
@@ -33,6 +34,7 @@ class Engines:
 
     `pool` lends engines to threads; `lane` is how many questions one server
     elsewhere is asked at once, `lanes` has those for which it is another number.
+    `creators` are servers that make mailboxes for whom they are asked about.
     `verifier` makes an engine on a store.
     """
 
@@ -40,6 +42,7 @@ class Engines:
         self,
         settings: Settings,
         verifier: Callable[[CyrusStore, Elsewhere], Verifier] = Verifier.for_store,
+        creators: Creators = WARNED_OF,
     ) -> None:
         self._settings = settings
         self._verifier = verifier
@@ -49,7 +52,7 @@ class Engines:
         self.lanes: dict[str, int] = {}
         self.pool = VerifierPool(self.engine)
         if settings.general.store:
-            self._remote = make_remote(settings)
+            self._remote = make_remote(settings, creators)
             # Their questions share one line (RemoteVerifier.name).
             self.lane = settings.remote.pool_size * len(self._remote.servers)
         else:

@@ -6,6 +6,7 @@ of certificates cannot be used.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from gateway.errors import ConfigurationError
 from gateway.frontends.names import Names
 from gateway.upstream import tls
 from gateway.upstream.link import Dialer
-from gateway.upstream.lmtp import LmtpClient
+from gateway.upstream.lmtp import Creators, LmtpClient
 from gateway.upstream.mupdate import Kicker
 from gateway.upstream.socketmap import SocketmapClient
 from gateway.verification.backends import Backends
@@ -47,11 +48,22 @@ def make_elsewhere(settings: Settings, conf: ImapdConf) -> Elsewhere:
     )
 
 
-def make_remote(settings: Settings) -> RemoteVerifier:
-    """The engine that asks the servers of the setting `store`."""
+_log = logging.getLogger(__name__)
+
+# In a gateway that serves: mail has to come in, and the log says what is wrong.
+WARNED_OF = Creators(_log.warning, are_spared=False)
+# For people's tools, which change nothing.
+SPARED = Creators(_log.warning, are_spared=True)
+
+
+def make_remote(settings: Settings, creators: Creators | None = WARNED_OF) -> RemoteVerifier:
+    """The engine that asks the servers of the setting `store`.
+
+    `creators` are those that make mailboxes; None: it is not found out which.
+    """
     remote = settings.remote
     return RemoteVerifier(
-        _servers(settings),
+        _servers(settings, creators),
         TimedMemory(
             Lifetimes(
                 yes=remote.remember_yes,
@@ -75,7 +87,7 @@ def server_context(settings: Settings) -> ssl.SSLContext:
         raise
 
 
-def _servers(settings: Settings) -> list[Server]:
+def _servers(settings: Settings, creators: Creators | None) -> list[Server]:
     remote = settings.remote
     names = Names()
     context = _client_context(settings)
@@ -90,7 +102,11 @@ def _servers(settings: Settings) -> list[Server]:
         if location.protocol is Protocol.LMTP:
             name = os.uname().nodename.encode()
             lmtp = LmtpClient(
-                dialer, name=name, deadline=remote.deadline, max_idle=remote.pool_size
+                dialer,
+                name=name,
+                deadline=remote.deadline,
+                max_idle=remote.pool_size,
+                creators=creators,
             )
             servers.append(LmtpServer(lmtp))
         else:

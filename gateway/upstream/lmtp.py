@@ -5,6 +5,11 @@ and `RSET`, in one piece where the server knows PIPELINING.  No mail is ever
 sent.  The reply to RCPT is the answer; whatever else goes wrong (no greeting,
 a refused MAIL, 421) is an UpstreamError that names the server.
 
+RCPT changes nothing, but for one kind of server: Cyrus' lmtpd with
+autocreate_post makes the mailbox of whom it is asked about.  Where that is
+wanted (`Creators`), the first connection asks about a name that no mailbox can
+have, which such a server defers where others refuse it.
+
 Limits: no STARTTLS and no AUTH, so the server must trust who connects, as
 Cyrus' lmtpd does on its Unix socket and with `-a`; the size of the mail is
 not announced.
@@ -16,11 +21,14 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols import lmtp
-from gateway.upstream.link import Disconnected
+from gateway.upstream.link import Disconnected, NotTaken
 from gateway.upstream.pool import Pool
+from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.upstream.link import Dialer, Link
 
 # LMTP over TCP where no port is given: the one that RFC 2033 says not to use
@@ -37,14 +45,42 @@ MAX_REPLIES = 65_536
 _CLOSING = 421
 
 
+# No mailbox can have that name: & begins modified UTF-7 in Cyrus' names (RFC 3501, 5.1.3), and
+# this is none.  lmtpd does not find it, and with autocreate_post cannot make it.
+NOBODY = b"no&one"
+_DEFERRED = (451, b"4.3.0")
+
+CREATES = (
+    "it defers a name that no mailbox can have, as Cyrus' lmtpd does with autocreate_post: then"
+    " each recipient that it is asked about gets a mailbox, a stranger's too. Run the gateway"
+    ' beside the mailboxes (store = "cyrus" there) and ask it with socketmap, or set'
+    " autocreate_post: no"
+)
+
+
+class Creators(Value):
+    """What to do with a server that makes a mailbox for whom it is asked about.
+
+    `report` hears of it, once a server; where they are spared, no recipient is asked about.
+    """
+
+    __slots__ = ("are_spared", "report")
+    are_spared: bool
+    report: Callable[[str], None]
+
+    def __init__(self, report: Callable[[str], None], *, are_spared: bool) -> None:
+        self._freeze(are_spared, report)
+
+
 class LmtpClient:
     """Asks one server; threads may share it.
 
     `deadline` is in seconds for a question, `name` is what the client calls
-    itself.
+    itself.  `creators` says whether the server may be one that makes mailboxes;
+    None: it is not asked.
     """
 
-    __slots__ = ("_dialer", "_name", "deadline", "pool")
+    __slots__ = ("_creators", "_dialer", "_name", "creates", "deadline", "pool")
 
     def __init__(
         self,
@@ -53,8 +89,11 @@ class LmtpClient:
         name: bytes,
         deadline: float = DEFAULT_DEADLINE,
         max_idle: int | None = None,
+        creators: Creators | None = None,
     ) -> None:
         self.deadline = deadline
+        self.creates: bool | None = None  # mailboxes, as far as is known
+        self._creators = creators
         self._dialer = dialer
         self._name = name
         self.pool = (
@@ -74,7 +113,16 @@ class LmtpClient:
         last = time.monotonic() + self.deadline
         if until is not None and until < last:
             last = until
-        return self.pool.call(lambda link: self._talk(link, question, last), last)
+        return self.pool.call(lambda link: self._asked(link, question, last), last)
+
+    def greet(self, until: float) -> None:
+        """Connect and say LHLO, and ask about nobody; over at `until`.  Raises UpstreamError."""
+        self.pool.call(lambda _link: None, until)
+
+    def _asked(self, link: Link, question: bytes, until: float) -> lmtp.Reply:
+        if self.creates and self._creators is not None and self._creators.are_spared:
+            raise NotTaken(link.server, f"not asked about anybody: {CREATES}")
+        return self._talk(link, question, until)
 
     def _greeted(self, until: float) -> Link:
         link = self._dialer.open(until)
@@ -86,7 +134,14 @@ class LmtpClient:
             link.features = lmtp.features(conversation.expect_good("LHLO"))
             if not conversation.over:
                 raise UpstreamError(link.server, "it says more than it was asked")
-            ready = True
+            if self.creates is None and self._creators is not None:
+                reply = self._talk(link, lmtp.rcpt(NOBODY), until)
+                self.creates = (reply.code, reply.enhanced) == _DEFERRED
+                if self.creates:
+                    self._creators.report(f"{link.server}: {CREATES}")
+            ready = link.keep
+            if not ready:
+                raise Disconnected(link.server, f"it ended the connection after {reply}")
         finally:
             if not ready:
                 link.close()

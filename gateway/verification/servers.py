@@ -75,6 +75,15 @@ class LmtpServer:
         """Seconds that a question may take."""
         return self._client.deadline
 
+    @property
+    def creates(self) -> bool | None:
+        """Whether it makes a mailbox for whom it is asked about; None: not known."""
+        return self._client.creates
+
+    def greet(self, until: float) -> None:
+        """Connect, and ask about nobody.  Raises UpstreamError."""
+        self._client.greet(until)
+
     def ask(self, recipient: bytes, _hop: int, until: float) -> Told:
         """What the server says to RCPT TO `recipient`, before `until`."""
         try:

@@ -2,9 +2,10 @@
 #
 #   make bench        every row, less than 15 minutes
 #   make bench-quick  the main rows, less than a minute once the store is there
+#   make bench-sql    a million mailboxes on PostgreSQL and MariaDB, five minutes
 #   make bench-clean  removes what it keeps (SMMAPD_BENCH_CACHE, /var/tmp/smmapd-bench)
 
-.PHONY: bench bench-quick bench-clean bench-packages bench-peers
+.PHONY: bench bench-quick bench-sql bench-clean bench-packages bench-peers
 
 # Cyrus and the compiler are needed; the servers to compare with may fail to come,
 # their rows then say so.
@@ -20,6 +21,10 @@ bench: bench-peers
 
 bench-quick: bench-packages
 	@$(BIN)/python -m tests.bench.run --quick
+
+bench-sql: venv
+	@tests/rigs/packages.sh install
+	@$(BIN)/python -m tests.bench.million
 
 bench-clean:
 	@python3 -m tests.bench.cache

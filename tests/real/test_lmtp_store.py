@@ -21,6 +21,8 @@ import pytest
 
 from gateway.protocols import lmtp
 from gateway.protocols.address import Address, parse_path
+from tests.cli.program import run
+from tests.rigs import socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import quota_record
 from tests.rigs.dovecot import Dovecot
@@ -246,3 +248,43 @@ def test_dovecot() -> None:
     assert counts[b"250 2.1.5"] > COUNT // 20
     assert counts[b"550 5.1.1"] > COUNT // 20
     assert counts[b"552 5.2.2"] > COUNT // 20
+
+
+STRANGERS = [b"word%d@example.com" % number for number in range(3)]
+EXPLAINED = "makes no mailbox", "defers a name that no mailbox can have"
+
+
+@pytest.mark.parametrize("autocreates", [False, True], ids=["plain", "autocreate_post"])
+def test_what_people_look_at_makes_no_mailbox(autocreates: bool) -> None:
+    """lmtpd with autocreate_post makes one at RCPT: tools do not ask it, and say why."""
+    require("cyrus")
+    options = {"virtdomains": "userid", "defaultdomain": "example.com"}
+    if autocreates:
+        options |= {"autocreate_post": "yes", "autocreate_quota": "0"}
+    with Cyrus(options) as cyrus:
+        cyrus.add_service("lmtp", "lmtpd", prefork=1)
+        cyrus.add_service("imap", "imapd")
+        cyrus.start()
+        with cyrus.admin() as admin:
+            admin.create(b"user/fred")
+        path = cyrus.socket_path("lmtp")
+        with Gateway("/nonexistent", tables(path)) as gateway:
+            words = ("-c", gateway.configuration)
+            asked = run("check-config", *words)
+            assert "answers to LHLO" in asked.out
+            asked = run("check-config", "--ask", *words)
+            assert EXPLAINED[autocreates] in asked.out
+            for stranger in STRANGERS:
+                explained = run("explain", *words, stranger.decode()).out
+                assert ("upstream-fault" if autocreates else "nonexistent") in explained
+            run("check", *words, *(each.decode() for each in STRANGERS))
+            assert set(cyrus.tools.dump_mailboxes()) == {"user.fred"}
+            # A gateway that serves goes on, since mail must come in; its log says what happens.
+            gateway.start()
+            link = socketmap.Connection.to(gateway.path("socketmap"))
+            assert link.ask(b"fred@example.com") == b"OK fred@example.com"
+            told = link.ask(STRANGERS[0])
+            link.close()
+            assert told.startswith(b"OK" if autocreates else b"NOTFOUND")
+            if autocreates:
+                gateway.wait_log("autocreate_post", "each recipient that it is asked about")

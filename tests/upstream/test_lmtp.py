@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from gateway.errors import ProtocolError, UpstreamError
 from gateway.protocols.lmtp import Reply
 from gateway.upstream.address import Address
-from gateway.upstream.link import Dialer
-from gateway.upstream.lmtp import MAX_REPLIES, LmtpClient
+from gateway.upstream.link import Dialer, NotTaken
+from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
 from tests.upstream.fakes import Fake, Talk
 
 SHORT_S = 0.2
@@ -153,3 +154,46 @@ def test_an_address_that_no_command_can_hold_is_not_asked_for() -> None:
         with pytest.raises(ProtocolError):
             client(server.address).ask(b"fred\r\nQUIT")
         assert server.connections == 0
+
+
+DEFERRED = b"451 4.3.0 System I/O error\r\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "creates"),
+    [(DEFERRED, True), (UNKNOWN, False), (OK, False), (b"451 4.2.1 later\r\n", False)],
+)
+def test_a_server_that_makes_mailboxes_is_known_by_what_it_cannot_make(
+    reply: bytes, creates: bool
+) -> None:
+    """It is asked once, before anybody else, and heard of once; where it is spared, nobody is."""
+    for spared in (False, True):
+        heard: list[bytes] = []
+        reports: list[str] = []
+        with Fake(lmtpd(rcpt=reply, heard=heard)) as server:
+            asking = LmtpClient(
+                Dialer("store", server.address),
+                name=b"mx",
+                creators=Creators(reports.append, are_spared=spared),
+            )
+            MADE.append(asking)
+            asking.greet(time.monotonic() + 10.0)
+            assert heard[2] == b"RCPT TO:<no&one>\r\n"
+            assert asking.creates is creates
+            if creates and spared:
+                with pytest.raises(NotTaken, match="autocreate_post"):
+                    asking.ask(b"unknown")
+            else:
+                assert asking.ask(b"unknown").code == 550
+            assert len(reports) == creates
+            assert heard.count(b"RCPT TO:<no&one>\r\n") == 1
+
+
+def test_a_greeting_asks_about_nobody() -> None:
+    """Where nobody wants to know what the server makes."""
+    heard: list[bytes] = []
+    with Fake(lmtpd(heard=heard)) as server:
+        asking = client(server.address)
+        asking.greet(time.monotonic() + 10.0)
+        assert asking.creates is None
+    assert heard == [b"LHLO mx.example.org\r\n"]

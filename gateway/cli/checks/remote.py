@@ -1,38 +1,68 @@
-"""Servers elsewhere: does each of them answer, and in its protocol?"""
+"""Servers elsewhere: does each of them answer, and in its protocol?
+
+An LMTP server is greeted and asked about nobody, because one that makes
+mailboxes for whom it is asked about (Cyrus' lmtpd with autocreate_post) must
+not make one here.  With `ask` it is asked about a name that no mailbox can
+have, which tells such a server from others.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks.finding import error, ok
+from gateway.cli.checks.finding import error, ok, warning
 from gateway.daemon.upstreams import make_remote
 from gateway.errors import ConfigurationError, UpstreamError
+from gateway.upstream.lmtp import CREATES, NOBODY, Creators
+from gateway.verification.servers import LmtpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
     from gateway.daemon.settings import Settings
+    from gateway.verification.servers import SocketmapServer
 
 # RFC 5321, 4.5.1: whoever takes mail has it, and if not, that is an answer too.
 _RECIPIENT = b"postmaster"
+_MEND = "see that it runs and that this machine may ask it"
 
 
-def check(settings: Settings) -> Iterator[Finding]:
-    """One finding for each server of the setting `store`; asks each one question."""
+def check(settings: Settings, *, ask: bool = False) -> Iterator[Finding]:
+    """A finding or two for each server of the setting `store`."""
     try:
-        verifier = make_remote(settings)
+        # Who makes mailboxes is told below.
+        creators = Creators(lambda _text: None, are_spared=True) if ask else None
+        verifier = make_remote(settings, creators)
     except ConfigurationError as fault:
         yield error("store", str(fault), "see [tls] in gateway.toml(5)")
         return
     for server in verifier.servers:
-        name = server.pool.server
         try:
-            told = server.ask(_RECIPIENT, 1, time.monotonic() + server.deadline)
+            yield from _lmtp(server) if isinstance(server, LmtpServer) else _smmapd(server)
         except UpstreamError as fault:
-            yield error("store", str(fault), "see that it runs and that this machine may ask it")
+            yield error("store", str(fault), _MEND)
             continue
-        words = told.words.decode("utf-8", "backslashreplace")
-        yield ok("store", f"{name} answers for {_RECIPIENT.decode()}: {words}")
         server.pool.close()
+
+
+def _smmapd(server: SocketmapServer) -> Iterator[Finding]:
+    told = server.ask(_RECIPIENT, 1, time.monotonic() + server.deadline)
+    words = told.words.decode("utf-8", "backslashreplace")
+    yield ok("store", f"{server.pool.server} answers for {_RECIPIENT.decode()}: {words}")
+
+
+def _lmtp(server: LmtpServer) -> Iterator[Finding]:
+    name = server.pool.server
+    server.greet(time.monotonic() + server.deadline)
+    if server.creates is None:
+        yield ok(
+            "store",
+            f"{name} answers to LHLO; with --ask it is asked whether it makes mailboxes",
+        )
+    elif server.creates:
+        problem, _, mend = CREATES.partition(". ")
+        yield warning("store", f"{name}: {problem}", mend)
+    else:
+        yield ok("store", f"{name} answers, and makes no mailbox for {NOBODY.decode()}")
