@@ -26,12 +26,16 @@ from gateway.cli.checks import (
     postfix,
     remote,
     scope,
+    sendmail,
+    serving,
     sockets,
+    unit,
     user,
 )
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
 from gateway.cli.serve import make_plan
+from gateway.cyrus import imapdconf
 from gateway.daemon.assembly import make_store
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.errors import ConfigurationError
@@ -54,6 +58,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     )
     parser.add_argument(
         "--postfix", metavar="DIR", help="the folder of Postfix' main.cf (default: Postfix' own)"
+    )
+    parser.add_argument(
+        "--sendmail", metavar="FILE", help=f"Sendmail's sendmail.cf (default: {sendmail.DEFAULT})"
     )
     parser.add_argument(
         "--cyrus-conf",
@@ -103,8 +110,10 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from (error("settings", str(each), "see gateway.toml(5)") for each in faults.errors)
         return
     yield ok("settings", settings.file)
-    yield from user.check(settings)
-    yield from eyes.seen_by(eyes.identity_of(settings), lambda: _start(settings.file))
+    about_user = list(user.check(settings))
+    yield from about_user
+    if not any(each.level is Level.ERROR for each in about_user):
+        yield from eyes.seen_by(eyes.identity_of(settings), lambda: _start(settings.file))
     if options.start:
         return
     yield from scope.check(settings)
@@ -112,11 +121,28 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         remote.check(settings, ask=options.ask) if settings.general.store else _cyrus(settings)
     )
     yield from sockets.check(settings)
+    yield from serving.check(settings)
+    yield from unit.check(settings, _databases(settings))
     yield from postfix.check(settings, options.postfix)
+    if options.sendmail or os.path.exists(sendmail.DEFAULT):
+        yield from sendmail.check(settings, options.sendmail or sendmail.DEFAULT)
     if settings.general.store:
         return
     folder = os.path.dirname(settings.cyrus.imapd_conf)
     yield from master.check(settings, options.cyrus_conf or os.path.join(folder, _CYRUS_CONF))
+
+
+def _databases(settings: Settings) -> list[str]:
+    """The paths that imapd.conf names; none where it cannot be read, which is told elsewhere."""
+    if settings.general.store:
+        return []
+    try:
+        conf = imapdconf.load(settings.cyrus.imapd_conf, settings.cyrus.service)
+    except ConfigurationError:
+        return []
+    return [
+        conf.configdirectory, conf.mboxlist_db_path, conf.quota_db_path, conf.userdeny_db_path
+    ]  # fmt: skip
 
 
 def _start(path: str) -> Iterator[Finding]:
@@ -133,6 +159,12 @@ def _start(path: str) -> Iterator[Finding]:
 
 
 def _cyrus(settings: Settings) -> Iterator[Finding]:
+    faults = imapdconf.problems(settings.cyrus.imapd_conf, settings.cyrus.service)
+    yield from (
+        error("imapd.conf", str(each), "correct it: Cyrus reads the same file") for each in faults
+    )
+    if faults:
+        return
     try:
         store = make_store(settings)
     except ConfigurationError as fault:

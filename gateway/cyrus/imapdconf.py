@@ -242,6 +242,22 @@ def load(path: str, service: str | None = None, *, prefix: str | None = None) ->
     return ImapdConf(**_with_directory(values, directory))
 
 
+def problems(path: str, service: str | None = None) -> list[ConfigurationError]:
+    """Every mistake of the imapd.conf at `path`; none if `load` takes it.
+
+    What is wrong with the whole (configdirectory, an unreadable file) comes last.
+    """
+    found: list[ConfigurationError] = []
+    known = {option.name: option.parse for option in OPTIONS}
+    try:
+        imapdconf_file.read_settings(path, service, known, report=found.append)
+        if not found:
+            load(path, service)
+    except ConfigurationError as fault:
+        found.append(fault)
+    return found
+
+
 def _with_directory(values: Mapping[str, object], directory: str) -> dict[str, object]:
     """Put `directory` in the place of a leading {configdirectory}."""
     resolved = dict(values)

@@ -58,15 +58,18 @@ def read_settings(
     service: str | None,
     known: Mapping[str, Callable[[bytes], object]],
     prefix: str | None = None,
+    report: Callable[[ConfigurationError], None] | None = None,
 ) -> dict[str, object]:
     """The values of the `known` options that `path` and the files it includes give.
 
     `service` is the service's name in cyrus.conf, or None.  `known` maps an
     option's name to the function that turns its value into an object and
     raises ValueError where it cannot.  `prefix` is the value of CYRUS_PREFIX:
-    each file is looked for below it first.
+    each file is looked for below it first.  Where there is a `report`, it
+    hears of each mistake of a line, and the next line is read; otherwise the
+    first one is raised.
     """
-    reader = _Reader(service.lower() if service is not None else None, known, prefix)
+    reader = _Reader(service.lower() if service is not None else None, known, prefix, report)
     reader.file(path, None)
     return reader.values
 
@@ -79,7 +82,9 @@ class _Reader:
         service: str | None,
         known: Mapping[str, Callable[[bytes], object]],
         prefix: str | None,
+        report: Callable[[ConfigurationError], None] | None,
     ) -> None:
+        self._report = report
         self.values: dict[str, object] = {}
         self._seen: dict[str, tuple[Setting, bool]] = {}
         self._service_mark = f"{service}_" if service is not None else None
@@ -96,16 +101,24 @@ class _Reader:
         self._files.add(path)
         self._depth += 1
         for line, text in _logical_lines(self._bytes(path, included_by)):
-            setting = _split(path, line, text)
-            if setting is None:
-                continue
-            if setting.name == "@include":
-                self.file(_text(setting.value), setting)
-            elif setting.name.startswith("@"):
-                raise _fault(setting, f"there is no directive {setting.name}")
-            else:
-                self._take(setting)
+            try:
+                self._line(path, line, text)
+            except ConfigurationError as fault:
+                if self._report is None:
+                    raise
+                self._report(fault)
         self._depth -= 1
+
+    def _line(self, path: str, line: int, text: bytes) -> None:
+        setting = _split(path, line, text)
+        if setting is None:
+            return
+        if setting.name == "@include":
+            self.file(_text(setting.value), setting)
+        elif setting.name.startswith("@"):
+            raise _fault(setting, f"there is no directive {setting.name}")
+        else:
+            self._take(setting)
 
     def _bytes(self, path: str, included_by: Setting | None) -> bytes:
         names = [path] if self._prefix is None else [self._prefix + path, path]

@@ -137,7 +137,7 @@ def folder_warnings(endpoint: UnixEndpoint) -> Iterator[str]:
             who = "others" if mode & stat.S_IWOTH else "its group"
             yield (
                 f"{endpoint}: the folder {folder} may be written by {who}, and Sendmail refuses "
-                f"a socket below it; use another folder or chmod go-w {folder}"
+                "a socket below it; use a folder of its own: install -d -m 0755 /run/smmapd"
             )
         if folder == "/":
             return

@@ -20,6 +20,7 @@ case "$*" in
 *-M*) echo 'smtp inet n - {chroot} - - smtpd -o x=y' ;;
 *-Px*) ;;
 *-nx*) echo 'relay_recipient_maps = {map}' ;;
+*-m*) echo hash; echo socketmap ;;
 *) cat <<'END'
 queue_directory = {queue}
 mail_owner = root

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cli.checks.postfixconf import Postfix, SocketUse, chroot_default, parse_services
+from gateway.cli.checks.postfixconf import (
+    Postfix,
+    SocketUse,
+    chroot_default,
+    items,
+    parse_services,
+)
 
 MASTER = """\
 smtp       inet  n       -       y       -       -       smtpd
@@ -44,12 +50,27 @@ def test_the_default_of_chroot(level: str, chrooted: bool) -> None:
 )
 def test_places(path: str, chrooted: bool, place: str) -> None:
     """In a chroot every path begins at the queue directory; a relative one always does."""
-    use = SocketUse("smtp/inet", "smtpd_milters", path, chrooted)
-    assert Postfix({"queue_directory": "/var/spool/postfix"}, (use,), {}).place(use) == place
+    use = SocketUse("smtp/inet", "smtpd_milters", "milter", chrooted, path)
+    assert Postfix({"queue_directory": "/var/spool/postfix"}, (use,), {}, {}).place(use) == place
 
 
 def test_words() -> None:
     """Blanks and commas divide a list."""
-    postfix = Postfix({"relay_domains": "a.org, b.org\tc.org ,"}, (), {})
+    postfix = Postfix({"relay_domains": "a.org, b.org\tc.org ,"}, (), {}, {})
     assert postfix.words("relay_domains") == ["a.org", "b.org", "c.org"]
     assert postfix.words("mydestination") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", []),
+        ("a, b c", [("a",), ("b",), ("c",)]),
+        ("{ unix:x, timeout=10s, default_action=DUNNO } b", [("unix:x", "timeout=10s", "default_action=DUNNO"), ("b",)]),
+        ("check_policy_service { unix:x }", [("check_policy_service",), ("unix:x",)]),
+        ("{ } {,} a", [("a",)]),
+    ],
+)  # fmt: skip
+def test_items(value: str, expected: list[tuple[str, ...]]) -> None:
+    """Words divided by blanks and commas; a group in braces is one."""
+    assert items(value) == expected

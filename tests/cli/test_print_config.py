@@ -62,6 +62,27 @@ def test_postfix_is_what_contrib_has(site: Site) -> None:
     assert printed_ == expected
 
 
+def test_a_chrooted_smtpd(site: Site) -> None:
+    """A table is asked by way of proxymap; policy and milter must listen elsewhere."""
+    script = os.path.join(site.root, "postconf")
+    with open(script, "w", encoding="ascii") as file:
+        file.write(
+            "#!/bin/sh\ncase $* in *-M*) echo 'smtp inet n - y - - smtpd' ;;\n"
+            "*-x*) echo 'queue_directory = /var/spool/postfix' ;; esac\n"
+        )
+    os.chmod(script, 0o755)
+    site.configure(USUAL.replace("{folder}", "/run/smmapd"))
+    path = f"{site.root}:{os.environ['PATH']}"
+    out = site.run("print-config", "postfix", env={"PATH": path}).out
+    assert "relay_recipient_maps = proxy:socketmap:unix:/run/smmapd/socketmap:cyrus\n" in out
+    for name in ("policy", "milter"):
+        assert f"# /var/spool/postfix/smmapd/{name} and write unix:smmapd/{name} here." in out
+    site.configure(USUAL.replace("{folder}", QUEUE))
+    out = site.run("print-config", "postfix", env={"PATH": path}).out
+    assert "proxy:" not in out
+    assert "chrooted" not in out
+
+
 def test_sendmail_is_what_contrib_has(site: Site) -> None:
     """The milter and the socket map; contrib's files are tried in a real Sendmail."""
     out = printed(site, "sendmail", USUAL.replace("{folder}", "/run/smmapd"))

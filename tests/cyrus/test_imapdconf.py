@@ -330,3 +330,24 @@ def test_any_bytes_are_read_or_refused(
         )
     except ConfigurationError as error:
         assert str(error)
+
+
+def test_every_mistake_at_once(tmp_path: Path) -> None:
+    """For whoever corrects the file; what `load` takes has none."""
+    path = tmp_path / "imapd.conf"
+    path.write_text(
+        "configdirectory: /var/lib/cyrus\nvirtdomains: perhaps\nnonsense\nvirtdomains: off\n"
+        "@frobnicate: x\nlmtp_downcase_rcpt: maybe\n"
+    )
+    assert [(each.line, each.option) for each in imapdconf.problems(str(path))] == [
+        (2, "virtdomains"),
+        (3, None),
+        (4, "virtdomains"),
+        (5, "@frobnicate"),
+        (6, "lmtp_downcase_rcpt"),
+    ]
+    path.write_text("configdirectory: /var/lib/cyrus\n")
+    assert imapdconf.problems(str(path)) == []
+    path.write_text("servername: x\n")
+    assert [each.option for each in imapdconf.problems(str(path))] == ["configdirectory"]
+    assert len(imapdconf.problems(str(tmp_path / "none"))) == 1

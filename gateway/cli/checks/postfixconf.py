@@ -1,8 +1,9 @@
-"""What Postfix says of itself: `postconf`, asked and taken apart.
+"""What Postfix says of itself: `postconf`, asked and taken apart, for check-config.
 
-Source: postconf(1), master(5).  Values are expanded by postconf itself.
+Source: postconf(1), master(5), socketmap_table(5), proxymap(8), SMTPD_POLICY_README,
+MILTER_README.  Values are expanded by postconf itself.
 Limits: a parameter that a service overrides with -o is known only where it
-names a socket.
+names a socket or is one of `SERVICE_PARAMETERS`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
@@ -22,16 +23,38 @@ PARAMETERS = (
     "queue_directory",
     "mail_owner",
     "compatibility_level",
+    "config_directory",
+    "milter_default_action",
     "mydestination",
+    "non_smtpd_milters",
+    "recipient_delimiter",
     "relay_domains",
+    "smtpd_milters",
+    "smtpd_recipient_restrictions",
+    "smtpd_reject_unlisted_sender",
+    "smtpd_relay_restrictions",
+    "smtpd_sender_restrictions",
     "virtual_mailbox_domains",
     "virtual_alias_domains",
     "alias_maps",
+    "canonical_maps",
+    "recipient_canonical_maps",
+    "relocated_maps",
     "virtual_alias_maps",
 )
+# Those of them that a service of master.cf may have of its own.
+SERVICE_PARAMETERS = (
+    "milter_default_action",
+    "smtpd_milters",
+    "smtpd_recipient_restrictions",
+    "smtpd_reject_unlisted_sender",
+    "smtpd_relay_restrictions",
+    "smtpd_sender_restrictions",
+)
 
-# A socket in a value: `socketmap:unix:PATH:NAME`, `unix:PATH`, `inet:HOST:PORT`.
-_UNIX = re.compile(r"(?P<map>socketmap:)?unix:(?P<path>[^\s,{}]+)")
+_MILTERS = ("smtpd_milters", "non_smtpd_milters")
+_POLICY = "check_policy_service"
+_UNIX, _INET = "unix:", "inet:"
 
 
 class PostfixError(GatewayError):
@@ -40,21 +63,42 @@ class PostfixError(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class SocketUse:
-    """A Unix socket that a service of Postfix asks, as its value names it."""
+    """A socket that a service of Postfix asks, as its value names it.
+
+    `protocol` is the front end that is spoken to; `path` a Unix socket's path, or
+    empty where `inet` is HOST:PORT.  `proxied` tells that proxymap asks, outside
+    of any chroot.  `options` are those in braces behind a policy service or milter.
+    """
 
     service: str
     parameter: str
-    path: str
+    protocol: str
     chrooted: bool
+    path: str = ""
+    inet: str = ""
+    proxied: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def written(self) -> str:
+        """The socket as the value has it."""
+        return f"{_UNIX}{self.path}" if self.path else f"{_INET}{self.inet}"
 
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """One Postfix instance: expanded parameters, and which smtpd asks which socket."""
+    """One Postfix instance: expanded parameters, and which smtpd asks which socket.
+
+    `services` are the smtpd services of master.cf, `NAME/TYPE`, and whether each
+    is chrooted; `own` has what a service sets for itself.  `table_types` are the
+    types of tables that are installed; empty where Postfix does not tell.
+    """
 
     parameters: Mapping[str, str]
     uses: tuple[SocketUse, ...]
     services: Mapping[str, bool]
+    own: Mapping[str, Mapping[str, str]]
+    table_types: frozenset[str] = frozenset()
 
     @property
     def queue_directory(self) -> str:
@@ -65,9 +109,13 @@ class Postfix:
         """A list of main.cf, taken apart at blanks and commas."""
         return [word for word in re.split(r"[\s,]+", self.parameters.get(parameter, "")) if word]
 
+    def of(self, service: str, parameter: str) -> str:
+        """A parameter as `service` has it."""
+        return self.own.get(service, {}).get(parameter, self.parameters.get(parameter, ""))
+
     def place(self, use: SocketUse) -> str:
-        """Where in the file system the socket is that `use` asks."""
-        if use.chrooted or not use.path.startswith("/"):
+        """Where in the file system the Unix socket is that `use` asks."""
+        if (use.chrooted and not use.proxied) or not use.path.startswith("/"):
             return os.path.normpath(f"{self.queue_directory}/{use.path}")
         return os.path.normpath(use.path)
 
@@ -84,9 +132,19 @@ def ask(folder: str | None) -> Postfix | None:
             _postconf(folder, "-M"), chroot_default(main.get("compatibility_level", "0"))
         )
         overridden = _lines(_postconf(folder, "-Px"))
+        types = frozenset(_postconf(folder, "-m").split())
     except FileNotFoundError:
         return None
-    return Postfix(main, tuple(_uses(services, changed, overridden)), services)
+    own = {
+        service: {
+            name.removeprefix(service + "/"): value
+            for name, value in overridden.items()
+            if name.startswith(service + "/")
+        }
+        for service in services
+    }
+    uses = tuple(_uses(services, {**main, **changed}, own))
+    return Postfix(main, uses, services, own, types)
 
 
 def chroot_default(compatibility_level: str) -> bool:
@@ -105,24 +163,53 @@ def parse_services(table: str, default: bool) -> dict[str, bool]:
     return found
 
 
-def _uses(
-    services: Mapping[str, bool], main: Mapping[str, str], overridden: Mapping[str, str]
-) -> list[SocketUse]:
-    found = []
-    for service, chrooted in services.items():
-        own = {
-            name.removeprefix(service + "/"): value
-            for name, value in overridden.items()
-            if name.startswith(service + "/")
-        }
-        for parameter, value in {**main, **own}.items():
-            for each in _UNIX.finditer(value):
-                path = each["path"]
-                if each["map"]:
-                    # socketmap:unix:PATH:NAME
-                    path = path.rpartition(":")[0]
-                found.append(SocketUse(service, parameter, path, chrooted))
+def items(value: str) -> list[tuple[str, ...]]:
+    """The words of a list; a group in braces is one item, of its words between commas."""
+    found: list[tuple[str, ...]] = []
+    for group, word in re.findall(r"\{([^{}]*)\}|([^\s,{}]+)", value):
+        if group:
+            inner = tuple(part.strip() for part in group.split(",") if part.strip())
+            found += [inner] if inner else []
+        elif word:
+            found.append((word,))
     return found
+
+
+def _uses(
+    services: Mapping[str, bool], main: Mapping[str, str], own: Mapping[str, Mapping[str, str]]
+) -> Iterator[SocketUse]:
+    for service, chrooted in services.items():
+        for parameter, value in {**main, **own[service]}.items():
+            for protocol, text, options in _named(parameter, items(value)):
+                proxied = text.startswith("proxy:")
+                plain = text.removeprefix("proxy:").removeprefix("socketmap:")
+                path = plain.removeprefix(_UNIX) if plain.startswith(_UNIX) else ""
+                inet = plain.removeprefix(_INET) if plain.startswith(_INET) else ""
+                if path or inet:
+                    yield SocketUse(
+                        service, parameter, protocol, chrooted, path, inet, proxied, options
+                    )
+
+
+def _named(
+    parameter: str, found: list[tuple[str, ...]]
+) -> Iterator[tuple[str, str, tuple[tuple[str, str], ...]]]:
+    """Protocol, socket and options of each socket in a parameter's items."""
+    before = ""
+    for first, *rest in found:
+        if first.removeprefix("proxy:").startswith("socketmap:"):
+            # socketmap:unix:PATH:NAME
+            yield "socketmap", first.rpartition(":")[0], ()
+        elif before == _POLICY:
+            yield "policy", first, _options(rest)
+        elif parameter in _MILTERS:
+            yield "milter", first, _options(rest)
+        before = first
+
+
+def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
+    pairs = (word.partition("=") for word in words)
+    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
 
 
 def _postconf(folder: str | None, *words: str) -> str:

@@ -1,0 +1,107 @@
+"""The running gateway: does somebody accept connections at our sockets, and may Postfix connect?
+
+A connection is made and closed again; nothing is asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import socket
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks import eyes
+from gateway.cli.checks.finding import error, ok, warning
+from gateway.daemon import privileges
+from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.daemon.endpoints import Endpoint
+    from gateway.daemon.settings import Settings
+
+_SUBJECT = "serving"
+_PATIENCE = 5.0
+_FRONT_ENDS = ("socketmap", "policy", "milter")
+_POSTFIX = "postfix"
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Each socket of each front end."""
+    for name in _FRONT_ENDS:
+        for endpoint in settings.listeners.get(name, ()):
+            yield from _endpoint(name, endpoint)
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
+    refused = _refused(endpoint)
+    if refused is None:
+        return
+    if refused:
+        yield warning(
+            _SUBJECT,
+            f"[{name}]: nobody serves {endpoint}: {os.strerror(refused)}",
+            "start the gateway, for example systemctl start smmapd-gateway",
+        )
+        return
+    yield ok(_SUBJECT, f"[{name}]: {endpoint} is served")
+    if isinstance(endpoint, UnixEndpoint):
+        yield from _by_postfix(name, endpoint)
+
+
+def _by_postfix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+    """Tried as Postfix' user, where there is one and we are root."""
+    try:
+        account = pwd.getpwnam(_POSTFIX)
+    except KeyError:
+        return
+    if not privileges.is_root():
+        return
+    identity = privileges.Identity(_POSTFIX, account.pw_uid, account.pw_gid)
+
+    def look() -> Iterator[Finding]:
+        refused = _refused(endpoint)
+        if refused == errno.EACCES:
+            yield error(
+                _SUBJECT,
+                f"[{name}]: user {_POSTFIX} may not connect to {endpoint}",
+                f'listen = ["unix:{endpoint.path}?mode=0660&group={_POSTFIX}"], in a folder that '
+                f"group {_POSTFIX} may enter (mode 0750); not where another mail server asks",
+            )
+
+    for found in eyes.seen_by(identity, look):
+        # Where Postfix does not ask this socket, it need not be able to.
+        yield warning(found.subject, found.what, found.mend)
+
+
+def _refused(endpoint: Endpoint) -> int | None:
+    """0 where somebody accepts, else the number of the error; None for what cannot be tried."""
+    match endpoint:
+        case UnixEndpoint():
+            family, address = socket.AF_UNIX, endpoint.path
+            return _connect(family, address)
+        case InetEndpoint():
+            version = endpoint.address.version
+            host = endpoint.host
+            if endpoint.address.is_unspecified:
+                host = "127.0.0.1" if version == 4 else "::1"
+            return _connect(
+                socket.AF_INET if version == 4 else socket.AF_INET6, (host, endpoint.port)
+            )
+        case _:
+            return None
+
+
+def _connect(family: socket.AddressFamily, address: str | tuple[str, int]) -> int:
+    with socket.socket(family) as link:
+        link.settimeout(_PATIENCE)
+        try:
+            link.connect(address)
+        except TimeoutError:
+            return errno.ETIMEDOUT
+        except OSError as fault:
+            return fault.errno or errno.EIO
+    return 0

@@ -1,0 +1,108 @@
+"""The systemd unit beside the configuration: does its sandbox hide or forbid what we need?
+
+Source: systemd.exec(5).  Read is the unit's own file; drop-ins are not.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gateway.cli.checks.finding import error, ok
+from gateway.daemon.endpoints import UnixEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gateway.cli.checks.finding import Finding
+    from gateway.daemon.settings import Settings
+
+UNIT = "smmapd-gateway.service"
+# In systemd's order.
+FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+_SUBJECT = "unit"
+_HOMES = ("/home", "/root", "/run/user")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  (nothing is written there)
+_YES = ("yes", "true", "on", "1")
+
+
+def check(
+    settings: Settings, databases: Sequence[str], folders: Sequence[str] = FOLDERS
+) -> Iterator[Finding]:
+    """What the unit hides or forbids; `databases` are the paths that imapd.conf names."""
+    path = next((p for each in folders if os.path.isfile(p := os.path.join(each, UNIT))), None)
+    if path is None:
+        yield ok(_SUBJECT, f"no {UNIT} is installed")
+        return
+    with open(path, encoding="utf-8", errors="backslashreplace") as file:
+        unit = parse(file.read())
+    sockets = {
+        each.path: f"[{name}] listens at {each.path}"
+        for name, listen in settings.listeners.items()
+        for each in listen
+        if isinstance(each, UnixEndpoint)
+    }
+    files = [settings.file, settings.cyrus.imapd_conf, *databases]
+    files += [*settings.scope.aliases, *settings.scope.domain_files]
+    read = {each: f"{each} is read" for each in files}
+    hidden = [*_hidden(unit)]
+    found = False
+    for where, what in {**read, **sockets}.items():
+        for setting, folder in hidden:
+            if _is_below(where, folder):
+                found = True
+                yield error(
+                    _SUBJECT,
+                    f"{path} has {setting}, and {what}: the service does not see it, or others "
+                    "do not see what it makes there",
+                    f"use another folder than {folder}, or change {setting} in a drop-in "
+                    f"(systemctl edit {UNIT})",
+                )
+    writable = [each.lstrip("-+") for each in unit.get("ReadWritePaths", "").split()]
+    writable += [f"/run/{each}" for each in unit.get("RuntimeDirectory", "").split()]
+    if unit.get("ProtectSystem") == "strict":
+        for where, what in sockets.items():
+            if not any(_is_below(where, folder) for folder in writable):
+                found = True
+                yield error(
+                    _SUBJECT,
+                    f"{path} has ProtectSystem=strict, and {what}: the socket cannot be made",
+                    f"add ReadWritePaths={os.path.dirname(where)} in a drop-in (systemctl edit "
+                    f"{UNIT})",
+                )
+    if not found:
+        yield ok(_SUBJECT, f"{path} hides nothing that is needed")
+
+
+def parse(text: str) -> dict[str, str]:
+    """The settings of a unit; a list that stands on several lines is one."""
+    found: dict[str, str] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith(("#", ";")):
+            continue
+        found[name] = f"{found[name]} {value}" if value and name in found else value
+    return found
+
+
+def _hidden(unit: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Settings with the folders that they hide."""
+    if unit.get("PrivateTmp", "").lower() in _YES:
+        yield from (("PrivateTmp=yes", folder) for folder in _TEMPORARY)
+    home = unit.get("ProtectHome", "").lower()
+    if home in (*_YES, "tmpfs"):
+        yield from ((f"ProtectHome={home}", folder) for folder in _HOMES)
+    for folder in unit.get("InaccessiblePaths", "").split():
+        plain = folder.lstrip("-+")
+        yield f"InaccessiblePaths={plain}", plain
+
+
+def _is_below(path: str, folder: str) -> bool:
+    real = os.path.realpath(path)
+    return os.path.commonpath([real, os.path.normpath(folder)]) == os.path.normpath(folder)
