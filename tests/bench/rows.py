@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.measures import Sample
+from tests.bench.scenarios import MILTER_CONNECTIONS, WITNESSED
 
 # By scenario and label: the samples of each round, None where the round gave none.
 Results = Mapping[str, Mapping[str, Sequence[Sample | None]]]
@@ -172,11 +173,32 @@ ROWS: tuple[Row, ...] = (
         Figure("connections", "ours-50", "requests_per_s"),
         0.9,
     ),
+    *(
+        Row(
+            f"milter on pymilter against a bare pymilter that always continues, {connections} busy:"
+            " RCPT/s",
+            Figure("milter", f"milter, {connections}", "requests_per_s"),
+            Figure("milter", f"bare-milter, {connections}", "requests_per_s"),
+            0.7,
+        )
+        for connections in MILTER_CONNECTIONS
+    ),
     Row(
-        "milter against a bare pymilter that always continues: RCPT/s",
-        Figure("milter", "milter", "requests_per_s"),
-        Figure("milter", "bare-milter", "requests_per_s"),
+        "milter with the builtin codec against the same, 20 busy: RCPT/s",
+        Figure("milter", "milter-builtin, 20", "requests_per_s"),
+        Figure("milter", "bare-milter, 20", "requests_per_s"),
         0.9,
+    ),
+    *(
+        Row(
+            f"milter with the builtin codec, p99 of a witness beside {beside} connections: times"
+            " that alone",
+            Figure("milter-witness", f"milter-builtin, {beside}", "p99_us"),
+            Figure("milter-witness", "milter-builtin, alone", "p99_us"),
+            2,
+            at_least=False,
+        )
+        for beside, _, _ in WITNESSED[1:]
     ),
     Row(
         "16 requests pipelined on each of 50 connections against 1: requests/s",

@@ -54,7 +54,7 @@ def test_a_round_without_a_sample_is_left_out() -> None:
 def test_a_row_without_samples_is_not_reached_but_missing() -> None:
     """What was not measured has no outcome, and the table says why."""
     assert outcome(Row("speed", OURS, THEIRS, 3), {}) is None
-    reasons = {"milter/milter": "no libmilter"}
+    reasons = {"milter/milter, 20": "no libmilter"}
     assert "not measured: no libmilter" in table({}, reasons)
     assert "not measured in this run" in table({}, {})
 

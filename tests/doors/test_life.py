@@ -174,6 +174,7 @@ def test_the_old_milter_ends_when_its_last_session_does(house: House) -> None:
     house.gateway.wait_log(f"milter (pid {old}) ended with exit code 0")
 
 
+@pytest.mark.slow
 def test_the_milter_stops_at_once(house: House) -> None:
     """At the end the milter does not wait for its MTAs, and nothing has to be killed."""
     with MilterClient(house.gateway.path("milter")) as mta:

@@ -74,6 +74,7 @@ def ask_milter(life: Life, number: int) -> None:
             client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("process", "ask"), [("core", ask_doors), ("milter", ask_milter)], ids=["core", "milter"]
 )

@@ -97,6 +97,7 @@ def test_no_process_speaks_for_the_supervisor(life: Life) -> None:
 
 
 @pytest.mark.parametrize("module", ["core", "milter"])
+@pytest.mark.slow
 def test_a_crashed_process_comes_back_with_a_growing_delay(life: Life, module: str) -> None:
     """Each time on the same socket; nobody is refused in between."""
     life.configure({"logging": {"level": "info"}})
