@@ -17,9 +17,11 @@ from gateway.daemon.children import ChildSpec
 from gateway.daemon.settings import loads, read
 from gateway.daemon.settings.words import Library
 from gateway.daemon.supervisor import Plan, Supervisor
+from gateway.frontends.watched import NOTHING_KNOWN
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from gateway.daemon.settings import Settings
 
@@ -41,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to stop; the exit code."""
     _occupy_standard_descriptors()
     path = absolute(options.config)
-    return Supervisor(lambda: make_plan(path), os.environ).run()
+    entries: dict[str, int] = {}
+    return Supervisor(lambda: make_plan(path, entries), os.environ, entries).run()
 
 
 def _occupy_standard_descriptors() -> None:
@@ -54,14 +57,15 @@ def _occupy_standard_descriptors() -> None:
     os.close(descriptor)
 
 
-def make_plan(path: str) -> Plan:
+def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
     """What the configuration at `path` asks for; raises ConfigurationErrors.
 
     One that cannot serve is refused here, before anything is stopped.
+    `entries` is how many entries the files of [scope] have that are in force.
     """
     data = read(path)
     settings = loads(data, path)
-    prerequisites.require(settings, data)
+    prerequisites.require(settings, data, entries)
     served = settings.listeners
     workers = settings.general.workers if served.keys() & {"socketmap", "policy"} else 1
     children = [

@@ -22,9 +22,12 @@ from gateway.frontends.names import Names
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.waiver import Waivers
+from gateway.frontends.watched import NOTHING_KNOWN, Trust
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.imapdconf import ImapdConf
     from gateway.daemon.settings import Settings
@@ -67,16 +70,26 @@ def make_verifier(settings: Settings) -> Verifier:
     return Verifier.for_store(make_store(settings))
 
 
+def make_trust(
+    settings: Settings, entries: Mapping[str, int] = NOTHING_KNOWN, *, lenient: bool = False
+) -> Trust:
+    """What is believed of the files of [scope]; `entries` is how many they had, by path."""
+    return Trust(settings.scope.max_loss, entries, lenient)
+
+
 def make_judge(
     settings: Settings,
     mode: Mode,
     *,
     sees_mailers: bool = False,
     postfix: Postfix | None = None,
+    trust: Trust | None = None,
 ) -> Judge:
     """What decides for one front end; `sees_mailers` where it is the milter.
 
-    `postfix` is the mail server of the settings, read here where it is not given.
+    `postfix` is the mail server of the settings, read here where it is not
+    given; `trust` is what is believed of the files of [scope], and without it
+    they count as they are.
     """
     if postfix is None:
         postfix = make_postfix(settings)
@@ -86,6 +99,7 @@ def make_judge(
             sees_mailers=sees_mailers,
             postfix=postfix,
             report=_log.warning,
+            trust=trust or Trust(settings.scope.max_loss, at_once=True),
         ),
         ReplyTable(settings.replies),
         waivers=Waivers(mode, settings.general.on_error),
@@ -94,10 +108,12 @@ def make_judge(
     )
 
 
-def make_socketmap_judge(settings: Settings, postfix: Postfix | None = None) -> SocketmapJudge:
+def make_socketmap_judge(
+    settings: Settings, postfix: Postfix | None = None, trust: Trust | None = None
+) -> SocketmapJudge:
     """What the socketmap front end never finds, and which of its refusals are not carried out.
 
-    `postfix` as in `make_judge`.
+    `postfix` and `trust` as in `make_judge`.
     """
     if postfix is None:
         postfix = make_postfix(settings)
@@ -106,6 +122,13 @@ def make_socketmap_judge(settings: Settings, postfix: Postfix | None = None) -> 
     domains = scope.ScopeSettings(domains=rules.domains, domain_files=rules.domain_files)
     return SocketmapJudge(
         Waivers(settings.socketmap.mode, settings.general.on_error),
-        scope.Scope(domains, postfix=postfix, report=_log.warning) if rules.knows_domains else None,
+        scope.Scope(
+            domains,
+            postfix=postfix,
+            report=_log.warning,
+            trust=trust or Trust(settings.scope.max_loss, at_once=True),
+        )
+        if rules.knows_domains
+        else None,
         needs_domain=lmtp and not rules.unqualified,
     )

@@ -21,7 +21,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gateway.daemon import endpoints
@@ -35,6 +35,8 @@ ALIVE = "ALIVE"
 FAILED = "FAILED"
 CLIENTS = "CLIENTS"
 TROUBLE = "TROUBLE"
+WAITING = "WAITING"
+ENTRIES = "ENTRIES"
 RESTARTS = "RESTARTS"
 STOP = "STOP"
 # Why a process gives up that has run out of it.
@@ -62,13 +64,31 @@ class Stop:
 News = Restarts | Stop
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What went before this process.
+
+    `again`: another one of the same configuration has served in its place;
+    `replaces`: one of an older configuration serves until this one is ready.
+    `entries` is how many entries files had, by path, when they were read last.
+    """
+
+    again: bool = False
+    replaces: bool = False
+    entries: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# A first process, which takes nobody's place.
+FIRST = Beginning()
+
+
 class Supervised:
     """This process as a child of the supervisor.
 
     `name` is that of its ChildSpec, `index` counts the processes of one name
     from 0, `generation` counts configurations from 1.  `listeners` are its
     sockets by front end, `configuration` is the text that was validated.
-    `place` is where it puts what it counts.
+    `place` is where it puts what it counts, `beginning` what went before.
     """
 
     def __init__(
@@ -81,8 +101,10 @@ class Supervised:
         configuration: bytes,
         channel: socket.socket,
         place: Place,
+        beginning: Beginning = FIRST,
     ) -> None:
         self.name = name
+        self.beginning = beginning
         self.index = index
         self.generation = generation
         self.listeners = listeners
@@ -102,6 +124,14 @@ class Supervised:
     def alive(self) -> None:
         """For a ChildSpec with a silence limit: not stuck."""
         self._say(ALIVE)
+
+    def waiting(self, text: str) -> None:
+        """What it waits for before it is ready, however long that takes; said again and again."""
+        self._say(f"{WAITING} {printable(text, MESSAGE_LIMIT)}")
+
+    def entries(self, path: str, count: int) -> None:
+        """How many entries the file at `path` has, which is believed."""
+        self._say(f"{ENTRIES} {count} {json.dumps(path)}")
 
     def failed(self, message: str) -> None:
         """Why this process is about to exit; the supervisor logs it."""
@@ -165,6 +195,10 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     assert isinstance(channel, int)
     assert isinstance(groups, dict)
     assert isinstance(place, list)
+    begun = told["beginning"]
+    assert isinstance(begun, dict)
+    known = begun["entries"]
+    assert isinstance(known, dict)
     board, number, writer = (int(each) for each in place)
     os.set_inheritable(board, False)
     listeners = {
@@ -183,6 +217,11 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         configuration=configuration,
         channel=home,
         place=Place(Board(board), number, writer),
+        beginning=Beginning(
+            again=bool(begun["again"]),
+            replaces=bool(begun["replaces"]),
+            entries=MappingProxyType({str(path): int(n) for path, n in known.items()}),
+        ),
     )
 
 
@@ -194,6 +233,7 @@ def environment(
     channel: int,
     listeners: Mapping[str, tuple[Listener, ...]],
     place: Place,
+    beginning: Beginning,
 ) -> str:
     """The value of VARIABLE for a child; the supervisor's half of `supervised`."""
     groups = {
@@ -208,6 +248,11 @@ def environment(
             "channel": channel,
             "listeners": groups,
             "place": [place.board.fileno(), place.place, place.writer],
+            "beginning": {
+                "again": beginning.again,
+                "replaces": beginning.replaces,
+                "entries": dict(beginning.entries),
+            },
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from gateway.daemon import child
+from gateway.daemon.child import FIRST, Beginning
 from gateway.daemon.listeners import Listener
 
 if TYPE_CHECKING:
@@ -83,10 +85,12 @@ class Child:
         generation: int,
         listeners: Mapping[str, tuple[Listener, ...]],
         place: Place,
+        *,
+        beginning: Beginning = FIRST,
     ) -> None:
         """Start it; raises OSError when the program cannot be run.
 
-        `place` is where it puts what it counts.
+        `place` is where it puts what it counts, `beginning` what went before.
         """
         self.spec = spec
         self.index = index
@@ -97,13 +101,21 @@ class Child:
         self.given_up = False
         self.message = ""
         self.trouble = ""
+        self.waiting = ""  # what for, before it is ready
+        self.entries: dict[str, int] = {}  # of files that it has read, by path
         self.clients: int | None = None  # that are left, once it has been told to stop
         mine = {name: listeners[name] for name in spec.listeners if name in listeners}
         passed = [each.socket.fileno() for group in mine.values() for each in group]
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.channel.setblocking(False)
         told = child.environment(
-            spec.name, index, generation, channel=theirs.fileno(), listeners=mine, place=place
+            spec.name,
+            index,
+            generation,
+            channel=theirs.fileno(),
+            listeners=mine,
+            place=place,
+            beginning=beginning,
         )
         try:
             with theirs, _readable(spec.configuration) as stdin:
@@ -160,6 +172,12 @@ class Child:
                 self.ready = True
             elif word == child.FAILED:
                 self.message = rest
+            elif word == child.WAITING:
+                self.waiting = rest
+                self._patient_since = self.heard
+            elif word == child.ENTRIES:
+                count, _, path = rest.partition(" ")
+                self.entries[str(json.loads(path))] = int(count)
             elif word == child.TROUBLE:
                 self.trouble = rest
             elif word == child.CLIENTS and rest.isdigit():

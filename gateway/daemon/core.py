@@ -35,6 +35,7 @@ from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE
+from gateway.daemon.scopefiles import SETTLING_INTERVAL
 from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
@@ -96,6 +97,8 @@ class Core:
         if not settings.general.store and _leads(parent, settings):
             self._databases = DatabaseWatch(make_store(settings), parent.trouble)
         self._news = self._loop.io(parent.fileno(), 1)
+        self._exit_code = os.EX_OK
+        self._settling = self._loop.timer(0, repeat=SETTLING_INTERVAL)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
         self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
         self._graceful = settings.general.graceful_timeout
@@ -110,21 +113,38 @@ class Core:
         self._news.start(self._heard)
         self._beat.start(self._alive)
         self._publish.start(self._recorder.publish)
+        self._settling.start(self._begin)
+        self._done.wait()
+        self._fronts.close()
+        if self._admin is not None:
+            self._admin.close()
+        self._recorder.publish()
+        return self._exit_code
+
+    def _begin(self) -> None:
+        """Serve, unless a file has to settle first."""
+        try:
+            waits_for = self._fronts.files.waits_for()
+        except ConfigurationError as error:
+            self._parent.failed(str(error))
+            self._exit_code = os.EX_CONFIG
+            self._done.set()
+            return
+        if waits_for:
+            self._parent.waiting(waits_for)
+            return
+        self._settling.stop()
+        self._fronts.files.tell()
         self._fronts.start()
         if self._admin is not None:
             self._admin.start()
         if self._databases is not None:
             self._databases.begin()
         self._parent.ready()
-        self._done.wait()
-        self._fronts.close()
-        if self._admin is not None:
-            self._admin.close()
-        self._recorder.publish()
-        return os.EX_OK
 
     def _alive(self) -> None:
         self._parent.alive()
+        self._fronts.files.tell()
         if self._databases is not None:
             self._databases.look()
         if self._draining:
@@ -161,6 +181,7 @@ class Core:
             return
         self._draining = True
         self._engines.retire()
+        self._settling.stop()
         if self._admin is not None:
             self._admin.drain(replaced=bool(patience))
         if patience:

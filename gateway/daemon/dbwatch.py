@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gevent.threadpool import ThreadPool
 
-from gateway.daemon.metrics import databases
+from gateway.daemon.metrics.databases import problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,3 @@ class DatabaseWatch:
         if text != self._told:
             self._told = text
             self._tell(text)
-
-
-def problems(store: CyrusStore) -> str:
-    """What of the store's databases cannot be read, as one sentence; empty for nothing."""
-    found = [f"{state.name} ({state.problem})" for state in databases.look(store) if state.problem]
-    return f"cannot read {', '.join(found)}" if found else ""

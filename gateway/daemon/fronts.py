@@ -16,6 +16,7 @@ from gateway.daemon import descriptors
 from gateway.daemon.assembly import make_judge, make_socketmap_judge
 from gateway.daemon.endpoints import InetEndpoint
 from gateway.daemon.milterfront import conversations
+from gateway.daemon.scopefiles import ScopeFiles
 from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.frontends.access import Allowed
@@ -56,7 +57,10 @@ _log = logging.getLogger(__name__)
 
 
 class Fronts:
-    """The servers of all front ends; `on_change` is called when a client has come or gone."""
+    """The servers of all front ends; `on_change` is called when a client has come or gone.
+
+    `files` are those of [scope], which have to settle before the servers start.
+    """
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class Fronts:
         self._on_change = on_change
         self._line = Line()
         self._ready: list[Ready[Key]] = []
+        self.files = ScopeFiles(parent, settings)
         fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
             "socketmap": (settings.socketmap, self._socketmap),
             "policy": (settings.policy, self._policy),
@@ -187,7 +192,8 @@ class Fronts:
 
     def _socketmap(self) -> SessionFor:
         tally = self._recorder.tally("socketmap")
-        judge = make_socketmap_judge(self._settings, self._postfix)
+        judge = make_socketmap_judge(self._settings, self._postfix, self.files.trust)
+        self.files.add(judge.scope)
         replies = Replies(self._memory, judge, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
         written = verdicts.enabled
@@ -209,7 +215,8 @@ class Fronts:
 
     def _policy(self) -> SessionFor:
         mode = self._settings.policy.mode
-        judge = make_judge(self._settings, mode, postfix=self._postfix)
+        judge = make_judge(self._settings, mode, postfix=self._postfix, trust=self.files.trust)
+        self.files.add(judge.scope)
         verdicts = VerdictLog("policy", mode, self._address)
         written = verdicts.enabled
         tally = self._recorder.tally("policy")
@@ -241,6 +248,7 @@ class Fronts:
             address=self._address,
             every_ready=self._ready,
             postfix=self._postfix,
+            files=self.files,
         )
 
         def session(peer: socket.socket) -> MilterSession:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from gateway.daemon.child import Beginning
 from gateway.daemon.children import Child, ChildSpec, Delay
 from gateway.daemon.endpoints import Endpoint
 from gateway.daemon.listeners import Change, Listener
@@ -57,6 +58,7 @@ class Slot:
         self.index = index
         self.child: Child | None = None
         self.due: float | None = None
+        self.starts = 0
         self._delay = Delay()
 
     def lost(self) -> float:
@@ -97,10 +99,26 @@ class Generation:
         """The slot of that process, or None if it is of another generation."""
         return next((slot for slot in self.slots if slot.child is child), None)
 
-    def start(self, slot: Slot, place: Place) -> Child:
-        """Start the slot's process, which counts at `place`; raises OSError."""
+    @property
+    def waiting(self) -> str:
+        """What its processes wait for before they are ready; empty for nothing."""
+        said = (slot.child.waiting for slot in self.slots if slot.child and not slot.child.ready)
+        return next(filter(None, said), "")
+
+    def start(
+        self, slot: Slot, place: Place, entries: Mapping[str, int], *, replaces: bool
+    ) -> Child:
+        """Start the slot's process, which counts at `place`; raises OSError.
+
+        `entries` are those of files, by path; `replaces`: another generation
+        serves until it is ready.
+        """
         slot.due = None
-        slot.child = Child(slot.spec, slot.index, self.number, self.listeners, place)
+        beginning = Beginning(slot.starts > 0, replaces, entries)
+        slot.child = Child(
+            slot.spec, slot.index, self.number, self.listeners, place, beginning=beginning
+        )
+        slot.starts += 1
         return slot.child
 
     def states(self) -> Iterator[ProcessState]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.daemon.log import AddressWriter
     from gateway.daemon.metrics.recorder import Recorder
+    from gateway.daemon.scopefiles import ScopeFiles
     from gateway.daemon.settings import Settings
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import Key, Rcpt
@@ -34,13 +35,15 @@ def conversations(
     address: AddressWriter,
     every_ready: list[Ready[Key]],
     postfix: Postfix | None,
+    files: ScopeFiles,
 ) -> Callable[[], MilterConversation]:
     """What makes the conversation of one more MTA; raises ConfigurationError.
 
-    Their ready replies join `every_ready`.
+    Their ready replies join `every_ready`, and what their scope reads `files`.
     """
     mode = settings.milter.mode
-    judge = make_judge(settings, mode, sees_mailers=True, postfix=postfix)
+    judge = make_judge(settings, mode, sees_mailers=True, postfix=postfix, trust=files.trust)
+    files.add(judge.scope)
     verdicts = VerdictLog("milter", mode, address)
     written = verdicts.enabled
     tally = recorder.tally("milter")

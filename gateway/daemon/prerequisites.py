@@ -13,12 +13,12 @@ by root only: nobody else can become them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.daemon import privileges, unixsocket
-from gateway.daemon.assembly import make_judge
+from gateway.daemon.assembly import make_judge, make_socketmap_judge, make_trust
 from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
 from gateway.daemon.engines import Engines
 from gateway.daemon.mailserver import make_postfix
@@ -29,7 +29,7 @@ from gateway.daemon.upstreams import server_context
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
-from gateway.frontends.watched import Report, Watched
+from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched
 from gateway.server import pymilter
 
 if TYPE_CHECKING:
@@ -38,11 +38,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def require(settings: Settings, data: bytes) -> None:
-    """Raise ConfigurationErrors where something is missing; `data` is what gateway.toml holds."""
+def require(settings: Settings, data: bytes, entries: Mapping[str, int] = NOTHING_KNOWN) -> None:
+    """Raise ConfigurationErrors where something is missing; `data` is what gateway.toml holds.
+
+    `entries` is how many entries the files of [scope] have that are in force.
+    """
     lines = key_lines(data.decode())
     found: dict[str, ConfigurationError] = {}
-    for fault in _faults(settings):
+    for fault in _faults(settings, make_trust(settings, entries)):
         if fault.file == settings.file and fault.line is None and fault.option is not None:
             fault.line = line_of(lines, fault.option.partition("[")[0])
         # Policy and milter have the same scope.
@@ -58,27 +61,28 @@ def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, int]:
 
 
 def scope_files(
-    settings: Settings,
+    settings: Settings, trust: Trust = TRUST
 ) -> Iterator[tuple[str, str, str, Callable[[Report], object]]]:
     """The files that [scope] names: key, path, what it is, and what reads it.
 
     That takes what hears of wrong lines, and raises ConfigurationError.
     """
     for index, path in enumerate(settings.scope.domain_files):
-        yield f"scope.domain_files[{index}]", path, "domain file", partial(_domain_file, path)
+        read = partial(_domain_file, path, trust)
+        yield f"scope.domain_files[{index}]", path, "domain file", read
     for index, path in enumerate(settings.scope.aliases):
-        yield f"scope.aliases[{index}]", path, "alias file", partial(_alias_file, path)
+        yield f"scope.aliases[{index}]", path, "alias file", partial(_alias_file, path, trust)
 
 
-def _domain_file(path: str, report: Report) -> object:
-    return Watched(path, domains.parse, report)
+def _domain_file(path: str, trust: Trust, report: Report) -> object:
+    return Watched(path, domains.parse, report, trust)
 
 
-def _alias_file(path: str, report: Report) -> object:
-    return Aliases([path], report)
+def _alias_file(path: str, trust: Trust, report: Report) -> object:
+    return Aliases([path], report, trust=trust)
 
 
-def _faults(settings: Settings) -> Iterator[ConfigurationError]:
+def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
     yield from _account(settings)
     yield from _store(settings)
     yield from _sockets(settings)
@@ -89,12 +93,14 @@ def _faults(settings: Settings) -> Iterator[ConfigurationError]:
             yield fault
             return  # what is ours cannot be known
     if settings.policy.listen:
-        yield from _scope(settings, lambda: make_judge(settings, settings.policy.mode))
+        policy = partial(make_judge, settings, settings.policy.mode, trust=trust)
+        yield from _scope(settings, policy, trust)
+    if settings.socketmap.listen:
+        yield from _scope(settings, partial(make_socketmap_judge, settings, trust=trust), trust)
     if settings.milter.listen:
         yield from _library(settings)
-        yield from _scope(
-            settings, lambda: make_judge(settings, settings.milter.mode, sees_mailers=True)
-        )
+        milter = partial(make_judge, settings, settings.milter.mode, sees_mailers=True, trust=trust)
+        yield from _scope(settings, milter, trust)
 
 
 def _library(settings: Settings) -> Iterator[ConfigurationError]:
@@ -137,14 +143,16 @@ def _sockets(settings: Settings) -> Iterator[ConfigurationError]:
             yield fault
 
 
-def _scope(settings: Settings, make: Callable[[], object]) -> Iterator[ConfigurationError]:
+def _scope(
+    settings: Settings, make: Callable[[], object], trust: Trust
+) -> Iterator[ConfigurationError]:
     try:
         make()
     except ConfigurationError as fault:
         # Which file it was is looked at once more: they may be large, and all is well as a rule.
         found = [
             error
-            for key, _path, _what, read in scope_files(settings)
+            for key, _path, _what, read in scope_files(settings, trust)
             for error in _tried(settings, key, read, _unheard)
         ]
         yield from found or [_at(settings, "scope", fault.problem)]

@@ -27,13 +27,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.daemon import descriptors, log
+from gateway.daemon.assembly import make_store
 from gateway.daemon.child import OUT_OF_MEMORY, Stop, supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.mailserver import make_postfix
+from gateway.daemon.metrics.databases import problems
 from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.milterfront import conversations, defect
-from gateway.daemon.processes import ALIVE_INTERVAL, PYMILTER
+from gateway.daemon.processes import ALIVE_INTERVAL, CORE, PYMILTER
+from gateway.daemon.scopefiles import SETTLING_INTERVAL, ScopeFiles
 from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import THREADS, Flights
@@ -94,6 +97,11 @@ class PymilterProcess:
         recorder.watch_memory(self._memory)
         self._lock = lock = new_lock()
         self._ready: list[Ready[Key]] = []
+        self._files = ScopeFiles(parent, settings)
+        self._databases = None
+        if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
+            self._databases = make_store(settings)  # nobody else looks
+        self._trouble = ""
         postfix = make_postfix(settings)
         helpers = Helpers(lock, THREADS, self._defect)
         self._callbacks = Callbacks(
@@ -105,6 +113,7 @@ class PymilterProcess:
                 address=address,
                 every_ready=self._ready,
                 postfix=postfix,
+                files=self._files,
             ),
             self._memory,
             lock,
@@ -140,6 +149,8 @@ class PymilterProcess:
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
         sys.excepthook = _client_without_a_name
+        if not self._files_settled():
+            return os.EX_OK
         threading.Thread(target=self._watch, name="channel", daemon=True).start()
         try:
             self._module.main()
@@ -148,6 +159,20 @@ class PymilterProcess:
             return os.EX_OSERR
         self._leave()
         return os.EX_OK
+
+    def _files_settled(self) -> bool:
+        """Wait until the files of [scope] may be believed; False where it is told to leave.
+
+        Raises ConfigurationError where one cannot be used.
+        """
+        parent = self._parent
+        while waits_for := self._files.waits_for():
+            parent.waiting(waits_for)
+            select.select([parent.fileno()], [], [], SETTLING_INTERVAL)
+            news = parent.receive()
+            if news is None or any(isinstance(each, Stop) for each in news):
+                return False
+        return True
 
     def _watch(self) -> None:
         """Be the supervisor's child; an exception here must not leave a process without it."""
@@ -164,6 +189,8 @@ class PymilterProcess:
     def _attend(self) -> None:
         """Be there until the supervisor is gone, or wants this process to leave and it can."""
         parent = self._parent
+        self._files.tell()
+        self._look_at_databases()
         parent.ready()
         published = 0.0
         preparing = False
@@ -196,6 +223,8 @@ class PymilterProcess:
             self._said = now
             self._parent.alive()
             self._engines.sweep()
+            self._files.tell()
+            self._look_at_databases()
 
     def _stop(self, patience: float) -> None:
         """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
@@ -227,6 +256,14 @@ class PymilterProcess:
             every = self._callbacks.connected
             left = every if self._patient else [each for each in every if each.under_way]
             return not left or now >= self._deadline
+
+    def _look_at_databases(self) -> None:
+        """Tell what cannot be read, where no core does."""
+        if self._databases is not None:
+            trouble = problems(self._databases)
+            if trouble != self._trouble:
+                self._trouble = trouble
+                self._parent.trouble(trouble)
 
     def _prepare(self, memory: Memory) -> bool:
         """Make a piece of what makes answers cheap; whether there is more to make."""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 REFUSED = "new configuration refused, the old one stays in force"
 
+# Seconds after which a reload says that it waits for a file: more than a file takes that is
+# saved in one go.
+WAITING_TOLD = 5.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +38,7 @@ class Standing:
         self._ledger = ledger
         self._serving = ""
         self._told = ""
+        self._waiting = ""
         self._unreadable: tuple[str, ...] = ()
         self._unreachable: tuple[str, ...] = ()
 
@@ -59,6 +64,7 @@ class Standing:
     def taken(self, serving: str, *, at_start: bool) -> None:
         """The configuration is in force."""
         self.reload = Reload(success=time.time())
+        self._waiting = ""
         words = "ready" if at_start else "new configuration in force"
         log.answer(_log, logging.INFO, f"{words}: {serving}")
         self.ready(serving)
@@ -66,9 +72,19 @@ class Standing:
     def refused(self, reason: str, *, told_begun: bool) -> None:
         """It is not, for `reason`; `told_begun`: the service manager waits for the end of it."""
         self.reload = Reload(reason, self.reload.success)
+        self._waiting = ""
         log.answer(_log, logging.ERROR, f"{REFUSED}: {reason}")
         if told_begun:
             self.ready(self._serving)
+
+    def waits(self, waiting: str, seconds: float) -> None:
+        """The new configuration waits for something, if anything, since it was begun to start."""
+        if seconds < WAITING_TOLD or waiting in ("", self._waiting):
+            return
+        self._waiting = waiting
+        words = f"the new configuration waits for {waiting}; the old one serves on"
+        log.answer(_log, logging.WARNING, words)
+        self._notifier.status(words)
 
     def unreadable(self, troubles: Iterable[str]) -> None:
         """What databases cannot be read, a sentence each; all that there are."""

@@ -60,11 +60,18 @@ class Supervisor:
     """`load` gives the plan of the current configuration or raises ConfigurationError.
 
     It is called at start and at every reload.  `environ` is usually os.environ;
-    what systemd put there for the supervisor alone is taken out.
+    what systemd put there for the supervisor alone is taken out.  `entries` is
+    kept up to date with how many entries files have, by path, as those who serve say.
     """
 
-    def __init__(self, load: Callable[[], Plan], environ: MutableMapping[str, str]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Plan],
+        environ: MutableMapping[str, str],
+        entries: MutableMapping[str, int] | None = None,
+    ) -> None:
         self._load = load
+        self._entries = entries if entries is not None else {}
         self._environ = environ
         self._notifier = Notifier(environ)
         self._selector = selectors.DefaultSelector()
@@ -132,11 +139,12 @@ class Supervisor:
         """Start the process of a slot; a program that cannot be run counts as one that ended."""
         place = self._ledger.lend()
         try:
-            child = generation.start(slot, place)
+            replaces = generation is self._incoming and self._was_ready
+            child = generation.start(slot, place, self._entries, replaces=replaces)
         except OSError as error:
             self._ledger.take_back(place)
-            name, reason = slot.spec.name, os.strerror(error.errno or 0)
-            _log.error("%s: %s cannot be run: %s", name, slot.spec.argv[0], reason)
+            reason = os.strerror(error.errno or 0)
+            _log.error("%s: %s cannot be run: %s", slot.spec.name, slot.spec.argv[0], reason)
             self._lost(generation, slot, os.EX_OSERR)
             return False
         self._readers[child.channel.fileno()] = lambda: self._heard(child)
@@ -153,6 +161,10 @@ class Supervisor:
                 "%s takes no new %s; %d are left", child.name, child.spec.clients, child.clients
             )
         self._look_at_troubles()
+        if self._serving is not None and self._serving.slot_of(child) is not None:
+            self._entries.update(child.entries)
+        if self._incoming is not None and self._incoming.slot_of(child) is not None:
+            self._standing.waits(self._incoming.waiting, time.monotonic() - child.started)
         if child.ready and not was_ready:
             for name, count in self._restarts.items():
                 child.tell_restarts(name, count)
@@ -221,9 +233,16 @@ class Supervisor:
 
     # Reloading
 
+    @property
+    def _may_reload(self) -> bool:
+        """One reload at a time; one that waits for a file gives way to the next."""
+        return self._reload_wanted and (self._incoming is None or self._incoming.waiting != "")
+
     def _reload(self) -> None:
         """Begin to replace the serving generation, or refuse to with a log line."""
         self._reload_wanted = False
+        if self._incoming is not None:
+            self._refuse("it still waits, and another reload is wanted")
         if self._was_ready:
             self._notifier.reloading()
         try:
@@ -259,6 +278,10 @@ class Supervisor:
             self._retiring.bound()
         self._listeners.commit(incoming.change)
         incoming.plan.apply()
+        # What is watched no more is forgotten.
+        self._entries.clear()
+        for child in incoming.children():
+            self._entries.update(child.entries)
         self._now_ready(incoming, at_start=False)
 
     def _now_ready(self, generation: Generation, *, at_start: bool) -> None:
@@ -332,17 +355,14 @@ class Supervisor:
 
     def _due(self) -> float:
         """The moment at which something is due, of time.monotonic; infinite for never."""
+        every = (*self._children(), *self._retiring)
         moments = [self._sockets_at, *self._retiring.deadlines()]
-        moments += [
-            moment
-            for child in (*self._children(), *self._retiring)
-            if (moment := child.overdue()) is not None
-        ]
+        moments += [moment for child in every if (moment := child.overdue()) is not None]
         if self._serving is not None:
             moments += [slot.due for slot in self._serving.slots if slot.due is not None]
         if self._notifier.watchdog_interval is not None:
             moments.append(self._ping_at)
-        if self._reload_wanted and self._incoming is None:
+        if self._may_reload:
             return time.monotonic()
         return min(moments, default=math.inf)
 
@@ -369,5 +389,5 @@ class Supervisor:
         for slot in self._serving.slots:
             if slot.due is not None and now >= slot.due:
                 self._begin(self._serving, slot)
-        if self._reload_wanted and self._incoming is None:
+        if self._may_reload:
             self._reload()

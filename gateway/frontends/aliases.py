@@ -6,7 +6,9 @@ line at a time:
 
 - `name: value, ...` as in aliases(5) of Postfix and Sendmail,
 - `pattern value, ...` as in Postfix' virtual(5), canonical(5) and relocated(5):
-  `user@domain`, `user`, or `@domain` for every recipient of a domain.
+  `user@domain`, `user`, or `@domain` for every recipient of a domain; and
+  Sendmail's `user+*@domain`, `user++@domain` and `+*@domain` for recipients
+  with an extension.
 
 Comments, empty lines, continuation lines and quotes are as in Postfix
 (aliases(5), virtual(5), postmap(1)).  Right sides are not looked at, and the
@@ -22,13 +24,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.errors import ConfigurationError
 from gateway.frontends.domains import canonical
-from gateway.frontends.watched import LineProblem, Report, Watched, log_warning
+from gateway.frontends.watched import TRUST, LineProblem, Report, Trust, Watched, log_warning
 from gateway.protocols.address import Address, BadAddress, is_domain, parse_path
 
 # Postfix' usual recipient_delimiter, and the one that Cyrus knows.
 DELIMITERS = b"+"
+
+# What Sendmail's tables have behind a name for any extension, an empty one too, and for one that
+# is not empty.
+PLUS, ANY, SOME = b"+", b"+*", b"++"
 
 # Bytes of a logical line, and of a wrong line that a report shows.
 MAX_LINE = 1024 * 1024
@@ -36,69 +41,59 @@ _SHOWN = 60
 
 _BLANKS = b" \t\r\f\v"
 
-# What compiled databases begin with, in either byte order: where, and which bytes.  Berkeley
-# DB's hash and btree, LMDB's first page.  A cdb or dbm has NULs in plenty.
-_COMPILED = (
-    (12, b"\x61\x15\x06\x00"),
-    (12, b"\x00\x06\x15\x61"),
-    (12, b"\x62\x31\x05\x00"),
-    (12, b"\x00\x05\x31\x62"),
-    (16, b"\xde\xc0\xef\xbe"),
-    (16, b"\xbe\xef\xc0\xde"),
-)
-_HEAD = 4096
-_NO_TEXT = (
-    "this is a compiled database; name the text file that it is made of (the same path without "
-    ".db, .lmdb or .cdb)"
-)
-
 
 class Aliases:
     """The left sides of several alias files.
 
     `delimiters` are the characters of which each may begin an extension.
     Raises ConfigurationError, which names the file, for one that cannot be
-    read.  Wrong lines are told to `report` and skipped.
+    used.  Wrong lines are told to `report` and skipped.
     """
 
-    __slots__ = ("_delimiters", "_files")
+    __slots__ = ("_delimiters", "files")
 
     def __init__(
         self,
         paths: Sequence[str],
         report: Report = log_warning,
         delimiters: bytes = DELIMITERS,
+        trust: Trust = TRUST,
     ) -> None:
         self._delimiters = delimiters
-        self._files = tuple(Watched(path, parse, report) for path in paths)
+        self.files = tuple(Watched(path, parse, report, trust) for path in paths)
 
     def refresh(self) -> None:
         """Read the files again that have changed (watched.py)."""
-        for file in self._files:
+        for file in self.files:
             file.refresh()
 
     @property
     def version(self) -> int:
         """A number that grows whenever one of the files says something new."""
-        return sum(file.version for file in self._files)
+        return sum(file.version for file in self.files)
 
     def covers(self, recipient: Address) -> bool:
         """True if `recipient`, with or without its extension, is an alias.
 
-        The forms are those of virtual(5), "ADDRESS EXTENSION".
+        The forms are those of virtual(5), "ADDRESS EXTENSION", and Sendmail's
+        (cf/README, "virtusertable"; aliases have `name+*`, too).
         """
-        if not self._files:
+        if not self.files:
             return False
         local = recipient.local.lower()
         domain = canonical(recipient.domain)
         # A delimiter in front is no extension of anybody (split_addr.c).
         names = [local]
         names += [local[:at] for at, byte in enumerate(local) if at and byte in self._delimiters]
+        base, plus, extension = local.partition(PLUS)
+        wildcards: list[bytes] = []
+        if base and plus:
+            wildcards = [ANY, SOME] if extension else [ANY]
+            names += [base + wildcard for wildcard in wildcards]
         forms = list(names)
         if domain:
-            forms += [name + b"@" + domain for name in names]
-            forms.append(b"@" + domain)
-        return any(form in file.value for file in self._files for form in forms)
+            forms += [name + b"@" + domain for name in (*names, *wildcards, b"")]
+        return any(form in file.value for file in self.files for form in forms)
 
 
 def parse(data: bytes) -> tuple[frozenset[bytes], list[LineProblem]]:
@@ -106,11 +101,6 @@ def parse(data: bytes) -> tuple[frozenset[bytes], list[LineProblem]]:
 
     Raises ConfigurationError for a compiled database.
     """
-    for offset, magic in _COMPILED:
-        if data[offset : offset + len(magic)] == magic:
-            raise ConfigurationError(_NO_TEXT)
-    if data[:_HEAD].count(0) > _HEAD // 16:
-        raise ConfigurationError(_NO_TEXT)
     found: set[bytes] = set()
     problems: list[LineProblem] = []
     for number, line in _logical_lines(data):

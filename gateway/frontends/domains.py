@@ -44,6 +44,9 @@ class DomainList:
         self._exact = frozenset(exact)
         self._below = frozenset(below)
 
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._below)
+
     def __contains__(self, domain: bytes) -> bool:
         domain = canonical(domain)
         if domain in self._exact:

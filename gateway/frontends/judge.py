@@ -22,7 +22,16 @@ from gateway.frontends.replies import Reply, ReplyTable
 from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.model import Evidence, Kind, Query, Verdict
+from gateway.verification.texts import IO_ERROR_TEXT
+
+# What a refusal for ever becomes while a file is not settled that could save the recipient.
+UNSETTLED = Verdict(
+    Kind.STORE_FAULT,
+    IO_ERROR_TEXT,
+    Evidence(fault="a file of [scope] was changed just now, or cannot be used; it may save them"),
+    cacheable=False,
+)
 
 if TYPE_CHECKING:
     from gateway.frontends.appeal import Appeal, Asked, Told
@@ -179,6 +188,11 @@ class Judge:
         reply = self._replies.smtp(verdict, shown, smtputf8=question.smtputf8)
         if reply is None:
             return Decision(verdict)
+        if not (reply.temporary or self._scope.aliases_settled) and shown:
+            # It may be an alias: what the file says is not known yet.
+            verdict = UNSETTLED
+            reply = self._replies.smtp(verdict, shown, smtputf8=question.smtputf8)
+            assert reply is not None, "a fault of ours is never acceptance"
         waiver = self._waivers.of(verdict.kind, temporary=reply.temporary, sender=question.sender)
         if waiver is not None:
             return Decision(verdict, waiver=waiver)

@@ -34,7 +34,7 @@ from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
 from gateway.frontends.domains import DomainList
-from gateway.frontends.watched import Report, Watched, log_warning
+from gateway.frontends.watched import TRUST, Report, Trust, Watched, log_warning
 from gateway.mta.srs import is_srs
 from gateway.protocols.address import Address, BadAddress
 
@@ -103,19 +103,21 @@ class Scope:
     `sees_mailers` tells that the front end is a milter, the only one that
     learns {rcpt_mailer}.  `postfix` is the mail server of the settings, read
     already.  Raises ConfigurationError, which lists every
-    problem.  Wrong lines in files, and files that become unreadable later,
-    are told to `report`.
+    problem.  Wrong lines in files, and files that become unusable later,
+    are told to `report`; `trust` says what is believed of them (watched.py).
+    `alias_files` and `domain_files` are what is watched.
     """
 
     __slots__ = (
         "_aliases",
         "_clients",
-        "_domain_files",
         "_domains",
         "_mailers",
         "_patterns",
         "_postfix",
         "_settings",
+        "alias_files",
+        "domain_files",
     )
 
     def __init__(
@@ -125,6 +127,7 @@ class Scope:
         sees_mailers: bool = False,
         postfix: Postfix | None = None,
         report: Report = log_warning,
+        trust: Trust = TRUST,
     ) -> None:
         found: list[ConfigurationError] = []
         self._settings = settings
@@ -149,10 +152,10 @@ class Scope:
         self._patterns = tuple(
             _each(settings.exempt_recipients, _pattern, "exempt_recipients", found)
         )
-        self._domain_files: tuple[Watched[DomainList], ...] = tuple(
+        self.domain_files: tuple[Watched[DomainList], ...] = tuple(
             _each(
                 settings.domain_files,
-                lambda path: Watched(path, domains.parse, report),
+                lambda path: Watched(path, domains.parse, report, trust),
                 "domain_files",
                 found,
             )
@@ -161,13 +164,24 @@ class Scope:
         self._aliases = tuple(
             _each(
                 settings.alias_files,
-                lambda path: Aliases([path], report, settings.delimiters.encode()),
+                lambda path: Aliases([path], report, settings.delimiters.encode(), trust),
                 "aliases",
                 found,
             )
         )
+        self.alias_files = tuple(file for aliases in self._aliases for file in aliases.files)
         if found:
             raise ConfigurationError("; ".join(map(str, found)))
+
+    @property
+    def domains_settled(self) -> bool:
+        """Whether what the files of domains do not say may be held against a domain."""
+        return all(file.settled for file in self.domain_files)
+
+    @property
+    def aliases_settled(self) -> bool:
+        """Whether what the alias files do not say may be held against a recipient."""
+        return all(file.settled for file in self.alias_files)
 
     @property
     def heeds_clients(self) -> bool:
@@ -187,11 +201,11 @@ class Scope:
     @property
     def has_files(self) -> bool:
         """Whether there is anything to `refresh`."""
-        return bool(self._domain_files or self._aliases)
+        return bool(self.domain_files or self._aliases)
 
     def refresh(self) -> None:
         """Read the files again that have changed: one system call a file if none has."""
-        for file in self._domain_files:
+        for file in self.domain_files:
             file.refresh()
         for aliases in self._aliases:
             aliases.refresh()
@@ -200,7 +214,7 @@ class Scope:
     def version(self) -> int:
         """A number that grows whenever one of the files says something new."""
         version = 0
-        for file in self._domain_files:
+        for file in self.domain_files:
             version += file.version
         for aliases in self._aliases:
             version += aliases.version
@@ -274,7 +288,7 @@ class Scope:
         """Whether [scope] itself says that `domain` is ours."""
         if domain in self._domains:
             return True
-        return any(domain in file.value for file in self._domain_files)
+        return any(domain in file.value for file in self.domain_files)
 
 
 def client_address(client: bytes) -> IPAddress | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.frontends.judge import UNSETTLED
 from gateway.protocols.address import NO_LOCAL_PART
 from gateway.verification.model import Kind, Verdict
 
@@ -53,6 +54,11 @@ class SocketmapJudge:
         self._needs_domain = needs_domain
 
     @property
+    def scope(self) -> Scope | None:
+        """What tells which domains are ours."""
+        return self._scope
+
+    @property
     def has_files(self) -> bool:
         """Whether there is anything to `refresh`."""
         return self._scope is not None and self._scope.has_files
@@ -77,7 +83,7 @@ class SocketmapJudge:
         if not local:
             return _NO_LOCAL_PART
         if self._scope is not None and not self._scope.owns(domain.removesuffix(b".")):
-            return _NOT_OURS
+            return _NOT_OURS if self._scope.domains_settled else UNSETTLED
         return None
 
     def waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:

@@ -3,9 +3,14 @@
 A `Watched` file is read and parsed at construction, and again by `refresh`
 once it has changed and then been left alone for SETTLE seconds: who looks at a
 file while somebody writes it sees a part of it, and a name that is missing
-there would be refused.  A file that cannot be used at the start is an error;
-one that becomes unusable later is reported once and what it said before
-stands, because a slip in an editor must not change who gets mail.
+there would be refused.  Until a file has been read that was left alone,
+`settled` is False, and whoever would refuse somebody for ever because of what
+it does not say must not (`Scope.settled`).
+
+What becomes unusable later is told once, and what it said before stands: a slip
+in an editor must not change who gets mail.  Unusable is what cannot be read, is
+no text in lines (plaintext.py), has more wrong lines than right ones, or has
+lost most of its entries in one change (`Trust`).
 
 `refresh` costs one system call when nothing has changed, so it may be called
 for every question, and from several threads: the parsed value is replaced as a
@@ -13,7 +18,7 @@ whole.  A large file is parsed on a thread of its own, so that nobody's
 question waits for that.
 
 Limits: a writer that pauses for SETTLE seconds in the middle is seen in the
-middle; write a new file and rename it.
+middle, unless most entries are missing there; write a new file and rename it.
 """
 
 from __future__ import annotations
@@ -22,11 +27,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from gateway.errors import ConfigurationError
 from gateway.files import read_with_status
+from gateway.frontends import plaintext
 
 # Bytes of a file; a million aliases have about 64 MB.
 MAX_SIZE = 128 * 1024 * 1024
@@ -44,7 +52,10 @@ AT_ONCE = 16 * 1024
 # Wrong lines of a file that are told one by one.
 MAX_TOLD = 10
 
-T = TypeVar("T")
+# Entries that a change may always take: in a short list two of three are soon meant.
+FEW = 10
+
+T = TypeVar("T", bound=Sized)
 
 # A line's number, counted from 1, and what is wrong with it.
 LineProblem = tuple[int, str]
@@ -55,6 +66,39 @@ Token = tuple[int, int, int, int, int]
 _log = logging.getLogger(__name__)
 
 
+# Entries by path, where nobody has read a file before.
+NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is believed of files.
+
+    One change may take up to `max_loss` per cent of a file's entries, and
+    always FEW of them, if any are left; 100: whatever it says.  `known` is how
+    many entries files had, by path, before this process began; with `lenient`
+    a file that is unusable at the beginning is no error, but not settled:
+    others have found it usable.  `at_once`: the first reading counts, however
+    young the file is, for a command that tells how things are now.
+    """
+
+    max_loss: int = 50
+    known: Mapping[str, int] = field(default_factory=lambda: NOTHING_KNOWN)
+    lenient: bool = False
+    at_once: bool = False
+
+    def lost(self, before: int | None, after: int) -> bool:
+        """Whether a change from so many entries to so many is not to be believed."""
+        if before is None or before <= after:
+            return False
+        lost = before - after
+        return lost * 100 > before * self.max_loss and (lost > FEW or not after)
+
+
+# What is believed where nothing is known.
+TRUST = Trust()
+
+
 def log_warning(problem: str) -> None:
     """Tell the log; as an argument, so that many of them count as the same."""
     _log.warning("%s", problem)
@@ -63,13 +107,16 @@ def log_warning(problem: str) -> None:
 class Watched(Generic[T]):
     """The parsed content of the file `path`, and how often it has been read.
 
-    `parse` gives the content and what is wrong with single lines; those are
-    told to `report`, one text a problem, and do not count as failures.  It may
-    raise ConfigurationError for a file that is none of its kind at all.
-    Raises ConfigurationError, which names the file, if it cannot be read.
+    `parse` gives the content, which has a length, and what is wrong with single
+    lines; those are told to `report`, one text a problem, and do not count as
+    failures.  `settled` tells whether the value is of a file that was left
+    alone; `problem` is why the file is not used as it is now, empty where it is.
+    Raises ConfigurationError, which names the file, if it cannot be used; one
+    that was changed just now may yet become usable, and is no error.
     """
 
     __slots__ = (
+        "_before",
         "_content",
         "_parse",
         "_reading",
@@ -77,27 +124,47 @@ class Watched(Generic[T]):
         "_seen",
         "_since",
         "_state",
+        "_trust",
         "path",
+        "problem",
+        "settled",
         "value",
         "version",
     )
 
-    def __init__(self, path: str, parse: Parser[T], report: Report = log_warning) -> None:
+    def __init__(
+        self,
+        path: str,
+        parse: Parser[T],
+        report: Report = log_warning,
+        trust: Trust = TRUST,
+    ) -> None:
         self.path = path
+        self.problem = ""
+        self.settled = False
         self.version = 0
+        self.value: T
+        self._trust = trust
         self._parse = parse
         self._report = report
         self._reading = threading.Lock()  # held by whoever reads the file
         self._seen: Token | None = None  # of a file that has not been left alone for long enough
         self._since = 0.0  # when that was seen first (time.monotonic)
-        # What `value` was made of: the file's token, or the text of a failure; None is made of
-        # a file that may have been in the making.
-        self._state: Token | str | None
-        self.value: T
+        # Of the file that was read last and had been left alone, whether it is used or not.
+        self._state: Token | None = None
         self._content: int | None = None  # a hash of what `value` was made of
-        status, data = self._read()
-        self._take(data)
-        self._state = _token(status) if _age(status) >= SETTLE else None
+        self._before = trust.known.get(path)  # entries that are in force
+        self._begin()
+
+    @property
+    def entries(self) -> int:
+        """How many entries the value has."""
+        return len(self.value)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the file has been left alone, and is not used all the same."""
+        return bool(self.problem) and self._state is not None
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; True if there is a new value already.
@@ -107,10 +174,11 @@ class Watched(Generic[T]):
         try:
             status = os.stat(self.path)
         except OSError as error:
+            self._state = None
             self._failed(self._unreadable(error))
             return False
         token = _token(status)
-        if token == self._state or not self._settled(status, token):
+        if token == self._state or not self._left_alone(status, token):
             return False
         if not self._reading.acquire(blocking=False):
             return False
@@ -118,6 +186,22 @@ class Watched(Generic[T]):
         if status.st_size <= AT_ONCE or not self._on_thread():
             self._read_again()
         return self.version != version
+
+    def _begin(self) -> None:
+        """The first reading; afterwards there is a value, if only that of an empty file."""
+        young = False
+        try:
+            status, data = self._read()
+            young = not self._trust.at_once and _age(status) < _enough(status)
+            self._state = None if young else _token(status)
+            self._take(data, settled=not young)
+        except ConfigurationError as problem:
+            if not (young or self._trust.lenient):
+                raise
+            self.value, _ = self._parse(b"")
+            self.version += 1
+            if not young:
+                self._failed(problem)
 
     def _on_thread(self) -> bool:
         """Read the file again on a thread; False where none can be started."""
@@ -132,17 +216,18 @@ class Watched(Generic[T]):
         try:
             status, data = self._read()
             token = _token(status)
-            if self._settled(status, token):  # still, now that it has been read
-                self._take(data)
+            if self._left_alone(status, token):  # still, now that it has been read
+                # Whatever it says, it need not be read again before it changes.
                 self._state = token
+                self._take(data, settled=True)
         except ConfigurationError as problem:
             self._failed(problem)
         finally:
             self._reading.release()
 
-    def _settled(self, status: os.stat_result, token: Token) -> bool:
+    def _left_alone(self, status: os.stat_result, token: Token) -> bool:
         """Whether nobody has written to the file for long enough."""
-        enough = SETTLE if status.st_size else SETTLE_EMPTY
+        enough = _enough(status)
         if _age(status) >= enough:
             return True
         # The file's clock may be another one than ours.
@@ -153,9 +238,11 @@ class Watched(Generic[T]):
         return now - self._since >= enough
 
     def _failed(self, problem: ConfigurationError) -> None:
-        if self._state != str(problem):
-            self._state = str(problem)
-            self._report(f"{problem}; what it said before still counts")
+        """The file is not used as it is now; that is told once."""
+        if self.problem != str(problem):
+            self.problem = str(problem)
+            old = "what it said before still counts"
+            self._report(f"{problem}; {old if self.settled else 'whom it could save is deferred'}")
 
     def _read(self) -> tuple[os.stat_result, bytes]:
         """The content, and the file's status afterwards."""
@@ -165,17 +252,43 @@ class Watched(Generic[T]):
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, settled: bool) -> None:
+        """Make `data` the value; raises ConfigurationError where it is unusable."""
         content = hash(data)
-        if content == self._content:
-            return
-        try:
-            self.value, problems = self._parse(data)
-        except ConfigurationError as error:
-            error.file = error.file or self.path
-            raise
-        self._content = content
-        self.version += 1
+        if content != self._content or not self.settled:
+            value, problems = self._parsed(data)
+            if settled:
+                self._believe(len(value))
+            if content != self._content:
+                self._tell(problems)
+                self.version += 1
+            self.value = value
+            self._content = content
+        if settled:
+            self._before = len(self.value)
+            self.settled = True
+            self.problem = ""
+
+    def _parsed(self, data: bytes) -> tuple[T, list[LineProblem]]:
+        problem = plaintext.unusable(data)
+        if problem is not None:
+            raise ConfigurationError(problem, file=self.path)
+        value, problems = self._parse(plaintext.text_of(data))
+        if plaintext.mostly_wrong(len(problems), len(value)):
+            line, first = problems[0]
+            most = f"{len(problems)} lines are wrong and {len(value)} right, such as: {first}"
+            raise ConfigurationError(f"{most}; is this the right file?", file=self.path, line=line)
+        return value, problems
+
+    def _believe(self, entries: int) -> None:
+        if self._trust.lost(self._before, entries):
+            raise ConfigurationError(
+                f"has {entries} entries, and had {self._before}; if that is meant, restart the "
+                "gateway (systemctl restart), or raise max_loss in [scope] and reload",
+                file=self.path,
+            )
+
+    def _tell(self, problems: list[LineProblem]) -> None:
         for line, problem in problems[:MAX_TOLD]:
             self._report(str(ConfigurationError(problem, file=self.path, line=line)))
         if len(problems) > MAX_TOLD:
@@ -196,6 +309,11 @@ def _token(status: os.stat_result) -> Token:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
+
+
+def _enough(status: os.stat_result) -> float:
+    """Seconds for which a file like this one must have been left alone."""
+    return SETTLE if status.st_size else SETTLE_EMPTY
 
 
 def _age(status: os.stat_result) -> float:

@@ -85,7 +85,7 @@ FAULTS = [
         ('["{root}/aliases"]', '["{root}/aliases", "/nonexistent/aliases"]'),
         "12: scope.aliases[1]: /nonexistent/aliases: cannot be read: " + NONE,
     ),
-    (("{root}/aliases", "/etc"), "12: scope.aliases[0]: /etc: cannot be read: Is a directory"),
+    (("{root}/aliases", "/etc"), "12: scope.aliases[0]: /etc: cannot be read: is a folder, not a regular file"),
     (
         ("{root}/domains", "/nonexistent/domains"),
         "13: scope.domain_files[0]: /nonexistent/domains: cannot be read: " + NONE,

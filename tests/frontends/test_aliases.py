@@ -9,11 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.frontends import aliases, watched
+from gateway.frontends import aliases, plaintext, watched
 from gateway.frontends.aliases import Aliases, parse
 from gateway.protocols.address import Address, parse_bare
 from tests.rigs.processes import complete
 from tests.rigs.require import require
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written just now is whole."""
+    monkeypatch.setattr(watched, "SETTLE", 0.0)
+
 
 ALIASES = b"""\
 # aliases(5)
@@ -223,12 +230,12 @@ def test_every_delimiter_begins_an_extension(
     assert found.covers(address("sales@x.test"))
 
 
-@pytest.mark.parametrize("head", [head for _, head in aliases._COMPILED])
+@pytest.mark.parametrize("head", [head for _, head in plaintext._MAGICS])
 def test_a_compiled_database_is_an_error_that_names_the_text_file(
     tmp_path: Path, head: bytes
 ) -> None:
     """Its names would be read as one line of nonsense, and every alias be refused."""
-    offset = next(offset for offset, magic in aliases._COMPILED if magic == head)
+    offset = next(offset for offset, magic in plaintext._MAGICS if magic == head)
     path = tmp_path / "aliases.db"
     path.write_bytes(b"\x01" * offset + head + b"sales")
     with pytest.raises(ConfigurationError, match=r"aliases\.db: this is a compiled database; name"):

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.frontends import watched
-from gateway.frontends.watched import MAX_TOLD, LineProblem, Watched
+from gateway.frontends.watched import MAX_TOLD, LineProblem, Trust, Watched
 from tests.rigs.waiting import wait_until
 
 # Seconds that no test lasts.
@@ -164,7 +164,7 @@ def test_a_file_that_was_young_at_the_start_is_read_once_more(
 
 def test_an_empty_file_counts_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow program may be about to fill it."""
-    file = Watched(str(path), words)
+    file = Watched(str(path), words, trust=Trust(max_loss=100))
     path.write_text("")
     assert not file.refresh()
     assert file.value == [b"one", b"two"]
@@ -203,7 +203,7 @@ def test_a_large_file_without_a_thread(path: Path, monkeypatch: pytest.MonkeyPat
 def test_of_many_wrong_lines_some_are_told(path: Path) -> None:
     """Then their number: a binary file must not fill the log."""
     told: list[str] = []
-    path.write_text("bad\n" * 5000)
+    path.write_text("good good bad\n" * 5000)
     Watched(str(path), words, told.append)
     assert len(told) == MAX_TOLD + 1
     assert told[-1] == f"{path}: {5000 - MAX_TOLD} more lines are wrong and skipped"

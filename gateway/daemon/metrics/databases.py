@@ -55,6 +55,12 @@ def look(store: CyrusStore) -> Iterator[DatabaseState]:
         yield _look(name, database, kind)
 
 
+def problems(store: CyrusStore) -> str:
+    """What of the store's databases cannot be read, as one sentence; empty for nothing."""
+    found = [f"{state.name} ({state.problem})" for state in look(store) if state.problem]
+    return f"cannot read {', '.join(found)}" if found else ""
+
+
 def _look(name: str, database: LiveDatabase, configured: str) -> DatabaseState:
     place = formats.location(database.path, configured)
     try:

@@ -15,6 +15,7 @@ from gateway.daemon.settings.types import (
     delimiters,
     domains,
     file_path,
+    integer,
     names,
     networks,
     paths,
@@ -94,6 +95,16 @@ class ScopeSettings:
         "postsrsd): then recipients such as SRS0=... and SRS1=... are never refused, because what "
         "rewrites them back comes later. Set it to false where nothing does.",
         example="false",
+    )
+    max_loss: int = setting(
+        integer(0, 100),
+        default=50,
+        units="per cent",
+        description="How much of a file of domains or aliases one change may take. One that lost "
+        "more, and more than ten entries or all of them, was cut off as a rule: it is not "
+        "believed, what it said before counts, and the log says so. If it is meant, restart the "
+        "gateway, or set 100 (whatever a file says) and reload.",
+        example="100",
     )
     exempt_recipients: tuple[str, ...] = setting(
         recipient_patterns(),
