@@ -75,7 +75,7 @@ class Trust:
     """What is believed of files.
 
     One change may take up to `max_loss` per cent of a file's entries, and
-    always FEW of them, if any are left; 100: whatever it says.  `known` is how
+    always FEW of them, if anything is left; 100: whatever it says.  `known` is how
     many entries files had, by path, before this process began; with `lenient`
     a file that is unusable at the beginning is no error, but not settled:
     others have found it usable.  `at_once`: the first reading counts, however
@@ -87,12 +87,15 @@ class Trust:
     lenient: bool = False
     at_once: bool = False
 
-    def lost(self, before: int | None, after: int) -> bool:
-        """Whether a change from so many entries to so many is not to be believed."""
+    def lost(self, before: int | None, after: int, *, empty: bool) -> bool:
+        """Whether a change from so many entries to so many is not to be believed.
+
+        `empty`: there is nothing in the file, as when the disk was full.
+        """
         if before is None or before <= after:
             return False
         lost = before - after
-        return lost * 100 > before * self.max_loss and (lost > FEW or not after)
+        return lost * 100 > before * self.max_loss and (lost > FEW or empty)
 
 
 # What is believed where nothing is known.
@@ -258,7 +261,7 @@ class Watched(Generic[T]):
         if content != self._content or not self.settled:
             value, problems = self._parsed(data)
             if settled:
-                self._believe(len(value))
+                self._believe(len(value), empty=not data.strip())
             if content != self._content:
                 self._tell(problems)
                 self.version += 1
@@ -280,8 +283,8 @@ class Watched(Generic[T]):
             raise ConfigurationError(f"{most}; is this the right file?", file=self.path, line=line)
         return value, problems
 
-    def _believe(self, entries: int) -> None:
-        if self._trust.lost(self._before, entries):
+    def _believe(self, entries: int, *, empty: bool) -> None:
+        if self._trust.lost(self._before, entries, empty=empty):
             raise ConfigurationError(
                 f"has {entries} entries, and had {self._before}; if that is meant, restart the "
                 "gateway (systemctl restart), or raise max_loss in [scope] and reload",

@@ -93,11 +93,11 @@ def test_at_a_first_start_such_a_file_is_an_error(path: Path, what: str) -> None
         (MANY, MANY // 2 - 1, 50, False),
         (MANY, MANY // 2 - 1, 60, True),
         (MANY, 0, 99, False),
+        (FEW, 0, 50, True),  # a comment is left
         (MANY, 0, 100, True),
         (MANY, MANY - 1, 0, True),  # of few nothing is said
         (MANY, MANY - FEW - 1, 0, False),
         (FEW, 1, 50, True),
-        (1, 0, 50, False),
         (0, 0, 50, True),
         (0, MANY, 50, True),
     ],
@@ -109,6 +109,17 @@ def test_a_sudden_loss(path: Path, before: int, after: int, most: int, *, believ
     path.write_text(listed(after) + "# changed\n")
     file.refresh()
     assert file.entries == (after if believed else before)
+
+
+def test_a_file_that_is_emptied_is_not_believed(path: Path) -> None:
+    """However short its list was: a full disk does that, and nobody means it."""
+    path.write_text("sales: fred\n")
+    file = Watched(str(path), parse)
+    for nothing in ("", "\n"):
+        path.write_text(nothing)
+        file.refresh()
+        assert file.refused
+        assert file.entries == 1
 
 
 def test_a_list_may_shrink_step_by_step(path: Path) -> None:

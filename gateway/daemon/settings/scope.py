@@ -101,7 +101,7 @@ class ScopeSettings:
         default=50,
         units="per cent",
         description="How much of a file of domains or aliases one change may take. One that lost "
-        "more, and more than ten entries or all of them, was cut off as a rule: it is not "
+        "more, and more than ten entries or all that was in it, was cut off as a rule: it is not "
         "believed, what it said before counts, and the log says so. If it is meant, restart the "
         "gateway, or set 100 (whatever a file says) and reload.",
         example="100",
