@@ -108,6 +108,17 @@ class MailboxName(Value):
             userid,
         )
 
+    @property
+    def quota_names(self) -> tuple[bytes, ...]:
+        """The internal names whose quota roots count, the reached mailbox's last.
+
+        The C program knows the name as it was formed; where that is another
+        user's than the one who is reached, what is his counts as well.
+        """
+        if self.owner in (None, self.userid) or self.internal == self.oldkey:
+            return (self.oldkey,)
+        return (self.oldkey, self.internal)
+
     def in_older(self) -> MailboxName:
         """The same, where only versions with older lists read the address so."""
         return MailboxName(

@@ -296,9 +296,7 @@ class Verifier:
             server = entry.server.decode("utf-8", "backslashreplace")
             evidence = Evidence(mailbox=entry.name, userid=userid, server=server)
             return Pending(query, server, evidence)
-        # What is reached counts, and the C program looks for the name as it was formed.
-        names = (entry.name, name.oldkey)
-        return self._quota_verdict(query, names, userid, trace, quota_get)
+        return self._quota_verdict(query, name.quota_names, userid, trace, quota_get)
 
     def _denied(
         self, userid: bytes | None, asked: set[bytes], trace: list[Step] | None
@@ -319,12 +317,12 @@ class Verifier:
     def _quota_verdict(
         self,
         query: Query,
-        names: tuple[bytes, bytes],
+        names: tuple[bytes, ...],
         userid: bytes | None,
         trace: list[Step] | None,
         quota_get: Callable[[bytes], bytes | None] | None,
     ) -> Verdict:
-        mailbox = names[0]
+        mailbox = names[-1]
         record = self.store.quotas.nearest(names, quota_get)
         use = quota_use(record) if record is not None else None
         exceeded = record is not None and record.exceeded()

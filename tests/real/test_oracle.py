@@ -118,6 +118,7 @@ def _folder_in_utf8(_: Site, key: bytes) -> bytes | None:
 
 # A respelt key has the case that is meant.
 _EXACT = {"lmtp_downcase_rcpt": "no"}
+_NOBODY = {**_EXACT, "postuser": "is.no.user"}
 
 INTENDED = (
     Intended(
@@ -136,7 +137,12 @@ INTENDED = (
         "What a recipient reaches decides, not how it was spelt: an empty local part that still"
         " leads to a user's mailbox has that user's quota. The C daemon forgets it.",
         _user_before_the_plus,
-        {**_EXACT, "postuser": "is.no.user"},
+        _NOBODY,
+    ),
+    Intended(
+        "Both: the C daemon takes the postuser with the default domain in capitals for a user.",
+        _default_domain_in_lower_case,
+        _NOBODY,
     ),
 )
 

@@ -92,7 +92,7 @@ def test_the_root_above_a_folder_with_a_bang(
 ROOTS = [
     # the domain ends at the `!`, and the key loses the dot behind it
     (b"user.q!.Work", b"q!+Work", TEMP),
-    (b"user.q!Work", b"q!+Work", TEMP),
+    (b"user.q!Work", b"q!+Work", OK),
     (b"user.q", b"q!+Work", OK),
     # the name as it is formed, and the mailbox that it reaches
     (b"user..mia", b"+mia", TEMP),
