@@ -63,11 +63,17 @@ def _name(facts: Mapping[str, object], recipient: bytes, naming: Naming) -> list
     return [
         ("address", printable(recipient)),
         ("user", reached),
-        ("domain", domain_decision(recipient, naming)),
+        ("domain", _domain(facts, recipient, naming)),
         ("plus part", folder),
         ("mailbox", _text(facts["mailbox"])),
         ("record key", _text(facts["key"])),
     ]
+
+
+def _domain(facts: Mapping[str, object], recipient: bytes, naming: Naming) -> str:
+    """What becomes of the domain in this reading of the address."""
+    kept = facts["domain"]
+    return domain_decision(recipient, naming) if kept is None else f"{_text(kept) or 'empty'}: kept"
 
 
 def _userdeny(facts: Mapping[str, object]) -> list[Row]:

@@ -7,6 +7,7 @@ import pytest
 from gateway.cyrus.names import Naming
 from gateway.daemon import explanation_steps
 from gateway.verification.model import STEPS, QuotaUse, Step
+from gateway.verification.steps import name_step
 
 NAMING = Naming(keeps_domains=True, default_domain=b"Example.org")
 
@@ -31,6 +32,18 @@ def test_what_becomes_of_the_domain(address: bytes, decision: str) -> None:
     assert explanation_steps.domain_decision(address, NAMING) == decision
     off = Naming(keeps_domains=False)
     assert explanation_steps.domain_decision(b"a@b", off) == "b: dropped, virtdomains is off"
+
+
+def test_each_reading_says_what_becomes_of_the_domain() -> None:
+    """The default domain in other letters is kept first, as the C program does, then dropped."""
+    shown = []
+    for name in NAMING.readings(b"fred@example.org"):
+        rows = dict(explanation_steps.rows(name_step(name), b"fred@example.org", NAMING))
+        shown.append((rows["domain"], rows["mailbox"]))
+    assert shown == [
+        ("example.org: kept", "example.org!user.fred"),
+        ("example.org: dropped, it is the default domain", "user.fred"),
+    ]
 
 
 @pytest.mark.parametrize(
