@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
+from gateway.mta import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,9 @@ MAX_OUTPUT = 4 * 1024 * 1024
 FOLDERS = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
 
 _CHUNK = 65_536
+
+# The code of a program whose end somebody else has heard of.
+_UNKNOWN = 255
 
 # What such a program sees of our environment: nothing that could change what it reads.
 _ENVIRONMENT = {"PATH": FOLDERS, "LC_ALL": "C"}
@@ -70,42 +74,94 @@ def run(argv: Sequence[str], data: bytes, until: float) -> Done:
     """
     name = os.path.basename(argv[0])
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        process = _Process(argv)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise MailServerError(name, f"cannot be started: {reason}") from error
     try:
         out, err = _talk(process, data, until, name)
-        code = process.wait(max(0.0, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise MailServerError(name, "does not end; look at its tables") from None
+        code = process.wait(until)
+        if code is None:
+            raise MailServerError(name, "does not end; look at its tables")
     finally:
-        _end(process)
+        process.end()
     return Done(code, out, err)
 
 
-def _talk(
-    process: subprocess.Popen[bytes], data: bytes, until: float, name: str
-) -> tuple[bytes, bytes]:
+class _Process:
+    """A program that runs; `to`, `out` and `err` are our ends of its pipes."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._code: int | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+        inside, self.to = os.pipe()
+        self.out, outside = os.pipe()
+        self.err, errors = os.pipe()
+        try:
+            if spawn.AVAILABLE:
+                self.pid = spawn.spawn(argv, _ENVIRONMENT, (inside, outside, errors))
+            else:
+                self._popen = subprocess.Popen(
+                    argv,
+                    stdin=inside,
+                    stdout=outside,
+                    stderr=errors,
+                    env=_ENVIRONMENT,
+                    start_new_session=True,
+                )
+                self.pid = self._popen.pid
+        except BaseException:
+            self._close(self.to, self.out, self.err)
+            raise
+        finally:
+            self._close(inside, outside, errors)
+        self._ends = os.pidfd_open(self.pid)
+
+    def closed(self) -> None:
+        """Nothing more is written to it."""
+        self._close(self.to)
+        self.to = -1
+
+    def wait(self, until: float) -> int | None:
+        """Its exit code (negative: a signal), or None where it still runs then."""
+        if self._code is None:
+            poll = select.poll()
+            poll.register(self._ends, select.POLLIN)
+            if poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                self._code = self._reaped()
+        return self._code
+
+    def end(self) -> None:
+        """Leave nothing of it behind; it leads a process group of its own."""
+        if self._code is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._code = self._reaped()
+        self._close(self.to, self.out, self.err, self._ends)
+
+    def _reaped(self) -> int:
+        if self._popen is not None:
+            return self._popen.wait()
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        except ChildProcessError:  # somebody else has heard of its end
+            return _UNKNOWN
+
+    @staticmethod
+    def _close(*descriptors: int) -> None:
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _talk(process: _Process, data: bytes, until: float, name: str) -> tuple[bytes, bytes]:
     """Write `data` and read both outputs to their ends."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    to, out, err = (each.fileno() for each in (process.stdin, process.stdout, process.stderr))
     poll = select.poll()
-    read: dict[int, bytearray] = {out: bytearray(), err: bytearray()}
+    read: dict[int, bytearray] = {process.out: bytearray(), process.err: bytearray()}
     for descriptor in read:
         poll.register(descriptor, select.POLLIN)
-    os.set_blocking(to, False)
-    poll.register(to, select.POLLOUT)
+    os.set_blocking(process.to, False)
+    poll.register(process.to, select.POLLOUT)
     rest = memoryview(data)
     waiting = len(read)
     while waiting:
@@ -113,11 +169,11 @@ def _talk(
         if left <= 0:
             raise MailServerError(name, "gives no answer in time; look at its tables")
         for descriptor, _event in poll.poll(left * 1000):
-            if descriptor == to:
-                rest = _feed(to, rest)
+            if descriptor == process.to:
+                rest = _feed(descriptor, rest)
                 if not rest:
-                    poll.unregister(to)
-                    process.stdin.close()
+                    poll.unregister(descriptor)
+                    process.closed()
                 continue
             piece = os.read(descriptor, _CHUNK)
             read[descriptor] += piece
@@ -126,7 +182,7 @@ def _talk(
                 waiting -= 1
             elif len(read[descriptor]) > MAX_OUTPUT:
                 raise MailServerError(name, f"says more than {MAX_OUTPUT} bytes")
-    return bytes(read[out]), bytes(read[err])
+    return bytes(read[process.out]), bytes(read[process.err])
 
 
 def _feed(descriptor: int, data: memoryview) -> memoryview:
@@ -137,15 +193,3 @@ def _feed(descriptor: int, data: memoryview) -> memoryview:
         return data
     except BrokenPipeError:  # it has ended, and says why
         return memoryview(b"")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of it behind; it leads a process group of its own."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()

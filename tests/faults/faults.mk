@@ -5,13 +5,15 @@
 #   make kills MINUTES=n  processes killed and stopped while mail comes in, for n minutes
 #   make model            50 000 rounds and 5 million answers of tests/model: changes of a store's files
 #                         with no question between them, all front ends against programs just started
+#   make dictionary       a dictionary attack of 1000 unknown recipients a second while Postfix' table
+#                         needs 200 ms for each: what good recipients wait, CPU and programs
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
 #   make mutate           changes of the modules in tests/mutation/modules.toml that no test notices;
 #                         MODULE=gateway/... for one of them, TESTS=tests/... for other tests, MOST=n for a sample
 
 TALLY := build/soak-writers
 
-.PHONY: soak soak-damage soak-writers kills model fuzz mutate
+.PHONY: soak soak-damage soak-writers kills model dictionary fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
@@ -44,6 +46,10 @@ model: venv
 	@tests/rigs/packages.sh install cyrus
 	RIGS_REQUIRED=1 $(BIN)/python -m tests.model.run
 	EQUAL_STAMPS=10000 $(BIN)/python -m pytest -q tests/verification/test_equal_stamps.py
+
+dictionary: venv
+	@tests/rigs/packages.sh install postfix
+	@$(BIN)/python -m tests.faults.dictionary
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \

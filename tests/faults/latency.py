@@ -49,13 +49,13 @@ def waits(witness: Witness, seconds: float) -> list[float]:
     return sorted(found)
 
 
-def _at(found: Sequence[float], share: float) -> float:
+def at(found: Sequence[float], share: float) -> float:
     return found[min(len(found) - 1, int(share * len(found)))]
 
 
 def measure(life: Target, door: str, name: str, seconds: float) -> str:
     """One row of the table."""
-    with closing(Witness(life, door)) as witness, _before_attackers():
+    with closing(Witness(life, door)) as witness, before_attackers():
         witness.answers()
         usual = waits(witness, seconds)
         argv = [sys.executable, "-m", "tests.faults.attacks", name, door, life.path(door)]
@@ -70,12 +70,12 @@ def measure(life: Target, door: str, name: str, seconds: float) -> str:
                 attacker.kill()
     numbers = [*_shares(usual), *_shares(under), under[-1]]
     cells = [name, door, *(f"{number:.0f}" for number in numbers)]
-    ratio = _at(under, 0.99) / _at(usual, 0.99)
+    ratio = at(under, 0.99) / at(usual, 0.99)
     return f"| {' | '.join(cells)} | {ratio:.1f} | {len(under)} |"
 
 
 def _shares(found: Sequence[float]) -> tuple[float, float]:
-    return _at(found, 0.5), _at(found, 0.99)
+    return at(found, 0.5), at(found, 0.99)
 
 
 def _first(task: int) -> None:
@@ -91,7 +91,7 @@ def _always_first(task: int) -> None:
 
 
 @contextmanager
-def _before_attackers() -> Iterator[None]:
+def before_attackers() -> Iterator[None]:
     """This process goes before everything else for a while."""
     _always_first(0)
     try:
@@ -100,7 +100,7 @@ def _before_attackers() -> Iterator[None]:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _place(life: Target, processors: Sequence[int]) -> None:
+def place(life: Target, processors: Sequence[int]) -> None:
     """The gateway to the first processor, before what else is there."""
     for pid in life.every():
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -124,7 +124,7 @@ def main() -> None:
     for door in chosen.doors or DOORS:
         for name in chosen.attack or ATTACKS:
             with attacked() as life:
-                _place(life, processors)
+                place(life, processors)
                 print(measure(life, door, name, chosen.seconds), flush=True)
 
 

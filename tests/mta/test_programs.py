@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +12,24 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import MailServerError
-from gateway.mta import programs
+from gateway.mta import programs, spawn
 from gateway.mta.programs import run
 from tests.rigs.waiting import wait_until
 
 Script = Callable[[str], str]
 
+# Both ways to start a program, wherever the tests run.
+pytestmark = pytest.mark.parametrize("direct", [True, False], ids=["posix_spawn", "subprocess"])
+
 # Longer than anything here takes, and than a test may wait for something that hangs.
 LONG = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _way(direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the two ways; this machine has the first one."""
+    assert spawn.AVAILABLE
+    monkeypatch.setattr(spawn, "AVAILABLE", direct)
 
 
 @pytest.fixture
@@ -109,3 +121,29 @@ def test_one_that_is_not_installed() -> None:
 def test_its_last_words(err: bytes, problem: str) -> None:
     """On one line."""
     assert programs.Done(1, b"", err).problem == problem
+
+
+def test_what_it_inherits(script: Script) -> None:
+    """Three descriptors, no signal that is blocked or ignored, and nothing of our environment."""
+    with socket.socket() as listener:
+        listener.set_inheritable(True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        try:
+            path = script("ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/self/status; env")
+            done = run([path], b"", time.monotonic() + LONG)
+        finally:
+            signal.signal(signal.SIGPIPE, before)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    lines = done.out.decode().split("\n")
+    assert lines[0].strip() == "4"  # ls has one on the folder
+    assert int(lines[1].split()[1], 16) & 1 << (signal.SIGTERM - 1) == 0
+    assert int(lines[2].split()[1], 16) & 1 << (signal.SIGPIPE - 1) == 0
+    assert {line.partition("=")[0] for line in lines[3:] if line} <= {
+        "PATH",
+        "LC_ALL",
+        "PWD",
+        "_",
+        "SHLVL",
+        "OLDPWD",
+    }
