@@ -19,6 +19,7 @@ import signal
 import socket
 
 import gevent
+from gevent.event import Event
 
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
@@ -80,7 +81,7 @@ class Service:
         self._tcp = self._listener.family != socket.AF_UNIX
         self._access = Access(start.service, self._log.warning) if self._tcp else None
         self._hub = gevent.get_hub()
-        self._done = gevent.event.Event()
+        self._done = Event()
         self._draining = False
         self._exit_code = exits.OK
         cache = _memory(verifier)

@@ -23,6 +23,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import gevent
+from gevent.event import Event
 
 from gateway.daemon import log
 from gateway.daemon.assembly import make_store
@@ -79,7 +80,7 @@ class Core:
             tables=tables.ask if tables is not None else None,
         )
         self._turns = Turns(self._cache)
-        self._done = gevent.event.Event()
+        self._done = Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
         self._fronts = Fronts(

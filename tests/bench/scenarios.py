@@ -28,6 +28,9 @@ from tests.bench.stores import Store
 
 SMALL, MIDDLE, LARGE = 1000, 100_000, 1_000_000
 
+# The builtin milter, with room for the silent connections.
+BUILTIN = 'library = "builtin"\nmax_connections = 10000\n'
+
 # Every server by its name in the results, made for a store with or without quota roots.
 SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "c": lambda store, quota: CSmmapd(store, quota=quota),
@@ -38,7 +41,7 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "remote": lambda store, quota: Remote(store),
     "policy": lambda store, quota: Gateway("policy", store, quota=quota),
     "milter": lambda store, quota: Gateway("milter", store, quota=quota),
-    "milter-builtin": lambda store, quota: Gateway("milter", store, quota=quota, library="builtin"),
+    "milter-builtin": lambda store, quota: Gateway("milter", store, quota=quota, more=BUILTIN),
     "resolver": lambda store, quota: MtaStsResolver(),
     "quota-status": lambda store, quota: QuotaStatus(store),
     "rate-limit": lambda store, quota: RateLimit(),

@@ -228,15 +228,15 @@ class Gateway(DaemonServer):
     program = os.path.join(VENV_PROGRAMS, "smmapd-gateway")
 
     def __init__(
-        self, front_end: str, store: Store, *, quota: bool, workers: int = 1, library: str = ""
+        self, front_end: str, store: Store, *, quota: bool, workers: int = 1, more: str = ""
     ) -> None:
-        """`library` is the milter's, where it is not the default."""
+        """`more` are lines of the front end's table."""
         check_program(self.program, MAKE_VENV)
         super().__init__()
         self._front_end = front_end
         self._settings = store.settings(quota=quota)
         self._workers = workers
-        self._library = library
+        self._more = more
 
     def command(self) -> list[str]:
         """`smmapd-gateway serve` with a gateway.toml of its own."""
@@ -253,8 +253,7 @@ class Gateway(DaemonServer):
             f'[logging]\nlevel = "warning"\n'
             # Several gateways run at the same time: none has an admin port.
             f'[admin]\nlisten = []\n[scope]\ndomains = ["{DOMAIN}"]\n'
-            f'[{self._front_end}]\nlisten = ["unix:{self.address}?mode=0666"]\n'
-            + (f'library = "{self._library}"\n' if self._library else ""),
+            f'[{self._front_end}]\nlisten = ["unix:{self.address}?mode=0666"]\n' + self._more,
         )
         return [self.program, "serve", "-c", toml]
 

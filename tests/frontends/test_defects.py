@@ -110,7 +110,7 @@ def fail():
 end_without_memory()
 gevent.get_hub().loop.run_callback(fail)
 try:
-    gevent.event.Event().wait()
+    Event().wait()
 except MemoryError:
     sys.exit(71)
 """
