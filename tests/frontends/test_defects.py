@@ -110,7 +110,7 @@ def fail():
 end_without_memory()
 gevent.get_hub().loop.run_callback(fail)
 try:
-    Event().wait()
+    gevent.event.Event().wait()
 except MemoryError:
     sys.exit(71)
 """
