@@ -69,7 +69,7 @@ class Model:
     ) -> None:
         self._cyrus = cyrus
         self._conf = conf
-        self._store = store
+        self.store = store
         self._gateway = gateway
         self._fronts = fronts
         self._c = c
@@ -77,7 +77,7 @@ class Model:
 
     def round(self, chance: Random, tally: Tally, *, programs: bool) -> None:
         """Changes, and questions; with `programs` what is true is said by programs just started."""
-        done = [self._store.change(chance) for _ in range(chance.randint(1, 5))]
+        done = [self.store.change(chance) for _ in range(chance.randint(1, 5))]
         if chance.random() < self.shocks:
             self._gateway.daemon.send_signal(signal.SIGHUP)
             done.append("SIGHUP")
@@ -91,7 +91,7 @@ class Model:
         if programs:
             self._agree(true, "our program", smmapd_program())
             # 3.6.1 knows no userdeny here, and refuses for good where it cannot read.
-            if self._c and not {LATER, DENIED}.intersection(true):
+            if self._c and not self.store.stale and not {LATER, DENIED}.intersection(true):
                 self._agree(true, "the C program", os.path.join(PROGRAMS, "smmapd"))
         names = list(enumerate(NAMES))
         for front in chance.sample(self._fronts, len(self._fronts)):
@@ -185,6 +185,9 @@ def main() -> int:
     parser.add_argument("--answers", type=int, default=5_000_000)
     parser.add_argument("--each", type=int, default=500, metavar="ROUNDS", help="of one store")
     parser.add_argument("--shocks", type=float, default=SHOCKS, help="reloads, and kills, a round")
+    parser.add_argument(
+        "--stale", type=float, default=0.3, help="how often writers go on over a restore"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     total = Tally()
@@ -196,6 +199,7 @@ def main() -> int:
         chance = Random(seed)
         with model(formats, world, seed) as running:
             running.shocks = options.shocks
+            running.store.stale = options.stale
             for number in range(options.each):
                 running.round(chance, total, programs=number % 50 == 0)
                 if total.wrong:

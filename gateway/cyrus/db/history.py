@@ -180,14 +180,18 @@ class History:
     """What a reader knows of the past of its file.
 
     `token` is another one as soon as nothing that was read before can be believed
-    any more, and in each reader.
+    any more, and in each reader.  `overwritten` stays true for a file that has had
+    another past: Cyrus itself remembers places in a file by its length, and a
+    process of it that goes on over a restore may write pointers that do not agree
+    with its log.  What such a file says is only what a look-up finds.
     """
 
-    __slots__ = ("_looked", "_proved", "tail", "token")
+    __slots__ = ("_looked", "_proved", "overwritten", "tail", "token")
 
     def __init__(self, measure: Measure, first: int, step: int) -> None:
         self.tail = Tail(measure, first, step)
         self.token = object()
+        self.overwritten = False
         # Head, times and length of the file at the last look, and at the last that proved it.
         self._looked: tuple[bytes, int, int, int] | None = None
         self._proved: tuple[bytes, int, int, int] | None = None
@@ -214,15 +218,18 @@ class History:
         one, or no records at all, there is another `token`.  Raises `DatabaseUnavailable`.
         """
         tail = self.tail
+        begun = tail.end > 0
         try:
             known = same and tail.follow(view, end)
             if not known:
                 self.token = object()
+                self.overwritten = self.overwritten or begun
                 if not tail.capture(view, end):
                     tail.forget()  # so that each look finds another history
                     return False
         except DatabaseDamaged:
             self.token = object()
+            self.overwritten = True
             tail.forget()
             return False
         self._proved = self._looked

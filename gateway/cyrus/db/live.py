@@ -67,11 +67,10 @@ class LiveDatabase:
         "_lineage",
         "_mark",
         "_mboxsort",
+        "_overwritten",
         "_place",
         "_report",
         "_reported",
-        "_shrinks",
-        "_size",
         "_state",
         "_table",
         "_touched",
@@ -106,8 +105,7 @@ class LiveDatabase:
         self._place = formats.location(path, configured)
         self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
-        self._size = 0  # bytes at the last look
-        self._shrinks = 0  # how often a look found an open file shorter than the one before
+        self._overwritten: tuple[int, int] | None = None  # the file that had another past once
         self._lineage = 0
         self._mark: Hashable = None  # the file's stamp at the last look
         self._touched = False  # it was another one since the last `state`
@@ -130,9 +128,7 @@ class LiveDatabase:
         where there is no file to be seen; the old one does not answer any more then.
         """
         self._absent = None
-        shrinks = self._shrinks
-        identity = self._look()
-        if identity != self._identity or shrinks != self._shrinks:
+        if self._look() != self._identity:
             self.close()
 
     def get(self, key: bytes) -> bytes | None:
@@ -172,7 +168,7 @@ class LiveDatabase:
     def state(self, key: bytes | None = None) -> Hashable:
         """Refresh, then give the file's own state with its identity: two system calls, mostly."""
         self.refresh()
-        state = self._read(lambda database: database.state(key)), self._identity, self._shrinks
+        state = self._read(lambda database: database.state(key)), self._identity
         self._touched = False
         if state != self._state:
             self._state = state
@@ -184,11 +180,11 @@ class LiveDatabase:
 
         None where that cannot be told: another file, or a format that keeps no log.
         """
-        if not isinstance(since, tuple) or len(since) != 3:
+        if not isinstance(since, tuple) or len(since) != 2:
             return None
         try:
             database = self._opened()
-            if since[1:] != (self._identity, self._shrinks):
+            if since[1] != self._identity:
                 return None
             changes = getattr(database, "changes", None)
             keys: frozenset[bytes] | None = changes(since[0]) if changes is not None else None
@@ -284,8 +280,11 @@ class LiveDatabase:
 
     def close(self) -> None:
         """Give the descriptor back; another call would open the file again."""
-        database, self._database, self._identity = self._database, None, None
+        database, self._database = self._database, None
+        identity, self._identity = self._identity, None
         if database is not None:
+            if getattr(database, "overwritten", False):
+                self._overwritten = identity
             database.close()
 
     def _look(self) -> tuple[int, int]:
@@ -295,18 +294,12 @@ class LiveDatabase:
         except OSError as error:
             self.close()
             raise self._unseen(error) from error
-        identity = status.st_dev, status.st_ino
         self.has_links = status.st_nlink > 1
         mark = stamp(status, now)
         if mark != self._mark:
             self._mark = mark
             self._touched = True
-        if status.st_size < self._size and identity == self._identity:
-            # Its writer took back what was not committed; or somebody cut it off,
-            # which the header would not show: nothing that was read stands.
-            self._shrinks += 1
-        self._size = status.st_size
-        return identity
+        return status.st_dev, status.st_ino
 
     def _unseen(self, error: OSError) -> DatabaseUnavailable:
         """What to raise where the path cannot be looked at; that nothing is there is remembered."""
@@ -361,6 +354,8 @@ class LiveDatabase:
             if not same:
                 database.close()
                 return None
+            if self._identity == self._overwritten and hasattr(database, "overwritten"):
+                database.overwritten = True
             return database
         finally:
             os.close(held)
@@ -395,4 +390,6 @@ class LiveDatabase:
         """Count the fault and close the reader."""
         if not isinstance(error, DatabaseMissing):
             self.counts.faults += 1
+            # It may be just being overwritten, and the next reader would not know.
+            self._overwritten = self._identity
         self.close()

@@ -118,6 +118,15 @@ class Skiplist:
         """Another one where what was learnt of the records before the last look may be wrong."""
         return self._history.token
 
+    @property
+    def overwritten(self) -> bool:
+        """Whether the file has had another past (see history.py)."""
+        return self._history.overwritten
+
+    @overwritten.setter
+    def overwritten(self, value: bool) -> None:
+        self._history.overwritten = value
+
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
         self._refresh()
@@ -170,9 +179,8 @@ class Skiplist:
         """
         self._refresh()
         end = self._log.end
-        if not (
-            isinstance(since, tuple) and since[:2] == (self._view.identity, self._history.token)
-        ):
+        past = (self._view.identity, self._history.token)
+        if self.overwritten or not isinstance(since, tuple) or since[:2] != past:
             return None
         start: int = since[2]
         if not self._header.log_start <= start <= end <= start + CHANGES_LIMIT:

@@ -138,6 +138,15 @@ class Twom:
         """Another one where what was learnt of the records before the last look may be wrong."""
         return self._history.token
 
+    @property
+    def overwritten(self) -> bool:
+        """Whether the file has had another past (see history.py)."""
+        return self._history.overwritten
+
+    @overwritten.setter
+    def overwritten(self, value: bool) -> None:
+        self._history.overwritten = value
+
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
 
@@ -182,7 +191,7 @@ class Twom:
         Read the new `state()` first, then ask: what is committed in between is
         then named now and once more the next time.
         """
-        if not (isinstance(since, tuple) and len(since) == 3):
+        if self.overwritten or not (isinstance(since, tuple) and len(since) == 3):
             return None
         if (since[0], since[2]) != (self._view.identity, self._history.token):
             return None

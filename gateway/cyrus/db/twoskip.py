@@ -128,6 +128,15 @@ class Twoskip:
         """Another one where what was learnt of the records before the last look may be wrong."""
         return self._history.token
 
+    @property
+    def overwritten(self) -> bool:
+        """Whether the file has had another past (see history.py)."""
+        return self._history.overwritten
+
+    @overwritten.setter
+    def overwritten(self, value: bool) -> None:
+        self._history.overwritten = value
+
     def _look(self) -> bytes:
         """The header's bytes; what is remembered of another history is forgotten."""
         view, history = self._view, self._history
@@ -200,7 +209,7 @@ class Twoskip:
             for offset in index.candidates(key):
                 record = Record.read(view, offset, index.end)
                 if record.key == key:
-                    if index.may_be_deleted(record):
+                    if index.may_be_deleted(record) or self.overwritten:
                         return False, None
                     return True, record.value(view)
                 record.value(view)  # another key of the same hash, or this one damaged
@@ -236,7 +245,7 @@ class Twoskip:
         told: the state is of another generation or too long ago, or records
         were deleted in a way that does not show which.
         """
-        if not (isinstance(since, tuple) and since[1] == self._history.token):
+        if self.overwritten or not isinstance(since, tuple) or since[1] != self._history.token:
             return None
         try:
             before = Header(self.path, since[0])

@@ -19,7 +19,7 @@ from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_format import HEADER_SIZE
-from gateway.errors import DatabaseDamaged
+from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.histories import Verb, play
 from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
@@ -321,3 +321,46 @@ def test_nothing_is_compared_while_nobody_writes(
     assert len(compared) == 5
     assert reader.state() == state
     assert len(compared) == 6
+
+
+def test_what_was_once_overwritten_is_only_what_a_look_up_finds(disk: Disk) -> None:
+    """Cyrus' own processes may write into it what its log does not explain."""
+    first, second = (disk.image(part) for part in PASTS["another recipient"])
+    disk.put(first)
+    reader = disk.reader()
+    reader.state()
+    assert not reader.overwritten
+    disk.put(second)
+    state = reader.state()
+    assert reader.overwritten
+    disk.put(disk.image(PASTS["another recipient"][1], store(b"user.ruth")))
+    assert reader.state() != state
+    assert reader.changes(state) is None
+    reader.close()
+
+
+def test_a_file_stays_overwritten_for_its_next_reader_and_until_another_takes_its_place(
+    disk: Disk,
+) -> None:
+    """A fault on the way, as while it was half written, may be all that was seen of it."""
+    first, second = (disk.image(part) for part in PASTS["another recipient"])
+    form = "twoskip"
+    disk.put(first)
+    database = LiveDatabase(str(disk.path), form)
+    state = database.state()
+    disk.put(second[:100])
+    with pytest.raises(StoreError):
+        database.get(b"user.fred")
+    disk.put(first)
+    again = database.state()
+    assert again != state
+    disk.put(disk.image(PASTS["another recipient"][0], store(b"user.ruth")))
+    assert database.state() != again
+    assert database.changes(again) is None
+    os.rename(disk.path, disk.path.with_name("kept"))
+    disk.put(first)
+    state = database.state()
+    disk.put(disk.image(PASTS["another recipient"][0], store(b"user.ruth")))
+    database.state()
+    assert database.changes(state) == frozenset([b"user.ruth"])
+    database.close()
