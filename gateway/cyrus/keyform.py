@@ -25,6 +25,8 @@ of changes, that is part of the statement that looks for the mailbox.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from gateway.cyrus import dlist
 from gateway.cyrus.db.look import look
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
@@ -41,6 +43,12 @@ _ID_KEY = b"I"
 
 # Cyrus' own records of rights and of the queue of changes to them, which are no mailboxes.
 _NOTES = (b"$RACL", b"$RUNQ")
+
+# Records of rights, and of JMAP's ids, in a newer list (KEY_TYPE_ACL and _JID in imap/mboxlist.c).
+_OTHER_KEYS = (b"A", b"J")
+
+# How many records may be damaged, or of either kind, in front of one that shows the newer.
+_LOOKED_AT = 64
 
 # Where one record, if there is any, may show the kind; the last one is any record.
 _TELLING = (NAME_KEY + b"user" + HIERARCHY_SEPARATOR, _ID_KEY, NAME_KEY, b"user.", b"")
@@ -138,8 +146,18 @@ class KeyForm:
     def _conclude(self, samples: Sequence[Record | None]) -> None:
         """The kind that the records show, and the key of the one that shows it."""
         self._newer, self._witness = _kind(samples)
+        if self._newer is False and not self._witness:
+            self._newer, self._witness = self._search()
         if self._newer is False and self._on_older is not None:
             self._on_older()
+
+    def _search(self) -> tuple[bool, bytes]:
+        """Whether some record is of a newer list, where the first ones do not tell."""
+        for prefix in (_ID_KEY, NAME_KEY):
+            for key, value in islice(self._database.items(prefix), _LOOKED_AT):
+                if _shows(key, value):
+                    return True, key
+        return False, b""
 
 
 def _kind(samples: Sequence[Record | None]) -> tuple[bool | None, bytes]:
@@ -180,7 +198,7 @@ def _shows(key: bytes, value: bytes) -> bool | None:
         return True if shows_newer(key) else None
     if key.startswith(_ID_KEY):
         return True if value.startswith(b"%") and _names_itself(value) else None
-    return None if is_note(key) else False
+    return None if is_note(key) or key.startswith(_OTHER_KEYS) else False
 
 
 def _names_itself(value: bytes) -> bool:

@@ -37,6 +37,10 @@ KINDS: list[tuple[dict[bytes, bytes], bool]] = [
     # And the other way round.
     ({b"Nobody": NEW, b"I1-2": b"%(A %(I lr) N Nobody)"}, True),
     ({b"Nuser.q\x1dz": NEW}, True),
+    ({b"I0": b"%(damaged", b"Nnews": NEW, b"Nvirt.org\x1duser\x1ffred": NEW}, True),
+    ({b"A\x1ffred": b"", b"I0": b"%(T e", b"I1": NAMES_ITSELF, b"Nnews": NEW}, True),
+    ({b"Archive": OLD, b"Jobs": OLD}, False),
+    ({b"N%d" % number: OLD for number in range(40)} | {b"user.a": OLD}, False),
 ]
 
 
