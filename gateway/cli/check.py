@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         output.emit(_json(recipient, verdict) if options.json else _line(recipient, verdict))
         if verdict.kind.temporary:
             code = os.EX_TEMPFAIL
-        elif verdict.kind is not Kind.DELIVERABLE and code == os.EX_OK:
+        elif not verdict.kind.accepts and code == os.EX_OK:
             code = SOME_NOT
     return code
 

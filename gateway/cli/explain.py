@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.parts import client, engine_of, settings_of, size
 from gateway.daemon.explainer import Explainer
-from gateway.daemon.explanation import Inquiry
+from gateway.daemon.explanation import AUTHORITIES, Inquiry
 from gateway.protocols.address import bare
 
 if TYPE_CHECKING:
@@ -82,13 +82,15 @@ def _rows(explanation: Explanation, *, checks_size: bool) -> Iterator[tuple[str,
     yield "", "later", "may change by itself" if verdict.kind.temporary else "final"
     for answer in explanation.front_ends:
         yield "", "", ""
-        yield from _front_end(answer)
+        yield from _front_end(answer, explanation.answers)
 
 
-def _front_end(answer: FrontEndAnswer) -> Iterator[tuple[str, str, str]]:
+def _front_end(answer: FrontEndAnswer, authority: str) -> Iterator[tuple[str, str, str]]:
     yield answer.name, "listens", ", ".join(answer.listen) or _OFF
     if answer.listen:
         yield "", "mode", answer.mode
+    if answer.answers != authority:
+        yield "", "answers", AUTHORITIES[answer.answers]
     yield "", "scope", answer.scope
     if answer.verdict:
         yield "", "verdict", answer.verdict

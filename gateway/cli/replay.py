@@ -99,7 +99,7 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
         Scope(scope.rules())  # a wrong domain is told by its own name
         settings = dataclasses.replace(settings, scope=scope)
     if scope.domains or scope.domain_files:
-        return make_judge(settings, Mode.ENFORCE)
+        return make_judge(settings, Mode.ENFORCE, settings.general.answers)
     output.message(
         "[scope] names no domains, so every recipient is judged, outbound ones too; "
         "say with --domain which are ours"

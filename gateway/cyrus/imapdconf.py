@@ -66,8 +66,14 @@ _enum = imapdconf_values.enum
 # The attribute of ImapdConf has the option's name.  A default of None is
 # Cyrus' NULL; `load` fills in the paths and the server's name.
 OPTIONS: tuple[Option, ...] = (
+    Option("admins", _text, ""),
     Option("altnamespace", _switch, True),
     Option("auditlog", _switch, False),
+    Option("auth_mech", _text, "unix"),
+    Option("autocreate_post", _switch, False),
+    Option("autocreate_quota", imapdconf_values.kibibytes, -1),
+    Option("autocreate_quota_messages", _number, -1),
+    Option("autocreate_users", _text, "anyone"),
     Option("configdirectory", _text, None),
     Option("debug", _switch, False),
     Option("debug_command", _text, None),
@@ -76,9 +82,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("fulldirhash", _switch, False),
     Option("hashimapspool", _switch, False),
     Option("improved_mboxlist_sort", _switch, False),
+    Option("lmtp_catchall_mailbox", _raw, None),
     Option("lmtp_downcase_rcpt", _switch, True),
     Option("lmtp_fuzzy_mailbox_match", _switch, False),
     Option("lmtp_over_quota_perm_failure", _switch, False),
+    Option("lmtp_strict_quota", _switch, False),
+    Option("lmtp_strict_rfc2821", _switch, True),
     Option("mboxlist_db", _word(*_DATABASES), "twoskip"),
     Option("mboxlist_db_path", _text, None),
     Option(
@@ -114,6 +123,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("unixhierarchysep", _switch, True),
     Option("userdeny_db", _word(*_DATABASES), "flat"),
     Option("userdeny_db_path", _text, None),
+    Option("username_tolower", _switch, True),
     Option("userprefix", _raw, b"Other Users"),
     Option(
         "virtdomains",
@@ -121,6 +131,13 @@ OPTIONS: tuple[Option, ...] = (
         VIRTDOMAINS_OFF,
     ),
 )
+
+# What Cyrus up to 2.4 called them; the newer name wins where both are given.
+RENAMED = {
+    "autocreatequota": "autocreate_quota",
+    "autocreatequotamsg": "autocreate_quota_messages",
+    "createonpost": "autocreate_post",
+}
 
 # File names below configdirectory (FNAME_MBOXLIST, FNAME_QUOTADB and
 # FNAME_USERDENYDB in imap/).  quotalegacy strips the last part again.
@@ -139,14 +156,21 @@ class ImapdConf(Value):
     """The options of one imapd.conf; each attribute is explained in imapd.conf(5).
 
     The three `*_db_path` are never empty: they are what the file says or
-    Cyrus' default below `configdirectory`.  `defaultdomain`, `postuser` and
-    the prefixes are bytes as they stand in the file.  `given` are the names of
-    the options that the file has.
+    Cyrus' default below `configdirectory`.  `defaultdomain`, `postuser`,
+    `lmtp_catchall_mailbox` and the prefixes are bytes as they stand in the file;
+    `autocreate_quota` is in KiB.  `given` are the names of the options that the
+    file has.
     """
 
     __slots__ = (*(option.name for option in OPTIONS), "given")
+    admins: str
     altnamespace: bool
     auditlog: bool
+    auth_mech: str
+    autocreate_post: bool
+    autocreate_quota: int
+    autocreate_quota_messages: int
+    autocreate_users: str
     configdirectory: str
     debug: bool
     debug_command: str | None
@@ -155,9 +179,12 @@ class ImapdConf(Value):
     fulldirhash: bool
     hashimapspool: bool
     improved_mboxlist_sort: bool
+    lmtp_catchall_mailbox: bytes | None
     lmtp_downcase_rcpt: bool
     lmtp_fuzzy_mailbox_match: bool
     lmtp_over_quota_perm_failure: bool
+    lmtp_strict_quota: bool
+    lmtp_strict_rfc2821: bool
     mboxlist_db: str
     mboxlist_db_path: str
     mupdate_config: int
@@ -189,6 +216,7 @@ class ImapdConf(Value):
     unixhierarchysep: bool
     userdeny_db: str
     userdeny_db_path: str
+    username_tolower: bool
     userprefix: bytes
     virtdomains: int
     given: frozenset[str]
@@ -231,7 +259,11 @@ def load(path: str, service: str | None = None, *, prefix: str | None = None) ->
     Raises `ConfigurationError` with file, line and option.
     """
     known = {option.name: option.parse for option in OPTIONS}
+    known |= {old: known[new] for old, new in RENAMED.items()}
     values = imapdconf_file.read_settings(path, service, known, prefix)
+    for old, new in RENAMED.items():
+        if old in values:
+            values.setdefault(new, values.pop(old))
     directory = values.get("configdirectory")
     if not isinstance(directory, str):
         raise ConfigurationError("the option is missing", file=path, option="configdirectory")

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 # What fits a 32-bit int; Cyrus keeps numbers and durations in one.
 _INT_MAX = 2**31 - 1
+_INT64_MAX = 2**63 - 1
 _LAST_PORT = 65_535
+
+# The power of two of a size's unit.
+_SIZES = {b"": 0, b"K": 10, b"M": 20, b"G": 30}
 
 # Seconds a unit; a number without a unit is in seconds.
 _UNITS = {b"d": 86400, b"h": 3600, b"m": 60, b"s": 1}
@@ -58,6 +62,20 @@ def number(value: bytes) -> int:
     if result > _INT_MAX:
         raise ValueError(f"greater than {_INT_MAX}: {text(value)}")
     return -result if word_.startswith(b"-") else result
+
+
+def kibibytes(value: bytes) -> int:
+    """BYTESIZE in KiB: a number (of KiB), or one with a unit as in `10M` or `2 GiB`."""
+    rest = value[1:] if value.startswith((b"-", b"+")) else value
+    digits = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
+    unit = rest[len(digits) :].strip().upper()
+    shift = _SIZES.get(unit.removesuffix(b"B").removesuffix(b"I")) if unit else 10
+    if not digits or shift is None or unit == b"IB":
+        raise ValueError(f"not a size such as 5000 (KiB), 500M or 2G: {text(value)}")
+    size = int(digits[:20]) << shift >> 10
+    if size > _INT64_MAX >> 10:
+        raise ValueError(f"greater than {_INT64_MAX} bytes: {text(value)}")
+    return -size if value.startswith(b"-") else size
 
 
 def duration(value: bytes) -> int:

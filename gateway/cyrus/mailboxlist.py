@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # A mailbox's type: the low four bits are its kind, the others are flags
 # (imap/mboxlist.h).
+MBTYPE_KIND = 0xF
 MBTYPE_EMAIL = 0x0
 MBTYPE_NETNEWS = 0x1
 MBTYPE_JMAPSUBMIT = 0x2
@@ -165,6 +166,31 @@ class MailboxList:
     def is_empty(self) -> bool:
         """Whether the last look-up met a list without any record."""
         return self._form.is_empty
+
+    def spellings(self, name: MailboxName, *, fuzzy: bool = False) -> list[bytes]:
+        """The internal names of records that are `name` but for capitals.
+
+        With `fuzzy` as Cyrus 2.5 searches for shared folders: blanks, hyphens
+        and underscores are alike, and the nearest folder above counts.
+        Raises what the database raises.
+        """
+        from gateway.cyrus.spellings import spellings  # noqa: PLC0415  (rarely)
+
+        if self._form.is_newer():
+            if not name.dbkey:
+                return []
+            found = spellings(self.database, name.dbkey, fixed=len(NAME_KEY), blanks=fuzzy)
+            return [internal_name(key) for key in found]
+        internal = name.oldkey
+        found = spellings(self.database, internal, blanks=fuzzy)
+        end = internal.rfind(b".")
+        while fuzzy and not found and end > 0:
+            above = internal[:end]
+            if self.database.get(above) is not None:
+                return [above]
+            found = spellings(self.database, above, blanks=True)
+            end = internal.rfind(b".", 0, end)
+        return found
 
     def lookup(self, name: MailboxName) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.

@@ -10,7 +10,7 @@ address has one or more `readings`, in the order in which they are looked up:
   other letters, it is kept first and dropped then.
 - The folders stand behind the first `+`, divided by the hierarchy separator,
   empty parts skipped; in UTF-8 or in modified UTF-7 already.  Where they hold
-  a `&`, either may be meant (`_spellings`); Cyrus up to 3.2 takes them as they
+  a `&`, either may be meant (`spellings`); Cyrus up to 3.2 takes them as they
   stand.
 - User and domain are put in lower case where lmtp_downcase_rcpt says so.
 - The user that `postuser` names stands for the shared folders, which have no
@@ -21,7 +21,7 @@ address has one or more `readings`, in the order in which they are looked up:
   Up to 3.4 the internal form itself is the key, as it was formed: `user..fred`
   is then nobody's.
 - Up to 2.5 the separator divides the user's name, too, and shared folders
-  have the address' domain (`_before_3`).
+  have the address' domain (`before_3_names`).
 
 A NUL byte is part of no name: such an address reaches nothing.  There is no
 limit of length here; a name that is longer than Cyrus allows is in no list.
@@ -206,7 +206,7 @@ class Naming(Value):
         elif self.keeps_domains and after != self.default_domain:
             domains = (after, None) if after.lower() == self._default_folded else (after,)
         local, plus, detail = local.partition(b"+")
-        details = _spellings(detail) if plus and not self.skip_plus else ()
+        details = spellings(detail) if plus and not self.skip_plus else ()
         if self.downcase:
             local = local.lower()
             domains = tuple(domain and domain.lower() for domain in domains)
@@ -216,8 +216,23 @@ class Naming(Value):
             path = namepath.split(detail, self.separator)
             found += [self._reading(local, domain, path).in_older() for domain in domains]
             details = (*details, detail)
-        found += self._before_3(local, domains[-1], details)
+        found += self.before_3_names(local, domains[-1], details)
         return tuple(found)
+
+    def mailbox(
+        self, localpart: bytes | None, domain: bytes | None, boxes: tuple[bytes, ...] = ()
+    ) -> MailboxName:
+        """The mailbox that these parts of a name reach; without a local part a shared folder."""
+        formed = NamePath(localpart, domain, boxes)
+        if localpart is not None and self._is_plain(localpart, domain, boxes):
+            return self._plain(formed)
+        return self._reached(formed)
+
+    def named(self, internal: bytes) -> MailboxName:
+        """The mailbox with that internal name."""
+        return self._reached(
+            namepath.from_internal(internal, self.default_domain, self.deletedprefix)
+        )
 
     def plain(self, address: bytes) -> tuple[bytes, bytes] | None:
         """The list's key and the owner of the mailbox of `address`, where it is a simple case.
@@ -299,7 +314,7 @@ class Naming(Value):
             oldkey=oldkey,
         )
 
-    def _before_3(
+    def before_3_names(
         self, local: bytes, domain: bytes | None, details: tuple[bytes, ...]
     ) -> list[MailboxName]:
         """What Cyrus up to 2.5 makes of an address, where later ones make something else of it.
@@ -337,7 +352,7 @@ class Naming(Value):
         return part.translate(_TO_INTERNAL) if self.separator == b"/" else part
 
 
-def _spellings(detail: bytes) -> tuple[bytes, ...]:
+def spellings(detail: bytes) -> tuple[bytes, ...]:
     """The modified UTF-7 that the folders in an address may stand for, the likeliest first.
 
     Cyrus from 3.4 to 3.12 encodes whatever is there, and later ones do unless

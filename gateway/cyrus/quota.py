@@ -33,9 +33,10 @@ STORAGE_UNIT = 1024
 # Cyrus cuts the name of a root here (MAX_MAILBOX_NAME); no mailbox has more.
 _MAX_ROOT = 510
 
-# Resources of a record in the old form; AS and NF do not concern mail.
-_STORAGE, _MESSAGES = b"S", b"M"
-_RESOURCES = frozenset((_STORAGE, _MESSAGES, b"AS", b"NF"))
+# Resources of a record: bytes of mail, mails, bytes of annotations, mailboxes
+# (STORAGE, MESSAGE, X-ANNOTATION-STORAGE, X-NUM-FOLDERS; quota_db_names).
+_STORAGE, _MESSAGES, _ANNOTATIONS, _FOLDERS = b"S", b"M", b"AS", b"NF"
+_RESOURCES = frozenset((_STORAGE, _MESSAGES, _ANNOTATIONS, _FOLDERS))
 
 # lib/imap_err.et, as the C program words these faults.
 _BAD_FORMAT = b"Mailbox has an invalid format"
@@ -56,11 +57,26 @@ _BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
 class QuotaRecord(Value):
     """What a quota root holds and may hold.
 
-    `storage_used` is in bytes, `storage_limit` in KiB; a limit of None means
-    that there is none.  `root` is an internal name.
+    `storage_used` and `annotations_used` are in bytes, their limits in KiB;
+    messages and folders are counted.  A limit of None means that there is
+    none.  `root` is an internal name.
     """
 
-    __slots__ = ("messages_limit", "messages_used", "root", "storage_limit", "storage_used")
+    __slots__ = (
+        "annotations_limit",
+        "annotations_used",
+        "folders_limit",
+        "folders_used",
+        "messages_limit",
+        "messages_used",
+        "root",
+        "storage_limit",
+        "storage_used",
+    )
+    annotations_limit: int | None
+    annotations_used: int
+    folders_limit: int | None
+    folders_used: int
     messages_limit: int | None
     messages_used: int
     root: bytes
@@ -74,8 +90,23 @@ class QuotaRecord(Value):
         storage_limit: int | None = None,
         messages_used: int = 0,
         messages_limit: int | None = None,
+        *,
+        annotations_used: int = 0,
+        annotations_limit: int | None = None,
+        folders_used: int = 0,
+        folders_limit: int | None = None,
     ) -> None:
-        self._freeze(messages_limit, messages_used, root, storage_limit, storage_used)
+        self._freeze(
+            annotations_limit,
+            annotations_used,
+            folders_limit,
+            folders_used,
+            messages_limit,
+            messages_used,
+            root,
+            storage_limit,
+            storage_used,
+        )
 
     def exceeded(self, storage_more: int = 0, messages_more: int = 1) -> bool:
         """Whether `storage_more` bytes and `messages_more` messages are too much.
@@ -86,6 +117,13 @@ class QuotaRecord(Value):
         if storage is not None and self.storage_used + storage_more > storage * STORAGE_UNIT:
             return True
         return messages is not None and self.messages_used + messages_more > messages
+
+    def exceeded_otherwise(self, *, folders: bool) -> bool:
+        """Whether annotations, or with `folders` mailboxes, are over their limit now."""
+        annotations = self.annotations_limit
+        if annotations is not None and self.annotations_used > annotations * STORAGE_UNIT:
+            return True
+        return folders and self.folders_limit is not None and self.folders_used > self.folders_limit
 
 
 class QuotaRoots:
@@ -174,7 +212,19 @@ def _record(root: bytes, value: bytes) -> QuotaRecord:
         resources = _from_text(value.partition(b"\0")[0])
     storage_used, storage_limit = resources.get(_STORAGE, (0, None))
     messages_used, messages_limit = resources.get(_MESSAGES, (0, None))
-    return QuotaRecord(root, storage_used, storage_limit, messages_used, messages_limit)
+    annotations_used, annotations_limit = resources.get(_ANNOTATIONS, (0, None))
+    folders_used, folders_limit = resources.get(_FOLDERS, (0, None))
+    return QuotaRecord(
+        root,
+        storage_used,
+        storage_limit,
+        messages_used,
+        messages_limit,
+        annotations_used=annotations_used,
+        annotations_limit=annotations_limit,
+        folders_used=folders_used,
+        folders_limit=folders_limit,
+    )
 
 
 def _from_simple_list(value: bytes) -> dict[bytes, tuple[int, int | None]] | None:

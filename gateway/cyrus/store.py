@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.sql_pool import Lookup, SqlPool, SqlSession
     from gateway.cyrus.imapdconf import ImapdConf
 
+# What lmtpd is called in the cyrus.conf of Debian and of Cyrus' own examples.
+DELIVERY_SERVICE = b"lmtpunix"
+
 
 class CyrusStore:
     """Mailbox list, quota roots and userdeny of one Cyrus server.
 
     `service` is the name that deny patterns are matched against;
-    `skip_plus` is smmapd's `-p`; `report` takes warnings for the log.  Raises
+    `skip_plus` is smmapd's `-p`; `report` takes warnings for the log.
+    `delivery_service` is what lmtpd is called in cyrus.conf, `delivery_conf`
+    the options that it reads under that name (default: those of `conf`).  Raises
     ConfigurationError where imapd.conf asks for an SQL server and does not say
     which, or its driver is not installed.
 
@@ -46,6 +51,8 @@ class CyrusStore:
         "_report",
         "conf",
         "databases",
+        "delivery_conf",
+        "delivery_service",
         "denials",
         "mailboxes",
         "naming",
@@ -65,6 +72,8 @@ class CyrusStore:
         report: Callable[[str], None] | None = None,
         empty_list: bool | None = None,
         sql: SqlPool | None = None,
+        delivery_conf: ImapdConf | None = None,
+        delivery_service: bytes = DELIVERY_SERVICE,
     ) -> None:
         pool = sql if sql is not None else sql_pool(conf)
         session = _session(pool) if pool is not None else None
@@ -90,6 +99,8 @@ class CyrusStore:
 
         self.conf = conf
         self._report = report
+        self.delivery_conf = delivery_conf if delivery_conf is not None else conf
+        self.delivery_service = delivery_service
         self.server = session.server.name() if session is not None else None
         self.sql = session
         self.service = service

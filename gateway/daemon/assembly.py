@@ -8,13 +8,14 @@ ConfigurationError, which names the file and option.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
-from gateway.cyrus import imapdconf
-from gateway.cyrus.store import CyrusStore, sql_pool
+from gateway.cyrus import cyrusconf, imapdconf
+from gateway.cyrus.store import DELIVERY_SERVICE, CyrusStore, sql_pool
 from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.locations import Protocol
-from gateway.daemon.settings.words import Mode, SizeCheck
+from gateway.daemon.settings.words import Answers, Mode, SizeCheck
 from gateway.errors import ConfigurationError
 from gateway.frontends import scope
 from gateway.frontends.judge import Judge
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# It stands beside imapd.conf, as both have the same default folder.
+CYRUS_CONF = "cyrus.conf"
+
 
 def make_store(settings: Settings, sql: SqlPool | None = None) -> CyrusStore:
     """The store that the settings name, with `sql` as its connections where it needs some."""
-    conf = imapdconf.load(settings.cyrus.imapd_conf, settings.cyrus.service)
+    path = settings.cyrus.imapd_conf
+    conf = imapdconf.load(path, settings.cyrus.service)
+    delivery = delivery_service(settings)
     try:
         return CyrusStore(
             conf,
@@ -47,6 +53,8 @@ def make_store(settings: Settings, sql: SqlPool | None = None) -> CyrusStore:
             report=_log.warning,
             empty_list=settings.cyrus.allow_empty_list or None,
             sql=sql or _sql_pool(settings, conf),
+            delivery_conf=imapdconf.load(path, delivery),
+            delivery_service=delivery.encode(),
         )
     except ConfigurationError as error:
         error.file = error.file or settings.cyrus.imapd_conf
@@ -65,9 +73,34 @@ def _sql_pool(settings: Settings, conf: ImapdConf) -> SqlPool | None:
     )
 
 
+def delivery_service(settings: Settings) -> str:
+    """What lmtpd is called in cyrus.conf, as the settings or that file say."""
+    if settings.cyrus.delivery_service:
+        return settings.cyrus.delivery_service
+    folder = os.path.dirname(settings.cyrus.imapd_conf)
+    try:
+        found = cyrusconf.deliveries(cyrusconf.read(os.path.join(folder, CYRUS_CONF)))
+    except OSError:
+        found = []  # no Cyrus master here, or none of our business
+    return found[0].name if found else DELIVERY_SERVICE.decode()
+
+
+def counts_sizes(settings: Settings, answers: Answers) -> bool:
+    """Whether an announced size makes a difference at a front end.
+
+    Raises ConfigurationError where imapd.conf cannot be used.
+    """
+    if settings.general.size_check is not SizeCheck.OFF:
+        return True
+    if answers is not Answers.DELIVERY or settings.general.store:
+        return False
+    conf = imapdconf.load(settings.cyrus.imapd_conf, delivery_service(settings))
+    return conf.lmtp_strict_quota
+
+
 def make_verifier(settings: Settings) -> Verifier:
     """The engine on the store that the settings name."""
-    return Verifier.for_store(make_store(settings))
+    return Verifier.for_store(make_store(settings), answers=settings.general.answers.value)
 
 
 def make_trust(
@@ -80,6 +113,7 @@ def make_trust(
 def make_judge(
     settings: Settings,
     mode: Mode,
+    answers: Answers,
     *,
     sees_mailers: bool = False,
     postfix: Postfix | None = None,
@@ -103,7 +137,7 @@ def make_judge(
         ),
         ReplyTable(settings.replies),
         waivers=Waivers(mode, settings.general.on_error),
-        check_size=settings.general.size_check is not SizeCheck.OFF,
+        check_size=counts_sizes(settings, answers),
         postfix=postfix,
     )
 

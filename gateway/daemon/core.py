@@ -30,7 +30,7 @@ from gateway.daemon.assembly import make_store
 from gateway.daemon.child import OUT_OF_MEMORY, Restarts, Stop, supervised
 from gateway.daemon.dbwatch import DatabaseWatch
 from gateway.daemon.engines import Engines
-from gateway.daemon.fronts import Fronts
+from gateway.daemon.fronts import FRONT_ENDS, Fronts
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.metrics import recorder
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.daemon.admin.listener import Admin
     from gateway.daemon.child import Supervised
     from gateway.daemon.settings import Settings
+    from gateway.daemon.settings.words import Answers
 
 _log = logging.getLogger(__name__)
 
@@ -65,10 +66,12 @@ class Core:
     def __init__(self, parent: Supervised, settings: Settings) -> None:
         self._parent = parent
         self._engines = engines = Engines(settings)
-        self._cache = engines.memory()
+        asked = {_answers(settings, name) for name in parent.listeners if name in FRONT_ENDS}
+        memories = {answers: engines.memory(answers) for answers in asked}
         address = AddressWriter(settings.logging.addresses)
         self._recorder = Recorder(parent, settings, address)
-        self._recorder.watch_memory(self._cache)
+        distinct = list(dict.fromkeys(memories.values()))
+        self._recorder.watch_memories(distinct)
         pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
         postfix = make_postfix(settings)
         tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
@@ -79,14 +82,14 @@ class Core:
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )
-        self._turns = Turns(self._cache)
+        self._turns = [Turns(memory) for memory in distinct]
         self._done = Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
         self._fronts = Fronts(
             parent,
             settings,
-            memory=self._cache,
+            memories=memories,
             recorder=self._recorder,
             address=address,
             flights=self._flights,
@@ -205,6 +208,15 @@ def _leads(parent: Supervised, settings: Settings) -> bool:
     """Whether this process is the one that looks at what all of them need."""
     without_core = not settings.listeners.keys() & set(CORE.listeners)
     return parent.index == 0 and (parent.name == CORE.name or without_core)
+
+
+def _answers(settings: Settings, name: str) -> Answers:
+    """The authority of the front end `name`."""
+    return {
+        "socketmap": settings.socketmap.answers,
+        "policy": settings.policy.answers,
+        "milter": settings.milter.answers,
+    }[name]
 
 
 def _admin(

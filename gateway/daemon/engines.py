@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.store import CyrusStore
     from gateway.daemon.settings import Settings
+    from gateway.daemon.settings.words import Answers
     from gateway.upstream.lmtp import Creators
     from gateway.verification.decider import Engine, Memory
     from gateway.verification.elsewhere import Elsewhere
@@ -45,6 +46,7 @@ class Engines:
         creators: Creators = WARNED_OF,
     ) -> None:
         self._settings = settings
+        self._memories: dict[Answers, Memory] = {}
         self._verifier = verifier
         self._remote: RemoteVerifier | None = None
         self._elsewhere: Elsewhere | None = None
@@ -63,23 +65,33 @@ class Engines:
             if store.sql is not None:
                 self._sql = store.sql.pool
                 self.lanes[self._sql.server.name()] = self._sql.size
-            self.pool.give_back(verifier(store, self._elsewhere))
+            first = verifier(store, self._elsewhere)
+            self.pool.give_back(first.answering(settings.general.answers.value))
 
     def engine(self) -> Engine:
         """An engine for one thread."""
         return self._remote if self._remote is not None else self._on_store()
 
-    def memory(self) -> Memory:
-        """Remembered verdicts for the event loop; none where the store is on an SQL server."""
+    def memory(self, answers: Answers) -> Memory:
+        """Remembered verdicts of an authority for the event loop, made when first asked for.
+
+        None are remembered where the store is on an SQL server.
+        """
         if self._remote is not None:
             return self._remote
-        verifier = self._on_store()
-        server = verifier.store.server
-        return VerdictCache(verifier) if server is None else StoreQuestions(server)
+        memory = self._memories.get(answers)
+        if memory is None:
+            verifier = self._on_store().answering(answers.value)
+            server = verifier.store.server
+            memory = self._memories[answers] = (
+                VerdictCache(verifier) if server is None else StoreQuestions(server, answers.value)
+            )
+        return memory
 
     def _on_store(self) -> Verifier:
         assert self._elsewhere is not None
-        return self._verifier(make_store(self._settings, self._sql), self._elsewhere)
+        verifier = self._verifier(make_store(self._settings, self._sql), self._elsewhere)
+        return verifier.answering(self._settings.general.answers.value)
 
     @property
     def servers(self) -> tuple[Server, ...]:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.daemon import explanation_steps
-from gateway.daemon.assembly import make_judge, make_socketmap_judge
+from gateway.daemon.assembly import counts_sizes, make_judge, make_socketmap_judge
 from gateway.daemon.explanation import (
     ALWAYS,
+    AUTHORITIES,
     IN_SCOPE,
     NEVER_FOUND,
     NO_SCOPE,
@@ -24,7 +25,7 @@ from gateway.daemon.explanation import (
     FrontEndAnswer,
 )
 from gateway.daemon.mailserver import make_postfix
-from gateway.daemon.settings.words import SizeCheck
+from gateway.daemon.settings.words import Answers
 from gateway.frontends.judge import Question
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.socketmap_session import rendered
@@ -34,6 +35,7 @@ from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from gateway.daemon.explanation import Inquiry
+    from gateway.daemon.explanation_steps import Row
     from gateway.daemon.settings import Settings
     from gateway.frontends.judge import Decision, Judge
     from gateway.verification.decider import Engine
@@ -54,11 +56,13 @@ class Explainer:
         self._replies = ReplyTable(settings.replies)
         rules = settings.scope.rules()
         known = rules.knows_domains
-        mode = settings.policy.mode
-        self._policy = make_judge(settings, mode, postfix=postfix) if known else None
+        policy, milter = settings.policy, settings.milter
+        self._policy = (
+            make_judge(settings, policy.mode, policy.answers, postfix=postfix) if known else None
+        )
         known = known or bool(rules.mailers)
         self._milter = (
-            make_judge(settings, settings.milter.mode, sees_mailers=True, postfix=postfix)
+            make_judge(settings, milter.mode, milter.answers, sees_mailers=True, postfix=postfix)
             if known
             else None
         )
@@ -68,39 +72,54 @@ class Explainer:
         parsed = parse_bare(inquiry.recipient)
         asked = parsed.address if isinstance(parsed, Address) else inquiry.recipient
         trace: list[Step] = []
-        memory = _Memory(self._verifier)
-        verdict = memory.first(Query(asked, inquiry.size), trace)
+        settings = self._settings
+        memories = {answers: _Memory(_answering(self._verifier, answers)) for answers in Answers}
+        verdict = memories[settings.general.answers].first(Query(asked, inquiry.size), trace)
         naming = self._verifier.store.naming if isinstance(self._verifier, Verifier) else None
-        sections = [
+        named = self._named(settings.general.answers)
+        authority: tuple[Row, ...] = (("authority", AUTHORITIES[named]),)
+        sections = [("answers", authority)]
+        sections += [
             (step.name, tuple(explanation_steps.rows(step, asked, naming))) for step in trace
         ]
         return Explanation(
             inquiry=inquiry,
+            answers=named,
             problem=parsed.problem if isinstance(parsed, BadAddress) else None,
             steps=tuple(trace),
             sections=tuple(sections),
             verdict=verdict,
             front_ends=(
-                self._socketmap(inquiry, memory),
-                self._policy_answer(inquiry, memory),
-                self._milter_answer(inquiry, memory),
+                self._socketmap(inquiry, memories[settings.socketmap.answers]),
+                self._policy_answer(inquiry, memories[settings.policy.answers]),
+                self._milter_answer(inquiry, memories[settings.milter.answers]),
             ),
         )
+
+    def _named(self, answers: Answers) -> str:
+        """The authority's name; empty where the store is elsewhere."""
+        return "" if self._settings.general.store else answers.value
 
     @property
     def checks_size(self) -> bool:
         """Whether policy and milter look at an announced size."""
-        return self._settings.general.size_check is not SizeCheck.OFF
+        settings = self._settings
+        return any(
+            counts_sizes(settings, answers)
+            for answers in (settings.policy.answers, settings.milter.answers)
+        )
 
     def _socketmap(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
         key = inquiry.recipient
+        folded = self._settings.socketmap.answers is Answers.DELIVERY
         unasked = self._socketmap_judge.unasked(key)
-        verdict = unasked if unasked is not None else memory.verify(Query(key))
+        verdict = unasked if unasked is not None else memory.verify(Query(key, folded=folded))
         waiver = self._socketmap_judge.waiver(key, verdict)
         return FrontEndAnswer(
             name="socketmap",
             listen=self._listen("socketmap"),
             mode=self._settings.socketmap.mode.value,
+            answers=self._named(self._settings.socketmap.answers),
             judged=unasked is None,
             scope=ALWAYS if unasked is None else NEVER_FOUND,
             verdict=verdict.kind.name,
@@ -169,11 +188,12 @@ class Explainer:
         elif decision.skip is not None:
             scope, judged = SKIPS[decision.skip], False
         waiver = decision.waiver if decision is not None else None
-        mode = (self._settings.policy if name == "policy" else self._settings.milter).mode
+        settings = self._settings.policy if name == "policy" else self._settings.milter
         return FrontEndAnswer(
             name=name,
             listen=self._listen(name),
-            mode=mode.value,
+            mode=settings.mode.value,
+            answers=self._named(settings.answers),
             judged=judged,
             scope=scope,
             verdict=verdict.kind.name if verdict is not None else "",
@@ -184,6 +204,11 @@ class Explainer:
 
     def _listen(self, name: str) -> tuple[str, ...]:
         return tuple(map(str, self._settings.listeners.get(name, ())))
+
+
+def _answering(engine: Engine, answers: Answers) -> Engine:
+    """The engine as an authority; servers elsewhere have their own."""
+    return engine.answering(answers.value) if isinstance(engine, Verifier) else engine
 
 
 class _Memory:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from gateway.daemon.explanation_steps import Row
     from gateway.verification.model import Step, Verdict
 
+# Whose answer it is, for people.
+AUTHORITIES: dict[str, str] = {
+    "delivery": "delivery: what Cyrus' lmtpd does with a mail",
+    "smmapd": "smmapd: what the program of that name says",
+    "": "that of the servers elsewhere ([remote])",
+}
 # Why a recipient is not judged, for people.
 SKIPS: dict[Skip, str] = {
     Skip.NOT_OUR_DOMAIN: "not ours: its domain is not one of [scope]",
@@ -71,6 +77,7 @@ class FrontEndAnswer:
     name: str
     listen: tuple[str, ...]
     mode: str
+    answers: str
     judged: bool
     scope: str
     verdict: str
@@ -83,11 +90,13 @@ class FrontEndAnswer:
 class Explanation:
     """The engine's steps, its verdict, and what each front end makes of it.
 
+    `answers` is the authority, empty where servers elsewhere have their own.
     `problem` says what is wrong with an address that is none.  `sections` are
     the steps for people: a title, and rows of a label and a text.
     """
 
     inquiry: Inquiry
+    answers: str
     problem: str | None
     steps: tuple[Step, ...]
     sections: tuple[tuple[str, tuple[Row, ...]], ...]
@@ -105,6 +114,7 @@ class Explanation:
             "size": inquiry.size,
             "client": _plain(inquiry.client) or None,
             "sender": _plain(inquiry.sender),
+            "answers": self.answers or None,
             "problem": self.problem,
             "steps": [_step_json(step) for step in self.steps],
             "verdict": {
@@ -119,6 +129,7 @@ class Explanation:
                     "name": each.name,
                     "listen": list(each.listen),
                     "mode": each.mode,
+                    "answers": each.answers or None,
                     "judged": each.judged,
                     "scope": each.scope,
                     "verdict": each.verdict or None,

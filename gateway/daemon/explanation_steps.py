@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import formats
+from gateway.daemon import delivery_steps
 from gateway.daemon.printable import printable
 from gateway.verification.model import QuotaUse
 
@@ -29,8 +30,10 @@ def rows(step: Step, recipient: bytes, naming: Naming | None) -> list[Row]:
     names; a store that has no rules has no such step.
     """
     facts = dict(step.facts)
-    if step.name == "name" and naming is not None:
-        return _name(facts, recipient, naming)
+    if step.name == "name":
+        if naming is not None and "localpart" in facts:
+            return _name(facts, recipient, naming)
+        return delivery_steps.name(facts, recipient)
     return _ROWS[step.name](facts)
 
 
@@ -146,8 +149,20 @@ def _quota(facts: Mapping[str, object]) -> list[Row]:
         ("root", printable(use.root)),
         ("storage", used_of(use.storage_used, use.storage_limit, " bytes")),
         ("messages", used_of(use.messages_used, use.messages_limit)),
+        *_other_resources(use),
         ("result", f"over quota, {final}" if facts["exceeded"] else "not over quota"),
     ]
+
+
+def _other_resources(use: QuotaUse) -> list[Row]:
+    """What only delivery looks at, where it has a limit."""
+    rows = []
+    if use.annotations_limit is not None:
+        used = used_of(use.annotations_used, use.annotations_limit, " bytes")
+        rows.append(("annotations", used))
+    if use.folders_limit is not None:
+        rows.append(("folders", used_of(use.folders_used, use.folders_limit)))
+    return rows
 
 
 def _size(facts: Mapping[str, object]) -> list[Row]:
@@ -188,6 +203,9 @@ def _acl_text(acl: object) -> str:
 _ROWS: dict[str, Callable[[Mapping[str, object]], list[Row]]] = {
     "userdeny": _userdeny,
     "mailbox": _mailbox,
+    "autocreate": delivery_steps.creation,
+    "catch-all": delivery_steps.catch_all,
+    "delivery": delivery_steps.folder,
     "mupdate": _mupdate,
     "acl": _acl,
     "backend": _backend,

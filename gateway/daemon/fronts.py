@@ -17,6 +17,7 @@ from gateway.daemon.assembly import make_judge, make_socketmap_judge
 from gateway.daemon.endpoints import InetEndpoint
 from gateway.daemon.milterfront import conversations
 from gateway.daemon.scopefiles import ScopeFiles
+from gateway.daemon.settings.words import Answers
 from gateway.daemon.upstreams import server_context
 from gateway.daemon.verdictlog import VerdictLog
 from gateway.frontends.access import Allowed
@@ -31,7 +32,7 @@ from gateway.frontends.tls import TlsSession
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.daemon.child import Supervised
     from gateway.daemon.listeners import Listener
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+FRONT_ENDS = ("socketmap", "policy", "milter")
+
+
 class Fronts:
     """The servers of all front ends; `on_change` is called when a client has come or gone.
 
@@ -67,7 +71,7 @@ class Fronts:
         parent: Supervised,
         settings: Settings,
         *,
-        memory: Memory,
+        memories: Mapping[Answers, Memory],
         recorder: Recorder,
         address: AddressWriter,
         flights: Flights,
@@ -76,7 +80,7 @@ class Fronts:
     ) -> None:
         self._parent = parent
         self._settings = settings
-        self._memory = memory
+        self._memories = memories
         self._recorder = recorder
         self._address = address
         self._flights = flights
@@ -130,7 +134,8 @@ class Fronts:
 
     def shrink(self) -> None:
         """Give back memory, as a process does that goes on for a few clients only."""
-        self._memory.shrink()
+        for memory in self._memories.values():
+            memory.shrink()
         for ready in self._ready:
             ready.shrink()
 
@@ -191,44 +196,50 @@ class Fronts:
         return secured
 
     def _socketmap(self) -> SessionFor:
+        memory = self._memories[self._settings.socketmap.answers]
         tally = self._recorder.tally("socketmap")
         judge = make_socketmap_judge(self._settings, self._postfix, self.files.trust)
         self.files.add(judge.scope)
-        replies = Replies(self._memory, judge, tally.ready_verdict)
+        replies = Replies(memory, judge, tally.ready_verdict)
         verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
         written = verdicts.enabled
 
         def session(peer: socket.socket) -> Session:
-            course = Course(self._memory) if written else None
+            course = Course(memory) if written else None
             client = peer_name(peer).strip("[]") if written else ""
             return Session(
-                self._memory,
+                memory,
                 partial(verdicts.socketmap, client=client, course=course),
                 judge,
                 replies,
                 faults_only=not written,
                 count=tally.verdict,
                 course=course,
+                folds=self._settings.socketmap.answers is Answers.DELIVERY,
             )
 
         return session
 
     def _policy(self) -> SessionFor:
+        memory = self._memories[self._settings.policy.answers]
         mode = self._settings.policy.mode
-        judge = make_judge(self._settings, mode, postfix=self._postfix, trust=self.files.trust)
+        answers = self._settings.policy.answers
+        judge = make_judge(
+            self._settings, mode, answers, postfix=self._postfix, trust=self.files.trust
+        )
         self.files.add(judge.scope)
         verdicts = VerdictLog("policy", mode, self._address)
         written = verdicts.enabled
         tally = self._recorder.tally("policy")
-        actions = Actions(self._memory, judge, tally.ready_decision)
+        actions = Actions(memory, judge, tally.ready_decision)
 
         def count(request: PolicyRequest, decision: Decision) -> None:
             tally.decision(decision, request.recipient, request.sender, request.client_address)
 
         def session(peer: socket.socket) -> PolicySession:
-            course = Course(self._memory) if written else None
+            course = Course(memory) if written else None
             return PolicySession(
-                self._memory,
+                memory,
                 judge,
                 observe=partial(verdicts.policy, course=course),
                 complain=_complainer("policy", peer),
@@ -243,7 +254,7 @@ class Fronts:
     def _milter(self) -> SessionFor:
         conversation = conversations(
             self._settings,
-            memory=self._memory,
+            memory=self._memories[self._settings.milter.answers],
             recorder=self._recorder,
             address=self._address,
             every_ready=self._ready,

@@ -42,7 +42,10 @@ def conversations(
     Their ready replies join `every_ready`, and what their scope reads `files`.
     """
     mode = settings.milter.mode
-    judge = make_judge(settings, mode, sees_mailers=True, postfix=postfix, trust=files.trust)
+    answers = settings.milter.answers
+    judge = make_judge(
+        settings, mode, answers, sees_mailers=True, postfix=postfix, trust=files.trust
+    )
     files.add(judge.scope)
     verdicts = VerdictLog("milter", mode, address)
     written = verdicts.enabled

@@ -24,7 +24,7 @@ from gateway.daemon.engines import Engines
 from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.daemon.settings.lines import key_lines, line_of
-from gateway.daemon.settings.words import Library
+from gateway.daemon.settings.words import Answers, Library
 from gateway.daemon.upstreams import server_context
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
@@ -82,6 +82,10 @@ def _alias_file(path: str, trust: Trust, report: Report) -> object:
     return Aliases([path], report, trust=trust)
 
 
+# imapd.conf is looked at by itself, so a front end's judge need not read it.
+_NOT_LOOKED_UP = Answers.SMMAPD
+
+
 def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
     yield from _account(settings)
     yield from _store(settings)
@@ -93,13 +97,20 @@ def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
             yield fault
             return  # what is ours cannot be known
     if settings.policy.listen:
-        policy = partial(make_judge, settings, settings.policy.mode, trust=trust)
+        policy = partial(make_judge, settings, settings.policy.mode, _NOT_LOOKED_UP, trust=trust)
         yield from _scope(settings, policy, trust)
     if settings.socketmap.listen:
         yield from _scope(settings, partial(make_socketmap_judge, settings, trust=trust), trust)
     if settings.milter.listen:
         yield from _library(settings)
-        milter = partial(make_judge, settings, settings.milter.mode, sees_mailers=True, trust=trust)
+        milter = partial(
+            make_judge,
+            settings,
+            settings.milter.mode,
+            _NOT_LOOKED_UP,
+            sees_mailers=True,
+            trust=trust,
+        )
         yield from _scope(settings, milter, trust)
 
 

@@ -90,11 +90,11 @@ class PymilterProcess:
         self._module = module
         self._listener = _mine(parent)
         self._engines = engines = Engines(settings)
-        self._memory = engines.memory()
+        self._memory = engines.memory(settings.milter.answers)
         self._due = STRAIN
         address = AddressWriter(settings.logging.addresses)
         self._recorder = recorder = Recorder(parent, settings, address)
-        recorder.watch_memory(self._memory)
+        recorder.watch_memories([self._memory])
         self._lock = lock = new_lock()
         self._ready: list[Ready[Key]] = []
         self._files = ScopeFiles(parent, settings)

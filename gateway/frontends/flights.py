@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.mta.lookups import Lookups
 from gateway.verification.model import Evidence, Kind, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.mta.lookups import Answers
+    from gateway.verification.model import Query
 
     # Asks the mail server's tables.
     AskTables = Callable[[Lookups, Callable[[Answers], None]], None]
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Advance = Callable[[Pending, float], Verdict | Pending]
     Answered = Callable[[Verdict | Answers], None]
     Outcome = Verdict | Pending | BaseException
-    Key = tuple[str | None, bytes, int, int | None]
+    Key = tuple[str, str | None, Query]
 
 # Questions under way to one server.
 LANE = 8

@@ -15,7 +15,7 @@ from gateway.frontends.course import ASKED, NONE
 from gateway.frontends.judge import Decision
 from gateway.mta.lookups import Lookups
 from gateway.verification.model import Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

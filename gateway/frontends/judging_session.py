@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.frontends.judging import Judging
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.pending import Pending
 
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.pending import Pending
 
     # Hears of each recipient that was judged or skipped.
     Observer = Callable[["Rcpt", Decision], None]

@@ -41,7 +41,7 @@ SESSION_CODES = (421, 521)
 # refusal would lose mail.
 FAULTS = (Kind.RESERVED, Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
 
-REFUSALS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind is not Kind.DELIVERABLE)
+REFUSALS: tuple[Kind, ...] = tuple(kind for kind in KINDS if not kind.accepts)
 
 # RFC 3463, 2: class, subject and detail, without leading zeros.
 _ENHANCED = re.compile(r"[245]\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
@@ -89,7 +89,7 @@ DEFAULTS: Mapping[Kind, Template] = MappingProxyType(
     {
         kind: Template(code, enhanced, _plain_template(text, shows_reason))
         for kind, _, code, enhanced, text, shows_reason in ROWS
-        if kind is not Kind.DELIVERABLE
+        if not kind.accepts
     }
 )
 
@@ -196,11 +196,14 @@ class ReplyTable:
     __slots__ = ("_pieces", "_templates", "_utf8_pieces")
 
     def __init__(self, templates: Mapping[Kind, Template] = MappingProxyType({})) -> None:
-        self._templates = {**DEFAULTS, **templates}
-        self._templates.pop(Kind.DELIVERABLE, None)
+        refusals = {kind: each for kind, each in templates.items() if not kind.accepts}
+        self._templates = {**DEFAULTS, **refusals}
         found = [p for kind, template in self._templates.items() for p in problems(kind, template)]
-        if Kind.DELIVERABLE in templates:
-            found.append(ConfigurationError("it refuses nobody", option="replies.deliverable"))
+        found += [
+            ConfigurationError("it refuses nobody", option=f"replies.{kind.name}")
+            for kind in templates
+            if kind.accepts
+        ]
         if found:
             raise ConfigurationError("; ".join(map(str, found)))
         self._pieces = {k: replytext.pieces(t.text) for k, t in self._templates.items()}
@@ -243,7 +246,7 @@ class ReplyTable:
         self, verdict: Verdict, recipient: bytes, reserved: int, smtputf8: bool
     ) -> Reply | None:
         kind = verdict.kind
-        if kind is Kind.DELIVERABLE:
+        if kind.accepts:
             return None
         template = self._templates[kind]
         pieces = (self._utf8_pieces if smtputf8 else self._pieces)[kind]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.pending import Pending
 
 
 class Session(Protocol):

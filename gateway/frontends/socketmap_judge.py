@@ -89,7 +89,7 @@ class SocketmapJudge:
     def waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
         """Why `verdict` on `key` is not carried out: the key is found all the same."""
         kind = verdict.kind
-        if kind is Kind.DELIVERABLE:
+        if kind.accepts:
             return None
         waiver = self._waivers.of(kind, temporary=kind.temporary)
         if waiver is None or b"@" not in key or self.unasked(key) is not None:

@@ -12,11 +12,8 @@ Sendmail read the status, and show the text to nobody but their own log.
 
 from __future__ import annotations
 
-from gateway.verification.model import Kind
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from gateway.verification.model import Verdict
+from gateway.verification.model import Kind, Verdict
+from gateway.verification.texts import NONEXISTENT_TEXT
 
 # Bytes of a reply's payload that Postfix accepts (dict_sockmap.c); only a deny
 # message can be as long, and it is cut.
@@ -29,6 +26,8 @@ MAX_PAYLOAD = 100_000
 Row = tuple[Kind, bytes, int, str, str, bool]
 ROWS: tuple[Row, ...] = (
     (Kind.DELIVERABLE, b"OK", 250, "2.1.5", "OK", False),
+    (Kind.CREATED, b"OK", 250, "2.1.5", "OK", False),
+    (Kind.CATCH_ALL, b"OK", 250, "2.1.5", "OK", False),
     (Kind.NONEXISTENT, b"NOTFOUND", 550, "5.1.1", "User unknown", False),
     (Kind.NOT_POSTABLE, b"PERM", 550, "5.7.1", "Permission denied", False),
     (Kind.DENIED, b"NOTFOUND", 550, "5.2.1", "Access to this service has been blocked", True),
@@ -40,12 +39,28 @@ ROWS: tuple[Row, ...] = (
     # answer 451 4.3.5 "Server configuration error".
     (Kind.BAD_ADDRESS, b"NOTFOUND", 553, "5.1.3", "Bad recipient address syntax", False),
     (Kind.RESERVED, b"TEMP", 451, "4.2.1", "Mailbox is currently reserved", False),
+    (Kind.DISABLED, b"TEMP", 451, "4.2.1", "Mailbox has been disabled", False),
+    (Kind.NOT_CREATABLE, b"TEMP", 451, "4.3.0", "Invalid mailbox name", False),
+    (Kind.NOT_FOR_MAIL, b"TEMP", 451, "4.2.0", "Operation is not supported on mailbox", False),
     (Kind.STORE_FAULT, b"TEMP", 451, "4.3.0", "System I/O error", False),
     (Kind.UPSTREAM_FAULT, b"TEMP", 451, "4.4.3", "Mailbox server is not available", False),
 )
 
 _STATUS: dict[Kind, bytes] = {row[0]: row[1] + b" " for row in ROWS}
 _TEXT: dict[Kind, bytes] = {row[0]: row[4].encode("ascii") for row in ROWS}
+
+
+_NOBODY = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+
+
+def _may_be_a_domain(key: bytes) -> bool:
+    """Whether `key` may ask for a domain: `a.b`, `@a.b`, `*`, or nothing at all.
+
+    Postfix asks for those where `virtual_mailbox_domains` is what it is by
+    default, and whatever is found there is ours for the whole world.
+    """
+    local, at, _ = key.rpartition(b"@")
+    return not local if at else (b"." in key or key in (b"", b"*"))
 
 
 def socketmap_payload(verdict: Verdict, key: bytes) -> bytes:
@@ -55,6 +70,8 @@ def socketmap_payload(verdict: Verdict, key: bytes) -> bytes:
     behind the status (Sendmail needs it) and a text behind the blank.
     """
     kind = verdict.kind
-    if kind is Kind.DELIVERABLE:
+    if kind is Kind.DELIVERABLE or (kind.accepts and not _may_be_a_domain(key)):
         return b"OK " + key
+    if kind.accepts:
+        kind, verdict = Kind.NONEXISTENT, _NOBODY
     return (_STATUS[kind] + (verdict.reason or _TEXT[kind]))[:MAX_PAYLOAD]

@@ -29,7 +29,7 @@ from gateway.protocols.socketmap import (
     split_request,
 )
 from gateway.verification.model import MAX_RECIPIENT, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,7 +167,10 @@ class Replies:
         """The reply to one request; kept ready where its verdict is remembered."""
         reply = encode(rendered(key, verdict, waiver))
         entry = self._cache.entry(key)
-        if entry is not None and b"," not in payload and len(payload) <= MAX_READY:
+        if entry is None or entry.verdict.kind is not verdict.kind:
+            # Not remembered, or remembered otherwise: another spelling was found.
+            return reply
+        if b"," not in payload and len(payload) <= MAX_READY:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
             entry.cell = self._cell_of(verdict, waiver)
@@ -219,6 +222,7 @@ class Session:
         "_course",
         "_decider",
         "_decoder",
+        "_folds",
         "_judge",
         "_key",
         "_observe",
@@ -239,6 +243,7 @@ class Session:
         faults_only: bool = False,
         count: Observer | None = None,
         course: Course | None = None,
+        folds: bool = False,
     ) -> None:
         """`decider` is a Verifier or its cache; `judge` knows what is never found, and waivers.
 
@@ -247,10 +252,12 @@ class Session:
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not ready.
         `course`, on the same decider, is marked for whoever observes.
+        `folds` tells that keys may have been put in lower case by who asks.
         """
         self._count = count
         self._course = course
         self._decider = decider
+        self._folds = folds
         self._observe = observe
         self._observe_quick = None if faults_only else observe
         self._judge = judge
@@ -324,7 +331,7 @@ class Session:
             if unasked is not None:
                 out.append(self._reply(key, unasked))
                 continue
-            outcome = decide(Query(key, None, hops_of(map_name)))
+            outcome = decide(Query(key, None, hops_of(map_name), folded=self._folds))
             if isinstance(outcome, Pending):
                 self._key = key
                 self.pending = outcome

@@ -11,7 +11,6 @@ threads take a lock (gateway.daemon.milterprocess).
 from __future__ import annotations
 
 from gateway.verification.cell import Cell
-from gateway.verification.model import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class Tally:
     ) -> Cell:
         kind = verdict.kind
         outcome = (kind.name, "", waiver.value if waiver is not None else "")
-        return self._cell(cells, outcome, refuses=kind is not Kind.DELIVERABLE)
+        return self._cell(cells, outcome, refuses=not kind.accepts)
 
     def _of_decision(self, cells: dict[Outcome, Cell], decision: Decision) -> Cell:
         verdict, skip, waiver = decision.verdict, decision.skip, decision.waiver

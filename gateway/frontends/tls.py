@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.frontends.session import Session
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.pending import Pending
 
 # Bytes of plaintext taken at once; a TLS record holds 16 KiB (RFC 8446, 5.1).
 _CHUNK = 65_536

@@ -16,8 +16,11 @@ from __future__ import annotations
 from gateway.verification.model import Kind
 from gateway.verification.texts import (
     BAD_ADDRESS_TEXT,
+    BAD_NAME_TEXT,
+    DISABLED_TEXT,
     IO_ERROR_TEXT,
     NONEXISTENT_TEXT,
+    NOT_FOR_MAIL_TEXT,
     NOT_POSTABLE_TEXT,
     OVER_QUOTA_TEXT,
     RESERVED_TEXT,
@@ -41,6 +44,9 @@ _SOCKETMAP: dict[tuple[bytes, bytes], Kind] = {
     (b"PERM", NOT_POSTABLE_TEXT): Kind.NOT_POSTABLE,
     (b"TEMP", RESERVED_TEXT): Kind.RESERVED,
     (b"PERM", RESERVED_TEXT): Kind.RESERVED,
+    (b"TEMP", DISABLED_TEXT): Kind.DISABLED,
+    (b"TEMP", BAD_NAME_TEXT): Kind.NOT_CREATABLE,
+    (b"TEMP", NOT_FOR_MAIL_TEXT): Kind.NOT_FOR_MAIL,
     **{(status, text): Kind.STORE_FAULT for status in (b"TEMP", b"PERM") for text in _FAULT_TEXTS},
 }
 
@@ -112,6 +118,9 @@ _REASONS: dict[Kind, bytes] = {
     Kind.OVER_QUOTA: OVER_QUOTA_TEXT,
     Kind.OVER_QUOTA_PERMANENT: OVER_QUOTA_TEXT,
     Kind.RESERVED: RESERVED_TEXT,
+    Kind.DISABLED: DISABLED_TEXT,
+    Kind.NOT_CREATABLE: BAD_NAME_TEXT,
+    Kind.NOT_FOR_MAIL: NOT_FOR_MAIL_TEXT,
 }
 
 

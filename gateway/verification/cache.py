@@ -32,16 +32,15 @@ from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.cell import UNCOUNTED
 from gateway.verification.epochs import Epochs
-from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Verdict
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
+from gateway.verification.pending import Pending
 from gateway.verification.texts import NONEXISTENT_TEXT
-from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
-    from gateway.verification.model import Query
     from gateway.verification.verifier import Verifier
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
@@ -74,13 +73,32 @@ class Entry:
     """One remembered verdict, and what it rests on.
 
     `frame`, `reply` and `cell` belong to the front end that keeps a reply ready.
+    With `everything` it rests on all records, since any might have been found.
     """
 
-    __slots__ = ("cell", "epoch", "frame", "proofs", "recipient", "reply", "turn", "verdict")
+    __slots__ = (
+        "cell",
+        "epoch",
+        "everything",
+        "frame",
+        "proofs",
+        "recipient",
+        "reply",
+        "turn",
+        "verdict",
+    )
 
     def __init__(
-        self, recipient: bytes, verdict: Verdict, epoch: int, turn: int, proofs: Proofs
+        self,
+        recipient: bytes,
+        verdict: Verdict,
+        epoch: int,
+        turn: int,
+        proofs: Proofs,
+        *,
+        everything: bool = False,
     ) -> None:
+        self.everything = everything
         self.recipient = recipient
         self.verdict = verdict
         self.epoch = epoch
@@ -114,6 +132,8 @@ class VerdictCache:
         self._max_entries = max_entries
         self._shrunk = False
         self._strangers: dict[bytes, Entry] = {}
+        # Of folded addresses that are refused as they stand.
+        self._folded: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._watched = Epochs(verifier.store)
         self._nobody_denied = False
@@ -151,6 +171,20 @@ class VerdictCache:
 
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict on `query`, from memory if it still stands."""
+        if not query.folded:
+            return self._as_it_stands(query)
+        recipient = query.recipient
+        outcome = self._as_it_stands(Query(recipient, query.size, query.hops))
+        if isinstance(outcome, Pending) or outcome.kind.accepts or outcome.kind.temporary:
+            return outcome
+        if not self.verifier.authority.folds(recipient):
+            return outcome
+        entry = self._folded.get(recipient)
+        if query.size is None and entry is not None and self.stands(entry):
+            return entry.verdict
+        return self._fresh(query)
+
+    def _as_it_stands(self, query: Query) -> Verdict | Pending:
         recipient = query.recipient
         if query.size is None:
             entry = self.entries.get(recipient) or self._strangers.get(recipient)
@@ -169,7 +203,7 @@ class VerdictCache:
         """Give back memory: forget what is remembered, and remember only a few from now on."""
         self._shrunk = True
         self._max_entries = min(self._max_entries, FEW_ENTRIES)
-        for entries in (self.entries, self._strangers):
+        for entries in (self.entries, self._strangers, self._folded):
             for entry in entries.values():
                 entry.epoch = entry.turn = -1  # whoever has kept a reply ready holds it, too
             entries.clear()
@@ -198,7 +232,10 @@ class VerdictCache:
             return True
         watched = self._watched
         if entry.epoch != watched.epoch:
-            if not watched.untouched(entry.recipient, entry.epoch):
+            if entry.everything:
+                return self._forget(entry)
+            keys = self.verifier.authority.keys(entry.recipient, entry.verdict.kind)
+            if not watched.untouched(keys, entry.epoch):
                 return self._forget(entry)
             entry.epoch = watched.epoch
         for proof in entry.proofs:
@@ -217,7 +254,7 @@ class VerdictCache:
             self._newer_keys = store.mailboxes.is_newer
         if not self._watched.epoch or not self._newer_keys or self.verifier.kicks_mupdate:
             return False
-        plain = store.naming.plain(recipient)
+        plain = self.verifier.authority.plain(recipient)
         if plain is None or not self._mailboxes.absent(plain[0]):
             return False
         if not self._nobody_denied:
@@ -232,7 +269,7 @@ class VerdictCache:
     def _forget(self, entry: Entry) -> bool:
         self.invalidations += 1
         entry.epoch = entry.turn = -1
-        for entries in (self.entries, self._strangers):
+        for entries in (self.entries, self._strangers, self._folded):
             if entries.get(entry.recipient) is entry:
                 del entries[entry.recipient]
         return False
@@ -269,6 +306,7 @@ class VerdictCache:
         self.invalidations += len(self.entries)
         self.entries.clear()
         self._strangers.clear()
+        self._folded.clear()
         self._unwatched = False
 
     def _fresh(self, query: Query) -> Verdict | Pending:
@@ -294,14 +332,18 @@ class VerdictCache:
         if len(proven) < len(proofs):
             return verdict
         entries, limit = self.entries, self._max_entries
-        if verdict.kind is Kind.NONEXISTENT:
+        if query.folded:
+            entries, limit = self._folded, min(limit, MAX_STRANGERS)
+        elif verdict.kind is Kind.NONEXISTENT:
             entries, limit = self._strangers, min(limit, MAX_STRANGERS)
         if len(entries) >= limit:
             _make_room(entries)
         kept = self._shared(verdict)
         if any(proof.folder is None for proof in proven):
             self._unwatched = True
-        entries[query.recipient] = Entry(query.recipient, kept, epoch, self._turn, proven)
+        entries[query.recipient] = Entry(
+            query.recipient, kept, epoch, self._turn, proven, everything=query.folded
+        )
         return verdict
 
     def _proving(

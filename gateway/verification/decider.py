@@ -15,8 +15,33 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.folderwatch import FolderWatch
     from gateway.verification.cache import Entry
-    from gateway.verification.model import Query, Step, Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.model import Kind, Query, Step, Verdict
+    from gateway.verification.pending import Pending
+    from gateway.verification.records import Records
+
+
+class Authority(Protocol):
+    """An order of checks; raises StoreError where the store cannot be read."""
+
+    @property
+    def name(self) -> str:
+        """As `answers` in gateway.toml calls it."""
+
+    def decide(self, query: Query, records: Records) -> Verdict | Pending:
+        """The verdict as far as this machine's files tell, or who must be asked."""
+
+    def keys(self, recipient: bytes, kind: Kind) -> set[bytes]:
+        """The keys of all records that a verdict of that kind on `recipient` rests on."""
+
+    def folds(self, recipient: bytes) -> bool:
+        """Whether it matters that `recipient` may have been put in lower case."""
+
+    def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
+        """The list's key without which the verdict is `nonexistent`, and the owner's name.
+
+        None where the verdict rests on more than that key and what userdeny
+        says of the owner.
+        """
 
 
 class Decider(Protocol):

@@ -38,8 +38,6 @@ class Epochs:
 
     def __init__(self, store: CyrusStore) -> None:
         self.epoch = 0
-        self._naming = store.naming
-        self._candidates = store.quotas.candidates
         self._last = 0  # the newest epoch that there has been
         self._databases = tuple(
             database for database in store.databases if not database.keeps_files
@@ -94,14 +92,10 @@ class Epochs:
         self.epoch = 0
         self._states = []
 
-    def untouched(self, recipient: bytes, since: int) -> bool:
-        """Whether no commit since epoch `since` wrote anything that `recipient` depends on."""
+    def untouched(self, keys: set[bytes], since: int) -> bool:
+        """Whether no commit since epoch `since` wrote a record with one of the `keys`."""
         if not self.epoch or since + 1 not in self._written:
             return False
-        keys: set[bytes] = set()
-        for name in self._naming.readings(recipient):
-            keys |= {name.dbkey, name.oldkey, name.owner or b"", name.userid or b""}
-            keys |= {*self._candidates(name.internal), *self._candidates(name.oldkey)}
         return all(
             keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
         )

@@ -21,13 +21,15 @@ class Kind:
     """One of the things that can be true of a recipient; the set is closed (`KINDS`).
 
     `name` is the word for logs, metrics and configuration; `temporary` tells
-    whether asking again later may give another answer.  Kinds are compared by
-    identity.
+    whether asking again later may give another answer, `accepts` whether the
+    mail is taken.  Kinds are compared by identity.
     """
 
-    __slots__ = ("name", "temporary")
+    __slots__ = ("accepts", "name", "temporary")
 
     DELIVERABLE: Kind
+    CREATED: Kind
+    CATCH_ALL: Kind
     NONEXISTENT: Kind
     NOT_POSTABLE: Kind
     DENIED: Kind
@@ -37,18 +39,26 @@ class Kind:
     REFUSED: Kind
     BAD_ADDRESS: Kind
     RESERVED: Kind
+    DISABLED: Kind
+    NOT_CREATABLE: Kind
+    NOT_FOR_MAIL: Kind
     STORE_FAULT: Kind
     UPSTREAM_FAULT: Kind
 
-    def __init__(self, name: str, *, temporary: bool) -> None:
+    def __init__(self, name: str, *, temporary: bool, accepts: bool = False) -> None:
         self.name = name
         self.temporary = temporary
+        self.accepts = accepts
 
     def __repr__(self) -> str:
         return f"Kind({self.name})"
 
 
-Kind.DELIVERABLE = Kind("deliverable", temporary=False)
+Kind.DELIVERABLE = Kind("deliverable", temporary=False, accepts=True)
+# No mailbox yet; delivery makes it (autocreate_post in imapd.conf).
+Kind.CREATED = Kind("created-on-delivery", temporary=False, accepts=True)
+# Not deliverable itself; delivery puts the mail into lmtp_catchall_mailbox.
+Kind.CATCH_ALL = Kind("catch-all", temporary=False, accepts=True)
 Kind.NONEXISTENT = Kind("nonexistent", temporary=False)
 # A shared folder that everybody may see and not everybody may post to.
 Kind.NOT_POSTABLE = Kind("not-postable", temporary=False)
@@ -64,6 +74,12 @@ Kind.REFUSED = Kind("refused", temporary=False)
 Kind.BAD_ADDRESS = Kind("bad-address", temporary=False)
 # Being created or renamed at this moment.
 Kind.RESERVED = Kind("reserved", temporary=True)
+# Blocked for the delivery service in the userdeny database: delivery tries again.
+Kind.DISABLED = Kind("disabled", temporary=True)
+# Delivery would make the mailbox, and cannot: Cyrus allows no such name.
+Kind.NOT_CREATABLE = Kind("not-creatable", temporary=True)
+# A calendar, an address book or the like, where mail should go.
+Kind.NOT_FOR_MAIL = Kind("not-for-mail", temporary=True)
 # The store cannot be read, or what it holds makes no sense.
 Kind.STORE_FAULT = Kind("store-fault", temporary=True)
 # A backend or mupdate could not be asked.
@@ -91,6 +107,9 @@ STEPS = (
     "name",
     "userdeny",
     "mailbox",
+    "autocreate",
+    "catch-all",
+    "delivery",
     "mupdate",
     "acl",
     "backend",
@@ -106,30 +125,54 @@ class Query(Value):
 
     `recipient` is the address as it came, in bytes, without angle brackets.
     `size` is the announced size in bytes, or None where none was announced.
-    `hops` is how often other servers have passed the question on.
+    `hops` is how often other servers have passed the question on.  `folded`
+    tells that whoever asked may have put the address in lower case, as
+    Postfix does with the keys of a socketmap.
     """
 
-    __slots__ = ("hops", "recipient", "size")
+    __slots__ = ("folded", "hops", "recipient", "size")
+    folded: bool
     hops: int
     recipient: bytes
     size: int | None
 
-    def __init__(self, recipient: bytes, size: int | None = None, hops: int = 0) -> None:
-        self._freeze(hops, recipient, size)
+    def __init__(
+        self,
+        recipient: bytes,
+        size: int | None = None,
+        hops: int = 0,
+        *,
+        folded: bool = False,
+    ) -> None:
+        self._freeze(folded, hops, recipient, size)
 
 
 class QuotaUse(Value):
-    """What the quota root that decides holds: storage in bytes, messages counted.
+    """What the quota root that decides holds: storage and annotations in bytes, others counted.
 
     A limit of None means that there is none for that resource.
     """
 
-    __slots__ = ("messages_limit", "messages_used", "root", "storage_limit", "storage_used")
-    root: bytes
-    storage_used: int
-    storage_limit: int | None
-    messages_used: int
+    __slots__ = (
+        "annotations_limit",
+        "annotations_used",
+        "folders_limit",
+        "folders_used",
+        "messages_limit",
+        "messages_used",
+        "root",
+        "storage_limit",
+        "storage_used",
+    )
+    annotations_limit: int | None
+    annotations_used: int
+    folders_limit: int | None
+    folders_used: int
     messages_limit: int | None
+    messages_used: int
+    root: bytes
+    storage_limit: int | None
+    storage_used: int
 
     def __init__(
         self,
@@ -138,8 +181,23 @@ class QuotaUse(Value):
         storage_limit: int | None,
         messages_used: int,
         messages_limit: int | None,
+        *,
+        annotations_used: int = 0,
+        annotations_limit: int | None = None,
+        folders_used: int = 0,
+        folders_limit: int | None = None,
     ) -> None:
-        self._freeze(messages_limit, messages_used, root, storage_limit, storage_used)
+        self._freeze(
+            annotations_limit,
+            annotations_used,
+            folders_limit,
+            folders_used,
+            messages_limit,
+            messages_used,
+            root,
+            storage_limit,
+            storage_used,
+        )
 
 
 class Evidence(Value):

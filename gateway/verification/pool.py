@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.verification.decider import Engine
     from gateway.verification.model import Verdict
-    from gateway.verification.verifier import Pending
+    from gateway.verification.pending import Pending
 
 
 class VerifierPool:

@@ -15,8 +15,8 @@ import time
 
 from gateway.verification.asking import AskingMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
+from gateway.verification.pending import Pending
 from gateway.verification.texts import IO_ERROR_TEXT
-from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,16 +28,20 @@ if TYPE_CHECKING:
 
 
 class StoreQuestions(AskingMemory):
-    """Plays the part of a Memory (decider.py) for the store of the SQL server `server`."""
+    """Plays the part of a Memory (decider.py) for the store of the SQL server `server`.
 
-    def __init__(self, server: str) -> None:
+    `answers` is the authority whose questions they are.
+    """
+
+    def __init__(self, server: str, answers: str = "") -> None:
         super().__init__()
+        self._answers = answers
         self._server = server
 
     def decide(self, query: Query) -> Pending:
         """The server must be asked."""
         self.misses += 1
-        return Pending(query, self._server, NO_EVIDENCE)
+        return Pending(query, self._server, NO_EVIDENCE, self._answers)
 
     @property
     def entries(self) -> Mapping[bytes, Entry]:

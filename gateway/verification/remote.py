@@ -23,8 +23,8 @@ from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.asking import AskingMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Query, Step, Verdict
+from gateway.verification.pending import Pending
 from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
-from gateway.verification.verifier import Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -69,13 +69,19 @@ def userdeny_step(denials: UserDeny, userid: bytes, service: bytes, denial: Deni
     )
 
 
-def quota_use(record: QuotaRecord) -> QuotaUse:
-    """What a quota root holds, in bytes and messages."""
-    limit = record.storage_limit
+def quota_use(record: QuotaRecord | None) -> QuotaUse | None:
+    """What a quota root holds, in bytes and numbers."""
+    if record is None:
+        return None
+    limit, annotations = record.storage_limit, record.annotations_limit
     return QuotaUse(
         record.root,
         record.storage_used,
         limit * 1024 if limit is not None else None,
         record.messages_used,
         record.messages_limit,
+        annotations_used=record.annotations_used,
+        annotations_limit=annotations * 1024 if annotations is not None else None,
+        folders_used=record.folders_used,
+        folders_limit=record.folders_limit,
     )

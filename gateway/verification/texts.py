@@ -7,6 +7,9 @@ OVER_QUOTA_TEXT = b"Over quota"
 NOT_POSTABLE_TEXT = b"Permission denied"
 RESERVED_TEXT = b"Mailbox is currently reserved"
 IO_ERROR_TEXT = b"System I/O error"
+DISABLED_TEXT = b"Mailbox has been disabled"
+BAD_NAME_TEXT = b"Invalid mailbox name"
+NOT_FOR_MAIL_TEXT = b"Operation is not supported on mailbox"
 
 # Ours; the C program has no such cases.
 SIZE_TEXT = b"Message does not fit into the free quota"

@@ -1,10 +1,11 @@
-"""The order of checks: recipient, userdeny, mailbox, post right, backend, quota.
+"""Verifies recipients against a Cyrus store, as one of two authorities.
 
-The order and the texts are those of the C program (imap/smmapd.c,
-verify_user; lib/imap_err.et), so that a reply here and a reply there are the
-same bytes.  Where the C program refuses for ever because of its own trouble
-(an unreadable record, a mailbox that is just being created), the verdict here
-is temporary: a recipient is never lost to a fault of ours.
+An authority is an order of checks of its own: "delivery"
+(delivery_checks.py), which says what lmtpd does with a mail, and "smmapd"
+(smmapd_checks.py), which says what the C program of that name says.  Here is
+what they have in common: faults of the store, and other servers that must be
+asked.  Where the C programs refuse for ever because of their own trouble, the
+verdict here is temporary: a recipient is never lost to a fault of ours.
 
 `decide` never raises for a fault of the store, and never blocks unless the
 store is on an SQL server (questions.py); it returns a Verdict, or a `Pending`
@@ -17,88 +18,72 @@ from __future__ import annotations
 
 import time
 
-from gateway.cyrus import acl
-from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
-from gateway.errors import DatabaseEmpty, RecordDamaged, StoreError
-from gateway.values import Value
+from gateway.errors import RecordDamaged, StoreError
 from gateway.verification.model import Evidence, Kind, Step, Verdict
-from gateway.verification.steps import mailbox_step, name_step, quota_use, userdeny_step
-from gateway.verification.texts import (
-    IO_ERROR_TEXT,
-    NONEXISTENT_TEXT,
-    NOT_POSTABLE_TEXT,
-    OVER_QUOTA_TEXT,
-    RESERVED_TEXT,
-    SIZE_TEXT,
-)
+from gateway.verification.pending import Pending
+from gateway.verification.records import Records
+from gateway.verification.smmapd_checks import SMMAPD, SmmapdChecks
+from gateway.verification.texts import IO_ERROR_TEXT, NONEXISTENT_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
-    from gateway.cyrus.names import MailboxName
     from gateway.cyrus.store import CyrusStore
+    from gateway.verification.decider import Authority
     from gateway.verification.elsewhere import Elsewhere
     from gateway.verification.model import Query
 
-
-class Pending(Value):
-    """A question that only another server can answer.
-
-    `server` is the one to ask, a backend or the store's own SQL server, or
-    None where mupdate is to be kicked and the mailbox list read once more.
-    """
-
-    __slots__ = ("evidence", "query", "server")
-    evidence: Evidence
-    query: Query
-    server: str | None
-
-    def __init__(self, query: Query, server: str | None, evidence: Evidence) -> None:
-        self._freeze(evidence, query, server)
-
-    @property
-    def key(self) -> tuple[str | None, bytes, int, int | None]:
-        """Questions with the same key have the same answer."""
-        query = self.query
-        return self.server, query.recipient, query.hops, query.size
+DELIVERY = "delivery"
+AUTHORITIES = (DELIVERY, SMMAPD)
 
 
 class Verifier:
-    """Verifies recipients against a Cyrus store.
+    """Verifies recipients against `store` as `authority` says.
 
-    `store` is read on every call and never cached here.
-    `over_quota_permanent` is imapd.conf's lmtp_over_quota_perm_failure.
+    The store is read on every call and never cached here.  `kicks_mupdate`
+    tells that mupdate is asked for mailboxes that the list does not hold.
     `elsewhere` are the servers that hold what this one does not, for several
     engines to share; where it is None they are made from imapd.conf when they
     are needed.
     """
 
-    __slots__ = ("_over_quota", "elsewhere", "kicks_mupdate", "store")
+    __slots__ = ("authority", "elsewhere", "kicks_mupdate", "store")
 
     def __init__(
         self,
         store: CyrusStore,
+        authority: Authority,
         *,
-        over_quota_permanent: bool,
         kicks_mupdate: bool,
         elsewhere: Elsewhere | None,
     ) -> None:
         self.store = store
+        self.authority = authority
         self.kicks_mupdate = kicks_mupdate
         self.elsewhere = elsewhere
-        self._over_quota = Kind.OVER_QUOTA_PERMANENT if over_quota_permanent else Kind.OVER_QUOTA
 
     @classmethod
-    def for_store(cls, store: CyrusStore, elsewhere: Elsewhere | None = None) -> Verifier:
-        """A Verifier that does as the store's imapd.conf says."""
-        conf = store.conf
+    def for_store(
+        cls, store: CyrusStore, elsewhere: Elsewhere | None = None, *, answers: str = SMMAPD
+    ) -> Verifier:
+        """A Verifier that does as the store's imapd.conf says, as the authority `answers`."""
         return cls(
             store,
-            over_quota_permanent=conf.lmtp_over_quota_perm_failure,
-            kicks_mupdate=conf.kicks_mupdate,
+            _authority(store, answers),
+            kicks_mupdate=store.conf.kicks_mupdate,
             elsewhere=elsewhere,
+        )
+
+    def answering(self, answers: str) -> Verifier:
+        """The same engine as the authority `answers`."""
+        if answers in ("", self.authority.name):
+            return self
+        return type(self)(
+            self.store,
+            _authority(self.store, answers),
+            kicks_mupdate=self.kicks_mupdate,
+            elsewhere=self.elsewhere,
         )
 
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
@@ -137,7 +122,9 @@ class Verifier:
         `quota_get` reads quota roots in the store's stead (QuotaRoots.find).
         """
         try:
-            return self._decide(query, trace, kicked, quota_get)
+            kicks = self.kicks_mupdate and not kicked
+            records = Records(self.store, trace, kicks=kicks, quota_get=quota_get)
+            return self.authority.decide(query, records)
         except StoreError as fault:
             return _store_fault(fault, trace)
 
@@ -154,6 +141,8 @@ class Verifier:
         Blocks up to that server's deadline, which runs from `since` (a moment
         of time.monotonic, the default is now).
         """
+        if pending.answers not in ("", self.authority.name):
+            return self.answering(pending.answers).advance(pending, trace, since=since)
         if pending.server is not None and pending.server == self.store.server:
             from gateway.verification.questions import answer  # noqa: PLC0415  (as below)
 
@@ -210,174 +199,14 @@ class Verifier:
         )
         return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
 
-    def _decide(
-        self,
-        query: Query,
-        trace: list[Step] | None,
-        kicked: bool,
-        quota_get: Callable[[bytes], bytes | None] | None,
-    ) -> Verdict | Pending:
-        """The outcome of the first reading of the address that takes the mail, or is blocked.
 
-        Where none does, it is that of the first whose mailbox there is.
-        """
-        store = self.store
-        best: Verdict | Pending | None = None
-        asked: set[bytes] = set()  # names that are not in the userdeny database
-        for name in store.naming.readings(query.recipient):
-            if not name.dbkey and store.mailboxes.has_newer_keys():
-                continue
-            outcome = self._decide_reading(
-                query, name, asked, trace, kicked=kicked, quota_get=quota_get
-            )
-            if not _may_be_another(outcome):
-                return outcome
-            if best is None or (_is_missing(best) and not _is_missing(outcome)):
-                best = outcome
-        assert best is not None, "an address has a reading that counts in every list"
-        return best
+def _authority(store: CyrusStore, answers: str) -> Authority:
+    if answers == SMMAPD:
+        return SmmapdChecks(store)
+    # A look-up as smmapd does not import what delivery needs.
+    from gateway.verification.delivery_checks import DeliveryChecks  # noqa: PLC0415
 
-    def _decide_reading(
-        self,
-        query: Query,
-        name: MailboxName,
-        asked: set[bytes],
-        trace: list[Step] | None,
-        *,
-        kicked: bool,
-        quota_get: Callable[[bytes], bytes | None] | None,
-    ) -> Verdict | Pending:
-        store = self.store
-        userid = name.userid
-        if trace is not None:
-            trace.append(name_step(name))
-        denied = self._denied(userid, asked, trace)
-        if denied is not None:
-            return denied
-
-        asks_mupdate = self.kicks_mupdate and not kicked
-        entry = _looked_up(store.mailboxes, name, may_be_empty=asks_mupdate)
-        if trace is not None:
-            trace.append(mailbox_step(store.mailboxes, name, entry))
-        evidence = Evidence(mailbox=name.internal, userid=userid)
-        if entry is None:
-            if asks_mupdate:
-                return Pending(query, None, evidence)
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
-        # A user whose mailbox is reached under another name is blocked under his own, too.
-        denied = self._denied(name.owner, asked, trace)
-        if denied is not None:
-            return denied
-        evidence = Evidence(mailbox=entry.name, userid=userid)
-        if entry.mbtype & MBTYPE_RESERVE:
-            if asks_mupdate:
-                # mupdate tells of a creation's second half seconds after the first.
-                return Pending(query, None, evidence)
-            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
-
-        if userid is None:
-            # A shared folder: whoever sends mail is nobody in particular.
-            rights = acl.rights(entry.acl)
-            if trace is not None:
-                trace.append(
-                    Step(
-                        "acl",
-                        acl=entry.acl,
-                        lookup=bool(rights & acl.LOOKUP),
-                        post=bool(rights & acl.POST),
-                    )
-                )
-            if not rights & acl.POST:
-                if rights & acl.LOOKUP:
-                    return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
-                return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
-
-        if entry.mbtype & MBTYPE_REMOTE:
-            server = entry.server.decode("utf-8", "backslashreplace")
-            evidence = Evidence(mailbox=entry.name, userid=userid, server=server)
-            return Pending(query, server, evidence)
-        return self._quota_verdict(query, name.quota_names, userid, trace, quota_get)
-
-    def _denied(
-        self, userid: bytes | None, asked: set[bytes], trace: list[Step] | None
-    ) -> Verdict | None:
-        """The verdict on a user who is blocked; None where he is not, or has been `asked` for."""
-        if userid is None or userid in asked:
-            return None
-        asked.add(userid)
-        store = self.store
-        denial = store.denials.check(userid, store.service)
-        if trace is not None:
-            trace.append(userdeny_step(store.denials, userid, store.service, denial))
-        if denial is None:
-            return None
-        evidence = Evidence(userid=userid, deny_pattern=denial.pattern)
-        return Verdict(Kind.DENIED, denial.message, evidence)
-
-    def _quota_verdict(
-        self,
-        query: Query,
-        names: tuple[bytes, ...],
-        userid: bytes | None,
-        trace: list[Step] | None,
-        quota_get: Callable[[bytes], bytes | None] | None,
-    ) -> Verdict:
-        mailbox = names[-1]
-        record = self.store.quotas.nearest(names, quota_get)
-        use = quota_use(record) if record is not None else None
-        exceeded = record is not None and record.exceeded()
-        if trace is not None:
-            trace.append(
-                Step(
-                    "quota",
-                    file=self.store.quotas.path,
-                    format=self.store.quotas.database.format,
-                    mailbox=mailbox,
-                    use=use,
-                    exceeded=exceeded,
-                    permanent=self._over_quota is Kind.OVER_QUOTA_PERMANENT,
-                )
-            )
-        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
-        if exceeded:
-            return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
-        if query.size is not None and record is not None:
-            fits = not record.exceeded(storage_more=query.size)
-            if trace is not None:
-                trace.append(Step("size", size=query.size, fits=fits))
-            if not fits:
-                return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence)
-        return Verdict(Kind.DELIVERABLE, b"", evidence)
-
-
-def _is_missing(outcome: Verdict | Pending) -> bool:
-    """Whether no mailbox was found, or none that may be known."""
-    if isinstance(outcome, Pending):
-        return outcome.server is None
-    return outcome.kind is Kind.NONEXISTENT
-
-
-def _may_be_another(outcome: Verdict | Pending) -> bool:
-    """Whether the next reading of an address may still make a difference.
-
-    It may save a mail that would be refused for ever, unless the user is blocked.
-    """
-    if isinstance(outcome, Pending):
-        return outcome.server is None
-    kind = outcome.kind
-    return not kind.temporary and kind not in (Kind.DELIVERABLE, Kind.DENIED)
-
-
-def _looked_up(
-    mailboxes: MailboxList, name: MailboxName, *, may_be_empty: bool
-) -> MailboxEntry | None:
-    """The mailbox; of a list without any record None where mupdate may have one a moment later."""
-    try:
-        return mailboxes.lookup(name)
-    except DatabaseEmpty:
-        if not may_be_empty:
-            raise
-        return None
+    return DeliveryChecks(store)
 
 
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:

@@ -15,7 +15,7 @@ from collections import deque
 from functools import partial
 from timeit import repeat
 
-from gateway.daemon.assembly import make_judge, make_store
+from gateway.daemon.assembly import make_judge, make_verifier
 from gateway.daemon.settings import loads
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
@@ -24,7 +24,6 @@ from gateway.frontends.tally import Tally
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.cell import Cell
-from gateway.verification.verifier import Verifier
 from tests.demo.store import build
 from tests.rigs.waiting import wait_until
 
@@ -69,9 +68,9 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         settings = loads(TOML.format(conf=build(folder).conf_path).encode(), "gateway.toml")
-        cache = VerdictCache(Verifier.for_store(make_store(settings)))
+        cache = VerdictCache(make_verifier(settings))
         tally = Tally(deque(maxlen=20))
-        judge = make_judge(settings, settings.policy.mode)
+        judge = make_judge(settings, settings.policy.mode, settings.policy.answers)
         replies = Replies(cache, cell_of=tally.ready_verdict)
         actions = Actions(cache, judge, tally.ready_decision)
         session = Session(cache, replies=replies)

@@ -18,6 +18,7 @@ _PATIENCE = 60
 
 DOMAIN = "example.org"
 GATEWAY_TOML = """
+answers = "smmapd"
 [cyrus]
 imapd_conf = "{root}/imapd.conf"
 [socketmap]

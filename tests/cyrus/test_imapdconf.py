@@ -33,6 +33,11 @@ def write(tmp_path: Path) -> Write:
 DEFAULTS = b"""
 altnamespace: 1
 auditlog: 0
+auth_mech: unix
+autocreate_post: 0
+autocreate_quota: -1
+autocreate_quota_messages: -1
+autocreate_users: anyone
 debug: 0
 defaultdomain: internal
 deletedprefix: DELETED
@@ -42,6 +47,8 @@ improved_mboxlist_sort: 0
 lmtp_downcase_rcpt: 1
 lmtp_fuzzy_mailbox_match: 0
 lmtp_over_quota_perm_failure: 0
+lmtp_strict_quota: 0
+lmtp_strict_rfc2821: 1
 mboxlist_db: twoskip
 mboxlist_db_path: {configdirectory}/mailboxes.db
 mupdate_config: standard
@@ -61,6 +68,7 @@ tcp_keepalive_intvl: 0
 unixhierarchysep: 1
 userdeny_db: flat
 userdeny_db_path: {configdirectory}/user_deny.db
+username_tolower: 1
 userprefix: Other Users
 virtdomains: off
 """

@@ -81,9 +81,51 @@ def test_records(
     messages_limit: int | None,
 ) -> None:
     """Both forms of records give used and limit, with Cyrus' idea of odd numbers."""
-    assert record(value) == QuotaRecord(
-        b"user.fred", storage_used, storage_limit, messages_used, messages_limit
+    found = record(value)
+    assert found is not None
+    assert (found.root, found.storage_used, found.storage_limit) == (
+        b"user.fred",
+        storage_used,
+        storage_limit,
     )
+    assert (found.messages_used, found.messages_limit) == (messages_used, messages_limit)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotations", "folders"),
+    [
+        (b"%(S (1024 1) M (3 4) AS (0 9) NF (1 9) MODSEQ 2)", (0, 9), (1, 9)),
+        (b"5000 4 99 m 7 8 99 AS 1 2 NF 3 4", (1, 2), (3, 4)),
+        (b"%(AS (5) NF (7))", (5, None), (7, None)),
+        (b"%(S (1 2))", (0, None), (0, None)),
+    ],
+)
+def test_other_resources(
+    value: bytes, annotations: tuple[int, int | None], folders: tuple[int, int | None]
+) -> None:
+    """Annotations in bytes and KiB, and mailboxes, count for delivery."""
+    found = record(value)
+    assert found is not None
+    assert (found.annotations_used, found.annotations_limit) == annotations
+    assert (found.folders_used, found.folders_limit) == folders
+
+
+@pytest.mark.parametrize(
+    ("record", "with_folders", "without"),
+    [
+        (QuotaRecord(b"user.fred", 0, annotations_used=1024, annotations_limit=1), False, False),
+        (QuotaRecord(b"user.fred", 0, annotations_used=1025, annotations_limit=1), True, True),
+        (QuotaRecord(b"user.fred", 0, folders_used=3, folders_limit=3), False, False),
+        (QuotaRecord(b"user.fred", 0, folders_used=4, folders_limit=3), True, False),
+        (QuotaRecord(b"user.fred", 9, folders_used=4), False, False),
+    ],
+)
+def test_more_than_mail_is_over_its_limit(
+    record: QuotaRecord, with_folders: bool, without: bool
+) -> None:
+    """A resource that is just full is not over its limit."""
+    assert record.exceeded_otherwise(folders=True) is with_folders
+    assert record.exceeded_otherwise(folders=False) is without
 
 
 @pytest.mark.parametrize(

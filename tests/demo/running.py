@@ -77,7 +77,7 @@ class Gateway:
         self.config = write_text(f"{folder}/gateway.toml", text)
         loaded = settings.load(self.config)
         self._verifier = make_verifier(loaded)
-        self._judge = make_judge(loaded, loaded.policy.mode)
+        self._judge = make_judge(loaded, loaded.policy.mode, loaded.policy.answers)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"{folder}/notify")
         self.daemon = Daemon(

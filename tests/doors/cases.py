@@ -41,7 +41,8 @@ DENIED_USER = Rcpt(b"denied@example.org", BLOCKED, reason=DENIED)
 ANNA = Rcpt(b"anna@virt.example")
 TIGHT = Rcpt(b"tight@example.org")
 TIGHT_REFUSED = Rcpt(b"tight@example.org", TOO_LARGE)
-FRED_UTF8 = Rcpt("fréd@example.org".encode())
+# lmtpd takes no eight-bit characters in addresses (lmtp_strict_rfc2821).
+FRED_UTF8 = Rcpt("fréd@example.org".encode(), Kind.BAD_ADDRESS)
 OUTSIDE = Rcpt(b"friend@other.test", UNKNOWN, skip=Skip.NOT_OUR_DOMAIN)
 
 # What MTAs say themselves.
@@ -80,9 +81,15 @@ _VERDICTS = {
         b"muted@example.org", BLOCKED, reason=b"Access to this service has been blocked"
     ),
     "denied for other services": Rcpt(b"elsewhere@example.org"),
+    "a calendar in the place of INBOX": Rcpt(b"agenda@example.org", Kind.NOT_FOR_MAIL),
+    "denied for the delivery service": Rcpt(b"blocked@example.org", Kind.DISABLED),
     "more storage than the limit": FULL,
-    "as many messages as the limit": Rcpt(b"overcount@example.org", OVER),
-    "one message below the limit": Rcpt(b"counted@example.org"),
+    "as many messages as the limit": Rcpt(b"counted@example.org"),
+    "more messages than the limit": Rcpt(b"overcount@example.org", OVER),
+    "more annotations than the limit": Rcpt(b"annotated@example.org", OVER),
+    "more folders than the limit": Rcpt(b"folders@example.org", OVER),
+    "over quota, with a folder that is not": Rcpt(b"over+Own@example.org", OVER),
+    "a folder over its own quota": Rcpt(b"fred+Full@example.org"),
     "storage exactly at the limit": Rcpt(b"brim@example.org"),
     "a damaged quota record": BROKEN,
     "a damaged mailbox record": Rcpt(b"wrecked@example.org", FAULT, reason=b"Invalid identifier"),
@@ -119,8 +126,12 @@ _ADDRESSES = {
     "capitals": Rcpt(b"FRED@Example.ORG"),
     "capitals of nobody": Rcpt(b"Nobody@Example.ORG", UNKNOWN),
     "a folder": Rcpt(b"fred+sent@example.org"),
-    "a folder with a capital": Rcpt(b"fred+Lists@example.org", folded=UNKNOWN),
-    "no such folder": Rcpt(b"fred+none@example.org", UNKNOWN),
+    "a folder with a capital": Rcpt(b"fred+Lists@example.org"),
+    "no such folder": Rcpt(b"fred+none@example.org"),
+    "a folder of nobody": Rcpt(b"nobody+sent@example.org", UNKNOWN),
+    "a shared folder with a capital": Rcpt(b"bb+Fairs@example.org"),
+    "its name without the capital": Rcpt(b"bb+fairs@example.org", UNKNOWN, folded=Kind.DELIVERABLE),
+    "another one that not all may post to": Rcpt(b"bb+BOARD@example.org", UNKNOWN, folded=NO_POST),
     "a plus without a folder": Rcpt(b"fred+@example.org"),
     "a dot": Rcpt(b"john.smith@example.org"),
     "a hat is a dot": Rcpt(b"john^smith@example.org"),
@@ -129,11 +140,13 @@ _ADDRESSES = {
     "a percent sign": Rcpt(b"nob%ody@example.org", by_mta=_PERCENT),
     "a long local part": Rcpt(b"x" * 60 + b"@example.org"),
     "a longer one of nobody": Rcpt(b"x" * 120 + b"@example.org", UNKNOWN),
-    "quoted": Rcpt(b'"a b"@example.org', bare=b"a b@example.org"),
+    "quoted": Rcpt(b'"a b"@example.org', UNKNOWN, bare=b"a b@example.org"),
     "quoted, of nobody": Rcpt(b'"a c"@example.org', UNKNOWN, bare=b"a c@example.org"),
     "quoted without need": Rcpt(b'"fred"@example.org', bare=b"fred@example.org"),
     "an escaped quote": Rcpt(b'"no\\"quote"@example.org', UNKNOWN, bare=b'no"quote@example.org'),
-    "an empty local part": Rcpt(b'""@example.org', UNKNOWN, bare=b"@example.org", bad=True),
+    "an empty local part": Rcpt(
+        b'""@example.org', Kind.BAD_ADDRESS, bare=b"@example.org", bad=True
+    ),
     "a control character": Rcpt(
         b'"fr\\\x01ed"@example.org',
         UNKNOWN,
@@ -167,7 +180,8 @@ _ADDRESSES = {
     "over quota in a virtual domain": Rcpt(b"bert@virt.example", OVER),
     "the default domain's user in another one": Rcpt(b"fred@virt.example", UNKNOWN),
     "another domain's user in the default one": Rcpt(b"anna@example.org", UNKNOWN),
-    "shared folders have no domain": Rcpt(b"bb+news@virt.example", UNKNOWN),
+    "a shared folder in a domain": Rcpt(b"bb+fair@virt.example"),
+    "another domain's shared folder": Rcpt(b"bb+news@virt.example", UNKNOWN),
 }
 
 # Policy and milter have nothing to say about these.
@@ -264,10 +278,10 @@ _UTF8 = (
     Case("UTF-8", (FRED_UTF8,), smtputf8=True),
     Case(
         "UTF-8 of nobody",
-        (Rcpt("nobödy@example.org".encode(), UNKNOWN), FULL, FRED),
+        (Rcpt("nobödy@example.org".encode(), Kind.BAD_ADDRESS), FULL, FRED),
         smtputf8=True,
     ),
-    Case("not UTF-8", (Rcpt(b"nob\xffody@example.org", UNKNOWN, by_mta=_NOT_UTF8), FRED)),
+    Case("not UTF-8", (Rcpt(b"nob\xffody@example.org", Kind.BAD_ADDRESS, by_mta=_NOT_UTF8), FRED)),
 )
 
 _COMMANDS = (

@@ -58,8 +58,8 @@ class Rcpt:
 
     `argument` stands between the angle brackets of RCPT.  `kind` is the
     verdict on the bare address `bare` (the argument itself unless given), with
-    `reason` where the store has a text of its own.  `folded` is the verdict on
-    the address in lower case where it is another one.  `skip` says why policy
+    `reason` where the store has a text of its own.  `folded` is a map's
+    verdict on the address in lower case where it is another one.  `skip` says why policy
     and milter do not judge it; with `bad` they refuse it as no address, and
     with `lenient` they do not carry their verdict out.  `shown` is how Postfix
     writes the address, if not like `bare`.  `by_mta` are replies that the MTA
@@ -94,7 +94,8 @@ class Rcpt:
 
     def asked_of_map(self, door: Door) -> Kind:
         """The verdict that a map can know: about the recipient, never about a size."""
-        kind = self.folded if self.folded is not None and door in FOLDING else self.kind
+        folds = door in FOLDING or self.address == self.address.lower()
+        kind = self.folded if self.folded is not None and folds else self.kind
         return Kind.DELIVERABLE if kind is Kind.SIZE_OVER_QUOTA else kind
 
     def judged(self) -> Kind:

@@ -46,9 +46,21 @@ TABLE: Mapping[Kind, Row] = {
     Kind.OVER_QUOTA_PERMANENT: Row(b"PERM", 552, b"5.2.2", b"Over quota", b"Over quota"),
     Kind.SIZE_OVER_QUOTA: Row(b"TEMP", 452, b"4.2.2", b"Message exceeds the free quota"),
     Kind.REFUSED: Row(b"PERM", 550, b"5.2.0", None, None),
-    Kind.BAD_ADDRESS: Row(b"NOTFOUND", 553, b"5.1.3", b"Bad recipient address syntax"),
+    Kind.BAD_ADDRESS: Row(
+        b"NOTFOUND", 553, b"5.1.3", b"Bad recipient address syntax", b"Bad recipient address syntax"
+    ),
     Kind.RESERVED: Row(
         b"TEMP", 451, b"4.2.1", b"Mailbox is currently reserved", b"Mailbox is currently reserved"
+    ),
+    Kind.DISABLED: Row(
+        b"TEMP", 451, b"4.2.1", b"Mailbox has been disabled", b"Mailbox has been disabled"
+    ),
+    Kind.NOT_FOR_MAIL: Row(
+        b"TEMP",
+        451,
+        b"4.2.0",
+        b"Operation is not supported on mailbox",
+        b"Operation is not supported on mailbox",
     ),
     Kind.STORE_FAULT: Row(b"TEMP", 451, b"4.3.0", b"System I/O error", None),
     Kind.UPSTREAM_FAULT: Row(b"TEMP", 451, b"4.4.3", b"Mailbox server is not available", None),

@@ -96,14 +96,18 @@ def populate(cyrus: Cyrus) -> None:
     users = (
         *("fred", "fred.Lists", "fred.sent", "john^smith", "a b", "o'neil", "nob%ody", "fréd"),
         *("over", "overcount", "brim", "counted", "tight", "roomy", "denied", "muted"),
-        *("elsewhere", "broken", "x" * 60, "ANNA"),
+        *("elsewhere", "broken", "x" * 60, "ANNA", "annotated", "folders", "blocked"),
+        *("over.Own", "fred.Full"),
     )
     mailboxes = [Mailbox(f"user.{name}", {name: _ME}) for name in users]
     mailboxes += [Mailbox(f"virt.example!user.{name}") for name in ("anna", "bert")]
     mailboxes += [Mailbox("user.moving", mbtype="z"), Mailbox("user.dropped", mbtype="d")]
+    mailboxes.append(Mailbox("user.agenda", {"agenda": _ME}, mbtype="c"))
     mailboxes += [
         Mailbox("news", {"anyone": "lrsp"}),
         Mailbox("slot", {"anyone": "p"}),
+        Mailbox("Fairs", {"anyone": "lrsp"}),
+        Mailbox("virt.example!fair", {"anyone": "lrsp"}),
         Mailbox("board", {"anyone": "lrs"}),
         Mailbox("vault", {"anyone": "r"}),
         Mailbox("guests", {"anyone": "lrsp", "-anonymous": "p"}),
@@ -116,9 +120,13 @@ def populate(cyrus: Cyrus) -> None:
     tools.set_quotas(
         {
             b"user.over": quota_record(storage=(5 * 1024 + 1, 5)),
-            b"user.overcount": quota_record(messages=(7, 7)),
+            b"user.overcount": quota_record(messages=(8, 7)),
+            b"user.annotated": b"%(S (0) M (0) AS (1025 1) NF (1))",
+            b"user.folders": b"%(S (0) M (0) AS (0) NF (3 2))",
+            b"user.over.Own": quota_record(storage=(0, 5)),
+            b"user.fred.Full": quota_record(storage=(5 * 1024 + 1, 5)),
             b"user.brim": quota_record(storage=(5 * 1024, 5)),
-            b"user.counted": quota_record(messages=(6, 7)),
+            b"user.counted": quota_record(messages=(7, 7)),
             b"user.tight": quota_record(storage=(0, 10)),
             b"user.roomy": quota_record(storage=(0, 1024)),
             b"user.broken": b"no quota at all",
@@ -127,4 +135,5 @@ def populate(cyrus: Cyrus) -> None:
     )
     tools.deny("denied", "smmap", DENIED.decode())
     tools.deny("muted")
+    tools.deny("blocked", "lmtpunix")
     tools.deny("elsewhere", "imap,pop3")

@@ -46,8 +46,10 @@ def test_the_table_is_complete() -> None:
     assert not [name for name, count in Counter(case.name for case in CASES).items() if count > 1]
     shown = {rcpt.kind for case in CASES for rcpt in case.rcpts}
     shown |= {Kind.BAD_ADDRESS for case in CASES for rcpt in case.rcpts if rcpt.bad}
-    assert shown == set(KINDS)
-    assert set(TABLE) == set(KINDS)
+    # These need autocreate or a catch-all mailbox: tests/delivery has them.
+    elsewhere = {Kind.CREATED, Kind.CATCH_ALL, Kind.NOT_CREATABLE}
+    assert shown == set(KINDS) - elsewhere
+    assert set(TABLE) == set(KINDS) - elsewhere
 
 
 def test_every_door_has_enough_cases() -> None:

@@ -17,7 +17,7 @@ from gateway.frontends.flights import Flights
 from gateway.frontends.server import Server
 from gateway.mta.lookups import Answers
 from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 # Only a failure waits so long.
 DEADLINE_S = 60.0

@@ -13,7 +13,7 @@ from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.protocols.milter import packet
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.rigs.milter import ALL_ACTIONS, ALL_STEPS, VERSION
 
 KINDS = {

@@ -15,7 +15,7 @@ from gateway.frontends.connection import LARGE, LINGER_BYTES
 from gateway.frontends.server import Server
 from gateway.mta.lookups import Answers
 from gateway.verification.model import Kind, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, far, flights, site, turn_until
 
 

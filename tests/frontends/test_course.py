@@ -20,7 +20,7 @@ from gateway.frontends.socketmap_session import Replies, Session
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.faults.doors import NEGOTIATION, packet
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until

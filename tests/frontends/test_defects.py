@@ -16,7 +16,7 @@ import pytest
 
 from gateway.frontends.flights import Flights
 from gateway.verification.model import Evidence, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.frontends.lines import Lines, Site, far, site, turn_until
 
 

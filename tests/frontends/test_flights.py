@@ -11,7 +11,7 @@ import pytest
 from gateway.frontends.flights import Flights
 from gateway.mta.lookups import Answers
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.frontends.lines import DEADLINE_S, turn_until
 
 YES = Verdict(Kind.DELIVERABLE, b"")

@@ -14,7 +14,7 @@ from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeSettings, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
 from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.frontends.milter_talk import FAULT, SERVER, UNKNOWN, Talk
 from tests.rigs.milter import ALL_STEPS
 from tests.verification.sites import Site

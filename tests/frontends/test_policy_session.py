@@ -11,7 +11,7 @@ from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.protocols.policy import MAX_LINE, PolicyRequest
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 RULES = ScopeSettings(domains=("example.org",))
 NOBODY = b"550 5.1.1 User unknown"

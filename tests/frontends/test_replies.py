@@ -56,6 +56,24 @@ DEFAULT_CASES = [
         "451 4.2.1 Mailbox is currently reserved",
     ),
     (
+        Kind.DISABLED,
+        b"Mailbox has been disabled",
+        b"DEFER_IF_PERMIT 4.2.1 Mailbox has been disabled",
+        "451 4.2.1 Mailbox has been disabled",
+    ),
+    (
+        Kind.NOT_CREATABLE,
+        b"Invalid mailbox name",
+        b"DEFER_IF_PERMIT 4.3.0 Invalid mailbox name",
+        "451 4.3.0 Invalid mailbox name",
+    ),
+    (
+        Kind.NOT_FOR_MAIL,
+        b"",
+        b"DEFER_IF_PERMIT 4.2.0 Operation is not supported on mailbox",
+        "451 4.2.0 Operation is not supported on mailbox",
+    ),
+    (
         Kind.STORE_FAULT,
         b"Mailbox has an invalid format",
         b"DEFER_IF_PERMIT 4.3.0 System I/O error",

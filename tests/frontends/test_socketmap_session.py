@@ -13,7 +13,7 @@ from gateway.frontends.socketmap_session import TURN, Session
 from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
 from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 

@@ -20,7 +20,7 @@ from gateway.server import pymilter
 from gateway.server.helpers import Helpers
 from gateway.server.libmilter import Callbacks
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 RULES = ScopeSettings(
     domains=("example.org",),

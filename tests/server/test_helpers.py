@@ -12,7 +12,7 @@ from gateway.frontends.flights import Flights
 from gateway.mta.lookups import Answers
 from gateway.server.helpers import Helpers
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 TIMEOUT_S = 30.0
 

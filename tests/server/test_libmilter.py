@@ -17,7 +17,7 @@ from gateway.server import pymilter
 from gateway.server.helpers import Helpers
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.frontends.milter_talk import Engine
 
 TIMEOUT_S = 30.0

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.protocols.socketmap import encode
 from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from smmapd import stdio
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"

@@ -123,5 +123,6 @@ def test_a_chain_of_gateways_says_the_same_at_each_link(kind: Kind) -> None:
     payload = socketmap_payload(Verdict(kind, REASONS.get(kind, b"")), b"fred")
     status, _, text = payload.partition(b" ")
     found, reason = of_answer(Answer(status, text))
-    assert found is kind
+    # That delivery makes the mailbox, or takes it elsewhere, is the first one's business.
+    assert found is (Kind.DELIVERABLE if kind.accepts else kind)
     assert socketmap_payload(Verdict(found, reason), b"fred") == payload

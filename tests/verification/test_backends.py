@@ -19,7 +19,8 @@ from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.backends import Backends
 from gateway.verification.elsewhere import Elsewhere
 from gateway.verification.model import Kind, Query, Step
-from gateway.verification.verifier import Pending, Verifier
+from gateway.verification.pending import Pending
+from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, record
 from tests.upstream.fakes import Fake, Talk, echo, hangs, nobody, sends, smmapd
 from tests.upstream.test_mupdate import says_done

@@ -12,8 +12,14 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.epochs import MAX_EPOCHS, Epochs
+from gateway.verification.model import Kind
 from tests.golden import FOLDER
 from tests.verification.sites import Site, create, repack
+
+
+def keys(site: Site, recipient: bytes) -> set[bytes]:
+    """What a verdict on `recipient` rests on."""
+    return site.verifier.authority.keys(recipient, Kind.DELIVERABLE)
 
 
 def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
@@ -24,18 +30,18 @@ def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
     assert (epochs.look(), epochs.epoch) == (True, 1)
     create(site)
     assert (epochs.look(), epochs.epoch) == (True, 2)
-    assert epochs.untouched(b"fred", 1)
-    assert not epochs.untouched(b"newton", 1)
-    assert not epochs.untouched(b"fred", 0)
-    assert not epochs.untouched(b"fred", -1)
+    assert epochs.untouched(keys(site, b"fred"), 1)
+    assert not epochs.untouched(keys(site, b"newton"), 1)
+    assert not epochs.untouched(keys(site, b"fred"), 0)
+    assert not epochs.untouched(keys(site, b"fred"), -1)
     repack(site)
     assert (epochs.look(), epochs.epoch) == (False, 3)
-    assert not epochs.untouched(b"anna", 1)
+    assert not epochs.untouched(keys(site, b"anna"), 1)
     path = site.conf / "mailboxes.db"
     path.rename(site.conf / "kept")
     path.mkdir()
     assert (epochs.look(), epochs.epoch) == (False, 0)
-    assert not epochs.untouched(b"anna", 3)
+    assert not epochs.untouched(keys(site, b"anna"), 3)
     path.rmdir()
     (site.conf / "kept").rename(path)
     assert (epochs.look(), epochs.epoch) == (False, 4)
@@ -49,11 +55,11 @@ def test_the_keys_of_some_commits_are_remembered(tmp_path: Path) -> None:
     for _ in range(MAX_EPOCHS):
         create(site)
         epochs.look()
-    assert epochs.untouched(b"fred", 1)
+    assert epochs.untouched(keys(site, b"fred"), 1)
     create(site)
     epochs.look()
-    assert not epochs.untouched(b"fred", 1)
-    assert epochs.untouched(b"fred", 2)
+    assert not epochs.untouched(keys(site, b"fred"), 1)
+    assert epochs.untouched(keys(site, b"fred"), 2)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,18 @@ def test_what_may_be_another_answer_later() -> None:
         Kind.OVER_QUOTA,
         Kind.SIZE_OVER_QUOTA,
         Kind.RESERVED,
+        Kind.DISABLED,
+        Kind.NOT_CREATABLE,
+        Kind.NOT_FOR_MAIL,
         Kind.STORE_FAULT,
         Kind.UPSTREAM_FAULT,
     }
+
+
+def test_who_gets_the_mail() -> None:
+    """Whoever delivery reaches, wherever it puts the mail."""
+    accepting = {kind for kind in KINDS if kind.accepts}
+    assert accepting == {Kind.DELIVERABLE, Kind.CREATED, Kind.CATCH_ALL}
 
 
 def test_what_goes_without_saying() -> None:

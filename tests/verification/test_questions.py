@@ -14,8 +14,9 @@ from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import Entry
 from gateway.verification.model import Kind, Query, Step, Verdict
+from gateway.verification.pending import Pending
 from gateway.verification.questions import StoreQuestions
-from gateway.verification.verifier import Pending, Verifier
+from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, record
 
 SERVER = "pgsql://db/cyrus"

@@ -14,10 +14,10 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.link import Dialer
 from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
 from gateway.verification.model import Kind, Query, Step, Verdict
+from gateway.verification.pending import Pending
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.timed import Lifetimes, TimedMemory
-from gateway.verification.verifier import Pending
 from tests.upstream.fakes import Fake, echo, hangs, nobody, sends, smmapd
 
 MISSING = b"NOTFOUND Mailbox does not exist"

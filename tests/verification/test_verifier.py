@@ -11,7 +11,8 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.mailboxlist import MBTYPE_DELETED
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import STEPS, Evidence, Kind, Query, QuotaUse, Step, Verdict
-from gateway.verification.verifier import Pending, Verifier
+from gateway.verification.pending import Pending
+from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, denial, quota, record
 
 REMOTE = b"%(T r S backend.example P default A %() I 1)"

@@ -1,77 +1,31 @@
-"""Cyrus master's cyrus.conf: does its smmapd entry go together with the gateway?
-
-Source: cyrus.conf(5).  Only what the checks need is read: the entries of
-SERVICES with their `name=value` arguments.
-"""
+"""Cyrus master's cyrus.conf: does its smmapd entry go together with the gateway?"""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import Level, error, ok, warning
+from gateway.cyrus import cyrusconf
 from gateway.daemon.endpoints import UnixEndpoint
 from gateway.daemon.unixsocket import folder_warnings
-from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
+    from gateway.cyrus.cyrusconf import Service
     from gateway.daemon.settings import Settings
 
 _SUBJECT = "cyrus.conf"
 _PROGRAM = "smmapd"
-_ARGUMENT = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
-_MAX_SIZE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One entry of SERVICES: its name, and `cmd`, `listen` and so on."""
-
-    name: str
-    arguments: dict[str, str]
-
-    @property
-    def words(self) -> list[str]:
-        """The command line of `cmd`, which is divided at blanks."""
-        return self.arguments.get("cmd", "").split()
-
-    @property
-    def listen(self) -> str:
-        """What it listens on, as it is written."""
-        return self.arguments.get("listen", "")
-
-
-def services(text: str) -> list[Service]:
-    """The entries of the section SERVICES."""
-    found = []
-    section = ""
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        if line.endswith("{"):
-            section = line.removesuffix("{").strip()
-        elif line.startswith("}"):
-            section = ""
-        elif section == "SERVICES":
-            name, *rest = line.split(maxsplit=1)
-            pairs = _ARGUMENT.findall("".join(rest))
-            arguments = {key: quoted or plain for key, quoted, plain in pairs}
-            found.append(Service(name, arguments))
-    return found
 
 
 def check(settings: Settings, path: str) -> Iterator[Finding]:
     """Everything about the entry that starts a smmapd, ours or the C one."""
     try:
-        with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
-            text = file.read(_MAX_SIZE)
+        found = cyrusconf.read(path)
     except FileNotFoundError:
         yield ok(_SUBJECT, f"there is no {path}: no Cyrus master on this machine")
         return
@@ -79,15 +33,11 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         what = f"{path} cannot be read: {fault.strerror}"
         yield warning(_SUBJECT, what, "run check-config as a user who can read it")
         return
-    entries = [each for each in services(text) if _is_smmapd(each)]
+    entries = [each for each in found if each.program == _PROGRAM]
     if not entries:
         yield ok(_SUBJECT, f"{path}: master starts no smmapd; the gateway answers alone")
     for entry in entries:
         yield from _entry(settings, path, entry)
-
-
-def _is_smmapd(service: Service) -> bool:
-    return bool(service.words) and os.path.basename(service.words[0]) == _PROGRAM
 
 
 def _entry(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from gateway.daemon.admin.history import STEP
 from gateway.daemon.admin.latency import quantile
 from gateway.daemon.metrics.exposition import version
 from gateway.daemon.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
-from gateway.verification.model import KINDS, Kind
+from gateway.verification.model import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FRONT_ENDS = ("socketmap", "policy", "milter")
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-DELIVERABLE = Kind.DELIVERABLE.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,9 @@ def document(
     listeners = settings.listeners
     served = [name for name in FRONT_ENDS if name in listeners]
     asked = [f"requests/{name}/{kind.name}" for name in served for kind in KINDS]
-    undeliverable = [key for key in asked if not key.endswith(f"/{DELIVERABLE}")]
+    refused = [
+        f"requests/{name}/{kind.name}" for name in served for kind in KINDS if not kind.accepts
+    ]
     return {
         "host": os.uname().nodename,
         "version": version(),
@@ -81,14 +82,14 @@ def document(
         "addresses": settings.logging.addresses.value,
         "totals": {
             "asked_per_second": numbers.per_second(*asked),
-            "undeliverable_per_second": numbers.per_second(*undeliverable),
+            "undeliverable_per_second": numbers.per_second(*refused),
             "asked": sum(gathered.counts.get(key, 0) for key in asked),
-            "undeliverable": sum(gathered.counts.get(key, 0) for key in undeliverable),
+            "undeliverable": sum(gathered.counts.get(key, 0) for key in refused),
         },
         "history": {
             "step": STEP,
             "asked": history.series("requests/"),
-            "undeliverable": history.series(*undeliverable),
+            "undeliverable": history.series(*refused),
         },
         "front_ends": [_front_end(name, view, numbers, settings) for name in served],
         "memory": _memory(gathered.counts, gathered.gauges, numbers),

@@ -75,19 +75,20 @@ class Recorder:
         self._count_reads(engine)
         return TimedEngine(engine, self._timings)
 
-    def watch_memory(self, memory: Memory) -> None:
-        """Count what `memory` remembers, and how long it takes where it does not."""
-        if isinstance(memory, VerdictCache):
-            self._count_reads(memory.verifier)
-            memory.timing = self._timings.lookup
+    def watch_memories(self, memories: Sequence[Memory]) -> None:
+        """Count what `memories` remember, and how long it takes where they do not."""
+        for memory in memories:
+            if isinstance(memory, VerdictCache):
+                self._count_reads(memory.verifier)
+                memory.timing = self._timings.lookup
 
         def source(snapshot: Snapshot) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
             ready = sum(tally.answers_ready for tally in self._tallies.values())
-            snapshot.counts["cache_hits"] = memory.hits + ready
-            snapshot.counts["cache_misses"] = memory.misses
-            snapshot.counts["cache_invalidations"] = memory.invalidations
-            snapshot.gauges["cache_entries"] = len(memory.entries)
+            snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
+            snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
+            snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)
+            snapshot.gauges["cache_entries"] = sum(len(each.entries) for each in memories)
 
         self.watch(source)
 

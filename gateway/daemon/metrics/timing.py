@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.daemon.metrics.snapshot import Numbers, Upstream
 from gateway.daemon.printable import printable
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 
 if TYPE_CHECKING:
     from gateway.verification.decider import Engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.daemon.settings.declaration import Section, declarations_of, setting
 from gateway.daemon.settings.locations import Location, locations
 from gateway.daemon.settings.types import choice, integer, name, seconds
-from gateway.daemon.settings.words import Mode, OnError, SizeCheck
+from gateway.daemon.settings.words import Answers, Mode, OnError, SizeCheck
 
 # One core answers some hundred thousand questions a second; more processes
 # than any machine of today has processors is a mistyped number.
@@ -29,6 +29,15 @@ class GeneralSettings:
         "gateway with TLS, `lmtp://host:port` an LMTP server; `socketmap:unix:/path` and "
         "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list one answers.",
         example='["socketmap+tls://backend1.example.org:12346", "lmtp:unix:/run/cyrus/lmtp"]',
+    )
+    answers: Answers = setting(
+        choice(Answers),
+        default=Answers.DELIVERY,
+        description="Whose answer is given where store is cyrus. `delivery`: what Cyrus' lmtpd "
+        "does with a mail in the end. `smmapd`: what the program of that name says. "
+        "smmapd-gateway(8) has the table of differences. Each front end may have its own "
+        "`answers`. Servers elsewhere answer as they do.",
+        example='"smmapd"',
     )
     workers: int = setting(
         integer(1, MAX_WORKERS),

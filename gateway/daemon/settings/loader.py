@@ -130,7 +130,7 @@ class _Reader:
     def settings(self) -> Settings:
         """The settings, with the default in the place of whatever is wrong."""
         top = self._section(general.SECTION, {})
-        inheritable: dict[str, object] = {"mode": top.mode}
+        inheritable: dict[str, object] = {"answers": top.answers, "mode": top.mode}
         settings = Settings(
             file=self._path,
             general=top,

@@ -14,7 +14,7 @@ from gateway.daemon.settings.connections import (
 )
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
 from gateway.daemon.settings.types import Network, choice, listen, seconds
-from gateway.daemon.settings.words import Library, Mode
+from gateway.daemon.settings.words import Answers, Library, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,12 @@ class MilterSettings:
         inherits="mode",
         description="The mode of this front end. In `observe` every recipient is let through.",
         example='"observe"',
+    )
+    answers: Answers = inherited(
+        choice(Answers),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
     )
     max_connections: int = max_connections_setting("Each SMTP session of the MTA holds one.")
     idle_timeout: float = idle_timeout_setting(

@@ -13,7 +13,7 @@ from gateway.daemon.settings.connections import (
 )
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
 from gateway.daemon.settings.types import Network, choice, listen
-from gateway.daemon.settings.words import Mode
+from gateway.daemon.settings.words import Answers, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,12 @@ class PolicySettings:
         inherits="mode",
         description="The mode of this front end. In `observe` the action is always DUNNO.",
         example='"observe"',
+    )
+    answers: Answers = inherited(
+        choice(Answers),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
     )
     max_connections: int = max_connections_setting("Each smtpd process of Postfix holds one.")
     idle_timeout: float = idle_timeout_setting(

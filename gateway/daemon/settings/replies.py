@@ -36,6 +36,10 @@ WHEN: Mapping[str, str] = MappingProxyType(
         "refused": "Another server refused the recipient for a reason of its own.",
         "bad-address": "The recipient is no address.",
         "reserved": "The mailbox is being created or renamed.",
+        "disabled": "The userdeny database blocks the user for the delivery service.",
+        "not-creatable": "Delivery would make the mailbox (autocreate_post), and Cyrus allows no "
+        "such name.",
+        "not-for-mail": "The mailbox is a calendar, an address book or the like.",
         "store-fault": "The store cannot be read.",
         "upstream-fault": "The server that holds the mailbox cannot be asked.",
     }

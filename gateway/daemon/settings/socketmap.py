@@ -13,7 +13,7 @@ from gateway.daemon.settings.connections import (
 )
 from gateway.daemon.settings.declaration import Section, declarations_of, inherited, setting
 from gateway.daemon.settings.types import Network, choice, listen
-from gateway.daemon.settings.words import Mode
+from gateway.daemon.settings.words import Answers, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,12 @@ class SocketmapSettings:
         "is found: a mail server that asks then accepts unknown users, and bounces later. Keys "
         "that are no recipients (a bare domain, `@domain`) are not.",
         example='"observe"',
+    )
+    answers: Answers = inherited(
+        choice(Answers),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
     )
     max_connections: int = max_connections_setting("Further ones wait in the socket's queue.")
     idle_timeout: float = idle_timeout_setting(

@@ -24,14 +24,16 @@ class CyrusSettings:
         default="smmap",
         description="The name under which the gateway appears to Cyrus, as an entry of "
         "cyrus.conf(5) would: it selects options of imapd.conf with that prefix, and it is what "
-        "the patterns of the userdeny database are matched against.",
+        "the patterns of the userdeny database are matched against. Whom it denies is refused, "
+        "whatever delivery would do.",
         example='"lmtp"',
     )
     skip_plus: bool = setting(
         boolean(),
         default=False,
-        description="Ignore everything from the first + to the @ of a recipient, so that only the "
-        "user's existence counts and not that of the folder. The same as `smmapd -p`.",
+        description='With answers = "smmapd": ignore everything from the first + to the @ of a '
+        "recipient, so that only the user's existence counts and not that of the folder. The same "
+        "as `smmapd -p`. Delivery never refuses a user for the folder.",
         example="true",
     )
     allow_empty_list: bool = setting(
@@ -42,6 +44,15 @@ class CyrusSettings:
         "failure, because as a rule such a list is being restored, or belongs to a new server in "
         "the place of the old one.",
         example="true",
+    )
+    delivery_service: str = setting(
+        name("the name of a service", empty="empty: as cyrus.conf says"),
+        default="",
+        description="The name of lmtpd's entry in cyrus.conf(5), which selects its options of "
+        "imapd.conf and its patterns of the userdeny database. Where it is empty, it is that of "
+        "the first entry that starts lmtpd, those on Unix sockets first, in the cyrus.conf beside "
+        "imapd.conf, and lmtpunix where there is none.",
+        example='"lmtp"',
     )
 
 

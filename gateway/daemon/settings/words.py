@@ -8,6 +8,7 @@ from gateway.frontends.waiver import Mode, OnError
 
 __all__ = [
     "AddressPrivacy",
+    "Answers",
     "Facility",
     "Library",
     "LogFormat",
@@ -27,6 +28,13 @@ class Library(Enum):
 
     PYMILTER = "pymilter"
     BUILTIN = "builtin"
+
+
+class Answers(Enum):
+    """The authority that answers: what delivery does, or what smmapd says."""
+
+    DELIVERY = "delivery"
+    SMMAPD = "smmapd"
 
 
 class Order(Enum):

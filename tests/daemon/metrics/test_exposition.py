@@ -18,7 +18,7 @@ from gateway.daemon.metrics.ledger import ProcessState
 from gateway.daemon.metrics.snapshot import Snapshot, Upstream
 from gateway.daemon.metrics.timing import TimedEngine, Timings
 from gateway.verification.model import Evidence, Kind, Query, Step, Verdict
-from gateway.verification.verifier import Pending
+from gateway.verification.pending import Pending
 from tests.daemon.admin.stores import settings
 
 STATES = (

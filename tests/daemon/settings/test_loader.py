@@ -245,7 +245,7 @@ BAD = [
         ON + "[replies.overquota]\ncode = 552\n",
         '3: replies.overquota: unknown kind of verdict; did you mean "over-quota"? there are '
         "nonexistent, not-postable, denied, over-quota, over-quota-permanent, size-over-quota, "
-        "refused, bad-address, reserved, store-fault, upstream-fault",
+        "refused, bad-address, reserved, disabled, not-creatable, not-for-mail, store-fault, upstream-fault",
     ),
     (
         'size_check = "temporary"\n'
@@ -399,7 +399,7 @@ def test_a_front_end_has_its_own_mode_or_that_of_the_top() -> None:
 def test_every_kind_that_refuses_has_a_reply() -> None:
     """A key that is not set keeps the default of its kind."""
     loaded = load(ON + '[replies.over-quota]\ntext = "{recipient} is full"\n')
-    assert set(loaded.replies) == set(KINDS) - {Kind.DELIVERABLE}
+    assert set(loaded.replies) == {kind for kind in KINDS if not kind.accepts}
     full = loaded.replies[Kind.OVER_QUOTA]
     assert (full.code, full.enhanced, full.text) == (452, "4.2.2", "{recipient} is full")
 

@@ -1,0 +1,105 @@
+"""Whether a mail fits where lmtpd puts it: quotas at RCPT and after DATA.
+
+At RCPT lmtpd looks at every resource of INBOX' quota root as it is
+(verify_user in imap/lmtpd.c); with `lmtp_strict_quota` with the announced size
+and one mail on top.  After DATA it looks again, with the size that the mail
+has; then a folder behind the plus with room and right saves it, and no
+catch-all mailbox does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.cyrus import acl
+from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.steps import quota_use
+from gateway.verification.texts import OVER_QUOTA_TEXT, SIZE_TEXT
+
+if TYPE_CHECKING:
+    from gateway.cyrus.imapdconf import ImapdConf
+    from gateway.cyrus.names import MailboxName
+    from gateway.cyrus.quota import QuotaRecord
+    from gateway.verification.records import Records
+
+# Bytes that the smallest mail has, where none was announced.
+_SMALLEST = 1
+
+
+class Room:
+    """The rules under one configuration."""
+
+    __slots__ = ("_fuzzy", "_over_quota", "_strict")
+
+    def __init__(self, conf: ImapdConf) -> None:
+        permanent = conf.lmtp_over_quota_perm_failure
+        self._fuzzy = conf.lmtp_fuzzy_mailbox_match
+        self._over_quota = Kind.OVER_QUOTA_PERMANENT if permanent else Kind.OVER_QUOTA
+        self._strict = conf.lmtp_strict_quota
+
+    def check(
+        self,
+        mailbox: bytes,
+        userid: bytes | None,
+        folders: tuple[MailboxName, ...],
+        size: int | None,
+        records: Records,
+    ) -> tuple[Verdict, bool]:
+        """The verdict on a mailbox that exists; False behind it where no catch-all takes the mail.
+
+        `mailbox` is its internal name, `folders` are those behind the plus
+        that may save the mail, `size` is the announced size in bytes.  Raises
+        StoreError.
+        """
+        record = records.quota(mailbox)
+        use = quota_use(record)
+        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
+        exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
+        late = record is not None and not exceeded and self._exceeded_late(record, size)
+        permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
+        records.note_quota(mailbox, use, exceeded=exceeded or late, permanent=permanent)
+        if record is None or not (exceeded or late):
+            if size is not None and record is not None and not self._strict:
+                fits = not record.exceeded(size, 0)
+                records.note("size", size=size, fits=fits)
+                if not fits:
+                    return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), False
+            return Verdict(Kind.DELIVERABLE, b"", evidence), True
+        # Refused for its size alone: who hands the mail to lmtpd may not announce it.
+        savable = late or (exceeded and not self._exceeded_at_rcpt(record, 0))
+        if savable and any(self._saves(each, size, records) for each in folders):
+            return Verdict(Kind.DELIVERABLE, b"", evidence), True
+        over = self._over_quota
+        if savable and folders and self._fuzzy:
+            over = Kind.OVER_QUOTA  # another folder may match, and save it
+        return Verdict(over, OVER_QUOTA_TEXT, evidence), not late
+
+    def too_small(
+        self, record: QuotaRecord, size: int | None, evidence: Evidence
+    ) -> Verdict | None:
+        """The refusal of a mailbox that is only just made, with a quota that is too small."""
+        if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_late(record, size):
+            return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
+        return None
+
+    def _exceeded_at_rcpt(self, record: QuotaRecord, size: int) -> bool:
+        more = record.exceeded(size, 1) if self._strict else record.exceeded(0, 0)
+        return more or record.exceeded_otherwise(folders=True)
+
+    def _exceeded_late(self, record: QuotaRecord, size: int | None) -> bool:
+        return self._strict and record.exceeded(size or _SMALLEST, 1)
+
+    def _saves(self, folder: MailboxName, size: int | None, records: Records) -> bool:
+        """Whether delivery puts the mail into a user's folder."""
+        entry = records.store.mailboxes.lookup(folder)
+        post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
+        fits = False
+        if entry is not None and post:
+            record = records.quota(entry.name)
+            fits = record is None or not (
+                record.exceeded(size or _SMALLEST, 1) or record.exceeded_otherwise(folders=False)
+            )
+        records.note(
+            "delivery", folder=folder.internal, found=entry is not None, post=post, fits=fits
+        )
+        return fits

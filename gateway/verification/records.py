@@ -1,0 +1,117 @@
+"""The records that a question is answered by; each look is told to the trace, if there is one.
+
+Both authorities look at the same databases; what they make of it differs.
+Raises StoreError where a database cannot be read or a record makes no sense.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus import acl
+from gateway.errors import DatabaseEmpty
+from gateway.verification import steps
+from gateway.verification.model import Evidence, Kind, Step, Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.names import MailboxName
+    from gateway.cyrus.quota import QuotaRecord
+    from gateway.cyrus.store import CyrusStore
+    from gateway.cyrus.userdeny import Denial
+    from gateway.verification.model import QuotaUse
+
+
+class Records:
+    """What one question looks up.
+
+    `kicks` tells that mupdate is to be kicked for a mailbox that is missing.
+
+    `quota_get` reads quota roots in the store's stead (QuotaRoots.find).
+    """
+
+    __slots__ = ("_asked", "_quota_get", "kicks", "store", "trace")
+
+    def __init__(
+        self,
+        store: CyrusStore,
+        trace: list[Step] | None,
+        *,
+        kicks: bool,
+        quota_get: Callable[[bytes], bytes | None] | None,
+    ) -> None:
+        self.store = store
+        self.trace = trace
+        self.kicks = kicks
+        self._asked: set[bytes] = set()  # names that the userdeny database does not block
+        self._quota_get = quota_get
+
+    def note(self, name: str, **facts: object) -> None:
+        """Tell the trace of a step."""
+        if self.trace is not None:
+            self.trace.append(Step(name, **facts))
+
+    def denial(self, userid: bytes, service: bytes) -> Denial | None:
+        """The denial of a user at a service."""
+        denials = self.store.denials
+        denial = denials.check(userid, service)
+        if self.trace is not None:
+            self.trace.append(steps.userdeny_step(denials, userid, service, denial))
+        return denial
+
+    def denied(self, userid: bytes | None) -> Verdict | None:
+        """The verdict on a user who is blocked at our own service; a user is asked for once."""
+        if userid is None or userid in self._asked:
+            return None
+        self._asked.add(userid)
+        denial = self.denial(userid, self.store.service)
+        if denial is None:
+            return None
+        evidence = Evidence(userid=userid, deny_pattern=denial.pattern)
+        return Verdict(Kind.DENIED, denial.message, evidence)
+
+    def mailbox(self, name: MailboxName) -> MailboxEntry | None:
+        """The mailbox; None where there is none for mail."""
+        mailboxes = self.store.mailboxes
+        try:
+            entry = mailboxes.lookup(name)
+        except DatabaseEmpty:
+            # mupdate may have it a moment later.
+            if not self.kicks:
+                raise
+            entry = None
+        if self.trace is not None:
+            self.trace.append(steps.mailbox_step(mailboxes, name, entry))
+        return entry
+
+    def rights(self, entry: MailboxEntry) -> int:
+        """What somebody may do who sends mail and is nobody in particular."""
+        rights = acl.rights(entry.acl)
+        if self.trace is not None:
+            self.note(
+                "acl",
+                acl=entry.acl,
+                lookup=bool(rights & acl.LOOKUP),
+                post=bool(rights & acl.POST),
+            )
+        return rights
+
+    def quota(self, *names: bytes) -> QuotaRecord | None:
+        """The record of the quota root of a mailbox, given by internal names; None without one."""
+        return self.store.quotas.nearest(names, self._quota_get)
+
+    def note_quota(
+        self, mailbox: bytes, use: QuotaUse | None, *, exceeded: bool, permanent: bool
+    ) -> None:
+        """Tell the trace what the quota root of a mailbox means."""
+        if self.trace is not None:
+            self.note(
+                "quota",
+                file=self.store.quotas.path,
+                format=self.store.quotas.database.format,
+                mailbox=mailbox,
+                use=use,
+                exceeded=exceeded,
+                permanent=permanent,
+            )
