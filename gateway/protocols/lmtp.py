@@ -30,6 +30,11 @@ MAX_LINES = 128
 _ATEXT = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~."
 ) | frozenset(range(0x80, 0x100))
+# What a domain may be made of, an address in brackets too (RFC 5321, 4.1.3), and bytes above 127
+# (RFC 6531); a blank or > would end the path, and what follows be a parameter.
+_DOMAIN = frozenset(
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]"
+) | frozenset(range(0x80, 0x100))
 _CONTROLS = frozenset((*range(0x20), 0x7F))
 
 MAIL_NULL = b"MAIL FROM:<>\r\n"
@@ -80,10 +85,13 @@ def rcpt(address: bytes) -> bytes:
     """The question about a bare `address`.
 
     Raises ProtocolError for one with control characters, which no command can
-    hold.
+    hold, and for one whose domain would be more than a domain there.
     """
     if not _CONTROLS.isdisjoint(address):
         raise ProtocolError("the address has a control character")
+    _, at, domain = address.rpartition(b"@")
+    if at and not _DOMAIN.issuperset(domain):
+        raise ProtocolError("the domain has a character that no domain has")
     return b"RCPT TO:<" + path(address) + b">\r\n"
 
 

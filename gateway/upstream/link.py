@@ -48,6 +48,10 @@ MAX_ADDRESSES = 8
 _TLS_ENDS = ("SSLEOFError", "SSLZeroReturnError")
 
 
+# The same where there is nothing to read yet.
+_TLS_WAITS = ("SSLWantReadError",)
+
+
 class Disconnected(UpstreamError):
     """The peer has ended the connection, perhaps while it was not used."""
 
@@ -112,11 +116,20 @@ class Link:
         Something that came is the peer's end, or a reply that nobody asked
         for; either way the connection is of no use.
         """
-        import select  # noqa: PLC0415
+        return self.stray() is None
 
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
-        return not poll.poll(0)
+    def stray(self) -> bytes | None:
+        """What has come that nobody has asked for, a byte of it; empty: the end; None: nothing.
+
+        What TLS itself sends between two questions is taken in, and is none.
+        """
+        try:
+            self._socket.settimeout(0)
+            return self._socket.recv(1)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return None if type(error).__name__ in _TLS_WAITS else b""
 
     def close(self) -> None:
         """Let go of the connection."""

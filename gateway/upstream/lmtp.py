@@ -3,7 +3,8 @@
 `LHLO` once a connection, then for each question `MAIL FROM:<>`, `RCPT TO`
 and `RSET`, in one piece where the server knows PIPELINING.  No mail is ever
 sent.  The reply to RCPT is the answer; whatever else goes wrong (no greeting,
-a refused MAIL, 421) is an UpstreamError that names the server.
+a refused MAIL, 421, more or other replies than commands) is an UpstreamError
+that names the server.
 
 RCPT changes nothing, but for one kind of server: Cyrus' lmtpd with
 autocreate_post makes the mailbox of whom it is asked about.  Where that is
@@ -41,8 +42,13 @@ DEFAULT_DEADLINE = 5.0
 # Bytes of all replies to one question.
 MAX_REPLIES = 65_536
 
+# Seconds that the reply to RSET may take when the answer is there already.
+RSET_SECONDS = 1.0
+
 # "Service not available, closing transmission channel" (RFC 5321, 4.2.2).
 _CLOSING = 421
+# The class of codes that refuse for ever.
+_REFUSED = 5
 
 
 # No mailbox can have that name: & begins modified UTF-7 in Cyrus' names (RFC 3501, 5.1.3), and
@@ -113,7 +119,7 @@ class LmtpClient:
         last = time.monotonic() + self.deadline
         if until is not None and until < last:
             last = until
-        return self.pool.call(lambda link: self._asked(link, question, last), last)
+        return self.pool.call(lambda link: self._asked(link, question, last), last, _is_final)
 
     def greet(self, until: float) -> None:
         """Connect and say LHLO, and ask about nobody; over at `until`.  Raises UpstreamError."""
@@ -159,13 +165,23 @@ class LmtpClient:
             link.send(question, until)
             answer = conversation.reply()
             link.send(lmtp.RSET, until)
-        # The answer stands whatever becomes of the connection.
         link.keep = False
-        try:
-            link.keep = conversation.reply().good and conversation.over
-        except UpstreamError:
+        reset = conversation.last_reply(min(until, time.monotonic() + RSET_SECONDS))
+        if reset is None:
+            # The answer stands whatever becomes of the connection.
             return answer
+        if not (reset.good and conversation.over):
+            raise UpstreamError(
+                link.server,
+                f"its replies do not fit our commands: RSET is answered with {reset}"
+                f"{'' if conversation.over else ', and something more'}",
+            )
+        link.keep = True
         return answer
+
+
+def _is_final(reply: lmtp.Reply) -> bool:
+    return reply.code // 100 == _REFUSED
 
 
 class _Conversation:
@@ -198,6 +214,16 @@ class _Conversation:
         if reply.code == _CLOSING:
             raise Disconnected(server, f"it ends the connection: {reply}")
         return reply
+
+    def last_reply(self, until: float) -> lmtp.Reply | None:
+        """The next reply, or None where the peer gives none before `until`, or ends."""
+        self._until = until
+        try:
+            return self.reply()
+        except UpstreamError:
+            if self._decoder.error is not None:
+                raise
+            return None
 
     def expect_good(self, to: str) -> lmtp.Reply:
         """The next reply, which must be a success."""

@@ -4,7 +4,11 @@ A question borrows the connection that was used last, so that those that are
 not needed grow old and are closed.  A connection that was kept may have been
 ended by the peer at any moment: one that shows so beforehand is thrown away,
 and a question that meets one that breaks is asked once more, on a new
-connection.  A server that keeps failing is not asked for a while (breaker.py);
+connection.  So is one that is refused for ever over a connection that was kept:
+a server that had answered an earlier question twice would refuse whoever is
+asked about next.  Where bytes come before the question, the server is at fault.
+
+A server that keeps failing is not asked for a while (breaker.py);
 one that answers, and does not take a question, has not failed.
 
 Several threads share a pool without a lock: what they share is a list, and
@@ -67,9 +71,12 @@ class Pool:
         self._idle: list[Link] = []
         self._last_problem = ""
 
-    def call(self, talk: Callable[[Link], T], until: float) -> T:
+    def call(
+        self, talk: Callable[[Link], T], until: float, final: Callable[[T], bool] | None = None
+    ) -> T:
         """What `talk` makes of a connection; over at `until`.
 
+        What is `final`, a refusal for ever, is believed on a new connection only.
         Raises UpstreamError where no connection can be had, `talk` does, or
         the server is given a rest.
         """
@@ -82,7 +89,7 @@ class Pool:
             raise UpstreamError(self.server, f"not asked for a while, after: {self._last_problem}")
         answered = False
         try:
-            result = self._call(talk, until, now)
+            result = self._call(talk, until, now, final)
             answered = True
         except NotTaken:
             # Else a few such questions would keep everybody else's from being asked.
@@ -98,24 +105,41 @@ class Pool:
                 self.breaker.failed(time.monotonic())
         return result
 
-    def _call(self, talk: Callable[[Link], T], until: float, now: float) -> T:
+    def _call(
+        self,
+        talk: Callable[[Link], T],
+        until: float,
+        now: float,
+        final: Callable[[T], bool] | None,
+    ) -> T:
         kept = self._borrow(now)
+        refused = False
         if kept is not None:
             try:
-                return self._use(kept, talk)
+                result = self._use(kept, talk)
+                refused = final is not None and final(result)
+                if not refused:
+                    return result
             except Disconnected:
                 # It was kept too long for the peer's taste; those that were
                 # kept even longer will be no better.
                 self.close()
         link = self._open_link(until)
         self.opened += 1
-        return self._use(link, talk)
+        if link.stray():
+            link.close()
+            raise UpstreamError(self.server, "it sends something before it is asked")
+        # The kept one is there for the next question, if it has told the truth.
+        result = self._use(link, talk, keep=not refused)
+        if refused and final is not None and not final(result):
+            self.close()
+        return result
 
-    def _use(self, link: Link, talk: Callable[[Link], T]) -> T:
+    def _use(self, link: Link, talk: Callable[[Link], T], *, keep: bool = True) -> T:
         done = False
         try:
             result = talk(link)
-            done = link.keep
+            done = link.keep and keep
         finally:
             if done and len(self._idle) < self._max_idle:
                 link.idle_since = time.monotonic()

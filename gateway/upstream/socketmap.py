@@ -46,6 +46,9 @@ MAX_REQUEST = 1024
 
 STATUSES = (b"OK", b"NOTFOUND", b"TEMP", b"TIMEOUT", b"PERM")
 
+# Those that refuse a recipient for ever.
+_REFUSALS = (b"NOTFOUND", b"PERM")
+
 # A complaint about our request is no answer about the recipient.
 _BAD_PROTOCOL = b"Bad protocol"
 
@@ -129,7 +132,11 @@ class SocketmapClient:
             _check(server, answer, recipient)
             return answer
 
-        return self.pool.call(talk, last)
+        return self.pool.call(talk, last, _is_final)
+
+
+def _is_final(answer: Answer) -> bool:
+    return answer.status in _REFUSALS
 
 
 def _check(server: str, answer: Answer, recipient: bytes) -> None:

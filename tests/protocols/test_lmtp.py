@@ -121,6 +121,34 @@ def test_no_control_character_gets_into_a_command(address: bytes) -> None:
         lmtp.rcpt(address)
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [
+        b"x> SIZE=1",
+        b"x>",
+        b"x y",
+        b"x> BODY=8BITMIME",
+        b'x"',
+        b"<x",
+        b"x,y",
+        b"x\\y",
+        b"(x)",
+        b"x;",
+    ],
+)
+def test_no_domain_becomes_more_than_a_domain(domain: bytes) -> None:
+    """Neither the end of the path nor a parameter."""
+    with pytest.raises(ProtocolError, match="the domain has a character that no domain has"):
+        lmtp.rcpt(b"fred@" + domain)
+
+
+def test_what_a_domain_may_be() -> None:
+    """Names, old ones with an underscore, addresses, and UTF-8."""
+    for domain in ("a.example.org", "A-1.b_c", "[192.0.2.1]", "[IPv6:2001:db8::1]", "bücher.test"):
+        address = f"fred@{domain}".encode()
+        assert lmtp.rcpt(address) == b"RCPT TO:<" + address + b">\r\n"
+
+
 def test_extensions_of_a_greeting() -> None:
     """In capitals, without parameters, and not the host's name."""
     replies, _ = decode(

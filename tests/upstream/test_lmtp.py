@@ -16,6 +16,7 @@ from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
 from tests.upstream.fakes import Fake, Talk
 
 SHORT_S = 0.2
+NEVER_S = 3600.0
 GREETING = b"220 mail LMTP\r\n"
 LHLO = b"250-mail\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n"
 PLAIN_LHLO = b"250 mail\r\n"
@@ -73,11 +74,73 @@ def test_many_recipients_on_one_connection(lhlo: bytes) -> None:
         asking = client(server.address)
         for _ in range(5):
             assert asking.ask(b"fred") == Reply(250, b"2.1.0", (b"ok",))
-            assert asking.ask(b"unknown") == Reply(550, b"5.1.1", (b"There is", b"User unknown"))
+            assert asking.ask(b"anna") == Reply(250, b"2.1.0", (b"ok",))
         assert server.connections == 1
     assert heard[0] == b"LHLO mx.example.org\r\n"
     assert heard[1:4] == [b"MAIL FROM:<>\r\n", b"RCPT TO:<fred>\r\n", b"RSET\r\n"]
     assert len(heard) == 1 + 10 * 3
+
+
+def test_a_refusal_for_ever_is_believed_on_a_new_connection() -> None:
+    """Over a kept one it might be the answer to an earlier question."""
+    with Fake(lmtpd()) as server:
+        asking = client(server.address)
+        for count in (1, 2, 3):
+            assert asking.ask(b"fred").good
+            assert asking.ask(b"unknown") == Reply(550, b"5.1.1", (b"There is", b"User unknown"))
+            assert server.connections == 1 + count
+
+
+def shifted(extra: bytes) -> Talk:
+    """A server that says something more behind the replies to its first question, and later.
+
+    Whoever takes that for the first reply of the next question takes each reply
+    for that of another command.
+    """
+
+    def talk(peer: socket.socket) -> None:
+        peer.sendall(GREETING)
+        questions = 0
+        with peer.makefile("rb") as lines:
+            for line in lines:
+                word = line[:4].upper()
+                if word == b"MAIL" and questions:
+                    # Just now, when the client has looked whether anything is there.
+                    peer.sendall(extra)
+                reply = {b"LHLO": LHLO, b"MAIL": OK, b"RCPT": OK, b"RSET": OK}[word]
+                peer.sendall(UNKNOWN if b"<unknown>" in line else reply)
+                questions += word == b"RSET"
+
+    return talk
+
+
+@pytest.mark.parametrize("extra", [OK, UNKNOWN, b"451 4.3.0 later\r\n", OK + UNKNOWN])
+@pytest.mark.parametrize(("recipient", "good"), [(b"anna", True), (b"unknown", False)])
+def test_a_server_that_answers_once_too_often_is_never_believed(
+    extra: bytes, recipient: bytes, *, good: bool
+) -> None:
+    """Neither a refusal nor an acceptance that belongs to another command."""
+    with Fake(shifted(extra)) as server:
+        asking = client(server.address)
+        assert asking.ask(b"fred").good
+        try:
+            assert asking.ask(recipient).good == good
+        except UpstreamError as fault:
+            assert "it answers MAIL" in fault.problem or "do not fit" in fault.problem
+
+
+def test_bytes_before_the_question_are_a_fault() -> None:
+    """On a new connection, behind the greeting; the next one is asked on another."""
+
+    def early(peer: socket.socket) -> None:
+        peer.sendall(GREETING)
+        peer.recv(4096)
+        peer.sendall(LHLO + OK)
+        peer.recv(4096)
+
+    with Fake(early) as server, pytest.raises(UpstreamError) as caught:
+        client(server.address).ask(b"fred")
+    assert caught.value.problem.startswith(("it says more than", "it sends something before"))
 
 
 def hangs(peer: socket.socket) -> None:
@@ -129,13 +192,41 @@ def test_replies_without_end_are_cut() -> None:
         assert str(MAX_REPLIES) in str(caught.value) or "more than" in str(caught.value)
 
 
-def test_an_answer_stands_whatever_becomes_of_rset() -> None:
-    """The connection is then not used again."""
-    with Fake(lmtpd(rset=b"503 no\r\n")) as server:
+@pytest.mark.parametrize("rset", [b"503 no\r\n", b"550 5.1.1 no\r\n", OK + OK, OK + b"2"])
+def test_replies_that_do_not_fit_the_commands_are_a_fault(rset: bytes) -> None:
+    """The answer was that to another command, or will be."""
+    with Fake(lmtpd(rset=rset)) as server:
         asking = client(server.address)
+        for count in (1, 2):
+            with pytest.raises(UpstreamError, match="its replies do not fit our commands"):
+                asking.ask(b"fred")
+            assert server.connections == count
+
+
+@pytest.mark.parametrize("lhlo", [LHLO, PLAIN_LHLO], ids=["pipelining", "plain"])
+def test_an_rset_that_nobody_answers_does_not_cost_the_deadline(lhlo: bytes) -> None:
+    """The answer is there already; the connection is not used again."""
+    with Fake(lmtpd(lhlo=lhlo, rset=b"")) as server:
+        asking = client(server.address, NEVER_S)
         assert asking.ask(b"fred").good
-        assert asking.ask(b"fred").good
+        assert asking.ask(b"unknown").code == 550
         assert server.connections == 2
+
+
+def test_an_answer_stands_where_the_server_ends_the_connection_behind_it() -> None:
+    """Some do so after a refusal."""
+
+    def ends(peer: socket.socket) -> None:
+        peer.sendall(GREETING)
+        peer.recv(4096)
+        peer.sendall(PLAIN_LHLO)
+        peer.recv(4096)
+        peer.sendall(OK)
+        peer.recv(4096)
+        peer.sendall(UNKNOWN + b"421 4.3.2 enough\r\n")
+
+    with Fake(ends) as server:
+        assert client(server.address).ask(b"unknown").code == 550
 
 
 def test_a_connection_that_the_server_has_ended_is_replaced() -> None:

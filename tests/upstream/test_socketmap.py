@@ -38,7 +38,7 @@ from tests.upstream.fakes import (
 )
 
 if TYPE_CHECKING:
-    from gateway.upstream.link import Found
+    from gateway.upstream.link import Found, Link
 
 SHORT_S = 0.2
 
@@ -222,6 +222,62 @@ def test_a_reply_that_nobody_asked_for_spoils_the_connection() -> None:
             except UpstreamError as fault:
                 assert "does not end where it should" in fault.problem
             sent.wait(10)
+
+
+@pytest.mark.parametrize("words", [b"NOTFOUND Mailbox does not exist", b"PERM not here"])
+def test_a_refusal_that_belongs_to_an_earlier_question_is_not_believed(words: bytes) -> None:
+    """The second answer comes just when the client has looked whether anything is there."""
+
+    def twice(peer: socket.socket) -> None:
+        first = True
+        while question := read_netstring(peer):
+            if not first:
+                peer.sendall(reply(words))
+            first = False
+            peer.sendall(reply(echo(question.partition(b" ")[2])))
+
+    with Fake(twice) as server:
+        asking = client(server.address)
+        for name in (b"fred", b"anna", b"zoe", b"fred"):
+            try:
+                assert asking.ask(name) == Answer(b"OK", name)
+            except UpstreamError as fault:
+                # Both in one packet.
+                assert "does not end where it should" in fault.problem
+
+
+def test_a_refusal_for_ever_is_believed_on_a_new_connection() -> None:
+    """And an answer that is not one, on a kept one."""
+    with Fake(smmapd(lambda key: b"NOTFOUND no" if key == b"unknown" else echo(key))) as server:
+        asking = client(server.address)
+        for count in (1, 2, 3):
+            for _ in range(3):
+                assert asking.ask(b"fred").status == b"OK"
+            assert asking.ask(b"unknown").status == b"NOTFOUND"
+            assert server.connections == 1 + count
+
+
+def test_who_speaks_before_it_is_asked_is_at_fault() -> None:
+    """Whatever it says then is no answer."""
+    spoken = threading.Event()
+
+    def early(peer: socket.socket) -> None:
+        peer.sendall(reply(b"NOTFOUND no"))
+        spoken.set()
+        read_netstring(peer)
+
+    with Fake(early) as server:
+        asking = client(server.address)
+        open_link = asking.pool._open_link
+
+        def opened(until: float) -> Link:
+            link = open_link(until)
+            assert spoken.wait(10)
+            return link
+
+        asking.pool._open_link = opened
+        with pytest.raises(UpstreamError, match="before it is asked"):
+            asking.ask(b"fred")
 
 
 def test_a_server_that_keeps_failing_is_given_a_rest() -> None:
