@@ -232,7 +232,7 @@ def test_stale_answers(site: Site) -> None:
     site.backend.stop()
     wait_until(lambda: site.ask(b"stranger") == AWAY, "it is away")
     assert site.ask() == b"OK fred"
-    assert site.ask(b"nobody") == ANSWERS[b"nobody"]
+    assert site.ask(b"nobody") == AWAY  # who was refused may have been created since
     assert site.ask(b"denied") == AWAY
     site.backend.start()
     site.mx.reload({"remote": {"remember_yes": 0, "remember_no": 0, "serve_stale": 0}})
