@@ -65,8 +65,13 @@ def number(value: bytes) -> int:
 
 
 def kibibytes(value: bytes) -> int:
-    """BYTESIZE in KiB: a number (of KiB), or one with a unit as in `10M` or `2 GiB`."""
+    """BYTESIZE in KiB: a number (of KiB), or one with a unit as in `10M` or `2 GiB`.
+
+    Up to Cyrus 3.6 it was an INT, which may be hexadecimal.
+    """
     rest = value[1:] if value.startswith((b"-", b"+")) else value
+    if rest[:2].lower() == b"0x":
+        return number(value)
     digits = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
     unit = rest[len(digits) :].strip().upper()
     shift = _SIZES.get(unit.removesuffix(b"B").removesuffix(b"I")) if unit else 10

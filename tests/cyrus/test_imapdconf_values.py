@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus.imapdconf_values import duration, number, port, switch, timeout
+from gateway.cyrus.imapdconf_values import duration, kibibytes, number, port, switch, timeout
 
 SWITCHES: list[tuple[bytes, bool | None]] = [
     *((word, False) for word in (b"0", b"n", b"no", b"nein", b"off", b"of", b"f", b"false", b"0x")),
@@ -63,6 +63,33 @@ def test_no_durations(word: bytes) -> None:
     """A unit without a number, an unknown unit and an overflow are refused."""
     with pytest.raises(ValueError, match=r"duration|longer"):
         duration(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        (b"5000", 5000),
+        (b"-1", -1),
+        (b"+5", 5),
+        (b"0x10", 16),
+        (b"08", 8),
+        (b"10M", 10240),
+        (b"10 MiB", 10240),
+        (b"2g", 2 << 20),
+        (b"3KB", 3),
+        (b"2048B", 2),
+    ],
+)
+def test_sizes(word: bytes, found: int) -> None:
+    """A number is of KiB, as that of every release, or has a unit, from 3.8 on."""
+    assert kibibytes(word) == found
+
+
+@pytest.mark.parametrize("word", [b"", b"-", b"K", b"10X", b"10iB", b"1.5G", b"9" * 30 + b"G"])
+def test_no_sizes(word: bytes) -> None:
+    """A unit without a number, an unknown one and an overflow are refused."""
+    with pytest.raises(ValueError, match=r"size|greater"):
+        kibibytes(word)
 
 
 @pytest.mark.parametrize("found", [1, 65535])
