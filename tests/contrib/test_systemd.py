@@ -35,7 +35,7 @@ from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 
 # systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
-MOST_EXPOSED = 2.5
+MOST_EXPOSED = 2.6
 
 SEVERAL, INSTANCE = "smmapd-gateway@.service", "smmapd-gateway@mx2.service"
 
