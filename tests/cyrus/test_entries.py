@@ -65,7 +65,9 @@ def test_every_mailbox_of_every_type(tmp_path: os.PathLike[str]) -> None:
 def test_an_older_list() -> None:
     """Keys up to Cyrus 3.4 are internal names; Cyrus' notes are no mailboxes."""
     records = {b"$RACL$A$x": b"0 x", b"N": b"0 default", b"user.fred": b"1 there fred\tlrs\t"}
+    records[b"$offers"] = b"%(P default F 1)"
     assert list(MailboxList(MemoryDatabase(records)).entries()) == [
+        MailboxEntry(b"$offers", partition=b"default"),
         MailboxEntry(b"N", partition=b"default", before_3=True),
         MailboxEntry(
             b"user.fred",

@@ -24,11 +24,9 @@ pytestmark = pytest.mark.real
 OPTIONS = (
     "unixhierarchysep",
     "virtdomains",
-    "mupdate_config",
     "mupdate_port",
     "tcp_keepalive_idle",
     "mboxlist_db",
-    "quota_db",
     "deletedprefix",
 )
 VALUES = (
@@ -43,9 +41,7 @@ DIFFERENT = {
     ("mupdate_port", "99999999999"): "Cyrus takes what is left of it in 32 bits",
     ("tcp_keepalive_idle", "99999999999"): "Cyrus takes what is left of it in 32 bits",
     ("mboxlist_db", "twom"): "newer than 3.6",
-    ("quota_db", "twom"): "newer than 3.6",
     ("mboxlist_db", "zeroskip"): "no reader here",
-    ("quota_db", "zeroskip"): "no reader here",
 }
 
 
