@@ -164,6 +164,7 @@ class VerdictCache:
         """
         self.again()
         self._look()
+        self._looked = False  # a question of this turn may come later than this look
 
     def now(self) -> int:
         """The number of this turn of the event loop, which grows."""

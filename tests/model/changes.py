@@ -118,8 +118,11 @@ class Store:
         return None
 
     def take_away(self, chance: Random) -> str:
-        """A database, or the folder of the quota roots, is not there; the next change puts it back."""
-        database = chance.choice(self.all)
+        """A database is not there; the next change puts it back.
+
+        Not that of userdeny: who has seen it is not told the same as who has not.
+        """
+        database = chance.choice((self.mailboxes, self.quotas))
         if isinstance(database, Roots):
             return self.commit(chance)
         database.reopen()

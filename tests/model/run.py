@@ -100,9 +100,10 @@ class Model:
             tally.answers += len(said)
             for (number, name), word in zip(names, said, strict=True):
                 if word != true[number]:
+                    later = front.ask([name, name]), oracle.engine(self._conf, [name])
                     tally.wrong.append(
                         f"{front.name}: {name!r} is {word}, not {true[number]}; round"
-                        f" {tally.rounds}, behind {'; '.join(done)}"
+                        f" {tally.rounds}, behind {'; '.join(done)}; asked again: {later}"
                     )
         tally.rounds += 1
 
