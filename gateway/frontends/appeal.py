@@ -108,7 +108,7 @@ class Appeals:
                 return Skip.REWRITTEN
             told = yield Query(target.address)
             assert isinstance(told, Verdict)
-            if told.kind is Kind.DELIVERABLE:
+            if told.kind.accepts:
                 return Skip.REWRITTEN
             standing = yield from self._standing(target, told, seen)
             if isinstance(standing, Skip):

@@ -165,7 +165,7 @@ class Judge:
 
     def appeal(self, question: Question, verdict: Verdict) -> Appeal | None:
         """What has to be asked before `verdict` is carried out; None where that is nothing."""
-        if self._appeals is None or verdict.kind is Kind.DELIVERABLE:
+        if self._appeals is None or verdict.kind.accepts:
             return None
         return self._appeals.of(question.recipient, question.mailer, verdict)
 

@@ -54,13 +54,13 @@ _NOBODY = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
 
 
 def _may_be_a_domain(key: bytes) -> bool:
-    """Whether `key` may ask for a domain: `a.b`, `@a.b`, `*`, or nothing at all.
+    """Whether `key` may ask for a domain: a bare word, `*`, `@a.b`, or nothing at all.
 
     Postfix asks for those where `virtual_mailbox_domains` is what it is by
     default, and whatever is found there is ours for the whole world.
     """
     local, at, _ = key.rpartition(b"@")
-    return not local if at else (b"." in key or key in (b"", b"*"))
+    return not (at and local)
 
 
 def socketmap_payload(verdict: Verdict, key: bytes) -> bytes:

@@ -81,3 +81,11 @@ def test_light_import() -> None:
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("kind", [Kind.CREATED, Kind.CATCH_ALL], ids=str)
+@pytest.mark.parametrize("key", [b"gmail.example", b"localhost", b"*", b"@gmail.example", b""])
+def test_a_catch_all_finds_no_domain(kind: Kind, key: bytes) -> None:
+    """Nor does a mailbox that would be made: the whole world might relay to it into us."""
+    assert socketmap_payload(Verdict(kind, b""), key).startswith(b"NOTFOUND ")
+    assert socketmap_payload(Verdict(kind, b""), b"fred@example.org") == b"OK fred@example.org"

@@ -29,6 +29,7 @@ RECIPIENTS: list[tuple[bytes, str]] = [
     (b"fred@mx.test.example", "sent"),
     (b"fred@virt.example", "sent"),
     (b"FRED@Relay.Example", "sent"),
+    (b"fred+folder@virt.example", "sent"),
     (b"nobody@mx.test.example", "bounced"),
     (b"nobody@virt.example", "bounced"),
     (b"nobody+x@virt.example", "bounced"),

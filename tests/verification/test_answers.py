@@ -120,9 +120,9 @@ SAID = tuple(kind for kind in KINDS if kind is not Kind.SIZE_OVER_QUOTA)
 @pytest.mark.parametrize("kind", SAID, ids=[kind.name for kind in SAID])
 def test_a_chain_of_gateways_says_the_same_at_each_link(kind: Kind) -> None:
     """What one says by socketmap, the next one takes for the same kind."""
-    payload = socketmap_payload(Verdict(kind, REASONS.get(kind, b"")), b"fred")
+    payload = socketmap_payload(Verdict(kind, REASONS.get(kind, b"")), b"fred@example.org")
     status, _, text = payload.partition(b" ")
     found, reason = of_answer(Answer(status, text))
     # That delivery makes the mailbox, or takes it elsewhere, is the first one's business.
     assert found is (Kind.DELIVERABLE if kind.accepts else kind)
-    assert socketmap_payload(Verdict(found, reason), b"fred") == payload
+    assert socketmap_payload(Verdict(found, reason), b"fred@example.org") == payload
