@@ -125,6 +125,18 @@ READINGS = [
     (OFF, b"q!z", [(b"Nuser.q\x1dz", b"user.q!z", None, b"q!z")]),
     (OFF, b"mia+new!old", [(b"Nuser.mia.new\x1dold", b"user.mia.new!old", None, b"mia")]),
     (OFF, b"a^b", [(b"Nuser\x1fa.b", b"user.a^b", b"a.b", b"a^b")]),
+    (
+        VIRTUAL,
+        b"a^b+c^d@virt.org",
+        [
+            (
+                b"Nvirt.org\x1duser\x1fa.b\x1fc.d",
+                b"virt.org!user.a^b.c^d",
+                b"a.b@virt.org",
+                b"a^b@virt.org",
+            )
+        ],
+    ),
     (BB, b"+mia", [(b"Nuser\x1fmia", b"user..mia", b"mia", b"")]),
     (BB, b"+mia/Work", [(b"Nuser\x1fmia\x1fWork", b"user..mia.Work", b"mia", b"")]),
     (BB, b"+", [(b"Nuser", b"user.", None, b"")]),
@@ -274,6 +286,44 @@ def test_the_rules_come_from_imapd_conf() -> None:
         skip_plus=True,
     )
     assert Naming.from_conf(ImapdConf(configdirectory="/c")) == Naming()
+
+
+QUOTAS = [
+    (OFF, b"alice+Work", (b"user.alice.Work",)),
+    (OFF, b"mia+new!old", (b"user.mia.new!old",)),
+    (OFF, b"q!+Work", (b"user.q!.Work",)),
+    (OFF, b"+shared", (b"shared",)),
+    (OFF, b"+user/bob/Spam", (b"user.bob.Spam",)),
+    (OFF, b"a^b", (b"user.a^b",)),
+    (BB, b"+over", (b"user..over", b"user.over")),
+    (VIRTUAL, b"over@EXAMPLE.com", (b"example.com!user.over", b"user.over")),
+    (VIRTUAL, b"over@virt.org", (b"virt.org!user.over",)),
+]
+
+
+@pytest.mark.parametrize(("naming", "address", "names"), QUOTAS)
+def test_whose_quota_roots_count(naming: Naming, address: bytes, names: tuple[bytes, ...]) -> None:
+    """Those of the name as it is formed, and of another user who is reached by it."""
+    assert naming.recipient(address).quota_names == names
+
+
+@pytest.mark.parametrize(
+    ("address", "kinds"),
+    [
+        (b"alice", ["any"]),
+        (b"alice+R&D", ["any", "older"]),
+        (b"fred/Work", ["any", "2.x"]),
+        (b"fred/Work+R&D", ["any", "older", "2.x", "2.x"]),
+        (b"+list@virt.org", ["any", "2.x"]),
+        (b"@virt.org", ["any"]),
+    ],
+)
+def test_which_lists_have_a_reading(address: bytes, kinds: list[str]) -> None:
+    """The first is in every list; others are in older ones, or those of Cyrus up to 2.5."""
+    assert [
+        "any" if name.dbkey else "2.x" if name.before_3 else "older"
+        for name in VIRTUAL.readings(address)
+    ] == kinds
 
 
 PIECES = [b"a", b"B", b"user", b"DELETED", b"x.org", b"example.com", b"1F", b"\xc3\xb6", b"&-"]
