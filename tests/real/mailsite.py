@@ -22,11 +22,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.folders import folder, write_text
+from tests.rigs.folders import folder, make_subfolder, write_text
 from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
-from tests.rigs.postfix import Postfix
-from tests.rigs.processes import Daemon, complete
+from tests.rigs.postfix import CHROOT, Postfix
+from tests.rigs.processes import Daemon, account, complete
 from tests.rigs.require import require
 from tests.rigs.smtp import Conversation
 from tests.rigs.sqlservers import DATABASE, USER, Postgres
@@ -87,6 +87,7 @@ INSERT INTO alias VALUES ('sql@virt.example', 'fred@virt.example'),
     ('sqldead@virt.example', 'nobody@virt.example'), ('sql@relay.example', 'alice@relay.example');
 GRANT SELECT ON alias TO %s;
 """
+_ASKING = ("plain", "policy", "milter", "submission", "chroot")
 SRS_SECRET = "not a secret\n"
 
 
@@ -192,6 +193,17 @@ def mail_site(scope: Tables | None = None) -> Iterator[MailSite]:
                 main=main,
                 doors={
                     "plain": {},
+                    # As in contrib/postfix/master.cf, for the site's own users.
+                    "submission": {
+                        "smtpd_recipient_restrictions": "permit_sasl_authenticated, reject",
+                    },
+                    "chroot": {
+                        CHROOT: "y",
+                        "smtpd_recipient_restrictions": "permit_mynetworks, "
+                        "permit_sasl_authenticated, reject_unauth_destination, "
+                        "check_policy_service { unix:smmapd/policy, timeout=30s, "
+                        "default_action=DEFER_IF_PERMIT }",
+                    },
                     "policy": {
                         "smtpd_recipient_restrictions": "permit_sasl_authenticated, "
                         "reject_unauth_destination, check_policy_service "
@@ -202,12 +214,19 @@ def mail_site(scope: Tables | None = None) -> Iterator[MailSite]:
         )
         changes = {name: dict(values) for name, values in (scope or {}).items()}
         changes["scope"] = {"postfix": asking.configuration, **changes.get("scope", {})}
+        inside = make_subfolder(f"{asking.folder}/queue", "smmapd", account("cyrus"))
+        changes["policy"] = {
+            "listen": [
+                f"unix:{path}?mode=0660&group=postfix"
+                for path in (gateway.path("policy"), f"{inside}/policy")
+            ]
+        }
         gateway.configure(changes)
         maps.start()
         asking.start()
         gateway.start()
         doors = {"socketmap": maps.address("socketmap")}
-        doors |= {name: asking.address(name) for name in ("plain", "policy", "milter")}
+        doors |= {name: asking.address(name) for name in _ASKING}
         yield MailSite(gateway, maps, asking, postgres, tables, doors, (LOOPBACK, srs[0]))
 
 

@@ -130,6 +130,21 @@ def test_outbound_mail_is_untouched(site: MailSite) -> None:
         assert site.rcpt(front, b"nobody@gmail.example") == [554]
 
 
+def test_a_chrooted_smtpd(site: MailSite) -> None:
+    """Its socket is below the queue directory, and its answers are the same."""
+    recipients = [recipient for recipient, _ in RECIPIENTS]
+    assert site.rcpt("chroot", *recipients) == site.rcpt("policy", *recipients)
+
+
+def test_submission(site: MailSite) -> None:
+    """The site's own users are asked about nobody."""
+    assert site.rcpt("submission", b"nobody@gmail.example", b"x@virt.example", login="fred") == [
+        250,
+        250,
+    ]
+    assert site.rcpt("submission", b"fred@virt.example") == [554]
+
+
 def test_a_table_that_has_changed(site: MailSite) -> None:
     """An alias that was unknown is known as soon as Postfix knows it."""
     recipient = b"later@mx.test.example"

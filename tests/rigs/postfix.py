@@ -38,6 +38,8 @@ DAEMONS = "/usr/lib/postfix/sbin"
 RELAY_DOMAIN = "example.org"
 VIRTUAL_DOMAIN = "virt.example"
 HOSTNAME = "mx.test.example"
+# A door's setting that is no parameter: whether its smtpd is chrooted to the queue, y or n.
+CHROOT = "chroot"
 DOORS = ("relay", "virtual", "policy", "milter")
 
 _PRIVATE_FOLDERS = [
@@ -102,7 +104,8 @@ class Postfix(Rig):
         `socketmap` and `policy`: `unix:PATH` or `inet:HOST:PORT`; `milter`:
         `unix:PATH` or `inet:HOST:PORT`.  `main` are settings of main.cf that
         add to or replace the rig's, `doors` the same per door, by its name
-        (`{"policy": {"smtpd_delay_reject": "no"}}`).  After `timeout` seconds without an
+        (`{"policy": {"smtpd_delay_reject": "no"}}`); CHROOT among them is that column of
+        master.cf.  After `timeout` seconds without an
         answer of policy or milter a recipient is deferred, or accepted if `lenient`; a table
         has the time that is built in (100 s), and always defers.
         """
@@ -198,9 +201,11 @@ class Postfix(Rig):
         os.utime(path, (0, 0))
         rows = []
         for door, options in self._doors.items():
-            words = "".join(f" -o {{ {name} = {value} }}" for name, value in options.items())
+            words = "".join(
+                f" -o {{ {name} = {value} }}" for name, value in options.items() if name != CHROOT
+            )
             rows.append(
-                f"{LOOPBACK}:{self._ports[door]} inet n - n - - smtpd"
+                f"{LOOPBACK}:{self._ports[door]} inet n - {options.get(CHROOT, 'n')} - - smtpd"
                 f" -o syslog_name=postfix/{door}{words}"
             )
         for line in _SERVICES.split("\n"):
