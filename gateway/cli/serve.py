@@ -6,6 +6,7 @@ where [milter] listens, the milter as processes of their own.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from functools import partial
@@ -17,6 +18,7 @@ from gateway.daemon.children import ChildSpec
 from gateway.daemon.settings import loads, read
 from gateway.daemon.settings.words import Library
 from gateway.daemon.supervisor import Plan, Supervisor
+from gateway.daemon.upstreams import tls_contents
 from gateway.frontends.watched import NOTHING_KNOWN
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
     """
     data = read(path)
     settings = loads(data, path)
+    # Certificates and keys are read once: what is found good is what all children get.
+    settings = dataclasses.replace(settings, tls_contents=tls_contents(settings))
     prerequisites.require(settings, data, entries)
     served = settings.listeners
     workers = settings.general.workers if served.keys() & {"socketmap", "policy"} else 1
@@ -75,6 +79,7 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
             kind.listeners,
             count,
             data,
+            settings.tls_contents,
             processes.SILENCE_LIMIT,
             stops_by_word=True,
             session_timeout=0.0 if kind is processes.CORE else settings.milter.session_timeout,

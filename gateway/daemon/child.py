@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -42,7 +42,6 @@ STOP = "STOP"
 # Why a process gives up that has run out of it.
 OUT_OF_MEMORY = "out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)"
 MESSAGE_LIMIT = 2000
-_CONFIGURATION_LIMIT = 1 << 20
 _CHANNEL_READ = 4096
 
 
@@ -87,7 +86,8 @@ class Supervised:
 
     `name` is that of its ChildSpec, `index` counts the processes of one name
     from 0, `generation` counts configurations from 1.  `listeners` are its
-    sockets by front end, `configuration` is the text that was validated.
+    sockets by front end, `configuration` is the text that was validated, `files`
+    are what the files held that it needs, by path.
     `place` is where it puts what it counts, `beginning` what went before.
     """
 
@@ -99,6 +99,7 @@ class Supervised:
         generation: int,
         listeners: Mapping[str, tuple[Listener, ...]],
         configuration: bytes,
+        files: Mapping[str, bytes],
         channel: socket.socket,
         place: Place,
         beginning: Beginning = FIRST,
@@ -109,6 +110,7 @@ class Supervised:
         self.generation = generation
         self.listeners = listeners
         self.configuration = configuration
+        self.files = files
         self.place = place
         self._channel = channel
         self._received = b""
@@ -189,6 +191,9 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     told: dict[str, object] = json.loads(text)
     name, index, generation = told["name"], told["index"], told["generation"]
     channel, groups, place = told["channel"], told["listeners"], told["place"]
+    lengths, paths = told["lengths"], told["files"]
+    assert isinstance(lengths, list)
+    assert isinstance(paths, list)
     assert isinstance(name, str)
     assert isinstance(index, int)
     assert isinstance(generation, int)
@@ -208,13 +213,14 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     home = socket.socket(fileno=channel)
     home.set_inheritable(False)
     home.setblocking(False)
-    configuration = os.pread(0, _CONFIGURATION_LIMIT, 0)
+    configuration, *contents = _given([int(each) for each in lengths])
     return Supervised(
         name=name,
         index=index,
         generation=generation,
         listeners=MappingProxyType(listeners),
         configuration=configuration,
+        files=MappingProxyType(dict(zip(map(str, paths), contents, strict=True))),
         channel=home,
         place=Place(Board(board), number, writer),
         beginning=Beginning(
@@ -223,6 +229,18 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
             entries=MappingProxyType({str(path): int(n) for path, n in known.items()}),
         ),
     )
+
+
+def _given(lengths: Sequence[int]) -> list[bytes]:
+    """The pieces of standard input, which have these lengths."""
+    found, position = [], 0
+    for length in lengths:
+        piece = b""
+        while len(piece) < length and (more := os.pread(0, length - len(piece), position)):
+            piece += more
+            position += len(more)
+        found.append(piece)
+    return found
 
 
 def environment(
@@ -234,8 +252,13 @@ def environment(
     listeners: Mapping[str, tuple[Listener, ...]],
     place: Place,
     beginning: Beginning,
+    lengths: Sequence[int],
+    files: Sequence[str] = (),
 ) -> str:
-    """The value of VARIABLE for a child; the supervisor's half of `supervised`."""
+    """The value of VARIABLE for a child; the supervisor's half of `supervised`.
+
+    `lengths` are those of the configuration and of the `files` behind it on standard input.
+    """
     groups = {
         group: [[each.socket.fileno(), str(each.endpoint)] for each in members]
         for group, members in listeners.items()
@@ -253,6 +276,8 @@ def environment(
                 "replaces": beginning.replaces,
                 "entries": dict(beginning.entries),
             },
+            "lengths": list(lengths),
+            "files": list(files),
         }
     )
 

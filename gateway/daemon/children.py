@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from gateway.daemon import child
@@ -39,7 +39,7 @@ _LINE_LIMIT = 2 * child.MESSAGE_LIMIT
 class ChildSpec:
     """What to run: `count` processes of `argv`, which get the sockets of `listeners`.
 
-    `configuration` is given to each on standard input.  A process that has
+    `configuration`, and `files` by path, are given to each on standard input.  A process that has
     said that it is ready and then is silent for more than `silence_limit`
     seconds is killed and started again; None: never.  `stops_by_word`: it is
     told to stop over its channel and gets no SIGTERM, for a program in which a
@@ -53,6 +53,7 @@ class ChildSpec:
     listeners: tuple[str, ...] = ()
     count: int = 1
     configuration: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     silence_limit: float | None = None
     stops_by_word: bool = False
     session_timeout: float = 0.0
@@ -116,9 +117,11 @@ class Child:
             listeners=mine,
             place=place,
             beginning=beginning,
+            lengths=[len(spec.configuration), *map(len, spec.files.values())],
+            files=list(spec.files),
         )
         try:
-            with theirs, _readable(spec.configuration) as stdin:
+            with theirs, _readable(spec.configuration, *spec.files.values()) as stdin:
                 self._process = subprocess.Popen(
                     spec.argv,
                     stdin=stdin,
@@ -235,12 +238,12 @@ class Child:
         self.channel.close()
 
 
-def _readable(data: bytes) -> BinaryIO:
-    """A file in memory from which `data` can be read."""
+def _readable(*data: bytes) -> BinaryIO:
+    """A file in memory from which all of `data` can be read."""
     file = os.fdopen(os.memfd_create("configuration", os.MFD_CLOEXEC), "w+b")
     with ExitStack() as on_error:
         on_error.callback(file.close)
-        file.write(data)
+        file.writelines(data)
         file.seek(0)
         on_error.pop_all()
     return file

@@ -16,6 +16,7 @@ timeout.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from gateway.daemon.mailserver import make_postfix
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE
+from gateway.daemon.revocations import Revocations
 from gateway.daemon.scopefiles import SETTLING_INTERVAL
 from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
@@ -99,7 +101,10 @@ class Core:
         self._admin = _admin(parent, settings, self._recorder, engines)
         self._databases = None
         if not settings.general.store and _leads(parent, settings):
-            self._databases = DatabaseWatch(make_store(settings), parent.trouble)
+            self._databases = DatabaseWatch(make_store(settings, engines.sql), parent.trouble)
+        contexts = [*engines.contexts, *self._fronts.contexts]
+        crl = settings.tls.crl
+        self._revocations = Revocations(crl, contexts) if crl and contexts else None
         self._news = self._loop.io(parent.fileno(), 1)
         self._exit_code = os.EX_OK
         self._settling = self._loop.timer(0, repeat=SETTLING_INTERVAL)
@@ -154,6 +159,8 @@ class Core:
         if self._draining:
             self._parent.clients(self._fronts.clients)
         self._engines.sweep()
+        if self._revocations is not None:
+            self._revocations.look()
 
     def _heard(self) -> None:
         """Word from the supervisor, or the news that it is gone."""
@@ -243,7 +250,9 @@ def main(module: str = CORE.module) -> int:
         return os.EX_USAGE
     end_without_memory()
     try:
-        settings = loads(parent.configuration, "gateway.toml")
+        settings = dataclasses.replace(
+            loads(parent.configuration, "gateway.toml"), tls_contents=parent.files
+        )
         log.configure(settings.logging)
         return Core(parent, settings).run()
     except ConfigurationError as error:

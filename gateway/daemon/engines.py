@@ -17,6 +17,7 @@ from gateway.verification.questions import StoreQuestions
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from gateway.cyrus.db.sql_pool import SqlPool
@@ -52,9 +53,10 @@ class Engines:
         self._elsewhere: Elsewhere | None = None
         self._sql: SqlPool | None = None
         self.lanes: dict[str, int] = {}
+        self.contexts: list[ssl.SSLContext] = []  # of connections to servers elsewhere
         self.pool = VerifierPool(self.engine)
         if settings.general.store:
-            self._remote = make_remote(settings, creators)
+            self._remote = make_remote(settings, creators, self.contexts)
             # Their questions share one line (RemoteVerifier.name).
             self.lane = settings.remote.pool_size * len(self._remote.servers)
         else:
@@ -108,6 +110,11 @@ class Engines:
             self._elsewhere.backends.sweep()
         if self._sql is not None:
             self._sql.sweep()
+
+    @property
+    def sql(self) -> SqlPool | None:
+        """The connections to the SQL server that holds a database, if one does."""
+        return self._sql
 
     def retire(self) -> None:
         """Others serve now: give connections back as soon as nobody here needs them."""

@@ -32,6 +32,7 @@ from gateway.frontends.tls import TlsSession
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Mapping
 
     from gateway.daemon.child import Supervised
@@ -87,6 +88,7 @@ class Fronts:
         self._postfix = postfix
         self._on_change = on_change
         self._line = Line()
+        self.contexts: list[ssl.SSLContext] = []  # of sockets that speak TLS
         self._ready: list[Ready[Key]] = []
         self.files = ScopeFiles(parent, settings)
         fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
@@ -189,9 +191,12 @@ class Fronts:
     def _secured(self, session_for: SessionFor) -> SessionFor:
         """The same sessions, through TLS."""
         context = server_context(self._settings)
+        self.contexts.append(context)
+        names = frozenset(self._settings.tls.client_names)
 
         def secured(peer: socket.socket) -> TlsSession:
-            return TlsSession(context, session_for(peer), _complainer("socketmap", peer))
+            complain = _complainer("socketmap", peer)
+            return TlsSession(context, session_for(peer), complain, names)
 
         return secured
 

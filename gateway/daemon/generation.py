@@ -58,6 +58,7 @@ class Slot:
         self.index = index
         self.child: Child | None = None
         self.due: float | None = None
+        self.failures = 0  # starts in a row of which no process became ready
         self.starts = 0
         self._delay = Delay()
 
@@ -66,6 +67,7 @@ class Slot:
         now = time.monotonic()
         child = self.child
         lifetime = now - child.started if child is not None else 0.0
+        self.failures = 0 if child is not None and child.ready else self.failures + 1
         delay = self._delay.after(lifetime, was_ready=child is not None and child.ready)
         self.child = None
         self.due = now + delay

@@ -3,7 +3,8 @@
 What it promises:
 
 - Sockets belong to it.  A child that dies is started again on the same ones,
-  after a delay that grows while it keeps dying (gateway.daemon.children).
+  after a delay that grows while it keeps dying (gateway.daemon.children); clients
+  of sockets that nobody serves for long are parted from (gateway.daemon.unserved).
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
   of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
@@ -38,6 +39,7 @@ from gateway.daemon.metrics.ledger import Ledger, ProcessState
 from gateway.daemon.notify import Notifier
 from gateway.daemon.standing import Standing
 from gateway.daemon.startup import complain, open_and_drop, warn
+from gateway.daemon.unserved import Unserved
 from gateway.daemon.wakeup import Wakeup
 from gateway.errors import ConfigurationError
 
@@ -76,6 +78,7 @@ class Supervisor:
         self._notifier = Notifier(environ)
         self._selector = selectors.DefaultSelector()
         self._readers: dict[int, Callable[[], None]] = {}
+        self._unserved = Unserved(self._selector, self._readers)
         self._listeners = Listeners({})
         self._ledger = Ledger()
         self._standing = Standing(self._notifier, self._ledger)
@@ -276,6 +279,7 @@ class Supervisor:
         if old is not None:
             self._retiring.take(old, replaced=True)
             self._retiring.bound()
+        self._unserved.release()
         self._listeners.commit(incoming.change)
         incoming.plan.apply()
         # What is watched no more is forgotten.
@@ -315,6 +319,7 @@ class Supervisor:
         if self._incoming is not None:
             self._listeners.cancel(self._incoming.change)
             self._incoming = None
+        self._unserved.release()
         # The children close theirs, too: who comes now is refused, and not left waiting.
         self._listeners.close()
 
@@ -356,7 +361,7 @@ class Supervisor:
     def _due(self) -> float:
         """The moment at which something is due, of time.monotonic; infinite for never."""
         every = (*self._children(), *self._retiring)
-        moments = [self._sockets_at, *self._retiring.deadlines()]
+        moments = [self._sockets_at, self._unserved.due, *self._retiring.deadlines()]
         moments += [moment for child in every if (moment := child.overdue()) is not None]
         if self._serving is not None:
             moments += [slot.due for slot in self._serving.slots if slot.due is not None]
@@ -389,5 +394,6 @@ class Supervisor:
         for slot in self._serving.slots:
             if slot.due is not None and now >= slot.due:
                 self._begin(self._serving, slot)
+        self._unserved.look(self._serving, now)
         if self._may_reload:
             self._reload()

@@ -56,14 +56,18 @@ WARNED_OF = Creators(_log.warning, are_spared=False)
 SPARED = Creators(_log.warning, are_spared=True)
 
 
-def make_remote(settings: Settings, creators: Creators | None = WARNED_OF) -> RemoteVerifier:
-    """The engine that asks the servers of the setting `store`.
+def make_remote(
+    settings: Settings,
+    creators: Creators | None = WARNED_OF,
+    contexts: list[ssl.SSLContext] | None = None,
+) -> RemoteVerifier:
+    """The engine that asks the servers of the setting `store`; `contexts` gets those of TLS.
 
     `creators` are those that make mailboxes; None: it is not found out which.
     """
     remote = settings.remote
     return RemoteVerifier(
-        _servers(settings, creators),
+        _servers(settings, creators, contexts),
         TimedMemory(
             Lifetimes(
                 yes=remote.remember_yes,
@@ -87,10 +91,14 @@ def server_context(settings: Settings) -> ssl.SSLContext:
         raise
 
 
-def _servers(settings: Settings, creators: Creators | None) -> list[Server]:
+def _servers(
+    settings: Settings, creators: Creators | None, contexts: list[ssl.SSLContext] | None
+) -> list[Server]:
     remote = settings.remote
     names = Names()
     context = _client_context(settings)
+    if context is not None and contexts is not None:
+        contexts.append(context)
     servers: list[Server] = []
     for location in settings.general.store:
         dialer = Dialer(
@@ -125,11 +133,27 @@ def _client_context(settings: Settings) -> ssl.SSLContext | None:
         raise
 
 
+def tls_contents(settings: Settings) -> dict[str, bytes]:
+    """What the files of [tls] hold now, by path, as far as they can be read.
+
+    One that cannot is left out: whoever needs it says so.
+    """
+    found = {}
+    for option, path in _files(settings).options:
+        try:
+            found[path] = tls.read(option, path)
+        except ConfigurationError:
+            continue
+    return found
+
+
 def _files(settings: Settings) -> tls.TlsFiles:
     chosen = settings.tls
     return tls.TlsFiles(
+        contents=settings.tls_contents,
         certificate=chosen.certificate,
         key=chosen.key,
         ca=chosen.ca,
+        crl=chosen.crl,
         tls13_only=chosen.minimum is TlsVersion.TLS_1_3,
     )

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# ::ffff:0:0/96 is all of IPv4 (RFC 4291, 2.5.5.2).
+_MAPPED_BITS = 96
+
 
 class Allowed:
     """Admits clients from `networks`, and those on Unix sockets; `report` hears of the others.
@@ -20,7 +23,7 @@ class Allowed:
     """
 
     def __init__(self, networks: Sequence[Network], report: Callable[..., None]) -> None:
-        self._networks = tuple(networks)
+        self._networks = tuple(map(_plain, networks))
         self._report = report
 
     def admits(self, peer: socket.socket) -> bool:
@@ -38,3 +41,12 @@ class Allowed:
             return True
         self._report("refused a connection from %s: not in allow", host)
         return False
+
+
+def _plain(network: Network) -> Network:
+    """The IPv4 network that an IPv6 one of mapped addresses stands for, as those of clients do."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        address = network.network_address.ipv4_mapped
+        if address is not None:
+            return ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
+    return network

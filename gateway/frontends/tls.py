@@ -13,28 +13,35 @@ loop.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from gateway.frontends.session import Session
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.model import Verdict
     from gateway.verification.pending import Pending
 
+_NAMES = "subjectAltName"
+
 # Bytes of plaintext taken at once; a TLS record holds 16 KiB (RFC 8446, 5.1).
 _CHUNK = 65_536
 
 
 class TlsSession:
-    """`inner`, spoken to through TLS; `complain` hears why a client is parted from."""
+    """`inner`, spoken to through TLS; `complain` hears why a client is parted from.
+
+    Where there are `names`, the client's certificate must have one of them
+    (subjectAltName, in lower case).
+    """
 
     __slots__ = (
         "_complain",
         "_failed",
         "_incoming",
         "_inner",
+        "_names",
         "_outgoing",
         "_ready",
         "_said_goodbye",
@@ -47,12 +54,14 @@ class TlsSession:
         context: ssl.SSLContext,
         inner: Session,
         complain: Callable[[str], None],
+        names: Collection[str] = (),
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._inner = inner
         self._complain = complain
+        self._names = names
         self._shaken = False  # hands
         self._failed = False
         self._said_goodbye = False
@@ -101,6 +110,8 @@ class TlsSession:
         try:
             if not self._shaken:
                 self._tls.do_handshake()
+                if self._names and self._is_stranger():
+                    return
                 self._shaken = True
             self._decrypt()
         except ssl.SSLWantReadError:
@@ -109,6 +120,18 @@ class TlsSession:
             self._failed = True
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
             self._complain(f"TLS: {reason}")
+
+    def _is_stranger(self) -> bool:
+        """Whether the client's certificate has none of the names; then it is parted from."""
+        found = cast("Sequence[tuple[str, str]]", (self._tls.getpeercert() or {}).get(_NAMES, ()))
+        theirs = [value.lower() for kind, value in found if kind == "DNS"]
+        self._failed = not any(name in self._names for name in theirs)
+        if self._failed:
+            self._complain(
+                f"TLS: its certificate is for {', '.join(theirs) or 'no name'}, and client_names"
+                " of [tls] has none of that"
+            )
+        return self._failed
 
     def replies(self) -> bytes:
         """A turn's worth of replies, and whatever TLS has to say."""

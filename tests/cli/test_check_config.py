@@ -142,6 +142,17 @@ def test_files_of_the_scope(world: Site) -> None:
     assert any("aliases:2: " in each for each in findings(done, "warning"))
 
 
+def test_a_mailbox_list_without_any_record(world: Site) -> None:
+    """An error, unless the site says that it has no mailbox."""
+    with open(os.path.join(world.store.configdirectory, "mailboxes.db"), "wb"):
+        pass
+    done = check(world)
+    assert done.code == os.EX_CONFIG
+    assert any("has no mailbox at all" in each for each in findings(done, "error"))
+    world.configure(toml().replace("[cyrus]", "[cyrus]\nallow_empty_list = true"))
+    assert not any("has no mailbox" in each for each in findings(check(world), "error"))
+
+
 def test_databases_that_are_missing_or_damaged(world: Site) -> None:
     """A missing mailbox list is an error, a missing userdeny database is none."""
     conf = world.store.configdirectory
@@ -328,6 +339,8 @@ SERVICES {{
         ('smmap cmd="smmapd" listen="{root}/none/smmap"', "error", "none does not exist"),
         ('smmap cmd="smmapd" listen="{root}/run/socketmap"', "error", "both listen on"),
         ('smmap cmd="smmapd"', "error", "has no listen"),
+        ('smmap cmd="smmapd" listen="12345" maxchild=8', "warning", "has maxchild=8"),
+        ('smmap cmd="smmapd" listen="12345" maxchild=16', "ok", "starts smmapd on 12345"),
         ('smmap cmd="{root}/smmapd" listen="{root}/run/master"', "error", "not executable"),
         ('other cmd="smmapd" listen="{root}/run/master"', "warning", "service is smmap"),
         ('smmap cmd="smmapd -p" listen="{root}/run/master"', "warning", "skip_plus"),

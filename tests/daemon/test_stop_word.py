@@ -27,6 +27,7 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
             generation=1,
             listeners={},
             configuration=b"",
+            files={},
             channel=near,
             place=ledger.lend(),
         )

@@ -50,6 +50,22 @@ def test_networks_decide(host: str, may: bool) -> None:
     assert refused == ([] if may or not host else [line])
 
 
+def test_a_network_of_mapped_addresses_is_the_ipv4_network() -> None:
+    """However the client's address is written; a wider one is as it stands."""
+    cases = [
+        ("::ffff:192.0.2.0/120", "192.0.2.7", True),
+        ("::ffff:192.0.2.0/120", "::ffff:192.0.2.7", True),
+        ("::ffff:192.0.2.0/120", "192.0.3.7", False),
+        ("::ffff:192.0.2.7/128", "192.0.2.7", True),
+        ("::ffff:0:0/96", "198.51.100.7", True),
+        ("::ffff:0:0/96", "2001:db8::7", False),
+        ("::/0", "2001:db8::7", True),
+    ]
+    for network, host, may in cases:
+        allowed = Allowed([ip_network(network)], lambda *_: None)
+        assert allowed.admits(Peer(host)) is may, (network, host)  # type: ignore[arg-type]
+
+
 def test_a_storm_of_strangers_is_a_few_lines() -> None:
     """However many there are, and though each has another address."""
     written: list[str] = []

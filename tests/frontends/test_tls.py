@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,9 +73,11 @@ class Talk:
         cut: Callable[[bytes], list[bytes]] = lambda data: [data],
         *,
         inner: Session | Lines | None = None,
+        names: Collection[str] = (),
     ) -> None:
         self.complaints: list[str] = []
-        self.session = TlsSession(server, inner or Session(Everybody()), self.complaints.append)
+        inner = inner or Session(Everybody())
+        self.session = TlsSession(server, inner, self.complaints.append, names)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = client.wrap_bio(self._incoming, self._outgoing, server_hostname=NAME)
         self._cut = cut

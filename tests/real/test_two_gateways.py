@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +53,7 @@ class Site:
             "expired": ours.sign("expired", f"IP:{one.address}", days=-1),
             "unknown": theirs.sign("unknown", f"IP:{one.address}"),
         }
+        self.authority = ours
         self.ca = ours.pair.certificate
         FlatStore(
             where,
@@ -99,6 +103,14 @@ class Site:
         """The table [tls] of a gateway with that certificate."""
         pair = self.pairs[who] if who is not None else Pair("", "")
         return {"certificate": pair.certificate, "key": pair.key, "ca": self.ca}
+
+    def revoke(self, *names: str, age: int = 0) -> str:
+        """The path of the list of revoked certificates, which is written anew."""
+        return self.authority.revoke(*(self.pairs[name] for name in names), age=age)
+
+    def times_read(self) -> int:
+        """How often the backend has read that list."""
+        return sum("lists of revoked certificates are in force" in x for x in self.backend.log())
 
     def ask(self, key: bytes = b"fred") -> bytes:
         """What the MX host's gateway says."""
@@ -186,6 +198,44 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(site: Site) -> None:
     assert site.ask() == b"OK fred"
 
 
+def test_a_core_that_dies_during_a_renewal_comes_back(site: Site) -> None:
+    """With the certificate and the key that were found good; the new ones count from SIGHUP on."""
+    key = Path(site.pairs["backend"].key)
+    good = key.read_bytes()
+    key.write_bytes(good[:40])
+    try:
+        cores = site.backend.pids("core")
+        for core in cores:
+            os.kill(core, signal.SIGKILL)
+        wait_until(lambda: set(site.backend.pids("core")) - set(cores), "a core is back")
+        site.recovers()
+    finally:
+        key.write_bytes(good)
+    site.backend.reload({})
+    site.recovers()
+
+
+def test_only_clients_of_a_name_and_none_that_is_revoked(site: Site) -> None:
+    """client_names and crl; a list that is put there later counts without a reload."""
+    names = {"client_names": ["mx.example.org"]}
+    site.backend.reload({"tls": {**site.tls("backend"), **names, "crl": site.revoke(age=1)}})
+    site.recovers()
+    site.backend.reload({"tls": {"client_names": ["other.example.org"]}})
+    site.refuses("")
+    site.backend.wait_log("its certificate is for mx.example.org", "client_names")
+    site.backend.reload({"tls": names})
+    site.recovers()
+    read = site.times_read()
+    site.revoke("mx")
+    wait_until(lambda: site.times_read() > read, "the new list is read")
+    # Its old connection is served on.
+    site.mx.reload({})
+    site.refuses("")
+    site.backend.wait_log("TLS: certificate revoked")
+    site.backend.reload({"tls": {"crl": "", "client_names": []}})
+    site.recovers()
+
+
 def test_who_is_not_in_allow_is_disconnected(site: Site) -> None:
     """Whatever certificate it has."""
     other = site.networks.pair[1].address
@@ -225,7 +275,7 @@ def test_a_backend_that_restarts(site: Site) -> None:
 
 
 def test_stale_answers(site: Site) -> None:
-    """With serve_stale, who was known before the backend went away still is."""
+    """With serve_stale, who was known before the backend went away still is; nobody is refused."""
     site.mx.reload({"remote": {"remember_yes": 0.1, "remember_no": 0.1, "serve_stale": 3600}})
     assert site.ask(b"nobody") == ANSWERS[b"nobody"]
     site.recovers()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from tests.rigs.processes import run
 
@@ -45,6 +46,33 @@ class Authority:
         # The gateway's user reads it, whoever that is.
         os.chmod(pair.key, 0o644)
         return pair
+
+    def revoke(self, *pairs: Pair, hours: int = 24, age: int = 0) -> str:
+        """The path of a list that revokes certificates, and that expires in so many hours.
+
+        It passes for one that was made `age` hours ago.
+        """
+        stem = os.path.join(self._folder, os.path.basename(self.pair.certificate))
+        index, settings, path = f"{stem}.index", f"{stem}.cnf", f"{stem}.crl"
+        for name, text in (
+            (index, ""),
+            (settings, f"[ca]\ndefault_ca=c\n[c]\ndatabase={index}\ndefault_md=sha256\n"),
+        ):
+            with open(name, "w", encoding="ascii") as file:
+                file.write(text)
+        words = ["openssl", "ca", "-config", settings, "-cert", self.pair.certificate]
+        words += ["-keyfile", self.pair.key]
+        for pair in pairs:
+            run([*words, "-revoke", pair.certificate])
+        now = datetime.now(UTC)
+        for option, moment in (
+            ("-crl_lastupdate", now - timedelta(hours=age)),
+            ("-crl_nextupdate", now + timedelta(hours=hours)),
+        ):
+            words += [option, f"{moment:%Y%m%d%H%M%SZ}"]
+        run([*words, "-gencrl", "-out", path])
+        os.chmod(path, 0o644)
+        return path
 
     def _pair(self, name: str) -> Pair:
         stem = os.path.join(self._folder, name)

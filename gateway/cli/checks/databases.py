@@ -67,11 +67,28 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
         except StoreError as fault:
             yield error(_SUBJECT, f"{name}: {fault}", "every look-up is answered temporarily")
             continue
+        if database is store.mailboxes.database:
+            yield from _filled(store, settings)
         if kind == formats.SQL and store.server is not None:
             yield ok(_SUBJECT, f"{name}: {path} answers")
             continue
         yield from _sound(name, path, kind, database.format, user)
     yield from _older(store)
+
+
+def _filled(store: CyrusStore, settings: Settings) -> Iterator[Finding]:
+    """Whether the list has any record; without one nobody is told to be unknown."""
+    try:
+        store.mailboxes.has_newer_keys()
+    except StoreError:
+        return  # told with the next look-up
+    if store.mailboxes.is_empty and not settings.cyrus.allow_empty_list:
+        yield error(
+            _SUBJECT,
+            f"mailbox list: {store.mailboxes.path} has no mailbox at all; every recipient is "
+            "answered temporarily",
+            "restore it; where there really is no mailbox, set allow_empty_list = true in [cyrus]",
+        )
 
 
 def _older(store: CyrusStore) -> Iterator[Finding]:

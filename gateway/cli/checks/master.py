@@ -45,6 +45,7 @@ def _entry(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
         *_program(path, entry),
         *_listen(settings, path, entry),
         *_likeness(settings, path, entry),
+        *_children(settings, path, entry),
     ]
     yield from found
     if not any(finding.level is Level.ERROR for finding in found):
@@ -91,6 +92,24 @@ def _listen(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
     for text in folder_warnings(UnixEndpoint(listen)):
         what, _, mend = text.partition("; ")
         yield warning(_SUBJECT, f"{path}: {entry.name}: {what}", mend)
+
+
+def _children(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+    """Whether a backend's C smmapd, a process a connection, has enough of them for a frontend."""
+    limit = entry.arguments.get("maxchild", "")
+    if entry.listen.startswith("/") or not limit.isdigit():
+        return
+    processes = settings.general.workers + bool(settings.milter.listen)
+    wanted = settings.murder.pool_size * processes
+    if int(limit) < wanted:
+        yield warning(
+            _SUBJECT,
+            f"{path}: {entry.name} has maxchild={limit}, and a gateway configured like this one "
+            f"keeps up to {wanted} connections to a backend ([murder] pool_size times "
+            f"{processes} processes): those beyond would wait for their deadline",
+            f"set maxchild to {2 * wanted} for each frontend (twice {wanted}, for reloads), or "
+            "lower pool_size there; our smmapd serves all connections in one process",
+        )
 
 
 def _likeness(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:

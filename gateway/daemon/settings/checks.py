@@ -123,6 +123,12 @@ def _tls_is_complete(settings: Settings) -> Iterator[Problem]:
             "clients must show a certificate (tls.verify_clients) and nothing says who signs "
             "them; set it",
         )
+    if settings.tls.client_names and not (serves and settings.tls.verify_clients):
+        yield (
+            "tls.client_names",
+            "nothing asks clients for a certificate; listen with ?tls=yes and leave "
+            "tls.verify_clients true, or leave it out",
+        )
     if settings.tls.key and not settings.tls.certificate:
         yield "tls.key", "is set, and tls.certificate is not; set both or none"
 

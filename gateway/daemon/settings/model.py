@@ -80,6 +80,8 @@ class Settings:
     admin: AdminSettings
     logging: LoggingSettings
     given: frozenset[str] = field(default=frozenset(), compare=False)
+    # What the files of [tls] hold, by path, where that was read when they were found good.
+    tls_contents: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def listeners(self) -> Mapping[str, tuple[Endpoint, ...]]:

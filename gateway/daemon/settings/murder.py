@@ -26,7 +26,8 @@ class MurderSettings:
         seconds(0.1, MAX_DEADLINE),
         default=DEFAULT_DEADLINE,
         units="seconds",
-        description="How long a question may take: looking the name up, connecting and the reply.",
+        description="How long a question may take: looking the name up, connecting, the reply, the "
+        "kick to mupdate where there is one, and what is asked after that.",
         example="2.5",
     )
     pool_size: int = setting(
@@ -34,7 +35,10 @@ class MurderSettings:
         default=8,
         units="connections",
         description="How many connections one process keeps to each backend, and how many "
-        "questions it asks one backend at once. To the C program each of them is a process.",
+        "questions it asks one backend at once. To the C program each of them is a process: the "
+        "entry for smmapd in the backend's cyrus.conf needs maxchild (default: no limit) for this "
+        "number times the processes (each worker, and one for the milter) of every frontend, and "
+        "twice that while a new configuration comes into force.",
         example="32",
     )
     unreachable: Unreachable = setting(

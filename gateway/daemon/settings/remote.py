@@ -28,7 +28,9 @@ class RemoteSettings:
         default=5.0,
         units="seconds",
         description="How long a question may take: looking the name up, connecting, TLS and the "
-        "reply, and all servers that are tried. After that the recipient gets a temporary failure.",
+        "reply, and all servers that are tried. After that the recipient gets a temporary failure. "
+        "Addresses of a name are used for 30 s, whatever its TTL, and then looked up again beside "
+        "the questions, which go on with the old ones until there are new ones.",
         example="2.5",
     )
     pool_size: int = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.daemon.settings.declaration import Section, declarations_of, setting
-from gateway.daemon.settings.types import boolean, choice, file_path
+from gateway.daemon.settings.types import boolean, choice, file_path, host_names
 from gateway.daemon.settings.words import TlsVersion
 
 
@@ -35,6 +35,23 @@ class TlsSettings:
         "a client's must be signed by one of them.",
         example='"/etc/smmapd/ca.crt"',
     )
+    crl: str = setting(
+        file_path(empty="empty: none is heeded"),
+        default="",
+        description="Lists of revoked certificates, in PEM: one of each signer in `ca` whose "
+        "certificates peers show. A peer that is on its signer's list, or whose signer has none "
+        "there, is refused. The file is looked at again when it has changed; a list that has "
+        "expired is an error, because nobody can be checked with it.",
+        example='"/etc/smmapd/revoked.crl"',
+    )
+    client_names: tuple[str, ...] = setting(
+        host_names(),
+        default=(),
+        description="Which clients may connect to a socket that listens with TLS, by the DNS names "
+        "in their certificates (subjectAltName). Without any, everybody whom `ca` has signed for "
+        "may; so it should be an authority of your own.",
+        example='["mx1.example.org", "mx2.example.org"]',
+    )
     verify_clients: bool = setting(
         boolean(),
         default=True,
@@ -55,7 +72,8 @@ SECTION = Section(
     title="TLS between gateways",
     description="For sockets that listen with `?tls=yes` and for stores `socketmap+tls://`. The "
     "files are read at start and, like everything else, on SIGHUP; one that is wrong leaves the "
-    "old configuration in force.",
+    "old configuration in force. A process that is started again later gets what was read then, "
+    "so that a renewal counts from its SIGHUP on.",
     build=TlsSettings,
     declarations=declarations_of(TlsSettings),
 )
