@@ -86,7 +86,7 @@ class Store:
         database = chance.choices(self.all, (5, 3, 1))[0]
         way = chance.choice(WAYS)
         database.restore(chance.choice(database.backups), way)
-        if chance.random() >= self.stale:
+        if not database.may_go_on or chance.random() >= self.stale:
             database.reopen()
         count = chance.choice((0, 1, 1, 1, 2, 2, 3))
         for _ in range(count):

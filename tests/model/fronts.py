@@ -16,6 +16,7 @@ from tests.rigs.socketmap import TIMEOUT_S, Connection, SocketmapError
 from tests.rigs.waiting import wait_until
 
 DOMAIN = b"example.org"
+SMMAPD, DELIVERY = "smmapd", "delivery"
 
 YES, UNKNOWN, DENIED, NOT_POSTABLE, FULL, LATER = (
     "yes",
@@ -56,6 +57,8 @@ class Front(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+        # The authority whose answers it gives ([policy] answers and so on).
+        self.answers = SMMAPD
 
     def ask(self, names: Sequence[bytes]) -> list[str]:
         """What is said about each of `names`, local parts."""

@@ -14,6 +14,7 @@ from tests.model.fronts import (
     FULL,
     LATER,
     NOT_POSTABLE,
+    SMMAPD,
     UNKNOWN,
     YES,
     Socketmap,
@@ -39,10 +40,10 @@ def program(cyrus: Cyrus, argv0: str, imapd_conf: str, names: Sequence[bytes]) -
         front.close()
 
 
-def engine(imapd_conf: str, names: Sequence[bytes]) -> list[str]:
-    """What a fresh engine says, without the start of a program."""
+def engine(imapd_conf: str, names: Sequence[bytes], answers: str = SMMAPD) -> list[str]:
+    """What a fresh engine says as the authority `answers`, without the start of a program."""
     store = CyrusStore(imapdconf.load(imapd_conf, "smmap"), b"smmap")
-    verifier = Verifier.for_store(store)
+    verifier = Verifier.for_store(store, answers=answers)
     found = [_WORDS[verifier.verify(Query(b"%b@%b" % (name, DOMAIN))).kind] for name in names]
     for database in store.databases:
         database.close()
