@@ -23,7 +23,7 @@ _NEEDED = (
 )
 _ADVICE = (
     "install the Debian package python3-milter, or pymilter of PyPI with"
-    ' pip install "smmapd[milter]"; or set library = "builtin" in [milter], which needs nothing'
+    ' pip install pymilter; or set library = "builtin" in [milter], which needs nothing'
 )
 _OPTION = "milter.library"
 

@@ -23,6 +23,9 @@ pytestmark = pytest.mark.real
 # Enough for a restore to take a while, and few enough for every run of the tests.
 MAILBOXES = int(os.environ.get("SQL_MAILBOXES", "20000"))
 CLIENTS = 8
+# Of which few have a connection; SQL_CLIENTS=2000 SQL_RELOADS=10 is the long version.
+MANY = int(os.environ.get("SQL_CLIENTS", "100"))
+RELOADS = int(os.environ.get("SQL_RELOADS", "3"))
 
 
 @pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
@@ -53,9 +56,9 @@ def test_few_connections_are_enough_for_many_clients_and_reloads() -> None:
         tables: Tables = {"": {"user": "cyrus", "workers": 2}, "sql": {"pool_size": 4}}
         with sqlload.site(server, 1000, path, tables) as site:
             site.gateway.start()
-            with site.load(100) as load:
-                for _ in range(3):
-                    load.wait_more(300)
+            with site.load(MANY) as load:
+                for _ in range(RELOADS):
+                    load.wait_more(3 * MANY)
                     site.gateway.reload()
             assert load.wrong() == {}, load.samples
             assert load.temporary() == 0, load.told

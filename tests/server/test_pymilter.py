@@ -21,7 +21,7 @@ def test_one_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "milter", None)
     with pytest.raises(ConfigurationError) as found:
         pymilter.load()
-    for word in ("python3-milter", "smmapd[milter]", 'library = "builtin"', "milter.library"):
+    for word in ("python3-milter", "pip install pymilter", 'library = "builtin"', "milter.library"):
         assert word in str(found.value)
 
 
