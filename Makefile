@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz   each reader of foreign bytes, guided by coverage, for SECONDS=60"
 	@echo "make delivery  mail delivered for real to RECIPIENTS=500000, and what we had said of them"
 	@echo "make test-debian13  the tests in a root of Debian 13, on its Python and programs"
+	@echo "make reloads  reloads under long SMTP sessions, for MINUTES=10"
 	@echo "make kills  processes killed while mail comes in, for MINUTES=10"
 	@echo "make model  changes of a store with no question between them, 50 000 rounds"
 	@echo "make mutate what the tests of engine and readers do not notice"

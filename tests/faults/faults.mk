@@ -7,13 +7,15 @@
 #                         with no question between them, all front ends against programs just started
 #   make dictionary       a dictionary attack of 1000 unknown recipients a second while Postfix' table
 #                         needs 200 ms for each: what good recipients wait, CPU and programs
+#   make reloads MINUTES=n  a reload every 20 s under 50 SMTP sessions of 1 s to 3 minutes, for n
+#                         minutes with each library of the milter
 #   make fuzz SECONDS=n   each fuzz target for n seconds, guided by coverage
 #   make mutate           changes of the modules in tests/mutation/modules.toml that no test notices;
 #                         MODULE=gateway/... for one of them, TESTS=tests/... for other tests, MOST=n for a sample
 
 TALLY := build/soak-writers
 
-.PHONY: soak soak-damage soak-writers kills model dictionary fuzz mutate
+.PHONY: soak soak-damage soak-writers kills reloads model dictionary fuzz mutate
 
 MINUTES ?= 10
 SECONDS ?= 60
@@ -50,6 +52,11 @@ model: venv
 dictionary: venv
 	@tests/rigs/packages.sh install postfix
 	@$(BIN)/python -m tests.faults.dictionary
+
+reloads: venv
+	@tests/rigs/packages.sh install cyrus postfix sendmail
+	RELOADS_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s \
+	    tests/doors/test_long_sessions.py
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \

@@ -1,0 +1,145 @@
+"""Reloads under long SMTP sessions, through Postfix and Sendmail, with both libraries of the milter.
+
+A session holds one mail open for some time, asks about recipients now and
+then, sends the mail, and another one.  Every reply must be one that a gateway
+without reloads would have given: the good recipient is accepted, the unknown
+one refused for good, and each mail taken.
+
+    make reloads MINUTES=10      a reload every 20 s, 50 sessions of 1 s to 3 minutes
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests.doors.load import BAD, GOOD
+from tests.doors.model import Door
+from tests.doors.players import House, without_id
+from tests.doors.small import small_house
+from tests.rigs.smtp import Conversation, SmtpError
+from tests.rigs.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+# Of `make reloads`; else what CI has time for.
+SECONDS = float(os.environ.get("RELOADS_SECONDS", "0"))
+LONG = SECONDS > 0
+DURATION_S = SECONDS if LONG else 7.0
+EVERY_S = 20.0 if LONG else 2.0
+SESSIONS = 50 if LONG else 10
+# Seconds that a session lasts: the shortest, and the longest of all but a few.
+SHORTEST_S, LONGEST_S = (1.0, 180.0) if LONG else (0.5, 6.0)
+# Seconds between two recipients of one mail.
+PAUSE_S = 2.0 if LONG else 0.5
+DOORS = (Door.POSTFIX_MILTER, Door.SENDMAIL_MILTER)
+# Below what the machine would notice, and far above what one milter needs.
+DEADLINE_S = 60.0
+
+
+def pause(seconds: float) -> None:
+    """Let time pass."""
+    over = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= over, "a pause is over", seconds + DEADLINE_S)
+
+
+class Sessions:
+    """SMTP sessions of all lengths at both doors, until the `with` ends; then they finish."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), name=f"session {number}")
+            for number in range(SESSIONS)
+        ]
+        self.replies: Counter[tuple[str, bytes]] = Counter()
+        self.wrong: list[str] = []
+        self.finished = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        chance = random.Random(number)
+        door = DOORS[number % len(DOORS)]
+        while not self._stop.is_set():
+            seconds = chance.uniform(SHORTEST_S, LONGEST_S) if chance.random() < 0.7 else SHORTEST_S
+            try:
+                with Conversation(self._house.smtp(door)) as client:
+                    self._session(client, door, seconds)
+            except (OSError, SmtpError) as problem:
+                self.wrong.append(f"{door.value}: {problem!r}")
+                return
+            self.finished += 1
+
+    def _session(self, client: Conversation, door: Door, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        for last in (False, True):
+            self._hear(door, "mail", client.mail(b"joe@sender.test").last, b"250")
+            self._hear(door, "good", client.rcpt(GOOD).last, b"250")
+            while not last and time.monotonic() < until:
+                self._hear(door, "unknown", client.rcpt(BAD).last, b"550")
+                pause(min(PAUSE_S, max(0.0, until - time.monotonic())))
+            self._hear(door, "message", without_id(client.data().last), b"250")
+
+    def _hear(self, door: Door, what: str, reply: bytes, wanted: bytes) -> None:
+        self.replies[f"{door.value} {what}", reply] += 1
+        if not reply.startswith(wanted):
+            self.wrong.append(f"{door.value}: {what} heard {reply!r}")
+
+
+@pytest.mark.parametrize("library", ["pymilter", "builtin"])
+def test_nobody_hears_of_reloads(library: str) -> None:
+    """However long the session, and however many reloads fall into it."""
+    with small_house({"milter": {"library": library}}) as house:
+        gateway = house.gateway
+        reloads, memory = 0, [_memory(house)]
+        end = time.monotonic() + DURATION_S
+        with Sessions(house) as sessions:
+            while time.monotonic() < end and not sessions.wrong:
+                pause(EVERY_S)
+                gateway.reload()
+                reloads += 1
+                memory.append(_memory(house))
+        print(
+            f"{library}: {reloads} reloads, {sessions.finished} sessions,"
+            f" {sessions.replies.total()} replies, {len(sessions.wrong)} wrong; memory of all"
+            f" milters {memory[0]} KiB at the start, at most {max(memory)} KiB"
+        )
+        assert sessions.wrong == []
+        assert reloads > 2
+        # Who has left nobody behind has gone.
+        wait_until(lambda: len(gateway.pids("milter")) == 1, "old milters have gone", DEADLINE_S)
+        assert not [line for line in gateway.log() if "cut off" in line]
+
+
+def _memory(house: House) -> int:
+    """KiB that the milter processes have for themselves; one that has just ended has none."""
+    total = 0
+    for pid in house.gateway.pids("milter"):
+        with suppress(OSError), open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            _, resident, shared, *_ = (int(word) for word in file.read().split())
+            total += (resident - shared) * resource.getpagesize() // 1024
+    return total
