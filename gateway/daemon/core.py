@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from gateway.daemon import log
+from gateway.daemon import descriptors, log
 from gateway.daemon.assembly import make_store
 from gateway.daemon.child import OUT_OF_MEMORY, Restarts, Stop, supervised
 from gateway.daemon.dbwatch import DatabaseWatch
@@ -133,6 +133,7 @@ class Core:
     def _begin(self) -> None:
         """Serve, unless a file has to settle first."""
         try:
+            descriptors.require_enough(descriptors.raise_limit())
             waits_for = self._fronts.files.waits_for()
         except ConfigurationError as error:
             self._parent.failed(str(error))
@@ -257,6 +258,12 @@ def main(module: str = CORE.module) -> int:
         return Core(parent, settings).run()
     except ConfigurationError as error:
         parent.failed(str(error))
+        return os.EX_CONFIG
+    except OSError as error:
+        few = descriptors.too_many(error)
+        if few is None:
+            raise
+        parent.failed(str(few))
         return os.EX_CONFIG
     except MemoryError:
         parent.failed(OUT_OF_MEMORY)

@@ -8,10 +8,20 @@ a part is kept back.
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
+
+from gateway.errors import ConfigurationError
 
 # For databases (each engine has a handful open), quota files, threads' engines, the log.
 KEPT_BACK = 256
+
+# For one client and its question: three databases, a quota root and its folder, a connection to
+# another server and what looks its name up, a table's program with its pipes, an alias file.
+FOR_ONE = 16
+
+ADVICE = "raise the hard limit of open files (LimitNOFILE= in the unit, ulimit -Hn)"
 
 
 def raise_limit() -> int:
@@ -20,6 +30,27 @@ def raise_limit() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def require_enough(limit: int) -> None:
+    """Raise ConfigurationError where `limit` leaves too few for a client's question.
+
+    To be asked when all is open that is open while nobody asks.
+    """
+    in_use = len(os.listdir("/proc/self/fd"))
+    if in_use + FOR_ONE > limit:
+        raise ConfigurationError(
+            f"{limit} open files are too few: {in_use} are open before anybody has asked, and a "
+            f"question takes up to {FOR_ONE}; {ADVICE}"
+        )
+
+
+def too_many(error: OSError) -> ConfigurationError | None:
+    """`error` as what an administrator can mend, where no more files can be opened; else None."""
+    if error.errno not in (errno.EMFILE, errno.ENFILE):
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return ConfigurationError(f"{limit} open files are too few to start; {ADVICE}")
 
 
 def for_clients(limit: int) -> int:

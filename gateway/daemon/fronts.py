@@ -159,12 +159,11 @@ class Fronts:
         sockets = {name: len(self._parent.listeners[name]) for name in fronts}
         limit = descriptors.raise_limit()
         room = descriptors.for_clients(limit) // max(1, sum(sockets.values()))
-        advice = "raise the hard limit of open files (LimitNOFILE= in the unit, ulimit -Hn)"
         for name, settings in fronts.items():
             if sockets[name] and settings.max_connections > room:
                 _log.warning(
                     f"max_connections of [{name}] is {settings.max_connections}, and {limit} open "
-                    f"files leave room for {room} clients on each socket; {advice}"
+                    f"files leave room for {room} clients on each socket; {descriptors.ADVICE}"
                 )
         return room
 

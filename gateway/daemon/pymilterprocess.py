@@ -149,6 +149,7 @@ class PymilterProcess:
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
         sys.excepthook = _client_without_a_name
+        descriptors.require_enough(descriptors.raise_limit())
         if not self._files_settled():
             return os.EX_OK
         threading.Thread(target=self._watch, name="channel", daemon=True).start()
@@ -329,6 +330,12 @@ def main() -> int:
         return PymilterProcess(parent, settings, pymilter.load()).run()
     except ConfigurationError as error:
         parent.failed(str(error))
+        return os.EX_CONFIG
+    except OSError as error:
+        few = descriptors.too_many(error)
+        if few is None:
+            raise
+        parent.failed(str(few))
         return os.EX_CONFIG
     except MemoryError:
         parent.failed(OUT_OF_MEMORY)

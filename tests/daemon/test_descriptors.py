@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
 
 from gateway.daemon import descriptors
+from gateway.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,22 @@ from gateway.daemon import descriptors
 def test_some_are_kept_back_for_databases(limit: int, clients: int) -> None:
     """A fixed number, or half of a few."""
     assert descriptors.for_clients(limit) == clients
+
+
+def test_too_few_are_refused_with_the_limit() -> None:
+    """What is open already counts."""
+    in_use = len(os.listdir("/proc/self/fd"))
+    descriptors.require_enough(in_use + descriptors.FOR_ONE)
+    with pytest.raises(ConfigurationError, match=f"{in_use} open files are too few: {in_use} are"):
+        descriptors.require_enough(in_use)
+
+
+def test_only_a_want_of_files_is_one() -> None:
+    """Other errors of the system stay what they are."""
+    assert descriptors.too_many(OSError(errno.ENOENT, "none")) is None
+    found = descriptors.too_many(OSError(errno.EMFILE, "many"))
+    assert found is not None
+    assert "LimitNOFILE=" in str(found)
 
 
 def test_the_soft_limit_becomes_the_hard_one() -> None:

@@ -217,6 +217,13 @@ class Life:
         message = wait_until(heard, "the service manager hears something", DEADLINE_S).decode()
         return dict(line.split("=", 1) for line in message.split("\n"))
 
+    def heard(self, name: str) -> bool:
+        """Whether the service manager has heard this variable by now."""
+        try:
+            return f"{name}=".encode() in self._notify.recv(_DATAGRAM)
+        except BlockingIOError:
+            return False
+
     def wait_told(self, name: str) -> dict[str, str]:
         """The next message that has this variable."""
         heard = self.told()

@@ -1,0 +1,54 @@
+"""Limits of open files from far too few to just enough: a refusal with the limit, or right answers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.life.load import FRED, NOBODY
+from tests.life.running import Life
+from tests.rigs.milter import CONTINUE, MilterClient
+from tests.rigs.waiting import wait_until
+
+PRLIMIT = "/usr/bin/prlimit"
+ADVICE = ("open files are too few", "LimitNOFILE=")
+
+
+def start(life: Life, limit: int) -> bool:
+    """Start with that limit; whether it became ready."""
+    life.start(prefix=[PRLIMIT, f"--nofile={limit}:{limit}"])
+
+    def ended_or_ready() -> str:
+        if not life.daemon.running():
+            return "ended"
+        return "ready" if life.heard("READY") else ""
+
+    return wait_until(ended_or_ready, "it is ready, or has ended") == "ready"
+
+
+@pytest.mark.parametrize("limit", [20, 26])
+def test_below_what_a_client_takes_nothing_is_served(limit: int) -> None:
+    """The log says the limit, what was open, and what to raise."""
+    with Life(milter=True) as life:
+        assert not start(life, limit)
+        assert life.exit_code() == os.EX_CONFIG
+        assert life.logged(f"{limit} {ADVICE[0]}", ADVICE[1])
+
+
+def test_who_is_ready_answers() -> None:
+    """At the lowest limit with which it is."""
+    for limit in range(30, 60, 4):
+        with Life(milter=True) as life:
+            if not start(life, limit):
+                assert life.logged(*ADVICE)
+                continue
+            assert life.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
+            assert life.ask("socketmap", FRED) == b"OK " + FRED
+            with MilterClient(life.path("milter")) as mta:
+                mta.connect()
+                mta.mail()
+                assert mta.rcpt(b"<%b>" % FRED) == CONTINUE
+                assert mta.rcpt(b"<%b>" % NOBODY) == b"550 5.1.1 User unknown"
+            return
+    raise AssertionError("no limit is enough")
