@@ -129,7 +129,7 @@ def test_nobody_hears_of_reloads(library: str) -> None:
             f" milters {memory[0]} KiB at the start, at most {max(memory)} KiB"
         )
         assert sessions.wrong == []
-        assert reloads > 2
+        assert reloads >= 2
         # Who has left nobody behind has gone.
         wait_until(lambda: len(gateway.pids("milter")) == 1, "old milters have gone", DEADLINE_S)
         assert not [line for line in gateway.log() if "cut off" in line]
