@@ -23,7 +23,7 @@ from typing import Self
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.processes import Daemon, RigError, command_line
 from tests.rigs.program import gateway_python
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import DEADLINE_S, wait_until
 
 FRONTS = ("socketmap", "policy", "milter")
 # Which library the milters of all gateways in the tests are on; `make test` runs what is marked
@@ -151,9 +151,9 @@ class Gateway:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until it says READY=1.  Raises `RigError`, with its log, if it ends before."""
-        wait_until(self._heard_ready, "the gateway is ready")
+        wait_until(self._heard_ready, "the gateway is ready", deadline_s)
 
     def _heard_ready(self) -> bool:
         self.daemon.check()
@@ -165,11 +165,11 @@ class Gateway:
             if b"READY=1" in message.split(b"\n"):
                 return True
 
-    def reload(self, changes: Tables | None = None) -> None:
+    def reload(self, changes: Tables | None = None, deadline_s: float = DEADLINE_S) -> None:
         """Write gateway.toml with changed settings and wait until it is in force, or refused."""
         self.configure(changes)
         self.daemon.send_signal(signal.SIGHUP)
-        self.wait_ready()
+        self.wait_ready(deadline_s)
 
     def restart(self) -> None:
         """Stop it and start it again."""
