@@ -75,24 +75,14 @@ class DomainPatterns:
 
     parameter: str
     patterns: tuple[Pattern, ...]
-    below: bool = False
-    dotted: bool = False
+    below: bool
+    dotted: bool
 
     def lookups(self, domain: bytes) -> Iterator[Lookup]:
         """What its tables have to be asked about `domain`."""
         for pattern in self.patterns:
             if pattern.run is not None:
                 yield from (Lookup(pattern.run, name) for name in self._names(domain))
-
-    @property
-    def has_tables(self) -> bool:
-        """Whether the list alone does not tell."""
-        return any(pattern.run is not None for pattern in self.patterns)
-
-    @property
-    def named(self) -> tuple[bytes, ...]:
-        """The domains that stand in the list or its files."""
-        return tuple(each.domain for each in self.patterns if each.matches and each.domain)
 
     def has(self, domain: bytes, answers: Answers) -> bool | str:
         """Whether `domain` is in the list, or the fault that keeps that from being known."""

@@ -60,6 +60,28 @@ def test_files_in_a_list(tmp_path: Path) -> None:
     assert not world.may_own(b"d.example")
 
 
+def test_what_does_not_match(tmp_path: Path) -> None:
+    """One `!` turns a word round, also one that names a file, and the first match decides."""
+    (tmp_path / "not").write_text("a.example !b.example\n")
+    listed = f"!/{tmp_path}/not !!c.example !!!d.example a.example b.example d.example"
+    world = postfix({"virtual_mailbox_domains": listed})
+    found = [world.may_own(b"%c.example" % letter) for letter in b"abcd"]
+    assert found == [False, True, True, False]
+
+
+def test_files_that_name_each_other_without_end(tmp_path: Path) -> None:
+    """Are an error; eight deep they are none."""
+    for number in range(7):
+        (tmp_path / f"f{number}").write_text(f"{tmp_path}/f{number + 1}\n")
+    (tmp_path / "f7").write_text("deep.example\n")
+    world = postfix({"relay_domains": f"{tmp_path}/f0"})
+    assert world.may_own(b"deep.example")
+    (tmp_path / "f7").write_text(f"{tmp_path}/f8\n")
+    (tmp_path / "f8").write_text("deeper.example\n")
+    with pytest.raises(MailServerError, match="name each other"):
+        postfix({"relay_domains": f"{tmp_path}/f0"})
+
+
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
     """Postfix would have no mail for those domains, and say so."""
     with pytest.raises(MailServerError, match=r"^/nonexistent/list: cannot be read"):

@@ -30,6 +30,7 @@ def texts(found: list[Key]) -> list[bytes]:
         (b"owner-list", None),
         (b"list-request", None),
         (b"-request", None),
+        (b"x-request", None),
         (b"list+request", (b"list", b"+request")),
     ],
 )
@@ -74,6 +75,8 @@ def test_names_alone_are_looked_up_where_the_domain_is_local() -> None:
     """With and without the extension."""
     found = of_address(Mailbox(b"fred+x", b"mx.test"), BOTH, local=True)
     assert texts(found) == [b"fred+x@mx.test", b"fred@mx.test", b"fred+x", b"fred", b"@mx.test"]
+    # A regular expression would match a name alone by chance.
+    assert [key.part for key in found] == [False, True, True, True, True]
 
 
 def test_quoted_names_are_looked_up_in_both_forms() -> None:
@@ -96,3 +99,4 @@ def test_transports_are_looked_up_by_the_domains_above_too(
     """transport(5), TABLE SEARCH ORDER."""
     found = of_transport(Mailbox(b"fred+x", b"a.b.test"), BOTH, parents=parents)
     assert texts(found) == [b"fred+x@a.b.test", b"fred@a.b.test", b"a.b.test", *above, b"*"]
+    assert [key.part for key in found] == [False] + [True] * 5
