@@ -4,7 +4,7 @@
         truths = judge.deliver([b"fred@example.com", ...])
 
 LMTP answers for each recipient of a mail by itself after DATA (RFC 2033), so
-that one mail asks about many; the store is put back between two mails.
+that one mail asks about many; the store is put back after each mail.
 lmtpd serves one end of a socket pair, as a child of master would.  It may die
 of a recipient: then the recipients of that mail are asked again in halves,
 until the one that it dies of stands alone.
@@ -146,6 +146,7 @@ class Judge:
     def __init__(self, cyrus: Cyrus) -> None:
         self._cyrus = cyrus
         self._snapshot = Snapshot(cyrus.folder)
+        self._server: _Lmtpd | None = None
         self.deaths = 0
 
     def __enter__(self) -> Self:
@@ -158,20 +159,38 @@ class Judge:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
         self._snapshot.__exit__(kind, error, trace)
 
     def deliver(self, recipients: Sequence[bytes]) -> list[Truth]:
-        """The truth about each of them, from one mail if lmtpd lives through it."""
+        """The truth about each of them, from one mail if lmtpd lives through it.
+
+        The process lives on: it finds that the databases are others now, as it
+        does where a database is written anew.
+        """
         try:
-            server = _Lmtpd(self._cyrus)
-            try:
-                return server.mail(recipients)
-            finally:
-                server.close()
-                self._snapshot.restore()
+            if self._server is None:
+                self._server = _Lmtpd(self._cyrus)
+            truths = self._server.mail(recipients)
         except LmtpdDiedError:
             self.deaths += 1
-        if len(recipients) == 1:
-            return [Truth(ABORTED, b"")]
-        half = len(recipients) // 2
-        return self.deliver(recipients[:half]) + self.deliver(recipients[half:])
+            self._end()
+            self._snapshot.restore()
+            if len(recipients) == 1:
+                return [Truth(ABORTED, b"")]
+            half = len(recipients) // 2
+            return self.deliver(recipients[:half]) + self.deliver(recipients[half:])
+        self._snapshot.restore()
+        return truths
+
+    def alone(self, recipient: bytes) -> Truth:
+        """The truth about one recipient, from a process that has seen nothing else."""
+        self._end()
+        (truth,) = self.deliver([recipient])
+        self._end()
+        return truth
+
+    def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None

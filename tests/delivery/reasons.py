@@ -44,7 +44,7 @@ def _of_capitals(site: Site, row: Row) -> bool:
     default = site.plain("defaultdomain").encode()
     domain = row.recipient.rpartition(b"@")[2]
     other = domain != default or default != default.lower()
-    return row.answer.outcome == "accepted" and domain.lower() == default.lower() and other
+    return row.answer.outcome != "refused" and domain.lower() == default.lower() and other
 
 
 def _of_fuzzy(site: Site, row: Row) -> bool:

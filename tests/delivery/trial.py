@@ -1,9 +1,10 @@
 """One store, some recipients: what we said of them, and what delivery made of it.
 
 `trial(seed, count, root)` builds the store of a seed, asks the gateway and
-both programs called smmapd (smmapds.py), then delivers.  Where the two do not say the same of a recipient, it is delivered to
-once more, alone, from the untouched store: what another recipient of the same
-mail did to a quota or a mailbox is then out of the way.
+both programs called smmapd (smmapds.py), then delivers.  Where the two do not say the same of a recipient, or we refuse and
+lmtpd refuses for something that passes, it is delivered to once more, alone,
+from the untouched store: what another recipient of the same mail did to a
+quota or a mailbox is then out of the way.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ class Row:
     def kind(self) -> tuple[str, str]:
         """What we said and what happened."""
         return self.answer.outcome, self.truth.outcome
+
+    @property
+    def doubtful(self) -> bool:
+        """May another recipient of the same mail have made the difference, or hidden one?"""
+        plainly = self.truth.rcpt.startswith((b"550 5.1.1", b"550 5.7.1", b"501"))
+        return not self.agrees or (self.answer.outcome == "refused" and not plainly)
 
     @property
     def agrees(self) -> bool:
@@ -108,8 +115,8 @@ def trial(seed: int, count: int, root: Root | None = None, tables: Tables | None
             for batch in batches(site, asked):
                 truths.update(zip(batch, judge.deliver(batch), strict=True))
             for recipient in asked:
-                if any(not row.agrees for row in _rows(recipient, answers, truths)):
-                    (truths[recipient],) = judge.deliver([recipient])
+                if any(row.doubtful for row in _rows(recipient, answers, truths)):
+                    truths[recipient] = judge.alone(recipient)
             made.deaths = judge.deaths
     for recipient in asked:
         for row in _rows(recipient, answers, truths):
