@@ -35,7 +35,7 @@ def main() -> int:
     figures = Figures()
     for made in trials(words.recipients, words.seed, words.jobs, root, words.answers):
         figures.add(made)
-        if figures.stores % 20 == 0:
+        if figures.stores % 5 == 0:
             print(
                 f"{figures.recipients} recipients, {figures.refused_though_delivered}"
                 " refused for ever though delivered", flush=True,
