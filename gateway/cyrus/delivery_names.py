@@ -100,6 +100,12 @@ class DeliveryNaming:
         kept = domain if at and domain != self._naming.default_domain else None
         return Addressed(userid, self._naming.mailbox(local, kept))
 
+    def is_deleted(self, folder: MailboxName) -> bool:
+        """Whether `delete_mode: delayed` has put a shared folder aside (mbname_isdeleted)."""
+        naming = self._naming
+        internal, default = folder.internal, naming.default_domain
+        return bool(namepath.from_internal(internal, default, naming.deletedprefix).deleted)
+
     def others(self, address: bytes, *, older: bool, folded: bool) -> Iterator[Addressed]:
         """Further readings: of Cyrus up to 3.4 with `older`, before folding with `folded`."""
         parts = self._parts(address)

@@ -151,7 +151,8 @@ class DeliveryChecks:
         """The first of the other readings of an address that is not refused for ever."""
         naming = self._naming
         folded = query.folded and self.folds(query.recipient)
-        for each in naming.others(query.recipient, older=older, folded=folded):
+        others = list(naming.others(query.recipient, older=older, folded=folded))
+        for each in others:
             outcome = self._delivered(each, query, records)[0]
             if isinstance(outcome, Pending) or not _is_final(outcome.kind):
                 return outcome
@@ -159,10 +160,12 @@ class DeliveryChecks:
             addressed = naming.recipient(query.recipient)
             fuzzy = older and self._conf.lmtp_fuzzy_mailbox_match
             if addressed is not None and (folded or fuzzy):
-                for each in self._spelt_otherwise(addressed, folded=folded, fuzzy=fuzzy):
-                    outcome = self._delivered(each, query, records)[0]
-                    if isinstance(outcome, Pending) or not _is_final(outcome.kind):
-                        return _passing(outcome) if fuzzy else outcome
+                # Folding may have lost the default domain's capitals as well as a folder's.
+                for reading in (addressed, *others):
+                    for each in self._spelt_otherwise(reading, folded=folded, fuzzy=fuzzy):
+                        outcome = self._delivered(each, query, records)[0]
+                        if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+                            return _passing(outcome) if fuzzy else outcome
             if fuzzy and addressed is not None and addressed.inbox is None:
                 return _passing(refusal)
         return refusal
@@ -239,6 +242,8 @@ class DeliveryChecks:
             return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
         if entry.mbtype & MBTYPE_REMOTE:
             return _at_backend(entry, evidence, query, query.recipient)
+        if self._naming.is_deleted(name):
+            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
         return self._room.check(entry.name, None, (), query.size, records)[0]
 
     def _user(

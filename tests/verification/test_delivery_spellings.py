@@ -1,0 +1,61 @@
+"""Delivery, where lower case has lost more than one thing, and folders that are deleted.
+
+Each row was seen with the lmtpd of Cyrus 3.6.1 and 3.10 (tests/delivery).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.model import Kind, Query
+from gateway.verification.verifier import DELIVERY, Verifier
+from tests.stores import FlatStore, record
+
+_OPEN = b"anyone\tlrp"
+_MAILBOXES = {
+    b"Public.a": record(_OPEN),
+    b"virt.example!Public": record(_OPEN),
+    b"closed.A": record(b"anyone\tlr"),
+    b"DELETED.news.6B0CE8D1": record(_OPEN),
+}
+
+
+def _engine(folder: Path, default: str) -> Verifier:
+    options = {"virtdomains": "userid", "defaultdomain": default, "postuser": "bb"}
+    flat = FlatStore(str(folder), _MAILBOXES, options=options)
+    flat.write()
+    store = CyrusStore(
+        imapdconf.load(flat.conf_path, "smmap"),
+        b"smmap",
+        delivery_conf=imapdconf.load(flat.conf_path, "lmtpunix"),
+    )
+    return Verifier.for_store(store, answers=DELIVERY)
+
+
+@pytest.mark.parametrize(
+    ("default", "recipient", "kind"),
+    [
+        ("Example.COM", b"bb+public/a@example.com", Kind.DELIVERABLE),
+        ("example.com", b"bb+public/a@example.com", Kind.DELIVERABLE),
+        ("Example.COM", b"bb+public@virt.example", Kind.DELIVERABLE),
+        ("Example.COM", b"bb+public@example.com", Kind.NONEXISTENT),
+        ("Example.COM", b"bb+public/a@virt.example", Kind.NONEXISTENT),
+        ("Example.COM", b"bb+closed/a@example.com", Kind.NONEXISTENT),
+    ],
+)
+def test_a_folded_default_domain_and_a_folded_folder(
+    tmp_path: Path, default: str, recipient: bytes, kind: Kind
+) -> None:
+    """Postfix folds both at once: a folder of the default domain is found, and no other."""
+    assert _engine(tmp_path, default).verify(Query(recipient, folded=True)).kind is kind
+
+
+def test_a_deleted_shared_folder_takes_no_mail(tmp_path: Path) -> None:
+    """lmtpd says 451 4.2.0 after DATA, each time."""
+    engine = _engine(tmp_path, "example.com")
+    verdict = engine.verify(Query(b"bb+DELETED/news/6B0CE8D1@example.com"))
+    assert verdict.kind is Kind.NOT_FOR_MAIL
