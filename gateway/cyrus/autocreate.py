@@ -33,8 +33,10 @@ _ANONYMOUS = b"anonymous"
 _ANYONE = "anyone"
 _GROUP = "group:"
 
-# What a name may be made of (GOODCHARS in imap/mboxname.c), `&` in modified UTF-7 aside.
+# What a name may be made of (GOODCHARS in imap/mboxname.c), `&` in modified UTF-7
+# aside; behind a domain `!`, too.  Without one lmtpd dies of a `!` with virtdomains.
 _GOOD = re.compile(rb"[ #$'()*+,\-.0-9:=?@A-Z\[\]^_a-z~&]*")
+_GOOD_IN_DOMAIN = re.compile(rb"[ !#$'()*+,\-.0-9:=?@A-Z\[\]^_a-z~&]*")
 # Users whose INBOX nobody may make, in any domain.
 _RESERVED = (b"anyone", b"anonymous")
 # lmtpd gives up with names that make file names too long (255 bytes with what Cyrus adds).
@@ -86,7 +88,8 @@ class Autocreate:
         allowed = _member(identity, self._users)
         if allowed is False:
             return NO, "none of autocreate_users"
-        if not _creatable(localpart, internal):
+        in_domain = userid != localpart
+        if not _creatable(localpart, internal, in_domain=in_domain):
             return FAILS, "Cyrus makes no mailbox of such a name"
         if admin is None:
             doubts.append("whether one of the groups of admins or proxyservers")
@@ -123,11 +126,15 @@ def _member(identity: str, listed: tuple[str, ...]) -> bool | None:
     return None if any(each.startswith(_GROUP) for each in listed) else False
 
 
-def _creatable(localpart: bytes, internal: bytes) -> bool:
-    """Whether Cyrus makes an INBOX for a user of that name (mboxname_policycheck)."""
+def _creatable(localpart: bytes, internal: bytes, *, in_domain: bool) -> bool:
+    """Whether Cyrus makes an INBOX for a user of that name (mboxname_policycheck).
+
+    With `*` or `?` in it the first delivery makes it and fails with its quota,
+    and the next one succeeds.
+    """
     if not localpart or localpart in _RESERVED or len(internal) > _MAX_NAME:
         return False
-    if _GOOD.fullmatch(localpart) is None:
+    if (_GOOD_IN_DOMAIN if in_domain else _GOOD).fullmatch(localpart) is None:
         return False
     if b"&" not in localpart:
         return True

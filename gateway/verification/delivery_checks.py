@@ -37,7 +37,7 @@ from gateway.cyrus.mailboxlist import (
     MBTYPE_REMOTE,
     MBTYPE_RESERVE,
 )
-from gateway.verification.delivery_room import Room
+from gateway.verification.delivery_room import CatchAll, Room
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 from gateway.verification.texts import (
@@ -188,10 +188,10 @@ class DeliveryChecks:
 
     def _caught(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
         """The verdict on one reading, and on the catch-all mailbox where that is refused."""
-        outcome, catchable = self._delivered(addressed, query, records)
-        if isinstance(outcome, Pending) or outcome.kind.accepts or not catchable:
+        outcome, catch_all = self._delivered(addressed, query, records)
+        if isinstance(outcome, Pending) or outcome.kind.accepts:
             return outcome
-        if self._catch_all is None:
+        if self._catch_all is None or catch_all is CatchAll.NOT_ASKED:
             return outcome
         records.note("catch-all", mailbox=self._conf.lmtp_catchall_mailbox)
         assert self._catch_all.inbox is not None, "the option names a user"
@@ -199,21 +199,22 @@ class DeliveryChecks:
         if isinstance(second, Pending):
             return second
         if not second.kind.accepts:
-            # Cyrus 2.5 keeps the first reason.
-            keeps = outcome.kind.temporary and not self._store.mailboxes.has_newer_keys()
-            return outcome if keeps and _is_final(second.kind) else second
+            # Cyrus 2.5 keeps the first reason; and who hands the mail over may not tell its size.
+            keeps = catch_all is CatchAll.MAY_TAKE or not self._store.mailboxes.has_newer_keys()
+            worse = outcome.kind.temporary and _is_final(second.kind)
+            return outcome if keeps and worse else second
         return Verdict(Kind.CATCH_ALL, b"", second.evidence, cacheable=second.cacheable)
 
     def _delivered(
         self, addressed: Addressed, query: Query, records: Records
-    ) -> tuple[Outcome, bool]:
-        """What is true of one reading; False behind it where no catch-all takes the mail."""
+    ) -> tuple[Outcome, CatchAll]:
+        """What is true of one reading, and what the catch-all mailbox has to do with it."""
         _note_name(addressed, records)
         denied = records.denied(addressed.userid)
         if denied is not None:
-            return denied, False
+            return denied, CatchAll.NOT_ASKED
         if addressed.inbox is None:
-            return self._shared(addressed, query, records), True
+            return self._shared(addressed, query, records), CatchAll.TAKES
         return self._user(addressed, addressed.inbox, query, records)
 
     def _shared(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
@@ -248,40 +249,40 @@ class DeliveryChecks:
 
     def _user(
         self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records
-    ) -> tuple[Outcome, bool]:
+    ) -> tuple[Outcome, CatchAll]:
         userid = addressed.userid or b""
         entry = records.mailbox(inbox)
         evidence = Evidence(mailbox=inbox.internal, userid=userid)
         unfit = self._unfit(entry, evidence, query, records)
         if unfit is not None:
-            return unfit, True
+            return unfit, CatchAll.TAKES
         if entry is not None and addressed is not self._catch_all:
             # A user whose INBOX is reached under another name is blocked under his own, too.
             denied = records.denied(inbox.owner)
             if denied is not None:
-                return denied, False
+                return denied, CatchAll.NOT_ASKED
         outcome: Outcome
         if entry is None:
             created = self._created(userid, inbox, query, records)
             if not created.kind.accepts:
-                return created, True
+                return created, CatchAll.TAKES
             outcome = created
         elif entry.mbtype & MBTYPE_REMOTE:
             outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
         else:
-            room, catchable = self._room.check(
+            room, catch_all = self._room.check(
                 entry.name, userid, addressed.folders, query.size, records
             )
             if not room.kind.accepts:
-                return room, catchable
+                return room, catch_all
             outcome = room
         denial = records.denial(userid, self._service)
         if denial is not None:
             evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
-            return Verdict(Kind.DISABLED, DISABLED_TEXT, evidence), True
+            return Verdict(Kind.DISABLED, DISABLED_TEXT, evidence), CatchAll.TAKES
         if records.trace is not None:
             self._note_folders(addressed.folders, records)
-        return outcome, True
+        return outcome, CatchAll.TAKES
 
     def _unfit(
         self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records

@@ -9,6 +9,7 @@ catch-all mailbox does.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import acl
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
     from gateway.verification.records import Records
+
+
+class CatchAll(Enum):
+    """What the catch-all mailbox has to do with a refusal."""
+
+    TAKES = "it takes the mail, or its own refusal is the answer"
+    MAY_TAKE = "it may take the mail, but cannot make the refusal worse"
+    NOT_ASKED = "delivery does not ask it any more"
+
 
 # Bytes that the smallest mail has, where none was announced.
 _SMALLEST = 1
@@ -44,8 +54,8 @@ class Room:
         folders: tuple[MailboxName, ...],
         size: int | None,
         records: Records,
-    ) -> tuple[Verdict, bool]:
-        """The verdict on a mailbox that exists; False behind it where no catch-all takes the mail.
+    ) -> tuple[Verdict, CatchAll]:
+        """The verdict on a mailbox that exists, and what the catch-all mailbox has to do with it.
 
         `mailbox` is its internal name, `folders` are those behind the plus
         that may save the mail, `size` is the announced size in bytes.  Raises
@@ -63,16 +73,17 @@ class Room:
                 fits = not record.exceeded(size, 0)
                 records.note("size", size=size, fits=fits)
                 if not fits:
-                    return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), False
-            return Verdict(Kind.DELIVERABLE, b"", evidence), True
+                    return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), CatchAll.NOT_ASKED
+            return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         # Refused for its size alone: who hands the mail to lmtpd may not announce it.
         savable = late or (exceeded and not self._exceeded_at_rcpt(record, 0))
         if savable and any(self._saves(each, size, records) for each in folders):
-            return Verdict(Kind.DELIVERABLE, b"", evidence), True
+            return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         over = self._over_quota
         if savable and folders and self._fuzzy:
             over = Kind.OVER_QUOTA  # another folder may match, and save it
-        return Verdict(over, OVER_QUOTA_TEXT, evidence), not late
+        catch_all = CatchAll.MAY_TAKE if savable else CatchAll.TAKES
+        return Verdict(over, OVER_QUOTA_TEXT, evidence), (CatchAll.NOT_ASKED if late else catch_all)
 
     def too_small(
         self, record: QuotaRecord, size: int | None, evidence: Evidence

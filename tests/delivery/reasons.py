@@ -57,11 +57,23 @@ def _of_fuzzy(site: Site, row: Row) -> bool:
 
 
 def _of_ampersand(_site: Site, row: Row) -> bool:
-    return row.answer.outcome == "accepted" and b"&" in row.recipient.partition(b"+")[2]
+    return row.answer.outcome != "refused" and b"&" in row.recipient.partition(b"+")[2]
+
+
+def _of_quota_names(site: Site, row: Row) -> bool:
+    return (
+        row.answer.outcome == "accepted"
+        and site.delivery("autocreate_post") == "yes"
+        and row.truth.rcpt.startswith(b"451 4.3.0 Invalid mailbox name")
+        and any(each in row.recipient.partition(b"+")[0] for each in (b"*", b"?"))
+    )
 
 
 def _of_folded(_site: Site, row: Row) -> bool:
-    return row.front_end == "folded" and row.kind != ("refused", "delivered")
+    folded = row.front_end == "folded" or (
+        row.front_end == "socketmap" and row.recipient == row.recipient.lower()
+    )
+    return folded and row.kind != ("refused", "delivered")
 
 
 REASONS = (
@@ -75,6 +87,7 @@ REASONS = (
         _of_capitals,
     ),
     Reason("lmtp_fuzzy_mailbox_match: found at RCPT, not after DATA", _of_fuzzy),
+    Reason("no quota can be set for a name with * or ?; the next try delivers", _of_quota_names),
     Reason("`&` in a folder: releases read it differently, either reading counts", _of_ampersand),
     Reason("Postfix asks in lower case, and another spelling is there, too", _of_folded),
 )
