@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.checks import (
     access,
+    authority,
     databases,
     eyes,
     master,
@@ -36,7 +37,7 @@ from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
 from gateway.cli.serve import make_plan
 from gateway.cyrus import imapdconf
-from gateway.daemon.assembly import make_store
+from gateway.daemon.assembly import cyrus_conf, delivery_service, make_store
 from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.errors import ConfigurationError
 
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 
     from gateway.cli.checks.finding import Finding
     from gateway.daemon.settings import Settings
-
-# cyrus.conf stands beside imapd.conf, as both have the same default folder.
-_CYRUS_CONF = "cyrus.conf"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -118,7 +116,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield from scope.check(settings)
     yield from (
-        remote.check(settings, ask=options.ask) if settings.general.store else _cyrus(settings)
+        remote.check(settings, ask=options.ask)
+        if settings.general.store
+        else _cyrus(settings, options.cyrus_conf or cyrus_conf(settings))
     )
     yield from sockets.check(settings)
     yield from serving.check(settings)
@@ -128,8 +128,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from sendmail.check(settings, options.sendmail or sendmail.DEFAULT)
     if settings.general.store:
         return
-    folder = os.path.dirname(settings.cyrus.imapd_conf)
-    yield from master.check(settings, options.cyrus_conf or os.path.join(folder, _CYRUS_CONF))
+    yield from master.check(settings, options.cyrus_conf or cyrus_conf(settings))
 
 
 def _databases(settings: Settings) -> list[str]:
@@ -158,10 +157,15 @@ def _start(path: str) -> Iterator[Finding]:
         yield ok("start", f"{path} is what a start or a reload takes, as user {access.own_user()}")
 
 
-def _cyrus(settings: Settings) -> Iterator[Finding]:
-    faults = imapdconf.problems(settings.cyrus.imapd_conf, settings.cyrus.service)
+def _cyrus(settings: Settings, master_conf: str) -> Iterator[Finding]:
+    path = settings.cyrus.imapd_conf
+    services = (settings.cyrus.service, delivery_service(settings))
+    # What is wrong for both is told once.
+    faults = dict.fromkeys(
+        str(each) for service in services for each in imapdconf.problems(path, service)
+    )
     yield from (
-        error("imapd.conf", str(each), "correct it: Cyrus reads the same file") for each in faults
+        error("imapd.conf", each, "correct it: Cyrus reads the same file") for each in faults
     )
     if faults:
         return
@@ -172,6 +176,7 @@ def _cyrus(settings: Settings) -> Iterator[Finding]:
         return
     yield ok("imapd.conf", settings.cyrus.imapd_conf)
     yield from databases.check(settings, store)
+    yield from authority.check(settings, store, master_conf)
 
 
 def _text(finding: Finding) -> Iterator[str]:

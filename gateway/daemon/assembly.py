@@ -73,13 +73,17 @@ def _sql_pool(settings: Settings, conf: ImapdConf) -> SqlPool | None:
     )
 
 
+def cyrus_conf(settings: Settings) -> str:
+    """Where master's cyrus.conf is, beside imapd.conf."""
+    return os.path.join(os.path.dirname(settings.cyrus.imapd_conf), CYRUS_CONF)
+
+
 def delivery_service(settings: Settings) -> str:
     """What lmtpd is called in cyrus.conf, as the settings or that file say."""
     if settings.cyrus.delivery_service:
         return settings.cyrus.delivery_service
-    folder = os.path.dirname(settings.cyrus.imapd_conf)
     try:
-        found = cyrusconf.deliveries(cyrusconf.read(os.path.join(folder, CYRUS_CONF)))
+        found = cyrusconf.deliveries(cyrusconf.read(cyrus_conf(settings)))
     except OSError:
         found = []  # no Cyrus master here, or none of our business
     return found[0].name if found else DELIVERY_SERVICE.decode()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks.finding import Level, error, ok, warning
 from gateway.cyrus import cyrusconf
 from gateway.daemon.endpoints import UnixEndpoint
+from gateway.daemon.settings.words import Answers
 from gateway.daemon.unixsocket import folder_warnings
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _likeness(settings: Settings, path: str, entry: Service) -> Iterator[Finding
             f'set service = "{entry.name}" in [cyrus]',
         )
     words = entry.words
-    if ("-p" in words) != cyrus.skip_plus:
+    answers = (settings.socketmap.answers, settings.policy.answers, settings.milter.answers)
+    if Answers.SMMAPD in answers and ("-p" in words) != cyrus.skip_plus:
         has = "has" if "-p" in words else "has not"
         yield warning(
             _SUBJECT,
