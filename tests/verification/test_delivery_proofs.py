@@ -1,0 +1,199 @@
+"""A remembered verdict of delivery rests on several records: a change of any of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.cache import VerdictCache
+from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.verifier import DELIVERY, SMMAPD, Verifier
+from tests.cyrus.db.twoskip_writer import Writer
+from tests.stores import dbkey, denial, quota, record
+
+OPEN = b"anyone\tlrp"
+OK, NO, OVER = Kind.DELIVERABLE, Kind.NONEXISTENT, Kind.OVER_QUOTA
+
+# What a store is made of: mailbox list, quota roots, userdeny.
+Database = str
+Change = tuple[Database, bytes, bytes | None]
+LIST, QUOTA, DENY = "mailboxes.db", "quotas.db", "user_deny.db"
+
+FULL, FREE = quota((10_241, 10)), quota((0, 10))
+
+
+class Store:
+    """A store in three twoskip files, changed by commits as Cyrus makes them."""
+
+    def __init__(self, root: Path, options: str) -> None:
+        self._conf = root / "conf"
+        self._conf.mkdir()
+        self._writers = {name: Writer(seed=1) for name in (LIST, QUOTA, DENY)}
+        self._writers[LIST].fill(
+            (dbkey(name), record(OPEN))
+            for name in (b"user.fred", b"user.brim", b"user.brim.Own", b"user.catch", b"News")
+        )
+        self._writers[QUOTA].fill([(b"user.brim", quota((10_240, 10))), (b"user.brim.Own", FREE)])
+        self._writers[DENY].fill([(b"zoe", denial())])
+        for name in self._writers:
+            self._write(name)
+        path = root / "imapd.conf"
+        path.write_text(
+            f"configdirectory: {self._conf}\nmboxlist_db: twoskip\nquota_db: twoskip\n"
+            f"userdeny_db: twoskip\n{options}"
+        )
+        conf = imapdconf.load(str(path), "smmap")
+        self.verifier = Verifier.for_store(CyrusStore(conf, b"smmap"), answers=DELIVERY)
+        self.cache = VerdictCache(self.verifier)
+
+    def change(self, change: Change) -> None:
+        """Commit one record, or its deletion."""
+        name, key, value = change
+        writer = self._writers[name]
+        if value is None:
+            writer.delete(key)
+        else:
+            writer.store(key, value)
+        writer.commit()
+        self._write(name)
+
+    def _write(self, name: str) -> None:
+        with open(self._conf / name, "r+b" if (self._conf / name).exists() else "wb") as file:
+            file.write(self._writers[name].image())
+
+    def kind(self, recipient: bytes, *, folded: bool = False) -> Kind:
+        """What the memory says, which must be what a fresh look does."""
+        query = Query(recipient, folded=folded)
+        self.cache.again()
+        given = self.cache.decide(query)
+        fresh = self.verifier.decide(query)
+        assert isinstance(given, Verdict)
+        assert isinstance(fresh, Verdict)
+        assert given.kind is fresh.kind
+        return given.kind
+
+
+def mailbox(name: bytes, acl: bytes = OPEN) -> Change:
+    """A mailbox is made."""
+    return LIST, dbkey(name), record(acl)
+
+
+def gone(name: bytes) -> Change:
+    """A mailbox is deleted."""
+    return LIST, dbkey(name), None
+
+
+CATCH = "lmtp_catchall_mailbox: catch\n"
+MAKES = "autocreate_post: yes\nautocreate_quota: 0\n"
+STRICT = "lmtp_strict_quota: yes\n"
+DOMAIN = "virtdomains: userid\n"
+
+CHANGES: dict[str, tuple[str, bytes, Kind, Change, Kind]] = {
+    "INBOX is deleted": ("", b"fred+Lists", OK, gone(b"user.fred"), NO),
+    "INBOX is made": ("", b"newton+Lists", NO, mailbox(b"user.newton"), OK),
+    "INBOX fills": ("", b"fred+Lists", OK, (QUOTA, b"user.fred", FULL), OVER),
+    "a root above it fills": (DOMAIN, b"fred", OK, (QUOTA, b"user", FULL), OVER),
+    "a user is denied": ("", b"fred", OK, (DENY, b"fred", denial(b"", b"lmtpunix")), Kind.DISABLED),
+    "a user is denied to us": ("", b"fred", OK, (DENY, b"fred", denial(b"", b"smmap")), Kind.DENIED),
+    "the folder that saves it": (STRICT, b"brim+Own", OK, gone(b"user.brim.Own"), OVER),
+    "its right": (STRICT, b"brim+Own", OK, mailbox(b"user.brim.Own", b""), OVER),
+    "its quota": (STRICT, b"brim+Own", OK, (QUOTA, b"user.brim.Own", FULL), OVER),
+    "a folder that may save it": (
+        STRICT, b"brim+New", OVER, mailbox(b"user.brim.New"), OVER,
+    ),
+    "catch-all is deleted": (CATCH, b"nobody", Kind.CATCH_ALL, gone(b"user.catch"), NO),
+    "catch-all fills": (CATCH, b"nobody", Kind.CATCH_ALL, (QUOTA, b"user.catch", FULL), OVER),
+    "catch-all is denied": (
+        CATCH, b"nobody", Kind.CATCH_ALL, (DENY, b"catch", denial(b"", b"lmtpunix")), Kind.DISABLED,
+    ),
+    "INBOX comes before catch-all": (CATCH, b"nobody", Kind.CATCH_ALL, mailbox(b"user.nobody"), OK),
+    "INBOX is made by delivery": (MAKES, b"newton", Kind.CREATED, mailbox(b"user.newton"), OK),
+    "a root waits for the new INBOX": (
+        MAKES, b"newton", Kind.CREATED, (DENY, b"newton", denial(b"", b"lmtp*")), Kind.DISABLED,
+    ),
+    "a shared folder is made": ("", b"+list/one", NO, mailbox(b"list.one"), OK),
+    "its rights": ("", b"+News", OK, mailbox(b"News", b"anyone\tl"), Kind.NOT_POSTABLE),
+    "its quota is full": ("", b"+News", OK, (QUOTA, b"News", FULL), OVER),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "before", "change", "after"), CHANGES.values(), ids=CHANGES
+)
+def test_a_change_shows_at_once(
+    tmp_path: Path, options: str, recipient: bytes, before: Kind, change: Change, after: Kind
+) -> None:
+    """Before it the verdict is given from memory."""
+    store = Store(tmp_path, options)
+    assert [store.kind(recipient) for _ in range(2)] == [before] * 2
+    store.change(change)
+    assert [store.kind(recipient) for _ in range(2)] == [after] * 2
+
+
+UNRELATED: dict[str, tuple[str, Callable[[int], Change]]] = {
+    "another mailbox": ("", lambda n: mailbox(b"user.n%d" % n)),
+    "another folder of the user": ("", lambda n: mailbox(b"user.fred.n%d" % n)),
+    "the catch-all mailbox's quota": (CATCH, lambda n: (QUOTA, b"user.catch", quota((n, 10)))),
+}
+
+
+@pytest.mark.parametrize(("options", "change"), UNRELATED.values(), ids=UNRELATED)
+def test_what_does_not_matter_is_not_forgotten(
+    tmp_path: Path, options: str, change: Callable[[int], Change]
+) -> None:
+    """A user with an INBOX has nothing to do with what would happen without one."""
+    store = Store(tmp_path, options)
+    assert store.kind(b"fred") is OK
+    before = store.cache.invalidations
+    for number in range(5):
+        store.change(change(number))
+        assert store.kind(b"fred") is OK
+    assert store.cache.invalidations == before
+
+
+def test_a_folded_address_is_remembered_apart(tmp_path: Path) -> None:
+    """The same bytes at a front end that sees capitals are another question."""
+    store = Store(tmp_path, "")
+    for _ in range(2):
+        assert store.kind(b"+news", folded=True) is OK
+        assert store.kind(b"+news") is NO
+    store.change(gone(b"News"))
+    assert store.kind(b"+news", folded=True) is NO
+    store.change(mailbox(b"NEWS"))
+    assert store.kind(b"+news", folded=True) is OK
+    store.change(mailbox(b"news"))
+    assert (store.kind(b"+news", folded=True), store.kind(b"+news")) == (OK, OK)
+
+
+def test_authorities_do_not_share_what_they_remember(tmp_path: Path) -> None:
+    """Two front ends with different authorities, one after the other, on one recipient."""
+    store = Store(tmp_path, MAKES)
+    caches = {name: VerdictCache(store.verifier.answering(name)) for name in (DELIVERY, SMMAPD)}
+    said = [
+        cache.decide(Query(recipient)).kind.name  # type: ignore[union-attr]
+        for _ in range(2)
+        for recipient in (b"fred+none", b"newton")
+        for cache in caches.values()
+    ]
+    assert said == ["deliverable", "nonexistent", "created-on-delivery", "nonexistent"] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [("", True), (CATCH, False), (MAKES, False), ("lmtp_downcase_rcpt: no\n", False)],
+)
+def test_what_is_known_at_no_cost(tmp_path: Path, options: str, known: bool) -> None:
+    """With an index nobody has to look whether an ordinary name is missing, where nothing else counts."""
+    store = Store(tmp_path, options)
+    assert store.kind(b"fred") is OK
+    while store.cache.prepare():
+        pass
+    store.cache.again()
+    assert store.cache.absent(b"nobody") is known
+    assert not store.cache.absent(b"fred")
+    for odd in (b"fr ed", b"fr\xe9d", b"nobody@a_b", b"@a:nobody", b"nobody+x", b"+x", b""):
+        assert not store.cache.absent(odd)
