@@ -91,6 +91,7 @@ class Machine:
         write_text(
             self.config,
             f"""user = "{user}"
+answers = "smmapd"
 [cyrus]
 imapd_conf = "{self.cyrus.imapd_conf}"
 [socketmap]
