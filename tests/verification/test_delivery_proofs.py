@@ -11,7 +11,8 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.verifier import DELIVERY, SMMAPD, Verifier
+from gateway.verification.smmapd_checks import SMMAPD
+from gateway.verification.verifier import DELIVERY, Verifier
 from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import dbkey, denial, quota, record
 
