@@ -33,7 +33,7 @@ from gateway.daemon.dbwatch import DatabaseWatch
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import FRONT_ENDS, Fronts
 from gateway.daemon.log import AddressWriter
-from gateway.daemon.mailserver import make_postfix
+from gateway.daemon.mailserver import announce, make_postfix
 from gateway.daemon.metrics import recorder
 from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE
@@ -76,6 +76,7 @@ class Core:
         self._recorder.watch_memories(distinct)
         pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
         postfix = make_postfix(settings)
+        announce(postfix, settings)
         tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
         self._flights = Flights(
             pool.advance,

@@ -7,6 +7,7 @@ is; a table that cannot be asked shows later, and is a temporary failure.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from gateway.daemon.settings import Settings
     from gateway.mta.tables import Table
+
+_log = logging.getLogger(__name__)
 
 SOCKETMAP = "socketmap"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -39,6 +42,18 @@ def make_postfix(settings: Settings) -> Postfix | None:
         )
     except MailServerError as fault:
         raise ConfigurationError(str(fault), file=settings.file, option="scope.postfix") from fault
+
+
+def announce(postfix: Postfix | None, settings: Settings) -> None:
+    """Tell the log what was read of the mail server."""
+    if postfix is None:
+        return
+    text, judges = postfix.summary()
+    if judges or settings.scope.domains or settings.scope.domain_files:
+        _log.info("%s", text)
+    else:
+        advice = "name the transport that leads to Cyrus in mailers of [scope]"
+        _log.warning("%s; nobody of them is refused: %s", text, advice)
 
 
 def own_tables(settings: Settings) -> Callable[[Table], bool]:

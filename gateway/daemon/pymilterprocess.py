@@ -31,7 +31,7 @@ from gateway.daemon.assembly import make_store
 from gateway.daemon.child import OUT_OF_MEMORY, Stop, supervised
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
-from gateway.daemon.mailserver import make_postfix
+from gateway.daemon.mailserver import announce, make_postfix
 from gateway.daemon.metrics.databases import problems
 from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.milterfront import conversations, defect
@@ -103,6 +103,7 @@ class PymilterProcess:
             self._databases = make_store(settings)  # nobody else looks
         self._trouble = ""
         postfix = make_postfix(settings)
+        announce(postfix, settings)
         helpers = Helpers(lock, THREADS, self._defect)
         self._callbacks = Callbacks(
             module,

@@ -150,6 +150,22 @@ class Postfix:
         found = [run for run in lists if run is not None]
         return tuple(dict.fromkeys([*found, *(run for each in maps for run in each.runs)]))
 
+    def summary(self) -> tuple[str, bool]:
+        """What is judged and what is left to Postfix, for a person; and whether anything is judged.
+
+        Single recipients and domains may go otherwise by transport_maps.
+        """
+        ours: list[str] = []
+        others: list[str] = []
+        for each, name in domains.LISTS:
+            transport = self.transports.default(each)
+            if each in WITH_MAILBOXES and self.classes[each].patterns:
+                group = ours if self.transports.may_be_cyrus(transport) else others
+                group.append(f"{name} (by {transport})")
+        version, folder = self.parameters["mail_version"], self.parameters.folder
+        text = f"Postfix {version} in {folder}: judged are recipients of {_listed(ours)}"
+        return text + f"; left to it are those of {_listed(others)}", bool(ours)
+
     def may_own(self, domain: bytes) -> bool:
         """False where no recipient of `domain` can have a mailbox here."""
         domain = domain or self.origin
@@ -262,6 +278,10 @@ def _screens(parameters: Sequence[Maps]) -> Maps:
         for wanted in (False, True)
     ]
     return Maps("any", tuple(run for run in runs if run.tables))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
 
 
 _SYSTEM = Maps("passwd", _PASSWD)

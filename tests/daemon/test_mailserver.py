@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon.mailserver import make_postfix, own_tables
+from gateway.daemon.mailserver import announce, make_postfix, own_tables
 from gateway.daemon.settings import Settings, loads
 from gateway.errors import ConfigurationError
 from gateway.mta import postconf
@@ -21,7 +21,10 @@ listen = ["unix:/run/policy"]
 [scope]
 postfix = "/etc/postfix"
 """
-GOOD = "mail_version = 3.7.11\\nmydestination = mx.test\\nvirtual_mailbox_domains = virt.test\\n"
+GOOD = (
+    "mail_version = 3.7.11\\nmydestination = mx.test\\nvirtual_mailbox_domains = virt.test\\n"
+    "local_transport = local:mx.test\\n"
+)
 
 Program = Callable[[str], None]
 
@@ -59,6 +62,27 @@ def test_its_parameters(program: Program) -> None:
     assert found is not None
     assert found.may_own(b"virt.test")
     assert not found.may_own(b"gmail.example")
+
+
+@pytest.mark.parametrize(
+    ("transport", "level", "words"),
+    [
+        ("lmtp:unix:/cyrus", "INFO", "judged are recipients of virtual_mailbox_domains (by lmtp:"),
+        ("virtual", "WARNING", "nobody of them is refused: name the transport that leads to Cyrus"),
+    ],
+)
+def test_what_is_judged_is_told(
+    program: Program, caplog: pytest.LogCaptureFixture, transport: str, level: str, words: str
+) -> None:
+    """And that nothing is, where no transport leads to Cyrus as far as can be told."""
+    program(f'printf "{GOOD}virtual_transport = {transport}\n"')
+    with caplog.at_level("INFO"):
+        announce(make_postfix(settings()), settings())
+        announce(None, settings())
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert words in record.getMessage()
+    assert "Postfix 3.7.11 in /etc/postfix" in record.getMessage()
 
 
 @pytest.mark.parametrize(
