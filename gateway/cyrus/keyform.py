@@ -28,7 +28,6 @@ from __future__ import annotations
 from itertools import islice
 
 from gateway.cyrus import dlist
-from gateway.cyrus.db.look import look
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
 from gateway.cyrus.names import NAME_KEY
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from gateway.cyrus.db.base import Database
-    from gateway.cyrus.db.look import Record
+    from gateway.cyrus.db.look import Look, Record
 
 _ID_KEY = b"I"
 
@@ -84,7 +83,7 @@ class KeyForm:
         marks = _marks(self._database)
         if self._newer is None or self._seen != marks:
             if not self._is_still_shown():
-                self._conclude(look(self._database, (), _TELLING).samples)
+                self._conclude(self._samples())
             self._seen = marks
         return self._newer is not False
 
@@ -117,7 +116,7 @@ class KeyForm:
         for wanted, prefixes in (((*keys, witness), ()), (keys, _TELLING)):
             if not prefixes and not witness:
                 continue
-            found = look(self._database, wanted, prefixes)
+            found = _look(self._database, wanted, prefixes)
             values = found.values
             if newer in values and shows_newer(newer):
                 self._saw(newer)
@@ -142,6 +141,12 @@ class KeyForm:
             return False
         value = self._database.get(self._witness)
         return value is not None and _shows(self._witness, value) is self._newer
+
+    def _samples(self) -> Sequence[Record | None]:
+        """A record under each of _TELLING, where there is one."""
+        if getattr(self._database, "looks_at_once", False):
+            return _look(self._database, (), _TELLING).samples
+        return [next(iter(self._database.items(prefix)), None) for prefix in _TELLING]
 
     def _conclude(self, samples: Sequence[Record | None]) -> None:
         """The kind that the records show, and the key of the one that shows it."""
@@ -172,6 +177,12 @@ def _kind(samples: Sequence[Record | None]) -> tuple[bool | None, bytes]:
             # Nothing of the newer kind was found, so what is there is of the older.
             return False, b""
     return None, b""
+
+
+def _look(database: Database, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> Look:
+    """Values and samples of a database that has them at once."""
+    found: Look = getattr(database, "look")(keys, prefixes)  # noqa: B009  (not every one has it)
+    return found
 
 
 def _marks(database: Database) -> Hashable:

@@ -28,7 +28,6 @@ import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
-from gateway.cyrus.db.look import look
 from gateway.cyrus.db.stamp import stamp
 from gateway.cyrus.waypath import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
@@ -240,8 +239,9 @@ class LiveDatabase:
         return getattr(self._database, "looks_at_once", False)
 
     def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
-        """Values and samples of one committed state (gateway/cyrus/db/look.py)."""
-        return self._read(lambda database: look(database, keys, prefixes))
+        """Of a reader that `looks_at_once`: values and samples of one committed state."""
+        found: Look = self._read(lambda database: getattr(database, "look")(keys, prefixes))  # noqa: B009
+        return found
 
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
