@@ -28,7 +28,7 @@ import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
-from gateway.cyrus.db.stamp import stamp
+from gateway.cyrus.db.stamp import is_young
 from gateway.cyrus.waypath import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
@@ -106,7 +106,7 @@ class LiveDatabase:
         self._identity: tuple[int, int] | None = None
         self._overwritten: tuple[int, int] | None = None  # the file that had another past once
         self._lineage = 0
-        self._mark: Hashable = None  # the file's stamp at the last look
+        self._mark: Hashable = None  # the file's stamp at the last look, if it tells anything
         self._touched = False  # it was another one since the last `state`
         # Whether the file has another name, too, by which it may be written to.
         self.has_links = False
@@ -295,9 +295,9 @@ class LiveDatabase:
             self.close()
             raise self._unseen(error) from error
         self.has_links = status.st_nlink > 1
-        mark = stamp(status, now)
+        mark = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if mark != self._mark:
-            self._mark = mark
+            self._mark = None if is_young(status, now) else mark
             self._touched = True
         return status.st_dev, status.st_ino
 

@@ -88,6 +88,9 @@ FORMATS: dict[str, tuple[Make, Open]] = {
     "twom": (_twom, Twom),
 }
 
+# No first record ends behind this.
+DUMMY_END = 512
+
 COMMON = store(b"user.anna", b"user.bob", b"user.carl", b"user.fred", b"user.zoe")
 
 # Two histories behind the same backup, of the same length, with the same numbers of pointers.
@@ -257,8 +260,73 @@ def test_a_difference_is_found_at_either_end_of_what_is_compared(disk: Disk) -> 
     reader.close()
 
 
-def test_where_records_do_not_lead_to_the_end_every_look_is_at_another_state(disk: Disk) -> None:
+def test_what_is_kept_moves_on_with_the_log(disk: Disk) -> None:
+    """Pointers may change in all of it, and a difference anywhere is found, also behind a trim."""
+    commits = [store(b"user.%04d" % number, value=b"v" * 150) for number in range(1000)]
+    disk.put(disk.image(*commits[:500]))
+    reader = disk.reader()
+    reader.state()
+    past = reader.history
+    for count in range(520, 1001, 60):
+        disk.put(disk.image(*commits[:count]))
+        reader.state()
+        assert reader.history is past
+    # Neighbours of what is kept get other pointers.
+    image = disk.image(*commits, store(*(b"user.09%02dx" % number for number in range(0, 100, 9))))
+    disk.put(image)
+    reader.state()
+    assert reader.history is past
+    tail = reader._history.tail
+    assert tail.start > DUMMY_END
+    for number in (990, 995, 999):
+        at = image.index(b"user.%04d" % number) + 40
+        state = reader.state()
+        disk.put(image[:at] + b"w" + image[at + 1 :])
+        assert reader.state() != state
+        disk.put(image)
+    reader.close()
+
+
+def test_another_past_with_much_more_behind_it_is_another_one(disk: Disk) -> None:
+    """However much has been appended since."""
+    more = [store(b"user.%04d" % number, value=b"v" * 150) for number in range(600)]
+    first, second = PASTS["another recipient"]
+    disk.put(disk.image(first))
+    reader = disk.reader()
+    state, past = reader.state(), reader.history
+    disk.put(disk.image(second, *more))
+    assert reader.state() != state
+    assert reader.history is not past
+    reader.close()
+
+
+@pytest.mark.parametrize("disk", ["twoskip", "twom"], indirect=True)
+def test_what_is_appended_and_is_no_record_is_no_history(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is remembered of a file that does not read as a log."""
+    let_age(monkeypatch)
+    disk.put(disk.image())
+    reader = disk.reader()
+    states = [reader.state()]
+    image = disk.image(store(b"user.ruth"), store(b"user.mary"))
+    at = image.index(b"user.ruth")
+    disk.put(image[: at - 40] + b"\xee" * 60 + image[at + 20 :])
+    for _ in range(2):
+        try:
+            states.append(reader.state())
+        except DatabaseDamaged:
+            continue
+    assert len(set(states)) == len(states)
+    disk.put(image)
+    reader.close()
+
+
+def test_where_records_do_not_lead_to_the_end_every_look_is_at_another_state(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Damage in what is compared proves nothing, until it is mended."""
+    let_age(monkeypatch)
     image = disk.image(*(store(b"user.%04d" % number) for number in range(40)))
     disk.put(image)
     view = FileView(str(disk.path))
