@@ -35,6 +35,10 @@ _FAULTS = ("refused", "stalled", "broken", "malformed", "lost", "wrong")
 _PATIENCE_S = 120
 # Seconds that others load before and after what is measured beside them.
 _AROUND_S = 1.0
+# Connections that are opened before the first of them is waited for.
+_AT_ONCE = 20
+# Bytes of a negotiation's reply, and more.
+_LONGEST_REPLY = 4096
 # An MTA's offer: version 6, all changes, all steps.
 _OFFER = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 # Each run with unique keys gets this many of the 2^40 names.
@@ -257,8 +261,10 @@ class MilterWitness:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """The witness' rates and latencies."""
         with ExitStack() as stack:
-            for _ in range(self.silent):
-                stack.enter_context(_silent_mta(server.address))
+            for _ in range(self.silent // _AT_ONCE):
+                links = [stack.enter_context(_silent_mta(server.address)) for _ in range(_AT_ONCE)]
+                if not all(link.recv(_LONGEST_REPLY) for link in links):
+                    raise RigError("the milter does not negotiate")
             if self.busy:
                 others = MilterLoad(self.busy)
                 words = others.words(server, store, progress, seconds + _AROUND_S)
@@ -268,13 +274,11 @@ class MilterWitness:
 
 
 def _silent_mta(address: str) -> socket.socket:
-    """A connection that has negotiated, and says nothing more."""
+    """A connection that offers to negotiate, and says nothing more."""
     link = socket.socket(socket.AF_UNIX)
     link.settimeout(_PATIENCE_S)
     link.connect(address)
     link.sendall(_OFFER)
-    if not link.recv(4096):
-        raise RigError("the milter does not negotiate")
     return link
 
 

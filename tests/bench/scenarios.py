@@ -217,6 +217,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             for beside, busy, silent in WITNESSED
             for server in MILTERS
         ),
+        rounds=3,
     ),
     Scenario(
         "remote",

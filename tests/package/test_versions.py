@@ -29,7 +29,6 @@ TESTED = (
     "tests/frontends/test_flights.py",
     "tests/frontends/test_milter_session.py",
     "tests/frontends/test_server.py",
-    "tests/life/test_sessions.py",
     "tests/life/test_stop.py",
     "tests/server",
     "tests/smmapd",
