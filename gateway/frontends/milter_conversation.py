@@ -277,10 +277,9 @@ class MilterConversation:
     def _rcpt(self, argument: bytes, macros: Macros) -> Decision | None:
         known = self._transaction
         mailer = macros("{rcpt_mailer}")
-        queue_id = macros("i")
         judging = self._judging
         if not mailer and _came_without_smtp(known, macros):
-            return judging.decided(Rcpt(_shown(argument), queue_id, known), _NOT_BY_SMTP)
+            return judging.decided(Rcpt(_shown(argument), macros("i"), known), _NOT_BY_SMTP)
         if mailer and self._heeds_hosts:
             mailer = b"%b:%b" % (mailer, macros("{rcpt_host}"))
         key = self._key(argument, mailer)
@@ -291,7 +290,7 @@ class MilterConversation:
             if self._observe_ready is not None:
                 if judging.course is not None:
                     judging.course.source = HIT
-                self._observe_ready(Rcpt(kept.recipient, queue_id, known), kept.decision)
+                self._observe_ready(Rcpt(kept.recipient, macros("i"), known), kept.decision)
             return kept.decision
         recipient, plain = _recipient(argument, macros)
         # Without its brackets, as the other front ends see it: hashes of it are to agree.
@@ -305,7 +304,7 @@ class MilterConversation:
             size=known.size,
             smtputf8=known.smtputf8,
         )
-        decision = judging.judged(Rcpt(shown, queue_id, known), question)
+        decision = judging.judged(Rcpt(shown, macros("i"), known), question)
         if decision is not None and ready is not None and key is not None and plain:
             ready.keep(key, shown, decision)
         return decision
