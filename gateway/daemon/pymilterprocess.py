@@ -76,6 +76,13 @@ SETTLE = 0.1
 STRAIN = 200
 PAUSE = 0.006
 
+# Seconds after which a thread that wants to run makes another one stop (sys.setswitchinterval).
+# A callback takes some microseconds, and holds the lock: where a hundred connections are busy,
+# many wait for longer than the usual 5 ms, and each of them would stop one that holds the lock,
+# for which all others then wait.  What takes longer in one piece (a large alias file that is read
+# anew) keeps the callbacks waiting for no more than this.
+SWITCH_INTERVAL = 0.25
+
 FULL = (
     "milter: no open file is left for more MTAs; %d talk to it, others wait: raise the limit of"
     " open files (LimitNOFILE= in the unit, ulimit -Hn)"
@@ -151,6 +158,7 @@ class PymilterProcess:
         """Serve until told to stop; the exit code."""
         sys.excepthook = _client_without_a_name
         descriptors.require_enough(descriptors.raise_limit())
+        sys.setswitchinterval(SWITCH_INTERVAL)
         if not self._files_settled():
             return os.EX_OK
         threading.Thread(target=self._watch, name="channel", daemon=True).start()
