@@ -39,7 +39,7 @@ def man_page() -> str:
         lines += [_roff(section.description)] if section.description else []
         for key, declaration in section.declarations.items():
             lines += _man_setting(key, declaration, _default(declaration))
-    return "\n".join([*lines, *prose.MAN_TAIL]) + "\n"
+    return "\n".join([*lines, *prose.MAN_ANSWERS, *prose.MAN_TAIL]) + "\n"
 
 
 def example() -> str:
