@@ -14,9 +14,6 @@ mail from nobody in particular:
 - Whatever the reason, lmtp_catchall_mailbox takes it, and if that fails its own
   reason is the answer.
 
-A record of userdeny for the gateway's own service refuses as well, although
-delivery would not: its administrator wrote it for that.
-
 What is refused for ever is looked at once more where the version cannot be
 told (a list of Cyrus up to 3.4) or the address was folded: see
 `DeliveryNaming.others`.
@@ -26,44 +23,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.cyrus import acl, autocreate
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
-from gateway.cyrus.mailboxlist import (
-    MBTYPE_EMAIL,
-    MBTYPE_KIND,
-    MBTYPE_MOVING,
-    MBTYPE_NETNEWS,
-    MBTYPE_REMOTE,
-    MBTYPE_RESERVE,
-)
-from gateway.verification.delivery_room import CatchAll, Room
-from gateway.verification.model import Evidence, Kind, Query, Verdict
+from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
+from gateway.verification.delivery_room import CatchAll
+from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.pending import Pending
-from gateway.verification.texts import (
-    BAD_ADDRESS_TEXT,
-    BAD_NAME_TEXT,
-    DISABLED_TEXT,
-    NONEXISTENT_TEXT,
-    NOT_FOR_MAIL_TEXT,
-    NOT_POSTABLE_TEXT,
-    RESERVED_TEXT,
-)
+from gateway.verification.texts import BAD_ADDRESS_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.cyrus.mailboxlist import MailboxEntry
-    from gateway.cyrus.names import MailboxName
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.records import Records
-
-DELIVERY = "delivery"
-
-# Kinds of mailboxes that mail may be put into.
-_FOR_MAIL = (MBTYPE_EMAIL, MBTYPE_NETNEWS)
-
-Outcome = Verdict | Pending
 
 
 class DeliveryChecks:
@@ -73,9 +45,8 @@ class DeliveryChecks:
         "_autocreate",
         "_catch_all",
         "_conf",
+        "_mailboxes",
         "_naming",
-        "_room",
-        "_service",
         "_store",
     )
     name = DELIVERY
@@ -84,12 +55,11 @@ class DeliveryChecks:
         conf = store.delivery_conf
         self._store = store
         self._conf = conf
-        self._service = store.delivery_service
         self._naming = DeliveryNaming(conf)
         self._autocreate = Autocreate(conf)
         catch_all = conf.lmtp_catchall_mailbox
         self._catch_all = self._naming.user(catch_all) if catch_all is not None else None
-        self._room = Room(conf)
+        self._mailboxes = DeliveryMailboxes(store, self._naming, self._autocreate)
 
     def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
         """The key without which `recipient` does not exist, and the owner who may be denied."""
@@ -153,7 +123,7 @@ class DeliveryChecks:
         folded = query.folded and self.folds(query.recipient)
         others = list(naming.others(query.recipient, older=older, folded=folded))
         for each in others:
-            outcome = self._delivered(each, query, records)[0]
+            outcome = self._mailboxes.delivered(each, query, records)[0]
             if isinstance(outcome, Pending) or not _is_final(outcome.kind):
                 return outcome
         if refusal.kind is Kind.NONEXISTENT:
@@ -163,7 +133,7 @@ class DeliveryChecks:
                 # Folding may have lost the default domain's capitals as well as a folder's.
                 for reading in (addressed, *others):
                     for each in self._spelt_otherwise(reading, folded=folded, fuzzy=fuzzy):
-                        outcome = self._delivered(each, query, records)[0]
+                        outcome = self._mailboxes.delivered(each, query, records)[0]
                         if isinstance(outcome, Pending) or not _is_final(outcome.kind):
                             return _passing(outcome) if fuzzy else outcome
             if fuzzy and addressed is not None and addressed.inbox is None:
@@ -188,14 +158,13 @@ class DeliveryChecks:
 
     def _caught(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
         """The verdict on one reading, and on the catch-all mailbox where that is refused."""
-        outcome, catch_all = self._delivered(addressed, query, records)
+        outcome, catch_all = self._mailboxes.delivered(addressed, query, records)
         if isinstance(outcome, Pending) or outcome.kind.accepts:
             return outcome
         if self._catch_all is None or catch_all is CatchAll.NOT_ASKED:
             return outcome
         records.note("catch-all", mailbox=self._conf.lmtp_catchall_mailbox)
-        assert self._catch_all.inbox is not None, "the option names a user"
-        second, _ = self._user(self._catch_all, self._catch_all.inbox, query, records)
+        second, _ = self._mailboxes.delivered(self._catch_all, query, records, asks_denials=False)
         if isinstance(second, Pending):
             return second
         if not second.kind.accepts:
@@ -204,125 +173,6 @@ class DeliveryChecks:
             worse = outcome.kind.temporary and _is_final(second.kind)
             return outcome if keeps and worse else second
         return Verdict(Kind.CATCH_ALL, b"", second.evidence, cacheable=second.cacheable)
-
-    def _delivered(
-        self, addressed: Addressed, query: Query, records: Records
-    ) -> tuple[Outcome, CatchAll]:
-        """What is true of one reading, and what the catch-all mailbox has to do with it."""
-        _note_name(addressed, records)
-        denied = records.denied(addressed.userid)
-        if denied is not None:
-            return denied, CatchAll.NOT_ASKED
-        if addressed.inbox is None:
-            return self._shared(addressed, query, records), CatchAll.TAKES
-        return self._user(addressed, addressed.inbox, query, records)
-
-    def _shared(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
-        found: Outcome | None = None
-        for name in addressed.folders:
-            outcome = self._shared_folder(name, query, records)
-            if isinstance(outcome, Pending) or outcome.kind is not Kind.NONEXISTENT:
-                return outcome
-            found = found or outcome
-        return found or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
-
-    def _shared_folder(self, name: MailboxName, query: Query, records: Records) -> Outcome:
-        entry = records.mailbox(name)
-        evidence = Evidence(mailbox=name.internal)
-        unfit = self._unfit(entry, evidence, query, records)
-        if unfit is not None or entry is None:
-            return unfit or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
-        denied = records.denied(name.owner)
-        if denied is not None:
-            return denied
-        evidence = Evidence(mailbox=entry.name)
-        rights = records.rights(entry)
-        if not rights & acl.POST:
-            if rights & acl.LOOKUP:
-                return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
-        if entry.mbtype & MBTYPE_REMOTE:
-            return _at_backend(entry, evidence, query, query.recipient)
-        if self._naming.is_deleted(name):
-            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
-        return self._room.check(entry.name, None, (), query.size, records)[0]
-
-    def _user(
-        self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records
-    ) -> tuple[Outcome, CatchAll]:
-        userid = addressed.userid or b""
-        entry = records.mailbox(inbox)
-        evidence = Evidence(mailbox=inbox.internal, userid=userid)
-        unfit = self._unfit(entry, evidence, query, records)
-        if unfit is not None:
-            return unfit, CatchAll.TAKES
-        if entry is not None and addressed is not self._catch_all:
-            # A user whose INBOX is reached under another name is blocked under his own, too.
-            denied = records.denied(inbox.owner)
-            if denied is not None:
-                return denied, CatchAll.NOT_ASKED
-        outcome: Outcome
-        if entry is None:
-            created = self._created(userid, inbox, query, records)
-            if not created.kind.accepts:
-                return created, CatchAll.TAKES
-            outcome = created
-        elif entry.mbtype & MBTYPE_REMOTE:
-            outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
-        else:
-            room, catch_all = self._room.check(
-                entry.name, userid, addressed.folders, query.size, records
-            )
-            if not room.kind.accepts:
-                return room, catch_all
-            outcome = room
-        denial = records.denial(userid, self._service)
-        if denial is not None:
-            evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
-            return Verdict(Kind.DISABLED, DISABLED_TEXT, evidence), CatchAll.TAKES
-        if records.trace is not None:
-            self._note_folders(addressed.folders, records)
-        return outcome, CatchAll.TAKES
-
-    def _unfit(
-        self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records
-    ) -> Outcome | None:
-        """What is said of a record that takes no mail; None where it may, or there is none."""
-        if entry is None:
-            return Pending(query, None, evidence, DELIVERY) if records.kicks else None
-        if entry.mbtype & MBTYPE_RESERVE and records.kicks:
-            return Pending(query, None, evidence, DELIVERY)
-        if entry.mbtype & (MBTYPE_RESERVE | MBTYPE_MOVING):
-            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
-        if entry.mbtype & MBTYPE_KIND not in _FOR_MAIL:
-            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
-        return None
-
-    def _created(
-        self, userid: bytes, inbox: MailboxName, query: Query, records: Records
-    ) -> Verdict:
-        """What becomes of a user without INBOX."""
-        evidence = Evidence(mailbox=inbox.internal, userid=userid)
-        local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
-        result, why = self._autocreate.outcome(userid, local, inbox.internal)
-        records.note("autocreate", result=result, reason=why)
-        if result == autocreate.NO:
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
-        if result == autocreate.FAILS:
-            return Verdict(Kind.NOT_CREATABLE, BAD_NAME_TEXT, evidence)
-        before = records.quota(inbox.internal)
-        if before is not None and before.root != inbox.internal:
-            before = None
-        record = self._autocreate.quota(inbox.internal, before)
-        return self._room.too_small(record, query.size, evidence) or Verdict(
-            Kind.CREATED, b"", evidence
-        )
-
-    def _note_folders(self, folders: tuple[MailboxName, ...], records: Records) -> None:
-        for folder in folders:
-            entry = self._store.mailboxes.lookup(folder)
-            post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
-            records.note("delivery", folder=folder.internal, found=entry is not None, post=post)
 
 
 def _is_final(kind: Kind) -> bool:
@@ -335,33 +185,3 @@ def _passing(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Pending):
         return outcome
     return Verdict(outcome.kind, outcome.reason, outcome.evidence, cacheable=False)
-
-
-def _at_backend(entry: MailboxEntry, evidence: Evidence, query: Query, recipient: bytes) -> Pending:
-    server = entry.server.decode("utf-8", "backslashreplace")
-    evidence = Evidence(mailbox=evidence.mailbox, userid=evidence.userid, server=server)
-    asked = Query(recipient, query.size, query.hops, folded=query.folded)
-    return Pending(asked, server, evidence, DELIVERY)
-
-
-def _without_folder(recipient: bytes) -> bytes:
-    """The address of the user alone: whatever stands behind the plus does not decide."""
-    local, at, domain = recipient.rpartition(b"@")
-    if not at:
-        local, domain = recipient, b""
-    return local.partition(b"+")[0] + at + domain
-
-
-def _note_name(addressed: Addressed, records: Records) -> None:
-    if records.trace is None:
-        return
-    inbox = addressed.inbox
-    names = (inbox,) if inbox is not None else addressed.folders
-    records.note(
-        "name",
-        userid=addressed.userid,
-        domain=names[0].domain if names else None,
-        folders=b", ".join(b"/".join(each.boxes) for each in addressed.folders),
-        mailbox=b", ".join(each.internal for each in names),
-        key=b", ".join(each.dbkey for each in names),
-    )

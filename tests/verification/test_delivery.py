@@ -244,7 +244,7 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
         (b"fred@example.org", OK), (b"bert@example.org", NO),
     )),
     "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
-        (b"bb+open", OK), (b"bb+news", NO),
+        (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
     )),
 }  # fmt: skip
 FOLDED_ROWS = [
@@ -355,7 +355,7 @@ def test_an_engine_of_the_other_authority_passes_a_question_on(tmp_path: Path) -
     [
         (NONE, b"fred+nope", ["name", "userdeny", "mailbox", "quota", "userdeny", "delivery"]),
         (MAKES, b"newbie", ["name", "userdeny", "mailbox", "autocreate", "userdeny"]),
-        (CATCHES, b"nobody", ["name", "userdeny", "mailbox", "autocreate", "catch-all", "mailbox", "quota", "userdeny"]),
+        (CATCHES, b"nobody", ["name", "userdeny", "mailbox", "autocreate", "catch-all", "name", "mailbox", "quota", "userdeny"]),
         (STRICT, b"brim+Own", ["name", "userdeny", "mailbox", "quota", "delivery", "userdeny", "delivery"]),
         (NONE, b"fr\xe9d", ["name"]),
     ],

@@ -1,0 +1,207 @@
+"""What delivery does with one reading of an address: a user's INBOX, or a shared folder.
+
+The rules are those of verify_user and deliver_local (imap/lmtpd.c).  A record
+of userdeny for the gateway's own service refuses as well, although delivery
+would not: its administrator wrote it for that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.cyrus import acl, autocreate
+from gateway.cyrus.mailboxlist import (
+    MBTYPE_EMAIL,
+    MBTYPE_KIND,
+    MBTYPE_MOVING,
+    MBTYPE_NETNEWS,
+    MBTYPE_REMOTE,
+    MBTYPE_RESERVE,
+)
+from gateway.verification.delivery_room import CatchAll, Room
+from gateway.verification.model import Evidence, Kind, Query, Verdict
+from gateway.verification.pending import Pending
+from gateway.verification.texts import (
+    BAD_NAME_TEXT,
+    DISABLED_TEXT,
+    NONEXISTENT_TEXT,
+    NOT_FOR_MAIL_TEXT,
+    NOT_POSTABLE_TEXT,
+    RESERVED_TEXT,
+)
+
+if TYPE_CHECKING:
+    from gateway.cyrus.autocreate import Autocreate
+    from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
+    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.names import MailboxName
+    from gateway.cyrus.store import CyrusStore
+    from gateway.verification.records import Records
+
+DELIVERY = "delivery"
+
+# Kinds of mailboxes that mail may be put into.
+_FOR_MAIL = (MBTYPE_EMAIL, MBTYPE_NETNEWS)
+
+Outcome = Verdict | Pending
+
+
+class DeliveryMailboxes:
+    """The checks of a store's mailboxes, by the imapd.conf that its delivery service reads."""
+
+    __slots__ = ("_autocreate", "_naming", "_room", "_service", "_store")
+
+    def __init__(self, store: CyrusStore, naming: DeliveryNaming, creation: Autocreate) -> None:
+        self._naming = naming
+        self._store = store
+        self._service = store.delivery_service
+        self._autocreate = creation
+        self._room = Room(store.delivery_conf)
+
+    def delivered(
+        self, addressed: Addressed, query: Query, records: Records, *, asks_denials: bool = True
+    ) -> tuple[Outcome, CatchAll]:
+        """What is true of one reading, and what the catch-all mailbox has to do with it."""
+        _note_name(addressed, records)
+        inbox = addressed.inbox
+        if asks_denials:
+            # A user whose INBOX is reached under another name is blocked under his own, too.
+            owner = inbox.owner if inbox is not None else None
+            denied = records.denied(addressed.userid) or records.denied(owner)
+            if denied is not None:
+                return denied, CatchAll.NOT_ASKED
+        if inbox is None:
+            return self._shared(addressed, query, records), CatchAll.TAKES
+        return self._user(addressed, inbox, query, records)
+
+    def _shared(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
+        found: Outcome | None = None
+        for name in addressed.folders:
+            outcome = self._shared_folder(name, query, records)
+            if isinstance(outcome, Pending) or outcome.kind is not Kind.NONEXISTENT:
+                return outcome
+            found = found or outcome
+        return found or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+
+    def _shared_folder(self, name: MailboxName, query: Query, records: Records) -> Outcome:
+        entry = records.mailbox(name)
+        evidence = Evidence(mailbox=name.internal)
+        unfit = self._unfit(entry, evidence, query, records)
+        if unfit is not None or entry is None:
+            return unfit or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        denied = records.denied(name.owner)
+        if denied is not None:
+            return denied
+        evidence = Evidence(mailbox=entry.name)
+        rights = records.rights(entry)
+        if not rights & acl.POST:
+            if rights & acl.LOOKUP:
+                return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
+            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        if entry.mbtype & MBTYPE_REMOTE:
+            return _at_backend(entry, evidence, query, query.recipient)
+        if self._naming.is_deleted(name):
+            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
+        return self._room.check(entry.name, None, (), query.size, records)[0]
+
+    def _user(
+        self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records
+    ) -> tuple[Outcome, CatchAll]:
+        userid = addressed.userid or b""
+        entry = records.mailbox(inbox)
+        evidence = Evidence(mailbox=inbox.internal, userid=userid)
+        unfit = self._unfit(entry, evidence, query, records)
+        if unfit is not None:
+            return unfit, CatchAll.TAKES
+        outcome: Outcome
+        if entry is None:
+            created = self._created(userid, inbox, query, records)
+            if not created.kind.accepts:
+                return created, CatchAll.TAKES
+            outcome = created
+        elif entry.mbtype & MBTYPE_REMOTE:
+            outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
+        else:
+            room, catch_all = self._room.check(
+                entry.name, userid, addressed.folders, query.size, records
+            )
+            if not room.kind.accepts:
+                return room, catch_all
+            outcome = room
+        denial = records.denial(userid, self._service)
+        if denial is not None:
+            evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
+            return Verdict(Kind.DISABLED, DISABLED_TEXT, evidence), CatchAll.TAKES
+        if records.trace is not None:
+            self._note_folders(addressed.folders, records)
+        return outcome, CatchAll.TAKES
+
+    def _unfit(
+        self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records
+    ) -> Outcome | None:
+        """What is said of a record that takes no mail; None where it may, or there is none."""
+        if entry is None:
+            return Pending(query, None, evidence, DELIVERY) if records.kicks else None
+        if entry.mbtype & MBTYPE_RESERVE and records.kicks:
+            return Pending(query, None, evidence, DELIVERY)
+        if entry.mbtype & (MBTYPE_RESERVE | MBTYPE_MOVING):
+            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
+        if entry.mbtype & MBTYPE_KIND not in _FOR_MAIL:
+            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
+        return None
+
+    def _created(
+        self, userid: bytes, inbox: MailboxName, query: Query, records: Records
+    ) -> Verdict:
+        """What becomes of a user without INBOX."""
+        evidence = Evidence(mailbox=inbox.internal, userid=userid)
+        local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
+        result, why = self._autocreate.outcome(userid, local, inbox.internal)
+        records.note("autocreate", result=result, reason=why)
+        if result == autocreate.NO:
+            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        if result == autocreate.FAILS:
+            return Verdict(Kind.NOT_CREATABLE, BAD_NAME_TEXT, evidence)
+        before = records.quota(inbox.internal)
+        if before is not None and before.root != inbox.internal:
+            before = None
+        record = self._autocreate.quota(inbox.internal, before)
+        return self._room.too_small(record, query.size, evidence) or Verdict(
+            Kind.CREATED, b"", evidence
+        )
+
+    def _note_folders(self, folders: tuple[MailboxName, ...], records: Records) -> None:
+        for folder in folders:
+            entry = self._store.mailboxes.lookup(folder)
+            post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
+            records.note("delivery", folder=folder.internal, found=entry is not None, post=post)
+
+
+def _at_backend(entry: MailboxEntry, evidence: Evidence, query: Query, recipient: bytes) -> Pending:
+    server = entry.server.decode("utf-8", "backslashreplace")
+    evidence = Evidence(mailbox=evidence.mailbox, userid=evidence.userid, server=server)
+    asked = Query(recipient, query.size, query.hops, folded=query.folded)
+    return Pending(asked, server, evidence, DELIVERY)
+
+
+def _without_folder(recipient: bytes) -> bytes:
+    """The address of the user alone: whatever stands behind the plus does not decide."""
+    local, at, domain = recipient.rpartition(b"@")
+    if not at:
+        local, domain = recipient, b""
+    return local.partition(b"+")[0] + at + domain
+
+
+def _note_name(addressed: Addressed, records: Records) -> None:
+    if records.trace is None:
+        return
+    inbox = addressed.inbox
+    names = (inbox,) if inbox is not None else addressed.folders
+    records.note(
+        "name",
+        userid=addressed.userid,
+        domain=names[0].domain if names else None,
+        folders=b", ".join(b"/".join(each.boxes) for each in addressed.folders),
+        mailbox=b", ".join(each.internal for each in names),
+        key=b", ".join(each.dbkey for each in names),
+    )
