@@ -24,7 +24,7 @@ from gateway.daemon.explanation import (
     Explanation,
     FrontEndAnswer,
 )
-from gateway.daemon.mailserver import make_postfix
+from gateway.daemon.mailserver import fate_rows, make_postfix
 from gateway.daemon.settings.words import Answers
 from gateway.frontends.judge import Question
 from gateway.frontends.replies import ReplyTable
@@ -51,7 +51,7 @@ class Explainer:
     def __init__(self, settings: Settings, verifier: Engine) -> None:
         self._settings = settings
         self._verifier = verifier
-        postfix = make_postfix(settings)
+        self._postfix = postfix = make_postfix(settings)
         self._socketmap_judge = make_socketmap_judge(settings, postfix)
         self._replies = ReplyTable(settings.replies)
         rules = settings.scope.rules()
@@ -82,6 +82,9 @@ class Explainer:
         sections += [
             (step.name, tuple(explanation_steps.rows(step, asked, naming))) for step in trace
         ]
+        postfix = self._postfix if not verdict.kind.accepts else None
+        if postfix is not None and isinstance(parsed, Address):
+            sections.append(("mail server", tuple(fate_rows(postfix, parsed))))
         return Explanation(
             inquiry=inquiry,
             answers=named,

@@ -12,18 +12,23 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+from gateway.daemon.printable import printable
 from gateway.errors import ConfigurationError, MailServerError
+from gateway.mta.keys import Mailbox
 from gateway.mta.postfix import Postfix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gateway.daemon.settings import Settings
     from gateway.mta.tables import Table
+    from gateway.protocols.address import Address
 
 _log = logging.getLogger(__name__)
 
 SOCKETMAP = "socketmap"
+# Characters of an address in an explanation.
+_SHOWN = 320
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -54,6 +59,19 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
     else:
         advice = "name the transport that leads to Cyrus in mailers of [scope]"
         _log.warning("%s; nobody of them is refused: %s", text, advice)
+
+
+def fate_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:
+    """What the mail server does with a recipient, for a person; waits for its tables."""
+    fate = postfix.fate_now(Mailbox(recipient.local, recipient.domain))
+    yield "asked", f"Postfix {postfix.parameters['mail_version']} in {postfix.parameters.folder}"
+    yield "outcome", fate.kind.value
+    if fate.by:
+        yield "by", fate.by
+    if fate.targets:
+        yield "becomes", ", ".join(printable(each.address, _SHOWN) for each in fate.targets)
+    if fate.detail:
+        yield "detail", fate.detail
 
 
 def own_tables(settings: Settings) -> Callable[[Table], bool]:

@@ -208,6 +208,17 @@ class Postfix:
                 return delivered
         return Fate(FateKind.UNKNOWN, detail=fault) if fault else asked.unless_faulty(STAYS)
 
+    def fate_now(self, mailbox: Mailbox) -> Fate:
+        """As `fate`, for who may wait for the tables."""
+        reasoning = self.fate(mailbox)
+        try:
+            wanted = next(reasoning)
+            while True:
+                wanted = reasoning.send(self.tables.ask(wanted))
+        except StopIteration as ended:
+            found: Fate = ended.value
+            return found
+
     # ----------------------------------------------------------------------------------------
 
     def _class_of(self, domain: bytes) -> Generator[Lookups, Answers, Class | str]:

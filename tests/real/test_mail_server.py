@@ -7,11 +7,13 @@ delivered, bounced, or refused by Postfix itself.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.program import run
 from tests.life.doors import PolicyDoor
 from tests.real.mailsite import MailSite, mail_site
 from tests.rigs.folders import write_text
@@ -143,6 +145,19 @@ def test_submission(site: MailSite) -> None:
         250,
     ]
     assert site.rcpt("submission", b"fred@virt.example") == [554]
+
+
+def test_explain_shows_what_postfix_does(site: MailSite) -> None:
+    """Which parameter, and what the recipient becomes."""
+    shown = {
+        recipient: run("explain", "-c", site.gateway.configuration, recipient).out
+        for recipient in (b"sales@virt.example", b"nobody@virt.example", b"fred@virt.example")
+    }
+    assert re.search(r"outcome +rewritten\n +by +virtual_alias_maps", shown[b"sales@virt.example"])
+    assert re.search("becomes +fred@virt.example, joe@gmail.example", shown[b"sales@virt.example"])
+    assert re.search(r"mail server +asked +Postfix \d", shown[b"nobody@virt.example"])
+    assert "outcome     stays" in shown[b"nobody@virt.example"]
+    assert "mail server" not in shown[b"fred@virt.example"]
 
 
 def test_a_table_that_has_changed(site: MailSite) -> None:
