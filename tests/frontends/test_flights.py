@@ -22,6 +22,7 @@ class Servers:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, bytes]] = []
+        self.since: list[float] = []  # from when on the deadline of each runs
         self.gates: dict[str | None, threading.Event] = {}
         self.most: dict[str | None, int] = {}
         self._there: dict[str | None, int] = {}
@@ -31,10 +32,11 @@ class Servers:
         """Let nobody's answer out before the gate is set."""
         return self.gates.setdefault(server, threading.Event())
 
-    def advance(self, pending: Pending, _since: float) -> Verdict | Pending:
+    def advance(self, pending: Pending, since: float) -> Verdict | Pending:
         """Ask."""
         server = pending.server
         with self._lock:
+            self.since.append(since)
             self.asked.append((server, pending.query.recipient))
             self._there[server] = self._there.get(server, 0) + 1
             self.most[server] = max(self.most.get(server, 0), self._there[server])
@@ -148,6 +150,28 @@ def test_an_answer_may_be_another_question(servers: Servers) -> None:
     wait(lambda: len(found) == 10)
     assert {verdict.reason for verdict in found} == {b"fred"}
     assert 1 <= servers.asked.count(("other", b"fred")) <= 10
+
+
+def test_a_question_that_leads_to_another_has_one_deadline(servers: Servers) -> None:
+    """The second server is told when the first was asked."""
+    told: list[Verdict | Answers] = []
+    Flights(servers.advance).ask(question("one", b"moved"), told.append)
+    wait(lambda: bool(told))
+    assert [server for server, _ in servers.asked] == ["one", "other"]
+    assert servers.since[0] == servers.since[1]
+
+
+def test_a_server_may_have_a_lane_of_its_own(servers: Servers) -> None:
+    """As wide as the connections that there are to it."""
+    told: list[Verdict | Answers] = []
+    flights = Flights(servers.advance, lane=8, lanes={"sql": 2})
+    gate = servers.shut("sql")
+    for number in range(6):
+        flights.ask(question("sql", b"%d" % number), told.append)
+    wait(lambda: len(servers.asked) == 2)
+    gate.set()
+    wait(lambda: len(told) == 6)
+    assert servers.most["sql"] == 2
 
 
 def test_a_defect_is_a_fault_and_not_silence(servers: Servers) -> None:

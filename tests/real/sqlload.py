@@ -18,6 +18,9 @@ from tests.rigs.waiting import wait_until
 from tests.stores import FlatStore
 
 OK, TEMP, NOTFOUND = "OK", "TEMP", "NOTFOUND"
+KINDS = ("known", "unknown", "denied")
+# Who has a mailbox and is blocked.
+DENIED = b"user1"
 
 
 @dataclass
@@ -34,8 +37,9 @@ class Load:
         wait_until(lambda: self.told.total() >= enough, "questions are answered")
 
     def wrong(self) -> dict[tuple[str, str], int]:
-        """What is neither right nor temporary: an existing user refused, a stranger let in."""
-        right = {("known", OK), ("unknown", NOTFOUND), ("known", TEMP), ("unknown", TEMP)}
+        """What is neither right nor temporary: a user refused, a stranger or a blocked one let in."""
+        right = {("known", OK), ("unknown", NOTFOUND), ("denied", NOTFOUND)}
+        right |= {(kind, TEMP) for kind in KINDS}
         return {each: count for each, count in self.told.items() if each not in right}
 
     def temporary(self) -> int:
@@ -56,8 +60,8 @@ class Site:
         return socketmap.ask(self.gateway.path("socketmap"), *keys)
 
     def known(self, number: int) -> bytes:
-        """One of those who have a mailbox."""
-        return b"user%d" % (number * 7919 % self.count + 1)
+        """One of those who have a mailbox and are not blocked."""
+        return b"user%d" % (number * 7919 % (self.count - 1) + 2)
 
     def core_kib(self) -> int:
         """The largest core's own memory."""
@@ -65,7 +69,7 @@ class Site:
 
     @contextmanager
     def load(self, clients: int) -> Iterator[Load]:
-        """So many clients, half of whose recipients are unknown."""
+        """So many clients, who ask about recipients of all KINDS."""
         load = Load()
         stop = threading.Event()
         lock = threading.Lock()
@@ -76,12 +80,14 @@ class Site:
                 link = stack.enter_context(socketmap.Connection.to(self.gateway.path("socketmap")))
                 while not stop.is_set():
                     number += clients
-                    unknown = number // clients % 2
-                    key = b"stranger%d" % number if unknown else self.known(number)
+                    kind = KINDS[number // clients % len(KINDS)]
+                    key = {"known": self.known(number), "denied": DENIED}.get(
+                        kind, b"stranger%d" % number
+                    )
                     begun = time.monotonic()
                     reply = link.ask(key)
                     taken = time.monotonic() - begun
-                    told = ("unknown" if unknown else "known", reply.partition(b" ")[0].decode())
+                    told = (kind, reply.partition(b" ")[0].decode())
                     with lock:
                         load.told[told] += 1
                         load.slowest = max(load.slowest, taken)
@@ -121,7 +127,9 @@ def site(
 ) -> Iterator[Site]:
     """`count` mailboxes on a server that runs, and a gateway that is not started yet."""
     server.populate("mailboxes_db", count)
-    flat = FlatStore(folder, options={**server.options, "mboxlist_db": "sql"})
+    server.fill("user_deny_db", [(DENIED, b"2\tsmmap\tnot now")])
+    options = {**server.options, "mboxlist_db": "sql", "userdeny_db": "sql"}
+    flat = FlatStore(folder, options=options)
     flat.write()
     os.chmod(folder, 0o755)
     with Gateway(flat.conf_path, tables or {}, fronts=("socketmap",)) as gateway:

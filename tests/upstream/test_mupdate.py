@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.upstream.breaker import THRESHOLD
 from gateway.upstream.mupdate import MIN_INTERVAL, SOCKET, Kicker
-from tests.upstream.fakes import Fake, hangs
+from tests.upstream.fakes import DEADLINE_S, Fake, hangs
 
 
 def says_done(peer: socket.socket) -> None:
@@ -72,3 +72,13 @@ def test_a_mupdate_that_says_nothing(mupdate: Fake, tmp_path: Path) -> None:
     with pytest.raises(UpstreamError, match=r"did not answer within 0\.1 s"):
         Kicker(str(tmp_path), deadline=0.1).kick(time.monotonic())
     mupdate.hang_up()
+
+
+def test_a_kick_has_what_is_left_of_the_questions_time(mupdate: Fake, tmp_path: Path) -> None:
+    """None is left: it is not asked at all."""
+    kicker = Kicker(str(tmp_path), deadline=DEADLINE_S)
+    with pytest.raises(UpstreamError, match="deadline of the question"):
+        kicker.kick(time.monotonic(), time.monotonic())
+    assert kicker.kicks == 0
+    kicker.kick(time.monotonic(), time.monotonic() + DEADLINE_S)
+    assert kicker.kicks == 1

@@ -101,6 +101,7 @@ class SqlPool:
         # What engines have learnt of tables, for all of them: see ServerTable.
         self.tables_seen: dict[str, bool] = {}
         self.tables_missing: dict[str, tuple[float, str]] = {}
+        self.tables_filled: dict[str, float] = {}  # when each was last seen with a record
         self._connect = connect
         self._lookup = lookup
         self._pause = pause

@@ -28,6 +28,7 @@ from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
     DatabaseMissing,
+    DatabaseUnavailable,
     StoreError,
 )
 
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.sql_pool import SqlSession
     from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
+
+# Seconds for which an optional table that had records and has none is being restored, as long
+# as nobody has waited for it: a dump makes all tables first, and fills them one by one.
+RESTORE_SECONDS = 60.0
 
 # Seconds for which a table that was never there is not asked for again: each question
 # would be a line in the server's log.
@@ -96,6 +101,10 @@ class ServerTable(LiveDatabase):
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
+        if self._optional:
+            found = self.look((key,), (b"",))
+            self._require_filled(found.samples[0] is not None)
+            return found.values.get(key)
         statement = self._dialect.select_values(self._filename, 1)
         return self._values(self._rows(statement, (key,)), (key,)).get(key)
 
@@ -151,6 +160,20 @@ class ServerTable(LiveDatabase):
     def close(self) -> None:
         """Close the connections that nobody uses; the tables of a store share them."""
         self._session.pool.close()
+
+    def _require_filled(self, filled: bool) -> None:
+        """Raise DatabaseUnavailable where the table has lost all of its records a moment ago."""
+        pool = self._session.pool
+        now = pool.clock()
+        if filled:
+            pool.tables_filled[self.path] = now
+        elif now - pool.tables_filled.get(self.path, -RESTORE_SECONDS) < RESTORE_SECONDS:
+            self.counts.faults += 1
+            raise DatabaseUnavailable(
+                self.path,
+                "had records a moment ago and has none: it is being restored, or the last one was"
+                f" deleted, which is believed after {RESTORE_SECONDS:g} s",
+            )
 
     def _rows(self, statement: str, parameters: tuple[bytes, ...]) -> Rows:
         pool = self._session.pool

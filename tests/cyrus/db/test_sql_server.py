@@ -13,7 +13,7 @@ from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.sql_address import ColumnsUnfit, Host, SqlServer
 from gateway.cyrus.db.sql_layout import MAX_VALUE
 from gateway.cyrus.db.sql_pool import SqlSession
-from gateway.cyrus.db.sql_server import MISSING_SECONDS, ServerTable
+from gateway.cyrus.db.sql_server import MISSING_SECONDS, RESTORE_SECONDS, ServerTable
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -95,6 +95,21 @@ def test_a_table_that_was_never_there_is_asked_for_now_and_then() -> None:
         with pytest.raises(DatabaseMissing):
             table.get(b"k")
         assert len(world.asked) == asked
+
+
+def test_a_table_that_loses_all_its_records_is_being_restored() -> None:
+    """For a while: then the last one has been deleted. One that never had any blocks nobody."""
+    world = World()
+    world.records = {}
+    table = world.table(optional=True)
+    assert table.get(b"k") is None
+    world.records = {b"other": b"v"}
+    assert table.get(b"k") is None
+    world.records = {}
+    with pytest.raises(DatabaseUnavailable, match="had records a moment ago"):
+        table.get(b"k")
+    world.now += RESTORE_SECONDS
+    assert table.get(b"k") is None
 
 
 def test_a_table_that_must_be_there_is_asked_for_each_time() -> None:
