@@ -19,6 +19,7 @@ Postfix, and so is every address that goes to another domain.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gateway.frontends.scope import Skip
 from gateway.mta.fate import FateKind
 from gateway.mta.keys import Mailbox
-from gateway.mta.lookups import Answers, Lookups
+from gateway.mta.lookups import DEADLINE, Answers, Lookups
 from gateway.protocols.address import Address, BadAddress, parse_bare
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 
@@ -68,31 +69,37 @@ class Appeals:
         else:
             mailbox = Mailbox(recipient.local, recipient.domain)
         transport = mailer.decode("utf-8", "backslashreplace")
-        return self._standing(mailbox, verdict, {mailbox}, transport)
+        until = time.monotonic() + DEADLINE
+        return self._standing(mailbox, verdict, {mailbox}, until, transport)
 
     def _standing(
-        self, mailbox: Mailbox, verdict: Verdict, seen: set[Mailbox], transport: str = ""
+        self,
+        mailbox: Mailbox,
+        verdict: Verdict,
+        seen: set[Mailbox],
+        until: float,
+        transport: str = "",
     ) -> Appeal:
-        """What is left of `verdict` on `mailbox`."""
+        """What is left of `verdict` on `mailbox`; tables are asked no longer than `until`."""
         explicit = self.scope.lists(mailbox.domain)
         fate = self.postfix.fate(mailbox, explicit=explicit, transport=transport)
         try:
             wanted = next(fate)
             while True:
-                told = yield wanted
+                told = yield Lookups(wanted.wanted, until)
                 assert isinstance(told, Answers)
                 wanted = fate.send(told)
         except StopIteration as ended:
             found = ended.value
         if found.kind is FateKind.REWRITTEN:
-            return (yield from self._of_targets(found.targets, verdict, seen))
+            return (yield from self._of_targets(found.targets, verdict, seen, until))
         if found.kind is FateKind.UNKNOWN and not self._temporary(verdict):
             fault = f"Postfix' table {found.detail}"
             return Verdict(Kind.STORE_FAULT, _REASON, Evidence(fault=fault), cacheable=False)
         return _SKIPS.get(found.kind, verdict)
 
     def _of_targets(
-        self, targets: tuple[Mailbox, ...], verdict: Verdict, seen: set[Mailbox]
+        self, targets: tuple[Mailbox, ...], verdict: Verdict, seen: set[Mailbox], until: float
     ) -> Appeal:
         """What is left of `verdict` on an address that becomes `targets`."""
         refusals: list[Verdict] = []
@@ -110,7 +117,7 @@ class Appeals:
             assert isinstance(told, Verdict)
             if told.kind.accepts:
                 return Skip.REWRITTEN
-            standing = yield from self._standing(target, told, seen)
+            standing = yield from self._standing(target, told, seen, until)
             if isinstance(standing, Skip):
                 return Skip.REWRITTEN
             refusals.append(standing)

@@ -140,7 +140,7 @@ class TableQuestions:
         """Have `lookups` answered; `answered` is called on the loop, never before this returns."""
         answers, missing = self._memory.recall(lookups)
         group = _Group(answers, 0, answered)
-        until = time.monotonic() + DEADLINE
+        until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
         for run, keys in by_run(missing).items():
             lane = self._lanes.get(run)
             if lane is None:
@@ -205,7 +205,8 @@ class TableQuestions:
         self.calls += 1
         self.keys += len(keys)
         proof = self._memory.proof(lane.run)
-        until = lane.keys[keys[0]].until
+        # The last one's: whose time is over sooner must not end the call for the others.
+        until = max(lane.keys[key].until for key in keys)
         self._helpers.spawn(
             partial(self._asker.ask, lane.run, keys, until),
             partial(self._ended, lane, keys, proof),

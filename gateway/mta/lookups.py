@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gateway.mta.postmap import Asker
     from gateway.mta.tables import Run
 
-# Seconds from a question to its answer, come what may: a policy client of Postfix
-# waits 10 s by our own snippet, and has its reply before.
+# Seconds from a question about a recipient to its answer, however many rounds of look-ups it
+# takes: a policy client of Postfix waits 10 s by our own snippet, and has its reply before.
 DEADLINE = 6.0
 
 # Bytes of a key; more than an address may have, and less than a line of the programs.
@@ -55,9 +55,14 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """A question for Postfix' tables: everything that is needed at once."""
+    """A question for Postfix' tables: everything that is needed at once.
+
+    `until` (time.monotonic) is when it has to be answered; by default DEADLINE
+    seconds after it is asked.
+    """
 
     wanted: tuple[Lookup, ...]
+    until: float | None = None
 
     @classmethod
     def of(cls, wanted: Iterable[Lookup]) -> Lookups:
@@ -90,7 +95,7 @@ class Tables:
 
     def ask(self, lookups: Lookups) -> Answers:
         """The answers, by DEADLINE seconds from now."""
-        until = time.monotonic() + DEADLINE
+        until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
         answers, missing = self.memory.recall(lookups)
         for run, keys in by_run(missing).items():
             proof = self.memory.proof(run)

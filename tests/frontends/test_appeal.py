@@ -132,6 +132,16 @@ def test_only_refusals_ask() -> None:
     assert site.rounds
 
 
+def test_all_rounds_have_one_deadline() -> None:
+    """An alias of an alias takes no longer than the client waits."""
+    site = Site()
+    site.decide("chain@virt.example")
+    deadlines = {lookups.until for lookups in site.rounds}
+    assert len(site.rounds) > 3
+    assert len(deadlines) == 1
+    assert None not in deadlines
+
+
 @pytest.mark.parametrize("table", ["hash:/virtual", "hash:/aliases"])
 def test_a_table_that_cannot_be_asked(table: str) -> None:
     """Nobody whom it could save is refused for ever, and the log is told its name."""

@@ -167,6 +167,15 @@ def test_who_has_waited_too_long_has_a_fault(desk: Desk, monkeypatch: pytest.Mon
     assert len(desk.programs.calls) == 1
 
 
+def test_a_question_whose_time_is_over(desk: Desk) -> None:
+    """Has a fault without being asked."""
+    told: list[Answers] = []
+    desk.questions.ask(Lookups((Lookup(ONE, b"a"),), time.monotonic() - 1), told.append)
+    wait(lambda: told)
+    assert "has not answered within" in told[0].faults[ONE]
+    assert desk.programs.calls == []
+
+
 def test_a_defect_in_who_hears_keeps_it_from_nobody_else(desk: Desk) -> None:
     """The others are told, and the defect as well."""
 
