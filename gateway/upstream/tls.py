@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gateway.errors import ConfigurationError
+from gateway.files import TooLong, read_file
 from gateway.upstream import crl as lists
 from gateway.values import Value
 
@@ -78,17 +79,15 @@ class TlsFiles(Value):
 def read(option: str, path: str) -> bytes:
     """The bytes of the file that `option` names.  Raises ConfigurationError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE + 1)
+        return read_file(path, MAX_FILE)
+    except TooLong as error:
+        raise ConfigurationError(f"{path} {error.strerror}", option=option) from error
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {os.strerror(error.errno or 0)}; the user that the gateway"
+            f"{path} cannot be read: {error.strerror}; the user that the gateway"
             " runs as must be able to",
             option=option,
         ) from error
-    if len(data) > MAX_FILE:
-        raise ConfigurationError(f"{path} has more than {MAX_FILE} bytes", option=option)
-    return data
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:

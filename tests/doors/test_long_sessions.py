@@ -16,6 +16,7 @@ import resource
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -89,7 +90,7 @@ class Sessions:
         while not self._stop.is_set():
             seconds = chance.uniform(SHORTEST_S, LONGEST_S) if chance.random() < 0.7 else SHORTEST_S
             try:
-                with Conversation(self._house.smtp(door)) as client:
+                with Conversation(self._house.smtp(door), timeout_s=DEADLINE_S) as client:
                     self._session(client, door, seconds)
             except (OSError, SmtpError) as problem:
                 self.wrong.append(f"{door.value}: {problem!r}")
@@ -112,29 +113,41 @@ class Sessions:
             self.wrong.append(f"{door.value}: {what} heard {reply!r}")
 
 
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """One for both libraries: a reload exchanges them."""
+    with small_house(timeout=MTA_PATIENCE_S) as everything:
+        yield everything
+
+
 @pytest.mark.parametrize("library", ["pymilter", "builtin"])
-def test_nobody_hears_of_reloads(library: str) -> None:
+def test_nobody_hears_of_reloads(house: House, library: str) -> None:
     """However long the session, and however many reloads fall into it."""
-    with small_house({"milter": {"library": library}}, timeout=MTA_PATIENCE_S) as house:
-        gateway = house.gateway
-        reloads, memory = 0, [_memory(house)]
-        end = time.monotonic() + DURATION_S
-        with Sessions(house) as sessions:
-            while time.monotonic() < end and not sessions.wrong:
-                pause(EVERY_S)
-                gateway.reload(deadline_s=DEADLINE_S)
-                reloads += 1
-                memory.append(_memory(house))
-        print(
-            f"{library}: {reloads} reloads, {sessions.finished} sessions,"
-            f" {sessions.replies.total()} replies, {len(sessions.wrong)} wrong; memory of all"
-            f" milters {memory[0]} KiB at the start, at most {max(memory)} KiB"
-        )
-        assert sessions.wrong == []
-        assert reloads >= 2
-        # Who has left nobody behind has gone.
-        wait_until(lambda: len(gateway.pids("milter")) == 1, "old milters have gone", DEADLINE_S)
-        assert not [line for line in gateway.log() if "cut off" in line]
+    gateway = house.gateway
+    gateway.reload({"milter": {"library": library}}, DEADLINE_S)
+    _wait_one_left(house)
+    reloads, memory = 0, [_memory(house)]
+    end = time.monotonic() + DURATION_S
+    with Sessions(house) as sessions:
+        while time.monotonic() < end and not sessions.wrong:
+            pause(EVERY_S)
+            gateway.reload(deadline_s=DEADLINE_S)
+            reloads += 1
+            memory.append(_memory(house))
+    print(
+        f"{library}: {reloads} reloads, {sessions.finished} sessions,"
+        f" {sessions.replies.total()} replies, {len(sessions.wrong)} wrong; memory of all"
+        f" milters {memory[0]} KiB at the start, at most {max(memory)} KiB"
+    )
+    assert sessions.wrong == []
+    assert reloads >= 2
+    _wait_one_left(house)
+    assert not [line for line in gateway.log() if "cut off" in line]
+
+
+def _wait_one_left(house: House) -> None:
+    """Who has left nobody behind goes."""
+    wait_until(lambda: len(house.gateway.pids("milter")) == 1, "old milters have gone", DEADLINE_S)
 
 
 def _memory(house: House) -> int:

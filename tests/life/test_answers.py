@@ -34,11 +34,6 @@ def _pipe(life: Life) -> None:
     os.mkfifo(life.configuration)
 
 
-def _device(life: Life) -> None:
-    os.unlink(life.configuration)
-    os.symlink("/dev/zero", life.configuration)
-
-
 def _unreadable_include(life: Life) -> None:
     os.mkfifo(life.path("more"))
     with open(life.path("imapd.conf"), "a", encoding="utf-8") as file:
@@ -56,7 +51,6 @@ def _certificate(life: Life) -> None:
 STRANGE: dict[str, tuple[Callable[[Life], None], tuple[str, ...]]] = {
     "folder": (_folder, ("gateway.toml", "is a folder")),
     "pipe": (_pipe, ("gateway.toml", "is a named pipe")),
-    "device": (_device, ("gateway.toml", "is a device")),
     "include": (_unreadable_include, ("/more", "is a named pipe")),
     "certificate": (_certificate, ("/cert", "is a named pipe")),
 }
@@ -75,9 +69,15 @@ def test_what_is_no_file_is_refused_at_once(what: str) -> None:
         assert life.ask("policy", NOBODY).startswith(b"550 ")
         life.signal(signal.SIGTERM)
         assert life.exit_code() == os.EX_OK
-        # And at a start.
+
+
+def test_at_a_start_what_is_no_file_is_an_error_at_once() -> None:
+    """As in a reload."""
+    with Life() as life:
+        _pipe(life)
         life.start()
         assert life.exit_code() == os.EX_CONFIG
+        assert life.logged("gateway.toml", "is a named pipe")
 
 
 def test_the_answer_is_in_the_log_each_time() -> None:

@@ -62,13 +62,14 @@ class Conversation:
         *,
         hello: bytes | None = b"client.test",
         source: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Connect, read the greeting and say EHLO unless `hello` is None.
 
         `source` is the client's own address: any of 127.0.0.0/8 is on the loopback interface.
         """
         self._link = socket.create_connection(
-            address, timeout=TIMEOUT_S, source_address=(source, 0) if source else None
+            address, timeout=timeout_s, source_address=(source, 0) if source else None
         )
         self._reader = self._link.makefile("rb")
         self.greeting = self.reply()
