@@ -18,6 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
+from gateway.files import open_file
 from gateway.mta import tables, words
 from gateway.mta.keys import of_domain
 from gateway.mta.lookups import Answers, Lookup
@@ -151,7 +152,7 @@ def _file(path: str, depth: int) -> list[str]:
     if depth >= _MAX_DEPTH:
         raise MailServerError(path, f"files name each other more than {_MAX_DEPTH} deep")
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(open_file(path), encoding="utf-8", errors="surrogateescape") as file:
             text = file.read(_MAX_FILE)
     except OSError as error:
         raise MailServerError(path, f"cannot be read: {error.strerror}") from error

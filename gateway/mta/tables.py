@@ -14,12 +14,12 @@ the open functions of src/util/dict_*.c and src/global/dict_*.c.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from gateway.files import open_file
 from gateway.mta import words
 
 if TYPE_CHECKING:
@@ -152,14 +152,10 @@ def _takes_apart(path: str) -> bool:
     if not path.startswith("/"):
         return True  # parameters in main.cf, under the table's name
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(open_file(path), "rb") as file:
+            text = file.read(_MAX_QUERY)
     except OSError:
         return True
-    with open(descriptor, "rb") as file:
-        try:
-            text = file.read(_MAX_QUERY)
-        except OSError:
-            return True
     if _DOMAIN.search(text):
         return True
     return any(_PARTS.search(found[2]) for found in _QUERY.finditer(text))

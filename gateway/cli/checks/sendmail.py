@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +66,13 @@ def uses(text: str) -> list[Use]:
 def check(settings: Settings, path: str) -> Iterator[Finding]:
     """Everything about the Sendmail whose configuration is at `path`."""
     try:
-        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+        with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
             text = file.read(_MAX_SIZE)
     except FileNotFoundError:
         yield ok(_SUBJECT, f"there is no {path}")
         return
     except OSError as fault:
-        what = f"{path} cannot be read: {os.strerror(fault.errno or 0)}"
+        what = f"{path} cannot be read: {fault.strerror}"
         yield warning(_SUBJECT, what, "run check-config as a user who can read it")
         return
     ours = _ours(settings)

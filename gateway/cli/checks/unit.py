@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok
 from gateway.daemon.endpoints import UnixEndpoint
+from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ def check(
     if path is None:
         yield ok(_SUBJECT, f"no {UNIT} is installed")
         return
-    with open(path, encoding="utf-8", errors="backslashreplace") as file:
+    with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
         unit = parse(file.read())
     sockets = {
         each.path: f"[{name}] listens at {each.path}"
