@@ -42,8 +42,8 @@ MAX_SIZE = 128 * 1024 * 1024
 # Seconds for which a file must not have changed before it is read again.
 SETTLE = 1.0
 
-# The same for an empty file: what writes it may still be looking for its first
-# word, and whoever wants no aliases at all can wait.
+# The same for an empty file that had something in it: what writes it may still be looking for its
+# first word, and whoever wants no aliases at all can wait.
 SETTLE_EMPTY = 60.0
 
 # Bytes that are parsed at once, in some 5 ms; more than that on a thread.
@@ -195,7 +195,7 @@ class Watched(Generic[T]):
         young = False
         try:
             status, data = self._read()
-            young = not self._trust.at_once and _age(status) < _enough(status)
+            young = not self._trust.at_once and _age(status) < self._enough(status)
             self._state = None if young else _token(status)
             self._take(data, settled=not young)
         except ConfigurationError as problem:
@@ -230,7 +230,7 @@ class Watched(Generic[T]):
 
     def _left_alone(self, status: os.stat_result, token: Token) -> bool:
         """Whether nobody has written to the file for long enough."""
-        enough = _enough(status)
+        enough = self._enough(status)
         if _age(status) >= enough:
             return True
         # The file's clock may be another one than ours.
@@ -239,6 +239,11 @@ class Watched(Generic[T]):
             self._seen = token
             self._since = now
         return now - self._since >= enough
+
+    def _enough(self, status: os.stat_result) -> float:
+        """Seconds for which a file like this one must have been left alone."""
+        to_lose = self._trust.lenient if self._before is None else self._before > 0
+        return SETTLE_EMPTY if to_lose and not status.st_size else SETTLE
 
     def _failed(self, problem: ConfigurationError) -> None:
         """The file is not used as it is now; that is told once."""
@@ -312,11 +317,6 @@ def _token(status: os.stat_result) -> Token:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
-
-
-def _enough(status: os.stat_result) -> float:
-    """Seconds for which a file like this one must have been left alone."""
-    return SETTLE if status.st_size else SETTLE_EMPTY
 
 
 def _age(status: os.stat_result) -> float:

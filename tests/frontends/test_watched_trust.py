@@ -167,6 +167,18 @@ def test_a_file_that_was_changed_just_now_is_not_settled(
     assert file.entries == MANY
 
 
+def test_an_empty_file_that_had_nothing_to_lose_counts_soon(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has made it for later; one of which more was known may be about to be filled."""
+    monkeypatch.setattr(watched, "SETTLE_EMPTY", NEVER_S)
+    path.write_text("")
+    assert Watched(str(path), parse).settled
+    assert Watched(str(path), parse, trust=Trust(known={str(path): 0})).settled
+    assert not Watched(str(path), parse, trust=Trust(known={str(path): 1})).settled
+    assert not Watched(str(path), parse, trust=Trust(lenient=True)).settled
+
+
 def test_a_missing_file_is_no_error_for_who_starts_again(tmp_path: Path) -> None:
     """Others have read it; it is read when it is back."""
     told: list[str] = []
