@@ -1,0 +1,48 @@
+"""Keys that differ in capitals only, found by way of beginnings."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cyrus.spellings import MAX_LOOKS, MAX_SPELLINGS, spellings
+from tests.cyrus.memory import MemoryDatabase
+
+KEYS = (b"Nnews", b"NNews", b"NnewS", b"NNews\x1fold", b"Nuser\x1ffred", b"Na-b", b"NA_b", b"Na b")
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        (b"Nnews", {b"NNews", b"NnewS"}),
+        (b"NNEWS", {b"Nnews", b"NNews", b"NnewS"}),
+        (b"Nnews\x1fold", {b"NNews\x1fold"}),
+        (b"Nnone", set()),
+        (b"Nuser\x1ffred", set()),
+        (b"Na-b", set()),
+        (b"N", set()),
+    ],
+)
+def test_spellings(key: bytes, found: set[bytes]) -> None:
+    """The key itself is none of them, and the first byte is not looked at."""
+    database = MemoryDatabase(dict.fromkeys(KEYS, b"x"))
+    assert set(spellings(database, key, fixed=1)) == found
+
+
+def test_blanks() -> None:
+    """Where Cyrus 2.5 searches, blanks, hyphens and underscores are alike."""
+    database = MemoryDatabase(dict.fromkeys(KEYS, b"x"))
+    assert set(spellings(database, b"Na-b", fixed=1, blanks=True)) == {b"NA_b", b"Na b"}
+
+
+def test_the_work_has_a_bound() -> None:
+    """However many there are, a few are found, and no more looks are taken than said."""
+    letters = [bytes(pair) for pair in zip(b"abcdefghijklmn", b"ABCDEFGHIJKLMN", strict=True)]
+    keys = {b"N"}
+    for pair in letters:
+        keys = {key + pair[:1] for key in keys} | {key + pair[1:] for key in keys}
+        if len(keys) > MAX_LOOKS:
+            break
+    length = max(map(len, keys))
+    database = MemoryDatabase(dict.fromkeys(sorted(keys), b"x"))
+    asked = b"N" + b"abcdefghijklmn"[: length - 1]
+    assert len(spellings(database, asked, fixed=1)) == MAX_SPELLINGS
