@@ -71,38 +71,48 @@ class DeliveryMailboxes:
             if denied is not None:
                 return denied, CatchAll.NOT_ASKED
         if inbox is None:
-            return self._shared(addressed, query, records), CatchAll.TAKES
-        return self._user(addressed, inbox, query, records)
+            outcome, catch_all = self._shared(addressed, query, records)
+        else:
+            outcome, catch_all = self._user(addressed, inbox, query, records)
+        if isinstance(outcome, Verdict) and outcome.kind is Kind.NOT_FOR_MAIL:
+            catch_all = CatchAll.NOT_ASKED  # RCPT passes, and DATA fails
+        return outcome, catch_all
 
-    def _shared(self, addressed: Addressed, query: Query, records: Records) -> Outcome:
+    def _shared(
+        self, addressed: Addressed, query: Query, records: Records
+    ) -> tuple[Outcome, CatchAll]:
         found: Outcome | None = None
         for name in addressed.folders:
-            outcome = self._shared_folder(name, query, records)
+            outcome, catch_all = self._shared_folder(name, query, records)
             if isinstance(outcome, Pending) or outcome.kind is not Kind.NONEXISTENT:
-                return outcome
+                return outcome, catch_all
             found = found or outcome
-        return found or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        return found or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT), CatchAll.TAKES
 
-    def _shared_folder(self, name: MailboxName, query: Query, records: Records) -> Outcome:
+    def _shared_folder(
+        self, name: MailboxName, query: Query, records: Records
+    ) -> tuple[Outcome, CatchAll]:
         entry = records.mailbox(name)
         evidence = Evidence(mailbox=name.internal)
         unfit = self._unfit(entry, evidence, query, records)
         if unfit is not None or entry is None:
-            return unfit or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            unfit = unfit or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            return unfit, CatchAll.TAKES
         denied = records.denied(name.owner)
         if denied is not None:
-            return denied
+            return denied, CatchAll.NOT_ASKED
         evidence = Evidence(mailbox=entry.name)
         rights = records.rights(entry)
         if not rights & acl.POST:
+            closed = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
             if rights & acl.LOOKUP:
-                return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+                closed = Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
+            return closed, CatchAll.TAKES
         if entry.mbtype & MBTYPE_REMOTE:
-            return _at_backend(entry, evidence, query, query.recipient)
+            return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         if self._naming.is_deleted(name):
-            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
-        return self._room.check(entry.name, None, (), query.size, records)[0]
+            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence), CatchAll.NOT_ASKED
+        return self._room.check(entry.name, None, (), query.size, records)
 
     def _user(
         self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records

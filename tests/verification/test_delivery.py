@@ -58,6 +58,7 @@ MAILBOXES = {
     b"anon": record(b"anonymous\tp"),
     b"negative": record(b"anyone\tlrp\t-anonymous\tp"),
     b"fullshare": record(OPEN),
+    b"brimshare": record(OPEN),
     b"R&-D": record(OPEN),
 }
 QUOTAS = {
@@ -73,6 +74,7 @@ QUOTAS = {
     b"user.fullcatch": quota((10_241, 10)),
     b"virt.example!full": quota((10_241, 10)),
     b"fullshare": quota((10_241, 10)),
+    b"brimshare": quota((10_240, 10)),
 }
 DENIALS = {
     b"denied": denial(b"Pay", b"lmtpunix"),
@@ -177,7 +179,7 @@ RULES: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     )),
     "catch-all": ({**DOMAINS, **CATCHES}, (
         (b"nobody", CAUGHT), (b"nobody@virt.example", CAUGHT), (b"over", CAUGHT), (b"nf", CAUGHT),
-        (b"denied", CAUGHT), (b"new", CAUGHT), (b"agenda", CAUGHT), (b"+none", CAUGHT),
+        (b"denied", CAUGHT), (b"new", CAUGHT), (b"agenda", Kind.NOT_FOR_MAIL), (b"+none", CAUGHT),
         (b"+seen", CAUGHT), (b"new bie", CAUGHT), (b"fr\xe9d", BAD), (b"a@b_c", BAD),
         (b"fred", OK), (b"blocked", Kind.DENIED), (b"", CAUGHT),
     )),
@@ -211,6 +213,9 @@ SIZES: dict[str, tuple[Mapping[str, str], tuple[Sized, ...]]] = {
     )),
     "strict quota and a catch-all": ({**STRICT, **CATCHES}, (
         (b"sub", 10_241, CAUGHT), (b"brim", None, OVER), (b"brim", 1, CAUGHT),
+    )),
+    "strict quota of a shared folder": ({**STRICT, "lmtp_catchall_mailbox": "none"}, (
+        (b"+brimshare", None, OVER), (b"+brimshare", 1, OVER), (b"+fullshare", None, NO),
     )),
     "strict quota and a missing catch-all": ({**STRICT, "lmtp_catchall_mailbox": "none"}, (
         (b"sub", 10_241, OVER), (b"over", 1, NO),
