@@ -20,10 +20,11 @@ from gateway.daemon.settings.words import Library
 from gateway.daemon.supervisor import Plan, Supervisor
 from gateway.daemon.upstreams import tls_contents
 from gateway.frontends.watched import NOTHING_KNOWN
+from gateway.mta.configuration import ConfigurationFiles
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.daemon.settings import Settings
 
@@ -96,7 +97,14 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
         settings.general.group,
         partial(_apply, settings),
         path,
+        *_news(settings),
     )
+
+
+def _news(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], ...]:
+    """What tells of changes of the mail server's configuration, where it is read."""
+    folder = settings.scope.postfix
+    return (ConfigurationFiles(folder).news,) if folder else ()
 
 
 def _apply(settings: Settings) -> None:

@@ -33,7 +33,7 @@ from collections.abc import Callable, MutableMapping
 
 from gateway.daemon import log
 from gateway.daemon.children import Child, ChildSpec
-from gateway.daemon.generation import Generation, Plan, Retiring, Slot
+from gateway.daemon.generation import Generation, News, Plan, Retiring, Slot
 from gateway.daemon.listeners import Change, Listeners
 from gateway.daemon.metrics.ledger import Ledger, ProcessState
 from gateway.daemon.notify import Notifier
@@ -89,6 +89,7 @@ class Supervisor:
         self._restarts: Counter[str] = Counter()
         self._was_ready = False
         self._reload_wanted = False
+        self._news = News()
         self._stopping = False
         self._exit_code = os.EX_OK
         self._ping_at = 0.0
@@ -323,8 +324,6 @@ class Supervisor:
         # The children close theirs, too: who comes now is refused, and not left waiting.
         self._listeners.close()
 
-    # The loop
-
     def _signalled(self, numbers: frozenset[int]) -> None:
         if signal.SIGCHLD in numbers:
             self._reap()
@@ -380,6 +379,7 @@ class Supervisor:
         if now >= self._sockets_at:
             self._sockets_at = now + SOCKETS_INTERVAL
             self._standing.unreachable(self._listeners.unreachable())
+            self._reload_wanted |= self._news.come(self._serving)
         self._standing.refresh()
         self._retiring.kill_overdue(now)
         for child in (*self._children(), *self._retiring):

@@ -20,13 +20,13 @@ from gateway.protocols.milter import (
     QUIT,
     Client,
     Macros,
-    MacroTable,
     Mail,
     MilterParser,
     Negotiation,
     Recipient,
     Step,
 )
+from gateway.protocols.milter_macros import MacroTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -176,12 +176,17 @@ class Scope:
     @property
     def domains_settled(self) -> bool:
         """Whether what the files of domains do not say may be held against a domain."""
-        return all(file.settled for file in self.domain_files)
+        return self._reads_postfix_as_it_is and all(file.settled for file in self.domain_files)
 
     @property
     def aliases_settled(self) -> bool:
         """Whether what the alias files do not say may be held against a recipient."""
-        return all(file.settled for file in self.alias_files)
+        return self._reads_postfix_as_it_is and all(file.settled for file in self.alias_files)
+
+    @property
+    def _reads_postfix_as_it_is(self) -> bool:
+        """False once Postfix' configuration has changed since it was read (gateway.mta)."""
+        return self._postfix is None or not self._postfix.configuration.changed
 
     @property
     def heeds_clients(self) -> bool:
@@ -201,7 +206,7 @@ class Scope:
     @property
     def has_files(self) -> bool:
         """Whether there is anything to `refresh`."""
-        return bool(self.domain_files or self._aliases)
+        return bool(self.domain_files or self._aliases or self._postfix)
 
     def refresh(self) -> None:
         """Read the files again that have changed: one system call a file if none has."""
@@ -209,11 +214,13 @@ class Scope:
             file.refresh()
         for aliases in self._aliases:
             aliases.refresh()
+        if self._postfix is not None:
+            self._postfix.configuration.refresh()
 
     @property
     def version(self) -> int:
         """A number that grows whenever one of the files says something new."""
-        version = 0
+        version = self._postfix.configuration.version if self._postfix is not None else 0
         for file in self.domain_files:
             version += file.version
         for aliases in self._aliases:

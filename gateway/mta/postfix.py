@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.mta import domains, expansion, keys, postconf, tables, transports
+from gateway.mta.configuration import ConfigurationFiles
 from gateway.mta.domains import WITH_MAILBOXES, Class
 from gateway.mta.fate import STAYS, Fate, FateKind
 from gateway.mta.keys import Delimiters, Key, Mailbox
@@ -94,13 +95,21 @@ class Postfix:
         mailers: frozenset[str] = frozenset(),
         elsewhere: bool = False,
         user: str = "",
+        configuration: ConfigurationFiles | None = None,
     ) -> None:
         """`ours` tells our own socketmaps, which are never asked; `user` reads the tables.
 
         `mailers` and `elsewhere` as `transports.Transports` has them.  Raises
-        MailServerError.
+        MailServerError.  `configuration` are the files that the parameters are of.
         """
         self.parameters = parameters
+        self.configuration = configuration or ConfigurationFiles(parameters.folder)
+        self.configuration.add(
+            bare
+            for _, name in domains.LISTS
+            for word in parameters.words(name)
+            if (bare := word.lstrip("!")).startswith("/")
+        )
         self.tables = Tables(Asker(parameters.folder, user), Memory())
         self.transports = Transports.of(parameters, mailers, elsewhere=elsewhere)
         self.delimiters = Delimiters(
@@ -138,8 +147,16 @@ class Postfix:
         user: str = "",
     ) -> Postfix:
         """The instance whose configuration is in `folder`; raises MailServerError."""
-        parameters = postconf.read(folder)
-        return cls(parameters, ours=ours, mailers=mailers, elsewhere=elsewhere, user=user)
+        # Before they are read: what is changed meanwhile shows as a change.
+        configuration = ConfigurationFiles(folder)
+        return cls(
+            postconf.read(folder),
+            ours=ours,
+            mailers=mailers,
+            elsewhere=elsewhere,
+            user=user,
+            configuration=configuration,
+        )
 
     @property
     def runs(self) -> tuple[Run, ...]:

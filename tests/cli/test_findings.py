@@ -226,7 +226,7 @@ def test_one_wrong_user_is_one_finding(world: Site) -> None:
 
 UNITS = [
     ("PrivateTmp=yes", "/tmp/smmapd/policy", "PrivateTmp"),
-    ("ProtectHome=yes", "/home/mail/policy", "ProtectHome"),
+    ("ProtectHome=yes", "/run/user/8/policy", "ProtectHome"),
     ("ProtectSystem=strict\nReadWritePaths=-/run/smmapd", "/srv/policy", "ReadWritePaths=/srv"),
     ("InaccessiblePaths=-/var/spool/cyrus", "/run/smmapd/policy", "InaccessiblePaths"),
 ]

@@ -9,8 +9,6 @@ socket under the address that was asked about.
 from __future__ import annotations
 
 import os
-import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, Root, debian
 from tests.rigs.folders import folder, write_text
+from tests.rigs.lmtp import LmtpServer, lmtp_server
 from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon
 from tests.rigs.require import require
@@ -75,46 +74,6 @@ REPLIES = {
 }
 
 
-class _Lmtp(socketserver.StreamRequestHandler):
-    """Takes every mail; notes for whom."""
-
-    def handle(self) -> None:
-        server = self.server
-        assert isinstance(server, LmtpServer)
-        waiting = 0
-        self._say(b"220 lmtp")
-        while line := self.rfile.readline():
-            verb = line[:4].upper()
-            if verb == b"RCPT":
-                waiting += 1
-                server.recipients.append(line.partition(b":")[2].split(b">")[0].lstrip(b" <"))
-            if verb == b"DATA":
-                self._say(b"354 go on")
-                while self.rfile.readline() not in (b".\r\n", b""):
-                    pass
-                for _ in range(waiting):
-                    self._say(b"250 2.1.5 Ok")
-                waiting = 0
-                continue
-            self._say(b"221 bye" if verb == b"QUIT" else b"250 2.1.0 ok")
-            if verb == b"QUIT":
-                return
-
-    def _say(self, line: bytes) -> None:
-        self.wfile.write(line + b"\r\n")
-
-
-class LmtpServer(socketserver.ThreadingUnixStreamServer):
-    """An lmtpd that delivers nothing."""
-
-    daemon_threads = True
-
-    def __init__(self, path: str) -> None:
-        self.recipients: list[bytes] = []
-        super().__init__(path, _Lmtp)
-        os.chmod(path, 0o666)
-
-
 @dataclass(frozen=True)
 class Site:
     """A running Exim, and what it has delivered."""
@@ -133,7 +92,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """Debian's Exim, the gateway of the demo and an lmtpd."""
     require("package")
     release: str = request.param
-    with folder("exim") as where, Gateway(where) as gateway, _lmtp(f"{where}/lmtp") as lmtp:
+    with folder("exim") as where, Gateway(where) as gateway, lmtp_server(f"{where}/lmtp") as lmtp:
         os.chmod(f"{gateway.folder}/socketmap", 0o666)
         with debian("exim4-daemon-light", release=release) as root:
             (port,) = free_ports(1)
@@ -162,19 +121,6 @@ def _configure(root: Root, where: str, port: int) -> None:
     write_text(root.path("/etc/aliases"), ALIASES)
     os.makedirs(root.path(where))
     root.run("update-exim4.conf")
-
-
-@contextmanager
-def _lmtp(path: str) -> Iterator[LmtpServer]:
-    server = LmtpServer(path)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join(timeout=30)
-        server.server_close()
 
 
 @contextmanager

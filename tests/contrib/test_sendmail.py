@@ -16,10 +16,14 @@ import pytest
 
 from tests.contrib.snippets import CONTRIB, text
 from tests.demo.running import Gateway
+from tests.rigs import smtp
 from tests.rigs.folders import folder, make_subfolder, write_text
-from tests.rigs.processes import run
+from tests.rigs.lmtp import lmtp_server
+from tests.rigs.ports import LOOPBACK, accepts, free_ports
+from tests.rigs.processes import Daemon, run
 from tests.rigs.require import require, unpacked
 from tests.rigs.sendmail import HOSTNAME
+from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -53,6 +57,8 @@ info+*@virtual.example\tfred
 closed@virtual.example\terror:nouser No such user
 """
 
+# An address from which Sendmail relays nothing.
+OUTSIDE = "127.0.0.9"
 UNKNOWN = '$# error $@ 5 . 1 . 1 $: "550 5.1.1 User unknown"'
 LATER = '$# error $@ 4 . 3 . 0 $: "451 4.3.0 Try again later"'
 # Whom Sendmail's own tables know is left to it: this is what the ruleset says then.
@@ -95,10 +101,16 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    """The demo's gateway, whose sockets mail servers can connect to."""
-    with folder("gw") as path, Gateway(path) as made:
-        os.chmod(f"{path}/socketmap", 0o666)
-        yield made
+    """The demo's gateway, which knows Sendmail's tables, with sockets that anybody may use."""
+    with folder("gw") as path:
+        made = Gateway(path)
+        # As the documents say: the text files of what Sendmail looks up later.
+        with open(f"{path}/aliases", "a", encoding="ascii") as file:
+            file.write("sales@virtual.example fred\nclosed@virtual.example error:nouser\n")
+        with made:
+            for front in ("socketmap", "milter"):
+                os.chmod(f"{path}/{front}", 0o666)
+            yield made
 
 
 def _by_feature(socket: str) -> tuple[str, str, str]:
@@ -118,7 +130,7 @@ def _by_cf(socket: str) -> tuple[str, str, str]:
     return "", "", lines.replace("\n#R", "\nR")
 
 
-def _configuration(where: str, pieces: tuple[str, str, str]) -> str:
+def _configuration(where: str, pieces: tuple[str, str, str], text_: str = SITE) -> str:
     """The path of a sendmail.cf with these pieces, its tables made."""
     feature, lines, cf = pieces
     root = unpacked("sendmail")
@@ -126,7 +138,7 @@ def _configuration(where: str, pieces: tuple[str, str, str]) -> str:
     shutil.copytree(f"{root}/usr/share/sendmail/cf", own)
     shutil.copy(CONTRIB / "sendmail" / "smmapd.m4", f"{own}/feature/smmapd.m4")
     make_subfolder(where, "queue", mode=0o700)
-    site = write_text(f"{where}/site.mc", SITE.format(folder=where, feature=feature, lines=lines))
+    site = write_text(f"{where}/site.mc", text_.format(folder=where, feature=feature, lines=lines))
     made = run(["m4", f"-D_CF_DIR_={own}/", f"{own}/m4/cf.m4", site]).decode()
     if cf:
         classes, _, rules = cf.partition("SLocal_check_rcpt\n")
@@ -143,11 +155,16 @@ def _configuration(where: str, pieces: tuple[str, str, str]) -> str:
 
 
 def _sendmail(configuration: str, option: str, stdin: str = "") -> str:
-    """What Sendmail prints, with a full host name."""
+    """What Sendmail prints."""
+    return run(_sendmail_words(configuration, option), stdin=stdin.encode()).decode()
+
+
+def _sendmail_words(configuration: str, option: str) -> list[str]:
+    """Sendmail's command line, with a full host name, without which it waits for minutes."""
     program = os.path.join(unpacked("sendmail"), "usr/libexec/sendmail/sendmail")
     script = 'hostname "$1" && shift && exec "$@"'
     words = ["unshare", "--uts", "sh", "-c", script, "sh", HOSTNAME]
-    return run([*words, program, f"-C{configuration}", option], stdin=stdin.encode()).decode()
+    return [*words, program, f"-C{configuration}", option]
 
 
 @pytest.mark.parametrize("form", [_by_feature, _by_mc, _by_cf], ids=["feature", "mc", "cf"])
@@ -164,6 +181,65 @@ def test_whom_sendmail_refuses(
     found = [line.removeprefix(word) for line in said.splitlines() if line.startswith(word)]
     refused = [each if each.startswith("$#") else PASSED for each in found]
     assert dict(zip(CASES, refused, strict=True)) == CASES
+
+
+# What a client hears of each recipient, and under which name lmtpd then gets the mail; "" where
+# nobody gets it, "-" where somebody else does (a program, another machine).
+DELIVERED = {
+    b"fred@example.org": (b"250 2.1.5", b"fred"),
+    # The mailer has no flag u: capitals of the local part are not kept.
+    b"Fred+work@example.org": (b"250 2.1.5", b"fred+work"),
+    b"nobody@example.org": (b"550 5.1.1", b""),
+    b"olga@example.org": (b"45", b""),
+    b"info@example.org": (b"250 2.1.5", b"fred"),
+    b"postmaster@example.org": (b"250 2.1.5", b"fred"),
+    b"sales@virtual.example": (b"250 2.1.5", b"fred"),
+    b"closed@virtual.example": (b"553 5.3.0", b""),
+    b"joe@elsewhere.example": (b"550 5.7.1", b""),
+}
+
+
+@pytest.mark.parametrize("front", ["socketmap", "milter"])
+def test_mail_comes_to_whom_sendmail_itself_would_bring_it(gateway: Gateway, front: str) -> None:
+    """By SMTP, with each way to ask: replies, and what lmtpd gets."""
+    require("sendmail")
+    (port,) = free_ports(1)
+    socket = f"{gateway.folder}/{front}"
+    milter = f"INPUT_MAIL_FILTER(`smmapd', `S=local:{socket}, F=T, T=S:10s;R:10s;E:30s')dnl\n"
+    asking = milter if front == "milter" else _by_feature(socket)[0]
+    own = f"DAEMON_OPTIONS(`Name=T, Family=inet, Addr={LOOPBACK}, Port={port}')dnl\n"
+    options = (
+        "FEATURE(`no_default_msa')dnl\nFEATURE(`accept_unresolvable_domains')dnl\n"
+        "define(`confREFUSE_LA', `100000')dnl\ndefine(`confQUEUE_LA', `100000')dnl\n"
+        "define(`confTO_IDENT', `0')dnl\n"
+    )
+    with folder("sm") as where, lmtp_server(f"{where}/lmtp") as lmtp:
+        site = SITE.replace("FILE /run/cyrus/socket/lmtp", f"FILE {where}/lmtp")
+        configuration = _configuration(where, (own + options + asking, "", ""), site)
+        words = _sendmail_words(configuration, "-bD")
+        daemon = Daemon(words, log=f"{where}/log")
+        daemon.start()
+        try:
+            wait_until(lambda: accepts(LOOPBACK, port), "Sendmail accepts connections")
+            heard = {}
+            for recipient in DELIVERED:
+                with smtp.Conversation((LOOPBACK, port), source=OUTSIDE) as client:
+                    client.mail(b"joe@sender.example")
+                    reply = client.rcpt(recipient)
+                    heard[recipient] = reply.last
+                    if reply.code == 250:
+                        assert client.data().code == 250
+            with smtp.Conversation((LOOPBACK, port)) as client:
+                # This machine's own mail to others goes out.
+                client.mail(b"fred@example.org")
+                assert client.rcpt(b"joe@elsewhere.example").code == 250
+            expected = [name for _, name in DELIVERED.values() if name]
+            wait_until(lambda: len(lmtp.recipients) >= len(expected), "all mail is delivered")
+        finally:
+            daemon.stop()
+    for recipient, (code, _) in DELIVERED.items():
+        assert heard[recipient].startswith(code), (recipient, heard[recipient])
+    assert sorted(lmtp.recipients) == sorted(expected)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_session import Replies, Session
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
+from gateway.mta.postconf import Parameters
+from gateway.mta.postfix import Postfix
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Verdict
@@ -117,3 +119,23 @@ def test_ready_replies_forget_domains_that_are_ours_no_more(tmp_path: Path) -> N
     os.utime(listed, (long_ago, long_ago))
     gone = encode(b"NOTFOUND the domain is none of [scope]'s")
     wait_until(lambda: ask() == gone, "the domain is ours no more")
+
+
+def test_a_domain_that_main_cf_has_now_is_not_refused(tmp_path: Path) -> None:
+    """Postfix was told of a new domain: until we have read it, its recipients are deferred."""
+    main = tmp_path / "main.cf"
+    main.write_text("relay_domains = example.org\n")
+    known = {"mail_version": "3.7.11", "relay_domains": "example.org"}
+    postfix = Postfix(Parameters(str(tmp_path), known), ours=lambda _table: False)
+    judge = SocketmapJudge(Waivers(), Scope(ScopeSettings(postfix=str(tmp_path)), postfix=postfix))
+    judge.refresh()
+    said, version = judge.unasked(b"fred@example.net"), judge.version
+    assert said is not None
+    assert said.kind is Kind.NONEXISTENT
+    main.write_text("relay_domains = example.org example.net\n")
+    judge.refresh()
+    said = judge.unasked(b"fred@example.net")
+    assert said is not None
+    assert said.kind.temporary
+    assert judge.version > version
+    assert judge.unasked(b"fred@example.org") is None

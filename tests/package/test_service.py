@@ -104,8 +104,8 @@ def site(request: pytest.FixtureRequest, package: str) -> Iterator[Site]:
         root.run("chown", "-R", "cyrus:mail", "/srv/cyrus")
         with Booted(root) as machine:
             made = Site(machine, package, release)
-            shutil.copy(package, root.path("/root/package.deb"))
-            machine.run("dpkg", "--install", "/root/package.deb")
+            shutil.copy(package, root.path("/srv/package.deb"))
+            machine.run("dpkg", "--install", "/srv/package.deb")
             made.configure()
             yield made
 
@@ -287,16 +287,16 @@ def test_an_upgrade_keeps_the_configuration_and_serves_on(site: Site) -> None:
 def _repacked(site: Site, version: str) -> str:
     """The path inside of the package with another version number."""
     root = site.machine.root
-    folder = root.path("/root/later")
+    folder = root.path("/srv/later")
     run(["dpkg-deb", "--raw-extract", site.package, folder])
     control = f"{folder}/DEBIAN/control"
     with open(control, encoding="utf-8") as file:
         lines = file.read().splitlines()
     changed = [f"Version: {version}" if each.startswith("Version:") else each for each in lines]
     write_text(control, "\n".join(changed) + "\n")
-    run(["dpkg-deb", "--root-owner-group", "--build", folder, root.path("/root/later.deb")])
+    run(["dpkg-deb", "--root-owner-group", "--build", folder, root.path("/srv/later.deb")])
     shutil.rmtree(folder)
-    return "/root/later.deb"
+    return "/srv/later.deb"
 
 
 def test_removed_and_purged_it_leaves_nothing_that_runs(site: Site) -> None:

@@ -19,7 +19,6 @@ from gateway.protocols.milter import (
     Client,
     Event,
     Macros,
-    MacroTable,
     Mail,
     MilterParser,
     Negotiation,
@@ -30,6 +29,7 @@ from gateway.protocols.milter import (
     plain_address,
     refusal,
 )
+from gateway.protocols.milter_macros import MacroTable
 
 OFFER = packet(b"O", struct.pack("!III", 6, 0x1FF, 0x1FFFFF))
 OFFERED = Negotiation(6, 0x1FF, 0x1FFFFF)

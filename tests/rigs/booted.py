@@ -28,7 +28,7 @@ from tests.rigs.folders import make_folder
 from tests.rigs.processes import Daemon, RigError, complete
 from tests.rigs.waiting import wait_until
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 # What the root needs beside what is tried in it.
 PACKAGES = ("systemd-sysv", "dbus", "iproute2")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

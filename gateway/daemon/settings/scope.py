@@ -51,8 +51,10 @@ class ScopeSettings:
         "read: which domains are its (mydestination, virtual_mailbox_domains, relay_domains), and, "
         "before a recipient is refused, whether it rewrites or redirects it (canonical, virtual "
         "and local aliases, relocated and transport maps, of every type). Such a recipient is left "
-        "to it, or judged as what it becomes. main.cf is read at the start and at a reload, tables "
-        "are asked each time through postmap. MAIL SERVERS in smmapd-gateway(8) has the rest.",
+        "to it, or judged as what it becomes. main.cf is read at the start and again by itself "
+        "some seconds after it was changed (until then nobody is refused for what it did not "
+        "say); tables are asked each time through postmap. MAIL SERVERS in smmapd-gateway(8) has "
+        "the rest.",
         example='"/etc/postfix"',
     )
     mailers: tuple[str, ...] = setting(

@@ -12,7 +12,6 @@ from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
 from gateway.daemon.settings import ConfigurationErrors, Settings
 from gateway.daemon.settings.loader import FILE_LIMIT
 from gateway.daemon.settings.words import LogTarget, Mode, OnError, SizeCheck
-from gateway.verification.model import KINDS, Kind
 
 FILE = "/etc/smmapd/gateway.toml"
 ON = '[socketmap]\nlisten = ["unix:/run/s"]\n'
@@ -394,23 +393,3 @@ def test_a_front_end_has_its_own_mode_or_that_of_the_top() -> None:
     assert loaded.socketmap.mode is Mode.ENFORCE
     assert loaded.policy.mode is Mode.OBSERVE
     assert loaded.milter.mode is Mode.OBSERVE
-
-
-def test_every_kind_that_refuses_has_a_reply() -> None:
-    """A key that is not set keeps the default of its kind."""
-    loaded = load(ON + '[replies.over-quota]\ntext = "{recipient} is full"\n')
-    assert set(loaded.replies) == {kind for kind in KINDS if not kind.accepts}
-    full = loaded.replies[Kind.OVER_QUOTA]
-    assert (full.code, full.enhanced, full.text) == (452, "4.2.2", "{recipient} is full")
-
-
-@pytest.mark.parametrize(
-    ("word", "code", "enhanced"), [("temporary", 452, "4.2.2"), ("permanent", 552, "5.2.2")]
-)
-def test_the_reply_to_a_too_large_mail_follows_size_check(
-    word: str, code: int, enhanced: str
-) -> None:
-    """A permanent size check refuses with a permanent reply unless told otherwise."""
-    loaded = load(f'size_check = "{word}"\n' + ON)
-    reply = loaded.replies[Kind.SIZE_OVER_QUOTA]
-    assert (reply.code, reply.enhanced) == (code, enhanced)
