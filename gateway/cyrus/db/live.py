@@ -17,6 +17,10 @@ them comes after a question arrived and before its first `get`.  The state conta
 file's identity: two equal states are of one file.  While the old file is open
 its inode cannot be given to a new one.
 
+A file that is the same one may have been written over (gateway/cyrus/db/history.py):
+its reader finds that out, and what it found holds for the file's next reader,
+too; after a fault it is taken for granted.
+
 Whatever fails closes the reader; the next call tries anew, and works again
 as soon as the file does.
 """
