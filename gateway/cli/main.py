@@ -92,14 +92,26 @@ def version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit code."""
-    options = parser().parse_args(arguments)
+    closed = sys.stdout is None
+    if closed:
+        # Else the next file that is opened would be standard output.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (until the end)
+    options = argparse.Namespace(debug=False)
     try:
+        try:
+            options = parser().parse_args(arguments)
+        except SystemExit:
+            # Help or the version has been printed.
+            sys.stdout.flush()
+            raise
         code: int = options.run(options)
         sys.stdout.flush()
+        if closed and options.run is not serve.run:
+            message("standard output is closed, and so nobody sees the result")
+            return os.EX_IOERR
     except BrokenPipeError:
-        # Who read our output has enough.  The interpreter would complain when
-        # it flushes the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read our output has enough.
+        _give_up_output()
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -113,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         message(str(error))
+        _give_up_output()
         return os.EX_IOERR
     except Exception as error:
         # The boundary to the person at the terminal: what nobody expected is
@@ -122,6 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message(f"internal error: {error!r}; please report what --debug shows")
         return os.EX_SOFTWARE
     return code
+
+
+def _give_up_output() -> None:
+    """What cannot be written goes nowhere, or the interpreter would complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

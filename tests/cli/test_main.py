@@ -100,3 +100,41 @@ def test_a_full_disk(site: Site) -> None:
     assert done.returncode == os.EX_IOERR
     assert b"No space left" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("explain", "fred"), os.EX_IOERR),
+        (("check", "fred"), os.EX_IOERR),
+        (("check-config",), os.EX_IOERR),
+    ],
+)
+def test_a_closed_standard_output(site: Site, words: tuple[str, ...], code: int) -> None:
+    """Nobody sees the result, and the exit code says so; nothing is taken for standard output."""
+    argv = command(words[0], "-c", site.config, *words[1:])
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *argv],
+        stderr=subprocess.PIPE,
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert b"standard output is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_the_version() -> None:
+    """What argparse itself prints is written like everything else."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("--version"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == os.EX_IOERR
+    assert done.stderr.endswith(b"No space left on device\n")
