@@ -82,6 +82,10 @@ class SqliteDatabase:
         if connection is not None:
             connection.close()
 
+    def __del__(self) -> None:
+        """Python 3.13 warns of a connection that is dropped as it is."""
+        self.close()
+
     def state(self, key: bytes | None = None) -> Hashable:
         """The token of the committed state: SQLite's data_version for this connection.
 
