@@ -48,12 +48,12 @@ def _of_capitals(site: Site, row: Row) -> bool:
 
 
 def _of_fuzzy(site: Site, row: Row) -> bool:
-    return (
-        row.answer.outcome != "refused"
-        and site.delivery("lmtp_fuzzy_mailbox_match") == "yes"
-        and row.truth.rcpt.startswith(b"250")
-        and row.truth.data.startswith(b"550 5.1.1")
-    )
+    if site.delivery("lmtp_fuzzy_mailbox_match") != "yes":
+        return False
+    if row.answer.outcome == "refused":
+        # With room, lmtpd would refuse it after DATA.
+        return row.truth.rcpt.startswith(b"452")
+    return row.truth.rcpt.startswith(b"250") and row.truth.data.startswith(b"550 5.1.1")
 
 
 def _of_ampersand(_site: Site, row: Row) -> bool:

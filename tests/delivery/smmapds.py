@@ -64,7 +64,7 @@ def differing(cyrus: Cyrus, site: Site, keys: Sequence[bytes]) -> Iterator[Diffe
         stack.callback(theirs.close)
         ours = stack.enter_context(cyrus.smmapd(smmapd_program()))
         for key in keys:
-            if len(key) > LONGEST_KEY or b"\0" in key:
+            if len(key) > LONGEST_KEY or b"\0" in key or _names_postuser(site, key):
                 continue
             reply = theirs.ask(key)
             if reply is None:
@@ -97,6 +97,14 @@ def _same(key: bytes, theirs: bytes, ours: bytes) -> bool:
     if ours in _DENIED:
         return True
     return b"&" in key.partition(b"+")[2]
+
+
+def _names_postuser(site: Site, key: bytes) -> bool:
+    """Is it the user who is called as `postuser` is, whom no other spelling reaches?"""
+    user = key[1:].partition(b"@")[0].strip(site.separator.encode())
+    user = user.partition(site.separator.encode())[0]
+    postuser = site.plain("postuser").encode()
+    return key.startswith(b"+") and bool(postuser) and user.lower() == postuser.lower()
 
 
 def _tail(key: bytes, reply: bytes) -> bytes:
