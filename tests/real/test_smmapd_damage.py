@@ -118,7 +118,9 @@ def _restore(path: str, sound: bytes, *, in_place: bool) -> None:
 
 
 def _faults(service: Serving) -> list[str]:
-    return [line for line in service.log.messages() if line.startswith("<19>")]  # mail.err
+    errors = (line for line in service.log.messages() if line.startswith("<19>"))  # mail.err
+    # Master of 3.10 says that it may not give itself rights.
+    return [line for line in errors if "master[" not in line]
 
 
 class Asker:

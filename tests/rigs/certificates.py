@@ -30,6 +30,8 @@ class Authority:
         self._folder = folder
         self.pair = self._pair(name)
         subject = ["-x509", "-days", "2", "-subj", f"/CN={name}"]
+        # Python 3.13 believes no authority whose certificate does not say what its key may do.
+        subject += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         run(["openssl", "req", *subject, *_NEW_KEY, *self._outputs(self.pair)])
         os.chmod(self.pair.key, 0o644)
 
@@ -39,13 +41,36 @@ class Authority:
         request = os.path.join(self._folder, f"{name}.csr")
         subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={names}"]
         run(["openssl", "req", *subject, *_NEW_KEY, "-keyout", pair.key, "-out", request])
-        signer = ["-CA", self.pair.certificate, "-CAkey", self.pair.key, "-CAcreateserial"]
-        wanted = ["-copy_extensions", "copy", "-days", str(days)]
-        signing = ["openssl", "x509", "-req", "-in", request, "-out", pair.certificate]
-        run([*signing, *signer, *wanted])
+        if days < 0:
+            self._sign_expired(request, pair, days)
+        else:
+            signer = ["-CA", self.pair.certificate, "-CAkey", self.pair.key, "-CAcreateserial"]
+            wanted = ["-copy_extensions", "copy", "-days", str(days)]
+            signing = ["openssl", "x509", "-req", "-in", request, "-out", pair.certificate]
+            run([*signing, *signer, *wanted])
         # The gateway's user reads it, whoever that is.
         os.chmod(pair.key, 0o644)
         return pair
+
+    def _sign_expired(self, request: str, pair: Pair, days: int) -> None:
+        """OpenSSL 3.5 takes no negative days for a new certificate; `ca` takes any two dates."""
+        settings = os.path.join(self._folder, "expired.cnf")
+        index = os.path.join(self._folder, "expired.index")
+        about = {
+            "database": index, "new_certs_dir": self._folder, "rand_serial": "yes",
+            "default_md": "sha256", "policy": "p", "copy_extensions": "copy",
+        }  # fmt: skip
+        lines = "\n".join(f"{name}={value}" for name, value in about.items())
+        with open(settings, "w", encoding="ascii") as file:
+            file.write(f"[ca]\ndefault_ca=c\n[c]\n{lines}\n[p]\ncommonName=supplied\n")
+        with open(index, "w", encoding="ascii"):
+            pass
+        end = datetime.now(UTC) + timedelta(days=days)
+        dates = ["-startdate", f"{end - timedelta(days=2):%Y%m%d%H%M%SZ}"]
+        dates += ["-enddate", f"{end:%Y%m%d%H%M%SZ}"]
+        words = ["openssl", "ca", "-batch", "-notext", "-config", settings, *dates]
+        words += ["-cert", self.pair.certificate, "-keyfile", self.pair.key]
+        run([*words, "-in", request, "-out", pair.certificate])
 
     def revoke(self, *pairs: Pair, hours: int = 24, age: int = 0) -> str:
         """The path of a list that revokes certificates, and that expires in so many hours.

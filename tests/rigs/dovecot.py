@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.ports import accepts_unix
-from tests.rigs.processes import Daemon, account
+from tests.rigs.processes import Daemon, account, run
 from tests.rigs.require import unpacked
 from tests.rigs.rig import Rig
 from tests.rigs.waiting import wait_until
@@ -74,6 +74,53 @@ service stats {{
 """
 
 
+# The same for 2.4 (Debian 13), whose settings have other names.
+_CONFIGURATION_2_4 = """\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+base_dir = {folder}/run
+state_dir = {folder}/run
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+protocols = lmtp
+log_path = {folder}/log
+mail_driver = maildir
+mail_path = {folder}/mail/%{{user}}
+mail_uid = {user}
+mail_gid = {group}
+first_valid_uid = 1
+first_valid_gid = 1
+ssl = no
+mail_plugins = quota
+lmtp_rcpt_check_quota = yes
+recipient_delimiter = +
+auth_username_format = %{{user | lower}}
+passdb passwd-file {{
+  passwd_file_path = {folder}/users
+}}
+userdb passwd-file {{
+  passwd_file_path = {folder}/users
+}}
+quota "User quota" {{
+  driver = maildir
+}}
+quota_full_tempfail = {tempfail}
+service lmtp {{
+  user = {user}
+  unix_listener {folder}/lmtp {{
+    mode = 0666
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
 class Dovecot(Rig):
     """One instance; `users` are addresses, each with its quota in bytes or None for no limit."""
 
@@ -89,9 +136,10 @@ class Dovecot(Rig):
         owner = account(_USER)
         make_subfolder(self.folder, "run")
         make_subfolder(self.folder, "mail", owner)
+        newer = _version() >= (2, 4)
         write_text(
             os.path.join(self.folder, "dovecot.conf"),
-            _CONFIGURATION.format(
+            (_CONFIGURATION_2_4 if newer else _CONFIGURATION).format(
                 folder=self.folder,
                 user=_USER,
                 group=_GROUP,
@@ -100,7 +148,12 @@ class Dovecot(Rig):
         )
         lines = []
         for user, limit in self._users.items():
-            rule = "" if limit is None else f" userdb_quota_rule=*:bytes={limit}"
+            rule = (
+                f"userdb_quota_storage_size={limit}B"
+                if newer
+                else f"userdb_quota_rule=*:bytes={limit}"
+            )
+            rule = "" if limit is None else f" {rule}"
             lines.append(f"{user}:{{PLAIN}}x:::::: {rule}\n")
             if limit is not None:
                 # One mail of 1000 bytes lies there.
@@ -138,3 +191,11 @@ class Dovecot(Rig):
                 return file.read()
         except FileNotFoundError:
             return ""
+
+
+def _version() -> tuple[int, int]:
+    """The release of the unpacked Dovecot."""
+    words = ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", unpacked("dovecot")]
+    # 2.4.1 (7d8c0bc759)
+    major, minor = run([*words, "/usr/sbin/dovecot", "--version"]).split(b".")[:2]
+    return int(major), int(minor)

@@ -56,6 +56,12 @@ declare -Ar GROUPS_UNPACKED=(
     [faketime]="libfaketime"
 )
 
+# What Debian 13 has in packages of their own.
+declare -Ar MORE_UNPACKED_13=(
+    [prometheus]="promtool"
+    [dovecot]="dovecot-sieve"
+)
+
 # What Debian 13 calls some of them.
 declare -Ar NAMES_13=(
     [libdb5.3]=libdb5.3t64
@@ -96,6 +102,13 @@ installed_for() {
     printf '%s\n' "${names[@]}"
 }
 
+# Prints the packages that are unpacked for a group.
+unpacked_for() {
+    local more=""
+    [[ $RELEASE == 13 ]] && more=${MORE_UNPACKED_13[$1]:-}
+    printf '%s' "${GROUPS_UNPACKED[$1]}${more:+ $more}"
+}
+
 # Prints those of the given packages that dpkg does not list as installed.
 not_installed() {
     local have wanted
@@ -107,7 +120,7 @@ not_installed() {
 
 # Is the unpacked set NAME in the cache, complete, and made of the packages named today?
 unpacked() {
-    [[ -r $CACHE/$1/.complete && $(<"$CACHE/$1/.complete") == "${GROUPS_UNPACKED[$1]}" ]]
+    [[ -r $CACHE/$1/.complete && $(<"$CACHE/$1/.complete") == "$(unpacked_for "$1")" ]]
 }
 
 check() {
@@ -120,7 +133,7 @@ check() {
             missing+=" $group"
         fi
         if [[ -n ${GROUPS_UNPACKED[$group]:-} ]] && ! unpacked "$group"; then
-            say "missing for $group: ${GROUPS_UNPACKED[$group]}, unpacked in $CACHE/$group"
+            say "missing for $group: $(unpacked_for "$group"), unpacked in $CACHE/$group"
             [[ " $missing " == *" $group "* ]] || missing+=" $group"
         fi
     done
@@ -180,14 +193,15 @@ install_packages() {
 }
 
 unpack() {
-    local name=$1 work file
+    local name=$1 work file packages
     unpacked "$name" && return 0
-    say "unpacking ${GROUPS_UNPACKED[$name]} into $CACHE/$name"
+    packages=$(unpacked_for "$name")
+    say "unpacking $packages into $CACHE/$name"
     work=$(mktemp -d "$CACHE/.$name.XXXXXX")
     # shellcheck disable=SC2086
-    (cd "$work" && apt -o APT::Sandbox::User=root download ${GROUPS_UNPACKED[$name]}) >&2 || {
+    (cd "$work" && apt -o APT::Sandbox::User=root download $packages) >&2 || {
         rm -rf "$work"
-        say "apt-get could not download ${GROUPS_UNPACKED[$name]} (its reason is above)"
+        say "apt-get could not download $packages (its reason is above)"
         exit 3
     }
     for file in "$work"/*.deb; do
@@ -195,7 +209,7 @@ unpack() {
         rm -f "$file"
     done
     chmod 755 "$work" "$work/root"
-    printf '%s' "${GROUPS_UNPACKED[$name]}" >"$work/.complete"
+    printf '%s' "$packages" >"$work/.complete"
     rm -rf "${CACHE:?}/$name"
     mv "$work" "$CACHE/$name"
 }

@@ -237,6 +237,9 @@ class MariaDb(SqlServer):
         ]
         if self._tls:
             words += [f"--ssl-cert={self._pair.certificate}", f"--ssl-key={self._pair.key}"]
+        else:
+            # MariaDB 11.4 and later make themselves a certificate.
+            words.append("--skip-ssl")
         if self._first:
             words.append(f"--init-file={self._path('init.sql')}")
             self._first = False
