@@ -127,8 +127,11 @@ class Site:
         A connection that was there before a reload is served on for a while.
         """
         wait_until(lambda: self.ask() == AWAY, "the backend is not believed")
-        if reason:
-            self.mx.wait_log(reason)
+        # What the peer says on parting may get lost with the connection; it says it again.
+        wait_until(
+            lambda: self.ask() == AWAY and any(reason in line for line in self.mx.log()),
+            f"the log says {reason!r}",
+        )
 
 
 @pytest.fixture(scope="module")
