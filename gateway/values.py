@@ -19,8 +19,9 @@ class Value:
 
     def _freeze(self, *values: object) -> None:
         """Set the fields of `__slots__` in order; called once, by `__init__`."""
+        put = object.__setattr__
         for name, value in zip(self.__slots__, values, strict=True):
-            object.__setattr__(self, name, value)
+            put(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} is read-only")

@@ -44,6 +44,8 @@ _DOMAIN = re.compile(rb"\[[0-9.]*\]|[A-Za-z0-9.-]*")
 _UNSPEAKABLE = re.compile(rb"[\0\r\n]")
 # What an MTA puts into quotes (RFC 5321, 4.1.2).
 _NEEDS_QUOTES = re.compile(rb'[\x00-\x20<>()\[\]\\,;:"@]')
+# An address with nothing of all that.
+_SIMPLE = re.compile(rb"""([^\x00-\x20<>()\[\]\\,;:"@\x80-\xff]+)(?:@([A-Za-z0-9.-]*))?""")
 _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 
 
@@ -84,13 +86,20 @@ class DeliveryNaming:
         """The rules of names that smmapd has in common."""
         return self._naming
 
-    def recipient(self, address: bytes) -> Addressed | None:
-        """What `address` means; None where it is no address to lmtpd."""
+    def recipient(self, address: bytes, *, folders: bool = True) -> Addressed | None:
+        """What `address` means; None where it is no address to lmtpd.
+
+        Without `folders` those of a user are left out, who get mail without them.
+        """
+        simple = _SIMPLE.fullmatch(address)
+        if simple is not None:
+            local, domain = simple.groups()
+            return self._addressed(local, self._kept(domain), folders=folders)
         parts = self._parts(address)
         if parts is None:
             return None
         local, domain = parts
-        return self._addressed(_quoted(local), self._kept(domain))
+        return self._addressed(_quoted(local), self._kept(domain), folders=folders)
 
     def user(self, userid: bytes) -> Addressed:
         """The user `userid` as imapd.conf writes him (mbname_from_userid)."""
@@ -176,7 +185,7 @@ class DeliveryNaming:
                 return None
         return domain
 
-    def _addressed(self, local: bytes, domain: bytes | None) -> Addressed:
+    def _addressed(self, local: bytes, domain: bytes | None, *, folders: bool = True) -> Addressed:
         naming = self._naming
         user, plus, detail = local.partition(b"+")
         if naming.downcase:
@@ -184,8 +193,10 @@ class DeliveryNaming:
         if user == naming.postuser:
             return Addressed(None, None, self._folders(None, domain, detail))
         userid = user if domain is None else user + b"@" + domain
-        folders = self._folders(user, domain, detail) if plus and detail else ()
-        return Addressed(userid, naming.mailbox(user, domain), folders)
+        inbox = naming.mailbox(user, domain)
+        if not plus or not detail or not folders:
+            return Addressed(userid, inbox)
+        return Addressed(userid, inbox, self._folders(user, domain, detail))
 
     def _folders(
         self, user: bytes | None, domain: bytes | None, detail: bytes

@@ -291,13 +291,16 @@ class Naming(Value):
 
     def _plain(self, path: NamePath) -> MailboxName:
         """The mailbox of a name that means the same in all its forms."""
-        internal = path.internal(self.deletedprefix)
+        local = path.localpart
+        if path.domain is None and not path.boxes and local is not None and not path.deleted:
+            # An INBOX, which most questions are about.
+            internal = b"user." + local.replace(b".", b"^")
+            dbkey = b"Nuser" + HIERARCHY_SEPARATOR + local
+        else:
+            internal = path.internal(self.deletedprefix)
+            dbkey = NAME_KEY + path.database(self.deletedprefix)
         return MailboxName(
-            path,
-            userid=path.userid,
-            internal=internal,
-            dbkey=NAME_KEY + path.database(self.deletedprefix),
-            oldkey=internal,
+            path, userid=path.userid, internal=internal, dbkey=dbkey, oldkey=internal
         )
 
     def _reached(self, formed: NamePath) -> MailboxName:

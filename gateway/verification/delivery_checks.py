@@ -103,7 +103,9 @@ class DeliveryChecks:
 
     def decide(self, query: Query, records: Records) -> Outcome:
         """The verdict, or who must be asked; raises StoreError."""
-        addressed = self._naming.recipient(query.recipient)
+        # Only strict quotas, and whoever wants to see it, make a user's folder matter.
+        folders = self._conf.lmtp_strict_quota or records.trace is not None
+        addressed = self._naming.recipient(query.recipient, folders=folders)
         if addressed is None:
             records.note("name", problem=BAD_ADDRESS_TEXT)
             return Verdict(Kind.BAD_ADDRESS, BAD_ADDRESS_TEXT)

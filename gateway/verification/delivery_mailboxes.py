@@ -166,6 +166,8 @@ class DeliveryMailboxes:
         """What becomes of a user without INBOX."""
         evidence = Evidence(mailbox=inbox.internal, userid=userid)
         local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
+        if not self._autocreate.active and records.trace is None:
+            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
         result, why = self._autocreate.outcome(userid, local, inbox.internal)
         records.note("autocreate", result=result, reason=why)
         if result == autocreate.NO:

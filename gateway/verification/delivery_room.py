@@ -62,12 +62,15 @@ class Room:
         StoreError.
         """
         record = records.quota(mailbox)
-        use = quota_use(record)
-        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
         late = record is not None and not exceeded and self._exceeded_late(record, size)
-        permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
-        records.note_quota(mailbox, use, exceeded=exceeded or late, permanent=permanent)
+        # What stands in the record is worth telling where it refuses, or is to be shown.
+        told = exceeded or late or records.trace is not None
+        use = quota_use(record) if told else None
+        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
+        if told:
+            permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
+            records.note_quota(mailbox, use, exceeded=exceeded or late, permanent=permanent)
         if record is None or not (exceeded or late):
             if size is not None and record is not None and not self._strict:
                 fits = not record.exceeded(size, 0)
