@@ -92,7 +92,7 @@ class Twoskip:
     measured with 100 000 records of 37 byte keys and 106 byte values (20 MB, in
     the page cache), CPython 3.11, one core: 57 us for a key that is there, 77 us
     for one that is not, 25 system calls each; with it 5 us and 2 us.  `state`
-    takes 2 us, and 20 to 60 us where somebody has written; `items` 6 us a record.
+    takes 2 us, and 6 to 35 us where somebody has written; `items` 6 us a record.
     """
 
     __slots__ = ("_failures", "_file", "_history", "_index", "_orders", "_seen", "_view")
