@@ -59,6 +59,18 @@ class Store:
         name = chance.choices(list(CHANGES), [weight for weight, _ in CHANGES.values()])[0]
         return CHANGES[name][1](self, chance) or name
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no database is away."""
+        return self._away is None
+
+    def mend(self) -> None:
+        """Put a backup of each database into its place, as another file."""
+        for database in self.all:
+            database.reopen()
+            if database.backups:
+                database.restore(database.backups[0], "rename")
+
     def close(self) -> None:
         """No writer is left."""
         for database in self.all:

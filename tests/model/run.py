@@ -53,12 +53,16 @@ class Tally:
 
     rounds: int = 0
     answers: int = 0
+    damaged: int = 0  # rounds without questions, because Cyrus had damaged a file
     changes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         changes = ", ".join(f"{count} {name}" for name, count in sorted(self.changes.items()))
-        return f"{self.rounds} rounds, {self.answers} answers, {len(self.wrong)} wrong; {changes}"
+        return (
+            f"{self.rounds} rounds, {self.answers} answers, {len(self.wrong)} wrong;"
+            f" {self.damaged} times damaged; {changes}"
+        )
 
 
 class Model:
@@ -90,6 +94,12 @@ class Model:
         tally.changes.update(each.split(" ", 1)[0] for each in done)
         truth = {each: oracle.engine(self._conf, NAMES, each) for each in self._authorities}
         true = truth[SMMAPD]
+        if self.store.stale and self.store.is_whole and LATER in true:
+            # A writer that went on over a restore has damaged a file: which question meets the
+            # damage depends on their order.
+            tally.damaged += 1
+            self.store.mend()
+            return
         if programs:
             self._agree(true, "our program", smmapd_program())
             # 3.6.1 knows no userdeny here, and refuses for good where it cannot read.
