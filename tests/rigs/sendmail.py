@@ -59,13 +59,15 @@ O Timeout.ident=0
 CR{domains}
 """
 
+# Its queue is of 10 clients by default: of more that come at once some hear nothing for minutes.
 _MAP_DOOR = """\
-O DaemonPortOptions=Name=MAP, Family=inet, Addr={host}, Port={map_port}
+O DaemonPortOptions=Name=MAP, Family=inet, Addr={host}, Port={map_port}, Listen=256
 Ksmap socket -a<OK> -T<TMPF> {socketmap}
 """
 
 _MILTER_DOOR = """\
-O DaemonPortOptions=Name=MILTER, Family=inet, Addr={host}, Port={milter_port}, InputMailFilters=gw
+O DaemonPortOptions=Name=MILTER, Family=inet, Addr={host}, Port={milter_port}, Listen=256,
+	InputMailFilters=gw
 O Milter.LogLevel=9
 O Milter.macros.connect=j, _, {{daemon_name}}, {{if_name}}, {{if_addr}}
 O Milter.macros.envfrom=i, {{auth_authen}}, {{auth_type}}, {{mail_mailer}}, {{mail_host}}, {{mail_addr}}
