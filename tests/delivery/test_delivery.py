@@ -18,7 +18,7 @@ from tests.rigs.cyrus_tools import PACKAGES
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, kept_root
 from tests.rigs.require import require
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.delivery]
 
 SIZES = {DEBIAN_12: 20_000, DEBIAN_13: 5_000}
 SEED = int(os.environ.get("DELIVERY_SEED", "20260101"))
