@@ -210,7 +210,7 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=500, metavar="ROUNDS", help="of one store")
     parser.add_argument("--shocks", type=float, default=SHOCKS, help="reloads, and kills, a round")
     parser.add_argument(
-        "--stale", type=float, default=0.3, help="how often writers go on over a restore"
+        "--stale", type=float, default=0.0, help="how often writers go on over a restore"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
