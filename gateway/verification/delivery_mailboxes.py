@@ -81,13 +81,15 @@ class DeliveryMailboxes:
     def _shared(
         self, addressed: Addressed, query: Query, records: Records
     ) -> tuple[Outcome, CatchAll]:
-        found: Outcome | None = None
+        """The reading of the folder that takes the mail, else what is known of the others."""
+        found = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT), CatchAll.TAKES
         for name in addressed.folders:
             outcome, catch_all = self._shared_folder(name, query, records)
-            if isinstance(outcome, Pending) or outcome.kind is not Kind.NONEXISTENT:
+            if isinstance(outcome, Pending) or outcome.kind.accepts:
                 return outcome, catch_all
-            found = found or outcome
-        return found or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT), CatchAll.TAKES
+            if _weight(outcome.kind) >= _weight(found[0].kind):
+                found = outcome, catch_all
+        return found
 
     def _shared_folder(
         self, name: MailboxName, query: Query, records: Records
@@ -187,6 +189,11 @@ class DeliveryMailboxes:
             entry = self._store.mailboxes.lookup(folder)
             post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
             records.note("delivery", folder=folder.internal, found=entry is not None, post=post)
+
+
+def _weight(kind: Kind) -> int:
+    """How much a refusal says of a folder that may be read in two ways."""
+    return 2 if kind.temporary else 0 if kind is Kind.NONEXISTENT else 1
 
 
 def _at_backend(entry: MailboxEntry, evidence: Evidence, query: Query, recipient: bytes) -> Pending:

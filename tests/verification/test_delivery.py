@@ -60,6 +60,9 @@ MAILBOXES = {
     b"fullshare": record(OPEN),
     b"brimshare": record(OPEN),
     b"R&-D": record(OPEN),
+    b"two&AOQ-": record(OPEN),
+    b"two&-AOQ-": record(OPEN),
+    b"one&AOQ-": record(OPEN),
 }
 QUOTAS = {
     b"user.over": quota((10_241, 10)),
@@ -75,6 +78,8 @@ QUOTAS = {
     b"virt.example!full": quota((10_241, 10)),
     b"fullshare": quota((10_241, 10)),
     b"brimshare": quota((10_240, 10)),
+    b"two&AOQ-": quota((10_241, 10)),
+    b"one&AOQ-": quota((10_241, 10)),
 }
 DENIALS = {
     b"denied": denial(b"Pay", b"lmtpunix"),
@@ -119,7 +124,7 @@ RULES: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
         (b"+open", OK), (b"+Open", NO), (b"+open@any.where", OK), (b"+news", NO), (b"+News", OK),
         (b"+seen", NO_POST), (b"+unseen", NO), (b"+anon", OK), (b"+negative", NO_POST),
         (b"+fullshare", OVER), (b"+none", NO), (b"+", NO), (b"+user/fred", NO), (b"+R&D", OK),
-        (b"+R&-D", OK), (b"+R&", NO), (b"+list/one", NO),
+        (b"+R&-D", OK), (b"+R&", NO), (b"+two&AOQ-", OK), (b"+one&AOQ-", OVER), (b"+list/one", NO),
     )),
     "in a domain": (DOMAINS, (
         (b"vera@virt.example", OK), (b"vera@VIRT.Example", OK), (b"vera+x@virt.example", OK),
