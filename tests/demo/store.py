@@ -31,14 +31,14 @@ QUESTIONS = (
     Asked("fred@virtual.example"),  # no user of that domain
     Asked("nobody@example.org"),  # no user at all
     Asked("fred+work/reports@example.org"),  # a folder of fred's
-    Asked("fred+Entwürfe@example.org"),  # a folder, in UTF-8
-    Asked("fred+nothing@example.org"),  # no folder of fred's
+    Asked("fred+Entwürfe@example.org"),  # eight bits, which no delivery of Cyrus takes
+    Asked("fred+nothing@example.org"),  # no folder of fred's: into INBOX
     Asked("+news@example.org"),  # a shared folder
     Asked("+archive@example.org"),  # a shared folder to read, not to post to
     Asked("+staff@example.org"),  # a shared folder that only some may see
     Asked("dora@example.org"),  # denied in userdeny
     Asked("olga@example.org"),  # has used more than her quota
-    Asked("max@example.org"),  # has as many messages as he may
+    Asked("max@example.org"),  # has more messages than he may
     Asked("nina@example.org", size=3_000_000),  # has 1 MiB free
     Asked("rita@example.org"),  # is being created
     Asked("dan@example.org"),  # the record is damaged
@@ -72,7 +72,7 @@ def build(root: str) -> FlatStore:
         quotas={
             b"user.fred": quota((3 * MIB * 1024, 1024 * MIB)),
             b"user.olga": quota((101 * MIB * 1024, 100 * MIB)),
-            b"user.max": quota((4096, 100 * MIB), (500, 500)),
+            b"user.max": quota((4096, 100 * MIB), (501, 500)),
             b"user.nina": quota((99 * MIB * 1024, 100 * MIB)),
         },
         denials={b"dora": denial(b"Your account is locked", b"smmap,lmtp")},

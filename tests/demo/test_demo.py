@@ -26,7 +26,14 @@ DEMO = (sys.executable, "-m", "tests.demo")
 # recipient, verdict, socketmap reply, policy action, SMTP reply
 ROWS = (
     ("fred@example.org", "deliverable", "OK fred@example.org", "DUNNO", "250"),
-    ("fred+Entwürfe@example.org", "deliverable", "OK fred+Entwürfe@example.org", "DUNNO", "250"),
+    ("fred+nothing@example.org", "deliverable", "OK fred+nothing@example.org", "DUNNO", "250"),
+    (
+        "fred+Entwürfe@example.org",
+        "bad-address",
+        "NOTFOUND Bad recipient address syntax",
+        "553 5.1.3 Bad recipient address syntax",
+        "553 5.1.3 Bad recipient address syntax",
+    ),
     (
         "nobody@example.org",
         "nonexistent",
@@ -58,7 +65,7 @@ ROWS = (
     (
         "somebody@elsewhere.example",
         "(not-our-domain)",
-        "NOTFOUND Mailbox does not exist",
+        "NOTFOUND the domain is none of [scope]'s",
         "DUNNO",
         "250",
     ),
@@ -147,7 +154,7 @@ def test_on_a_terminal_it_answers_more_questions(temporary: str, end: str) -> No
     """A recipient a line; the empty line or the end of file ends it."""
     terminal = Terminal(temporary)
     terminal.wait_for("recipient: ")
-    terminal.type("olga+trash@example.org\n")
+    terminal.type("olaf+trash@example.org\n")
     terminal.wait_for("550 5.1.1 User unknown")
     terminal.wait_for("recipient: ")
     terminal.type("nina@example.org SIZE=2000000\n")
