@@ -46,8 +46,9 @@ import smtplib, sys
 source, *recipients = sys.argv[1:]
 with smtplib.SMTP(source, 25, local_hostname="client.example", source_address=(source, 0)) as smtp:
     smtp.ehlo()
-    smtp.mail("joe@client.example")
-    replies = [smtp.rcpt(each) for each in recipients]
+    mail = smtp.mail("joe@client.example")
+    # A milter that is away defers the mail already at MAIL.
+    replies = [smtp.rcpt(each) if mail[0] == 250 else mail for each in recipients]
     for code, text in replies:
         print(code, text.decode())
     if any(code == 250 for code, _ in replies):
@@ -72,15 +73,19 @@ class Site:
         """One of our files behind Debian's main.cf, and Postfix anew."""
         text = self.debians + "\n" + (POSTFIX / name).read_text()
         write_text(self.machine.root.path("/etc/postfix/main.cf"), text)
-        self.machine.run("systemctl", "restart", "postfix@-")
+        self.machine.run("systemctl", "restart", "postfix")
         # The gateway reads main.cf again by itself; until then it defers.
         wait_until(self._reads_main_cf, "the gateway knows the domain")
 
     def _reads_main_cf(self) -> bool:
-        words = ("--front", "socketmap", "--expect", "ok", "fred@example.org")
-        code, said = self.machine.complete("smmapd-gateway", "ask", *words)
-        assert "\tno\t" not in said, said
-        return code == 0
+        for expected, recipient in (("ok", "fred@example.org"), ("no", "nobody@example.org")):
+            code, said = self.machine.complete(
+                "smmapd-gateway", "ask", "--expect", expected, recipient
+            )
+            assert expected == "no" or "\tno\t" not in said, said
+            if code != 0:
+                return False
+        return True
 
     def send(self, source: str, *recipients: str) -> list[str]:
         """The replies to a mail from an address."""
@@ -88,10 +93,8 @@ class Site:
         return said.splitlines()
 
     def delivered(self) -> int:
-        """How many mails Cyrus has taken for fred."""
-        said = self.machine.run(
-            "sh", "-c", "find /var/spool/cyrus -path '*fred*' -name '[0-9]*.' | wc -l"
-        )
+        """How many mails Cyrus has taken; nobody but fred has a mailbox."""
+        said = self.machine.run("sh", "-c", "find /var/spool/cyrus -name '[0-9]*.' | wc -l")
         return int(said)
 
 
