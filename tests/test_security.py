@@ -28,14 +28,20 @@ ALLOWED: dict[str, frozenset[str]] = {
     "shelve": frozenset(),
     "xml": frozenset(),
     "yaml": frozenset(),
-    # No shell; other programs by a list of words: our own children, postconf for `check-config`.
+    # No shell; other programs by a list of words: our own children, and Postfix' postconf,
+    # postmap and postalias.
     "os.system": frozenset(),
     "os.popen": frozenset(),
     "pty": frozenset(),
     "subprocess": frozenset(
-        {"gateway/daemon/children.py", "gateway/cli/checks/postfixconf.py", DEBUGGER}
+        {
+            "gateway/daemon/children.py",
+            "gateway/cli/checks/postfixconf.py",
+            "gateway/mta/programs.py",
+            DEBUGGER,
+        }
     ),
-    "os.fork": frozenset({"gateway/cli/checks/access.py"}),
+    "os.fork": frozenset({"gateway/cli/checks/access.py", "gateway/cli/checks/eyes.py"}),
     # Names in the file system: our own Unix sockets.
     "os.unlink": frozenset({"gateway/daemon/unixsocket.py"}),
     "os.remove": frozenset(),
@@ -55,8 +61,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "shutil.move": frozenset(),
     "shutil.rmtree": frozenset(),
     "tempfile": frozenset(),
-    # The C library by hand: inotify(7), and the access check of libwrap.
-    "ctypes": frozenset({"gateway/cyrus/inotify.py", "smmapd/access.py"}),
+    # The C library by hand: inotify(7), the access check of libwrap, and posix_spawn(3), which
+    # starts a program without keeping Python's lock until it runs.
+    "ctypes": frozenset({"gateway/cyrus/inotify.py", "gateway/mta/spawn.py", "smmapd/access.py"}),
 }
 
 # Flags of os.open that write, and modes of open().

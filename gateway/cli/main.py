@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     closed = sys.stdout is None
     if closed:
         # Else the next file that is opened would be standard output.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (until the end)
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     options = argparse.Namespace(debug=False)
     try:
         try:
