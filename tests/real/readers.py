@@ -246,7 +246,12 @@ def doors(
 
     `reasons` are the texts of the store's own that refusals may have.
     """
-    tables: Tables = {"scope": {"domains": [DOMAIN]}, "logging": {"level": "warning"}}
+    # Everybody is compared with the C program, which says more about folders than delivery does.
+    tables: Tables = {
+        "": {"answers": "smmapd"},
+        "scope": {"domains": [DOMAIN]},
+        "logging": {"level": "warning"},
+    }
     socketmap = SocketmapLanguage()
     milter = MilterLanguage(reasons)
     with ExitStack() as stack:

@@ -51,7 +51,8 @@ def test_root_is_refused_without_x() -> None:
         log.wait_for("must run as the Cyrus user")
         words = [smmapd_program(), "-X", "-C", cyrus.imapd_conf]
         done = complete(words, stdin=b"10:cyrus fred,")
-        assert (done.returncode, done.stdout) == (0, b"31:NOTFOUND Mailbox does not exist,")
+        # A list that holds nobody is a fault of the store, and the answer temporary.
+        assert (done.returncode, done.stdout) == (0, b"21:TEMP System I/O error,")
 
 
 @pytest.mark.parametrize(
