@@ -49,6 +49,8 @@ def living() -> Iterator[Living]:
         settings = {"scope": {"domains": list(DOMAINS)}}
         house = stack.enter_context(open_house(cyrus, settings))
         admin = stack.enter_context(cyrus.admin())
+        # A list without any record would be a fault of the store.
+        admin.create(b"user/somebody")
         yield Living(cyrus, admin, stack.enter_context(Askers(house)))
 
 
@@ -77,13 +79,15 @@ def test_renamed(user: Living) -> None:
 
 
 def test_filled_by_messages(user: Living) -> None:
-    """A message that imapd appends fills the mailbox, and a larger limit makes room."""
+    """More messages than the limit allows: delivery refuses; at the limit it still delivers."""
     user.admin.setacl(MAILBOX, b"admin", b"lrswipkxtecdan")
-    user.admin.setquota(MAILBOX, messages=1)
-    user.say(USER, Kind.DELIVERABLE)
     user.admin.append(MAILBOX)
-    user.say(USER, Kind.OVER_QUOTA)
+    user.admin.append(MAILBOX)
     user.admin.setquota(MAILBOX, messages=2)
+    user.say(USER, Kind.DELIVERABLE)
+    user.admin.setquota(MAILBOX, messages=1)
+    user.say(USER, Kind.OVER_QUOTA)
+    user.admin.setquota(MAILBOX, messages=3)
     user.say(USER, Kind.DELIVERABLE)
 
 
