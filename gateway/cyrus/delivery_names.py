@@ -23,6 +23,7 @@ before it was folded: they count only where the first one refuses for ever.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -75,11 +76,13 @@ class Addressed(Value):
 class DeliveryNaming:
     """lmtpd's rules under one configuration."""
 
-    __slots__ = ("_naming", "_strict")
+    __slots__ = ("_listed", "_naming", "_strict")
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
         self._strict = conf.lmtp_strict_rfc2821
+        listed = (os.fsencode(each) for each in conf.autocreate_users.split())
+        self._listed = tuple(each for each in listed if each != each.lower())
 
     @property
     def naming(self) -> Naming:
@@ -136,7 +139,7 @@ class DeliveryNaming:
                 if older:
                     yield from self._by_separator(each, place)
                 if folded and not naming.downcase:
-                    yield from self._folded_postuser(each, place)
+                    yield from self._folded_user(each, place)
 
     def plain(self, address: bytes) -> tuple[bytes, bytes] | None:
         """As Naming.plain, for addresses that mean the same to lmtpd and have no other reading."""
@@ -222,11 +225,23 @@ class DeliveryNaming:
             for name in naming.before_3_names(user, domain, ()):
                 yield Addressed(name.userid, name)
 
-    def _folded_postuser(self, local: bytes, domain: bytes | None) -> Iterator[Addressed]:
-        """`postuser` written with capitals, where capitals are kept."""
+    def _folded_user(self, local: bytes, domain: bytes | None) -> Iterator[Addressed]:
+        """Users whose capitals count, before they were lost.
+
+        `postuser` written with capitals; a user called as `postuser` is but for
+        them; and a user whom `autocreate_users` names with capitals.
+        """
         user, _, detail = local.partition(b"+")
-        if user != self._naming.postuser and user.lower() == self._naming.postuser.lower():
+        postuser = self._naming.postuser
+        if user != postuser and user.lower() == postuser.lower():
             yield Addressed(None, None, self._folders(None, domain, detail))
+        rest = local.removeprefix(user)
+        # In capitals throughout he stands for every other way to write him.
+        names = [user.upper()] if user == postuser else []
+        names += [each for each in self._listed if each.lower() == user]
+        for each in names:
+            if each != user:
+                yield self._addressed(each + rest, domain)
 
 
 def _quoted(local: bytes) -> bytes:

@@ -24,8 +24,11 @@ _MAILBOXES = {
 }
 
 
-def _engine(folder: Path, default: str) -> Verifier:
-    options = {"virtdomains": "userid", "defaultdomain": default, "postuser": "bb"}
+_NAMED = {"autocreate_users": "NewBie", "username_tolower": "no"}
+
+
+def _engine(folder: Path, default: str, more: dict[str, str] | None = None) -> Verifier:
+    options = {"virtdomains": "userid", "defaultdomain": default, "postuser": "bb", **(more or {})}
     flat = FlatStore(str(folder), _MAILBOXES, options=options)
     flat.write()
     store = CyrusStore(
@@ -52,6 +55,27 @@ def test_a_folded_default_domain_and_a_folded_folder(
 ) -> None:
     """Postfix folds both at once: a folder of the default domain is found, and no other."""
     assert _engine(tmp_path, default).verify(Query(recipient, folded=True)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "kind"),
+    [
+        ({}, b"bb+nope@example.com", Kind.CREATED),
+        ({}, b"bb+nope@virt.example", Kind.CREATED),
+        ({}, b"bb@virt.example", Kind.CREATED),
+        (_NAMED, b"newbie@example.com", Kind.CREATED),
+        (_NAMED, b"bb+nope@example.com", Kind.NONEXISTENT),
+        (_NAMED, b"other@example.com", Kind.NONEXISTENT),
+        ({"lmtp_downcase_rcpt": "yes"}, b"bb+nope@example.com", Kind.NONEXISTENT),
+    ],
+)
+def test_a_folded_user_who_would_be_made(
+    tmp_path: Path, options: dict[str, str], recipient: bytes, kind: Kind
+) -> None:
+    """Where capitals count, `BB` is a user and `bb` is the postuser."""
+    makes = {"lmtp_downcase_rcpt": "no", "autocreate_post": "yes", "autocreate_quota": "0"}
+    engine = _engine(tmp_path, "example.com", {**makes, **options})
+    assert engine.verify(Query(recipient, folded=True)).kind is kind
 
 
 def test_a_deleted_shared_folder_takes_no_mail(tmp_path: Path) -> None:
