@@ -16,7 +16,6 @@ timeout.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import signal
@@ -26,9 +25,9 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from gateway.daemon import descriptors, log
+from gateway.daemon import childmain, descriptors
 from gateway.daemon.assembly import make_store
-from gateway.daemon.child import OUT_OF_MEMORY, Restarts, Stop, supervised
+from gateway.daemon.child import Restarts, Stop
 from gateway.daemon.dbwatch import DatabaseWatch
 from gateway.daemon.engines import Engines
 from gateway.daemon.fronts import FRONT_ENDS, Fronts
@@ -39,7 +38,6 @@ from gateway.daemon.metrics.recorder import Recorder
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE
 from gateway.daemon.revocations import Revocations
 from gateway.daemon.scopefiles import SETTLING_INTERVAL
-from gateway.daemon.settings import loads
 from gateway.errors import ConfigurationError
 from gateway.frontends.flights import Flights
 from gateway.frontends.server import end_without_memory
@@ -246,30 +244,8 @@ def _defect(error: BaseException) -> None:
 
 def main(module: str = CORE.module) -> int:
     """Run `module` as a child of the supervisor; the exit code."""
-    parent = supervised(os.environ)
-    if parent is None:
-        print(f"{module} is started by `smmapd-gateway serve`", file=sys.stderr)
-        return os.EX_USAGE
     end_without_memory()
-    try:
-        settings = dataclasses.replace(
-            loads(parent.configuration, "gateway.toml"), tls_contents=parent.files
-        )
-        log.configure(settings.logging)
-        return Core(parent, settings).run()
-    except ConfigurationError as error:
-        parent.failed(str(error))
-        return os.EX_CONFIG
-    except OSError as error:
-        few = descriptors.too_many(error)
-        if few is None:
-            raise
-        parent.failed(str(few))
-        return os.EX_CONFIG
-    except MemoryError:
-        parent.failed(OUT_OF_MEMORY)
-        # At once: what the interpreter does at its end may want memory, too.
-        os._exit(os.EX_OSERR)
+    return childmain.run(module, lambda parent, settings: Core(parent, settings).run())
 
 
 if __name__ == "__main__":

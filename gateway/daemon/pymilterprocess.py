@@ -26,9 +26,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from gateway.daemon import descriptors, log
+from gateway.daemon import childmain, descriptors
 from gateway.daemon.assembly import make_store
-from gateway.daemon.child import OUT_OF_MEMORY, Stop, supervised
+from gateway.daemon.child import OUT_OF_MEMORY, Stop
 from gateway.daemon.engines import Engines
 from gateway.daemon.log import AddressWriter
 from gateway.daemon.mailserver import announce, make_postfix
@@ -37,8 +37,6 @@ from gateway.daemon.metrics.recorder import INTERVAL, Recorder
 from gateway.daemon.milterfront import conversations, defect
 from gateway.daemon.processes import ALIVE_INTERVAL, CORE, PYMILTER
 from gateway.daemon.scopefiles import SETTLING_INTERVAL, ScopeFiles
-from gateway.daemon.settings import loads
-from gateway.errors import ConfigurationError
 from gateway.frontends.flights import THREADS, Flights
 from gateway.frontends.tablequestions import TableQuestions
 from gateway.server import pymilter
@@ -329,26 +327,10 @@ def _asking_defect(error: BaseException) -> None:
 
 def main() -> int:
     """Run as a child of the supervisor; the exit code."""
-    parent = supervised(os.environ)
-    if parent is None:
-        print(f"{PYMILTER.module} is started by `smmapd-gateway serve`", file=sys.stderr)
-        return os.EX_USAGE
-    try:
-        settings = loads(parent.configuration, "gateway.toml")
-        log.configure(settings.logging)
-        return PymilterProcess(parent, settings, pymilter.load()).run()
-    except ConfigurationError as error:
-        parent.failed(str(error))
-        return os.EX_CONFIG
-    except OSError as error:
-        few = descriptors.too_many(error)
-        if few is None:
-            raise
-        parent.failed(str(few))
-        return os.EX_CONFIG
-    except MemoryError:
-        parent.failed(OUT_OF_MEMORY)
-        os._exit(os.EX_OSERR)
+    return childmain.run(
+        PYMILTER.module,
+        lambda parent, settings: PymilterProcess(parent, settings, pymilter.load()).run(),
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
+from gateway.mta import words
+from gateway.mta.postconf import pairs
 
 # postconf reads two files; longer is a hang.  In seconds.
 _PATIENCE = 20
@@ -107,7 +109,7 @@ class Postfix:
 
     def words(self, parameter: str) -> list[str]:
         """A list of main.cf, taken apart at blanks and commas."""
-        return [word for word in re.split(r"[\s,]+", self.parameters.get(parameter, "")) if word]
+        return words.split(self.parameters.get(parameter, ""))
 
     def of(self, service: str, parameter: str) -> str:
         """A parameter as `service` has it."""
@@ -126,12 +128,12 @@ def ask(folder: str | None) -> Postfix | None:
     None where there is no Postfix.  Raises PostfixError.
     """
     try:
-        main = _lines(_postconf(folder, "-x", *PARAMETERS))
-        changed = _lines(_postconf(folder, "-nx"))
+        main = pairs(_postconf(folder, "-x", *PARAMETERS))
+        changed = pairs(_postconf(folder, "-nx"))
         services = parse_services(
             _postconf(folder, "-M"), chroot_default(main.get("compatibility_level", "0"))
         )
-        overridden = _lines(_postconf(folder, "-Px"))
+        overridden = pairs(_postconf(folder, "-Px"))
         types = frozenset(_postconf(folder, "-m").split())
     except FileNotFoundError:
         return None
@@ -207,13 +209,13 @@ def _named(
         before = first
 
 
-def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = (word.partition("=") for word in words)
-    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+def _options(listed: list[str]) -> tuple[tuple[str, str], ...]:
+    found = (word.partition("=") for word in listed)
+    return tuple((name.strip(), value.strip()) for name, _, value in found)
 
 
-def _postconf(folder: str | None, *words: str) -> str:
-    argv = ["postconf", *(["-c", folder] if folder is not None else []), *words]
+def _postconf(folder: str | None, *options: str) -> str:
+    argv = ["postconf", *(["-c", folder] if folder is not None else []), *options]
     try:
         done = subprocess.run(argv, capture_output=True, check=False, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
@@ -222,9 +224,3 @@ def _postconf(folder: str | None, *words: str) -> str:
         text = done.stderr.decode("utf-8", "backslashreplace").strip().replace("\n", "; ")
         raise PostfixError(text or f"{' '.join(argv)} failed with code {done.returncode}")
     return done.stdout.decode("utf-8", "backslashreplace")
-
-
-def _lines(text: str) -> dict[str, str]:
-    """`name = value` lines."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
