@@ -56,22 +56,24 @@ def ask_doors(life: Life, number: int) -> None:
 
 
 def ask_milter(life: Life, number: int) -> None:
-    """The same; an MTA defers where the milter has gone."""
-    clients: list[MilterClient] = []
-    try:
-        for each in range(number, number + QUESTIONS // 10):
-            clients.append(MilterClient(life.path("milter")))
-            clients[-1].connect()
-            clients[-1].mail()
-            said = clients[-1].rcpt(b"<%s>" % FRED)
-            assert said == CONTINUE or said.startswith(b"4"), said
-            said = clients[-1].rcpt(b"<%s>" % stranger(each))
-            assert said.startswith((b"550 5.1.1", b"4")), said
-    except (MilterError, OSError):
-        return
-    finally:
-        for client in clients:
-            client.close()
+    """The same; an MTA defers where the milter has gone.
+
+    One session at a time: libmilter begins with two threads, and a session for which it gets no
+    memory for a third is left waiting until the MTA's own time is up.  That is libmilter's, and
+    it does not end the process.
+    """
+    for first in range(number, number + QUESTIONS, QUESTIONS // 10):
+        try:
+            with MilterClient(life.path("milter")) as client:
+                client.connect()
+                client.mail()
+                for each in range(first, first + QUESTIONS // 10):
+                    said = client.rcpt(b"<%s>" % FRED)
+                    assert said == CONTINUE or said.startswith(b"4"), said
+                    said = client.rcpt(b"<%s>" % stranger(each))
+                    assert said.startswith((b"550 5.1.1", b"4")), said
+        except (MilterError, OSError):
+            return
 
 
 @pytest.mark.slow
