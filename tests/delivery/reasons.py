@@ -103,11 +103,16 @@ def reason(trial: Trial, row: Row) -> str | None:
 
 
 def _blocked(denied: Mapping[str, str], recipient: bytes) -> bool:
-    """Is the recipient's user blocked for smmap, in any spelling of the name?"""
+    """Is the recipient's user blocked for smmap, in any spelling of the name?
+
+    A mailbox whose name has `^` belongs to the user with `.` there, with either hierarchy
+    separator: its mail can be addressed either way, and the record has the user's name.
+    """
     local, _, domain = recipient.decode("latin-1").lower().rpartition("@")
-    user = local.partition("+")[0]
+    user = local.partition("+")[0].replace("^", ".")
     names = {user, f"{user}@{domain}"}
     return any(
-        name.lower() in names and any(fnmatchcase("smmap", each) for each in services.split(","))
+        name.lower().replace("^", ".") in names
+        and any(fnmatchcase("smmap", each) for each in services.split(","))
         for name, services in denied.items()
     )
