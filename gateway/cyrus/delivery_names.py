@@ -76,13 +76,14 @@ class Addressed(Value):
 class DeliveryNaming:
     """lmtpd's rules under one configuration."""
 
-    __slots__ = ("_listed", "_naming", "_strict")
+    __slots__ = ("_creates_any", "_listed", "_naming", "_strict")
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
         self._strict = conf.lmtp_strict_rfc2821
-        listed = (os.fsencode(each) for each in conf.autocreate_users.split())
+        listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())
+        self._creates_any = b"anyone" in listed
 
     @property
     def naming(self) -> Naming:
@@ -229,7 +230,7 @@ class DeliveryNaming:
         """Users whose capitals count, before they were lost.
 
         `postuser` written with capitals; a user called as `postuser` is but for
-        them; and a user whom `autocreate_users` names with capitals.
+        them; and a user whom `autocreate_users` names with capitals, or anyone.
         """
         user, _, detail = local.partition(b"+")
         postuser = self._naming.postuser
@@ -237,7 +238,7 @@ class DeliveryNaming:
             yield Addressed(None, None, self._folders(None, domain, detail))
         rest = local.removeprefix(user)
         # In capitals throughout he stands for every other way to write him.
-        names = [user.upper()] if user == postuser else []
+        names = [user.upper()] if user == postuser or self._creates_any else []
         names += [each for each in self._listed if each.lower() == user]
         for each in names:
             if each != user:

@@ -127,20 +127,25 @@ class DeliveryChecks:
         for each in others:
             outcome = self._mailboxes.delivered(each, query, records)[0]
             if isinstance(outcome, Pending) or not _is_final(outcome.kind):
-                return outcome
-        if refusal.kind is Kind.NONEXISTENT:
+                return _kept_quota(refusal, outcome)
+        if folded or refusal.kind is Kind.NONEXISTENT:
             addressed = naming.recipient(query.recipient)
             fuzzy = older and self._conf.lmtp_fuzzy_mailbox_match
+            fuzzy = fuzzy and refusal.kind is Kind.NONEXISTENT
             if addressed is not None and (folded or fuzzy):
                 # Folding may have lost the default domain's capitals as well as a folder's.
                 for reading in (addressed, *others):
                     for each in self._spelt_otherwise(reading, folded=folded, fuzzy=fuzzy):
                         outcome = self._mailboxes.delivered(each, query, records)[0]
                         if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+                            outcome = _kept_quota(refusal, outcome)
                             return _passing(outcome) if fuzzy else outcome
             if fuzzy and addressed is not None and addressed.inbox is None:
                 return _passing(refusal)
-        return refusal
+        # Whoever is unknown is forgotten with any change; a full mailbox' refusal is not, and
+        # another mailbox of his spelling may come.
+        known = refusal.kind is not Kind.NONEXISTENT
+        return _passing_verdict(refusal) if folded and known else refusal
 
     def _spelt_otherwise(
         self, addressed: Addressed, *, folded: bool, fuzzy: bool
@@ -182,8 +187,21 @@ def _is_final(kind: Kind) -> bool:
     return not kind.accepts and not kind.temporary and kind is not Kind.DENIED
 
 
+def _kept_quota(refusal: Verdict, other: Outcome) -> Outcome:
+    """What holds where `refusal` is of the mailbox that was asked about, and `other` of another.
+
+    A full mailbox is there, and most of what is addressed like that is for it: taking it for
+    the other mailbox would bounce.  As it might be for that one, it is not refused for ever.
+    """
+    if refusal.kind is not Kind.OVER_QUOTA_PERMANENT:
+        return other
+    return Verdict(Kind.OVER_QUOTA, refusal.reason, refusal.evidence, cacheable=refusal.cacheable)
+
+
 def _passing(outcome: Outcome) -> Outcome:
     """The same, not to be remembered: any record might have been found."""
-    if isinstance(outcome, Pending):
-        return outcome
-    return Verdict(outcome.kind, outcome.reason, outcome.evidence, cacheable=False)
+    return outcome if isinstance(outcome, Pending) else _passing_verdict(outcome)
+
+
+def _passing_verdict(verdict: Verdict) -> Verdict:
+    return Verdict(verdict.kind, verdict.reason, verdict.evidence, cacheable=False)

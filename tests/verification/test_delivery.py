@@ -27,6 +27,8 @@ MAILBOXES = {
     b"user.over": record(),
     b"user.over.Own": record(OPEN),
     b"user.over.Closed": record(),
+    b"user.pair": record(),
+    b"user.Pair": record(),
     b"user.brim": record(),
     b"user.brim.Own": record(OPEN),
     b"user.counted": record(),
@@ -67,6 +69,7 @@ MAILBOXES = {
 QUOTAS = {
     b"user.over": quota((10_241, 10)),
     b"user.over.Own": quota((0, 10)),
+    b"user.pair": quota((10_241, 10)),
     b"user.brim": quota((10_240, 10)),
     b"user.brim.Own": quota((0, 10)),
     b"user.counted": quota((0, 10), (7, 7)),
@@ -253,6 +256,17 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "a default domain with capitals": ({**DOMAINS, "defaultdomain": "Example.ORG"}, (
         (b"fred@example.org", OK), (b"bert@example.org", NO),
     )),
+    "a quota for good, and another spelling": (
+        {"lmtp_downcase_rcpt": "no", "lmtp_over_quota_perm_failure": "yes"},
+        ((b"pair", OVER), (b"over", Kind.OVER_QUOTA_PERMANENT)),
+    ),
+    "a quota for good, and users who are made": (
+        {
+            "lmtp_downcase_rcpt": "no", "lmtp_over_quota_perm_failure": "yes",
+            "autocreate_post": "yes", "autocreate_quota": "0",
+        },
+        ((b"over", OVER),),
+    ),
     "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
         (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
     )),
