@@ -142,6 +142,13 @@ class DeliveryChecks:
                             return _passing(outcome) if fuzzy else outcome
             if fuzzy and addressed is not None and addressed.inbox is None:
                 return _passing(refusal)
+        if folded and self._catch_all is not None and refusal.kind is Kind.OVER_QUOTA_PERMANENT:
+            # Whatever is written otherwise is unknown, and goes to the catch-all mailbox.
+            outcome = self._mailboxes.delivered(
+                self._catch_all, query, records, asks_denials=False
+            )[0]
+            if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+                return _kept_quota(refusal, outcome)
         # Whoever is unknown is forgotten with any change; a full mailbox' refusal is not, and
         # another mailbox of his spelling may come.
         known = refusal.kind is not Kind.NONEXISTENT

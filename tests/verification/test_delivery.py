@@ -267,6 +267,13 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
         },
         ((b"over", OVER),),
     ),
+    "a quota for good, and a catch-all": (
+        {
+            "lmtp_downcase_rcpt": "no", "lmtp_over_quota_perm_failure": "yes",
+            "lmtp_catchall_mailbox": "catch", "lmtp_strict_quota": "yes",
+        },
+        ((b"brim", OVER),),
+    ),
     "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
         (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
     )),
