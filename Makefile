@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test test-clean test-delivery test-debian13 builtin lint unit deb clean
+.PHONY: help venv demo test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -23,6 +23,7 @@ help:
 	@echo "make delivery  mail delivered for real to RECIPIENTS=500000, and what we had said of them"
 	@echo "make test-delivery  25 000 recipients: mail delivered for real, and what we had said of them"
 	@echo "make test-debian13  the tests in a root of Debian 13, on its Python and programs"
+	@echo "make test-python314  what needs no other program, on the Python of Debian testing"
 	@echo "make reloads  reloads under long SMTP sessions, for MINUTES=10"
 	@echo "make kills  processes killed while mail comes in, for MINUTES=10"
 	@echo "make model  changes of a store with no question between them, 50 000 rounds"
@@ -74,7 +75,8 @@ test-delivery: venv
 
 # In a root that debootstrap makes and the cache keeps; needs root.  ON_DEBIAN13 are pytest's
 # words: CI runs what drives other people's programs and Python itself, not the whole suite.
-ON_DEBIAN13 :=
+ON_DEBIAN13   :=
+ON_PYTHON314  :=
 VERSIONED   := tests/test_errors.py tests/test_values.py tests/cli tests/contrib tests/daemon tests/frontends \
 	tests/protocols tests/smmapd tests/upstream tests/rigs tests/golden/test_engine.py \
 	tests/real/test_old_tls.py tests/real/test_oracle.py tests/real/test_postmap.py \
@@ -83,7 +85,12 @@ VERSIONED   := tests/test_errors.py tests/test_values.py tests/cli tests/contrib
 
 test-debian13: venv
 	@tests/rigs/packages.sh install package
-	$(BIN)/python -m tests.package.suite $(ON_DEBIAN13)
+	$(BIN)/python -m tests.package.suite trixie $(ON_DEBIAN13)
+
+# What needs no other program, on the Python of Debian testing, in a root like that.
+test-python314: venv
+	@tests/rigs/packages.sh install package
+	$(BIN)/python -m tests.package.suite testing $(ON_PYTHON314)
 
 deb:
 	@tests/rigs/packages.sh install deb

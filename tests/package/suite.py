@@ -1,13 +1,14 @@
-"""The whole test suite on another release of Debian, in a root of it.
+"""The tests on another release of Debian, in a root of it.
 
-    python -m tests.package.suite [PYTEST WORDS...]
+    python -m tests.package.suite trixie|testing [PYTEST WORDS...]
 
-The root has every program that the tests drive, in that release's versions,
-and the clone as it stands, with what is not committed.  The suite runs there as
-`make test` runs it here: packages.sh brings what must be unpacked, venv.sh
-makes the environment on the release's Python from what constraints.txt pins
-(fetched here, by hash), then pytest.  Its output is shown as it comes; its
-exit code is the program's.
+Debian 13 (trixie) runs everything: its root has every program that the tests
+drive, in that release's versions.  Testing is there for its Python, and runs
+what needs no other program.  Either has the clone as it stands, with what is
+not committed.  The tests run there as `make test` and `make unit` run them
+here: packages.sh brings what must be unpacked, venv.sh makes the environment on
+the release's Python from what constraints.txt pins (fetched here, by hash),
+then pytest.  Its output is shown as it comes; its exit code is the program's.
 
 The root is a copy that is thrown away.  In the cache beside it stay what pip
 and packages.sh have fetched.  The suite runs in namespaces of its own for
@@ -20,13 +21,37 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tests.rigs.debian import DEBIAN_13, Root, cache_folder, debian
+from tests.rigs.debian import DEBIAN_13, TESTING, Root, cache_folder, debian
 from tests.rigs.processes import run
 from tests.rigs.program import ROOT
 from tests.rigs.require import PACKAGES
 
-_NUMBERS = {DEBIAN_13: ("13", "3.13")}
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    """What runs on a release: its Python, pytest's marks, and what packages are needed.
+
+    `groups` are those of packages.sh; none: the default ones, some of which are unpacked inside.
+    """
+
+    python: str
+    marks: str
+    groups: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+_SUITES = {
+    DEBIAN_13: _Suite("3.13", "not clean and not delivery"),
+    TESTING: _Suite(
+        "3.14",
+        "not real and not clean and not delivery",
+        groups=("build",),
+        # What psycopg calls, and the usual commands.
+        packages=("libpq5", "procps", "util-linux"),
+    ),
+}
 # What a minimal system lacks that tests take for granted: they call git and openssl, and
 # expect the usual commands of a machine that somebody works on.
 TOOLS = ("ca-certificates", "git", "openssl", "gawk", "file", "less", "man-db", "xz-utils")
@@ -52,10 +77,12 @@ set -e
 cd /src
 git init -q .
 git add -A
-tests/rigs/packages.sh install
+# shellcheck disable=SC2086
+tests/rigs/packages.sh install $GROUPS_WANTED
 contrib/venv.sh /usr/bin/python3 .venv
+.venv/bin/python -VV
 # Process 1 stays this shell, as tests about process ids expect.
-.venv/bin/python -m pytest -q -m "not clean and not delivery" "$@" || exit
+.venv/bin/python -m pytest -q "$@" || exit
 """
 
 
@@ -91,18 +118,18 @@ def _copy_source(root: Root) -> None:
 
 def suite(release: str, words: Sequence[str]) -> int:
     """Run the suite in a root of the release; pytest's exit code."""
-    number, version = _NUMBERS[release]
-    names = run(["/bin/bash", PACKAGES, "names", number]).decode().split()
+    wanted = _SUITES[release]
+    names = run(["/bin/bash", PACKAGES, "names", "13", *wanted.groups]).decode().split()
     kept = os.path.join(cache_folder(), f"{release}-suite")
     wheels = os.path.join(kept, "wheels")
     os.makedirs(wheels, exist_ok=True)
-    _fetch_wheels(version, wheels)
-    with debian(*names, *TOOLS, release=release) as root:
+    _fetch_wheels(wanted.python, wheels)
+    with debian(*names, *wanted.packages, *TOOLS, release=release) as root:
         _copy_source(root)
         os.makedirs(root.path(_KEPT))
         os.symlink(f"{_KEPT}/wheels", root.path(_WHEELS))
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", _ENTER]
-        command += [root.folder, "/bin/sh", "-c", _WORK, "suite", *words]
+        command += [root.folder, "/bin/sh", "-c", _WORK, "suite", "-m", wanted.marks, *words]
         environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
@@ -111,6 +138,7 @@ def suite(release: str, words: Sequence[str]) -> int:
             "CI": "true",
             "KEPT": kept,
             "INSIDE": _KEPT,
+            "GROUPS_WANTED": " ".join(wanted.groups),
             # Nothing comes from a registry in there: what is pinned has been fetched.
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": _WHEELS,
@@ -119,4 +147,4 @@ def suite(release: str, words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(suite(DEBIAN_13, sys.argv[1:]))
+    sys.exit(suite(sys.argv[1], sys.argv[2:]))

@@ -4,7 +4,7 @@
 #   packages.sh check   [GROUP...]   say exactly what is missing; exit 1 if anything is
 #   packages.sh install [GROUP...]   bring what is missing, then check
 #   packages.sh where NAME           print the folder an unpacked package set lives in
-#   packages.sh names RELEASE        print what Debian 12 or 13 installs for the default groups
+#   packages.sh names RELEASE [GROUP...]   print what Debian 12 or 13 installs for the groups
 #
 # Groups are the rows of GROUPS_INSTALLED and GROUPS_UNPACKED below; without one
 # the DEFAULT_GROUPS are meant.  A group that is installed comes by apt-get and
@@ -245,9 +245,13 @@ main() {
         return 0
     fi
     if [[ $verb == names ]]; then
-        (($# == 1)) && [[ $1 == 12 || $1 == 13 ]] || usage
+        [[ ${1:-} == 12 || ${1:-} == 13 ]] || usage
         # shellcheck disable=SC2086
-        installed_for "$1" $DEFAULT_GROUPS | sort -u
+        (($# > 1)) || set -- "$1" $DEFAULT_GROUPS
+        for group in "${@:2}"; do
+            [[ -n ${GROUPS_INSTALLED[$group]:-} ]] || usage
+        done
+        installed_for "$@" | sort -u
         return 0
     fi
     [[ $verb == check || $verb == install ]] || usage
