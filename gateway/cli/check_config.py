@@ -7,14 +7,15 @@ domains are ours, whether alias files are there, and whether cyrus.conf's
 smmapd entry fits.  Every finding says how to mend it.  The exit code is 0
 where there is no error, and 78 otherwise.  Nothing is changed.
 
-With --start only what would keep the gateway from starting, or a reload from
-being taken, is looked at, as the user that it becomes: for ExecReload= of a
-service.
+With --start only what would keep the gateway from starting is looked at, as the
+user that it becomes; with --reload also what that user could not do: for
+ExecReload= of a service.
 """
 
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
@@ -25,6 +26,7 @@ from gateway.cli.checks import (
     eyes,
     master,
     postfix,
+    reload,
     remote,
     scope,
     sendmail,
@@ -68,7 +70,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser.add_argument(
         "--start",
         action="store_true",
-        help="look only at what a start or a reload would refuse, as the gateway's user",
+        help="look only at what a start would refuse, as the gateway's user",
+    )
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="the same for a gateway that runs and has left root: for ExecReload=",
     )
     parser.add_argument(
         "--ask",
@@ -111,8 +118,11 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     about_user = list(user.check(settings))
     yield from about_user
     if not any(each.level is Level.ERROR for each in about_user):
-        yield from eyes.seen_by(eyes.identity_of(settings), lambda: _start(settings.file))
-    if options.start:
+        yield from eyes.seen_by(
+            eyes.identity_of(settings),
+            lambda: chain(_start(settings.file), reload.check(settings) if options.reload else ()),
+        )
+    if options.start or options.reload:
         return
     yield from scope.check(settings)
     yield from (

@@ -225,6 +225,12 @@ class Retiring:
         """The moments at which something is due; infinite for those that are killed already."""
         return self._deadlines.values()
 
+    def patience(self, now: float) -> float:
+        """In how many seconds the last of them is killed at the latest."""
+        return max(
+            (each - now for each in self._deadlines.values() if each < math.inf), default=0.0
+        )
+
     def kill_overdue(self, now: float) -> None:
         """SIGKILL for those whose time is over."""
         for child, deadline in self._deadlines.items():

@@ -17,6 +17,8 @@ from gateway.daemon.printable import printable
 # systemd cuts longer ones in its displays.
 _STATUS_LIMIT = 200
 _MICROSECONDS = 1_000_000
+# Seconds more than the processes have: those that are killed in the end must be waited for.
+STOP_MARGIN = 10.0
 
 
 class Notifier:
@@ -45,9 +47,10 @@ class Notifier:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         return self.send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
-    def stopping(self, status: str = "") -> bool:
-        """Shutting down."""
-        return self.send("STOPPING=1", *_status(status))
+    def stopping(self, within: float = 0.0) -> bool:
+        """Shutting down, which takes `within` seconds: a shorter TimeoutStopSec= has to wait."""
+        extended = int((within + STOP_MARGIN) * _MICROSECONDS)
+        return self.send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={extended}")
 
     def status(self, text: str) -> bool:
         """One line for `systemctl status`."""

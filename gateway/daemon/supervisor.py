@@ -312,11 +312,11 @@ class Supervisor:
         self._stopping = True
         self._sockets_at = math.inf
         self._exit_code = exit_code
-        self._notifier.stopping()
         self._retiring.hurry()
         for generation in (self._incoming, self._serving):
             if generation is not None:
                 self._retiring.take(generation, replaced=False)
+        self._notifier.stopping(within=self._retiring.patience(time.monotonic()))
         if self._incoming is not None:
             self._listeners.cancel(self._incoming.change)
             self._incoming = None

@@ -32,6 +32,9 @@ _LOCK_SECONDS = 2.0
 _LOCK_PAUSE = 0.01
 _PRIVATE_UMASK = 0o177
 
+# A reload is done by whom the start has become.
+_ROOT_MAY = "restart the gateway, whose start opens sockets as root"
+
 Inode = tuple[int, int]
 
 
@@ -86,6 +89,33 @@ def require_place(endpoint: UnixEndpoint) -> None:
         raise ListenError(endpoint, _mended(error, endpoint)) from None
     except OSError:
         return
+
+
+def obstacle(endpoint: UnixEndpoint) -> str | None:
+    """Why this process could not make the endpoint's socket; None: it could, or it is served.
+
+    Nothing is made: the folder, and the owner and group that the file would get,
+    are looked at with the rights that this process has.
+    """
+    try:
+        uid, gid = _ids(endpoint, None)
+    except ListenError:
+        return None  # `require_place` tells
+    path, folder = endpoint.path, os.path.dirname(endpoint.path)
+    if inode_of(path) is not None and _why_alive(path) is not None:
+        return None
+    try:
+        # A folder that is mounted read-only says so (EROFS) only where it is written to.
+        if not os.access(folder, os.W_OK | os.X_OK):
+            read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            code = errno.EROFS if read_only else errno.EACCES
+            raise OSError(code, os.strerror(code))
+        strangers = uid not in (-1, os.geteuid()) or gid not in (-1, os.getegid(), *os.getgroups())
+        if strangers and not privileges.is_root():
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+    except OSError as error:
+        return _mended(error, endpoint)
+    return None
 
 
 def apply_permissions(endpoint: UnixEndpoint, owner: privileges.Identity | None = None) -> None:
@@ -257,8 +287,9 @@ def _mended(error: OSError, endpoint: UnixEndpoint) -> str:
     mends = {
         errno.ENOENT: f"create the folder {folder} (tmpfiles.d, or RuntimeDirectory= in the unit)",
         errno.ENOTDIR: f"{folder} must be a folder",
-        errno.EACCES: f"let the gateway's user read and write the folder {folder}",
-        errno.EPERM: "start as root, or name only a group that the gateway's user is in",
+        errno.EACCES: f"{_ROOT_MAY}, or let the gateway's user read and write the folder {folder}",
+        errno.EPERM: f"{_ROOT_MAY}, or put the gateway's user into that group (adduser USER GROUP) "
+        "and restart once",
         errno.EROFS: "choose a folder that can be written, for example below /run",
         errno.ELOOP: "the path holds a loop of symbolic links",
         errno.EADDRINUSE: "another program made a socket there at this moment; start again",

@@ -34,7 +34,7 @@ CAPABILITIES = {
 
 # What the sandbox refuses, each tried and its error's number printed; 0 would be a hole.
 PROBES = """
-import ctypes, mmap, os, socket, sys
+import ctypes, mmap, os, resource, socket, sys
 
 def tried(what):
     try:
@@ -62,11 +62,12 @@ print(
     tried(lambda: call("mount", b"none", b"/mnt", b"tmpfs", 0, None)),
     tried(lambda: call("ptrace", 0, 0, 0, 0)),
     tried(lambda: os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0))),
+    tried(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))),
 )
 """
 REFUSED = [
     *(errno.EROFS, 0, errno.ENOENT, errno.EAFNOSUPPORT, 0),
-    *(errno.EPERM, errno.EPERM, errno.EPERM, errno.EPERM, 0),
+    *(errno.EPERM, errno.EPERM, errno.EPERM, errno.EPERM, errno.EPERM, 0),
 ]
 
 
@@ -86,7 +87,7 @@ def sandbox(writable: str) -> Sandbox:
 
 
 def test_the_sandbox_is_one() -> None:
-    """Else the next test would show nothing; writing into the folder and setpriority(2) are no crimes."""
+    """Else the next test would show nothing; writing into the folder and raising a limit are no crimes."""
     require("systemd", "build")
     with folder("box") as own, folder("box") as place:
         python, _ = gateway_python(USER)

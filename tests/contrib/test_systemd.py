@@ -35,7 +35,7 @@ from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 
 # systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
-MOST_EXPOSED = 2.6
+MOST_EXPOSED = 2.5
 
 SEVERAL, INSTANCE = "smmapd-gateway@.service", "smmapd-gateway@mx2.service"
 
@@ -116,7 +116,9 @@ def traced() -> Iterator[list[str]]:
     with Life({"": {"user": USER}}, milter=True) as life:
         life.python = gateway_python(USER)
         out = life.path("trace")
-        life.start(prefix=["/usr/bin/strace", "-D", "-f", "-qq", "-o", out])
+        # Modules that were changed a moment ago are compiled, which the service cannot do either.
+        strace = ["/usr/bin/strace", "-E", "PYTHONDONTWRITEBYTECODE=1", "-D", "-f", "-qq"]
+        life.start(prefix=[*strace, "-o", out])
         life.wait_told("READY")
         assert life.ask("socketmap", FRED) == b"OK " + FRED
         assert life.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
@@ -169,5 +171,5 @@ def test_the_pieces_for_later_versions_are_whole() -> None:
         "ExecReload": ["", check],
     }
     assert value("Type") == "notify"
-    assert check.endswith("check-config --start -q")
+    assert check.endswith("check-config --reload -q")
     assert signal_ == '+/bin/sh -c "kill -HUP $MAINPID"'

@@ -37,8 +37,8 @@ def test_states_are_sent_as_assignments(systemd: socket.socket) -> None:
         "STATUS=serving",
         f"MAINPID={os.getpid()}",
     ]
-    assert teller.stopping()
-    assert systemd.recv(999) == b"STOPPING=1"
+    assert teller.stopping(within=20)
+    assert systemd.recv(999).split(b"\n") == [b"STOPPING=1", b"EXTEND_TIMEOUT_USEC=30000000"]
     assert teller.watchdog()
     assert systemd.recv(999) == b"WATCHDOG=1"
     assert teller.status("two\nlines")

@@ -19,6 +19,7 @@ from tests.package.conftest import depends
 from tests.rigs.booted import PACKAGES, Booted
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
 from tests.rigs.folders import write_text
+from tests.rigs.milter import MilterClient
 from tests.rigs.processes import run
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
@@ -27,6 +28,8 @@ from tests.stores import FlatStore, record
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 
 UNIT = "smmapd-gateway"
+# Less than 30 is what systemd calls OK.
+MOST_EXPOSED = 25
 CONFIGURATION = "/etc/smmapd/gateway.toml"
 FRED, NOBODY = "fred@example.org", "nobody@example.org"
 
@@ -37,6 +40,7 @@ user = "cyrus"
 imapd_conf = "/srv/cyrus/imapd.conf"
 [socketmap]
 listen = [{socketmap}]
+{more}
 [policy]
 listen = ["unix:/run/smmapd/policy?mode=0660&group=smmapd"]
 [scope]
@@ -44,6 +48,9 @@ domains = ["example.org"]
 [admin]
 listen = []
 """
+# As README has it: in a folder of the gateway's user, for Postfix.
+QUEUE = "/var/spool/postfix/smmapd"
+MILTER = f'[milter]\nlisten = ["unix:{QUEUE}/milter?mode=0660&group=postfix"]'
 OWN_SOCKET = '"unix:/run/smmapd/socketmap?mode=0660&group=smmapd"'
 
 
@@ -55,9 +62,9 @@ class Site:
     package: str
     release: str
 
-    def configure(self, *, top: str = "", socketmap: str = OWN_SOCKET) -> None:
+    def configure(self, *, top: str = "", socketmap: str = OWN_SOCKET, more: str = "") -> None:
         """Write gateway.toml."""
-        text = TOML.format(top=top, socketmap=socketmap)
+        text = TOML.format(top=top, socketmap=socketmap, more=more)
         write_text(self.machine.root.path(CONFIGURATION), text)
 
     def ask(self, *words: str) -> tuple[int, str]:
@@ -102,6 +109,10 @@ def site(request: pytest.FixtureRequest, package: str) -> Iterator[Site]:
             text = file.read().replace(root.folder, "")
         write_text(store.conf_path, text)
         root.run("chown", "-R", "cyrus:mail", "/srv/cyrus")
+        # What of Postfix counts here.
+        root.run("groupadd", "--system", "postfix")
+        root.run("mkdir", "-p", os.path.dirname(QUEUE))
+        root.run("install", "-d", "-o", "cyrus", "-g", "postfix", "-m", "0750", QUEUE)
         with Booted(root) as machine:
             made = Site(machine, package, release)
             shutil.copy(package, root.path("/srv/package.deb"))
@@ -123,6 +134,15 @@ def test_systemd_finds_nothing_wrong(site: Site) -> None:
     for unit in units:
         code, said = site.machine.complete("systemd-analyze", "verify", "--man=no", unit)
         assert (code, said) == (0, "")
+
+
+@pytest.mark.parametrize("unit", [f"{UNIT}.service", f"{UNIT}@mx2.service"])
+def test_a_service_is_little_exposed(site: Site, unit: str) -> None:
+    """By systemd's own measure, from 0 to 100 here, of its release."""
+    words = ("security", "--no-pager", f"--threshold={MOST_EXPOSED}", unit)
+    code, said = site.machine.complete("systemd-analyze", *words)
+    assert code == 0, said
+    assert "Overall exposure level" in said
 
 
 def test_it_starts_and_serves(site: Site) -> None:
@@ -186,6 +206,63 @@ def test_a_file_that_only_root_reads_makes_a_reload_fail(site: Site) -> None:
     finally:
         os.chmod(path, 0o644)
     assert site.systemctl("reload", UNIT)[0] == 0
+
+
+def test_a_socket_that_only_root_can_make_takes_a_restart(site: Site) -> None:
+    """Or a user who is in the socket's group: the reload fails, and says so."""
+    before = site.main_pid
+    try:
+        site.configure(more=MILTER)
+        assert site.systemctl("reload", UNIT)[0] != 0
+        told = site.machine.journal(UNIT)
+        assert "Operation not permitted" in told
+        assert "adduser USER GROUP" in told
+        assert site.main_pid == before
+        site.serves()
+        assert site.systemctl("restart", UNIT)[0] == 0
+        site.serves("milter")
+        # Whoever wants it by a reload does what the message says.
+        site.machine.run("usermod", "--append", "--groups", "postfix", "cyrus")
+        site.configure()
+        assert site.systemctl("restart", UNIT)[0] == 0
+        site.configure(more=MILTER)
+        code, said = site.systemctl("reload", UNIT)
+        assert code == 0, said + site.machine.journal(UNIT)
+        wait_until(
+            lambda: site.ask("--front", "milter", "--expect", "no", NOBODY)[0] == 0,
+            "the milter serves",
+        )
+        owner = site.machine.run("stat", "-c", "%a %U %G", f"{QUEUE}/milter")
+        assert owner.strip() == "660 cyrus postfix"
+    finally:
+        site.machine.run("gpasswd", "--delete", "cyrus", "postfix")
+        site.configure()
+        site.systemctl("restart", UNIT)
+    site.serves()
+
+
+def test_a_mail_that_is_under_way_is_waited_for(site: Site) -> None:
+    """As long as gateway.toml says, where the unit's TimeoutStopSec is shorter, too."""
+    drop_in = site.machine.root.path(f"/etc/systemd/system/{UNIT}.service.d")
+    os.makedirs(drop_in)
+    write_text(f"{drop_in}/short.conf", "[Service]\nTimeoutStopSec=1\n")
+    site.configure(top="graceful_timeout = 4", more=MILTER)
+    try:
+        assert site.systemctl("daemon-reload")[0] == 0
+        assert site.systemctl("restart", UNIT)[0] == 0
+        with MilterClient(site.machine.root.path(f"{QUEUE}/milter")) as mta:
+            mta.connect()
+            mta.mail()
+            code, said = site.systemctl("stop", UNIT)
+            assert code == 0, said
+            # It was we who gave up on the mail, and not systemd on us.
+            assert site.machine.property(UNIT, "Result") == "success", site.machine.journal(UNIT)
+    finally:
+        shutil.rmtree(drop_in)
+        site.systemctl("daemon-reload")
+        site.configure()
+        assert site.systemctl("start", UNIT)[0] == 0
+    site.serves()
 
 
 @dataclass
@@ -254,7 +331,9 @@ def test_a_socket_that_systemd_holds(site: Site) -> None:
 def test_a_second_instance(site: Site) -> None:
     """The template serves a configuration of its own."""
     root = site.machine.root
-    text = TOML.format(top="", socketmap=OWN_SOCKET).replace("/run/smmapd/", "/run/smmapd/mx2-")
+    text = TOML.format(top="", socketmap=OWN_SOCKET, more="").replace(
+        "/run/smmapd/", "/run/smmapd/mx2-"
+    )
     write_text(root.path("/etc/smmapd/mx2.toml"), text)
     code, said = site.systemctl("start", f"{UNIT}@mx2")
     assert code == 0, said + site.machine.journal(f"{UNIT}@mx2")

@@ -41,12 +41,12 @@ Type=notify
 ExecStart={program} serve{option}
 # A configuration that a reload would refuse makes `systemctl reload` fail; else the signal
 # follows, with the rights (+) to send one to a process that has left root.
-ExecReload={program} check-config --start -q{option}
+ExecReload={program} check-config --reload -q{option}
 ExecReload=+/bin/sh -c "kill -HUP $MAINPID"
 # The supervisor tells its processes itself how to stop.
 KillMode=mixed
 # graceful_timeout of gateway.toml (10 seconds) and some more: a mail that the milter has to do
-# with is waited for.
+# with is waited for.  Where it is longer, the program asks systemd for more.
 TimeoutStopSec={timeout}
 WatchdogSec=60
 Restart=on-failure
@@ -88,7 +88,8 @@ KeyringMode=private
 UMask=0077
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@aio @keyring @memlock
+# Limits are raised by prlimit(2), which is not among @resources.
+SystemCallFilter=~@aio @keyring @memlock @resources
 SystemCallErrorNumber=EPERM
 
 [Install]

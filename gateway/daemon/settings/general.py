@@ -67,8 +67,8 @@ class GeneralSettings:
         units="seconds",
         description="How long a process that is told to stop (SIGTERM, or the old processes after "
         "a reload) may finish what is under way, a mail at the milter too, before it is killed. "
-        "Keep it below TimeoutStopSec of the unit. SMTP sessions have `session_timeout` of "
-        "[milter] after a reload.",
+        "systemd is told, and waits that long whatever TimeoutStopSec says. SMTP sessions have "
+        "`session_timeout` of [milter] after a reload.",
         example="5",
     )
     mode: Mode = setting(
