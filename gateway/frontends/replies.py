@@ -37,10 +37,6 @@ MIN_POLICY_TEXT = 64
 # all other recipients (RFC 5321, 3.8; RFC 7504).
 SESSION_CODES = (421, 521)
 
-# Faults of ours: asking again later may give another answer, so a permanent
-# refusal would lose mail.
-FAULTS = (Kind.RESERVED, Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
-
 REFUSALS: tuple[Kind, ...] = tuple(kind for kind in KINDS if not kind.accepts)
 
 # RFC 3463, 2: class, subject and detail, without leading zeros.
@@ -107,7 +103,7 @@ def problems(kind: Kind, template: Template) -> list[ConfigurationError]:
         problem("code", f"{code} is no refusal; write a code from 400 to 459 or 500 to 559")
     elif code in SESSION_CODES:
         problem("code", f"{code} would end the session for all recipients; write another code")
-    elif kind in FAULTS and code >= 500:
+    elif code >= 500 and not kind.permanent_reply_allowed:
         problem("code", f"{code} is permanent; a fault of the server needs a code from 400 to 459")
     if not _ENHANCED.fullmatch(template.enhanced):
         problem("enhanced", f"{template.enhanced!r} is no enhanced status code such as 5.1.1")

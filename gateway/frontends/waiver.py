@@ -23,9 +23,6 @@ from enum import Enum
 
 from gateway.verification.model import Kind
 
-# Faults of ours; a mailbox that is just being created is none.
-OWN_FAULTS = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
-
 # The local part of Postfix' probes: double_bounce_sender, and behind it the
 # time in base 31 where address_verify_sender_ttl is set (verify_sender_addr.c).
 PROBE_PREFIX = b"double-bounce"
@@ -71,12 +68,12 @@ class Waivers:
         """
         if self.mode is Mode.OBSERVE:
             return Waiver.OBSERVED
-        if kind in OWN_FAULTS and self.on_error is OnError.ACCEPT:
+        if kind.our_fault and self.on_error is OnError.ACCEPT:
             return Waiver.ACCEPTED_ON_ERROR
         if temporary and sender is not None:
             if _PROBE.fullmatch(sender):
                 return Waiver.PROBE
-            if not sender and kind in OWN_FAULTS:
+            if not sender and kind.our_fault:
                 return Waiver.NULL_SENDER
         return None
 

@@ -20,12 +20,33 @@ MAX_REASON = 512
 class Kind:
     """One of the things that can be true of a recipient; the set is closed (`KINDS`).
 
-    `name` is the word for logs, metrics and configuration; `temporary` tells
-    whether asking again later may give another answer, `accepts` whether the
-    mail is taken.  Kinds are compared by identity.
+    What follows from a kind is said here and nowhere else, and a new kind has to
+    say all of it:
+
+    - `name`: the word for logs, metrics and configuration;
+    - `accepts`: whether the mail is taken;
+    - `temporary`: whether asking again later may give another answer;
+    - `our_fault`: it says nothing of the recipient, only that we could not find
+      out (`on_error` and the null sender's waiver);
+    - `permanent_reply_allowed`: whether it may be configured to be answered with
+      a 5xx code; never where mail would be lost that can be delivered later;
+    - `try_next_server`: whether one of several servers that says so of itself is
+      a reason to ask the next one;
+    - `remembered_as`: which of the settings `remember_*` says how long another
+      server's answer counts (`REMEMBERED`), None: it is asked again each time.
+
+    Kinds are compared by identity.
     """
 
-    __slots__ = ("accepts", "name", "temporary")
+    __slots__ = (
+        "accepts",
+        "name",
+        "our_fault",
+        "permanent_reply_allowed",
+        "remembered_as",
+        "temporary",
+        "try_next_server",
+    )
 
     DELIVERABLE: Kind
     CREATED: Kind
@@ -45,45 +66,118 @@ class Kind:
     STORE_FAULT: Kind
     UPSTREAM_FAULT: Kind
 
-    def __init__(self, name: str, *, temporary: bool, accepts: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        accepts: bool,
+        temporary: bool,
+        our_fault: bool,
+        permanent_reply_allowed: bool,
+        try_next_server: bool,
+        remembered_as: str | None,
+    ) -> None:
         self.name = name
-        self.temporary = temporary
         self.accepts = accepts
+        self.temporary = temporary
+        self.our_fault = our_fault
+        self.permanent_reply_allowed = permanent_reply_allowed
+        self.try_next_server = try_next_server
+        self.remembered_as = remembered_as
 
     def __repr__(self) -> str:
         return f"Kind({self.name})"
 
 
-Kind.DELIVERABLE = Kind("deliverable", temporary=False, accepts=True)
+# The settings of [remote] that say how long another server's answer counts: remember_yes,
+# remember_no, remember_over_quota.
+YES, NO, OVER_QUOTA = REMEMBERED = ("yes", "no", "over_quota")
+
+
+def _accepted(name: str) -> Kind:
+    """A kind of mail that is taken."""
+    return Kind(
+        name,
+        accepts=True,
+        temporary=False,
+        our_fault=False,
+        permanent_reply_allowed=False,
+        try_next_server=False,
+        remembered_as=YES,
+    )
+
+
+def _refused(name: str, remembered_as: str = NO) -> Kind:
+    """A kind of recipient who gets no mail, now or later."""
+    return Kind(
+        name,
+        accepts=False,
+        temporary=False,
+        our_fault=False,
+        permanent_reply_allowed=True,
+        try_next_server=False,
+        remembered_as=remembered_as,
+    )
+
+
+def _deferred(
+    name: str, remembered_as: str | None = None, *, permanent_reply_allowed: bool = True
+) -> Kind:
+    """A kind of recipient who gets no mail now, and may later."""
+    return Kind(
+        name,
+        accepts=False,
+        temporary=True,
+        our_fault=False,
+        permanent_reply_allowed=permanent_reply_allowed,
+        try_next_server=False,
+        remembered_as=remembered_as,
+    )
+
+
+def _fault(name: str) -> Kind:
+    """A fault of ours, or of a server that we ask."""
+    return Kind(
+        name,
+        accepts=False,
+        temporary=True,
+        our_fault=True,
+        permanent_reply_allowed=False,
+        try_next_server=True,
+        remembered_as=None,
+    )
+
+
+Kind.DELIVERABLE = _accepted("deliverable")
 # No mailbox yet; delivery makes it (autocreate_post in imapd.conf).
-Kind.CREATED = Kind("created-on-delivery", temporary=False, accepts=True)
+Kind.CREATED = _accepted("created-on-delivery")
 # Not deliverable itself; delivery puts the mail into lmtp_catchall_mailbox.
-Kind.CATCH_ALL = Kind("catch-all", temporary=False, accepts=True)
-Kind.NONEXISTENT = Kind("nonexistent", temporary=False)
+Kind.CATCH_ALL = _accepted("catch-all")
+Kind.NONEXISTENT = _refused("nonexistent")
 # A shared folder that everybody may see and not everybody may post to.
-Kind.NOT_POSTABLE = Kind("not-postable", temporary=False)
+Kind.NOT_POSTABLE = _refused("not-postable")
 # Blocked for this service in the userdeny database.
-Kind.DENIED = Kind("denied", temporary=False)
-Kind.OVER_QUOTA = Kind("over-quota", temporary=True)
+Kind.DENIED = _refused("denied")
+Kind.OVER_QUOTA = _deferred("over-quota", OVER_QUOTA)
 # Over quota where lmtp_over_quota_perm_failure says that this is final.
-Kind.OVER_QUOTA_PERMANENT = Kind("over-quota-permanent", temporary=False)
-# Under quota now, and the announced size does not fit into what is free.
-Kind.SIZE_OVER_QUOTA = Kind("size-over-quota", temporary=True)
+Kind.OVER_QUOTA_PERMANENT = _refused("over-quota-permanent", OVER_QUOTA)
+# Under quota now, and the announced size does not fit into what is free; true of one mail only.
+Kind.SIZE_OVER_QUOTA = _deferred("size-over-quota")
 # A backend's own permanent refusal that fits no other kind.
-Kind.REFUSED = Kind("refused", temporary=False)
-Kind.BAD_ADDRESS = Kind("bad-address", temporary=False)
+Kind.REFUSED = _refused("refused")
+Kind.BAD_ADDRESS = _refused("bad-address")
 # Being created or renamed at this moment.
-Kind.RESERVED = Kind("reserved", temporary=True)
+Kind.RESERVED = _deferred("reserved", permanent_reply_allowed=False)
 # Blocked for the delivery service in the userdeny database: delivery tries again.
-Kind.DISABLED = Kind("disabled", temporary=True)
+Kind.DISABLED = _deferred("disabled")
 # Delivery would make the mailbox, and cannot: Cyrus allows no such name.
-Kind.NOT_CREATABLE = Kind("not-creatable", temporary=True)
+Kind.NOT_CREATABLE = _deferred("not-creatable")
 # A calendar, an address book or the like, where mail should go.
-Kind.NOT_FOR_MAIL = Kind("not-for-mail", temporary=True)
+Kind.NOT_FOR_MAIL = _deferred("not-for-mail")
 # The store cannot be read, or what it holds makes no sense.
-Kind.STORE_FAULT = Kind("store-fault", temporary=True)
+Kind.STORE_FAULT = _fault("store-fault")
 # A backend or mupdate could not be asked.
-Kind.UPSTREAM_FAULT = Kind("upstream-fault", temporary=True)
+Kind.UPSTREAM_FAULT = _fault("upstream-fault")
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in vars(Kind).values() if isinstance(kind, Kind))
 

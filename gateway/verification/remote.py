@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from gateway.verification.servers import Server, Told
     from gateway.verification.timed import TimedMemory
 
-# Answers after which the next server is asked: the server's own trouble.
-_TRY_NEXT = (Kind.STORE_FAULT, Kind.UPSTREAM_FAULT)
-
 
 class RemoteVerifier(AskingMemory):
     """Verifies recipients by asking `servers`; `deadline` is in seconds for a question.
@@ -111,7 +108,7 @@ class RemoteVerifier(AskingMemory):
             name = server.pool.server
             if trace is not None:
                 trace.append(Step("backend", server=name, answer=told.words))
-            if told.kind not in _TRY_NEXT:
+            if not told.kind.try_next_server:
                 verdict = Verdict(told.kind, told.reason, Evidence(server=name), cacheable=False)
                 self.memory.keep(query.recipient, verdict, self._clock())
                 return verdict

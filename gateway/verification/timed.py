@@ -16,24 +16,14 @@ from __future__ import annotations
 
 from gateway.values import Value
 from gateway.verification.cache import Entry, worth_keeping
-from gateway.verification.model import Kind
+from gateway.verification.model import NO, OVER_QUOTA, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.verification.model import Verdict
+    from gateway.verification.model import Kind, Verdict
 
 # The part that gives way at once when there is no room.
 _EVICTED = 16
-
-_YES = (Kind.DELIVERABLE,)
-_NO = (
-    Kind.NONEXISTENT,
-    Kind.NOT_POSTABLE,
-    Kind.DENIED,
-    Kind.REFUSED,
-    Kind.BAD_ADDRESS,
-)
-_OVER_QUOTA = (Kind.OVER_QUOTA, Kind.OVER_QUOTA_PERMANENT)
 
 
 class Lifetimes(Value):
@@ -54,16 +44,13 @@ class Lifetimes(Value):
 
     def of(self, kind: Kind) -> float:
         """The lifetime of a verdict of that kind."""
-        if kind in _YES:
-            return self.yes
-        if kind in _NO:
-            return self.no
-        return self.over_quota if kind in _OVER_QUOTA else 0.0
+        seconds = {YES: self.yes, NO: self.no, OVER_QUOTA: self.over_quota, None: 0.0}
+        return seconds[kind.remembered_as]
 
 
 def _harmless(kind: Kind) -> bool:
     """Whether nothing is lost by a verdict of that kind which is of the past."""
-    return kind in _YES or kind.temporary
+    return kind.accepts or kind.temporary
 
 
 class TimedEntry(Entry):

@@ -12,6 +12,8 @@ from gateway.verification.timed import Lifetimes, TimedMemory
 TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)
 HELD = {
     Kind.DELIVERABLE: 100.0,
+    Kind.CREATED: 100.0,
+    Kind.CATCH_ALL: 100.0,
     Kind.NONEXISTENT: 10.0,
     Kind.NOT_POSTABLE: 10.0,
     Kind.DENIED: 10.0,
@@ -35,7 +37,7 @@ def test_each_kind_has_its_lifetime(kind: Kind) -> None:
         return
     assert memory.fresh(b"fred", 50.0 + held - 0.01) is verdict
     assert memory.fresh(b"fred", 50.0 + held) is None
-    harmless = kind is Kind.DELIVERABLE or kind.temporary
+    harmless = kind.accepts or kind.temporary
     assert memory.stale(b"fred", 50.0 + held + 999.0) is (verdict if harmless else None)
     assert memory.stale(b"fred", 50.0 + held + 1000.0) is None
 

@@ -15,7 +15,7 @@ from gateway.daemon.settings.declaration import Section, declarations_of, settin
 from gateway.daemon.settings.types import integer, sentence, toml_string
 from gateway.daemon.settings.words import SizeCheck
 from gateway.frontends import replies
-from gateway.frontends.replies import FAULTS, REFUSALS, Template
+from gateway.frontends.replies import REFUSALS, Template
 from gateway.verification.model import Kind
 
 # What a mail that is larger than the free quota gets where size_check is permanent.
@@ -105,7 +105,7 @@ def problems(name: str, template: Template, size_check: SizeCheck) -> Iterator[t
 
 def must_be_temporary(name: str) -> bool:
     """Whether the kind can only be a fault of the server, so that its code is 4xx."""
-    return KINDS[name] in FAULTS
+    return not KINDS[name].permanent_reply_allowed
 
 
 def _section(name: str, default: Template) -> Section[ReplySettings]:

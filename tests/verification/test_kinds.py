@@ -1,0 +1,50 @@
+"""A kind says what follows from it, and what it says agrees."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.frontends import replies
+from gateway.frontends.replies import Template
+from gateway.verification.model import KINDS, REMEMBERED, Kind
+from gateway.verification.timed import Lifetimes
+
+EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+
+def test_every_kind_is_in_the_closed_set() -> None:
+    """One that is declared and never made, or made under two names, is a mistake."""
+    declared = {name for name in Kind.__annotations__ if name.isupper()}
+    assert declared == {name for name, each in vars(Kind).items() if isinstance(each, Kind)}
+    assert len({kind.name for kind in KINDS}) == len(KINDS) == len(declared)
+
+
+@EVERY
+def test_what_a_kind_says_agrees(kind: Kind) -> None:
+    """Whoever is accepted is not refused; a fault of ours loses no mail and is not remembered."""
+    if kind.accepts:
+        assert not (kind.temporary or kind.our_fault or kind.permanent_reply_allowed)
+    if kind.our_fault:
+        assert kind.temporary
+        assert not kind.permanent_reply_allowed
+        assert kind.remembered_as is None
+    if kind.try_next_server:
+        assert kind.our_fault
+    if not kind.accepts and not kind.temporary:
+        assert kind.permanent_reply_allowed, "a refusal for good is answered with 5xx"
+
+
+@EVERY
+def test_a_remote_answer_counts_as_long_as_its_kind_says(kind: Kind) -> None:
+    """Each of the settings `remember_*` is meant by its own kinds."""
+    lifetimes = Lifetimes(yes=1.0, no=2.0, over_quota=3.0)
+    by_name = dict(zip(REMEMBERED, (1.0, 2.0, 3.0), strict=True))
+    expected = by_name[kind.remembered_as] if kind.remembered_as else 0.0
+    assert lifetimes.of(kind) == expected
+
+
+@EVERY
+def test_a_permanent_reply_is_configurable_where_the_kind_allows_it(kind: Kind) -> None:
+    """`replies.problems` asks the kind, and no list of its own."""
+    found = replies.problems(kind, Template(550, "5.0.0", "x"))
+    assert (found == []) == kind.permanent_reply_allowed
