@@ -25,7 +25,7 @@
 # (default ${XDG_CACHE_HOME:-$HOME/.cache}/smmapd-tests).
 set -euo pipefail
 
-readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus faketime"
+readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus faketime apparmor"
 
 declare -Ar GROUPS_INSTALLED=(
     [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh"
@@ -37,13 +37,15 @@ declare -Ar GROUPS_INSTALLED=(
     # The status page is looked at in a real browser; its font has what a page of words needs.
     [chromium]="chromium chromium-driver fonts-dejavu-core"
     # What builds the Debian package, as contrib/debian/control says.
-    [deb]="build-essential dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
+    [deb]="build-essential dpkg-dev debhelper dh-apparmor dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-gevent python3-prometheus-client python3-xxhash"
     [package]="debootstrap lintian util-linux"
     [systemd]="systemd strace util-linux"
     # What the unpacked prometheus and promtool link with.
     [prometheus]="libc6"
     # What libfaketime, which lets a program see another time of day, links with.
     [faketime]="libc6"
+    # What the unpacked apparmor_parser links with.
+    [apparmor]="libc6"
     [murder]="cyrus-murder cyrus-imapd cyrus-admin cyrus-clients sasl2-bin iproute2"
     [dovecot]="libapparmor1 libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libunwind8 libwrap0"
     # libpq5 is what psycopg calls.
@@ -54,6 +56,7 @@ declare -Ar GROUPS_UNPACKED=(
     [dovecot]="dovecot-core dovecot-lmtpd"
     [prometheus]="prometheus"
     [faketime]="libfaketime"
+    [apparmor]="apparmor"
 )
 
 # What Debian 13 has in packages of their own.

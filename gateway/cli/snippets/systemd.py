@@ -58,6 +58,8 @@ RestartPreventExitStatus=64 77 78
 # folders of others, and to listen below port 1024.
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
+# contrib/apparmor, where it is loaded.
+AppArmorProfile=-smmapd-gateway
 
 # Nothing is written but sockets.  A socket elsewhere needs its folder here.
 ProtectSystem=strict
