@@ -45,8 +45,11 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests mostly wait for processes that they started, so three files of them run side by side.
+BESIDE := -n 3 --dist loadfile
+
 unit: venv
-	$(BIN)/python -m pytest -q -m "not real"
+	$(BIN)/python -m pytest -q $(BESIDE) -m "not real"
 
 # Only root can start real programs as their own users.  For anybody else what
 # is missing is named, and their tests are skipped with the reason; on CI
@@ -54,14 +57,14 @@ unit: venv
 test: venv
 	@tests/rigs/packages.sh install || [ "$$(id -u)" != 0 ]
 	@$(MAKE) --no-print-directory lint
-	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q -m "not clean and not delivery"
+	RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) $(BIN)/python -m pytest -q $(BESIDE) -m "not clean and not delivery"
 	@$(MAKE) --no-print-directory builtin ONLY="milter and not slow and not clean and not delivery"
 
 # The milter's tests have run with pymilter, which is the default; the same with our own codec.
 # Those that take long are left out of `make test`.
 builtin: venv
 	MILTER_LIBRARY=builtin RIGS_REQUIRED=$$([ "$$(id -u)" = 0 ] && echo 1 || echo 0) \
-		$(BIN)/python -m pytest -q -m "$(ONLY)"
+		$(BIN)/python -m pytest -q $(BESIDE) -m "$(ONLY)"
 
 # What sets up whole machines takes minutes and the network; CI runs it beside `make test`.
 test-clean: venv
@@ -77,7 +80,8 @@ test-delivery: venv
 # words: CI runs what drives other people's programs and Python itself, not the whole suite.
 ON_DEBIAN13   :=
 ON_PYTHON314  :=
-VERSIONED   := tests/test_errors.py tests/test_values.py tests/cli tests/contrib tests/daemon tests/frontends \
+VERSIONED   := tests/test_errors.py tests/test_values.py tests/cli tests/contrib tests/config tests/supervisor \
+	tests/worker tests/wiring tests/observability tests/server tests/frontends \
 	tests/protocols tests/smmapd tests/upstream tests/rigs tests/golden/test_engine.py \
 	tests/real/test_old_tls.py tests/real/test_oracle.py tests/real/test_postmap.py \
 	tests/real/test_smmapd_damage.py tests/real/test_smmapd_start.py tests/real/test_sql_servers.py \

@@ -22,11 +22,11 @@ import gevent
 from gevent.event import Event
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.flights import Flights
-from gateway.frontends.names import Names
-from gateway.frontends.server import Server, end_without_memory, peer_name
 from gateway.frontends.socketmap_session import Replies, Session
-from gateway.frontends.turns import Turns
+from gateway.server.dispatcher import Flights
+from gateway.server.loophooks import Turns
+from gateway.server.resolver import Names
+from gateway.server.server import Server, end_without_memory, peer_name
 from gateway.verification.cache import VerdictCache
 from gateway.verification.elsewhere import Elsewhere
 from gateway.verification.pool import VerifierPool

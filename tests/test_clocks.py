@@ -26,14 +26,14 @@ _LOOPS_NOW = "loop.now"
 ALLOWED = {
     # Shown to people and programs, and never compared.
     ("gateway/verification/cell.py", "time.time"): "when a recipient was refused",
-    ("gateway/daemon/log.py", "time.gmtime"): "the time in a log line",
-    ("gateway/daemon/log.py", "time.localtime"): "the time in a log line",
-    ("gateway/daemon/loghandlers.py", "time.localtime"): "the time in a log line",
-    ("gateway/daemon/admin/status.py", "time.time"): "the status page's own time",
-    ("gateway/daemon/metrics/ledger.py", "time.time"): "since when the gateway runs",
-    ("gateway/daemon/metrics/recorder.py", "time.time"): "since when a process runs",
-    ("gateway/daemon/metrics/timing.py", "time.time"): "when another server answered last",
-    ("gateway/daemon/standing.py", "time.time"): "when a reload was taken last",
+    ("gateway/observability/logging/setup.py", "time.gmtime"): "the time in a log line",
+    ("gateway/observability/logging/setup.py", "time.localtime"): "the time in a log line",
+    ("gateway/observability/logging/handlers.py", "time.localtime"): "the time in a log line",
+    ("gateway/observability/admin/status.py", "time.time"): "the status page's own time",
+    ("gateway/observability/metrics/registry.py", "time.time"): "since when the gateway runs",
+    ("gateway/observability/metrics/recorder.py", "time.time"): "since when a process runs",
+    ("gateway/observability/metrics/timing.py", "time.time"): "when another server answered last",
+    ("gateway/observability/status.py", "time.time"): "when a reload was taken last",
     # A file's times are of the time of day; stamp.py says what a clock that is set does:
     # it makes a stamp useless for a while, so that the file is read again.
     ("gateway/cyrus/db/flat.py", "time.time_ns"): "is a file too young for a stamp",
@@ -51,7 +51,7 @@ ALLOWED = {
 # are of the time of day by their nature.
 DATES = frozenset(
     {
-        "gateway/daemon/revocations.py",
+        "gateway/worker/revocations.py",
         "gateway/upstream/crl.py",
         "gateway/upstream/tls.py",
     }

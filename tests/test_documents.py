@@ -1,7 +1,7 @@
 """Manual pages and README say what the programs do.
 
 gateway.toml(5) and contrib/gateway.toml are held against the settings'
-declarations by tests/daemon/settings/test_reference.py.
+declarations by tests/config/test_reference.py.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def test_readme_names_targets_that_exist(word: str) -> None:
 
 def test_readmes_configuration_is_one(tmp_path: Path) -> None:
     """The gateway.toml in it can be copied."""
-    from gateway.daemon.settings import loads
+    from gateway.config import loads
 
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     loaded = loads(text.encode(), str(tmp_path / "gateway.toml"))

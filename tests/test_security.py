@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "pty": frozenset(),
     "subprocess": frozenset(
         {
-            "gateway/daemon/children.py",
+            "gateway/supervisor/children.py",
             "gateway/cli/checks/postfixconf.py",
             "gateway/mta/programs.py",
             DEBUGGER,
@@ -43,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "os.fork": frozenset({"gateway/cli/checks/access.py", "gateway/cli/checks/eyes.py"}),
     # Names in the file system: our own Unix sockets.
-    "os.unlink": frozenset({"gateway/daemon/unixsocket.py"}),
+    "os.unlink": frozenset({"gateway/supervisor/unixsockets.py"}),
     "os.remove": frozenset(),
     "os.rmdir": frozenset(),
     "os.mkdir": frozenset(),
@@ -54,8 +54,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "os.symlink": frozenset(),
     "os.truncate": frozenset(),
     "os.ftruncate": frozenset(),
-    "os.chmod": frozenset({"gateway/daemon/unixsocket.py"}),
-    "os.chown": frozenset({"gateway/daemon/unixsocket.py"}),
+    "os.chmod": frozenset({"gateway/supervisor/unixsockets.py"}),
+    "os.chown": frozenset({"gateway/supervisor/unixsockets.py"}),
     "shutil.copyfile": frozenset(),
     "shutil.copy": frozenset(),
     "shutil.move": frozenset(),

@@ -23,7 +23,7 @@ from gateway.cli import output
 from gateway.cli.failures import InputError, UsageError
 from gateway.cli.mtaside import CLIENTS, Heard, Means, Question
 from gateway.cli.parts import client, settings_of, size
-from gateway.daemon.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
+from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
 from gateway.errors import UpstreamError
 from gateway.protocols.address import bare
 from gateway.upstream.address import InetAddress, UnixAddress
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
     from gateway.upstream.address import Address
 
 SOME_NOT = 1

@@ -38,17 +38,17 @@ from gateway.cli.checks import (
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.parts import settings_of
 from gateway.cli.serve import make_plan
+from gateway.config.errors import ConfigurationErrors
 from gateway.cyrus import imapdconf
-from gateway.daemon.assembly import cyrus_conf, delivery_service, make_store
-from gateway.daemon.settings.errors import ConfigurationErrors
 from gateway.errors import ConfigurationError
+from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.parts import client, engine_of, settings_of, size
-from gateway.daemon.explainer import Explainer
-from gateway.daemon.explanation import AUTHORITIES, Inquiry
+from gateway.explain.explainer import Explainer
+from gateway.explain.explanation import AUTHORITIES, Inquiry
 from gateway.protocols.address import bare
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from gateway.daemon.explanation import Explanation, FrontEndAnswer
+    from gateway.explain.explanation import Explanation, FrontEndAnswer
 
 _OFF = "off: it listens nowhere"
 

@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
         )
+    # print-completion describes them all.
+    top.set_defaults(top=top)
     return top
 
 

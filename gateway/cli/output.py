@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.daemon.printable import printable
+from gateway.printable import printable
 
 # Between two columns.
 _GAP = "  "

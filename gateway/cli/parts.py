@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.failures import UsageError
 from gateway.cli.output import message
+from gateway.config import load
 from gateway.cyrus.waypath import absolute
-from gateway.daemon.assembly import make_store
-from gateway.daemon.engines import Engines
-from gateway.daemon.settings import load
-from gateway.daemon.upstreams import SPARED
 from gateway.frontends.scope import client_address
+from gateway.wiring.assembly import make_store
+from gateway.wiring.engines import Engines
+from gateway.wiring.upstreams import SPARED
 
 if TYPE_CHECKING:
     import argparse
 
+    from gateway.config import Settings
     from gateway.cyrus.store import CyrusStore
-    from gateway.daemon.settings import Settings
     from gateway.verification.decider import Engine
 
 

@@ -30,8 +30,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 
 def run(options: argparse.Namespace) -> int:
     """Print the script."""
-    # The parser belongs to the module that knows all commands, this one among them.
-    from gateway.cli.main import parser  # noqa: PLC0415
-
-    output.emit(SHELLS[options.shell](parser()))
+    output.emit(SHELLS[options.shell](options.top))
     return os.EX_OK

@@ -25,15 +25,15 @@ from gateway.cli.maillog import Outcome
 from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
 from gateway.cli.rehearsal import Rehearsal, report, report_json, strange_line
-from gateway.daemon.assembly import make_judge
-from gateway.daemon.settings.words import Mode
+from gateway.config.choices import Mode
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope
+from gateway.wiring.assembly import make_judge
 
 if TYPE_CHECKING:
     import argparse
 
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
     from gateway.frontends.judge import Judge
 
 

@@ -1,6 +1,6 @@
 """`serve`: the gateway itself, in the foreground.
 
-It becomes the supervisor (gateway.daemon.supervisor) and starts the core and,
+It becomes the supervisor (gateway.supervisor.supervisor) and starts the core and,
 where [milter] listens, the milter as processes of their own.
 """
 
@@ -12,21 +12,23 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.config import loads, read
+from gateway.config.choices import Library
 from gateway.cyrus.waypath import absolute
-from gateway.daemon import log, prerequisites, processes
-from gateway.daemon.children import ChildSpec
-from gateway.daemon.settings import loads, read
-from gateway.daemon.settings.words import Library
-from gateway.daemon.supervisor import Plan, Supervisor
-from gateway.daemon.upstreams import tls_contents
 from gateway.frontends.watched import NOTHING_KNOWN
 from gateway.mta.configuration import ConfigurationFiles
+from gateway.observability.logging import setup
+from gateway.supervisor import processes
+from gateway.supervisor.children import ChildSpec
+from gateway.supervisor.supervisor import Plan, Supervisor
+from gateway.wiring.upstreams import tls_contents
+from gateway.worker import prerequisites
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def _news(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], 
 
 def _apply(settings: Settings) -> None:
     """The configuration comes into force."""
-    log.configure(settings.logging)
+    setup.configure(settings.logging)
     if settings.milter.listen:
         _log.info("the milter speaks its protocol by way of %s", settings.milter.library.value)
 

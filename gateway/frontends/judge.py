@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.frontends.appeal import Appeals
+from gateway.frontends.lastchecks import Appeals
 from gateway.frontends.replies import Reply, ReplyTable
 from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
@@ -34,7 +34,7 @@ UNSETTLED = Verdict(
 )
 
 if TYPE_CHECKING:
-    from gateway.frontends.appeal import Appeal, Asked, Told
+    from gateway.frontends.lastchecks import Appeal, Asked, Told
     from gateway.mta.lookups import Answers, Lookups
     from gateway.mta.postfix import Postfix
 

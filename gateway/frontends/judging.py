@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gateway.frontends.course import ASKED, NONE
 from gateway.frontends.judge import Decision
+from gateway.frontends.origin import ASKED, NONE
 from gateway.mta.lookups import Lookups
 from gateway.verification.model import Query, Verdict
 from gateway.verification.pending import Pending
@@ -20,9 +20,9 @@ from gateway.verification.pending import Pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.appeal import Appeal, Told
-    from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge, Question
+    from gateway.frontends.lastchecks import Appeal, Told
+    from gateway.frontends.origin import Course
     from gateway.mta.lookups import Answers
     from gateway.verification.decider import Decider
 

@@ -4,7 +4,7 @@ It decides at RCPT TO as the delivery would, and asks the MTA to leave out every
 other step but connect, MAIL, and the end of a mail, which are remembered and
 wait for no word of ours.  A connection may serve many mails, and clients one
 after the other (SMFIC_QUIT_NC).  Transports bring the events and carry the
-decisions: `milter_session` by our own codec, `gateway.daemon.libmilter` by
+decisions: `milter_session` by our own codec, `gateway.server.libmilter` by
 pymilter.
 
 Where RCPT's argument is no plain address (comments, blanks: `<otto(c)@example.org>`),
@@ -25,9 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.frontends.course import HIT
 from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
+from gateway.frontends.origin import HIT
 from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols import milter
@@ -37,9 +37,9 @@ from gateway.verification.model import MAX_RECIPIENT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
-    from gateway.frontends.ready import Ready
+    from gateway.frontends.origin import Course
+    from gateway.frontends.replycache import Ready
     from gateway.mta.lookups import Answers, Lookups
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict

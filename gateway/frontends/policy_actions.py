@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.frontends.ready import Ready
+from gateway.frontends.replycache import Ready
 from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.protocols.policy_shapes import Shapes

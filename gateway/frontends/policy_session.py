@@ -30,8 +30,8 @@ from gateway.protocols.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.course import Course
     from gateway.frontends.judge import Judge
+    from gateway.frontends.origin import Course
     from gateway.frontends.policy_actions import Actions
     from gateway.mta.lookups import Answers
     from gateway.verification.decider import Decider

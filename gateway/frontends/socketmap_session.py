@@ -35,7 +35,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.course import Course
+    from gateway.frontends.origin import Course
     from gateway.frontends.socketmap_judge import SocketmapJudge
     from gateway.frontends.waiver import Waiver
     from gateway.mta.lookups import Answers

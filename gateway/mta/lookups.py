@@ -1,24 +1,19 @@
-"""A look-up in Postfix' tables, its answer, and the two ways to get it.
+"""A look-up in Postfix' tables, and its answer.
 
 A `Lookup` is one key for one run of tables.  `Answers` are what came of some:
 a value, None where no table has the key, or the fault that kept a run from
-being asked.  `Tables` asks while its caller waits; an event loop asks through
-`gateway.frontends.tablequestions` with the same `Asker` and `Memory`.
+being asked.  `gateway.mta.memory.Tables` asks while its caller waits; an event
+loop asks through `gateway.server.tablelookups` with the same `Asker` and `Memory`.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from gateway.errors import MailServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gateway.mta.memory import Memory
-    from gateway.mta.postmap import Asker
     from gateway.mta.tables import Run
 
 # Seconds from a question about a recipient to its answer, however many rounds of look-ups it
@@ -84,26 +79,3 @@ def by_run(wanted: Sequence[Lookup]) -> dict[Run, list[bytes]]:
     for lookup in wanted:
         found.setdefault(lookup.run, []).append(lookup.key)
     return found
-
-
-class Tables:
-    """Asks while the caller waits; any number of threads may share one."""
-
-    def __init__(self, asker: Asker, memory: Memory) -> None:
-        self.asker = asker
-        self.memory = memory
-
-    def ask(self, lookups: Lookups) -> Answers:
-        """The answers, by DEADLINE seconds from now."""
-        until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
-        answers, missing = self.memory.recall(lookups)
-        for run, keys in by_run(missing).items():
-            proof = self.memory.proof(run)
-            try:
-                told = self.asker.ask(run, keys, until)
-            except MailServerError as fault:
-                answers.faults[run] = str(fault)
-                continue
-            self.memory.keep(run, told, proof)
-            answers.values.update({Lookup(run, key): value for key, value in told.items()})
-        return answers

@@ -16,11 +16,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from gateway.mta.lookups import Answers, Lookup, Lookups
+from gateway.errors import MailServerError
+from gateway.mta.lookups import DEADLINE, Answers, Lookup, Lookups, by_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gateway.mta.postmap import Asker
     from gateway.mta.tables import Run
 
     # Of each file what tells it from itself at another time; None where it is missing.
@@ -97,3 +99,26 @@ def _stat(path: str) -> tuple[int, ...] | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Tables:
+    """Asks while the caller waits; any number of threads may share one."""
+
+    def __init__(self, asker: Asker, memory: Memory) -> None:
+        self.asker = asker
+        self.memory = memory
+
+    def ask(self, lookups: Lookups) -> Answers:
+        """The answers, by DEADLINE seconds from now."""
+        until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
+        answers, missing = self.memory.recall(lookups)
+        for run, keys in by_run(missing).items():
+            proof = self.memory.proof(run)
+            try:
+                told = self.asker.ask(run, keys, until)
+            except MailServerError as fault:
+                answers.faults[run] = str(fault)
+                continue
+            self.memory.keep(run, told, proof)
+            answers.values.update({Lookup(run, key): value for key, value in told.items()})
+        return answers

@@ -28,8 +28,8 @@ from gateway.mta.configuration import ConfigurationFiles
 from gateway.mta.domains import WITH_MAILBOXES, Class
 from gateway.mta.fate import STAYS, Fate, FateKind
 from gateway.mta.keys import Delimiters, Key, Mailbox
-from gateway.mta.lookups import Answers, Lookup, Lookups, Tables, askable
-from gateway.mta.memory import Memory
+from gateway.mta.lookups import Answers, Lookup, Lookups, askable
+from gateway.mta.memory import Memory, Tables
 from gateway.mta.postmap import Asker
 from gateway.mta.tables import Run, Table
 from gateway.mta.transports import Transports

@@ -2,8 +2,8 @@
 
 What is done under the lock is what a loop would do in its turns: it is brief, and
 never waits.  Questions that may take long are asked by threads that do not hold it;
-who hears of their ends, and of time, holds it again.  `gateway.frontends.flights` and
-`gateway.frontends.tablequestions` are used so, as on gevent's loop (loop_threads.py).
+who hears of their ends, and of time, holds it again.  `gateway.server.dispatcher` and
+`gateway.server.tablelookups` are used so, as on gevent's loop (loop_threads.py).
 
 Limits: `threads` at most, made when they are needed and kept; where none can be made,
 those that there are do the work.

@@ -28,10 +28,10 @@ from gateway.frontends.milter_conversation import WANTED, Deferral
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.flights import Flights
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import MilterConversation
     from gateway.mta.lookups import Answers
+    from gateway.server.dispatcher import Flights
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 

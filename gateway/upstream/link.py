@@ -13,7 +13,7 @@ up the time of the others.
 
 Limits: Python cannot interrupt a look-up of a name, so the `lookup` that is
 handed in decides whether DNS keeps the deadline; `plain_lookup` does not, and
-a process that serves many hands in one that does (gateway/frontends/names).
+a process that serves many hands in one that does (gateway/server/resolver).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ one that answers, and does not take a question, has not failed.
 Several threads share a pool without a lock: what they share is a list, and
 its append and pop are atomic.  At most `max_idle` connections are kept; how
 many questions are under way at once is decided by whoever brings the threads
-(gateway/frontends/flights.py).
+(gateway/server/dispatcher.py).
 """
 
 from __future__ import annotations

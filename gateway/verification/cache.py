@@ -30,7 +30,7 @@ from time import perf_counter
 
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
-from gateway.verification.cell import UNCOUNTED
+from gateway.verification.entry import Entry
 from gateway.verification.epochs import Epochs
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -67,46 +67,6 @@ _EVICTED = 16
 
 # Different verdicts of which one object is kept; deny messages are few.
 _MAX_SHARED = 1024
-
-
-class Entry:
-    """One remembered verdict, and what it rests on.
-
-    `frame`, `reply` and `cell` belong to the front end that keeps a reply ready.
-    With `everything` it rests on all records, since any might have been found.
-    """
-
-    __slots__ = (
-        "cell",
-        "epoch",
-        "everything",
-        "frame",
-        "proofs",
-        "recipient",
-        "reply",
-        "turn",
-        "verdict",
-    )
-
-    def __init__(
-        self,
-        recipient: bytes,
-        verdict: Verdict,
-        epoch: int,
-        turn: int,
-        proofs: Proofs,
-        *,
-        everything: bool = False,
-    ) -> None:
-        self.everything = everything
-        self.recipient = recipient
-        self.verdict = verdict
-        self.epoch = epoch
-        self.turn = turn
-        self.proofs = proofs
-        self.frame = b""
-        self.reply = b""
-        self.cell = UNCOUNTED
 
 
 class VerdictCache:

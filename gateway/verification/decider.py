@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.cyrus.folderwatch import FolderWatch
-    from gateway.verification.cache import Entry
+    from gateway.verification.entry import Entry
     from gateway.verification.model import Kind, Query, Step, Verdict
     from gateway.verification.pending import Pending
     from gateway.verification.records import Records

@@ -20,11 +20,11 @@ from gateway.verification.texts import IO_ERROR_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from gateway.verification.cache import Entry
-    from gateway.verification.model import Query, Step
-    from gateway.verification.verifier import Verifier
+    from gateway.cyrus.store import CyrusStore
+    from gateway.verification.entry import Entry
+    from gateway.verification.model import Query
 
 
 class StoreQuestions(AskingMemory):
@@ -58,14 +58,18 @@ class StoreQuestions(AskingMemory):
 
 
 def answer(
-    verifier: Verifier, pending: Pending, trace: list[Step] | None, since: float | None
+    store: CyrusStore,
+    pending: Pending,
+    decide: Callable[[Query], Verdict | Pending],
+    since: float | None,
 ) -> Verdict | Pending:
     """The outcome of a question that `StoreQuestions` made; blocks for the SQL server.
+
+    `decide` is what finds it in the databases of `store`.
 
     All that it asks has one deadline, which runs from `since`.  One that has
     waited in line for longer is given up: whoever asked will not wait for the rest.
     """
-    store = verifier.store
     now = time.monotonic()
     came = since if since is not None else now
     seconds = store.answer_seconds
@@ -73,4 +77,4 @@ def answer(
         fault = f"{pending.server}: not asked within {seconds:g} s: too many wait for it"
         return Verdict(Kind.STORE_FAULT, IO_ERROR_TEXT, Evidence(fault=fault), cacheable=False)
     store.begin(came)
-    return verifier.decide(pending.query, trace)
+    return decide(pending.query)

@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.verification.cache import Entry
+    from gateway.verification.entry import Entry
     from gateway.verification.servers import Server, Told
     from gateway.verification.timed import TimedMemory
 

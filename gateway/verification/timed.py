@@ -15,7 +15,8 @@ the oldest give way, each no longer than what a VerdictCache remembers.
 from __future__ import annotations
 
 from gateway.values import Value
-from gateway.verification.cache import Entry, worth_keeping
+from gateway.verification.cache import worth_keeping
+from gateway.verification.entry import Entry
 from gateway.verification.model import NO, OVER_QUOTA, YES
 
 TYPE_CHECKING = False

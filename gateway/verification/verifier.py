@@ -146,7 +146,7 @@ class Verifier:
         if pending.server is not None and pending.server == self.store.server:
             from gateway.verification.questions import answer  # noqa: PLC0415  (as below)
 
-            return answer(self, pending, trace, since)
+            return answer(self.store, pending, lambda query: self.decide(query, trace), since)
         came = since if since is not None else time.monotonic()
         self.store.begin(came)
         elsewhere = self.elsewhere

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from gateway.daemon.metrics import exposition
 from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import Waiver
+from gateway.observability.metrics import exposition
 from gateway.verification.model import KINDS
 from tests.admin.running import WORKERS, Site, running
 from tests.rigs.folders import folder

@@ -15,15 +15,15 @@ from collections import deque
 from functools import partial
 from timeit import repeat
 
-from gateway.daemon.assembly import make_judge, make_verifier
-from gateway.daemon.settings import loads
+from gateway.config import loads
+from gateway.frontends.counters import Tally
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.socketmap_session import Replies, Session
-from gateway.frontends.tally import Tally
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.cell import Cell
+from gateway.wiring.assembly import make_judge, make_verifier
 from tests.demo.store import build
 from tests.rigs.waiting import wait_until
 

@@ -8,10 +8,10 @@ import pytest
 
 from gateway.cli.checks import authority
 from gateway.cli.checks.finding import Level
-from gateway.daemon.assembly import cyrus_conf, delivery_service, make_store, make_verifier
-from gateway.daemon.explainer import Explainer
-from gateway.daemon.explanation import Explanation, Inquiry
-from gateway.daemon.settings import Settings, load
+from gateway.config import Settings, load
+from gateway.explain.explainer import Explainer
+from gateway.explain.explanation import Explanation, Inquiry
+from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store, make_verifier
 from tests.stores import FlatStore, denial, quota, record
 
 OPEN = b"anyone\tlrp"

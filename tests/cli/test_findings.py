@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway import config
 from gateway.cli.checks import unit as unit_check
 from gateway.cli.checks.finding import Level
-from gateway.daemon import settings
 from tests.cli.program import Done, Site, make_site
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.require import require
@@ -240,7 +240,7 @@ def test_a_unit_that_hides_what_is_needed(
     folder = str(tmp_path)
     write_text(os.path.join(folder, unit_check.UNIT), f"[Service]\n{lines}\n")
     toml = f'[policy]\nlisten = ["unix:{path}"]\n[scope]\ndomains = ["example.org"]\n'
-    loaded = settings.load(write_text(os.path.join(folder, "gateway.toml"), toml))
+    loaded = config.load(write_text(os.path.join(folder, "gateway.toml"), toml))
     databases = ["/var/spool/cyrus/mailboxes.db"] if "Inaccessible" in lines else []
     rows = list(unit_check.check(loaded, databases, [folder]))
     assert [each.level for each in rows if named in each.what + each.mend][:1] == [Level.ERROR]
@@ -253,6 +253,6 @@ def test_our_own_unit_hides_nothing(tmp_path: os.PathLike[str]) -> None:
     toml = '[policy]\nlisten = ["unix:/run/smmapd/policy"]\n[scope]\ndomains = ["example.org"]\n'
     write_text(os.path.join(folder, "gateway.toml"), toml)
     # Where pytest makes its folders is below /tmp, which the unit hides: say where it would be.
-    loaded = settings.loads(toml.encode(), "/etc/smmapd/gateway.toml")
+    loaded = config.loads(toml.encode(), "/etc/smmapd/gateway.toml")
     rows = list(unit_check.check(loaded, ["/var/lib/cyrus/mailboxes.db"], [folder]))
     assert [each.level for each in rows] == [Level.OK]

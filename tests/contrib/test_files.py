@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway import config
 from gateway.cli.snippets.sendmail import RULES
-from gateway.daemon import settings
 from tests.contrib.snippets import CONTRIB, main_cf, rules, text
 
 
@@ -63,6 +63,6 @@ def test_our_own_users_are_permitted_before_anybody_is_refused() -> None:
 )
 def test_each_example_is_a_configuration(path: Path) -> None:
     """It is read without a mistake, and its comments name files that there are."""
-    settings.load(str(path))
+    config.load(str(path))
     for name in re.findall(r"contrib/(\S+\.\w+)", path.read_text()):
         assert (CONTRIB / name).exists(), name

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon import processes
-from gateway.daemon.children import START_LIMIT
-from gateway.daemon.settings.general import GeneralSettings
-from gateway.daemon.supervisor import FATAL_AT_START
+from gateway.config.tables.general import GeneralSettings
+from gateway.supervisor import processes
+from gateway.supervisor.children import START_LIMIT
+from gateway.supervisor.supervisor import FATAL_AT_START
 from tests.contrib.units import (
     SERVICE,
     SOCKET,

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
 from tests.contrib.snippets import CONTRIB
-from tests.frontends.test_tls import NAME, Talk
 from tests.rigs.processes import RigError, run
+from tests.server.test_tls import NAME, Talk
 
 SCRIPT = str(CONTRIB / "tls" / "ca.sh")
 

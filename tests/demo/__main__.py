@@ -8,8 +8,8 @@ import shutil
 import signal
 import sys
 
-from gateway.daemon.wakeup import Wakeup
 from gateway.errors import GatewayError
+from gateway.supervisor.wakeup import Wakeup
 from tests.demo import table
 from tests.demo.running import Gateway
 from tests.demo.store import QUESTIONS, Asked

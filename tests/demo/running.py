@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from gateway.daemon import settings
-from gateway.daemon.assembly import make_judge, make_verifier
+from gateway import config
 from gateway.frontends.judge import Question
 from gateway.protocols.address import parse_bare
+from gateway.wiring.assembly import make_judge, make_verifier
 from tests.demo.store import ALIASES, DOMAINS, Asked, build
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import LIBRARY
@@ -75,7 +75,7 @@ class Gateway:
         domains = ", ".join(f'"{domain}"' for domain in DOMAINS)
         text = CONFIGURATION.format(folder=folder, domains=domains, library=LIBRARY)
         self.config = write_text(f"{folder}/gateway.toml", text)
-        loaded = settings.load(self.config)
+        loaded = config.load(self.config)
         self._verifier = make_verifier(loaded)
         self._judge = make_judge(loaded, loaded.policy.mode, loaded.policy.answers)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

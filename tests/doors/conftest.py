@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from gateway.daemon.engines import Engines
-from gateway.daemon.settings import load
+from gateway.config import load
 from gateway.verification.decider import Engine
+from gateway.wiring.engines import Engines
 from tests.doors.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
 from tests.doors.players import House
 from tests.doors.store import SETTINGS, Backend, populate

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.daemon.logstorms import STORM_LINES
+from gateway.observability.logging.storms import STORM_LINES
 from tests.doors.conftest import DOMAINS
 from tests.doors.players import ask_policy
 from tests.doors.store import SETTINGS

@@ -1,6 +1,6 @@
 """Hostile clients of the admin listener: they cost the mail nothing, and end.
 
-tests/daemon/admin has each kind of nonsense by itself; here a whole gateway
+tests/observability/admin has each kind of nonsense by itself; here a whole gateway
 meets many of them at once, on a Unix socket and by TCP.
 """
 
@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from gateway.daemon.admin.server import CONNECTIONS
+from gateway.observability.admin.server import CONNECTIONS
 from tests.faults.doors import Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
 

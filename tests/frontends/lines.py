@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import gevent
 import gevent.socket
 
-from gateway.frontends.flights import Flights
-from gateway.frontends.server import Server
 from gateway.mta.lookups import Answers
+from gateway.server.dispatcher import Flights
+from gateway.server.server import Server
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from gateway.frontends.course import Course
 from gateway.frontends.judge import Decision, Judge
 from gateway.frontends.milter_conversation import MilterConversation, Rcpt
 from gateway.frontends.milter_session import MilterSession
+from gateway.frontends.origin import Course
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.protocols.milter import packet

@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gateway.frontends.flights import Flights
+from gateway.server.dispatcher import Flights
 from gateway.verification.model import Evidence, Query, Verdict
 from gateway.verification.pending import Pending
 from tests.frontends.lines import Lines, Site, far, site, turn_until
@@ -102,7 +102,7 @@ def test_a_defect_keeps_an_answer_from_nobody_else() -> None:
 _NO_MEMORY = """
 import sys
 import gevent.event
-from gateway.frontends.server import end_without_memory
+from gateway.server.server import end_without_memory
 
 def fail():
     raise MemoryError

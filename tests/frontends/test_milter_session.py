@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frontends.course import NONE, Course
+from gateway.frontends.origin import NONE, Course
 from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeSettings, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet

@@ -17,7 +17,7 @@ from gateway.mta.postfix import Postfix
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Verdict
-from tests.daemon.admin.stores import verifier
+from tests.observability.admin.stores import verifier
 from tests.rigs.waiting import wait_until
 
 SCOPE = Scope(ScopeSettings(domains=("example.org", ".sub.example")))

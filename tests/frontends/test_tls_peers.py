@@ -12,8 +12,8 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.upstream import tls
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
-from tests.frontends.test_tls import NAME, Certificates, Talk
 from tests.rigs.certificates import Authority, Pair
+from tests.server.test_tls import NAME, Certificates, Talk
 
 
 @pytest.fixture(scope="module")

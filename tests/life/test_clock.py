@@ -9,7 +9,7 @@ Limits: the kernel's own stamps on files are true, so the files' ages jump with
 the clock, as they would where the files come from another machine.  That
 CLOCK_MONOTONIC itself jumps cannot be shown by a namespace: its offset is
 fixed before the first process.  What such a jump looks like from inside, a
-gateway that stood still as a whole, is in tests/daemon/test_supervisor.py.
+gateway that stood still as a whole, is in tests/supervisor/test_supervisor.py.
 """
 
 from __future__ import annotations

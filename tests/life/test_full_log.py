@@ -1,6 +1,6 @@
 """A syslog that nobody reads: /dev/log is full, and mail goes on.
 
-(Standard error is in tests/daemon/test_loghandlers.py.)
+(Standard error is in tests/observability/logging/test_handlers.py.)
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def test_where_pymilter_is_missing(life: Life, tmp_path: Path, command: str) -> 
 def test_the_process_on_pymilter_has_nothing_of_gevent() -> None:
     """Its loop and its patches are another world's: libmilter's threads are native ones."""
     code = (
-        "import sys, gateway.daemon.pymilterprocess;"
+        "import sys, gateway.worker.pymilterprocess;"
         "sys.exit(any(name.partition('.')[0] in ('gevent', 'greenlet') for name in sys.modules))"
     )
     argv = [sys.executable, "-P", "-c", code]

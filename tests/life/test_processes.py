@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.daemon.children import FIRST_DELAY
+from gateway.supervisor.children import FIRST_DELAY
 from tests.life.load import FRED, NOBODY
 from tests.life.running import Life
 from tests.rigs.processes import Account, account

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import MailServerError
-from gateway.mta.lookups import Lookup, Lookups, Tables
-from gateway.mta.memory import Memory
+from gateway.mta.lookups import Lookup, Lookups
+from gateway.mta.memory import Memory, Tables
 from gateway.mta.postmap import CALL_SECONDS, MAX_KEYS, Asker
 from gateway.mta.tables import Run, Table, runs
 

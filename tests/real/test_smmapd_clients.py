@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.frontends.connection import LINGER_BYTES
+from gateway.server.connection import LINGER_BYTES
 from tests.real.under_master import NOT_FOUND, Serving, memory_kib, serving
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection, SocketmapError, frame, request

@@ -31,8 +31,8 @@ FRONTS = ("socketmap", "policy", "milter")
 LIBRARY = os.environ.get("MILTER_LIBRARY", "pymilter")
 # What the modules of the processes are called in their command lines.
 MODULES = {
-    "core": frozenset(("gateway.daemon.core",)),
-    "milter": frozenset(("gateway.daemon.milterprocess", "gateway.daemon.pymilterprocess")),
+    "core": frozenset(("gateway.worker.core",)),
+    "milter": frozenset(("gateway.worker.milterprocess", "gateway.worker.pymilterprocess")),
 }
 _DATAGRAM = 4096
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 import threading
 
-from gateway.frontends.flights import THREADS, Flights
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.server import pymilter
+from gateway.server.dispatcher import THREADS, Flights
 from gateway.server.helpers import Helpers
 from gateway.server.libmilter import Callbacks
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict

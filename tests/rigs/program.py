@@ -27,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 _PACKAGES = ("gevent", "greenlet", "zope", "xxhash", "prometheus_client")
 
 # Ends with 0 if the gateway's source in the folder $1 can be imported.
-_IMPORTS = "import sys, gateway.daemon.core as c; sys.exit(not c.__file__.startswith(sys.argv[1]))"
+_IMPORTS = "import sys, gateway.worker.core as c; sys.exit(not c.__file__.startswith(sys.argv[1]))"
 
 # EX_CONFIG: it ran, and did not find its imapd.conf.
 _RAN = 78

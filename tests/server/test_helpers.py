@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from gateway.frontends.flights import Flights
 from gateway.mta.lookups import Answers
+from gateway.server.dispatcher import Flights
 from gateway.server.helpers import Helpers
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.frontends.flights import THREADS, Flights
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeSettings
 from gateway.server import pymilter
+from gateway.server.dispatcher import THREADS, Flights
 from gateway.server.helpers import Helpers
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.verification.model import Kind, Query, Verdict

@@ -43,9 +43,13 @@ SLOW = {
 
 # Ours that have no place in it.
 OURS = {
-    "gateway.daemon",
-    "gateway.frontends.milter",
-    "gateway.frontends.server",
+    "gateway.config",
+    "gateway.frontends.milter_session",
+    "gateway.observability",
+    "gateway.supervisor",
+    "gateway.wiring",
+    "gateway.worker",
+    "gateway.server.server",
     "gateway.protocols.policy",
     "gateway.cyrus.db.sql",
     "gateway.cyrus.db.skiplist",

@@ -12,7 +12,7 @@ from gateway.cyrus.db import sql_address
 from gateway.cyrus.db.sql_address import SqlServer
 from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.cache import Entry
+from gateway.verification.entry import Entry
 from gateway.verification.model import Kind, Query, Step, Verdict
 from gateway.verification.pending import Pending
 from gateway.verification.questions import StoreQuestions

@@ -15,12 +15,12 @@ import pwd
 import stat
 from typing import TYPE_CHECKING
 
-from gateway.daemon import privileges
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gateway.daemon.privileges import Identity
+    from gateway.supervisor.privileges import Identity
 
 MISSING = "does not exist"
 

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import ok, warning
+from gateway.config.choices import Answers
 from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import DeliveryNaming
-from gateway.daemon.settings.words import Answers
 from gateway.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.cli.checks.finding import Finding
+    from gateway.config import Settings
     from gateway.cyrus.imapdconf import ImapdConf
     from gateway.cyrus.store import CyrusStore
-    from gateway.daemon.settings import Settings
 
 _SUBJECT = "answers"
 

@@ -9,16 +9,16 @@ from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.cyrus import olddefaults
 from gateway.cyrus.db import count, formats
-from gateway.daemon import privileges
 from gateway.errors import DatabaseMissing, StoreError
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
+    from gateway.config import Settings
     from gateway.cyrus.store import CyrusStore
-    from gateway.daemon.privileges import Identity
-    from gateway.daemon.settings import Settings
+    from gateway.supervisor.privileges import Identity
 
 _SUBJECT = "databases"
 # A key that no database has; looking for it reads the way to where it would be.

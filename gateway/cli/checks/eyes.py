@@ -13,13 +13,13 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import Finding, Level, error
-from gateway.daemon import privileges
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gateway.daemon.privileges import Identity
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.supervisor.privileges import Identity
 
 _SUBJECT = "settings"
 

@@ -7,17 +7,17 @@ import shlex
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import Level, error, ok, warning
+from gateway.config.choices import Answers
+from gateway.config.endpoints import UnixEndpoint
 from gateway.cyrus import cyrusconf
-from gateway.daemon.endpoints import UnixEndpoint
-from gateway.daemon.settings.words import Answers
-from gateway.daemon.unixsocket import folder_warnings
+from gateway.supervisor.unixsockets import folder_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
+    from gateway.config import Settings
     from gateway.cyrus.cyrusconf import Service
-    from gateway.daemon.settings import Settings
 
 _SUBJECT = "cyrus.conf"
 _PROGRAM = "smmapd"

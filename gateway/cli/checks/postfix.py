@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.cli.checks.finding import Finding
     from gateway.cli.checks.postfixconf import Postfix
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "postfix"
 _OURS = ("mydestination", "relay_domains", "virtual_mailbox_domains")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import warning
 from gateway.cli.checks.postfixconf import items
-from gateway.daemon.endpoints import UnixEndpoint
+from gateway.config.endpoints import UnixEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
     from gateway.cli.checks.postfixconf import Postfix, SocketUse
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "postfix"
 _RESTRICTIONS = "smtpd_recipient_restrictions"

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon import privileges
-from gateway.daemon.endpoints import Endpoint, InetEndpoint, UnixEndpoint
-from gateway.daemon.settings.words import Mode
+from gateway.config.choices import Mode
+from gateway.config.endpoints import Endpoint, InetEndpoint, UnixEndpoint
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
     from gateway.cli.checks.postfixconf import Postfix, SocketUse
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "postfix"
 _FRONT_ENDS = ("socketmap", "policy", "milter")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.cli.checks.finding import Finding
     from gateway.cli.checks.postfixconf import Postfix
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "postfix"
 # Parameters, and what a recipient is that stands in one of their tables.

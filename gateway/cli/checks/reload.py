@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error
-from gateway.daemon import unixsocket
-from gateway.daemon.endpoints import UnixEndpoint
+from gateway.config.endpoints import UnixEndpoint
+from gateway.supervisor import unixsockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "reload"
 
@@ -31,7 +31,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     for name, listen in settings.listeners.items():
         for endpoint in listen:
             if isinstance(endpoint, UnixEndpoint):
-                reason = unixsocket.obstacle(endpoint)
+                reason = unixsockets.obstacle(endpoint)
                 if reason is not None:
                     what, _, mend = reason.partition("; ")
                     yield error(_SUBJECT, f"{name}: cannot listen on {endpoint}: {what}", mend)

@@ -12,16 +12,16 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon.upstreams import make_remote
 from gateway.errors import ConfigurationError, UpstreamError
 from gateway.upstream.lmtp import CREATES, NOBODY, Creators
 from gateway.verification.servers import LmtpServer
+from gateway.wiring.upstreams import make_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
     from gateway.verification.servers import SocketmapServer
 
 # RFC 5321, 4.5.1: whoever takes mail has it, and if not, that is an answer too.

@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon.prerequisites import scope_files
 from gateway.errors import ConfigurationError
+from gateway.worker.prerequisites import scope_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
     from gateway.frontends.watched import Report
 
 _SUBJECT = "scope"

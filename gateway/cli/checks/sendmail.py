@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 DEFAULT = "/etc/mail/sendmail.cf"
 _SUBJECT = "sendmail"

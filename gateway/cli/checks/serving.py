@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks import eyes
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon import privileges
-from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 _SUBJECT = "serving"
 _PATIENCE = 5.0

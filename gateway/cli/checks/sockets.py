@@ -7,16 +7,16 @@ import stat
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.daemon import privileges
-from gateway.daemon.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
-from gateway.daemon.unixsocket import folder_warnings
+from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
+from gateway.supervisor import privileges
+from gateway.supervisor.unixsockets import folder_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 _SUBJECT = "sockets"
 # The front ends that answer whoever reaches them; [admin] has a setting of its own.

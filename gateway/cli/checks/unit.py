@@ -9,14 +9,14 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok
-from gateway.daemon.endpoints import UnixEndpoint
+from gateway.config.endpoints import UnixEndpoint
 from gateway.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 UNIT = "smmapd-gateway.service"
 # In systemd's order.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, warning
-from gateway.daemon import privileges
+from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _SUBJECT = "settings"
 

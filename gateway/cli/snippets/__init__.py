@@ -18,7 +18,7 @@ from gateway.cli.snippets.systemd import systemd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 SNIPPETS: dict[str, Callable[[Settings], str]] = {
     "postfix": postfix,

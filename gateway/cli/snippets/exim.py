@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli.snippets.sockets import UNKNOWN, domains, first, host, text
-from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 ROUTERS = r"""
 smmapd_verify:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.postfixconf import PostfixError, ask
 from gateway.cli.snippets.sockets import UNKNOWN, domains, first, host, text
-from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
-from gateway.daemon.settings.words import OnError
+from gateway.config.choices import OnError
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 # Postfix' queue_directory unless main.cf says otherwise.
 _QUEUE = "/var/spool/postfix"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli.snippets.sockets import UNKNOWN, domains, first, host, text
-from gateway.daemon.endpoints import InetEndpoint, UnixEndpoint
-from gateway.daemon.settings.words import OnError
+from gateway.config.choices import OnError
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.endpoints import Endpoint
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 # The ruleset Local_check_rcpt; TABs stand between the two sides of a rule.  Sendmail's own tables
 # come first, because check_rcpt runs before them: nobody is refused whom they know.

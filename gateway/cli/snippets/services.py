@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli.snippets.programs import program
-from gateway.daemon.endpoints import InetEndpoint
+from gateway.config.endpoints import InetEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 _IMAPD_CONF = "/etc/imapd.conf"
 _MASTER_SOCKET = "/run/cyrus/socket/smmap"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.daemon.endpoints import UnixEndpoint
+from gateway.config.endpoints import UnixEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.endpoints import Endpoint, InetEndpoint
+    from gateway.config.endpoints import Endpoint, InetEndpoint
 
 # What stands for a socket that only a systemd unit knows.
 UNKNOWN = "unix:PATH"

@@ -12,10 +12,10 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli.snippets.programs import program
-from gateway.daemon.endpoints import DescriptorEndpoint, UnixEndpoint
+from gateway.config.endpoints import DescriptorEndpoint, UnixEndpoint
 
 if TYPE_CHECKING:
-    from gateway.daemon.settings import Settings
+    from gateway.config import Settings
 
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 # The folders of sockets in the usual places; a - in front: it need not be there.

@@ -1,0 +1,153 @@
+"""Checks that need more than one setting.
+
+Each gives pairs of the dotted key that the message is about and the reason
+with what to do.  A check is left out where a setting that it needs is itself
+wrong (`faulty`), so that one mistake is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import combinations
+
+from gateway.config import endpoints
+from gateway.config.choices import Library
+from gateway.config.endpoints import InetEndpoint
+from gateway.config.model import Settings
+from gateway.config.tables import replies
+
+Problem = tuple[str, str]
+FRONT_ENDS = ("socketmap", "policy", "milter")
+
+# Seconds between two looks of libmilter at its sessions (worker.c, DT_CHECK_OLD_SESSIONS).
+LIBMILTER_SWEEP = 600.0
+
+
+def problems(settings: Settings, faulty: Collection[str]) -> Iterator[Problem]:
+    """Every problem between settings; `faulty` are the dotted keys that are wrong alone."""
+    for check, needs in _CHECKS:
+        if not any(key.startswith(needs) for key in faulty):
+            yield from check(settings)
+
+
+def _something_listens(settings: Settings) -> Iterator[Problem]:
+    if not any(name in settings.listeners for name in FRONT_ENDS):
+        yield (
+            "socketmap.listen",
+            "no front end listens; set listen in [socketmap], [policy] or [milter]",
+        )
+
+
+def _one_socket_each(settings: Settings) -> Iterator[Problem]:
+    every = [
+        (f"{name}.listen", endpoint)
+        for name, listen in settings.listeners.items()
+        for endpoint in listen
+    ]
+    for (one_key, one), (other_key, other) in combinations(every, 2):
+        if endpoints.conflict(one, other):
+            same = f'"{other}"' if str(one) == str(other) else f'"{other}" and "{one}"'
+            where = f"{one_key} has it too" if one_key != other_key else "the list has both"
+            yield (
+                other_key,
+                f"{same}: one socket cannot serve twice, {where}; give each its own",
+            )
+
+
+def _scope_is_known(settings: Settings) -> Iterator[Problem]:
+    by_domain = settings.scope.rules().knows_domains
+    enough = {"policy": by_domain, "milter": by_domain or bool(settings.scope.mailers)}
+    lacking = [name for name, known in enough.items() if not known and name in settings.listeners]
+    if not lacking:
+        return
+    mend = "set scope.domains, scope.domain_files or scope.postfix"
+    if lacking == ["policy"] and settings.scope.mailers:
+        mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
+    elif "policy" not in lacking:
+        mend += ", or scope.mailers"
+    on, sees = ("is on", "it sees") if len(lacking) == 1 else ("are on", "they see")
+    yield (
+        "scope.domains",
+        f"{' and '.join(lacking)} {on} and nothing says which recipients are ours: {sees} "
+        f"outbound mail too and would refuse it; {mend}",
+    )
+
+
+def _library_honours(settings: Settings) -> Iterator[Problem]:
+    """libmilter does not let its clients be counted or looked at before they are accepted."""
+    milter = settings.milter
+    if milter.library is not Library.PYMILTER or not milter.listen:
+        return
+    mend = 'leave it out, or set milter.library = "builtin"'
+    for key in ("milter.allow", "milter.max_connections", "milter.request_timeout"):
+        if key in settings.given:
+            yield key, f'the library "pymilter" cannot do that; {mend}'
+    if milter.idle_timeout < LIBMILTER_SWEEP:
+        yield (
+            "milter.idle_timeout",
+            f'the library "pymilter" looks for idle connections every {LIBMILTER_SWEEP:g} s; set '
+            f"no less, {mend}",
+        )
+
+
+def _admin_is_local(settings: Settings) -> Iterator[Problem]:
+    if settings.admin.allow_remote:
+        return
+    for endpoint in settings.admin.listen:
+        if isinstance(endpoint, InetEndpoint) and not endpoint.address.is_loopback:
+            yield (
+                "admin.listen",
+                f'"{endpoint}" can be reached by other machines, and it asks nobody for a '
+                "password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
+            )
+
+
+def _tls_is_complete(settings: Settings) -> Iterator[Problem]:
+    serves = False
+    for name, listen in settings.listeners.items():
+        for endpoint in listen:
+            if not (isinstance(endpoint, InetEndpoint) and endpoint.tls):
+                continue
+            serves = True
+            if name != "socketmap":
+                yield (
+                    f"{name}.listen",
+                    f'"{endpoint}": only socketmap sockets speak TLS; leave ?tls=yes out',
+                )
+    if serves and not settings.tls.certificate:
+        yield "tls.certificate", "a socket listens with TLS and needs a certificate; set it"
+    if serves and settings.tls.verify_clients and not settings.tls.ca:
+        yield (
+            "tls.ca",
+            "clients must show a certificate (tls.verify_clients) and nothing says who signs "
+            "them; set it",
+        )
+    if settings.tls.client_names and not (serves and settings.tls.verify_clients):
+        yield (
+            "tls.client_names",
+            "nothing asks clients for a certificate; listen with ?tls=yes and leave "
+            "tls.verify_clients true, or leave it out",
+        )
+    if settings.tls.key and not settings.tls.certificate:
+        yield "tls.key", "is set, and tls.certificate is not; set both or none"
+
+
+def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
+    template = settings.replies[replies.KINDS[kind]]
+    yield from replies.problems(kind, template, settings.general.size_check)
+
+
+# What is checked, and what the keys begin with that it needs.
+_CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], ...] = (
+    (_something_listens, tuple(f"{name}.listen" for name in FRONT_ENDS)),
+    (_one_socket_each, ()),
+    (
+        _scope_is_known,
+        ("scope.domains", "scope.mailers", "scope.postfix", "policy.listen", "milter.listen"),
+    ),
+    (_library_honours, ("milter.",)),
+    (_admin_is_local, ("admin.allow_remote",)),
+    (_tls_is_complete, ("tls.",)),
+    *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),
+)

@@ -1,0 +1,1 @@
+"""The tables of gateway.toml, one module a table."""

@@ -1,0 +1,81 @@
+"""The table [milter]: the front end for Sendmail's and Postfix' mail filter protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config.choices import Answers, Library, Mode
+from gateway.config.declaration import Section, declarations_of, inherited, setting
+from gateway.config.endpoints import Endpoint
+from gateway.config.tables.connections import (
+    MAX_TIMEOUT,
+    allow_setting,
+    idle_timeout_setting,
+    max_connections_setting,
+    request_timeout_setting,
+)
+from gateway.config.types import Network, choice, listen, seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MilterSettings:
+    """The milter front end; off while `listen` is empty."""
+
+    listen: tuple[Endpoint, ...] = setting(
+        listen(),
+        default=(),
+        description="Sockets to listen on; empty: no milter. [scope] must then say which "
+        "recipients are ours.",
+        example='["inet:127.0.0.1:12347"]',
+    )
+    library: Library = setting(
+        choice(Library),
+        default=Library.PYMILTER,
+        description="What speaks the milter protocol: pymilter, which is Sendmail's own libmilter, "
+        "on threads, one process a socket; or builtin, which needs no library, on an event loop, "
+        "one process for all sockets. With pymilter allow, max_connections and request_timeout "
+        "cannot be set, and idle_timeout is looked at every ten minutes. README has a table of "
+        "when to choose which.",
+        example='"builtin"',
+    )
+    allow: tuple[Network, ...] = allow_setting()
+    mode: Mode = inherited(
+        choice(Mode),
+        inherits="mode",
+        description="The mode of this front end. In `observe` every recipient is let through.",
+        example='"observe"',
+    )
+    answers: Answers = inherited(
+        choice(Answers),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
+    )
+    max_connections: int = max_connections_setting("Each SMTP session of the MTA holds one.")
+    idle_timeout: float = idle_timeout_setting(
+        7210.0,
+        "It must be longer than an SMTP client may be silent; the MTA applies its default action "
+        "to a session whose milter has gone.",
+        example="7210",
+    )
+    request_timeout: float = request_timeout_setting()
+    session_timeout: float = setting(
+        seconds(0, MAX_TIMEOUT),
+        default=3600.0,
+        units="seconds",
+        description="How long SMTP sessions may go on that the old milter process still has after "
+        "a reload; it takes no new ones. Those that are left are then cut off, which the log "
+        "says, and their mail is deferred. At a stop, a mail that is under way has "
+        "`graceful_timeout`.",
+        example="600",
+    )
+
+
+SECTION = Section(
+    name="milter",
+    title="The milter front end",
+    description="Runs in a process of its own and answers at RCPT TO with the reply that delivery "
+    "would give.",
+    build=MilterSettings,
+    declarations=declarations_of(MilterSettings),
+)

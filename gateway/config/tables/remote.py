@@ -1,0 +1,100 @@
+"""The table [remote]: how servers elsewhere are asked, where `store` names some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config.choices import Order
+from gateway.config.declaration import Section, declarations_of, setting
+from gateway.config.types import choice, integer, seconds
+
+# Postfix waits 100 s for a socketmap; whoever waits longer gets no answer.
+MAX_DEADLINE = 60
+# To the C smmapd each connection is a process.
+MAX_POOL = 128
+# An answer of yesterday is worth nothing, but for `serve_stale`.
+MAX_REMEMBERED = 86_400
+MAX_STALE = 30 * 86_400
+# Some 500 bytes each.
+MAX_ENTRIES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSettings:
+    """How servers elsewhere are asked, and how long their answers hold."""
+
+    deadline: float = setting(
+        seconds(0.1, MAX_DEADLINE),
+        default=5.0,
+        units="seconds",
+        description="How long a question may take: looking the name up, connecting, TLS and the "
+        "reply, and all servers that are tried. After that the recipient gets a temporary failure. "
+        "Addresses of a name are used for 30 s, whatever its TTL, and then looked up again beside "
+        "the questions, which go on with the old ones until there are new ones.",
+        example="2.5",
+    )
+    pool_size: int = setting(
+        integer(1, MAX_POOL),
+        default=8,
+        units="connections",
+        description="How many connections one process keeps to each server, and how many "
+        "questions it asks one server at once. Further ones wait in line.",
+        example="32",
+    )
+    order: Order = setting(
+        choice(Order),
+        default=Order.FAILOVER,
+        description="Which of several servers is asked. `failover` asks the first one of the list, "
+        "and the next one where it fails. `spread` begins at one that the recipient decides, so "
+        "that each server gets its share, and always the same recipients.",
+        example='"spread"',
+    )
+    remember_yes: float = setting(
+        seconds(0, MAX_REMEMBERED),
+        default=60.0,
+        units="seconds",
+        description="How long the answer holds that a recipient may get mail; 0: not at all.",
+        example="300",
+    )
+    remember_no: float = setting(
+        seconds(0, MAX_REMEMBERED),
+        default=15.0,
+        units="seconds",
+        description="The same for recipients that do not exist, or may not get mail.",
+        example="60",
+    )
+    remember_over_quota: float = setting(
+        seconds(0, MAX_REMEMBERED),
+        default=15.0,
+        units="seconds",
+        description="The same for recipients over quota. A temporary failure is never remembered.",
+        example="30",
+    )
+    max_entries: int = setting(
+        integer(16, MAX_ENTRIES),
+        default=131_072,
+        units="recipients",
+        description="How many answers one process remembers, about 500 bytes each. The oldest "
+        "give way.",
+        example="1000000",
+    )
+    serve_stale: float = setting(
+        seconds(0, MAX_STALE),
+        default=0.0,
+        units="seconds",
+        description="While no server can be asked, an answer may be given again that has been out "
+        "of date for no longer than this; 0: never, the recipient gets a temporary failure. That "
+        "holds for acceptances and temporary answers. A refusal for ever is never given again: "
+        "the recipient may have been created since.",
+        example="14400",
+    )
+
+
+SECTION = Section(
+    name="remote",
+    title="Servers elsewhere",
+    description="Used where `store` names servers. What they said is remembered for a short time; "
+    "the same recipient asked many times at once is one question.",
+    build=RemoteSettings,
+    declarations=declarations_of(RemoteSettings),
+)

@@ -1,0 +1,158 @@
+"""The table [scope]: which recipients the front ends judge.
+
+Policy and milter see every RCPT TO, outbound mail too; what is not in scope they let
+pass. A socketmap finds nobody in a domain that is not in scope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config.declaration import Section, declarations_of, setting
+from gateway.config.types import (
+    Network,
+    boolean,
+    delimiters,
+    domains,
+    file_path,
+    integer,
+    names,
+    networks,
+    paths,
+    recipient_patterns,
+)
+from gateway.frontends import scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeSettings:
+    """Ours and not ours; `rules` gives it to the front ends."""
+
+    domains: tuple[str, ...] = setting(
+        domains(),
+        default=(),
+        description="Domains whose recipients are mailboxes of this Cyrus. .example.org "
+        "stands for all domains below example.org. Compared without regard to case."
+        "",
+        example='["example.org", "example.net"]',
+        sample=True,
+    )
+    domain_files: tuple[str, ...] = setting(
+        paths(),
+        default=(),
+        description="Files with more of them, one domain a line; # begins a comment. They are "
+        "read again a second after they were changed, an empty one after a minute.",
+        example='["/etc/smmapd/domains"]',
+    )
+    postfix: str = setting(
+        file_path(empty="none if empty"),
+        default="",
+        description="The configuration folder of the Postfix in front, whose own tables are then "
+        "read: which domains are its (mydestination, virtual_mailbox_domains, relay_domains), and, "
+        "before a recipient is refused, whether it rewrites or redirects it (canonical, virtual "
+        "and local aliases, relocated and transport maps, of every type). Such a recipient is left "
+        "to it, or judged as what it becomes. main.cf is read at the start and again by itself "
+        "some seconds after it was changed (until then nobody is refused for what it did not "
+        "say); tables are asked each time through postmap. MAIL SERVERS in smmapd-gateway(8) has "
+        "the rest.",
+        example='"/etc/postfix"',
+    )
+    mailers: tuple[str, ...] = setting(
+        names("mailer"),
+        default=(),
+        description="For the milter: a recipient is ours if the MTA delivers it by one of these, "
+        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail; or by that "
+        "one to that host, as {rcpt_host} says: lmtp:unix:/run/cyrus/socket/lmtp. Where they "
+        "are set and the MTA sends that macro, they decide and not the domain. With postfix, the "
+        "transports of Postfix that lead to this Cyrus, for every front end.",
+        example='["lmtp", "cyrusv2"]',
+    )
+    unqualified: bool = setting(
+        boolean(),
+        default=False,
+        description="Whether recipients without a domain are ours. A socketmap finds them where "
+        "the store has them, and where an LMTP server is the store only if this is set.",
+        example="true",
+    )
+    aliases: tuple[str, ...] = setting(
+        paths(),
+        default=(),
+        description="Alias files whose left sides are never refused, in the syntax of aliases(5) "
+        "or of a Postfix virtual(5) or canonical(5) text file. The MTA expands aliases after it "
+        "has asked. A compiled database is not read: name the text file that it is made of. "
+        "They are read again a second after they were changed, an empty one after a minute.",
+        example='["/etc/aliases", "/etc/postfix/virtual"]',
+    )
+    recipient_delimiter: str = setting(
+        delimiters(),
+        default="+",
+        description="The characters of which each may begin an extension of an alias in those "
+        "files (sales+2026). With postfix, Postfix' own recipient_delimiter counts for its tables.",
+        example='"+-"',
+    )
+    srs: bool = setting(
+        boolean(),
+        default=True,
+        description="Whether senders of forwarded mail may be rewritten here (SRS, as by "
+        "postsrsd): then recipients such as SRS0=... and SRS1=... are never refused, because what "
+        "rewrites them back comes later. Set it to false where nothing does.",
+        example="false",
+    )
+    max_loss: int = setting(
+        integer(0, 100),
+        default=50,
+        units="per cent",
+        description="How much of a file of domains or aliases one change may take. One that lost "
+        "more, and more than ten entries or all that was in it, was cut off as a rule: it is not "
+        "believed, what it said before counts, and the log says so. If it is meant, restart the "
+        "gateway, or set 100 (whatever a file says) and reload.",
+        example="100",
+    )
+    exempt_recipients: tuple[str, ...] = setting(
+        recipient_patterns(),
+        default=("postmaster@*",),
+        description="Patterns of recipients that are never refused; * stands for any characters, "
+        "and a pattern without @ is one of local parts. RFC 5321, section 4.5.1, asks for "
+        "postmaster.",
+        example='["postmaster@*", "abuse@*", "list-*"]',
+    )
+    exempt_clients: tuple[Network, ...] = setting(
+        networks(),
+        default=(),
+        description="Networks of clients whose recipients are never refused.",
+        example='["192.0.2.0/24", "2001:db8::/32"]',
+    )
+    exempt_authenticated: bool = setting(
+        boolean(),
+        default=False,
+        description="Never refuse recipients of clients that have authenticated (SASL).",
+        example="true",
+    )
+
+    def rules(self) -> scope.ScopeSettings:
+        """The same in the words of gateway.frontends.scope."""
+        return scope.ScopeSettings(
+            domains=self.domains,
+            domain_files=self.domain_files,
+            mailers=self.mailers,
+            unqualified=self.unqualified,
+            alias_files=self.aliases,
+            exempt_recipients=self.exempt_recipients,
+            exempt_clients=tuple(map(str, self.exempt_clients)),
+            exempt_authenticated=self.exempt_authenticated,
+            delimiters=self.recipient_delimiter,
+            srs=self.srs,
+            postfix=self.postfix,
+        )
+
+
+SECTION = Section(
+    name="scope",
+    title="Which recipients are ours",
+    description="The policy and milter front ends see every recipient, outbound mail too, and "
+    "judge only those that are ours. One of `domains`, `domain_files`, `postfix` and, for the "
+    "milter, `mailers` must be set where they are on. The socketmap front end finds nobody in "
+    "other domains than those, where some are set.",
+    build=ScopeSettings,
+    declarations=declarations_of(ScopeSettings),
+)

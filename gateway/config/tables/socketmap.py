@@ -1,0 +1,62 @@
+"""The table [socketmap]: the front end for socketmap look-ups of Postfix and Sendmail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config.choices import Answers, Mode
+from gateway.config.declaration import Section, declarations_of, inherited, setting
+from gateway.config.endpoints import Endpoint
+from gateway.config.tables.connections import (
+    allow_setting,
+    idle_timeout_setting,
+    max_connections_setting,
+    request_timeout_setting,
+)
+from gateway.config.types import Network, choice, listen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketmapSettings:
+    """The socketmap front end; off while `listen` is empty."""
+
+    listen: tuple[Endpoint, ...] = setting(
+        listen(),
+        default=(),
+        description="Sockets to listen on; empty: no socketmap. gateway.toml(5) "
+        "explains the syntax under SOCKETS.",
+        example='["unix:/run/smmapd/socketmap?mode=0660&group=postfix"]',
+        sample=True,
+    )
+    allow: tuple[Network, ...] = allow_setting()
+    mode: Mode = inherited(
+        choice(Mode),
+        inherits="mode",
+        description="The mode of this front end. In `observe` every recipient of a domain of ours "
+        "is found: a mail server that asks then accepts unknown users, and bounces later. Keys "
+        "that are no recipients (a bare domain, `@domain`) are not.",
+        example='"observe"',
+    )
+    answers: Answers = inherited(
+        choice(Answers),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
+    )
+    max_connections: int = max_connections_setting("Further ones wait in the socket's queue.")
+    idle_timeout: float = idle_timeout_setting(
+        3600.0,
+        "Postfix closes its own after 10 seconds, Sendmail when its process ends.",
+        example="600",
+    )
+    request_timeout: float = request_timeout_setting()
+
+
+SECTION = Section(
+    name="socketmap",
+    title="The socketmap front end",
+    description="Answers look-ups of Postfix (socketmap_table(5)) and Sendmail (K lines of type "
+    "socket). It can only say yes, no or later.",
+    build=SocketmapSettings,
+    declarations=declarations_of(SocketmapSettings),
+)

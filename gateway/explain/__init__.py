@@ -1,0 +1,1 @@
+"""Why a recipient gets its answer, for people: steps, verdict and replies."""

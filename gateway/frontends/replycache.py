@@ -1,0 +1,121 @@
+"""Replies ready to be sent, by what they rest on, for all sessions of a server.
+
+A reply is given again only while the verdict behind it stands (Memory.stands)
+and the files of the scope say what they said.  What else it rests on is the
+key, which is the front end's matter.  Limits: MAX_REPLIES; the oldest give way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from gateway.verification.cell import UNCOUNTED
+from gateway.verification.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.frontends.judge import Decision, Judge
+    from gateway.verification.cell import Cell
+    from gateway.verification.decider import Memory
+    from gateway.verification.entry import Entry
+
+KeyT = TypeVar("KeyT")
+
+MAX_REPLIES = 65_536
+# The same in a process that is about to leave, and has only the clients that it still had.
+FEW_REPLIES = 1024
+
+
+class Kept:
+    """A reply and its decision; `recipient` is the bare address, `cell` where it is counted."""
+
+    __slots__ = ("cell", "decision", "entry", "recipient", "reply")
+
+    def __init__(
+        self,
+        reply: bytes,
+        recipient: bytes,
+        decision: Decision,
+        entry: Entry | None,
+        cell: Cell,
+    ) -> None:
+        """`entry` is the verdict in memory, None where there is no verdict."""
+        self.cell = cell
+        self.decision = decision
+        self.entry = entry
+        self.recipient = recipient
+        self.reply = reply
+
+    def count(self, sender: bytes | None, client: bytes) -> None:
+        """Count that it is given again, to this sender's and client's mail."""
+        cell = self.cell
+        cell.count += 1
+        if cell.refusals is not None and self.decision.verdict is not None:
+            cell.refused(self.recipient, self.decision.verdict.reason, sender, client)
+
+
+class Ready(Generic[KeyT]):
+    """Remembers the replies of one judge."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        judge: Judge,
+        cell_of: Callable[[Decision], Cell] | None = None,
+    ) -> None:
+        """`cell_of` says where the ready replies of a decision are counted."""
+        self._cell_of = cell_of if cell_of is not None else lambda _decision: UNCOUNTED
+        self._memory = memory
+        self._scope = judge.scope
+        self._has_files = judge.scope.has_files
+        self._shrunk = False
+        self._turn = -1
+        self._version = judge.scope.version  # what everything that is known rests on, or older
+        self._known: dict[KeyT, Kept] = {}
+
+    def get(self, key: KeyT) -> Kept | None:
+        """The reply for `key` if it is known and still right."""
+        if self._has_files:
+            self._look_at_files()
+        kept = self._known.get(key)
+        if kept is None or (kept.entry is not None and not self._memory.stands(kept.entry)):
+            return None
+        return kept
+
+    def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
+        """Remember `decision`, and `reply` made of it, if anything tells later that it stands.
+
+        It must have been decided in this turn of the event loop.
+        """
+        if not decision.lasting:
+            return
+        entry: Entry | None = None
+        if isinstance(decision.verdict, Verdict):
+            entry = self._memory.entry(recipient)
+            # Another spelling may have been asked for (a dot behind the
+            # domain), or the verdict is one that is not remembered.
+            if entry is None or entry.verdict.kind is not decision.verdict.kind:
+                return
+        most = FEW_REPLIES if self._shrunk else MAX_REPLIES
+        if len(self._known) >= most:
+            for old in list(self._known)[: most // 16]:
+                del self._known[old]
+        self._known[key] = Kept(reply, recipient, decision, entry, self._cell_of(decision))
+
+    def shrink(self) -> None:
+        """Give back memory; only a few replies are kept from now on."""
+        self._shrunk = True
+        self._known.clear()
+
+    def _look_at_files(self) -> None:
+        """Once in a turn: forget what rests on what they said before."""
+        turn = self._memory.now()
+        if turn == self._turn:
+            return
+        self._turn = turn
+        scope = self._scope
+        scope.refresh()
+        if scope.version != self._version:
+            self._version = scope.version
+            self._known.clear()

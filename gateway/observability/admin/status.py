@@ -1,0 +1,190 @@
+"""What the status page shows, as one JSON document: /status.json.
+
+Numbers are as Prometheus gets them; rates are of the last seconds, durations
+of the last minutes.  What is not known yet is null.  Addresses are as private
+as in the log.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gateway.observability.admin.history import STEP
+from gateway.observability.admin.latency import quantile
+from gateway.observability.metrics.exposition import version
+from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
+from gateway.verification.model import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config import Settings
+    from gateway.observability.admin.history import History
+    from gateway.observability.metrics.exposition import View
+    from gateway.observability.metrics.snapshot import Numbers
+
+FRONT_ENDS = ("socketmap", "policy", "milter")
+QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The counts now and at an earlier moment, and the seconds in between; None: no such moment."""
+
+    now: Numbers
+    before: Numbers
+    seconds: float | None
+
+    def row(self, name: str, key: str) -> dict[str, object]:
+        """One count: its name, total, and how often it comes a second."""
+        total = self.now.get(key, 0)
+        return {"name": name, "total": total, "per_second": self.per_second(key)}
+
+    def per_second(self, *keys: str) -> float | None:
+        """So many a second of all these together."""
+        if not self.seconds:
+            return None
+        more = sum(self.now.get(key, 0) - self.before.get(key, 0) for key in keys)
+        return max(0.0, more) / self.seconds
+
+
+def document(
+    view: View, history: History, settings: Settings, reasons: list[str], notes: list[str]
+) -> dict[str, object]:
+    """The whole document; `reasons` say why it is not ready, `notes` what else is amiss."""
+    gathered = view.gathered
+    moment = time.monotonic()
+    recent, oldest = history.recent(moment), history.oldest
+    numbers = _Numbers(
+        gathered.counts,
+        recent.counts if recent is not None else {},
+        moment - recent.moment if recent is not None else None,
+    )
+    earlier = oldest.counts if oldest is not None else {}
+    listeners = settings.listeners
+    served = [name for name in FRONT_ENDS if name in listeners]
+    asked = [f"requests/{name}/{kind.name}" for name in served for kind in KINDS]
+    refused = [
+        f"requests/{name}/{kind.name}" for name in served for kind in KINDS if not kind.accepts
+    ]
+    return {
+        "host": os.uname().nodename,
+        "version": version(),
+        "now": time.time(),
+        "started": gathered.started,
+        "ready": not reasons,
+        "reasons": reasons,
+        "notes": notes,
+        "reload": asdict(gathered.reload),
+        "addresses": settings.logging.addresses.value,
+        "totals": {
+            "asked_per_second": numbers.per_second(*asked),
+            "undeliverable_per_second": numbers.per_second(*refused),
+            "asked": sum(gathered.counts.get(key, 0) for key in asked),
+            "undeliverable": sum(gathered.counts.get(key, 0) for key in refused),
+        },
+        "history": {
+            "step": STEP,
+            "asked": history.series("requests/"),
+            "undeliverable": history.series(*refused),
+        },
+        "front_ends": [_front_end(name, view, numbers, settings) for name in served],
+        "memory": _memory(gathered.counts, gathered.gauges, numbers),
+        "latency": {
+            "lookup": _quantiles("lookup", LOOKUP_BOUNDS, gathered.counts, earlier),
+            **{
+                kind: _quantiles(f"upstream/{kind}", UPSTREAM_BOUNDS, gathered.counts, earlier)
+                for kind in UPSTREAMS
+            },
+        },
+        "databases": [
+            {
+                **asdict(each),
+                "retries": gathered.counts.get(f"database_retries/{each.name}", 0),
+                "faults": gathered.counts.get(f"database_faults/{each.name}", 0),
+            }
+            for each in view.databases
+        ],
+        "upstreams": [asdict(each) for each in gathered.upstreams],
+        "refusals": [asdict(each) for each in gathered.refusals],
+        "processes": _processes(view),
+    }
+
+
+def _front_end(name: str, view: View, numbers: _Numbers, settings: Settings) -> dict[str, object]:
+    gathered = view.gathered
+    modes = {
+        "socketmap": settings.socketmap.mode,
+        "policy": settings.policy.mode,
+        "milter": settings.milter.mode,
+    }
+    verdicts = [
+        numbers.row(kind.name, f"requests/{name}/{kind.name}")
+        for kind in KINDS
+        if gathered.counts.get(f"requests/{name}/{kind.name}")
+    ]
+    return {
+        "name": name,
+        "listen": [str(each) for each in settings.listeners[name]],
+        "mode": modes[name].value,
+        "connections": gathered.gauges.get(f"connections/{name}", 0),
+        "accepted": gathered.counts.get(f"connections_accepted/{name}", 0),
+        "asked": sum(
+            count for key, count in gathered.counts.items() if key.startswith(f"requests/{name}/")
+        ),
+        "verdicts": verdicts,
+        "skipped": _rows("skipped", name, numbers),
+        "not_enforced": _rows("not_enforced", name, numbers),
+    }
+
+
+def _rows(key: str, frontend: str, numbers: _Numbers) -> list[dict[str, object]]:
+    begin = f"{key}/{frontend}/"
+    return [
+        numbers.row(name.removeprefix(begin), name)
+        for name in sorted(numbers.now)
+        if name.startswith(begin)
+    ]
+
+
+def _memory(counts: Numbers, gauges: Numbers, numbers: _Numbers) -> dict[str, object]:
+    hits, misses = counts.get("cache_hits", 0), counts.get("cache_misses", 0)
+    lately = (numbers.per_second("cache_hits"), numbers.per_second("cache_hits", "cache_misses"))
+    return {
+        "entries": gauges.get("cache_entries", 0),
+        "hits": hits,
+        "misses": misses,
+        "invalidations": counts.get("cache_invalidations", 0),
+        "share": lately[0] / lately[1] if lately[0] is not None and lately[1] else None,
+    }
+
+
+def _quantiles(
+    key: str, bounds: tuple[float, ...], now: Numbers, before: Numbers
+) -> Mapping[str, float | None]:
+    return {name: quantile(share, key, bounds, now, before) for name, share in QUANTILES}
+
+
+def _processes(view: View) -> list[dict[str, object]]:
+    """One row a process; what it says of itself, where it has said something."""
+    said = {each.pid: each for each in view.gathered.snapshots}
+    rows: list[dict[str, object]] = []
+    for state in view.gathered.processes:
+        snapshot = said.get(state.pid)
+        rows.append(
+            {
+                **asdict(state),
+                "started": snapshot.started if snapshot is not None else None,
+                "resident_bytes": snapshot.gauges.get(f"resident_bytes/{state.name}")
+                if snapshot is not None
+                else None,
+                "cpu_seconds": snapshot.counts.get(f"cpu_seconds/{state.name}")
+                if snapshot is not None
+                else None,
+                "restarts": view.restarts.get(state.name, 0),
+            }
+        )
+    return rows

@@ -1,0 +1,203 @@
+"""Where log lines go, without ever blocking or ending the service.
+
+`SyslogHandler` writes to /dev/log as syslog(3) does, `StreamHandler` to a
+descriptor.  A line that cannot be written is counted and dropped; the next
+one that goes through is preceded by the count.  Storms of lines are held back
+by `logstorms`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import socket
+import stat
+import time
+from abc import ABC, abstractmethod
+
+from gateway.observability.logging.storms import Storms
+
+SYSLOG_SOCKET = "/dev/log"
+# A classic syslogd cuts at 1024 (RFC 3164, 4.1), rsyslog and journald take 8 KiB.
+LINE_LIMIT = 8000
+
+# syslog(3): priority is facility * 8 + severity.
+FACILITIES = {
+    "user": 1,
+    "mail": 2,
+    "daemon": 3,
+    **{f"local{number}": 16 + number for number in range(8)},
+}
+_SEVERITIES = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+    (logging.DEBUG, 7),
+)
+
+
+def severity(level: int) -> int:
+    """The severity of syslog(3) for a level of logging."""
+    return next((number for least, number in _SEVERITIES if level >= least), 7)
+
+
+class LineHandler(ABC, logging.Handler):
+    """What both handlers share: storms, the count of lost lines, and no exception ever out."""
+
+    def __init__(self, storms: Storms | None = None) -> None:
+        super().__init__()
+        self._storms = Storms() if storms is None else storms
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or count it."""
+        for each in self._storms.admit(record):
+            self._put(each)
+
+    def flush(self) -> None:
+        """Write the counts of storms that are still held back."""
+        self.acquire()
+        try:
+            for each in self._storms.rest():
+                self._put(each)
+        finally:
+            self.release()
+
+    @abstractmethod
+    def write(self, level: int, line: str) -> bool:
+        """Write one line; False when it was lost."""
+
+    def _put(self, record: logging.LogRecord) -> None:
+        if self.lost and self.write(logging.WARNING, f"{self.lost} log lines were lost"):
+            self.lost = 0
+        if not self.write(record.levelno, self.format(record)):
+            self.lost += 1
+
+
+class SyslogHandler(LineHandler):
+    """Datagrams to /dev/log in the form of RFC 3164, as glibc writes them; never blocks."""
+
+    def __init__(
+        self, ident: str, facility: str, *, path: str = SYSLOG_SOCKET, storms: Storms | None = None
+    ) -> None:
+        super().__init__(storms)
+        self._ident = ident
+        self._facility = FACILITIES[facility]
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def write(self, level: int, line: str) -> bool:
+        """One datagram; after a restart of syslogd the socket is connected again."""
+        # RFC 3164, 4.1.2: English month, day padded with a blank; strftime's %b is the locale's.
+        moment = time.localtime()
+        stamp = (
+            f"{_MONTHS[moment.tm_mon - 1]} {moment.tm_mday:2d} {time.strftime('%H:%M:%S', moment)}"
+        )
+        head = f"<{self._facility * 8 + severity(level)}>{stamp} {self._ident}[{os.getpid()}]: "
+        data = (head + line).encode(errors="backslashreplace")[:LINE_LIMIT]
+        return self._send(data) or self._send(data)
+
+    def close(self) -> None:
+        """Write what is held back and close the socket."""
+        self.flush()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        super().close()
+
+    def _send(self, data: bytes) -> bool:
+        """Send, or close the socket so that the next call connects afresh."""
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+                self._socket.connect(self._path)
+            self._socket.send(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            return False
+        return True
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class StreamHandler(LineHandler):
+    """Lines to a descriptor; with `priorities` each begins with <N> as sd-daemon(3) says.
+
+    Never blocks, whoever reads there: what has no room is lost and counted.
+    The descriptor is shared with other programs, so it is not made
+    non-blocking.  Its limit: where several processes write to one pipe and
+    nobody reads it, one of them may find the last room taken after all; it
+    then waits for the reader.
+    """
+
+    def __init__(
+        self, descriptor: int = 2, *, priorities: bool = False, storms: Storms | None = None
+    ) -> None:
+        super().__init__(storms)
+        self._descriptor = descriptor
+        self._priorities = priorities
+        self._socket = _as_socket(descriptor)
+        self._rest = b""  # of a line that had no room
+
+    def write(self, level: int, line: str) -> bool:
+        """One write, so that lines of several processes do not mix."""
+        head = f"<{severity(level)}>" if self._priorities else ""
+        data = (head + line).encode(errors="backslashreplace")[:LINE_LIMIT] + b"\n"
+        if not self._written_out():
+            return False
+        self._rest = data
+        if not self._written_out() and len(self._rest) == len(data):
+            self._rest = b""
+            return False
+        return True
+
+    def close(self) -> None:
+        """Write what is held back."""
+        self.flush()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        super().close()
+
+    def _written_out(self) -> bool:
+        """Write what is left of a line; False while there is no room, or no disk."""
+        try:
+            while self._rest:
+                sent = self._push(self._rest)
+                if not sent:
+                    return False
+                self._rest = self._rest[sent:]
+        except OSError:
+            return False
+        return True
+
+    def _push(self, data: bytes) -> int:
+        """How many of these bytes there was room for; raises OSError."""
+        if self._socket is not None:
+            try:
+                return self._socket.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return 0
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        if not room.poll(0):
+            return 0
+        return os.write(self._descriptor, data[: select.PIPE_BUF])
+
+
+def _as_socket(descriptor: int) -> socket.socket | None:
+    """The socket behind a descriptor, as journald's; None where it is something else."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+        return socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        return None

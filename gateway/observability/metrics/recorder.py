@@ -1,0 +1,186 @@
+"""What one process counts and shows: its tallies, timings, cache, connections and memory.
+
+Front ends, cache and readers count for themselves, in plain numbers; once a
+second the recorder collects these and puts them on the board.  What is
+collected costs nothing on the way of a request.
+
+Limits: what others see of this process is up to INTERVAL seconds old.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.cyrus.db.file import ReadCounts
+from gateway.frontends.counters import Tally
+from gateway.observability.metrics.databases import DATABASES
+from gateway.observability.metrics.sharedmemory import BoardError, Place
+from gateway.observability.metrics.snapshot import Numbers, Refusal, Snapshot, add
+from gateway.observability.metrics.timing import TimedEngine, Timings
+from gateway.printable import printable
+from gateway.verification.cache import VerdictCache
+from gateway.verification.model import KINDS
+from gateway.verification.verifier import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.config import Settings
+    from gateway.observability.logging.setup import AddressWriter
+    from gateway.server.server import Server
+    from gateway.verification.cell import Refused
+    from gateway.verification.decider import Engine, Memory
+
+    # Adds its counts and gauges to a snapshot.
+    Source = Callable[[Snapshot], None]
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two messages on the board.
+INTERVAL = 1.0
+
+# Refusals kept by each front end of a process, and characters of their fields:
+# all of them fit into a place on the board.
+REFUSALS = 20
+FIELD_LIMIT = 160
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+# Bytes that hold all of statm: seven numbers.
+_STATM = 256
+
+
+class ServingProcess(Protocol):
+    """Which of the processes this one is (gateway.supervisor.channel has the whole)."""
+
+    name: str
+    index: int
+    generation: int
+    place: Place
+
+
+class Recorder:
+    """The counts of this process."""
+
+    def __init__(self, process: ServingProcess, settings: Settings, address: AddressWriter) -> None:
+        self._process = process
+        self._settings = settings
+        self._address = address
+        self._started = time.time()
+        self._timings = Timings()
+        self._reads = tuple(ReadCounts() for _ in DATABASES)
+        self._tallies: dict[str, Tally] = {}
+        self._sources: list[Source] = []
+        self._failed = False
+        # Kept open: clients may have every descriptor by the time of a snapshot.
+        self._memory = os.open("/proc/self/statm", os.O_RDONLY)
+
+    def timed(self, engine: Engine) -> Engine:
+        """`engine` for a thread, with what it reads and whom it asks counted."""
+        self._count_reads(engine)
+        return TimedEngine(engine, self._timings)
+
+    def watch_memories(self, memories: Sequence[Memory]) -> None:
+        """Count what `memories` remember, and how long it takes where they do not."""
+        for memory in memories:
+            if isinstance(memory, VerdictCache):
+                self._count_reads(memory.verifier)
+                memory.timing = self._timings.lookup
+
+        def source(snapshot: Snapshot) -> None:
+            # What was ready to be sent did not ask the memory, but rests on it.
+            ready = sum(tally.answers_ready for tally in self._tallies.values())
+            snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
+            snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
+            snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)
+            snapshot.gauges["cache_entries"] = sum(len(each.entries) for each in memories)
+
+        self.watch(source)
+
+    def watch_servers(self, frontend: str, servers: Sequence[Server]) -> None:
+        """Count the clients of a front end's sockets."""
+
+        def source(snapshot: Snapshot) -> None:
+            accepted = sum(server.accepted for server in servers)
+            connected = sum(len(server.connections) for server in servers)
+            snapshot.counts[f"connections_accepted/{frontend}"] = accepted
+            snapshot.gauges[f"connections/{frontend}"] = connected
+
+        if servers:
+            self.watch(source)
+
+    def tally(self, frontend: str) -> Tally:
+        """The counts of a front end, made at the first call."""
+        if frontend not in self._tallies:
+            refusals: deque[Refused] = deque(maxlen=REFUSALS)
+            self._tallies[frontend] = Tally(refusals)
+        return self._tallies[frontend]
+
+    def watch(self, source: Source) -> None:
+        """Ask `source` for more at each snapshot."""
+        self._sources.append(source)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now."""
+        process = self._process
+        snapshot = Snapshot(
+            process.name, process.index, process.generation, os.getpid(), self._started
+        )
+        snapshot.counts |= self._timings.numbers()
+        snapshot.upstreams += self._timings.last()
+        for name, reads in zip(DATABASES, self._reads, strict=True):
+            snapshot.counts[f"database_retries/{name}"] = reads.retries
+            snapshot.counts[f"database_faults/{name}"] = reads.faults
+        for frontend, tally in self._tallies.items():
+            snapshot.counts |= _outcomes(frontend, tally)
+            snapshot.refusals += [self._refusal(frontend, each) for each in tuple(tally.refusals)]
+        snapshot.counts[f"cpu_seconds/{process.name}"] = time.process_time()
+        snapshot.gauges[f"resident_bytes/{process.name}"] = self._resident_bytes()
+        for source in self._sources:
+            source(snapshot)
+        return snapshot
+
+    def publish(self) -> None:
+        """Put a snapshot on the board; where that fails, a log line says so once."""
+        try:
+            self._process.place.publish(self.snapshot().to_bytes())
+        except BoardError as error:
+            if not self._failed:
+                self._failed = True
+                _log.error("the metrics of this process stand still: %s", error)
+
+    def _resident_bytes(self) -> int:
+        """The memory of this process (proc(5), statm)."""
+        return int(os.pread(self._memory, _STATM, 0).split()[1]) * _PAGE
+
+    def _count_reads(self, engine: Engine) -> None:
+        if isinstance(engine, Verifier):
+            for database, counts in zip(engine.store.databases, self._reads, strict=True):
+                database.counts = counts
+
+    def _refusal(self, frontend: str, refused: Refused) -> Refusal:
+        moment, (verdict, _, waiver), recipient, sender, client, reason = refused
+        shown = "" if sender is None else self._address(sender) if sender else "<>"
+        return Refusal(
+            moment,
+            frontend,
+            verdict,
+            printable(reason, FIELD_LIMIT),
+            printable(self._address(recipient), FIELD_LIMIT),
+            printable(shown, FIELD_LIMIT),
+            printable(client, FIELD_LIMIT),
+            waiver,
+        )
+
+
+def _outcomes(frontend: str, tally: Tally) -> Numbers:
+    """The counts of one front end; those that are still 0 are shown, too."""
+    found: Numbers = {f"requests/{frontend}/{kind.name}": 0 for kind in KINDS}
+    for (kind, skip, waiver), count in tally.outcomes():
+        for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", waiver)):
+            if word:
+                add(found, {f"{name}/{frontend}/{word}": count})
+    return found

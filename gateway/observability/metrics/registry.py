@@ -1,0 +1,203 @@
+"""The supervisor's side of the board: who has which place, and the counts of those who have ended.
+
+A process' counts must not vanish with it: a sum that shrinks looks like a
+restart of everything to Prometheus.  So when a process has ended, the
+supervisor adds its last counts to `past`.  That the process is gone and that
+its counts are in `past` is said in one message, so a reader sees the one with
+the other or neither.
+
+Limits: a process that is killed loses what it counted since its last message,
+a second at most.  Where the board fails (no memory), metrics stand still and
+mail goes on; a log line says so once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.observability.metrics.sharedmemory import SUPERVISOR, Board, BoardError, Place
+from gateway.observability.metrics.snapshot import (
+    Numbers,
+    Snapshot,
+    add,
+    number,
+    numbers,
+    parse,
+    rows,
+    table,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_log = logging.getLogger(__name__)
+
+# The supervisor's own number as a writer; children have higher ones.
+WRITER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """One process as the supervisor sees it.
+
+    `state` is starting, ready, waiting (for its next start) or leaving;
+    `pid` is 0 where there is none.
+    """
+
+    name: str
+    index: int
+    generation: int
+    pid: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What became of the last word about the configuration.
+
+    `problem` is empty where it came into force, and else says why it did not.
+    `success` is when one came into force last, in seconds since 1970; 0: never.
+    """
+
+    problem: str = ""
+    success: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A place on the board, and the number of the process that it is lent to."""
+
+    place: int
+    writer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the supervisor has written: its message on the board.
+
+    `started` is when it started, in seconds since 1970; `living` are the
+    places of the processes that count; `past` what those counted that have ended.
+    `reload` is how the last reload went, `troubles` are sockets that no client
+    can reach, a sentence each.
+    """
+
+    started: float
+    pid: int
+    living: tuple[Lent, ...]
+    processes: tuple[ProcessState, ...]
+    past: Numbers
+    reload: Reload = field(default_factory=Reload)
+    troubles: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """As a message for the board."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> Page:
+        """The message as a value; raises BoardError for what `to_bytes` does not write."""
+        told = parse(message)
+        try:
+            return cls(
+                number(told["started"]),
+                int(number(told["pid"])),
+                tuple(
+                    Lent(int(number(each["place"])), int(number(each["writer"])))
+                    for each in rows(told["living"])
+                ),
+                tuple(
+                    ProcessState(
+                        str(each["name"]),
+                        int(number(each["index"])),
+                        int(number(each["generation"])),
+                        int(number(each["pid"])),
+                        str(each["state"]),
+                    )
+                    for each in rows(told["processes"])
+                ),
+                numbers(told["past"]),
+                Reload(
+                    str(table(told["reload"])["problem"]),
+                    number(table(told["reload"])["success"]),
+                ),
+                tuple(str(each) for each in texts(told["troubles"])),
+            )
+        except KeyError as error:
+            raise BoardError(f"{error} is missing") from error
+
+
+class Ledger:
+    """Lends places to children and keeps what they counted."""
+
+    def __init__(self) -> None:
+        self._board = Board.create()
+        self._own = Place(self._board, SUPERVISOR, WRITER)
+        self._started = time.time()
+        self._last = WRITER
+        self._living: dict[int, int] = {}
+        self._past: Numbers = {}
+        self._processes: tuple[ProcessState, ...] = ()
+        self._reload = Reload()
+        self._troubles: tuple[str, ...] = ()
+        self._failed = False
+        self._publish()
+
+    def lend(self) -> Place:
+        """A place for a new process."""
+        place = next(n for n in range(1, len(self._living) + 2) if n not in self._living)
+        self._last += 1
+        self._living[place] = self._last
+        self._publish()
+        return Place(self._board, place, self._last)
+
+    def take_back(self, place: Place) -> None:
+        """The process has ended: keep what it counted."""
+        if self._living.get(place.place) != place.writer:
+            return
+        del self._living[place.place]
+        message = self._board.read(place.place, place.writer)
+        if message is not None:
+            try:
+                add(self._past, Snapshot.from_bytes(message).counts)
+            except BoardError as error:
+                _log.warning("the counts of a process that has ended are lost: %s", error)
+        self._publish()
+
+    def show(
+        self,
+        processes: Iterable[ProcessState],
+        reload: Reload = Reload(),
+        troubles: tuple[str, ...] = (),
+    ) -> None:
+        """Tell the others of all this, if it has changed."""
+        now = (tuple(processes), reload, troubles)
+        if now != (self._processes, self._reload, self._troubles):
+            self._processes, self._reload, self._troubles = now
+            self._publish()
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._board.close()
+
+    def _publish(self) -> None:
+        page = Page(
+            self._started,
+            os.getpid(),
+            tuple(Lent(place, writer) for place, writer in self._living.items()),
+            self._processes,
+            self._past,
+            self._reload,
+            self._troubles,
+        )
+        try:
+            self._own.publish(page.to_bytes())
+        except BoardError as error:
+            if not self._failed:
+                self._failed = True
+                _log.error("metrics stand still: the processes' board: %s", error)

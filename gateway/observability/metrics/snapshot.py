@@ -1,0 +1,177 @@
+"""What one process has counted, as it stands on the board; and such counts added up.
+
+Counts and gauges go by the name of a metric and the values of its labels,
+joined by slashes: `requests/policy/over-quota`.  Counts only grow, and those
+of processes that have ended are kept; gauges are of the moment and end with
+their process.  Both add up over processes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TypeAlias
+
+from gateway.observability.metrics.sharedmemory import BoardError
+
+# Longer than the longest name with its labels; anything else is a defect.
+_MAX_NAME = 120
+
+Numbers: TypeAlias = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One recipient that was refused, or would have been; addresses as the log would show them.
+
+    `time` is in seconds since 1970; `waiver` says why it was not carried out
+    after all.
+    """
+
+    time: float
+    frontend: str
+    verdict: str
+    reason: str
+    recipient: str
+    sender: str
+    client: str
+    waiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The last answer of another server; `problem` is empty where it was one."""
+
+    time: float
+    kind: str
+    name: str
+    problem: str
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What one process says of itself.  `started` is in seconds since 1970."""
+
+    name: str
+    index: int = 0
+    generation: int = 0
+    pid: int = 0
+    started: float = 0.0
+    counts: Numbers = field(default_factory=dict)
+    gauges: Numbers = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    upstreams: list[Upstream] = field(default_factory=list)
+
+    def to_bytes(self) -> bytes:
+        """As a message for the board."""
+        return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> Snapshot:
+        """The message as a value; raises BoardError for what `to_bytes` does not write."""
+        told = parse(message)
+        try:
+            return cls(
+                name=str(told["name"]),
+                index=_whole(told["index"]),
+                generation=_whole(told["generation"]),
+                pid=_whole(told["pid"]),
+                started=number(told["started"]),
+                counts=numbers(told["counts"]),
+                gauges=numbers(told["gauges"]),
+                refusals=[
+                    Refusal(
+                        number(each["time"]),
+                        str(each["frontend"]),
+                        str(each["verdict"]),
+                        str(each["reason"]),
+                        str(each["recipient"]),
+                        str(each["sender"]),
+                        str(each["client"]),
+                        str(each["waiver"]),
+                    )
+                    for each in rows(told["refusals"])
+                ],
+                upstreams=[
+                    Upstream(
+                        number(each["time"]),
+                        str(each["kind"]),
+                        str(each["name"]),
+                        str(each["problem"]),
+                    )
+                    for each in rows(told["upstreams"])
+                ],
+            )
+        except KeyError as error:
+            raise BoardError(f"{error} is missing") from error
+
+
+def parse(message: bytes) -> Mapping[str, object]:
+    """A message of the board, an object; raises BoardError."""
+    try:
+        told: object = json.loads(message)
+    except ValueError as error:
+        raise BoardError(f"no JSON: {error}") from error
+    return _object(told)
+
+
+def number(told: object) -> float:
+    """A finite number; raises BoardError for anything else."""
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+        raise BoardError(f"{told!r:.80} is no number")
+    return told
+
+
+def numbers(told: object) -> Numbers:
+    """Numbers by name; raises BoardError for anything else."""
+    found: Numbers = {}
+    for name, value in _object(told).items():
+        if len(name) > _MAX_NAME or not name.isprintable():
+            raise BoardError(f"{name!r:.80} is no name")
+        found[name] = number(value)
+    return found
+
+
+def rows(told: object) -> list[Mapping[str, object]]:
+    """A list of objects; raises BoardError for anything else."""
+    if not isinstance(told, list):
+        raise BoardError(f"{told!r:.80} is no list")
+    return [_object(each) for each in told]
+
+
+def table(told: object) -> Mapping[str, object]:
+    """An object; raises BoardError for anything else."""
+    return _object(told)
+
+
+def texts(told: object) -> list[object]:
+    """A list; raises BoardError for anything else."""
+    if not isinstance(told, list):
+        raise BoardError(f"{told!r:.80} is no list")
+    return told
+
+
+def add(total: Numbers, more: Mapping[str, float]) -> None:
+    """Add `more` to `total`, name by name."""
+    for name, value in more.items():
+        total[name] = total.get(name, 0) + value
+
+
+def added(all_of: Iterable[Mapping[str, float]]) -> Numbers:
+    """The sum of all, name by name."""
+    total: Numbers = {}
+    for each in all_of:
+        add(total, each)
+    return total
+
+
+def _object(told: object) -> Mapping[str, object]:
+    if not isinstance(told, dict):
+        raise BoardError(f"{told!r:.80} is no object")
+    return told
+
+
+def _whole(told: object) -> int:
+    return int(number(told))

@@ -1,0 +1,1 @@
+"""The supervisor: opens the sockets, leaves root, and keeps the children alive."""

@@ -1,0 +1,290 @@
+"""The child's side of the supervisor: sockets, configuration, and a line home.
+
+A child is started by exec with one environment variable that holds JSON: its
+name and number, the descriptors of its listening sockets, and that of its
+channel.  The channel is a stream of words: the child says that it is ready,
+alive, or why it gives up, and, once it is to leave, how many clients it still
+has; the supervisor tells how often others were restarted, and tells a child to
+stop where signals belong to a library.  When the channel ends, the supervisor
+is gone and the child must go too, or its sockets would keep a new instance out.
+
+A child may be told to stop twice: at first that others serve on, and that its
+clients have time, which is up to hours for SMTP sessions; later that nobody
+serves any more, and that it must hurry.
+
+No gevent, no threads: the channel is a non-blocking descriptor for any loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.config import endpoints
+from gateway.observability.metrics.sharedmemory import Board, Place
+from gateway.printable import printable
+from gateway.supervisor.listeners import Listener
+
+VARIABLE = "SMMAPD_SUPERVISED"
+READY = "READY"
+ALIVE = "ALIVE"
+FAILED = "FAILED"
+CLIENTS = "CLIENTS"
+TROUBLE = "TROUBLE"
+WAITING = "WAITING"
+ENTRIES = "ENTRIES"
+RESTARTS = "RESTARTS"
+STOP = "STOP"
+# Why a process gives up that has run out of it.
+OUT_OF_MEMORY = "out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)"
+MESSAGE_LIMIT = 2000
+_CHANNEL_READ = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often processes called `name` have been restarted since the supervisor started."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave: clients may take `patience` seconds to go by themselves; 0: nobody serves on."""
+
+    patience: float
+
+
+News = Restarts | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What went before this process.
+
+    `again`: another one of the same configuration has served in its place;
+    `replaces`: one of an older configuration serves until this one is ready.
+    `entries` is how many entries files had, by path, when they were read last.
+    """
+
+    again: bool = False
+    replaces: bool = False
+    entries: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# A first process, which takes nobody's place.
+FIRST = Beginning()
+
+
+class Supervised:
+    """This process as a child of the supervisor.
+
+    `name` is that of its ChildSpec, `index` counts the processes of one name
+    from 0, `generation` counts configurations from 1.  `listeners` are its
+    sockets by front end, `configuration` is the text that was validated, `files`
+    are what the files held that it needs, by path.
+    `place` is where it puts what it counts, `beginning` what went before.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        index: int,
+        generation: int,
+        listeners: Mapping[str, tuple[Listener, ...]],
+        configuration: bytes,
+        files: Mapping[str, bytes],
+        channel: socket.socket,
+        place: Place,
+        beginning: Beginning = FIRST,
+    ) -> None:
+        self.name = name
+        self.beginning = beginning
+        self.index = index
+        self.generation = generation
+        self.listeners = listeners
+        self.configuration = configuration
+        self.files = files
+        self.place = place
+        self._channel = channel
+        self._received = b""
+
+    def fileno(self) -> int:
+        """The channel's descriptor: readable when there is news, or the supervisor is gone."""
+        return self._channel.fileno()
+
+    def ready(self) -> None:
+        """All sockets are served from now on."""
+        self._say(READY)
+
+    def alive(self) -> None:
+        """For a ChildSpec with a silence limit: not stuck."""
+        self._say(ALIVE)
+
+    def waiting(self, text: str) -> None:
+        """What it waits for before it is ready, however long that takes; said again and again."""
+        self._say(f"{WAITING} {printable(text, MESSAGE_LIMIT)}")
+
+    def entries(self, path: str, count: int) -> None:
+        """How many entries the file at `path` has, which is believed."""
+        self._say(f"{ENTRIES} {count} {json.dumps(path)}")
+
+    def failed(self, message: str) -> None:
+        """Why this process is about to exit; the supervisor logs it."""
+        self._say(f"{FAILED} {printable(message, MESSAGE_LIMIT)}")
+
+    def trouble(self, text: str) -> None:
+        """What keeps it from judging mail; empty where nothing does any more."""
+        self._say(f"{TROUBLE} {printable(text, MESSAGE_LIMIT)}")
+
+    def clients(self, count: int) -> None:
+        """How many clients are left, for a process that has been told to stop."""
+        self._say(f"{CLIENTS} {count}")
+
+    def receive(self) -> list[News] | None:
+        """What came over the channel; None when the supervisor is gone: stop then.
+
+        Only a ChildSpec with `stops_by_word` hears of Stop.
+        """
+        try:
+            data = self._channel.recv(_CHANNEL_READ)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._received = (self._received + data).split(b"\n")
+        news: list[News] = []
+        for line in lines:
+            word, _, rest = line.decode(errors="replace").partition(" ")
+            name, _, count = rest.rpartition(" ")
+            if word == RESTARTS and count.isdigit():
+                news.append(Restarts(name, int(count)))
+            elif word == STOP:
+                news.append(Stop(float(rest)))
+        return news
+
+    def _say(self, line: str) -> None:
+        try:
+            self._channel.send(f"{line}\n".encode())
+        except OSError:
+            # Full or gone: the next read of the channel tells which.
+            return
+
+
+def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
+    """This process as a child, or None if no supervisor started it.
+
+    The variable is taken out of `environ`.  The configuration is read from
+    standard input, which the supervisor made for it.
+    """
+    text = environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    told: dict[str, object] = json.loads(text)
+    name, index, generation = told["name"], told["index"], told["generation"]
+    channel, groups, place = told["channel"], told["listeners"], told["place"]
+    lengths, paths = told["lengths"], told["files"]
+    assert isinstance(lengths, list)
+    assert isinstance(paths, list)
+    assert isinstance(name, str)
+    assert isinstance(index, int)
+    assert isinstance(generation, int)
+    assert isinstance(channel, int)
+    assert isinstance(groups, dict)
+    assert isinstance(place, list)
+    begun = told["beginning"]
+    assert isinstance(begun, dict)
+    known = begun["entries"]
+    assert isinstance(known, dict)
+    board, number, writer = (int(each) for each in place)
+    os.set_inheritable(board, False)
+    listeners = {
+        str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
+        for group, members in groups.items()
+    }
+    home = socket.socket(fileno=channel)
+    home.set_inheritable(False)
+    home.setblocking(False)
+    configuration, *contents = _given([int(each) for each in lengths])
+    return Supervised(
+        name=name,
+        index=index,
+        generation=generation,
+        listeners=MappingProxyType(listeners),
+        configuration=configuration,
+        files=MappingProxyType(dict(zip(map(str, paths), contents, strict=True))),
+        channel=home,
+        place=Place(Board(board), number, writer),
+        beginning=Beginning(
+            again=bool(begun["again"]),
+            replaces=bool(begun["replaces"]),
+            entries=MappingProxyType({str(path): int(n) for path, n in known.items()}),
+        ),
+    )
+
+
+def _given(lengths: Sequence[int]) -> list[bytes]:
+    """The pieces of standard input, which have these lengths."""
+    found, position = [], 0
+    for length in lengths:
+        piece = b""
+        while len(piece) < length and (more := os.pread(0, length - len(piece), position)):
+            piece += more
+            position += len(more)
+        found.append(piece)
+    return found
+
+
+def environment(
+    name: str,
+    index: int,
+    generation: int,
+    *,
+    channel: int,
+    listeners: Mapping[str, tuple[Listener, ...]],
+    place: Place,
+    beginning: Beginning,
+    lengths: Sequence[int],
+    files: Sequence[str] = (),
+) -> str:
+    """The value of VARIABLE for a child; the supervisor's half of `supervised`.
+
+    `lengths` are those of the configuration and of the `files` behind it on standard input.
+    """
+    groups = {
+        group: [[each.socket.fileno(), str(each.endpoint)] for each in members]
+        for group, members in listeners.items()
+    }
+    return json.dumps(
+        {
+            "name": name,
+            "index": index,
+            "generation": generation,
+            "channel": channel,
+            "listeners": groups,
+            "place": [place.board.fileno(), place.place, place.writer],
+            "beginning": {
+                "again": beginning.again,
+                "replaces": beginning.replaces,
+                "entries": dict(beginning.entries),
+            },
+            "lengths": list(lengths),
+            "files": list(files),
+        }
+    )
+
+
+def _listener(descriptor: int, where: str) -> Listener:
+    """A socket that was passed; its file belongs to the supervisor, so it has no inode here."""
+    os.set_inheritable(descriptor, False)
+    passed = socket.socket(fileno=descriptor)
+    passed.setblocking(False)
+    return Listener(endpoints.parse(where), passed)

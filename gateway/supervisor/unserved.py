@@ -1,0 +1,109 @@
+"""Sockets that nobody serves: clients are parted from, and do not wait for an answer.
+
+The supervisor's sockets take connections whether a process serves them or not.
+While one starts again, who connects waits, which is a moment as a rule.  Where
+it does not start (no memory, a file that is gone), whoever waits would do so
+until its own patience ends, some of them in the middle of a mail.  So, once a start has
+failed and nobody has served a socket for PATIENCE seconds, the supervisor itself
+takes each client and closes the connection: to an MTA that is a failure for
+now.  It ends as soon as a process is ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import selectors
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from gateway.supervisor.generation import Generation
+    from gateway.supervisor.listeners import Listener
+
+# Seconds, in which the next start may succeed; shorter than what anybody who asks
+# about a recipient waits for.
+PATIENCE = 5.0
+
+# Clients that are taken at once, so that the supervisor goes on with its work.
+AT_ONCE = 64
+
+_log = logging.getLogger(__name__)
+
+
+class Unserved:
+    """Watches the serving generation; `readers` are what is called where `selector` finds news."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        readers: MutableMapping[int, Callable[[], None]],
+    ) -> None:
+        self.due = math.inf  # when there is something to be done next (time.monotonic)
+        self._selector = selector
+        self._readers = readers
+        self._since: dict[str, float] = {}  # since when nobody has served a group
+        self._taken: dict[int, Listener] = {}
+
+    def look(self, generation: Generation, now: float) -> None:
+        """Begin to turn clients away where that is due, and end it where somebody serves."""
+        self.due = math.inf
+        wanted: dict[int, Listener] = {}
+        for group, listeners in generation.listeners.items():
+            if not _is_abandoned(generation, group):
+                self._since.pop(group, None)
+                continue
+            since = self._since.setdefault(group, now)
+            if now - since < PATIENCE:
+                self.due = min(self.due, since + PATIENCE)
+                continue
+            wanted.update({each.socket.fileno(): each for each in listeners})
+        for descriptor in [each for each in self._taken if each not in wanted]:
+            self._let_go(descriptor)
+        for descriptor, listener in wanted.items():
+            if descriptor not in self._taken:
+                self._take(descriptor, listener)
+
+    def release(self) -> None:
+        """Leave all sockets alone: they are about to be closed, or others serve."""
+        for descriptor in list(self._taken):
+            self._let_go(descriptor)
+        self._since.clear()
+        self.due = math.inf
+
+    def _take(self, descriptor: int, listener: Listener) -> None:
+        _log.error(
+            "nobody serves %s: its clients are parted from until a process does; the lines above"
+            " say why none starts",
+            listener.endpoint,
+        )
+        listener.socket.setblocking(False)
+        self._taken[descriptor] = listener
+        self._readers[descriptor] = partial(self._turn_away, listener)
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def _let_go(self, descriptor: int) -> None:
+        del self._taken[descriptor], self._readers[descriptor]
+        self._selector.unregister(descriptor)
+
+    def _turn_away(self, listener: Listener) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                client, _address = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                _log.warning("%s: no client can be taken: %s", listener.endpoint, error)
+                return
+            client.close()
+
+
+def _is_abandoned(generation: Generation, group: str) -> bool:
+    """Whether no process has the sockets of `group` and is ready, and starts have failed."""
+    return all(
+        slot.failures and not (slot.child is not None and slot.child.ready)
+        for slot in generation.slots
+        if group in slot.spec.listeners
+    )

@@ -1,0 +1,1 @@
+"""The processes that serve: what a child runs, and the front ends that it serves."""

@@ -1,0 +1,188 @@
+"""What gateway.toml names and must be there: user, store, certificates, files, folders of sockets.
+
+Everything that the children will build is built here once and thrown away, so
+that a configuration that cannot serve is refused before anything is stopped.
+It promises to tell every fault at once, with the file, the line and the key
+that names what is at fault; what is wrong inside imapd.conf is told with that
+file, its line and its option.
+
+Limits: sockets are not opened here, only their folders and owners are looked
+at (gateway.supervisor.listeners tells the rest).  User and group are looked up
+by root only: nobody else can become them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway.config.choices import Answers, Library
+from gateway.config.endpoints import InetEndpoint, UnixEndpoint
+from gateway.config.errors import ConfigurationErrors
+from gateway.config.lines import key_lines, line_of
+from gateway.errors import ConfigurationError
+from gateway.frontends import domains
+from gateway.frontends.aliases import Aliases
+from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched
+from gateway.server import pymilter
+from gateway.supervisor import privileges, unixsockets
+from gateway.wiring.assembly import make_judge, make_socketmap_judge, make_trust
+from gateway.wiring.engines import Engines
+from gateway.wiring.mailserver import make_postfix
+from gateway.wiring.upstreams import server_context
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+
+T = TypeVar("T")
+
+
+def require(settings: Settings, data: bytes, entries: Mapping[str, int] = NOTHING_KNOWN) -> None:
+    """Raise ConfigurationErrors where something is missing; `data` is what gateway.toml holds.
+
+    `entries` is how many entries the files of [scope] have that are in force.
+    """
+    lines = key_lines(data.decode())
+    found: dict[str, ConfigurationError] = {}
+    for fault in _faults(settings, make_trust(settings, entries)):
+        if fault.file == settings.file and fault.line is None and fault.option is not None:
+            fault.line = line_of(lines, fault.option.partition("[")[0])
+        # Policy and milter have the same scope.
+        found.setdefault(str(fault), fault)
+    if found:
+        ordered = sorted(found.values(), key=lambda each: _place(settings, each))
+        raise ConfigurationErrors(ordered, file=settings.file)
+
+
+def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, int]:
+    """To sort by: the lines of gateway.toml, then what has none there."""
+    return (fault.file != settings.file or fault.line is None, fault.line or 0)
+
+
+def scope_files(
+    settings: Settings, trust: Trust = TRUST
+) -> Iterator[tuple[str, str, str, Callable[[Report], object]]]:
+    """The files that [scope] names: key, path, what it is, and what reads it.
+
+    That takes what hears of wrong lines, and raises ConfigurationError.
+    """
+    for index, path in enumerate(settings.scope.domain_files):
+        read = partial(_domain_file, path, trust)
+        yield f"scope.domain_files[{index}]", path, "domain file", read
+    for index, path in enumerate(settings.scope.aliases):
+        yield f"scope.aliases[{index}]", path, "alias file", partial(_alias_file, path, trust)
+
+
+def _domain_file(path: str, trust: Trust, report: Report) -> object:
+    return Watched(path, domains.parse, report, trust)
+
+
+def _alias_file(path: str, trust: Trust, report: Report) -> object:
+    return Aliases([path], report, trust=trust)
+
+
+# imapd.conf is looked at by itself, so a front end's judge need not read it.
+_NOT_LOOKED_UP = Answers.SMMAPD
+
+
+def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
+    yield from _account(settings)
+    yield from _store(settings)
+    yield from _sockets(settings)
+    if settings.scope.postfix:
+        try:
+            make_postfix(settings)
+        except ConfigurationError as fault:
+            yield fault
+            return  # what is ours cannot be known
+    if settings.policy.listen:
+        policy = partial(make_judge, settings, settings.policy.mode, _NOT_LOOKED_UP, trust=trust)
+        yield from _scope(settings, policy, trust)
+    if settings.socketmap.listen:
+        yield from _scope(settings, partial(make_socketmap_judge, settings, trust=trust), trust)
+    if settings.milter.listen:
+        yield from _library(settings)
+        milter = partial(
+            make_judge,
+            settings,
+            settings.milter.mode,
+            _NOT_LOOKED_UP,
+            sees_mailers=True,
+            trust=trust,
+        )
+        yield from _scope(settings, milter, trust)
+
+
+def _library(settings: Settings) -> Iterator[ConfigurationError]:
+    if settings.milter.library is Library.PYMILTER:
+        try:
+            pymilter.load()
+        except ConfigurationError as fault:
+            yield _at(settings, fault.option or "milter.library", fault.problem)
+
+
+def _account(settings: Settings) -> Iterator[ConfigurationError]:
+    user, group = settings.general.user, settings.general.group
+    if not privileges.is_root() or not user:
+        return
+    yield from _tried(settings, "user", privileges.resolve, user)
+    if group:
+        yield from _tried(settings, "group", privileges.group_id, group)
+
+
+def _store(settings: Settings) -> Iterator[ConfigurationError]:
+    try:
+        Engines(settings)
+    except ConfigurationError as fault:
+        if fault.file == settings.cyrus.imapd_conf and fault.line is None and fault.option is None:
+            yield _at(settings, "cyrus.imapd_conf", str(fault))
+        else:
+            yield fault
+
+
+def _sockets(settings: Settings) -> Iterator[ConfigurationError]:
+    for name, listen in settings.listeners.items():
+        for index, endpoint in enumerate(listen):
+            if isinstance(endpoint, UnixEndpoint):
+                key = f"{name}.listen[{index}]"
+                yield from _tried(settings, key, unixsockets.require_place, endpoint)
+    if any(isinstance(each, InetEndpoint) and each.tls for each in settings.socketmap.listen):
+        try:
+            server_context(settings)
+        except ConfigurationError as fault:
+            yield fault
+
+
+def _scope(
+    settings: Settings, make: Callable[[], object], trust: Trust
+) -> Iterator[ConfigurationError]:
+    try:
+        make()
+    except ConfigurationError as fault:
+        # Which file it was is looked at once more: they may be large, and all is well as a rule.
+        found = [
+            error
+            for key, _path, _what, read in scope_files(settings, trust)
+            for error in _tried(settings, key, read, _unheard)
+        ]
+        yield from found or [_at(settings, "scope", fault.problem)]
+
+
+def _tried(
+    settings: Settings, key: str, attempt: Callable[[T], object], argument: T
+) -> Iterator[ConfigurationError]:
+    """The fault of an attempt, which is that of `key`; nothing where it succeeds."""
+    try:
+        attempt(argument)
+    except ConfigurationError as fault:
+        where = f"{fault.file}: " if fault.file is not None else ""
+        yield _at(settings, key, where + fault.problem)
+
+
+def _at(settings: Settings, key: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(problem, file=settings.file, option=key)
+
+
+def _unheard(_line: str) -> None:
+    """Wrong lines have been told already."""

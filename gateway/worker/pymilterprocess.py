@@ -1,0 +1,337 @@
+"""A milter's process on pymilter: libmilter's loop on one socket that the supervisor opened.
+
+Started by exec, never by fork, and free of gevent: libmilter calls back on
+native threads, and takes TERM, INT and HUP for itself.  It serves one socket a
+process (smfi_main), so there are as many of these processes as sockets.  The
+main thread runs libmilter; one more thread watches the supervisor's channel,
+says that the process is not stuck, and ends it when it is told to stop, or when
+the supervisor is gone.
+
+libmilter leaves its loop only when it wakes up, every five seconds, and cuts
+its sessions then.  So it is never asked to: it is kept from taking new ones
+(intake.py), the sessions come to their end, and the process ends.
+
+Limits: sessions that are not over in time are cut, and the MTA applies its
+default action to them.  SIGTERM to this process alone is libmilter's and cuts
+them at once; the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from gateway.observability.logging.setup import AddressWriter
+from gateway.observability.metrics.databases import problems
+from gateway.observability.metrics.recorder import INTERVAL, Recorder
+from gateway.server import pymilter
+from gateway.server.dispatcher import THREADS, Flights
+from gateway.server.helpers import Helpers
+from gateway.server.intake import Intake
+from gateway.server.libmilter import Callbacks, new_lock
+from gateway.server.tablelookups import TableQuestions
+from gateway.supervisor.channel import OUT_OF_MEMORY, Stop
+from gateway.supervisor.processes import ALIVE_INTERVAL, CORE, PYMILTER
+from gateway.verification.pool import VerifierPool
+from gateway.wiring.assembly import make_store
+from gateway.wiring.engines import Engines
+from gateway.wiring.mailserver import announce, make_postfix
+from gateway.worker import childmain, descriptors
+from gateway.worker.milter import conversations, defect
+from gateway.worker.scopefiles import SETTLING_INTERVAL, ScopeFiles
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+    from gateway.frontends.milter_conversation import Key
+    from gateway.frontends.replycache import Ready
+    from gateway.observability.metrics.snapshot import Snapshot
+    from gateway.supervisor.channel import Supervised
+    from gateway.supervisor.listeners import Listener
+    from gateway.verification.decider import Memory
+
+_log = logging.getLogger(__name__)
+
+# The name that libmilter's own lines in syslog begin with.
+NAME = "smmapd-gateway"
+
+# Clients that may wait to be accepted; the kernel takes no more than net.core.somaxconn.
+BACKLOG = 4096
+
+# Seconds before the supervisor's patience ends, to leave in good order.
+DRAIN_MARGIN = 0.5
+
+# Seconds between two looks at what is still under way, and in which an MTA that was accepted
+# just before we stopped to accept tells of itself, or libmilter sends a last reply.
+SETTLE = 0.1
+
+# Questions that were not answered from memory before the mailbox list's index is worth its
+# making, and seconds between two pieces of it (gateway.server.loophooks).
+STRAIN = 200
+PAUSE = 0.006
+
+# Seconds after which a thread that wants to run makes another one stop (sys.setswitchinterval).
+# A callback takes some microseconds, and holds the lock: where a hundred connections are busy,
+# many wait for longer than the usual 5 ms, and each of them would stop one that holds the lock,
+# for which all others then wait.  What takes longer in one piece (a large alias file that is read
+# anew) keeps the callbacks waiting for no more than this.
+SWITCH_INTERVAL = 0.25
+
+FULL = (
+    "milter: no open file is left for more MTAs; %d talk to it, others wait: raise the limit of"
+    " open files (LimitNOFILE= in the unit, ulimit -Hn)"
+)
+
+
+class PymilterProcess:
+    """The callbacks of one configuration, and the end of their process."""
+
+    def __init__(self, parent: Supervised, settings: Settings, module: Any) -> None:
+        self._parent = parent
+        self._module = module
+        self._listener = _mine(parent)
+        self._engines = engines = Engines(settings)
+        self._memory = engines.memory(settings.milter.answers)
+        self._due = STRAIN
+        address = AddressWriter(settings.logging.addresses)
+        self._recorder = recorder = Recorder(parent, settings, address)
+        recorder.watch_memories([self._memory])
+        self._lock = lock = new_lock()
+        self._ready: list[Ready[Key]] = []
+        self._files = ScopeFiles(parent, settings)
+        self._databases = None
+        if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
+            self._databases = make_store(settings)  # nobody else looks
+        self._trouble = ""
+        postfix = make_postfix(settings)
+        announce(postfix, settings)
+        helpers = Helpers(lock, THREADS, self._defect)
+        self._callbacks = Callbacks(
+            module,
+            conversations(
+                settings,
+                memory=self._memory,
+                recorder=recorder,
+                address=address,
+                every_ready=self._ready,
+                postfix=postfix,
+                files=self._files,
+            ),
+            self._memory,
+            lock,
+            self._defect,
+        )
+        pool = VerifierPool(lambda: recorder.timed(engines.engine()))
+        tables = (
+            TableQuestions(postfix, defect=_asking_defect, helpers=helpers)
+            if postfix is not None
+            else None
+        )
+        flights = Flights(
+            pool.advance,
+            lane=engines.lane,
+            defect=_asking_defect,
+            tables=tables.ask if tables is not None else None,
+            pool=helpers,
+        )
+        recorder.watch(self._connections)
+        self._intake = Intake(self._listener.socket, descriptors.raise_limit())
+        # Of time.monotonic: the end of what patience there is, and the moments of what was said.
+        self._deadline: float | None = None
+        self._patient = True  # others serve on
+        self._settled = 0.0
+        self._said = 0.0
+        self._said_left = -1
+        self._graceful_timeout = settings.general.graceful_timeout
+        self._callbacks.register(NAME, flights)
+        module.setconn(f"fd:{self._listener.socket.fileno()}")
+        module.setbacklog(BACKLOG)
+        module.settimeout(round(settings.milter.idle_timeout))
+
+    def run(self) -> int:
+        """Serve until told to stop; the exit code."""
+        sys.excepthook = _client_without_a_name
+        descriptors.require_enough(descriptors.raise_limit())
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        if not self._files_settled():
+            return os.EX_OK
+        threading.Thread(target=self._watch, name="channel", daemon=True).start()
+        try:
+            self._module.main()
+        except self._module.error as error:
+            self._parent.failed(f"libmilter gave up: {error}")
+            return os.EX_OSERR
+        self._leave()
+        return os.EX_OK
+
+    def _files_settled(self) -> bool:
+        """Wait until the files of [scope] may be believed; False where it is told to leave.
+
+        Raises ConfigurationError where one cannot be used.
+        """
+        parent = self._parent
+        while waits_for := self._files.waits_for():
+            parent.waiting(waits_for)
+            select.select([parent.fileno()], [], [], SETTLING_INTERVAL)
+            news = parent.receive()
+            if news is None or any(isinstance(each, Stop) for each in news):
+                return False
+        return True
+
+    def _watch(self) -> None:
+        """Be the supervisor's child; an exception here must not leave a process without it."""
+        try:
+            self._attend()
+        except MemoryError:
+            self._parent.failed(OUT_OF_MEMORY)
+            os._exit(os.EX_OSERR)
+        except Exception as error:  # noqa: BLE001  (whatever it is)
+            self._parent.failed(f"defect: {error!r}")
+            os._exit(os.EX_SOFTWARE)
+        self._leave()
+
+    def _attend(self) -> None:
+        """Be there until the supervisor is gone, or wants this process to leave and it can."""
+        parent = self._parent
+        self._files.tell()
+        self._look_at_databases()
+        parent.ready()
+        published = 0.0
+        preparing = False
+        while not self._time_to_leave():
+            pause = PAUSE if preparing else INTERVAL if self._deadline is None else SETTLE
+            select.select([parent.fileno()], [], [], pause)
+            news = parent.receive()
+            if news is None:
+                _log.error("the supervisor is gone; leaving")
+                return
+            for each in news:
+                if isinstance(each, Stop):
+                    self._stop(each.patience)
+            with self._lock:
+                preparing = self._prepare(self._memory)
+                if time.monotonic() - published >= INTERVAL:
+                    published = time.monotonic()
+                    self._recorder.publish()
+                    self._look_at_room()
+            self._say_alive()
+
+    def _say_alive(self) -> None:
+        """Say now and then that the lock is not held for ever, and who is left."""
+        now = time.monotonic()
+        left = len(self._callbacks.connected)
+        if self._deadline is not None and left != self._said_left:
+            self._said_left = left
+            self._parent.clients(left)
+        if now - self._said >= ALIVE_INTERVAL:
+            self._said = now
+            self._parent.alive()
+            self._engines.sweep()
+            self._files.tell()
+            self._look_at_databases()
+
+    def _stop(self, patience: float) -> None:
+        """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
+
+        The first word counts, and a later one that says that nobody serves on.
+        """
+        if self._deadline is not None and patience:
+            return
+        self._patient = patience > 0
+        seconds = max(0.0, (patience or self._graceful_timeout) - DRAIN_MARGIN)
+        self._deadline = time.monotonic() + seconds
+        # An MTA that was accepted just now has not told of itself, and a reply is on its way.
+        self._settled = time.monotonic() + SETTLE
+        if not self._patient:
+            self._intake.close()
+            return
+        self._intake.shut()
+        with self._lock:
+            self._memory.shrink()
+            for ready in self._ready:
+                ready.shrink()
+
+    def _time_to_leave(self) -> bool:
+        """Whether the last session, or at the end of all the last mail, is over, or its time."""
+        now = time.monotonic()
+        if self._deadline is None or (now < self._settled and now < self._deadline):
+            return False
+        with self._lock:
+            every = self._callbacks.connected
+            left = every if self._patient else [each for each in every if each.under_way]
+            return not left or now >= self._deadline
+
+    def _look_at_databases(self) -> None:
+        """Tell what cannot be read, where no core does."""
+        if self._databases is not None:
+            trouble = problems(self._databases)
+            if trouble != self._trouble:
+                self._trouble = trouble
+                self._parent.trouble(trouble)
+
+    def _prepare(self, memory: Memory) -> bool:
+        """Make a piece of what makes answers cheap; whether there is more to make."""
+        if memory.misses < self._due:
+            return False
+        if memory.prepare():
+            return True
+        self._due = memory.misses + STRAIN
+        return False
+
+    def _look_at_room(self) -> None:
+        """Let clients wait while there is no descriptor for more."""
+        if self._deadline is None and self._intake.look() and not self._intake.open:
+            _log.warning(FULL, len(self._callbacks.connected))
+
+    def _connections(self, snapshot: Snapshot) -> None:
+        snapshot.counts["connections_accepted/milter"] = self._callbacks.accepted
+        snapshot.gauges["connections/milter"] = len(self._callbacks.connected)
+
+    def _defect(self, error: Exception) -> None:
+        if isinstance(error, MemoryError):
+            # It would go on to defer everybody; the next process begins anew.
+            self._parent.failed(OUT_OF_MEMORY)
+            os._exit(os.EX_OSERR)
+        defect(error)
+
+    def _leave(self) -> None:
+        """End at once: sessions hang on native threads that the interpreter cannot join."""
+        with self._lock:
+            self._recorder.publish()
+        logging.shutdown()
+        os._exit(os.EX_OK)
+
+
+def _mine(parent: Supervised) -> Listener:
+    """This process' socket; those of the others are closed here."""
+    every = parent.listeners["milter"]
+    for index, each in enumerate(every):
+        if index != parent.index:
+            each.socket.close()
+    return every[parent.index]
+
+
+def _client_without_a_name(kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """Called for what pymilter meets between libmilter and us: host names that are not UTF-8."""
+    if not issubclass(kind, UnicodeDecodeError):
+        _log.error("defect in a callback of pymilter: %r", error)
+
+
+def _asking_defect(error: BaseException) -> None:
+    _log.error("defect while asking another server: %r", error)
+
+
+def main() -> int:
+    """Run as a child of the supervisor; the exit code."""
+    return childmain.run(
+        PYMILTER.module,
+        lambda parent, settings: PymilterProcess(parent, settings, pymilter.load()).run(),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The manual page and the example are what the declarations give."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway import config
+from gateway.config import reference
+from gateway.config.declaration import Declaration, Section
+from gateway.config.model import SECTIONS
+from gateway.config.tables.replies import KINDS, WHEN
+from tests.rigs.require import require_command
+
+ROOT = Path(__file__).parents[2]
+EVERY = [
+    (section, key, declaration)
+    for section in SECTIONS
+    for key, declaration in section.declarations.items()
+]
+IDS = [section.dotted(key) for section, key, _ in EVERY]
+
+
+@pytest.mark.parametrize(
+    ("path", "made"),
+    [
+        ("man/gateway.toml.5", reference.man_page),
+        ("contrib/gateway.toml", reference.example),
+    ],
+)
+def test_the_files_are_what_the_declarations_give(path: str, made: object) -> None:
+    """Whoever changes a setting makes them anew (see gateway.config.reference)."""
+    assert callable(made)
+    assert (ROOT / path).read_text() == made()
+
+
+def test_the_example_is_a_configuration_that_loads() -> None:
+    """It can be copied as it is."""
+    loaded = config.loads(reference.example().encode(), "example")
+    assert set(loaded.listeners) == {"socketmap", "admin"}
+
+
+def test_the_example_without_its_comment_signs_is_the_defaults() -> None:
+    """What the example shows as a default is the default."""
+    text = reference.example()
+    shown = re.sub(r"^#(\w+ = )", r"\1", text, flags=re.MULTILINE)
+    assert shown != text
+    plain = config.loads(text.encode(), "example")
+    explicit = config.loads(shown.encode(), "example")
+    assert plain == explicit
+
+
+@pytest.mark.parametrize(("section", "key", "declaration"), EVERY, ids=IDS)
+def test_every_declaration_is_whole(
+    section: Section[object], key: str, declaration: Declaration
+) -> None:
+    """Default and example are TOML that the setting itself takes, and there is a description."""
+    assert declaration.description.endswith(".")
+    texts = [declaration.example]
+    if declaration.default is not None:
+        texts.append(declaration.default)
+    for text in texts:
+        declaration.parse(tomllib.loads(f"{key} = {text}")[key])
+    if declaration.default is not None:
+        assert declaration.parse(tomllib.loads(f"x = {declaration.default}")["x"]) == (
+            declaration.default_value
+        )
+
+
+@pytest.mark.parametrize(("section", "key", "declaration"), EVERY, ids=IDS)
+def test_every_setting_stands_in_the_manual(
+    section: Section[object], key: str, declaration: Declaration
+) -> None:
+    """Key and section are named."""
+    page = reference.man_page().replace("\\-", "-")
+    assert f"\\fB{key}\\fR" in page
+    assert f"[{section.name}]" in page or not section.name
+
+
+def test_every_kind_of_verdict_is_explained() -> None:
+    """A kind that is new in the engine needs its sentence here."""
+    assert set(WHEN) == set(KINDS)
+
+
+def test_the_manual_page_has_no_warnings() -> None:
+    """groff has nothing to complain about."""
+    require_command("groff", "apt-get install groff-base")
+    done = subprocess.run(
+        ["groff", "-man", "-ww", "-Tutf8", "-z"],
+        input=reference.man_page(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
+def test_the_program_prints_either_and_refuses_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Wrong usage is exit code 64."""
+    assert reference.main(["example"]) == 0
+    assert capsys.readouterr().out == reference.example()
+    assert reference.main([]) == 64
+    assert capsys.readouterr().err == "usage: reference man|example\n"

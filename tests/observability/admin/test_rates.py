@@ -1,0 +1,77 @@
+"""Rates and quantiles, from counts that only grow."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.observability.admin.history import SAMPLES, STEP, WINDOW, History
+from gateway.observability.admin.latency import quantile
+
+BOUNDS = (1.0, 2.0, 4.0)
+
+
+def buckets(*counts: int) -> dict[str, float]:
+    """The counts of a histogram `h`."""
+    return {f"h/{name}": n for name, n in zip((*BOUNDS, "inf"), counts, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("share", "counts", "seconds"),
+    [
+        (0.5, (0, 0, 0, 0), None),
+        (0.5, (10, 0, 0, 0), 0.5),
+        (0.5, (5, 5, 0, 0), 1.0),
+        (0.75, (5, 5, 0, 0), 1.5),
+        (0.5, (0, 0, 10, 0), 3.0),
+        (0.99, (0, 0, 0, 10), 4.0),
+        (0.5, (0, 10, 0, 90), 4.0),
+    ],
+)
+def test_quantiles(share: float, counts: tuple[int, ...], seconds: float | None) -> None:
+    """Even within a bucket, and the last bound where there is no upper one."""
+    assert quantile(share, "h", BOUNDS, buckets(*counts), {}) == seconds
+
+
+def test_quantiles_are_of_what_came_since() -> None:
+    """What was there before does not count."""
+    before, now = buckets(100, 0, 0, 0), buckets(100, 10, 0, 0)
+    assert quantile(0.5, "h", BOUNDS, now, before) == 1.5
+    assert quantile(0.5, "h", BOUNDS, before, before) is None
+
+
+def test_a_rate_needs_a_past() -> None:
+    """Before the first second is over, nothing is guessed."""
+    history = History()
+    assert history.recent(0.0) is None
+    history.keep(0.0, {"a": 1})
+    assert history.recent(0.5) is None
+    sample = history.recent(1.0)
+    assert sample is not None
+    assert sample.counts == {"a": 1}
+
+
+def test_a_rate_is_of_the_last_seconds() -> None:
+    """The newest sample that is old enough."""
+    history = History()
+    for n in range(10):
+        history.keep(n * STEP, {"a": n})
+    sample = history.recent(9 * STEP)
+    assert sample is not None
+    assert sample.moment == 9 * STEP - WINDOW
+
+
+def test_a_series_is_of_five_minutes() -> None:
+    """So many a second between one sample and the next; older ones give way."""
+    history = History()
+    for n in range(SAMPLES + 10):
+        history.keep(n * STEP, {"requests/a": 10.0 * n, "requests/b": n, "other": 5 * n})
+    assert history.series("requests/") == [11 / STEP] * (SAMPLES - 1)
+    assert history.series("other", "requests/b") == [6 / STEP] * (SAMPLES - 1)
+
+
+def test_a_series_never_falls_below_zero() -> None:
+    """A process gone wrong may take counts with it; that is no negative traffic."""
+    history = History()
+    for n, count in enumerate((5, 0, 5)):
+        history.keep(float(n), {"a": count})
+    assert history.series("a") == [0, 5]

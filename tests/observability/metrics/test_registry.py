@@ -1,0 +1,147 @@
+"""Counts add up over processes, and outlive them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.observability.metrics.gathering import gather
+from gateway.observability.metrics.registry import Ledger, Page, ProcessState
+from gateway.observability.metrics.sharedmemory import Board, BoardError, Place
+from gateway.observability.metrics.snapshot import Refusal, Snapshot, Upstream
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    """A supervisor's."""
+    made = Ledger()
+    yield made
+    made.close()
+
+
+def say(place: Place, pid: int = 1, **more: float) -> None:
+    """Publish a snapshot with these counts, and the gauge `open` of 1."""
+    place.publish(Snapshot("core", pid=pid, counts=dict(more), gauges={"open": 1}).to_bytes())
+
+
+def test_counts_and_gauges_add_up(ledger: Ledger) -> None:
+    """Over all living processes."""
+    one, two = ledger.lend(), ledger.lend()
+    say(one, asked=3)
+    say(two, asked=4, missed=1)
+    found = gather(one.board)
+    assert found.counts == {"asked": 7, "missed": 1}
+    assert found.gauges == {"open": 2}
+
+
+def test_counts_outlive_their_process_and_gauges_do_not(ledger: Ledger) -> None:
+    """A sum never shrinks because a process has ended or was started again."""
+    one = ledger.lend()
+    say(one, asked=3)
+    ledger.take_back(one)
+    found = gather(one.board)
+    assert (found.counts, found.gauges, found.snapshots) == ({"asked": 3}, {}, ())
+    again = ledger.lend()
+    assert again.place == one.place
+    assert gather(one.board).counts == {"asked": 3}
+    say(again, asked=2)
+    assert gather(one.board).counts == {"asked": 5}
+
+
+def test_a_process_is_taken_back_once(ledger: Ledger) -> None:
+    """Its counts are added once, and a place that is lent again stays with the new process."""
+    one = ledger.lend()
+    say(one, asked=3)
+    ledger.take_back(one)
+    other = ledger.lend()
+    say(other, asked=1)
+    ledger.take_back(one)
+    assert gather(one.board).counts == {"asked": 4}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"name": "core"}',
+        b"\xff",
+        Snapshot("x", counts={"a": float("nan")}).to_bytes(),
+        Snapshot("x", counts={"\n": 1}).to_bytes(),
+    ],
+)
+def test_a_process_gone_wrong_spoils_nothing(ledger: Ledger, message: bytes) -> None:
+    """What it says is not counted; what the others say is."""
+    mad, sane = ledger.lend(), ledger.lend()
+    mad.publish(message)
+    say(sane, asked=1)
+    assert gather(sane.board).counts == {"asked": 1}
+    ledger.take_back(mad)
+    assert gather(sane.board).counts == {"asked": 1}
+
+
+def test_states_are_shown(ledger: Ledger) -> None:
+    """The supervisor's view of its processes, as it is told."""
+    states = (ProcessState("core", 0, 1, 77, "ready"), ProcessState("milter", 0, 1, 0, "waiting"))
+    ledger.show(states)
+    assert gather(ledger.lend().board).processes == states
+
+
+def test_no_supervisor_no_sum() -> None:
+    """A board on which no supervisor has written is a defect, and said to be one."""
+    board = Board.create()
+    with pytest.raises(BoardError):
+        gather(board)
+    board.close()
+
+
+names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+texts = st.text(max_size=20)
+
+
+@given(
+    st.dictionaries(names, st.integers(0, 1 << 40) | st.floats(0, 1e9)),
+    st.lists(st.builds(Refusal, st.floats(0, 4e9), *[texts] * 7), max_size=3),
+    st.lists(st.builds(Upstream, st.floats(0, 4e9), *[texts] * 3), max_size=3),
+)
+def test_a_snapshot_comes_back_as_it_went(
+    numbers: dict[str, float], refusals: list[Refusal], upstreams: list[Upstream]
+) -> None:
+    """Whatever its texts hold."""
+    snapshot = Snapshot("core", 1, 2, 3, 4.5, numbers, {}, refusals, upstreams)
+    assert Snapshot.from_bytes(snapshot.to_bytes()) == snapshot
+
+
+@given(st.binary(max_size=200))
+def test_parsers_raise_their_own_error_only(message: bytes) -> None:
+    """No message, whatever it is, gets further than the parser."""
+    for parse in (Snapshot.from_bytes, Page.from_bytes):
+        with pytest.raises(BoardError):
+            parse(message)
+
+
+def test_the_newest_refusals_of_all_come_first(ledger: Ledger) -> None:
+    """As many as the page shows."""
+    places = [ledger.lend() for _ in range(2)]
+    for number, place in enumerate(places):
+        refusals = [
+            Refusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "")
+            for n in range(15)
+        ]
+        place.publish(Snapshot("core", refusals=refusals).to_bytes())
+    found = gather(places[0].board)
+    assert [each.time for each in found.refusals] == [float(n) for n in range(29, 9, -1)]
+
+
+def test_the_newest_answer_of_each_server_is_shown(ledger: Ledger) -> None:
+    """By kind and name, whichever process asked."""
+    answers = [Upstream(2.0, "backend", "one", "late"), Upstream(1.0, "backend", "one", "")]
+    for answer in answers:
+        ledger.lend().publish(Snapshot("core", upstreams=[answer]).to_bytes())
+    place = ledger.lend()
+    place.publish(Snapshot("core", upstreams=[Upstream(1.0, "mupdate", "", "")]).to_bytes())
+    assert gather(place.board).upstreams == [answers[0], Upstream(1.0, "mupdate", "", "")]

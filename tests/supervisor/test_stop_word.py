@@ -1,0 +1,60 @@
+"""The word STOP: how a child is told to stop for which signals are not meant."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from contextlib import closing
+
+import pytest
+
+from gateway.observability.metrics.registry import Ledger
+from gateway.supervisor.channel import Stop, Supervised
+from gateway.supervisor.children import Child, ChildSpec
+
+
+@pytest.mark.parametrize(("word", "patience"), [(b"STOP 9.5\n", 9.5), (b"STOP 0\n", 0.0)])
+def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
+    """A child learns that it is to stop, and how many seconds it has; in pieces, too."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    ledger = Ledger()
+    with near, far, closing(ledger):
+        me = Supervised(
+            name="milter",
+            index=0,
+            generation=1,
+            listeners={},
+            configuration=b"",
+            files={},
+            channel=near,
+            place=ledger.lend(),
+        )
+        far.sendall(word[:3])
+        assert me.receive() == []
+        far.sendall(word[3:])
+        assert me.receive() == [Stop(patience)]
+
+
+# Says what it heard by its exit code: 7 for the word, -SIGTERM for the signal.
+PROGRAM = """
+import os
+from gateway.supervisor.channel import Stop, supervised
+me = supervised(os.environ)
+me._channel.setblocking(True)
+while not (news := me.receive()):
+    pass
+raise SystemExit(7 if news == [Stop(2.5)] else 8)
+"""
+
+
+@pytest.mark.parametrize(("by_word", "code"), [(True, 7), (False, -signal.SIGTERM)])
+def test_a_child_hears_one_of_the_two(by_word: bool, code: int) -> None:
+    """A process that stops by word gets no SIGTERM, and another one nothing else."""
+    spec = ChildSpec("milter", (sys.executable, "-c", PROGRAM), stops_by_word=by_word)
+    with closing(Ledger()) as ledger:
+        child = Child(spec, 0, 1, {}, ledger.lend())
+        child.stop(2.5)
+        assert child._process.wait() == code
+        child.close()
