@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit code."""
     closed = sys.stdout is None
     if closed:
-        # Else the next file that is opened would be standard output.
+        # Python gives no file to a descriptor that was closed at its start.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     options = argparse.Namespace(debug=False)
     try:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_STANDARD_ERROR = 2
-
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The subcommand's arguments."""
@@ -46,20 +44,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop; the exit code."""
-    _occupy_standard_descriptors()
     path = absolute(options.config)
     entries: dict[str, int] = {}
     return Supervisor(lambda: make_plan(path, entries), os.environ, entries).run()
-
-
-def _occupy_standard_descriptors() -> None:
-    """Put /dev/null where standard input, output or error is closed.
-
-    Otherwise a client's socket would get that number, and our log lines with it.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
 
 
 def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:

@@ -153,6 +153,7 @@ def test_a_machine_without_debians_packages() -> None:
     assert line.endswith("tests/rigs/packages.sh install build cyrus")
 
 
+@pytest.mark.real
 def test_too_few_open_files() -> None:
     """Where not even root's limit can be raised."""
     require("build", "cyrus")

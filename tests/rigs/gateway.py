@@ -16,13 +16,14 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.processes import Daemon, RigError, command_line
-from tests.rigs.program import gateway_python
+from tests.rigs.program import ROOT, gateway_python
 from tests.rigs.waiting import DEADLINE_S, wait_until
 
 FRONTS = ("socketmap", "policy", "milter")
@@ -136,7 +137,9 @@ class Gateway:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it says that it is ready unless told otherwise."""
-        python, source = gateway_python()
+        user = self._tables.get("", {}).get("user", "cyrus")
+        # Where no user is named it stays ours, who can reach everything.
+        python, source = gateway_python(str(user)) if user else (sys.executable, ROOT)
         environ = {
             # The clone in which the tests stand, whatever is installed.
             "PYTHONPATH": f"{self._python_path}:{source}" if self._python_path else source,

@@ -56,11 +56,11 @@ class MilterClient:
             self._link.connect(path)
             self.send(b"O", struct.pack("!III", VERSION, ALL_ACTIONS, steps))
             command, data = self.receive()
-        except OSError:
+            if command != b"O":
+                raise MilterError(f"no negotiation but {command!r} {data!r}")
+        except (OSError, MilterError):
             self._link.close()
             raise
-        if command != b"O":
-            raise MilterError(f"no negotiation but {command!r} {data!r}")
         self.version, self.actions, self.steps = struct.unpack_from("!III", data)
         rest = data[12:]
         while rest:
