@@ -41,14 +41,25 @@ _FACILITIES = {
     **{f"local{n}": getattr(syslog, f"LOG_LOCAL{n}") for n in range(8)},
 }
 
-# The C program's words for a verdict (imap/smmapd.c, auditlog_client); kinds
-# not named here are "failed".
+# The C program's words for every kind of verdict (imap/smmapd.c, auditlog_client).
 _EVENTS = {
     "deliverable": "ok",
+    "created-on-delivery": "ok",
+    "catch-all": "ok",
     "nonexistent": "nonexistent",
+    "not-postable": "failed",
+    "denied": "denied",
     "over-quota": "overquota",
     "over-quota-permanent": "overquota",
-    "denied": "denied",
+    "size-over-quota": "failed",
+    "refused": "failed",
+    "bad-address": "failed",
+    "reserved": "failed",
+    "disabled": "failed",
+    "not-creatable": "failed",
+    "not-for-mail": "failed",
+    "store-fault": "failed",
+    "upstream-fault": "failed",
 }
 
 
@@ -110,7 +121,7 @@ def audit_line(key: bytes, verdict: Verdict, client: str) -> str:
 
     The event's names are the C program's.
     """
-    event = _EVENTS.get(verdict.kind.name, "failed")
+    event = _EVENTS[verdict.kind.name]
     line = f"event={event} u.username={_field(key)} r.clienthost={_field(client)}"
     if verdict.reason:
         line += f" reason={_field(verdict.reason)}"

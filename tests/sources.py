@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -14,6 +15,7 @@ SOURCES = sorted(
 )
 
 
+@cache
 def tree(path: str) -> ast.Module:
     """The syntax of one of SOURCES."""
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))

@@ -152,4 +152,4 @@ def _may_be_another(outcome: Verdict | Pending) -> bool:
     if isinstance(outcome, Pending):
         return outcome.server is None
     kind = outcome.kind
-    return not kind.temporary and kind not in (Kind.DELIVERABLE, Kind.DENIED)
+    return not kind.accepts and not kind.temporary and kind is not Kind.DENIED
