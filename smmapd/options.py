@@ -47,7 +47,13 @@ class Options(Value):
         timeout: int = DEFAULT_TIMEOUT,
         uses: int = DEFAULT_USES,
     ) -> None:
-        self._freeze(config, debugger, skip_plus, stdio, timeout, uses)
+        self.config = config
+        self.debugger = debugger
+        self.skip_plus = skip_plus
+        self.stdio = stdio
+        self.timeout = timeout
+        self.uses = uses
+        self._freeze()
 
 
 # letter: field, and whether it takes an argument.

@@ -15,16 +15,22 @@ class Point(Value):
     y: int
 
     def __init__(self, x: int, y: int = 0) -> None:
-        self._freeze(x, y)
+        self.x = x
+        self.y = y
+        self._freeze()
 
 
 class Other(Value):
     """The same fields, and another type."""
 
     __slots__ = ("x", "y")
+    x: int
+    y: int
 
     def __init__(self, x: int, y: int) -> None:
-        self._freeze(x, y)
+        self.x = x
+        self.y = y
+        self._freeze()
 
 
 def test_values_of_one_type_are_equal_by_their_fields() -> None:
@@ -54,14 +60,23 @@ def test_values_show_what_they_hold() -> None:
     assert repr(Point(1, 2)) == "Point(x=1, y=2)"
 
 
-def test_every_field_must_be_given() -> None:
+def test_a_value_is_of_its_class() -> None:
+    """For whoever asks for its type, its fields or its documentation."""
+    point = Point(1)
+    assert isinstance(point, Point)
+    assert type(point) is type(Point(2))
+    assert type(point).__name__ == "Point"
+    assert point.__slots__ == ("x", "y")
+    assert not hasattr(point, "__dict__")
+
+
+def test_every_field_must_be_set() -> None:
     """A constructor that forgets one is a defect that shows at once."""
+    with pytest.raises(TypeError, match=r"Broken.__init__ does not assign b"):
 
-    class Broken(Value):
-        __slots__ = ("a", "b")
+        class Broken(Value):
+            __slots__ = ("a", "b")
 
-        def __init__(self) -> None:
-            self._freeze(1)
-
-    with pytest.raises(ValueError, match="zip"):
-        Broken()
+            def __init__(self) -> None:
+                self.a = 1
+                self._freeze()

@@ -27,7 +27,9 @@ class Service(Value):
     name: str
 
     def __init__(self, name: str, arguments: dict[str, str]) -> None:
-        self._freeze(arguments, name)
+        self.arguments = arguments
+        self.name = name
+        self._freeze()
 
     @property
     def words(self) -> list[str]:

@@ -70,7 +70,10 @@ class Addressed(Value):
         inbox: MailboxName | None,
         folders: tuple[MailboxName, ...] = (),
     ) -> None:
-        self._freeze(folders, inbox, userid)
+        self.folders = folders
+        self.inbox = inbox
+        self.userid = userid
+        self._freeze()
 
 
 class DeliveryNaming:

@@ -52,7 +52,10 @@ class Option(Value):
     parse: Callable[[bytes], object]
 
     def __init__(self, name: str, parse: Callable[[bytes], object], default: object) -> None:
-        self._freeze(default, name, parse)
+        self.default = default
+        self.name = name
+        self.parse = parse
+        self._freeze()
 
 
 _text = imapdconf_values.text
@@ -235,7 +238,9 @@ class ImapdConf(Value):
         if values["servername"] is None:
             values["servername"] = os.uname().nodename
         values["given"] = frozenset(given)
-        self._freeze(*(values[name] for name in self.__slots__))
+        for name in self.__slots__:
+            setattr(self, name, values[name])
+        self._freeze()
 
     @property
     def kicks_mupdate(self) -> bool:

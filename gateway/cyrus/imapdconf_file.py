@@ -50,7 +50,11 @@ class Setting(Value):
     value: bytes
 
     def __init__(self, file: str, line: int, name: str, value: bytes) -> None:
-        self._freeze(file, line, name, value)
+        self.file = file
+        self.line = line
+        self.name = name
+        self.value = value
+        self._freeze()
 
 
 def read_settings(

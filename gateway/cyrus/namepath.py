@@ -50,7 +50,11 @@ class NamePath(Value):
         boxes: tuple[bytes, ...],
         deleted: int = 0,
     ) -> None:
-        self._freeze(boxes, deleted, domain, localpart)
+        self.boxes = boxes
+        self.deleted = deleted
+        self.domain = domain
+        self.localpart = localpart
+        self._freeze()
 
     @property
     def userid(self) -> bytes | None:

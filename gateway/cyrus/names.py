@@ -96,17 +96,16 @@ class MailboxName(Value):
         oldkey: bytes,
         before_3: bool = False,
     ) -> None:
-        self._freeze(
-            before_3,
-            reached.boxes,
-            dbkey,
-            reached.domain,
-            internal,
-            reached.localpart,
-            oldkey,
-            reached.userid,
-            userid,
-        )
+        self.before_3 = before_3
+        self.boxes = reached.boxes
+        self.dbkey = dbkey
+        self.domain = reached.domain
+        self.internal = internal
+        self.localpart = reached.localpart
+        self.oldkey = oldkey
+        self.owner = reached.userid
+        self.userid = userid
+        self._freeze()
 
     @property
     def quota_names(self) -> tuple[bytes, ...]:
@@ -167,16 +166,15 @@ class Naming(Value):
         separator: bytes = b"/",
         skip_plus: bool = False,
     ) -> None:
-        self._freeze(
-            default_domain.lower(),
-            default_domain,
-            deletedprefix,
-            downcase,
-            keeps_domains,
-            postuser,
-            separator,
-            skip_plus,
-        )
+        self._default_folded = default_domain.lower()
+        self.default_domain = default_domain
+        self.deletedprefix = deletedprefix
+        self.downcase = downcase
+        self.keeps_domains = keeps_domains
+        self.postuser = postuser
+        self.separator = separator
+        self.skip_plus = skip_plus
+        self._freeze()
 
     @classmethod
     def from_conf(cls, conf: ImapdConf, *, skip_plus: bool = False) -> Naming:

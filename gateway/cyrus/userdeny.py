@@ -39,7 +39,9 @@ class Denial(Value):
     pattern: bytes
 
     def __init__(self, pattern: bytes, message: bytes) -> None:
-        self._freeze(message, pattern)
+        self.message = message
+        self.pattern = pattern
+        self._freeze()
 
 
 class UserDeny:
@@ -60,7 +62,7 @@ class UserDeny:
 
         Raises what the database raises, except that it has never existed.
         """
-        if not userid or b"\0" in userid:
+        if self.blocks_nobody or not userid or b"\0" in userid:
             return None
         try:
             value = self.database.get(userid)

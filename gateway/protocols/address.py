@@ -75,7 +75,10 @@ class Address(Value):
     local: bytes
 
     def __init__(self, address: bytes, domain: bytes, local: bytes) -> None:
-        self._freeze(address, domain, local)
+        self.address = address
+        self.domain = domain
+        self.local = local
+        self._freeze()
 
 
 class BadAddress(Value):
@@ -90,7 +93,9 @@ class BadAddress(Value):
     problem: str
 
     def __init__(self, problem: str, domain: bytes = b"") -> None:
-        self._freeze(domain, problem)
+        self.domain = domain
+        self.problem = problem
+        self._freeze()
 
 
 def parse_path(argument: bytes) -> Address | BadAddress:

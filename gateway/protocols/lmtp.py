@@ -58,7 +58,10 @@ class Reply(Value):
     lines: tuple[bytes, ...]
 
     def __init__(self, code: int, enhanced: bytes, lines: tuple[bytes, ...]) -> None:
-        self._freeze(code, enhanced, lines)
+        self.code = code
+        self.enhanced = enhanced
+        self.lines = lines
+        self._freeze()
 
     @property
     def good(self) -> bool:

@@ -78,7 +78,10 @@ class Negotiation(Value):
     version: int
 
     def __init__(self, version: int, actions: int, steps: int) -> None:
-        self._freeze(actions, steps, version)
+        self.actions = actions
+        self.steps = steps
+        self.version = version
+        self._freeze()
 
 
 class Macros(Value):
@@ -89,7 +92,9 @@ class Macros(Value):
     data: bytes
 
     def __init__(self, command: bytes, data: bytes = b"") -> None:
-        self._freeze(command, data)
+        self.command = command
+        self.data = data
+        self._freeze()
 
 
 class Client(Value):
@@ -103,7 +108,9 @@ class Client(Value):
     port: int | None
 
     def __init__(self, address: bytes, port: int | None = None) -> None:
-        self._freeze(address, port)
+        self.address = address
+        self.port = port
+        self._freeze()
 
 
 class Mail(Value):
@@ -114,7 +121,9 @@ class Mail(Value):
     parameters: tuple[bytes, ...]
 
     def __init__(self, argument: bytes, parameters: tuple[bytes, ...] = ()) -> None:
-        self._freeze(argument, parameters)
+        self.argument = argument
+        self.parameters = parameters
+        self._freeze()
 
 
 class Recipient(Value):
@@ -124,7 +133,8 @@ class Recipient(Value):
     argument: bytes
 
     def __init__(self, argument: bytes) -> None:
-        self._freeze(argument)
+        self.argument = argument
+        self._freeze()
 
 
 class Step(Value):
@@ -134,7 +144,8 @@ class Step(Value):
     command: bytes
 
     def __init__(self, command: bytes) -> None:
-        self._freeze(command)
+        self.command = command
+        self._freeze()
 
 
 Event = Negotiation | Macros | Client | Mail | Recipient | Step

@@ -121,20 +121,19 @@ class PolicyRequest(Value):
         policy_context: bytes = b"",
         stress: bool = False,
     ) -> None:
-        self._freeze(
-            client_address,
-            client_name,
-            instance,
-            policy_context,
-            protocol_state,
-            queue_id,
-            recipient,
-            recipient_count,
-            sasl_username,
-            sender,
-            size,
-            stress,
-        )
+        self.client_address = client_address
+        self.client_name = client_name
+        self.instance = instance
+        self.policy_context = policy_context
+        self.protocol_state = protocol_state
+        self.queue_id = queue_id
+        self.recipient = recipient
+        self.recipient_count = recipient_count
+        self.sasl_username = sasl_username
+        self.sender = sender
+        self.size = size
+        self.stress = stress
+        self._freeze()
 
 
 class PolicyParser:

@@ -20,7 +20,8 @@ class UnixAddress(Value):
     path: str
 
     def __init__(self, path: str) -> None:
-        self._freeze(path)
+        self.path = path
+        self._freeze()
 
     def __str__(self) -> str:
         return f"{_UNIX}{self.path}"
@@ -34,7 +35,9 @@ class InetAddress(Value):
     port: int
 
     def __init__(self, host: str, port: int) -> None:
-        self._freeze(host, port)
+        self.host = host
+        self.port = port
+        self._freeze()
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

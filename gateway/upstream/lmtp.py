@@ -75,7 +75,9 @@ class Creators(Value):
     report: Callable[[str], None]
 
     def __init__(self, report: Callable[[str], None], *, are_spared: bool) -> None:
-        self._freeze(are_spared, report)
+        self.are_spared = are_spared
+        self.report = report
+        self._freeze()
 
 
 class LmtpClient:

@@ -68,7 +68,9 @@ class Answer(Value):
     text: bytes
 
     def __init__(self, status: bytes, text: bytes) -> None:
-        self._freeze(status, text)
+        self.status = status
+        self.text = text
+        self._freeze()
 
 
 def parse_reply(server: str, reply: bytes) -> Answer | None:

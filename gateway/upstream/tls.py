@@ -57,7 +57,13 @@ class TlsFiles(Value):
         tls13_only: bool = False,
         contents: Mapping[str, bytes] = _NONE,
     ) -> None:
-        self._freeze(ca, certificate, contents, crl, key, tls13_only)
+        self.ca = ca
+        self.certificate = certificate
+        self.contents = contents
+        self.crl = crl
+        self.key = key
+        self.tls13_only = tls13_only
+        self._freeze()
 
     @property
     def options(self) -> tuple[tuple[str, str], ...]:

@@ -194,7 +194,9 @@ class Step(Value):
     name: str
 
     def __init__(self, name: str, **facts: object) -> None:
-        self._freeze(tuple(facts.items()), name)
+        self.facts = tuple(facts.items())
+        self.name = name
+        self._freeze()
 
 
 STEPS = (
@@ -238,7 +240,11 @@ class Query(Value):
         *,
         folded: bool = False,
     ) -> None:
-        self._freeze(folded, hops, recipient, size)
+        self.folded = folded
+        self.hops = hops
+        self.recipient = recipient
+        self.size = size
+        self._freeze()
 
 
 class QuotaUse(Value):
@@ -281,17 +287,16 @@ class QuotaUse(Value):
         folders_used: int = 0,
         folders_limit: int | None = None,
     ) -> None:
-        self._freeze(
-            annotations_limit,
-            annotations_used,
-            folders_limit,
-            folders_used,
-            messages_limit,
-            messages_used,
-            root,
-            storage_limit,
-            storage_used,
-        )
+        self.annotations_limit = annotations_limit
+        self.annotations_used = annotations_used
+        self.folders_limit = folders_limit
+        self.folders_used = folders_used
+        self.messages_limit = messages_limit
+        self.messages_used = messages_used
+        self.root = root
+        self.storage_limit = storage_limit
+        self.storage_used = storage_used
+        self._freeze()
 
 
 class Evidence(Value):
@@ -319,7 +324,13 @@ class Evidence(Value):
         server: str | None = None,
         fault: str | None = None,
     ) -> None:
-        self._freeze(deny_pattern, fault, mailbox, quota, server, userid)
+        self.deny_pattern = deny_pattern
+        self.fault = fault
+        self.mailbox = mailbox
+        self.quota = quota
+        self.server = server
+        self.userid = userid
+        self._freeze()
 
 
 NO_EVIDENCE = Evidence()
@@ -346,4 +357,8 @@ class Verdict(Value):
         *,
         cacheable: bool = True,
     ) -> None:
-        self._freeze(cacheable, evidence, kind, reason)
+        self.cacheable = cacheable
+        self.evidence = evidence
+        self.kind = kind
+        self.reason = reason
+        self._freeze()

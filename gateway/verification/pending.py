@@ -27,7 +27,11 @@ class Pending(Value):
     def __init__(
         self, query: Query, server: str | None, evidence: Evidence, answers: str = ""
     ) -> None:
-        self._freeze(answers, evidence, query, server)
+        self.answers = answers
+        self.evidence = evidence
+        self.query = query
+        self.server = server
+        self._freeze()
 
     @property
     def key(self) -> tuple[str, str | None, Query]:

@@ -29,7 +29,10 @@ class Told(Value):
     words: bytes
 
     def __init__(self, kind: Kind, reason: bytes, words: bytes) -> None:
-        self._freeze(kind, reason, words)
+        self.kind = kind
+        self.reason = reason
+        self.words = words
+        self._freeze()
 
 
 class SocketmapServer:

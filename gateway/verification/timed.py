@@ -41,7 +41,11 @@ class Lifetimes(Value):
     yes: float
 
     def __init__(self, yes: float, no: float, over_quota: float, stale: float = 0.0) -> None:
-        self._freeze(no, over_quota, stale, yes)
+        self.no = no
+        self.over_quota = over_quota
+        self.stale = stale
+        self.yes = yes
+        self._freeze()
 
     def of(self, kind: Kind) -> float:
         """The lifetime of a verdict of that kind."""

@@ -281,20 +281,44 @@ def test_candidates_end(internal: bytes) -> None:
 def test_the_short_way_reads_what_the_long_way_reads(pieces: list[bytes]) -> None:
     """Wherever it reads a record at all."""
     value = b"".join(pieces)
-    simple = quota._from_simple_list(value)
-    if simple is not None:
-        assert simple == quota._from_list(dlist.items(value) or ())
+    ordinary = quota._ordinary(b"user.fred", value)
+    if ordinary is not None:
+        resources = quota._from_list(dlist.items(value) or ())
+        assert ordinary == quota._from_resources(b"user.fred", resources)
 
 
 @pytest.mark.parametrize(
     "value",
     [
         b"%(S (10396 1) M (2) AS (0) NF (2) MODSEQ 5)",
-        b"%(M (10 100000) S (123456 1000000))",
-        b"%(S (0))",
-        b"%(S (0 999999999999999999))",
+        b"%(S (10396 1) M (2 9) AS (0) NF (2) MODSEQ 5)",
+        b"%(S (10396 1) M (2) AS (0) NF (2))",
+        b"%(S (10396 1) M (2 3))",
+        b"%(S (0 9223372036854775807))",
     ],
 )
 def test_ordinary_records_take_the_short_way(value: bytes) -> None:
-    """As Cyrus writes them."""
-    assert quota._from_simple_list(value) is not None
+    """As Cyrus writes them; what either way reads is the same."""
+    ordinary = quota._ordinary(b"user.fred", value)
+    assert ordinary is not None
+    resources = quota._from_list(dlist.items(value) or ())
+    assert ordinary == quota._from_resources(b"user.fred", resources)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"%(S (0 9223372036854775808))",
+        b"%(S (010 1))",
+        b"%(S (10 -1))",
+        b"%(S (10  1))",
+        b"%(S (1 2)) ",
+        b"%(M (1 2))",
+        b"%()",
+        b"%(S (1 2) M (3) AS (4) NF (5) MODSEQ 6) 7",
+        b"%(S (" + 400 * b"9" + b" 1))",
+    ],
+)
+def test_what_is_not_written_so_takes_the_long_way(value: bytes) -> None:
+    """Whatever may mean something else."""
+    assert quota._ordinary(b"user.fred", value) is None

@@ -35,7 +35,11 @@ class Description(Value):
     def __init__(
         self, format_: str, size: int | None, generation: int | None, records: int | None
     ) -> None:
-        self._freeze(format_, generation, records, size)
+        self.format = format_
+        self.generation = generation
+        self.records = records
+        self.size = size
+        self._freeze()
 
 
 def describe(path: str, configured: str) -> Description:

@@ -26,4 +26,6 @@ class Look(Value):
     values: Mapping[bytes, bytes]
 
     def __init__(self, values: Mapping[bytes, bytes], samples: Sequence[Record | None]) -> None:
-        self._freeze(samples, values)
+        self.samples = samples
+        self.values = values
+        self._freeze()

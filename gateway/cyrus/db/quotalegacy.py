@@ -76,7 +76,7 @@ class QuotaLegacy:
     Raises `DatabaseMissing` or `DatabaseUnavailable` where there is no such folder.
     """
 
-    __slots__ = ("_full", "_may_skip_atime", "_now", "_virtdomains", "path")
+    __slots__ = ("_full", "_may_skip_atime", "_now", "_top", "_virtdomains", "path")
 
     format = "quotalegacy"
 
@@ -89,6 +89,7 @@ class QuotaLegacy:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.path = path
+        self._top = os.fsencode(path)
         self._virtdomains = virtdomains
         self._full = fulldirhash
         self._may_skip_atime = hasattr(os, "O_NOATIME")
@@ -115,40 +116,41 @@ class QuotaLegacy:
         where only a stamp could tell, and the file is too young for one
         (gateway/cyrus/db/stamp.py).
         """
-        path = self._path(key)
-        if path is None:
+        place = self._path(key)
+        if place is None:
             return None, _ALWAYS_ABSENT
-        place = os.fsencode(path)
         folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
         seen = folder.changes if folder is not None else 0
         now = self._now()
         try:
             try:
-                descriptor = self._open(path, os.O_NOFOLLOW if folder is not None else 0)
+                descriptor = self._open(place, os.O_NOFOLLOW if folder is not None else 0)
             except OSError as error:
                 if folder is None or error.errno != errno.ELOOP:
                     raise
                 folder = None  # a symbolic link: where it leads to, nobody watches
-                descriptor = self._open(path)
+                descriptor = self._open(place)
         except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).
             self._check_folder()
             return None, AbsenceProof(place, folder, seen)
         except OSError as error:
-            raise store_fault(path, "cannot be opened", error) from error
+            raise store_fault(os.fsdecode(place), "cannot be opened", error) from error
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise DatabaseUnavailable(path, "is no regular file; remove it")
-            text = os.read(descriptor, MAX_RECORD + 1)
+                raise DatabaseUnavailable(os.fsdecode(place), "is no regular file; remove it")
+            text = os.read(descriptor, min(status.st_size, MAX_RECORD) + 1)
         except OSError as error:
-            raise store_fault(path, "cannot be read", error) from error
+            raise store_fault(os.fsdecode(place), "cannot be read", error) from error
         finally:
             os.close(descriptor)
         if len(text) > MAX_RECORD or len(text) != status.st_size:
-            raise DatabaseDamaged(path, f"is {status.st_size} bytes long, which no quota record is")
+            problem = f"is {status.st_size} bytes long, which no quota record is"
+            raise DatabaseDamaged(os.fsdecode(place), problem)
         if text and not text.endswith(b"\n"):
-            raise DatabaseDamaged(path, "does not end with a line feed; run quota -f")
+            problem = "does not end with a line feed; run quota -f"
+            raise DatabaseDamaged(os.fsdecode(place), problem)
         text = text[:-1]
         if not text.startswith(b"%"):
             text = text.replace(b"\n", b" ", 1)
@@ -157,7 +159,7 @@ class QuotaLegacy:
         proof = FileProof(place, status, now, folder, seen)
         return text, proof if proof.tells else None
 
-    def _open(self, path: str, flags: int = 0) -> int:
+    def _open(self, path: bytes, flags: int = 0) -> int:
         """Open for reading, without the inode being written for that where it is permitted.
 
         A root's file is new after each delivery, and the first read of a new
@@ -187,7 +189,7 @@ class QuotaLegacy:
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return ABSENT
-            raise store_fault(path, "cannot be examined", error) from error
+            raise store_fault(os.fsdecode(path), "cannot be examined", error) from error
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All roots that start with `prefix`, sorted, with their records.
@@ -211,25 +213,25 @@ class QuotaLegacy:
                 self.path, "is no folder, but quotalegacy keeps its files in one; check quota_db"
             )
 
-    def _path(self, root: bytes) -> str | None:
+    def _path(self, root: bytes) -> bytes | None:
         """The file of `root`, or None where no file can have that name."""
-        folder = os.fsencode(self.path)
+        top = self._top
         domain, mark, name = root.partition(b"!")
         if mark and self._virtdomains:
             if not _is_name(domain):
                 return None
-            folder = b"/".join((folder, b"domain", folder_hash(domain, self._full), domain))
+            top = b"/".join((top, b"domain", folder_hash(domain, self._full), domain))
             if not name:
-                return os.fsdecode(folder + b"/quota/root")
+                return top + b"/quota/root"
         else:
             name = root
         if not _is_name(name):
             return None
         letter = folder_hash(name[name.find(b".") + 1 :], self._full)
-        return os.fsdecode(b"/".join((folder, b"quota", letter, name)))
+        return b"%b/quota/%b/%b" % (top, letter, name)
 
     def _roots(self) -> Iterator[bytes]:
-        top = os.fsencode(self.path)
+        top = self._top
         yield from self._roots_below(top, b"")
         if not self._virtdomains:
             return

@@ -80,7 +80,9 @@ class Host(Value):
     port: int | None
 
     def __init__(self, name: str, port: int | None = None) -> None:
-        self._freeze(name, port)
+        self.name = name
+        self.port = port
+        self._freeze()
 
     def __str__(self) -> str:
         name = f"[{self.name}]" if ":" in self.name else self.name
@@ -113,7 +115,14 @@ class SqlServer(Value):
         tls: bool = False,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._freeze(database, engine, hosts, password, seconds, tls, user)
+        self.database = database
+        self.engine = engine
+        self.hosts = hosts
+        self.password = password
+        self.seconds = seconds
+        self.tls = tls
+        self.user = user
+        self._freeze()
 
     @classmethod
     def from_conf(

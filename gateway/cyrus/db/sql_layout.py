@@ -82,7 +82,15 @@ class Dialect(Value):
         part: str,
         mends: tuple[str, ...] = (),
     ) -> None:
-        self._freeze(fold, key, mends, name, parameter, part, quote, value)
+        self.fold = fold
+        self.key = key
+        self.mends = mends
+        self.name = name
+        self.parameter = parameter
+        self.part = part
+        self.quote = quote
+        self.value = value
+        self._freeze()
 
     def identifier(self, table: str) -> str:
         """The table's name as it stands in a statement."""
