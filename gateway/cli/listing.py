@@ -26,7 +26,7 @@ from gateway.errors import DatabaseMissing, RecordDamaged
 if TYPE_CHECKING:
     import argparse
 
-    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
     from gateway.cyrus.userdeny import Denial

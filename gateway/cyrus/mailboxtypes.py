@@ -1,29 +1,29 @@
-"""A mailbox's type in words, for people; the constants are in `mailboxlist`."""
+"""A mailbox's type in words, for people; the constants are in `mailboxrecord`."""
 
 from __future__ import annotations
 
-from gateway.cyrus import mailboxlist
+from gateway.cyrus import mailboxrecord
 
 # The low four bits: what kind of mailbox it is.
 _KIND_BITS = 0xF
 _KINDS = {
-    mailboxlist.MBTYPE_EMAIL: "e-mail",
-    mailboxlist.MBTYPE_NETNEWS: "news",
-    mailboxlist.MBTYPE_JMAPSUBMIT: "JMAP submission",
-    mailboxlist.MBTYPE_JMAPPUSHSUB: "JMAP push subscriptions",
-    mailboxlist.MBTYPE_JMAPNOTIFY: "JMAP notifications",
-    mailboxlist.MBTYPE_SIEVE: "Sieve scripts",
-    mailboxlist.MBTYPE_COLLECTION: "collection",
-    mailboxlist.MBTYPE_CALENDAR: "calendar",
-    mailboxlist.MBTYPE_ADDRESSBOOK: "address book",
+    mailboxrecord.MBTYPE_EMAIL: "e-mail",
+    mailboxrecord.MBTYPE_NETNEWS: "news",
+    mailboxrecord.MBTYPE_JMAPSUBMIT: "JMAP submission",
+    mailboxrecord.MBTYPE_JMAPPUSHSUB: "JMAP push subscriptions",
+    mailboxrecord.MBTYPE_JMAPNOTIFY: "JMAP notifications",
+    mailboxrecord.MBTYPE_SIEVE: "Sieve scripts",
+    mailboxrecord.MBTYPE_COLLECTION: "collection",
+    mailboxrecord.MBTYPE_CALENDAR: "calendar",
+    mailboxrecord.MBTYPE_ADDRESSBOOK: "address book",
 }
 _FLAGS = {
-    mailboxlist.MBTYPE_REMOTE: "remote",
-    mailboxlist.MBTYPE_RESERVE: "reserved",
-    mailboxlist.MBTYPE_MOVING: "moving",
-    mailboxlist.MBTYPE_DELETED: "deleted",
-    mailboxlist.MBTYPE_INTERMEDIATE: "intermediate",
-    mailboxlist.MBTYPE_LEGACY_DIRS: "legacy folders",
+    mailboxrecord.MBTYPE_REMOTE: "remote",
+    mailboxrecord.MBTYPE_RESERVE: "reserved",
+    mailboxrecord.MBTYPE_MOVING: "moving",
+    mailboxrecord.MBTYPE_DELETED: "deleted",
+    mailboxrecord.MBTYPE_INTERMEDIATE: "intermediate",
+    mailboxrecord.MBTYPE_LEGACY_DIRS: "legacy folders",
 }
 
 

@@ -53,15 +53,15 @@ _NUMBERS = bytes(byte if byte in _DIGITS else ord(b" ") for byte in range(256))
 # The longest record that may be an ordinary one.
 _ORDINARY_LENGTH = 160
 # Ordinary records, by how many numbers they have: how they are written, and which of
-# (0, None, numbers...) are used and limit of mail, mails, annotations and folders.
+# (0, None, numbers...) are used and limit of mails, annotations and folders used.
 # Limits for mail, perhaps for mails; up to 2.5 or by other tools, then with all
 # resources, then as Cyrus 3 writes it.
 _ORDINARY = {
-    2: (b"%%(S (%d %d))", (2, 3, 0, 1, 0, 1, 0, 1)),
-    4: (b"%%(S (%d %d) M (%d %d))", (2, 3, 4, 5, 0, 1, 0, 1)),
-    5: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d))", (2, 3, 4, 1, 5, 1, 6, 1)),
-    6: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d) MODSEQ %d)", (2, 3, 4, 1, 5, 1, 6, 1)),
-    7: (b"%%(S (%d %d) M (%d %d) AS (%d) NF (%d) MODSEQ %d)", (2, 3, 4, 5, 6, 1, 7, 1)),
+    2: (b"%%(S (%d %d))", (0, 1, 0, 0)),
+    4: (b"%%(S (%d %d) M (%d %d))", (4, 5, 0, 0)),
+    5: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d))", (4, 1, 5, 6)),
+    6: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d) MODSEQ %d)", (4, 1, 5, 6)),
+    7: (b"%%(S (%d %d) M (%d %d) AS (%d) NF (%d) MODSEQ %d)", (4, 5, 6, 7)),
 }
 # What separates the fields of a record in the old form.
 _BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
@@ -103,6 +103,7 @@ class QuotaRecord(Value):
         storage_limit: int | None = None,
         messages_used: int = 0,
         messages_limit: int | None = None,
+        *,
         annotations_used: int = 0,
         annotations_limit: int | None = None,
         folders_used: int = 0,
@@ -259,7 +260,16 @@ def _ordinary(root: bytes, value: bytes) -> QuotaRecord | None:
     written, fields = _ORDINARY[len(numbers)]
     if written % numbers != value:
         return None
-    return QuotaRecord(root, *map((0, None, *numbers).__getitem__, fields))
+    mails, limit, annotations, folders = map((0, None, *numbers).__getitem__, fields)
+    return QuotaRecord(
+        root,
+        numbers[0],
+        numbers[1],
+        mails or 0,
+        limit,
+        annotations_used=annotations or 0,
+        folders_used=folders or 0,
+    )
 
 
 def _from_list(items: dlist.Items) -> dict[bytes, tuple[int, int | None]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import acl, autocreate
-from gateway.cyrus.mailboxlist import (
+from gateway.cyrus.mailboxrecord import (
     MBTYPE_EMAIL,
     MBTYPE_KIND,
     MBTYPE_MOVING,
@@ -33,7 +33,7 @@ from gateway.verification.texts import (
 if TYPE_CHECKING:
     from gateway.cyrus.autocreate import Autocreate
     from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
-    from gateway.cyrus.mailboxlist import MailboxEntry
+    from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.records import Records

@@ -9,7 +9,7 @@ record, a mailbox that is just being created), the verdict is temporary.
 from __future__ import annotations
 
 from gateway.cyrus import acl
-from gateway.cyrus.mailboxlist import MBTYPE_REMOTE, MBTYPE_RESERVE
+from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, MBTYPE_RESERVE
 from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.pending import Pending
 from gateway.verification.steps import name_step, quota_use

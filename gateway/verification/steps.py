@@ -10,7 +10,8 @@ from gateway.verification.model import QuotaUse, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
+    from gateway.cyrus.mailboxlist import MailboxList
+    from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.userdeny import Denial, UserDeny

@@ -7,13 +7,8 @@ import os
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.mailboxlist import (
-    MBTYPE_NETNEWS,
-    MBTYPE_REMOTE,
-    MailboxEntry,
-    MailboxList,
-    internal_name,
-)
+from gateway.cyrus.mailboxlist import MailboxList, internal_name
+from gateway.cyrus.mailboxrecord import MBTYPE_NETNEWS, MBTYPE_REMOTE, MailboxEntry
 from gateway.cyrus.quota import QuotaRecord, QuotaRoots
 from gateway.cyrus.store import CyrusStore
 from gateway.cyrus.userdeny import UserDeny

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus import dlist
-from gateway.cyrus import mailboxlist as m
-from gateway.cyrus.mailboxlist import MailboxEntry, MailboxList
+from gateway.cyrus import mailboxrecord as m
+from gateway.cyrus.mailboxlist import MailboxList
+from gateway.cyrus.mailboxrecord import MailboxEntry
 from gateway.cyrus.names import Naming
 from gateway.errors import RecordDamaged
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus import mailboxlist, mailboxtypes
+from gateway.cyrus import mailboxrecord, mailboxtypes
 
 
 @pytest.mark.parametrize(
     ("mbtype", "words"),
     [
-        (mailboxlist.MBTYPE_EMAIL, "e-mail"),
-        (mailboxlist.MBTYPE_CALENDAR | mailboxlist.MBTYPE_REMOTE, "calendar, remote"),
-        (mailboxlist.MBTYPE_RESERVE | mailboxlist.MBTYPE_MOVING, "e-mail, reserved, moving"),
+        (mailboxrecord.MBTYPE_EMAIL, "e-mail"),
+        (mailboxrecord.MBTYPE_CALENDAR | mailboxrecord.MBTYPE_REMOTE, "calendar, remote"),
+        (mailboxrecord.MBTYPE_RESERVE | mailboxrecord.MBTYPE_MOVING, "e-mail, reserved, moving"),
         (7, "kind 7"),
         (1 << 20, "e-mail, unknown bits 0x100000"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.mailboxlist import MBTYPE_DELETED
+from gateway.cyrus.mailboxrecord import MBTYPE_DELETED
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import STEPS, Evidence, Kind, Query, QuotaUse, Step, Verdict
 from gateway.verification.pending import Pending

@@ -140,18 +140,11 @@ class LiveDatabase:
         Where that file cannot be read and another one has taken its place
         meanwhile, as skiplist's checkpoint empties the old one, the new one answers.
         """
-        replaced = 0
-        if self._database is not None:
-            try:
-                return self._database.get(key)
-            except StoreError as error:
-                if not self._was_replaced(error):
-                    raise
-                replaced = 1
-        return self._read(lambda database: database.get(key), replaced)
+        return self._read(lambda database: database.get(key))
 
-    def _read(self, read: Callable[[Database], T], replaced: int = 0) -> T:
-        """What `read` makes of the file, or of the one that has taken its place `replaced` times."""
+    def _read(self, read: Callable[[Database], T]) -> T:
+        """What `read` makes of the file, or of the one that has taken its place."""
+        replaced = 0
         while True:
             try:
                 return read(self._opened())
