@@ -123,6 +123,39 @@ def test_what_is_not_carried_out_is_counted() -> None:
             site.wait_value(1, REQUESTS, front, "nonexistent")
 
 
+# Counters that a gateway on files at rest does not reach, and the tests that raise them.
+COUNTED_ELSEWHERE = {
+    "database_retries": "tests/cyrus/db/test_live_replaced.py",
+    "upstream_questions": "tests/observability/metrics/test_exposition.py",
+}
+
+
+def test_no_counter_stays_0(own_site: Site) -> None:
+    """Each one is raised by what it is about: one that nothing counts looks like peace."""
+    site = own_site
+    wait_until(lambda: remembered(site), "a verdict is remembered")
+    site.milter(b"info@example.org")
+    site.policy(b"olga@example.org", sender=b"double-bounce@example.org")
+    del site.store.mailboxes[b"user.fred"]
+    site.store.write()
+    site.socketmap(*[b"fred@example.org"] * 2)
+    with open(os.path.join(site.store.configdirectory, "mailboxes.db"), "wb") as file:
+        file.write(b"\0")
+    site.socketmap(b"fred@example.org")
+    wanted = {each.name for each in exposition.COUNTS} - set(COUNTED_ELSEWHERE)
+    for name in sorted(wanted):
+        wait_until(lambda name=name: name in raised(site), f"something counts {name}")  # type: ignore[misc]
+
+
+def raised(site: Site) -> set[str]:
+    """The counters that are not 0, by their declared names."""
+    return {
+        name.removeprefix(exposition.PREFIX).removesuffix("_total")
+        for (name, _), value in site.samples().items()
+        if name.endswith("_total") and value > 0
+    }
+
+
 def test_the_databases_are_described(site: Site) -> None:
     """Readable, and how large; a flat file has no generation."""
     samples = site.samples()

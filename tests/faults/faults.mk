@@ -17,13 +17,16 @@ TALLY := build/soak-writers
 
 .PHONY: soak soak-damage soak-writers kills reloads model dictionary fuzz mutate
 
+# A test that takes as long as it is told to is not one that hangs.
+ENDLESS := -o faulthandler_timeout=0
+
 MINUTES ?= 10
 SECONDS ?= 60
 
 soak: soak-damage soak-writers
 
 soak-damage: venv
-	SOAK=1 $(BIN)/python -m pytest -q tests/faults
+	SOAK=1 $(BIN)/python -m pytest -q $(ENDLESS) tests/faults
 
 soak-writers: venv
 	@tests/rigs/packages.sh install cyrus
@@ -41,13 +44,13 @@ soak-writers: venv
 
 kills: venv
 	@tests/rigs/packages.sh install cyrus postfix sendmail
-	LIFE_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s \
+	LIFE_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s $(ENDLESS) \
 	    tests/doors/test_kills.py tests/doors/test_stopped.py
 
 model: venv
 	@tests/rigs/packages.sh install cyrus
 	RIGS_REQUIRED=1 $(BIN)/python -m tests.model.run
-	EQUAL_STAMPS=10000 $(BIN)/python -m pytest -q tests/verification/test_equal_stamps.py
+	EQUAL_STAMPS=10000 $(BIN)/python -m pytest -q $(ENDLESS) tests/verification/test_equal_stamps.py
 
 dictionary: venv
 	@tests/rigs/packages.sh install postfix
@@ -55,7 +58,7 @@ dictionary: venv
 
 reloads: venv
 	@tests/rigs/packages.sh install cyrus postfix sendmail
-	RELOADS_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s \
+	RELOADS_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s $(ENDLESS) \
 	    tests/doors/test_long_sessions.py
 
 fuzz: venv

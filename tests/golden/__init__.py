@@ -37,6 +37,14 @@ class Configuration:
         return self._arguments()[1].split()
 
     @property
+    def summary(self) -> str:
+        """What is special about it, for messages: options of imapd.conf and of the command line."""
+        source = os.path.join(self.root, self.name, "imapd.conf")
+        with open(source, encoding="ascii") as file:
+            options = [line.strip() for line in file if "@ROOT@" not in line and line.strip()]
+        return ", ".join([*options, *self.arguments])
+
+    @property
     def keeps_domains(self) -> bool:
         """Whether virtdomains is on."""
         source = os.path.join(self.root, self.name, "imapd.conf")

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.protocols.socketmap import Decoder, encode
 from tests.golden import Configuration, configurations, conversations
+from tests.golden.comparison import difference
 from tests.golden.differences import expected
 from tests.golden.test_engine import make_session
 
@@ -53,11 +54,11 @@ def test_all_keys_of_a_configuration_on_one_connection(
     replies = netstrings(run(configuration, tmp_path, b"".join(row.query for row in rows)))
     assert len(replies) == len(rows)
     wrong = [
-        (row.key, reply, expected(configuration, row))
+        difference(configuration, row, reply, expected(configuration, row))
         for row, reply in zip(rows, replies, strict=True)
         if reply != expected(configuration, row)
     ]
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
 
 
 CONVERSATIONS = [
@@ -68,7 +69,9 @@ CONVERSATIONS = [
 
 
 @pytest.mark.parametrize(
-    ("configuration", "row"), CONVERSATIONS, ids=lambda x: getattr(x, "id", None)
+    ("configuration", "row"),
+    CONVERSATIONS,
+    ids=[f"{c.id}-{row.key.decode()}" for c, row in CONVERSATIONS],
 )
 def test_whole_conversations(configuration: Configuration, row: object, tmp_path: Path) -> None:
     """Broken and unusual conversations, up to the client's end of file."""
@@ -106,8 +109,8 @@ def test_what_is_said_before_the_client_ends(configuration: Configuration, tmp_p
         # Where the C program takes a split for the end, ours waits for the rest.
         waits = row.reply_open == row.reply != said and longer.startswith(said)
         if said != (longer if row.reply_open == row.reply else row.reply_open) and not waits:
-            wrong.append((row.key, said, row.reply_open))
-    assert wrong == []
+            wrong.append(difference(configuration, row, said, row.reply_open))
+    assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.parametrize("row", conversations("split"), ids=lambda row: str(row["id"]))

@@ -11,7 +11,7 @@ from gateway.cyrus.store import CyrusStore
 from gateway.frontends.socketmap_session import Session
 from gateway.verification.verifier import Verifier
 from tests.golden import Configuration, configurations
-from tests.golden.comparison import wrong_replies
+from tests.golden.comparison import difference, wrong_replies
 
 
 def make_session(configuration: Configuration, folder: str) -> Session:
@@ -37,4 +37,13 @@ def test_every_key_gets_the_reply_of_the_c_program(
     """Each recipient of each configuration, with the intended differences."""
     verifier = make_verifier(configuration, str(tmp_path))
     wrong = wrong_replies(configuration, verifier)
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_a_difference_names_the_configuration_and_the_spelling() -> None:
+    """Whoever sees one fail knows which imapd.conf and which recipient to try."""
+    configuration = next(c for c in configurations() if c.keeps_domains)
+    row = configuration.rows("key")[0]
+    told = difference(configuration, row, b"4:TEMP,", row.reply)
+    for part in (configuration.id, "virtdomains", repr(row.key), repr(row.reply), "4:TEMP,"):
+        assert part in told

@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # status here; else the mailbox is known to exist, and that is the answer.
 EXISTS = b"9:OK remote,"
 
+# Far more than it takes; only a failure waits so long.
+TIMEOUT_S = 60.0
+
 
 class Backend:
     """A server that says `said` to the first client and notes what it got."""
@@ -28,18 +31,21 @@ class Backend:
         self.got = b""
         self._said = said
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(TIMEOUT_S)
         self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         with self._listener, self._listener.accept()[0] as client:
+            client.settimeout(TIMEOUT_S)
             self.got = client.recv(4096)
             client.sendall(self._said)
 
     def close(self) -> None:
-        """Wait until it has served."""
-        self._thread.join()
+        """Wait until it has served; a backend that nobody asked has not."""
+        self._thread.join(2 * TIMEOUT_S)
+        assert not self._thread.is_alive(), f"nobody asked the backend at port {self.port}"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_a_remote_mailbox_is_asked_for_at_its_backend(
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
-        timeout=60,
+        timeout=TIMEOUT_S,
     )
     backend.close()
     assert result.returncode == 0, result.stderr

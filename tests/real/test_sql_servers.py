@@ -76,7 +76,7 @@ def test_golden_recipients_get_the_same_answers_from_tables(
     wrong = wrong_replies(configuration, verifier)
     for database in store.databases:
         database.close()
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
 
 
 def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
