@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
+from gateway.cli.colour import Palette, Style
 from gateway.cli.failures import InputError, UsageError
 from gateway.cli.mtaside import CLIENTS, Heard, Means, Question
 from gateway.cli.parts import client, settings_of, size
@@ -110,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     targets = tuple(_targets(options, settings))
     sender = options.sender
+    palette = Palette(options.color)
     answers = []
     for recipient in options.recipients:
         question = Question(
@@ -122,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         for front, endpoint in targets:
             answer = _ask(front, endpoint, question, settings)
             answers.append(answer)
-            output.emit(_json(answer) if options.json else _line(answer))
+            output.emit(_json(answer) if options.json else _line(answer, palette))
     return _code(answers, options.expect)
 
 
@@ -204,9 +206,17 @@ def _context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
-def _line(answer: Answer) -> str:
-    fields = (answer.recipient, answer.front, answer.socket, answer.means, answer.text)
-    return "\t".join((*(output.field(each) for each in fields), f"{answer.milliseconds:.1f} ms"))
+_STYLES = {
+    Means.ACCEPTED.value: Style.GOOD,
+    Means.REFUSED.value: Style.BAD,
+    Means.DEFERRED.value: Style.DOUBTFUL,
+}
+
+
+def _line(answer: Answer, palette: Palette) -> str:
+    means = palette.paint(answer.means, _STYLES.get(answer.means, Style.DOUBTFUL))
+    who = (output.field(each) for each in (answer.recipient, answer.front, answer.socket))
+    return "\t".join((*who, means, output.field(answer.text), f"{answer.milliseconds:.1f} ms"))
 
 
 def _json(answer: Answer) -> str:

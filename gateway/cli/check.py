@@ -3,19 +3,23 @@
 Prints one line a recipient: the recipient, the verdict and the reason,
 divided by tabs; control characters are written as escapes.  What is asked is
 the engine, as socketmap asks it: [scope] and `mode` play no part.  The exit
-code is 0 if all recipients are deliverable, 1 if some are not, and 75 if some
-cannot get mail now but perhaps later.
+code is 0 if all recipients are deliverable, 75 if one or more cannot get mail now
+but perhaps later, whatever the others get, and else 1: some are refused for good.
+On a terminal a bar on standard error shows how far a long list is.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from gateway.cli import output
+from gateway.cli.colour import Palette
 from gateway.cli.failures import InputError, UsageError
 from gateway.cli.parts import engine_of, settings_of
+from gateway.cli.progress import Progress
 from gateway.protocols.address import BadAddress, bare, parse_bare
 from gateway.verification.model import Kind, Query, Verdict
 
@@ -63,14 +67,21 @@ def run(options: argparse.Namespace) -> int:
             "check: name recipients, or a file of them with -f, or - for standard input"
         )
     verifier = engine_of(settings_of(options))
+    palette = Palette(options.color)
     code = os.EX_OK
-    for recipient in _recipients(options.recipients, options.file):
-        verdict = judge(verifier, recipient)
-        output.emit(_json(recipient, verdict) if options.json else _line(recipient, verdict))
-        if verdict.kind.temporary:
-            code = os.EX_TEMPFAIL
-        elif not verdict.kind.accepts and code == os.EX_OK:
-            code = SOME_NOT
+    total = _total(options.recipients, options.file)
+    with Progress("judging", total, "recipients") as progress:
+        for recipient in _recipients(options.recipients, options.file):
+            verdict = judge(verifier, recipient)
+            progress.advance()
+            progress.make_room()
+            output.emit(
+                _json(recipient, verdict) if options.json else _line(recipient, verdict, palette)
+            )
+            if verdict.kind.temporary:
+                code = os.EX_TEMPFAIL
+            elif not verdict.kind.accepts and code == os.EX_OK:
+                code = SOME_NOT
     return code
 
 
@@ -82,8 +93,9 @@ def judge(verifier: Engine, recipient: bytes) -> Verdict:
     return verifier.verify(Query(parsed.address))
 
 
-def _line(recipient: bytes, verdict: Verdict) -> str:
-    return "\t".join((output.field(recipient), verdict.kind.name, output.field(verdict.reason)))
+def _line(recipient: bytes, verdict: Verdict, palette: Palette) -> str:
+    kind = palette.verdict(verdict.kind.name, verdict.kind)
+    return "\t".join((output.field(recipient), kind, output.field(verdict.reason)))
 
 
 def _json(recipient: bytes, verdict: Verdict) -> str:
@@ -95,6 +107,17 @@ def _json(recipient: bytes, verdict: Verdict) -> str:
             "reason": output.text(verdict.reason),
         }
     )
+
+
+def _total(named: list[str], files: list[str]) -> int | None:
+    """How many recipients there are; None where that is not known before they are read."""
+    if _STANDARD_INPUT in named or not all(map(os.path.isfile, files)):
+        return None
+    total = len(named)
+    for path in files:
+        with suppress(OSError, InputError), open(path, "rb") as file:  # told when it is read
+            total += sum(1 for _ in _lines(file, path))
+    return total
 
 
 def _recipients(named: list[str], files: list[str]) -> Iterator[bytes]:

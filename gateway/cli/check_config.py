@@ -36,6 +36,7 @@ from gateway.cli.checks import (
     user,
 )
 from gateway.cli.checks.finding import Level, error, ok
+from gateway.cli.colour import Palette, Style
 from gateway.cli.parts import settings_of
 from gateway.cli.serve import make_plan
 from gateway.config.errors import ConfigurationErrors
@@ -91,12 +92,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 
 def run(options: argparse.Namespace) -> int:
     """Check; the exit code tells whether there was an error."""
+    palette = Palette(options.color)
     found = []
     for finding in _findings(options):
         found.append(finding)
         if options.quiet and finding.level is Level.OK:
             continue
-        for line in _json(finding) if options.json else _text(finding):
+        for line in _json(finding) if options.json else _text(finding, palette):
             output.emit(line)
     errors = sum(finding.level is Level.ERROR for finding in found)
     worth_a_sum = not options.quiet or any(each.level is not Level.OK for each in found)
@@ -189,8 +191,12 @@ def _cyrus(settings: Settings, master_conf: str) -> Iterator[Finding]:
     yield from authority.check(settings, store, master_conf)
 
 
-def _text(finding: Finding) -> Iterator[str]:
-    yield f"{finding.level.value:<8} {finding.subject:<10} {output.show(finding.what)}"
+_STYLES = {Level.OK: Style.GOOD, Level.WARNING: Style.DOUBTFUL, Level.ERROR: Style.BAD}
+
+
+def _text(finding: Finding, palette: Palette) -> Iterator[str]:
+    level = palette.paint(f"{finding.level.value:<8}", _STYLES[finding.level])
+    yield f"{level} {finding.subject:<10} {output.show(finding.what)}"
     if finding.mend:
         yield f"{'':<8} {'':<10} -> {output.show(finding.mend)}"
 

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
+from gateway.cli.colour import Palette, Style
 from gateway.cli.parts import client, engine_of, settings_of, size
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import AUTHORITIES, Inquiry
@@ -59,34 +60,43 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         output.emit(output.json_line(explanation.as_json()))
         return os.EX_OK
-    for line in output.columns(_rows(explanation, checks_size=explainer.checks_size)):
+    rows = _rows(explanation, Palette(options.color), checks_size=explainer.checks_size)
+    for line in output.columns(rows):
         output.emit(line)
     return os.EX_OK
 
 
-def _rows(explanation: Explanation, *, checks_size: bool) -> Iterator[tuple[str, str, str]]:
+def _rows(
+    explanation: Explanation, palette: Palette, *, checks_size: bool
+) -> Iterator[tuple[str, str, str]]:
     """Three columns: the step, a label, a text; an empty row between two steps."""
     if explanation.problem is not None:
         yield "address", "problem", explanation.problem
         yield "", "", ""
     for title, rows in explanation.sections:
         for index, (label, text) in enumerate(rows):
-            yield "" if index else title, label, text
+            yield "" if index else palette.paint(title, Style.HEADING), label, text
         if title == "size" and not checks_size:
             yield "", "note", "size_check is off: policy and milter do not look at it"
         yield "", "", ""
     verdict = explanation.verdict
-    yield "verdict", "kind", verdict.kind.name
+    yield (
+        palette.paint("verdict", Style.HEADING),
+        "kind",
+        palette.verdict(verdict.kind.name, verdict.kind),
+    )
     if verdict.reason:
         yield "", "reason", output.show(verdict.reason)
     yield "", "later", "may change by itself" if verdict.kind.temporary else "final"
     for answer in explanation.front_ends:
         yield "", "", ""
-        yield from _front_end(answer, explanation.answers)
+        yield from _front_end(answer, explanation.answers, palette)
 
 
-def _front_end(answer: FrontEndAnswer, authority: str) -> Iterator[tuple[str, str, str]]:
-    yield answer.name, "listens", ", ".join(answer.listen) or _OFF
+def _front_end(
+    answer: FrontEndAnswer, authority: str, palette: Palette
+) -> Iterator[tuple[str, str, str]]:
+    yield palette.paint(answer.name, Style.HEADING), "listens", ", ".join(answer.listen) or _OFF
     if answer.listen:
         yield "", "mode", answer.mode
     if answer.answers != authority:

@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
             counts[item.counted] += 1
             if item.line is None:
                 continue
-            progress.clear()
+            progress.make_room()
             if not headed:
                 output.emit(listing.heading)
                 headed = True

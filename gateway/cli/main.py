@@ -9,6 +9,7 @@ with --debug.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import metadata
@@ -18,6 +19,7 @@ from gateway.cli import (
     ask,
     check,
     check_config,
+    colour,
     explain,
     listing,
     print_completion,
@@ -26,7 +28,7 @@ from gateway.cli import (
     serve,
 )
 from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
-from gateway.cli.output import message
+from gateway.cli.output import message, readable
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -54,7 +56,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with EX_USAGE."""
         self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+        self.exit(os.EX_USAGE, f"{self.prog}: {readable(message)}\n")
+
+
+class CommandParser(Parser):
+    """The parser of one subcommand: what it does not know it tells with its own usage."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, but that nothing is left over for the parser above."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,23 +80,42 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {version()}")
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_common(top, config=DEFAULT_CONFIG, color=colour.AUTO, debug=False)
+    commands = top.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     for command in COMMANDS:
-        added = command.add(commands)
-        added.add_argument(
-            "-c",
-            "--config",
-            default=DEFAULT_CONFIG,
-            metavar="FILE",
-            help=f"the configuration (default: {DEFAULT_CONFIG})",
-        )
-        added.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
+        # What stands behind the command's name outdoes what stands before it.
+        _add_common(
+            command.add(commands),
+            config=argparse.SUPPRESS,
+            color=argparse.SUPPRESS,
+            debug=argparse.SUPPRESS,
         )
     # print-completion describes them all.
     top.set_defaults(top=top)
     return top
+
+
+def _add_common(
+    parser: argparse.ArgumentParser, *, config: str, color: str, debug: bool | str
+) -> None:
+    """The options that every command takes, before or behind its name, with their defaults."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        default=config,
+        metavar="FILE",
+        help=f"the configuration (default: {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--color",
+        default=color,
+        metavar="WHEN",
+        choices=colour.WHEN,
+        help=f"{', '.join(colour.WHEN)} (default: auto, on a terminal unless NO_COLOR is set)",
+    )
+    parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
 
 
 def version() -> str:
@@ -98,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if closed:
         # Python gives no file to a descriptor that was closed at its start.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    _write_utf8()
     options = argparse.Namespace(debug=False)
     try:
         try:
@@ -137,6 +172,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message(f"internal error: {error!r}; please report what --debug shows")
         return os.EX_SOFTWARE
     return code
+
+
+def _write_utf8() -> None:
+    """Whatever the locale: addresses and JSON are UTF-8, and scripts get the same bytes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _give_up_output() -> None:

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from gateway.cli.colour import width
 from gateway.printable import printable
 
 # Between two columns.
@@ -38,17 +39,24 @@ def json_line(value: object) -> str:
 
 
 def emit(line: str = "") -> None:
-    """One line of the result.
-
-    Lone surrogates (a file name that is no UTF-8) are written as escapes.
-    """
-    sys.stdout.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+    """One line of the result."""
+    sys.stdout.write(readable(line) + "\n")
 
 
 def message(line: str) -> None:
     """One line for the person who waits, on standard error."""
-    safe = line.encode("utf-8", "backslashreplace").decode("utf-8")
-    print(f"smmapd-gateway: {safe}", file=sys.stderr)
+    print(f"smmapd-gateway: {readable(line)}", file=sys.stderr)
+
+
+def readable(line: str) -> str:
+    """`line` in UTF-8, also where Python has read an argument as of another encoding.
+
+    Bytes of arguments and file names that are no UTF-8 become escapes.
+    """
+    try:
+        return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that are no bytes
+        return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -59,14 +67,14 @@ def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(
     table = [tuple(row) for row in rows]
     last = max((len(row) for row in table), default=0) - 1
     widths = [
-        max((len(row[index]) for row in table if index < len(row)), default=0)
+        max((width(row[index]) for row in table if index < len(row)), default=0)
         for index in range(last + 1)
     ]
     for row in table:
-        cells = [
-            cell.rjust(widths[index]) if index in right else cell.ljust(widths[index])
-            for index, cell in enumerate(row)
-        ]
+        cells = []
+        for index, cell in enumerate(row):
+            blanks = " " * (widths[index] - width(cell))
+            cells.append(blanks + cell if index in right else cell + blanks)
         yield _GAP.join(cells).rstrip()
 
 

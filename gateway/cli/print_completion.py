@@ -10,12 +10,10 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.completion import bash, zsh
+from gateway.cli.completion import FILES, script
 
 if TYPE_CHECKING:
     import argparse
-
-SHELLS = {"bash": bash, "zsh": zsh}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -23,12 +21,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser = commands.add_parser(
         "print-completion", help="print completion for a shell", description=__doc__
     )
-    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+    parser.add_argument("shell", metavar="SHELL", choices=tuple(FILES), help=", ".join(FILES))
     parser.set_defaults(run=run)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the script."""
-    output.emit(SHELLS[options.shell](options.top))
+    output.emit(script(options.shell).rstrip("\n"))
     return os.EX_OK

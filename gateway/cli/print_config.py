@@ -21,7 +21,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser = commands.add_parser(
         "print-config", help="print what another program's configuration needs", description=__doc__
     )
-    parser.add_argument("program", metavar="PROGRAM", choices=SNIPPETS, help=", ".join(SNIPPETS))
+    parser.add_argument(
+        "program", metavar="PROGRAM", choices=tuple(SNIPPETS), help=", ".join(SNIPPETS)
+    )
     parser.set_defaults(run=run)
     return parser
 

@@ -78,6 +78,11 @@ class Progress:
             self._stream.flush()
             self._on_screen = False
 
+    def make_room(self) -> None:
+        """A line of the result is about to be printed: wipe the bar away where both would show."""
+        if self._on_screen and sys.stdout.isatty():
+            self.clear()
+
     def _draw(self, seconds: float) -> None:
         line = render(self._label, self._done, self._total, self._unit, seconds)
         width = shutil.get_terminal_size().columns

@@ -86,15 +86,21 @@ class Rehearsal:
 def report(results: Sequence[Result], tally: Tally) -> Iterator[str]:
     """The table of counts, and the recipients that would be answered differently."""
     counts = _counts(results)
-    rows = [["in the log", *(f"now {now}" for now in NOW)]]
-    rows += [
+    shown = [["in the log", *(f"now {now}" for now in NOW)]]
+    shown += [
         [outcome.value, *(output.grouped(counts[outcome, now]) for now in NOW)]
         for outcome in Outcome
     ]
     # The last column is not padded otherwise, and numbers stand to the right.
-    yield from output.columns(rows, right=frozenset(range(1, len(NOW) + 1)))
+    yield from output.columns(shown, right=frozenset(range(1, len(NOW) + 1)))
     yield ""
     yield f"{output.plural(len(results), 'recipient')} {_lines(tally)}"
+    rows = counts.total()
+    if rows > len(results):
+        yield (
+            f"the table adds up to {output.grouped(rows)}: a recipient stands in the row of each "
+            "outcome that he had, once"
+        )
     if tally.strange is not None:
         yield strange_line(tally.strange)
     for heading, pairs in HEADINGS:

@@ -68,9 +68,12 @@ def run(options: argparse.Namespace) -> int:
         _judge(settings, options.domain), ReplyTable(settings.replies), engine_of(settings)
     )
     tally = Tally()
-    log, code = _read(options.logs, tally)
-    if not log and code == os.EX_OK:
-        raise InputError(", ".join(options.logs), _nobody(tally), os.EX_DATAERR)
+    log, read, code = _read(options.logs, tally)
+    if not log:
+        # A table of nothing would look like a result.
+        if read:
+            raise InputError(", ".join(read), _nobody(tally), code or os.EX_DATAERR)
+        return code
     results = []
     with Progress("judging", len(log), "recipients") as progress:
         for recipient, outcomes in log.items():
@@ -107,17 +110,19 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
     return None
 
 
-def _read(paths: list[str], tally: Tally) -> tuple[dict[bytes, Counter[Outcome]], int]:
-    """Each recipient with its outcomes, and the exit code."""
+def _read(paths: list[str], tally: Tally) -> tuple[dict[bytes, Counter[Outcome]], list[str], int]:
+    """Each recipient with its outcomes, the logs that could be read, and the exit code."""
     found: defaultdict[bytes, Counter[Outcome]] = defaultdict(Counter)
+    read = []
     code = os.EX_OK
     with Progress("reading", total_size(paths), "bytes") as progress:
         for path in paths:
             try:
                 for attempt in attempts(path, tally, progress):
                     found[attempt.recipient][attempt.outcome] += 1
+                read.append(path)
             except InputError as error:
                 progress.clear()
                 output.message(str(error))
                 code = error.code
-    return dict(found), code
+    return dict(found), read, code

@@ -32,11 +32,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# For who runs it; what it is made of says the text above.
+_DESCRIPTION = """Serve socketmap, policy and milter in the foreground, as far as the configuration
+turns them on, until told to stop (SIGTERM).  SIGHUP reads the configuration again.  Started as
+root it opens the sockets and then becomes the configuration's user and group."""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The subcommand's arguments."""
     parser = commands.add_parser(
-        "serve", help="serve socketmap, policy and milter", description=__doc__
+        "serve", help="serve socketmap, policy and milter", description=_DESCRIPTION
     )
     parser.set_defaults(run=run)
     return parser

@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+from gateway.cli import check
+from gateway.cli.main import main
+from gateway.cli.progress import Progress
 from tests.cli.program import Site
 
 
@@ -24,7 +27,7 @@ from tests.cli.program import Site
     ids=str,
 )
 def test_exit_codes(site: Site, recipients: list[str], code: int) -> None:
-    """0: all can get mail; 1: some never; 75: some may later."""
+    """0: all can get mail; 75: some may later, whatever others get; else 1: some never."""
     assert site.run("check", *recipients).code == code
 
 
@@ -100,3 +103,21 @@ def test_a_missing_mailbox_list(site: Site) -> None:
     done = site.run("check", "fred")
     assert done.code == os.EX_TEMPFAIL
     assert done.lines[0].startswith("fred\tstore-fault\t")
+
+
+def test_progress_on_a_terminal(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many are done of how many, where a file has them; of standard input only how many."""
+    path = os.path.join(site.root, "list")
+    with open(path, "wb") as file:
+        file.write(b"# ours\n" + b"fred\n" * 70)
+    totals: list[int | None] = []
+
+    class Bar(Progress):
+        def __init__(self, label: str, total: int | None, unit: str) -> None:
+            totals.append(total)
+            super().__init__(label, total, unit)
+
+    monkeypatch.setattr(check, "Progress", Bar)
+    for words in (["-f", path, "fred"], ["-f", "/dev/null", "fred"]):
+        assert main(["check", "-c", site.config, *words]) == 0
+    assert totals == [71, None]

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from gateway.cli import completion
-from gateway.cli.main import parser
+from gateway.cli.completion.__main__ import made
 from tests.cli.program import run
 from tests.rigs.require import require_command
 
@@ -21,7 +21,7 @@ def offered(script: str, folder: str, *words: str) -> list[str]:
 compopt() {{ :; }}  # it works only while a person types
 COMP_WORDS=(smmapd-gateway {" ".join(map(shlex.quote, words))})
 COMP_CWORD={len(words)}
-_smmapd_gateway
+_shtab_smmapd_gateway
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(
@@ -29,6 +29,12 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     )
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1]
+
+
+@pytest.mark.parametrize("shell", completion.FILES)
+def test_scripts_are_those_of_this_command_line(shell: str) -> None:
+    """Else `python -m gateway.cli.completion` makes them anew."""
+    assert made(shell) == completion.script(shell)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +45,10 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         (["--deb"], ["--debug"]),
         (["explain", "--s"], ["--size", "--sender"]),
         (["--debug", "list", "--over"], ["--over-quota"]),
+        (["-c", "x", "li"], ["list"]),
+        (["-c", "a"], ["a file", "another"]),
+        (["check", "--color", "a"], ["always", "auto"]),
+        (["list", "--color", ""], ["always", "auto", "never"]),
         (["print-config", "s"], ["sendmail", "systemd"]),
         (["print-completion", ""], ["bash", "zsh"]),
         (["check", "-f", "a"], ["a file", "another"]),
@@ -60,21 +70,42 @@ def test_bash(tmp_path: os.PathLike[str], words: list[str], expected: list[str])
     assert sorted(offered(script, str(tmp_path), *words)) == sorted(expected)
 
 
-def test_zsh_understands_it() -> None:
-    """The function's syntax is sound."""
+# A terminal in which zsh is typed into: what TAB shows below the line.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell 'TERM=dumb COLUMNS=200 LINES=99 PS1=PROM''PT zsh -f -i'
+zpty -r shell seen '*PROMPT*'
+zpty -w shell "fpath=($1 \$fpath); autoload -U compinit; compinit -u -d $1/dump; echo read''y"
+zpty -r shell seen '*ready*PROMPT*'
+zpty -w -n shell "smmapd-gateway $2"$'\t\t'
+zpty -w -n shell $'\x15echo do\x27\x27ne\r'
+zpty -r shell seen '*done*PROMPT*'
+print -r -- $seen
+zpty -d shell
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("", ["explain", "show what happens to one recipient, and why", "check-config"]),
+        ("replay --do", ["--domain"]),
+        ("print-config ", ["postfix", "sendmail", "prometheus"]),
+        ("-c x list --", ["--over-quota", "the last one the counts", "(default: auto, on"]),
+        ("replay --", ["those in [scope]"]),
+    ],
+)
+def test_zsh(tmp_path: os.PathLike[str], typed: str, shown: list[str]) -> None:
+    """Commands, options and choices with their words as they are written, brackets and all."""
     require_command("zsh", "apt-get install zsh")
+    with open(os.path.join(tmp_path, "_smmapd-gateway"), "w", encoding="utf-8") as file:
+        file.write(run("print-completion", "zsh").out)
     done = subprocess.run(
-        ["zsh", "-fn"], input=run("print-completion", "zsh").out.encode(), check=False
+        ["zsh", "-f", "-c", ZSH, "zsh", os.fspath(tmp_path), typed],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=tmp_path,
     )
-    assert done.returncode == 0
-
-
-def test_zsh_knows_every_command_and_option() -> None:
-    """Each command has its line, each option its spelling."""
-    out = run("print-completion", "zsh").out
-    assert out.startswith("#compdef smmapd-gateway\n")
-    _, commands = completion.commands(parser())
-    for command in commands:
-        (line,) = [x for x in out.splitlines() if x.strip().startswith(f"{command.name}) ")]
-        for option in command.options:
-            assert all(f"'{flag}[" in line for flag in option.flags)
+    assert [words for words in shown if words not in done.stdout] == [], done.stdout

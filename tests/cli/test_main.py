@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from types import ModuleType
 
 import pytest
 
@@ -138,3 +140,61 @@ def test_a_full_disk_under_the_version() -> None:
         )
     assert done.returncode == os.EX_IOERR
     assert done.stderr.endswith(b"No space left on device\n")
+
+
+def test_the_configuration_may_stand_before_the_command(site: Site) -> None:
+    """Behind it as well; what stands behind outdoes what stands before."""
+    behind = run("check", "-c", site.config, "fred")
+    assert behind.code == 0
+    assert run("-c", site.config, "check", "fred") == behind
+    assert run("--config", "/nowhere", "check", "-c", site.config, "fred") == behind
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["explain", "a", "b"], "explain"),
+        (["serve", "now"], "serve"),
+        (["check", "a", "--no-such"], "check"),
+        (["-c", "x", "list", "--denied", "fred"], "list"),
+        (["--no-such", "explain", "a"], ""),
+    ],
+    ids=str,
+)
+def test_usage_is_that_of_the_command(words: list[str], usage: str) -> None:
+    """Whose arguments are wrong says how they are written."""
+    done = run(*words)
+    assert done.code == os.EX_USAGE
+    assert done.err.startswith(f"usage: smmapd-gateway {usage or '[-h]'} ")
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=lambda each: each.__name__)
+def test_help_names_nothing_of_the_program_s_inside(module: ModuleType) -> None:
+    """Who runs a command knows no Python modules."""
+    name = module.__name__.rpartition(".")[2].replace("_", "-").replace("listing", "list")
+    done = run(name, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert re.findall(r"\bgateway\.(?!toml)\w+|\bsmmapd\.\w+", done.out) == []
+
+
+def test_a_narrow_terminal(site: Site) -> None:
+    """Of 20 columns, and of one: help, usage and results are the same words."""
+    for columns in ("20", "1"):
+        narrow = {"COLUMNS": columns}
+        for words in (["--help"], ["explain", "--help"], ["check-config", "--help"]):
+            done = run(*words, env=narrow)
+            assert (done.code, done.err) == (0, "")
+            assert "".join(done.out.split()) == "".join(run(*words).out.split())
+        assert site.run("explain", "fred", env=narrow) == site.run("explain", "fred")
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1", ""])
+def test_any_locale(site: Site, locale: str) -> None:
+    """Results are the same bytes in each, also for an address that is no ASCII, or no UTF-8."""
+    # Python would take UTF-8 by itself for some of them.
+    env = {"LC_ALL": locale, "LANG": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    recipients = ("fr\u00e9d@example.org".encode(), b"fr\xe9d@example.org")
+    for words in (["check", *recipients], ["explain", "fr\u00e9d"], ["serve", "fr\u00e9d"]):
+        done = site.run(*words, env=env)
+        assert done == site.run(*words)
+        assert "error" not in done.err

@@ -80,8 +80,11 @@ def test_postfix(site: Site) -> None:
         "failed for another reason": [0, 0, 0, 0],
     }
     blocks = [block.splitlines() for block in done.out.split("\n\n")]
-    counted, strange = blocks[1]
+    counted, adds_up, strange = blocks[1]
     assert counted == "6 recipients in 11 lines; skipped: 2 other, 1 not understood"
+    assert adds_up == (
+        "the table adds up to 7: a recipient stands in the row of each outcome that he had, once"
+    )
     assert 'mail.log, line 11: "Nov 22 10:00:10 mx postfix/lmtp[2]: 3D7: to=<fred@exam"' in strange
     assert [[" ".join(line.split()) for line in block] for block in blocks[2:]] == [
         [
