@@ -93,7 +93,6 @@ def parser() -> argparse.ArgumentParser:
             debug=argparse.SUPPRESS,
         )
     # print-completion describes them all.
-    top.set_defaults(top=top)
     return top
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 
 import pytest
 
 from gateway.cli import completion
-from gateway.cli.completion.__main__ import made
-from tests.cli.program import run
+from tests.cli.program import ROOT, environment, run
 from tests.rigs.require import require_command
 
 
@@ -31,10 +31,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     return done.stdout.split("\n")[:-1]
 
 
-@pytest.mark.parametrize("shell", completion.FILES)
-def test_scripts_are_those_of_this_command_line(shell: str) -> None:
-    """Else `python -m gateway.cli.completion` makes them anew."""
-    assert made(shell) == completion.script(shell)
+def test_scripts_are_those_of_this_command_line(tmp_path: os.PathLike[str]) -> None:
+    """Else contrib/completion.py makes them anew."""
+    subprocess.run(
+        [sys.executable, "contrib/completion.py", tmp_path], check=True, cwd=ROOT, env=environment()
+    )
+    for shell, name in completion.FILES.items():
+        with open(os.path.join(tmp_path, name), encoding="utf-8") as file:
+            assert file.read() == completion.script(shell)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Makes the scripts beside this file anew, with shtab: `python -m gateway.cli.completion`.
+"""Makes the completion for shells with shtab: `python contrib/completion.py FOLDER`.
 
-What a value may be is seen from its choices and its metavar.
+FOLDER is gateway/cli/completion, where the program reads it.  What a value may be is seen
+from its choices and its metavar.
 """
 
 from __future__ import annotations
@@ -44,14 +45,13 @@ def _with_commands(top: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
                 yield command
 
 
-def main() -> int:
+def main(folder: str) -> int:
     """Write every script."""
     for shell, name in FILES.items():
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
-        with open(path, "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(made(shell))
     return os.EX_OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))
