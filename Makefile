@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
+.PHONY: help venv demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-clean  whole machines of both Debian releases: the package under systemd, Exim"
 	@echo "make builtin  the milter's tests, slow ones too, with library = builtin"
 	@echo "make unit   only what needs no other program"
+	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
 	@echo "make deb    a Debian package in build/deb"
@@ -38,6 +39,10 @@ $(STAMP): pyproject.toml constraints.txt contrib/venv.sh contrib/launcher.in
 
 demo: venv
 	@$(BIN)/python -m tests.demo
+
+# Material warns of a later MkDocs, which is not the one that constraints.txt pins.
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -1,4 +1,7 @@
-"""Manual pages and README say what the programs do.
+"""Manual pages, README and docs/ say what the programs do.
+
+What stands in blocks of code, and the entries for log lines, is looked at in
+tests/documents.
 
 gateway.toml(5) and contrib/gateway.toml are held against the settings'
 declarations by tests/config/test_reference.py.
@@ -20,12 +23,14 @@ from gateway.cli.main import DEFAULT_CONFIG, parser
 from gateway.frontends.socketmap_replies import ROWS, Row
 from smmapd import options
 from smmapd.options import USAGE
+from tests.documents.blocks import DOCUMENTS
 from tests.rigs.require import missing
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
 README = (ROOT / "README.md").read_text()
-LINKED = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "contrib/README.md")
+VERDICTS = (ROOT / "docs/verdicts.md").read_text()
+LINKED = (*DOCUMENTS, "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "contrib/README.md")
 # argparse gives every parser -h; the page explains it once.
 _EVERYWHERE = ("-h", "--help")
 
@@ -139,21 +144,22 @@ def test_manual_pages_are_of_this_version() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0].name for row in ROWS])
-def test_readme_has_the_table_of_replies(row: Row) -> None:
+def test_the_documents_have_the_table_of_replies(row: Row) -> None:
     """Verdict, socketmap status and SMTP reply, as the program gives them by default."""
     kind, status, code, enhanced, text, _shows_reason = row
-    assert f"| {kind.name} | {status.decode()} | {code} {enhanced} {text} |\n" in README
+    assert f"| {kind.name} | {status.decode()} | {code} {enhanced} {text} |\n" in VERDICTS
 
 
 @pytest.mark.parametrize("name", LINKED)
 def test_links_lead_somewhere(name: str) -> None:
     """Every relative link is a file."""
     path = ROOT / name
-    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (path.parent / target).exists(), f"{name} links to {target}, which is not there"
 
 
-@pytest.mark.parametrize("word", re.findall(r"(?:`|^    )make (\w+)", README, re.MULTILINE))
+@pytest.mark.parametrize("word", re.findall(r"(?:`|^)make (\w+)", README, re.MULTILINE))
 def test_readme_names_targets_that_exist(word: str) -> None:
     """Of the Makefile, and of what it includes."""
     makefile = (ROOT / "Makefile").read_text()
@@ -162,7 +168,7 @@ def test_readme_names_targets_that_exist(word: str) -> None:
     assert re.search(rf"^{word}:|^[\w -]*\b{word}\b[\w -]*:", rules, re.MULTILINE)
 
 
-def test_readmes_configuration_is_one(tmp_path: Path) -> None:
+def test_readmes_configuration_has_every_front_end(tmp_path: Path) -> None:
     """The gateway.toml in it can be copied."""
     from gateway.config import loads
 
@@ -171,17 +177,9 @@ def test_readmes_configuration_is_one(tmp_path: Path) -> None:
     assert {"socketmap", "policy", "milter"} <= set(loaded.listeners)
 
 
-def test_readme_shows_the_snippets_of_contrib() -> None:
-    """Its lines for mail servers are lines of contrib/, which the tests try out."""
-    given = "\n".join(
-        path.read_text()
-        for folder in ("postfix", "sendmail", "cyrus")
-        for path in sorted((ROOT / "contrib" / folder).iterdir())
-    )
-    squeezed = re.sub(r"\s+", " ", given)
-    shown = re.findall(r"(?:^    .*\n)+", README, re.MULTILINE)
-    snippets = [each for each in shown if re.search(r"smmapd/(socketmap|policy|milter)", each)]
-    snippets = [each for each in snippets if "postmap" not in each]
-    assert len(snippets) == 6
-    for snippet in snippets:
-        assert re.sub(r"\s+", " ", snippet).strip() in squeezed
+def test_readme_shows_the_three_ways_to_ask() -> None:
+    """Lines for main.cf; that they are those of contrib, tests/documents says."""
+    shown = re.findall(r"```cf\n(.*?)```", README, re.DOTALL)
+    assert [len(re.findall("smmapd/(?:socketmap|policy|milter)", each)) for each in shown] == [
+        1
+    ] * 3

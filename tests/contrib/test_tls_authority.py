@@ -11,6 +11,7 @@ import pytest
 
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
 from tests.contrib.snippets import CONTRIB
+from tests.documents.blocks import pasted
 from tests.rigs.processes import RigError, run
 from tests.server.test_tls import NAME, Talk
 
@@ -50,6 +51,19 @@ def test_two_gateways_take_each_other_until_one_is_revoked(tmp_path: Path) -> No
     run([SCRIPT, str(folder), "crl"])
     load_crl(server, "ca.crl", (folder / "ca.crl").read_bytes(), datetime.now(UTC))
     assert complaints() == ["TLS: certificate revoked"]
+
+
+def test_the_documents_commands_make_both_pairs(tmp_path: Path) -> None:
+    """docs/past-one-machine.md, in another folder: certificates of one authority, by their names."""
+    for command in pasted("authority"):
+        program, folder, *words = command.split()
+        assert program == "ca.sh"
+        run([SCRIPT, f"{tmp_path}{folder}", *words])
+    made = tmp_path / "etc/ssl/gateways"
+    for name in ("store", "mx1"):
+        server_context(files(made, name), verify_clients=True)
+        words = ["-CAfile", str(made / "ca.crt"), "-verify_hostname", f"{name}.example.org"]
+        run(["openssl", "verify", *words, str(made / f"{name}.crt")])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """A whole mail server on clean machines of both Debian releases, set up by following our own text.
 
 Debian's Postfix with the main.cf that Debian makes, Debian's Cyrus, our package;
-README's gateway.toml, each of contrib/postfix's three files pasted behind
-main.cf, and its master.cf.  Then mail comes in, goes out, and is refused.
+README's gateway.toml and commands, each of contrib/postfix's three files pasted
+behind main.cf, and its master.cf.  Then mail comes in, goes out, and is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.blocks import pasted
 from tests.package.conftest import depends
 from tests.rigs.booted import PACKAGES, Booted
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
@@ -147,10 +148,8 @@ def _gateway(machine: Booted, package: str) -> None:
     shutil.copy(package, root.path("/srv/package.deb"))
     machine.run("dpkg", "--install", "/srv/package.deb")
     write_text(root.path("/etc/smmapd/gateway.toml"), readme_toml())
-    machine.run(
-        *("install", "-d", "-o", "cyrus", "-g", "postfix", "-m", "0750"),
-        "/var/spool/postfix/smmapd",
-    )
+    for command in pasted("socket-folder"):
+        machine.run("sh", "-c", command)
     machine.run("adduser", "-q", "postfix", "mail")
     for service, fields, options in _services():
         machine.run("postconf", "-M", f"{service}={fields}")
@@ -158,7 +157,8 @@ def _gateway(machine: Booted, package: str) -> None:
             machine.run("postconf", "-P", f"{service}/{option}")
     code, said = machine.complete("smmapd-gateway", "check-config", "-q")
     assert code == 0, said
-    machine.run("systemctl", "enable", "--now", "smmapd-gateway")
+    for command in pasted("start"):
+        machine.run("sh", "-c", command)
 
 
 def _services() -> Iterator[tuple[str, str, list[str]]]:

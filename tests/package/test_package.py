@@ -184,7 +184,13 @@ def test_it_comes_with_pages_completion_and_examples(installed: Root) -> None:
         assert os.listdir(f"{examples}/{name}")
     documents = installed.path("/usr/share/doc/smmapd-gateway")
     # dh_compress(1): what is longer than 4 KiB is compressed.
-    for name in ("SECURITY.md", "README.Sendmail", "NEWS.Debian.gz", "docs/status.png"):
+    for name in (
+        "SECURITY.md",
+        "README.Sendmail",
+        "NEWS.Debian.gz",
+        "docs/index.md",
+        "docs/status.png",
+    ):
         assert any(os.path.isfile(f"{documents}/{name}{end}") for end in ("", ".gz")), name
 
 

@@ -34,8 +34,8 @@ class MilterSettings:
         description="What speaks the milter protocol: pymilter, which is Sendmail's own libmilter, "
         "on threads, one process a socket; or builtin, which needs no library, on an event loop, "
         "one process for all sockets. With pymilter allow, max_connections and request_timeout "
-        "cannot be set, and idle_timeout is looked at every ten minutes. README has a table of "
-        "when to choose which.",
+        "cannot be set, and idle_timeout is looked at every ten minutes. "
+        "docs/milter-library.md has a table of when to choose which.",
         example='"builtin"',
     )
     allow: tuple[Network, ...] = allow_setting()

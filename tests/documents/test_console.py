@@ -1,0 +1,93 @@
+"""The sessions in the documents, run: commands in front of the demo's gateway, and what they print.
+
+A program of ours is given the demo's configuration.  `...` stands for whatever
+is printed there, within a line or for lines.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.demo.running import BIN, Gateway
+from tests.documents.blocks import Block, blocks
+from tests.rigs.folders import folder, write_text
+from tests.rigs.ports import free_ports
+from tests.rigs.require import require_command
+
+pytestmark = pytest.mark.milter
+
+# What the documents look through: a mail of the day before.
+LOG = (
+    "Nov 29 10:00:00 mx postfix/smtpd[7]: NOQUEUE: reject: RCPT from c.example[192.0.2.1]: 550 "
+    "5.1.1 <nobody@example.org>: Recipient address rejected: User unknown in relay recipient "
+    "table; from=<joe@client.example> to=<nobody@example.org> proto=ESMTP helo=<c.example>\n"
+    "Nov 29 10:00:01 mx postfix/lmtp[8]: 4ABC: to=<fred@example.org>, relay=mx[/run/lmtp], "
+    "delay=1, delays=0/0/0/1, dsn=2.1.5, status=sent (250 2.1.5 Ok)\n"
+)
+_COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+# Exit codes that are answers: some are refused, some are deferred.
+_ANSWERS = (0, 1, 75)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the commands run."""
+
+    folder: str
+    config: str
+    imapd_conf: str
+    port: int
+
+    def complete(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell's line."""
+        words = command.replace("127.0.0.1:9625", f"127.0.0.1:{self.port}")
+        words = re.sub(r"smmapd-gateway ([\w-]+)", rf"smmapd-gateway \1 -c {self.config}", words)
+        words = re.sub(r"smmapd -X", f"smmapd -X -C {self.imapd_conf}", words)
+        return subprocess.run(
+            ["/bin/sh", "-c", words],
+            cwd=self.folder,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """The demo's gateway, with the page on a port."""
+    (port,) = free_ports(1)
+    with folder("gw") as path, Gateway(path, admin=f"inet:127.0.0.1:{port}") as gateway:
+        write_text(f"{path}/mail.log", LOG)
+        yield Place(path, gateway.config, gateway.store.conf_path, port)
+
+
+@pytest.mark.parametrize("block", list(blocks("console")), ids=str)
+def test_a_session_goes_as_it_is_shown(place: Place, block: Block) -> None:
+    """Every command of it."""
+    if "curl" in block.text:
+        require_command("curl", "as root: apt-get install curl")
+    commands = _COMMAND.findall(block.text)
+    assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block.text
+    for command, shown in commands:
+        done = place.complete(command)
+        assert done.returncode in _ANSWERS, done.stderr
+        assert done.stdout
+        assert _alike(shown, done.stdout), f"$ {command}\n{done.stdout}"
+
+
+def _alike(shown: str, printed: str) -> bool:
+    """Whether it is what is shown, but for blanks at the ends of lines."""
+    wanted = re.sub(r"[ \t]+$", "", shown, flags=re.MULTILINE)
+    got = re.sub(r"[ \t]+$", "", printed.replace("\n\n", "\n"), flags=re.MULTILINE)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(
+        wanted, got + "\n" * (not got.endswith("\n")), flags
+    )
