@@ -103,13 +103,12 @@ class Explanation:
     verdict: Verdict
     front_ends: tuple[FrontEndAnswer, ...]
 
-    def as_json(self, *, sections: bool = False) -> dict[str, object]:
-        """The same for programs, made of what JSON knows; `sections` for those that show it."""
+    def as_json(self) -> dict[str, object]:
+        """The same for programs, made of what JSON knows; the command line's and the page's."""
         inquiry, verdict = self.inquiry, self.verdict
         evidence = verdict.evidence
-        shown: dict[str, object] = {"sections": self.sections} if sections else {}
         return {
-            **shown,
+            "sections": self.sections,
             "recipient": _plain(inquiry.recipient),
             "size": inquiry.size,
             "client": _plain(inquiry.client) or None,

@@ -175,7 +175,7 @@ class Site:
         def explain() -> dict[str, object]:
             if self._explainer is None:
                 self._explainer = Explainer(self._settings, self._make_engine())
-            return self._explainer.explain(inquiry).as_json(sections=True)
+            return self._explainer.explain(inquiry).as_json()
 
         self._explaining += 1
         task = self._speaker.spawn(explain)

@@ -35,6 +35,8 @@ MESSAGE_LIMIT = 4000
 # 48 bits: two of a million addresses share a hash with a chance of 1 in 500.
 _HASH_BYTES = 6
 _HIDDEN = "-"
+# How many words of a reply are codes: `550 5.1.1`, `DEFER_IF_PERMIT 4.2.2`.
+_CODES = {"policy": 2, "milter": 2}
 _MACHINE_ID = "/etc/machine-id"
 _MACHINE_ID_LIMIT = 4096
 _FIELDS = "gateway_fields"
@@ -148,6 +150,12 @@ class AddressWriter:
         local, at, domain = address.rpartition(b"@") if b"@" in address else (address, b"", b"")
         digest = hashlib.blake2b(local.lower(), digest_size=_HASH_BYTES, key=self._key).hexdigest()
         return digest + printable(at + domain.lower(), FIELD_LIMIT)
+
+    def reply(self, frontend: str, reply: bytes) -> str:
+        """A reply of `frontend`; its words may name the recipient, its codes do not."""
+        if self._privacy is not AddressPrivacy.FULL:
+            reply = b" ".join(reply.split(b" ")[: _CODES.get(frontend, 1)])
+        return printable(reply, FIELD_LIMIT)
 
 
 def _machine_key() -> bytes:

@@ -1,8 +1,9 @@
 """One log line a verdict, with the same fields whichever front end gave it.
 
 Fields: frontend, queue id or instance, client, sender, recipient, verdict (or
-why it was not judged), reason, mode, where the answer is from and the time it
-took.  Addresses are as private as the setting `addresses` says.  Verdicts are INFO, skipped
+why it was not judged), reason, the reply where the verdict refuses, mode, where the
+answer is from and the time it took; what a front end was not told is not there.
+Addresses are as private as the setting `addresses` says.  Verdicts are INFO, skipped
 recipients DEBUG; a fault is one ERROR line a minute with a count, however
 many recipients meet it.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gateway.frontends.socketmap_session import rendered
 from gateway.observability.logging import setup
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class VerdictLog:
         if self._quiet(verdict):
             return
         who: dict[str, Field] = {"client": client, "recipient": self._address(key)}
-        self._verdict(verdict, course, who, waiver)
+        reply = b"" if verdict.kind.accepts else rendered(key, verdict, waiver)
+        self._verdict(verdict, course, who, reply, waiver)
 
     def policy(
         self, request: PolicyRequest, decision: Decision, *, course: Course | None = None
@@ -73,9 +76,10 @@ class VerdictLog:
                 "queue_id": request.queue_id,
                 "state": request.protocol_state,
                 "client": request.client_address,
-                "sender": self._address(request.sender),
+                "sender": self._sender(request.sender),
                 "recipient": self._address(request.recipient),
             },
+            decision.action,
         )
 
     def milter(self, rcpt: Rcpt, decision: Decision, *, course: Course | None = None) -> None:
@@ -89,33 +93,45 @@ class VerdictLog:
             {
                 "queue_id": rcpt.queue_id,
                 "client": transaction.client,
-                "sender": self._address(transaction.sender or b""),
+                "sender": self._sender(transaction.sender),
                 "recipient": self._address(rcpt.recipient),
             },
+            decision.reply.line().encode() if decision.reply is not None else b"continue",
         )
+
+    def _sender(self, sender: bytes | None) -> str:
+        """The null sender is nobody's address and so always shown."""
+        if sender is None:
+            return ""
+        return self._address(sender) if sender else "<>"
 
     def _quiet(self, verdict: Verdict | None) -> bool:
         """Whether nothing would be written, so that nothing need be put together."""
         fault = verdict is not None and verdict.evidence.fault is not None
         return not fault and not self.enabled
 
-    def _decision(self, decision: Decision, course: Course | None, who: dict[str, Field]) -> None:
+    def _decision(
+        self, decision: Decision, course: Course | None, who: dict[str, Field], reply: bytes
+    ) -> None:
         if decision.verdict is None:
             if decision.skip is not None:
                 self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
             return
-        self._verdict(decision.verdict, course, who, decision.waiver)
+        self._verdict(decision.verdict, course, who, reply, decision.waiver)
 
     def _verdict(
         self,
         verdict: Verdict,
         course: Course | None,
         who: dict[str, Field],
-        waiver: Waiver | None = None,
+        reply: bytes,
+        waiver: Waiver | None,
     ) -> None:
         facts: dict[str, Field] = {**who, "verdict": verdict.kind.name}
         if verdict.reason:
             facts["reason"] = verdict.reason
+        if not verdict.kind.accepts:
+            facts["reply"] = self._address.reply(self._frontend, reply)
         if waiver is not None:
             facts["not_enforced"] = waiver.value
         if course is not None:
@@ -128,5 +144,12 @@ class VerdictLog:
 
     def _write(self, level: int, message: str, facts: dict[str, Field]) -> None:
         setup.event(
-            _log, level, message, {"frontend": self._frontend, "mode": self._mode.value, **facts}
+            _log,
+            level,
+            message,
+            {
+                "frontend": self._frontend,
+                "mode": self._mode.value,
+                **{name: value for name, value in facts.items() if value not in ("", b"")},
+            },
         )

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.cyrus.db.file import ReadCounts
 from gateway.frontends.counters import Tally
+from gateway.frontends.replies import ReplyTable
+from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.observability.metrics.databases import DATABASES
 from gateway.observability.metrics.sharedmemory import BoardError, Place
 from gateway.observability.metrics.snapshot import Numbers, Refusal, Snapshot, add
 from gateway.observability.metrics.timing import TimedEngine, Timings
 from gateway.printable import printable
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import KINDS
+from gateway.verification.model import KINDS, Verdict
 from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ INTERVAL = 1.0
 REFUSALS = 20
 FIELD_LIMIT = 160
 
+_KINDS = {kind.name: kind for kind in KINDS}
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Bytes that hold all of statm: seven numbers.
 _STATM = 256
@@ -69,6 +73,7 @@ class Recorder:
         self._process = process
         self._settings = settings
         self._address = address
+        self._replies = ReplyTable(settings.replies)
         self._started = time.time()
         self._timings = Timings()
         self._reads = tuple(ReadCounts() for _ in DATABASES)
@@ -173,7 +178,21 @@ class Recorder:
             printable(shown, FIELD_LIMIT),
             printable(client, FIELD_LIMIT),
             waiver,
+            printable(
+                self._address.reply(frontend, self._reply(frontend, verdict, recipient, reason)),
+                FIELD_LIMIT,
+            ),
         )
+
+    def _reply(self, frontend: str, verdict: str, recipient: bytes, reason: bytes) -> bytes:
+        """What `frontend` says to a recipient with that verdict where it is carried out."""
+        refused = Verdict(_KINDS[verdict], reason)
+        if frontend == "socketmap":
+            return socketmap_payload(refused, recipient)
+        if frontend == "policy":
+            return self._replies.policy(refused, recipient)
+        reply = self._replies.smtp(refused, recipient)
+        return reply.line().encode() if reply is not None else b""
 
 
 def _outcomes(frontend: str, tally: Tally) -> Numbers:

@@ -20,8 +20,9 @@ import os
 from struct import Struct
 from zlib import crc32
 
-# Bytes of one half, header included; a file in memory takes only what is written.
-HALF = 1 << 16
+# Bytes of one half, header included: the refusals of two front ends with fields of any
+# characters fit in.  A file in memory takes only what is written.
+HALF = 1 << 18
 _PLACE = 2 * HALF
 # number of the writer, sequence, length of the message, CRC-32 of the three and the message
 _HEADER = Struct("<QQII")

@@ -27,7 +27,7 @@ class Refusal:
     """One recipient that was refused, or would have been; addresses as the log would show them.
 
     `time` is in seconds since 1970; `waiver` says why it was not carried out
-    after all.
+    after all; `reply` is what the front end says for it, carried out.
     """
 
     time: float
@@ -38,6 +38,7 @@ class Refusal:
     sender: str
     client: str
     waiver: str
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Snapshot:
                         str(each["sender"]),
                         str(each["client"]),
                         str(each["waiver"]),
+                        str(each["reply"]),
                     )
                     for each in rows(told["refusals"])
                 ],

@@ -27,12 +27,19 @@ STAMP = r"[-0-9]{10}T[:0-9]{8}[+-]\d{4}"
 # What each front end knows, between its mode and the verdict.
 WHO = {
     "socketmap": "client=local recipient={recipient}",
-    "policy": 'instance=1f2a.1 queue_id="" state=RCPT client=192.0.2.1'
+    "policy": 'instance=1f2a.1 state=RCPT client=192.0.2.1'
     " sender={sender} recipient={recipient}",
     "milter": "queue_id=4ABC client=192.0.2.7 sender={sender} recipient={recipient}",
 }
-# A gateway that refuses says why.
+# A gateway that refuses says why, and what it has answered.
 UNKNOWN = 'verdict=nonexistent reason="Mailbox does not exist"'
+REPLY = {
+    "socketmap": 'reply="NOTFOUND Mailbox does not exist"',
+    "policy": 'reply="550 5.1.1 User unknown"',
+    "milter": 'reply="550 5.1.1 User unknown"',
+}
+# Where it only observes, it lets pass.
+PASSES = {"socketmap": 'reply="OK {}"', "policy": "reply=DUNNO", "milter": "reply=continue"}
 _END = re.compile(r" cache=(\w+) microseconds=\d+$")
 
 
@@ -101,7 +108,7 @@ def test_whole_lines() -> None:
                 line = here.line_from(source, front, recipient.encode())
                 stamp, _, rest = line.partition(" ")
                 assert re.fullmatch(STAMP, stamp)
-                assert _END.sub("", rest) == start(front, recipient, UNKNOWN)
+                assert _END.sub("", rest) == start(front, recipient, f"{UNKNOWN} {REPLY[front]}")
             line = here.line(here.ask[front], b"fred@example.org")
             wanted = start(front, "fred@example.org", "verdict=deliverable")
             assert _END.sub("", line).endswith(wanted)
@@ -123,7 +130,7 @@ def test_json_lines() -> None:
         for front in FRONTS:
             line = json.loads(here.line(here.ask[front], b"nobody@example.org"))
             who = [word.partition("=")[0] for word in WHO[front].split()]
-            outcome = ["verdict", "reason", "cache", "microseconds"]
+            outcome = ["verdict", "reason", "reply", "cache", "microseconds"]
             assert list(line) == common + who + outcome
             assert line["message"] == "verdict"
             assert line["recipient"] == "nobody@example.org"
@@ -136,7 +143,8 @@ def test_json_lines() -> None:
 )
 def test_private_lines(addresses: str, shown: str) -> None:
     """Nobody's local part is in the log, and a hash is the same at every front end."""
-    with site(addresses=addresses) as here:
+    named = {"text": "no {recipient}"}
+    with site({"replies.nonexistent": named}, addresses=addresses) as here:
         recipients = set()
         for front in FRONTS:
             line = here.line(here.ask[front], b"nobody@example.org")
@@ -144,6 +152,7 @@ def test_private_lines(addresses: str, shown: str) -> None:
             for name in {"sender", "recipient"} & told.keys():
                 assert re.fullmatch(shown, told[name])
             recipients.add(told["recipient"])
+            assert "reply=NOTFOUND" in line or 'reply="550 5.1.1"' in line
         assert len(recipients) == 1
         assert not here.life.logged("nobody")
         assert not here.life.logged("joe")
@@ -166,7 +175,9 @@ def test_observed() -> None:
     with site({"": {"mode": "observe"}}) as here:
         for front in FRONTS:
             line = here.line(here.ask[front], b"nobody@example.org")
-            wanted = start(front, "nobody@example.org", f"{UNKNOWN} not_enforced=observed")
+            passes = PASSES[front].format("nobody@example.org")
+            outcome = f"{UNKNOWN} {passes} not_enforced=observed"
+            wanted = start(front, "nobody@example.org", outcome)
             assert _END.sub("", line).endswith(wanted.replace("mode=enforce", "mode=observe"))
 
 

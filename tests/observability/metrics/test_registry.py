@@ -129,7 +129,7 @@ def test_the_newest_refusals_of_all_come_first(ledger: Ledger) -> None:
     places = [ledger.lend() for _ in range(2)]
     for number, place in enumerate(places):
         refusals = [
-            Refusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "")
+            Refusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "", "")
             for n in range(15)
         ]
         place.publish(Snapshot("core", refusals=refusals).to_bytes())
