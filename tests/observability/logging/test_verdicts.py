@@ -27,8 +27,7 @@ STAMP = r"[-0-9]{10}T[:0-9]{8}[+-]\d{4}"
 # What each front end knows, between its mode and the verdict.
 WHO = {
     "socketmap": "client=local recipient={recipient}",
-    "policy": 'instance=1f2a.1 state=RCPT client=192.0.2.1'
-    " sender={sender} recipient={recipient}",
+    "policy": "instance=1f2a.1 state=RCPT client=192.0.2.1 sender={sender} recipient={recipient}",
     "milter": "queue_id=4ABC client=192.0.2.7 sender={sender} recipient={recipient}",
 }
 # A gateway that refuses says why, and what it has answered.
