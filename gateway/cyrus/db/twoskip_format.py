@@ -185,6 +185,14 @@ class Record:
             record = cls(view.path, view.read(offset, record.length), offset, end)
         return record
 
+    def condense(self, view: FileView) -> None:
+        """Let go of what stands behind the key, which has passed its checksum.
+
+        Raises as `value` does, which would read it again.
+        """
+        self.value(view)
+        self._raw = b""
+
     def value(self, view: FileView) -> bytes:
         """The value; key, value and padding have passed their checksum then.
 

@@ -23,6 +23,10 @@ from gateway.cyrus.db.twoskip_format import (
 )
 from gateway.errors import DatabaseDamaged
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.cyrus.db.twoskip_waypoints import Waypoints
+
 # Records that one commit is believed to delete side by side; beyond that, forgetting
 # everything is cheaper.
 MAX_DELETED = 64
@@ -70,19 +74,46 @@ class Found:
 class Snapshot:
     """The records below `end`, the committed size, behind the dummy record in `start`.
 
-    `start` are the first bytes of the file, the dummy record's head included;
-    `orders` are the sort orders that are possible, the likeliest first.
+    `orders` are the sort orders that are possible, the likeliest first.  `known` are
+    records of this very state by their offsets, all of whose checksums are right; `read`
+    are those of level `floor` and above that a search has read beside them.
     """
 
-    __slots__ = ("_dummy", "_orders", "_view", "end")
+    __slots__ = ("_dummy", "_floor", "_known", "_orders", "_view", "end", "read")
 
-    def __init__(self, view: FileView, start: bytes, end: int, orders: Orders) -> None:
+    def __init__(
+        self,
+        view: FileView,
+        dummy: Record,
+        end: int,
+        orders: Orders,
+        *,
+        known: dict[int, Record],
+        floor: int,
+    ) -> None:
         self._view = view
         self._orders = orders
         self.end = end
-        self._dummy = Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
+        self._known = known
+        self._floor = floor
+        self.read: list[Record] = []
+        self._dummy = dummy
         if self._dummy.type != DUMMY or not self._dummy.level:
             raise DatabaseDamaged(view.path, "no dummy record stands behind the header")
+
+    @classmethod
+    def at(cls, view: FileView, start: bytes, end: int, orders: Orders) -> Snapshot:
+        """Without known records; `start` are the file's first bytes, the dummy's head included."""
+        dummy = Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
+        return cls(view, dummy, end, orders, known={}, floor=0)
+
+    @classmethod
+    def by(cls, waypoints: Waypoints, view: FileView, orders: Orders) -> Snapshot:
+        """Of the state whose upper levels `waypoints` knows."""
+        known = waypoints.records
+        return cls(
+            view, known[HEADER_SIZE], waypoints.end, orders, known=known, floor=waypoints.floor
+        )
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None.
@@ -210,7 +241,7 @@ class Snapshot:
         With `down` it goes on to the lowest level where `key` itself is found
         earlier, so that the record in front of it is among those visited.
         """
-        view = self._view
+        view, known, floor = self._view, self._known, self._floor
         end = self.end
         wanted = key.translate(order)
         visited: list[Record] = []
@@ -226,7 +257,11 @@ class Snapshot:
             if offset == behind_offset or not offset or offset >= end:
                 level -= 1
                 continue
-            record = Record.read(view, offset, end)
+            record = known.get(offset)
+            if record is None:
+                record = Record.read(view, offset, end)
+                if floor and record.level >= floor and record.type == RECORD:
+                    self.read.append(record)
             if record.type == DELETE and level == 1:
                 offset = record.pointers[0]
                 if offset == behind_offset:  # Both 0 at the end of the list.
@@ -316,7 +351,8 @@ class Snapshot:
         would then hide other records.
         """
         for record in visited:
-            record.value(self._view)
+            if record.offset not in self._known:
+                record.value(self._view)
 
 
 def _same_way(visited: list[Record], key: bytes, orders: Orders) -> bool:

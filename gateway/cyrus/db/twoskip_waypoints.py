@@ -1,0 +1,84 @@
+"""The upper levels of a twoskip file's skip list, remembered while the file stays as it is.
+
+For processes that answer many questions and have no index yet
+(twoskip_index.py): the first half of each search goes by the same few thousand
+records, and reading them again is most of its cost.
+
+What is remembered is of one committed state: of one generation and size, and of one
+history of the file (history.py).  A record's pointers below the committed size do
+not change within one, and those of an open transaction change no result
+(twoskip.py has the argument), so it does not matter when in that state a record
+was read.  With the next commit everything is forgotten.  Only records that passed all their
+checksums, in a search that saw one state, are kept.
+
+Limits: about MAX_RECORDS records, of some 400 bytes each, and none in files that were
+written over once.
+"""
+
+from __future__ import annotations
+
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE, Header, Record
+from gateway.errors import DatabaseDamaged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from gateway.cyrus.db.file import FileView
+
+# Records remembered: of two million the seven lowest levels are left to be read.
+MAX_RECORDS = 16384
+
+# The header and the head of the dummy record behind it (level 31), in one system call.
+START = HEADER_SIZE + 8 + 8 * 32 + 8
+
+
+class Waypoints:
+    """The records of one state by their offsets, the dummy record among them.
+
+    `end` is the state's committed size; `floor` is the lowest level that is remembered.
+    """
+
+    __slots__ = ("_state", "_view", "end", "floor", "records")
+
+    def __init__(self, view: FileView) -> None:
+        self._view = view
+        self._state: Hashable = None
+        self.end = 0
+        self.floor = 0
+        self.records: dict[int, Record] = {}
+
+    def turn_to(self, raw: bytes, token: Hashable) -> None:
+        """Be of the state with the header `raw` and the history `token`.
+
+        Raises `DatabaseDamaged` where there is no sound header or no dummy record.
+        """
+        state = committed(raw), token
+        if state == self._state:
+            return
+        self._state = None
+        view = self._view
+        header = Header(view.path, raw)
+        self.end = header.end
+        # Of the levels each has half as many records as the one below.
+        self.floor = max(2, (header.records // MAX_RECORDS).bit_length() + 1)
+        start = view.peek(0, START)
+        if committed(start) != state[0]:
+            raise DatabaseDamaged(view.path, "was committed to while it was read")
+        self.records = {HEADER_SIZE: Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, self.end)}
+        self._state = state
+
+    def keep(self, records: list[Record]) -> None:
+        """Remember what a search has read in this state, as far as it is sound."""
+        for record in records:
+            try:
+                record.condense(self._view)
+            except DatabaseDamaged:
+                continue  # no search depends on it yet; the one that does says so
+            if len(self.records) < 2 * MAX_RECORDS:
+                self.records[record.offset] = record
+
+
+def committed(raw: bytes) -> bytes:
+    """What of a header's bytes changes with each commit: generation and current size."""
+    return raw[24:32] + raw[48:56]

@@ -1,0 +1,161 @@
+"""A twoskip file's upper levels, remembered: the same answers as without, whatever the writer does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cyrus.db import twoskip_waypoints
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import DatabaseDamaged
+from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
+from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
+from tests.cyrus.db.twoskip_writer import Writer
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """One file for all examples."""
+    made = Disk(str(tmp_path_factory.mktemp("waypoints") / "mailboxes.db"))
+    yield made
+    os.close(made.fd)
+
+
+class Counting(FileView):
+    """Counts what is read."""
+
+    __slots__ = ("reads",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.reads = 0
+
+    def peek(self, offset: int, length: int) -> bytes:
+        self.reads += 1
+        return super().peek(offset, length)
+
+
+def remembering(database: Twoskip) -> Twoskip:
+    """The same database, as whoever asks for the state has it."""
+    database.state()
+    return database
+
+
+def test_what_is_remembered_is_not_read_again(disk: Disk) -> None:
+    """A search that goes the same way reads only the lowest levels."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%04d" % n, b"value") for n in range(2000))
+    disk.apply(writer)
+    with_memory, without = Counting(disk.path), Counting(disk.path)
+    database, plain = remembering(Twoskip(with_memory)), Twoskip(without)
+    for key in writer.committed:
+        database.get(key)
+    with_memory.reads = 0
+    for key, value in writer.committed.items():
+        assert database.get(key) == plain.get(key) == value
+        assert database.get(key + b"x") is plain.get(key + b"x") is None
+    assert with_memory.reads < without.reads / 2
+    database.close()
+    plain.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(operations=OPERATIONS, seed=st.integers(0, 999), start=st.integers(2, 80))
+def test_the_answers_are_the_commits_after_each_write(
+    disk: Disk, operations: list[Operation], seed: int, start: int
+) -> None:
+    """Through stores, deletes and aborts, some of them under way while records are remembered."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    database = remembering(disk.reader())
+    for step in [steps[min(start, len(steps)) - 1], *steps[start:]]:
+        step.apply(disk.fd)
+        for key in KEYS + ABSENT:
+            assert database.get(key) == step.committed.get(key), key
+    database.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    operations=OPERATIONS,
+    seed=st.integers(0, 999),
+    start=st.integers(2, 60),
+    pauses=st.lists(st.integers(0, 12), max_size=60),
+    keys=st.lists(st.sampled_from(KEYS + ABSENT), min_size=1, max_size=4),
+)
+def test_a_writer_between_any_two_reads_does_no_harm(
+    disk: Disk,
+    operations: list[Operation],
+    seed: int,
+    start: int,
+    pauses: list[int],
+    keys: list[bytes],
+) -> None:
+    """Each answer was true at some moment of its question, and none of them spoils the next."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    view = Interrupted(disk.path, steps[start:], pauses)
+    database = remembering(Twoskip(view))
+    before = view.seen[-1] if view.seen else steps[min(start, len(steps)) - 1].committed
+    for key in keys:
+        view.seen.clear()
+        answer = database.get(key)
+        assert answer in [state.get(key) for state in (before, *view.seen)]
+        before = view.seen[-1] if view.seen else before
+    database.close()
+
+
+def test_a_restore_over_it_is_another_past(disk: Disk) -> None:
+    """Of the same length and generation: what was remembered does not answer any more."""
+    one, other = Writer(seed=1), Writer(seed=1)
+    one.fill((b"user.%03d" % n, b"one") for n in range(300))
+    other.fill((b"user.%03d" % n, b"two") for n in range(300))
+    disk.apply(one)
+    database = remembering(disk.reader())
+    assert {database.get(key) for key in one.committed} == {b"one"}
+    disk.apply(other)
+    assert {database.get(key) for key in other.committed} == {b"two"}
+    database.close()
+
+
+def test_only_so_many_records_are_remembered(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the upper levels."""
+    monkeypatch.setattr(twoskip_waypoints, "MAX_RECORDS", 16)
+    writer = Writer(seed=1)
+    writer.fill((b"user.%04d" % n, b"value") for n in range(1000))
+    disk.apply(writer)
+    database = remembering(disk.reader())
+    for key in writer.committed:
+        assert database.get(key) == b"value"
+    waypoints = database._waypoints
+    assert waypoints is not None
+    assert waypoints.floor == 7
+    assert 1 < len(waypoints.records) <= 2 * 16
+    database.close()
+
+
+def test_a_damaged_record_is_not_remembered(disk: Disk) -> None:
+    """It is damage for whoever needs it, the first time and every other time."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%03d" % n, b"value") for n in range(100))
+    disk.apply(writer)
+    image = os.pread(disk.fd, os.fstat(disk.fd).st_size, 0)
+    at = image.index(b"value", image.index(b"user.050"))
+    os.pwrite(disk.fd, b"VALUE", at)
+    database = remembering(disk.reader())
+    for key in writer.committed:
+        if key != b"user.050":
+            assert database.get(key) == b"value"
+    for _ in range(2):
+        with pytest.raises(DatabaseDamaged, match="checksum"):
+            database.get(b"user.050")
+    database.close()
