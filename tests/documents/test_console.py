@@ -44,6 +44,7 @@ class Place:
     config: str
     imapd_conf: str
     port: int
+    gateway: Gateway
 
     def complete(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a shell's line."""
@@ -66,7 +67,7 @@ def place() -> Iterator[Place]:
     (port,) = free_ports(1)
     with folder("gw") as path, Gateway(path, admin=f"inet:127.0.0.1:{port}") as gateway:
         write_text(f"{path}/mail.log", LOG)
-        yield Place(path, gateway.config, gateway.store.conf_path, port)
+        yield Place(path, gateway.config, gateway.store.conf_path, port, gateway)
 
 
 @pytest.mark.parametrize("block", list(blocks("console")), ids=str)
@@ -81,6 +82,26 @@ def test_a_session_goes_as_it_is_shown(place: Place, block: Block) -> None:
         assert done.returncode in _ANSWERS, done.stderr
         assert done.stdout
         assert _alike(shown, done.stdout), f"$ {command}\n{done.stdout}"
+
+
+def test_the_line_of_a_verdict_is_as_it_is_shown(place: Place) -> None:
+    """docs/log.md has one of the policy service, with every field that is always there."""
+    (shown,) = [
+        block.text
+        for block in blocks("text")
+        if block.document == "docs/log.md" and block.text.startswith("verdict ")
+    ]
+    place.complete("smmapd-gateway ask --front policy --client 192.0.2.1 nobody@example.org")
+    lines = re.findall(r"verdict frontend=policy .*", place.gateway.daemon.output())
+    assert lines
+    fields = _fields(shown)
+    assert [each for each in _fields(lines[-1]) if each in fields] == [
+        each for each in fields if each != "not_enforced"
+    ]
+
+
+def _fields(line: str) -> list[str]:
+    return re.findall(r"(\w+)=", re.sub(r'"[^"]*"', "", line))
 
 
 def _alike(shown: str, printed: str) -> bool:

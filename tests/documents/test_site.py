@@ -8,13 +8,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.documents.blocks import DOCUMENTS
+from tests.rigs.browser import Browser
 from tests.rigs.folders import folder
+from tests.rigs.ports import LOOPBACK
+from tests.rigs.require import require
 from tests.sources import ROOT
 
 # Attributes by which a browser fetches something by itself; a link (a) is followed by a person.
@@ -32,6 +39,8 @@ _FETCHED = {
     "video": ("src", "poster"),
 }
 _OUTSIDE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+# What a browser makes up by itself.
+_OWN = ("data:", "blob:", "chrome:", "chrome-")
 _NAVIGATION = frozenset({"canonical", "next", "prev", "alternate"})
 
 
@@ -101,6 +110,43 @@ def test_what_a_page_fetches_is_there(site: Path) -> None:
             name = each.partition("#")[0].partition("?")[0]
             if name and not name.startswith("data:"):
                 assert (page.parent / name).exists(), f"{page}: {each}"
+
+
+@pytest.mark.real
+def test_a_browser_asks_no_other_host(site: Path) -> None:
+    """Whatever the pages' scripts do; the search finds what stands in a page."""
+    require("chromium")
+    with _served(site) as address, Browser() as browser:
+        for page in ("index", "verdicts", "manual/smmapd.8"):
+            browser.open(f"{address}/{page}.html")
+            browser.wait_script("return document.readyState === 'complete'", "the page is there")
+        browser.open(f"{address}/index.html?q=size_check")
+        browser.wait_script(
+            "return document.querySelectorAll('.md-search-result__item').length > 0",
+            "the search finds something",
+        )
+        asked = [each for each in browser.requests() if not each.startswith(_OWN)]
+        assert asked
+        assert [each for each in asked if not each.startswith(f"{address}/")] == []
+
+
+@contextmanager
+def _served(site: Path) -> Iterator[str]:
+    """The site on loopback."""
+    handler = partial(_Quiet, directory=str(site))
+    with ThreadingHTTPServer((LOOPBACK, 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
+        """Nothing is written."""
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "man").iterdir()))
