@@ -33,6 +33,8 @@ VERDICTS = (ROOT / "docs/verdicts.md").read_text()
 LINKED = (*DOCUMENTS, "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "contrib/README.md")
 # argparse gives every parser -h; the page explains it once.
 _EVERYWHERE = ("-h", "--help")
+# What every command takes besides.
+_COMMON = {"-c", "--config", "--color", "--debug"}
 
 
 def page(name: str) -> str:
@@ -112,19 +114,18 @@ def test_smmapd_tells_the_defaults() -> None:
 
 
 def test_the_gateway_explains_what_every_command_takes() -> None:
-    """smmapd-gateway(8): -c, --debug and --version, and the default of -c."""
-    text = page("smmapd-gateway.8")
-    assert tagged(section(text, "OPTIONS")) == {*own_options(parser()), *_EVERYWHERE}
-    assert {"-c", "--config"} <= tagged(section(text, "COMMANDS"))
-    assert DEFAULT_CONFIG in section(text, "COMMANDS")
+    """smmapd-gateway(8): -c, --color, --debug and --version, and the default of -c."""
+    text = section(page("smmapd-gateway.8"), "OPTIONS")
+    assert tagged(text) == {*own_options(parser()), *_EVERYWHERE}
+    assert tagged(text) >= _COMMON
+    assert DEFAULT_CONFIG in text
 
 
 @pytest.mark.parametrize("name", commands())
 def test_the_gateway_explains_exactly_the_options_of_a_command(name: str) -> None:
     """smmapd-gateway(8) has a section for the command, with its options and no others."""
-    common = {"-c", "--config", "--debug"}
     text = page("smmapd-gateway.8")
-    wanted = {option for option in own_options(commands()[name]) if option not in common}
+    wanted = {option for option in own_options(commands()[name]) if option not in _COMMON}
     assert tagged(section(text, name)) == wanted
     assert f".B smmapd-gateway {name}\n" in section(text, "SYNOPSIS")
 
