@@ -136,8 +136,8 @@ class CyrusStore:
     def begin(self, since: float | None) -> None:
         """A question came at `since` (time.monotonic), from which its one deadline runs.
 
-        Whatever it asks of the SQL server is over then.  None: there is no question,
-        and each look-up has the whole time.
+        Whatever it asks of the SQL server is over then.  None: it has its answer, and
+        each look-up has the whole time until the next one comes.
         """
         if self.sql is not None:
             self.sql.begin(since)

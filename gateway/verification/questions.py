@@ -77,4 +77,7 @@ def answer(
         fault = f"{pending.server}: not asked within {seconds:g} s: too many wait for it"
         return Verdict(Kind.STORE_FAULT, IO_ERROR_TEXT, Evidence(fault=fault), cacheable=False)
     store.begin(came)
-    return decide(pending.query)
+    try:
+        return decide(pending.query)
+    finally:
+        store.begin(None)

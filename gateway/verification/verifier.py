@@ -91,9 +91,11 @@ class Verifier:
 
         Steps are appended to `trace` where one is given.
         """
-        if self.store.server is not None:
-            self.store.begin(time.monotonic())
-        outcome = self.decide(query, trace)
+        self.store.begin(time.monotonic())
+        try:
+            outcome = self.decide(query, trace)
+        finally:
+            self.store.begin(None)
         return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
 
     def decide(
@@ -149,6 +151,15 @@ class Verifier:
             return answer(self.store, pending, lambda query: self.decide(query, trace), since)
         came = since if since is not None else time.monotonic()
         self.store.begin(came)
+        try:
+            return self._asked(pending, trace, since, came)
+        finally:
+            self.store.begin(None)
+
+    def _asked(
+        self, pending: Pending, trace: list[Step] | None, since: float | None, came: float
+    ) -> Verdict | Pending:
+        """The outcome where a backend or mupdate is asked; the question came at `came`."""
         elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.

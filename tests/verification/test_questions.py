@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,49 @@ def test_a_mailbox_may_still_be_elsewhere(verifier: Verifier) -> None:
     outcome = verifier.advance(StoreQuestions(SERVER).decide(Query(b"nobody")))
     assert isinstance(outcome, Pending)
     assert outcome.server is None
+
+
+class Untils(SqlPool):
+    """Notes until when it is waited for each statement."""
+
+    def __init__(self) -> None:
+        super().__init__(SqlServer("pgsql", "cyrus"), no_connection, clock=lambda: 1e9)
+        self.noted: list[float] = []
+
+    def rows(
+        self, statement: str, parameters: tuple[bytes, ...], until: float
+    ) -> list[tuple[object, ...]]:
+        """There are none."""
+        self.noted.append(until)
+        return []
+
+
+def asked(verifier: Verifier) -> Verdict | Pending:
+    """A backend was asked, by who holds the question itself."""
+    verifier.kicks_mupdate = True
+    pending = verifier.decide(Query(b"nobody"))
+    assert isinstance(pending, Pending)
+    return verifier.advance(pending)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        asked,
+        lambda verifier: verifier.verify(Query(b"fred")),
+        lambda verifier: verifier.advance(StoreQuestions(SERVER).decide(Query(b"fred"))),
+    ],
+    ids=["backend", "verify", "question"],
+)
+def test_the_time_of_a_question_is_over_with_it(
+    verifier: Verifier, ask: Callable[[Verifier], object]
+) -> None:
+    """Who decides after it has its own: smmapd on standard input lives for days with one engine."""
+    pool = Untils()
+    verifier.store.sql = SqlSession(pool)
+    ask(verifier)
+    verifier.store.sql.rows("SELECT", ())
+    assert pool.noted[-1] == 1e9 + pool.deadline
 
 
 def test_nothing_is_remembered() -> None:
