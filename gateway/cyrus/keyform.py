@@ -80,7 +80,10 @@ class KeyForm:
 
         Raises what the database raises.
         """
-        marks = _marks(self._database)
+        return self._is_newer(_marks(self._database))
+
+    def _is_newer(self, marks: Hashable) -> bool:
+        """As `is_newer`, with what `_marks` says now."""
         if self._newer is None or self._seen != marks:
             if not self._is_still_shown():
                 self._conclude(self._samples())
@@ -101,8 +104,9 @@ class KeyForm:
             if value is not None:
                 self._saw(newer)
                 return value, True
-        known = self._newer is not None and self._seen == _marks(self._database)
-        is_newer = self.is_newer()
+        marks = _marks(self._database)
+        known = self._newer is not None and self._seen == marks
+        is_newer = self._is_newer(marks)
         key = newer if is_newer else older
         if not key or (settles and is_newer and known):
             return None, is_newer

@@ -127,7 +127,7 @@ class DeliveryMailboxes:
             return unfit, CatchAll.TAKES
         outcome: Outcome
         if entry is None:
-            created = self._created(userid, inbox, query, records)
+            created = self._created(userid, inbox, evidence, query, records)
             if not created.kind.accepts:
                 return created, CatchAll.TAKES
             outcome = created
@@ -163,13 +163,17 @@ class DeliveryMailboxes:
         return None
 
     def _created(
-        self, userid: bytes, inbox: MailboxName, query: Query, records: Records
+        self,
+        userid: bytes,
+        inbox: MailboxName,
+        evidence: Evidence,
+        query: Query,
+        records: Records,
     ) -> Verdict:
         """What becomes of a user without INBOX."""
-        evidence = Evidence(mailbox=inbox.internal, userid=userid)
-        local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
         if not self._autocreate.active and records.trace is None:
             return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+        local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
         result, why = self._autocreate.outcome(userid, local, inbox.internal)
         records.note("autocreate", result=result, reason=why)
         if result == autocreate.NO:

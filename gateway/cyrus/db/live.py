@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
 
     T = TypeVar("T")
+    Proved = tuple[bytes | None, FileProof | AbsenceProof | None]
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
@@ -68,6 +69,7 @@ class LiveDatabase:
         "_fulldirhash",
         "_identity",
         "_lineage",
+        "_looked",
         "_mark",
         "_mboxsort",
         "_overwritten",
@@ -112,6 +114,7 @@ class LiveDatabase:
         self._lineage = 0
         self._mark: Hashable = None  # the file's stamp at the last look, if it tells anything
         self._touched = False  # it was another one since the last `state`
+        self._looked = False  # `state` is what looked at the file last
         # Whether the file has another name, too, by which it may be written to.
         self.has_links = False
         # Another number once the file may have been written: `state` tells.
@@ -131,6 +134,7 @@ class LiveDatabase:
         where there is no file to be seen; the old one does not answer any more then.
         """
         self._absent = None
+        self._looked = False
         if self._look() != self._identity:
             self.close()
 
@@ -140,6 +144,8 @@ class LiveDatabase:
         Where that file cannot be read and another one has taken its place
         meanwhile, as skiplist's checkpoint empties the old one, the new one answers.
         """
+        if self._looked:
+            return self._read(lambda database: getattr(database, "get_seen", database.get)(key))
         return self._read(lambda database: database.get(key))
 
     def _read(self, read: Callable[[Database], T]) -> T:
@@ -173,6 +179,7 @@ class LiveDatabase:
         self.refresh()
         state = self._read(lambda database: database.state(key)), self._identity
         self._touched = False
+        self._looked = True
         if state != self._state:
             self._state = state
             self.commits += 1
@@ -250,9 +257,8 @@ class LiveDatabase:
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
 
-        The one of the path and, where a symbolic link is there, the one that
-        it leads to; for a format that keeps files the folder of them all.
-        What leads to these folders themselves is not among them.
+        The one of the path and, where a symbolic link is there, the one that it leads to; for a
+        format that keeps files the folder of them all.  What leads to these is not among them.
         """
         place = absolute(self._place)
         if self.keeps_files:
@@ -264,19 +270,13 @@ class LiveDatabase:
         """Whether each record is a file of its own; `state` then says nothing about records."""
         return self._configured == formats.QUOTALEGACY
 
-    def get_proved(
-        self, key: bytes, watch: FolderWatch | None = None
-    ) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
-        """For a format that keeps files: `get`, and what tells later that it stands.
-
-        See gateway/cyrus/db/quotalegacy.py.
-        """
-        from gateway.cyrus.db.quotalegacy import QuotaLegacy  # noqa: PLC0415 (loaded already)
-
+    def get_proved(self, key: bytes, watch: FolderWatch | None = None) -> Proved:
+        """For a format that keeps files: `get`, and what tells later that it stands."""
         try:
             database = self._opened()
-            if isinstance(database, QuotaLegacy):
-                return database.get_proved(key, watch)
+            if self.keeps_files:
+                proved: Proved = getattr(database, "get_proved")(key, watch)  # noqa: B009
+                return proved
             return database.get(key), None
         except StoreError as error:
             self._give_up(error)

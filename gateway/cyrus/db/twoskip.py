@@ -184,7 +184,7 @@ class Twoskip:
         if not key:
             return None
         if self._index is not None and self._index.ready:
-            known, value = self._by_index(self._index, key)
+            known, value = self._by_index(self._index, key, self._look())
             if known:
                 return value
         elif self._waypoints is not None and not self.overwritten:
@@ -192,6 +192,18 @@ class Twoskip:
             if known:
                 return value
         return self._consistently(lambda snapshot: snapshot.get(key))
+
+    def get_seen(self, key: bytes) -> bytes | None:
+        """As `get`, for whoever has called `state` since the question came.
+
+        With the index it is what the state that was seen then has, or a later
+        one, and the header is not looked at again.
+        """
+        if self._index is not None and self._index.ready and key:
+            known, value = self._by_index(self._index, key, self._seen)
+            if known:
+                return value
+        return self.get(key)
 
     def prepare(self) -> bool:
         """Do a piece (about 2 ms) of what makes later look-ups cheap; False if nothing is left.
@@ -214,11 +226,10 @@ class Twoskip:
             self._failures += 1
             return self._failures < INDEX_ATTEMPTS
 
-    def _by_index(self, index: KeyIndex, key: bytes) -> tuple[bool, bytes | None]:
-        """Whether the index knows about `key`, and then its value or None."""
+    def _by_index(self, index: KeyIndex, key: bytes, raw: bytes) -> tuple[bool, bytes | None]:
+        """Whether the index knows about `key` in the state `raw`, and then its value or None."""
         view = self._view
         try:
-            raw = self._look()
             if self._index is not index or (raw != index.header and not index.follow(raw)):
                 self._index = None
                 return False, None

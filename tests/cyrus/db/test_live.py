@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -284,3 +286,44 @@ def test_keys_are_in_plain_order_where_nothing_else_is_said(tmp_path: object) ->
     assert [key for key, _ in mailbox.items()] == [*keys[1:], keys[0]]
     plain.close()
     mailbox.close()
+
+
+def test_who_has_asked_for_the_state_is_answered_by_it(tmp_path: Path) -> None:
+    """Until the next `refresh`, after which the file is looked at again for each key."""
+    asked = []
+
+    class Seen:
+        """Says how it is asked."""
+
+        format = "flat"
+
+        def get(self, key: bytes) -> bytes | None:
+            asked.append("get")
+            return key
+
+        def get_seen(self, key: bytes) -> bytes | None:
+            asked.append("get_seen")
+            return key
+
+        def state(self, key: bytes | None = None) -> Hashable:
+            return key
+
+        def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+            yield prefix, prefix
+
+        def close(self) -> None: ...
+
+        @property
+        def path(self) -> str:
+            return "list"
+
+    path = tmp_path / "list"
+    path.write_bytes(b"")
+    database = LiveDatabase(str(path), "flat")
+    assert database.get(b"a") is None
+    database._database = Seen()
+    looks: list[Callable[[], object]] = [lambda: None, database.state, database.refresh]
+    for look in looks:
+        look()
+        assert database.get(b"a") == b"a"
+    assert asked == ["get", "get_seen", "get"]

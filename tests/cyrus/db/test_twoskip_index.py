@@ -122,6 +122,41 @@ def test_a_writer_between_any_two_reads_does_no_harm(
     database.close()
 
 
+def test_what_was_seen_is_answered_without_another_look(disk: Disk) -> None:
+    """By `get_seen`: a commit since the last look does no harm, and shows with the next one."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(20))
+    disk.apply(writer)
+    database = indexed(disk.reader())
+    database.state()
+    writer.delete(b"user.07")
+    writer.store(b"user.08", b"new")
+    writer.store(b"user.99", b"new")
+    writer.commit()
+    disk.apply(writer)
+    assert database.get_seen(b"user.07") == b"value"
+    assert database.get_seen(b"user.08") == b"value"
+    assert database.get_seen(b"user.99") is None
+    database.state()
+    for key in (b"user.07", b"user.08", b"user.09", b"user.99", b""):
+        assert database.get_seen(key) == database.get(key) == writer.committed.get(key)
+    database.close()
+
+
+def test_what_was_seen_of_another_past_is_not_believed(disk: Disk) -> None:
+    """A restore behind the last look: records that are not what the index says are looked for."""
+    one, other = Writer(seed=1), Writer(seed=2)
+    one.fill((b"user.%02d" % n, b"value") for n in range(20))
+    other.fill((b"fred.%02d" % n, b"value") for n in range(20))
+    disk.apply(one)
+    database = indexed(disk.reader())
+    database.state()
+    disk.apply(other)
+    for key in one.committed:
+        assert database.get_seen(key) is None
+    database.close()
+
+
 def test_chunks_cut_records_anywhere(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large the pieces are that the file is read in, every record is found."""
     writer = Writer(seed=1)
