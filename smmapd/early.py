@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import _socket
 
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import SocketmapSession
 from smmapd.master import LISTEN_FD, EarlySignals, Status
 from smmapd.program import Program
 
@@ -35,7 +35,7 @@ class EarlyClient:
 
     __slots__ = ("descriptor", "session", "unsent")
 
-    def __init__(self, descriptor: int, session: Session, unsent: bytes) -> None:
+    def __init__(self, descriptor: int, session: SocketmapSession, unsent: bytes) -> None:
         self.descriptor = descriptor
         self.session = session
         self.unsent = unsent
@@ -71,13 +71,13 @@ def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> li
             except OSError:  # nobody is there, or the loop will say what is wrong
                 break
             status.connection()
-            clients.append(_serve(descriptor, Session(verifier, observe)))
+            clients.append(_serve(descriptor, SocketmapSession(verifier, observe)))
         return clients
     finally:
         listener.detach()
 
 
-def _serve(descriptor: int, session: Session) -> EarlyClient:
+def _serve(descriptor: int, session: SocketmapSession) -> EarlyClient:
     peer = _socket.socket(fileno=descriptor)
     unsent = b""
     try:

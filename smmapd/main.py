@@ -87,7 +87,7 @@ def _run(options: Options, service: str) -> int:
             CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=warn)
         )
 
-    verdicts = syslog.VerdictLog(audit=conf.auditlog)
+    verdicts = syslog.SyslogVerdicts(audit=conf.auditlog)
     if start is not None:
         start.serve(make_verifier(), verdicts.observer())
         # Loading all this takes several times as long as an answer.

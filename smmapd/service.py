@@ -22,13 +22,13 @@ import gevent
 from gevent.event import Event
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.socketmap_session import Replies, Session
-from gateway.server.dispatcher import Flights
-from gateway.server.loophooks import Turns
+from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.server.dispatcher import Dispatcher
+from gateway.server.loophooks import LoopHooks
 from gateway.server.resolver import Names
 from gateway.server.server import Server, end_without_memory, peer_name
 from gateway.verification.cache import VerdictCache
-from gateway.verification.elsewhere import Elsewhere
+from gateway.verification.elsewhere import MurderUpstreams
 from gateway.verification.pool import VerifierPool
 from gateway.verification.questions import StoreQuestions
 from smmapd import exits, syslog
@@ -58,14 +58,14 @@ BACKLOG = 1024
 PROGRAM_CHECK = 5.0
 
 
-class Service:
+class MasterService:
     """The life of the process from its first connection to its last."""
 
     def __init__(
         self,
         options: Options,
         make_verifier: Callable[[], Verifier],
-        verdicts: syslog.VerdictLog,
+        verdicts: syslog.SyslogVerdicts,
         start: Start,
     ) -> None:
         verifier = make_verifier()
@@ -86,18 +86,18 @@ class Service:
         self._exit_code = exits.OK
         cache = _memory(verifier)
         replies = Replies(cache)
-        self._elsewhere = Elsewhere.for_conf(verifier.store.conf, Names().look_up)
+        self._elsewhere = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
         pool = VerifierPool(lambda: _sharing(make_verifier(), self._elsewhere))
-        self._turns = Turns(cache)
+        self._turns = LoopHooks(cache)
         self._server = Server(
             self._listener,
-            lambda peer: Session(
+            lambda peer: SocketmapSession(
                 cache,
                 verdicts.observer(peer_name(peer)),
                 replies=replies,
                 faults_only=not verdicts.audit,
             ),
-            Flights(pool.advance, defect=self._defect),
+            Dispatcher(pool.advance, defect=self._defect),
             admit=self._admit,
             on_change=self._changed,
             report=self._log.error,
@@ -203,7 +203,7 @@ def _memory(verifier: Verifier) -> Memory:
     return VerdictCache(verifier) if server is None else StoreQuestions(server)
 
 
-def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:
+def _sharing(verifier: Verifier, elsewhere: MurderUpstreams) -> Verifier:
     """`verifier`, which asks other servers over the connections that all threads have."""
     verifier.elsewhere = elsewhere
     return verifier
@@ -212,7 +212,7 @@ def _sharing(verifier: Verifier, elsewhere: Elsewhere) -> Verifier:
 def run(
     options: Options,
     make_verifier: Callable[[], Verifier],
-    verdicts: syslog.VerdictLog,
+    verdicts: syslog.SyslogVerdicts,
     start: Start,
 ) -> int:
     """Serve under master; the exit code.  `make_verifier` makes an engine for one thread.
@@ -223,7 +223,7 @@ def run(
     """
     end_without_memory()
     try:
-        return Service(options, make_verifier, verdicts, start).run()
+        return MasterService(options, make_verifier, verdicts, start).run()
     except MemoryError:
         syslog.error("out of memory; leaving, and master starts another")
         os._exit(exits.TEMPFAIL)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import os
 
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import SocketmapSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def serve(verifier: Verifier, observe: Observer | None = None) -> None:
     the side, for any other trouble with the two.
     """
     gc.enable()  # the launcher starts without; a client may stay for long
-    session = Session(verifier, observe)
+    session = SocketmapSession(verifier, observe)
     try:
         while not session.finished:
             data = _read()

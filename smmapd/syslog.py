@@ -189,7 +189,7 @@ class ClientLog:
             error(text % values + note)
 
 
-class VerdictLog:
+class SyslogVerdicts:
     """Hears of each verdict: a line where `auditlog` is on, an error line for a fault.
 
     Faults of the same file or server are one line a minute with a count,

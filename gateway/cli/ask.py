@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
-from gateway.cli.failures import InputError, UsageError
-from gateway.cli.mtaside import CLIENTS, Heard, Means, Question
+from gateway.cli.failures import ArgumentsError, InputError
+from gateway.cli.mtaside import CLIENTS, Heard, Means, MtaQuestion
 from gateway.cli.parts import client, settings_of, size
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
 from gateway.errors import UpstreamError
@@ -46,7 +46,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bou
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SocketAnswer:
     """What one socket said of one recipient; `problem` says why there is no answer."""
 
     recipient: bytes
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     palette = Palette(options.color)
     answers = []
     for recipient in options.recipients:
-        question = Question(
+        question = MtaQuestion(
             recipient=bare(os.fsencode(recipient)),
             sender=_default_sender() if sender is None else bare(os.fsencode(sender)),
             client=client(options.client),
@@ -138,28 +138,28 @@ def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[
     fronts: Sequence[str] = options.front or ()
     if options.socket:
         if len(fronts) != 1:
-            raise UsageError("ask: --socket takes one --front, which says what is spoken there")
+            raise ArgumentsError("ask: --socket takes one --front, which says what is spoken there")
         for text in options.socket:
             endpoint = parse(text)
             if isinstance(endpoint, DescriptorEndpoint):
-                raise UsageError(f"ask: --socket {text}: write unix:/PATH or inet:ADDRESS:PORT")
+                raise ArgumentsError(f"ask: --socket {text}: write unix:/PATH or inet:ADDRESS:PORT")
             yield fronts[0], endpoint
         return
     # A configuration without any socket is refused before (settings/checks.py).
     for front in fronts or CLIENTS:
         listening = settings.listeners.get(front, ())
         if not listening and fronts:
-            raise UsageError(f"ask: [{front}] listens nowhere in {options.config}")
+            raise ArgumentsError(f"ask: [{front}] listens nowhere in {options.config}")
         for endpoint in listening:
             if isinstance(endpoint, DescriptorEndpoint):
-                raise UsageError(
+                raise ArgumentsError(
                     f"ask: only systemd knows where {endpoint} of [{front}] listens; name it with "
                     f"--front {front} --socket unix:/PATH"
                 )
             yield front, endpoint
 
 
-def _ask(front: str, endpoint: Endpoint, question: Question, settings: Settings) -> Answer:
+def _ask(front: str, endpoint: Endpoint, question: MtaQuestion, settings: Settings) -> SocketAnswer:
     begun = time.monotonic()
     until = begun + _PATIENCE
     heard, problem = None, ""
@@ -172,7 +172,7 @@ def _ask(front: str, endpoint: Endpoint, question: Question, settings: Settings)
     except UpstreamError as error:
         problem = error.problem
     taken = (time.monotonic() - begun) * 1000
-    return Answer(question.recipient, front, str(endpoint), taken, heard, problem)
+    return SocketAnswer(question.recipient, front, str(endpoint), taken, heard, problem)
 
 
 def _dialer(endpoint: Endpoint, settings: Settings) -> Dialer:
@@ -213,13 +213,13 @@ _STYLES = {
 }
 
 
-def _line(answer: Answer, palette: Palette) -> str:
+def _line(answer: SocketAnswer, palette: Palette) -> str:
     means = palette.paint(answer.means, _STYLES.get(answer.means, Style.DOUBTFUL))
     who = (output.field(each) for each in (answer.recipient, answer.front, answer.socket))
     return "\t".join((*who, means, output.field(answer.text), f"{answer.milliseconds:.1f} ms"))
 
 
-def _json(answer: Answer) -> str:
+def _json(answer: SocketAnswer) -> str:
     return output.json_line(
         {
             "recipient": output.text(answer.recipient),
@@ -233,7 +233,7 @@ def _json(answer: Answer) -> str:
     )
 
 
-def _code(answers: Sequence[Answer], expected: str | None) -> int:
+def _code(answers: Sequence[SocketAnswer], expected: str | None) -> int:
     said = {answer.means for answer in answers}
     if "none" in said:
         return os.EX_TEMPFAIL

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette
-from gateway.cli.failures import InputError, UsageError
+from gateway.cli.failures import ArgumentsError, InputError
 from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
 from gateway.protocols.address import BadAddress, bare, parse_bare
@@ -63,7 +63,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 def run(options: argparse.Namespace) -> int:
     """Judge all; the exit code says the worst."""
     if not options.recipients and not options.file:
-        raise UsageError(
+        raise ArgumentsError(
             "check: name recipients, or a file of them with -f, or - for standard input"
         )
     verifier = engine_of(settings_of(options))

@@ -37,7 +37,7 @@ class InputError(GatewayError):
         super().__init__(f"{path}: {problem}")
 
 
-class UsageError(GatewayError):
+class ArgumentsError(GatewayError):
     """Arguments that do not go together."""
 
     code = os.EX_USAGE
@@ -45,6 +45,6 @@ class UsageError(GatewayError):
 
 def exit_code(error: GatewayError) -> int:
     """The exit code that tells a program what kind of fault `error` is."""
-    if isinstance(error, (InputError, UsageError)):
+    if isinstance(error, (InputError, ArgumentsError)):
         return error.code
     return next((code for kind, code in _CODES if isinstance(error, kind)), os.EX_SOFTWARE)

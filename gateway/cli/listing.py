@@ -39,7 +39,7 @@ _NUMBER, _SHARE, _TYPE, _PLACE, _USER = 15, 8, 22, 20, 28
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedRecord:
     """One record: what to print, or None where only `counted` matters.
 
     `counted` is what it adds to the counts.
@@ -57,7 +57,7 @@ class Listing:
     noun: str
     heading: str
     database: Callable[[CyrusStore], tuple[str, str]]
-    items: Callable[[CyrusStore], Iterator[Item | RecordDamaged]]
+    items: Callable[[CyrusStore], Iterator[ListedRecord | RecordDamaged]]
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -130,12 +130,12 @@ def _summary(counts: Counter[str], damaged: int) -> str:
 # --- quota roots over quota ---------------------------------------------------------------
 
 
-def _over_quota(store: CyrusStore) -> Iterator[Item | RecordDamaged]:
+def _over_quota(store: CyrusStore) -> Iterator[ListedRecord | RecordDamaged]:
     for record in store.quotas.entries():
         yield record if isinstance(record, RecordDamaged) else _quota_item(record)
 
 
-def _quota_item(record: QuotaRecord) -> Item:
+def _quota_item(record: QuotaRecord) -> ListedRecord:
     limit = None if record.storage_limit is None else record.storage_limit * STORAGE_UNIT
     json: dict[str, object] = {
         "root": output.text(record.root),
@@ -145,12 +145,12 @@ def _quota_item(record: QuotaRecord) -> Item:
         "messages_limit": record.messages_limit,
     }
     if not record.exceeded():
-        return Item(None, json, "quota roots not over quota")
+        return ListedRecord(None, json, "quota roots not over quota")
     used, most = output.grouped(record.storage_used), _limit(limit)
     per_cent = "-" if limit is None else output.share(record.storage_used, limit)
     messages = f"{output.grouped(record.messages_used)} of {_limit(record.messages_limit)}"
     line = _quota_line(used, most, per_cent, messages, output.show(record.root))
-    return Item(line, json, "quota roots over quota")
+    return ListedRecord(line, json, "quota roots over quota")
 
 
 def _quota_line(used: str, limit: str, per_cent: str, messages: str, root: str) -> str:
@@ -166,33 +166,33 @@ def _limit(limit: int | None) -> str:
 # --- denied users -------------------------------------------------------------------------
 
 
-def _denied(store: CyrusStore) -> Iterator[Item]:
+def _denied(store: CyrusStore) -> Iterator[ListedRecord]:
     service = store.service
     for userid, denial in store.denials.entries(service):
         yield _denied_item(userid, denial, output.show(service))
 
 
-def _denied_item(userid: bytes, denial: Denial | None, service: str) -> Item:
+def _denied_item(userid: bytes, denial: Denial | None, service: str) -> ListedRecord:
     json: dict[str, object] = {"userid": output.text(userid)}
     if denial is None:
-        return Item(None, json, f"users with an entry that does not deny {service}")
+        return ListedRecord(None, json, f"users with an entry that does not deny {service}")
     json |= {"pattern": output.text(denial.pattern), "message": output.text(denial.message)}
     line = (
         f"{output.show(userid):<{_USER}}  {output.show(denial.pattern):<{_PLACE}}  "
         f"{output.show(denial.message)}"
     )
-    return Item(line, json, f"users denied for {service}")
+    return ListedRecord(line, json, f"users denied for {service}")
 
 
 # --- mailboxes ----------------------------------------------------------------------------
 
 
-def _mailboxes(store: CyrusStore) -> Iterator[Item | RecordDamaged]:
+def _mailboxes(store: CyrusStore) -> Iterator[ListedRecord | RecordDamaged]:
     for entry in store.mailboxes.entries():
         yield entry if isinstance(entry, RecordDamaged) else _mailbox_item(entry)
 
 
-def _mailbox_item(entry: MailboxEntry) -> Item:
+def _mailbox_item(entry: MailboxEntry) -> ListedRecord:
     words = mailboxtypes.words(entry.mbtype)
     place = entry.server or entry.partition
     json: dict[str, object] = {
@@ -203,7 +203,7 @@ def _mailbox_item(entry: MailboxEntry) -> Item:
         "acl": output.text(entry.acl),
     }
     line = f"{words:<{_TYPE}}  {output.show(place):<{_PLACE}}  {output.show(entry.name)}"
-    return Item(line, json, words)
+    return ListedRecord(line, json, words)
 
 
 LISTINGS: dict[str, Listing] = {

@@ -48,7 +48,7 @@ class Strange:
 
 
 @dataclass
-class Tally:
+class ReadLines:
     """What was read: lines, and of them those that tell of no recipient.
 
     `strange` is the first that was not understood.
@@ -73,17 +73,17 @@ def total_size(paths: Sequence[str]) -> int | None:
     return total
 
 
-def attempts(path: str, tally: Tally, progress: Progress) -> Iterator[Attempt]:
+def attempts(path: str, read_lines: ReadLines, progress: Progress) -> Iterator[Attempt]:
     """Every attempt in one log; raises InputError, which names the file, where it cannot be read.
 
     What stands before the fault has been given by then.
     """
     if path == STANDARD_INPUT:
         with _damage_named("standard input"):
-            yield from _read(sys.stdin.buffer, "standard input", tally, progress)
+            yield from _read(sys.stdin.buffer, "standard input", read_lines, progress)
         return
     with _damage_named(path), open(path, "rb") as file:
-        yield from _read(file, path, tally, progress)
+        yield from _read(file, path, read_lines, progress)
 
 
 @contextmanager
@@ -99,23 +99,25 @@ def _damage_named(path: str) -> Iterator[None]:
         raise InputError(path, f"is damaged or cut off: {error}") from None
 
 
-def _read(file: IO[bytes], path: str, tally: Tally, progress: Progress) -> Iterator[Attempt]:
+def _read(
+    file: IO[bytes], path: str, read_lines: ReadLines, progress: Progress
+) -> Iterator[Attempt]:
     splitter = Splitter()
-    before = tally.lines
+    before = read_lines.lines
     for piece in _pieces(file, path, progress):
-        yield from _told(splitter.feed(piece), path, before, tally)
-    yield from _told(splitter.end(), path, before, tally)
+        yield from _told(splitter.feed(piece), path, before, read_lines)
+    yield from _told(splitter.end(), path, before, read_lines)
 
 
-def _told(lines: list[bytes], path: str, before: int, tally: Tally) -> Iterator[Attempt]:
+def _told(lines: list[bytes], path: str, before: int, read_lines: ReadLines) -> Iterator[Attempt]:
     """What `lines` tell; `before` lines were read from other files."""
     for line in lines:
-        tally.lines += 1
+        read_lines.lines += 1
         told = read_line(line)
         if isinstance(told, Skipped):
-            tally.skipped[told] += 1
-            if told is Skipped.BROKEN and tally.strange is None:
-                tally.strange = Strange(path, tally.lines - before, line)
+            read_lines.skipped[told] += 1
+            if told is Skipped.BROKEN and read_lines.strange is None:
+                read_lines.strange = Strange(path, read_lines.lines - before, line)
         else:
             yield from told
 

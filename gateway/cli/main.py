@@ -50,7 +50,7 @@ COMMANDS = (
 )
 
 
-class Parser(argparse.ArgumentParser):
+class CommandLine(argparse.ArgumentParser):
     """argparse's parser, but for the exit code of a wrong command line."""
 
     def error(self, message: str) -> NoReturn:
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(os.EX_USAGE, f"{self.prog}: {readable(message)}\n")
 
 
-class CommandParser(Parser):
+class CommandParser(CommandLine):
     """The parser of one subcommand: what it does not know it tells with its own usage."""
 
     def parse_known_args(  # type: ignore[override]
@@ -74,7 +74,7 @@ class CommandParser(Parser):
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the manual page and the shell completion are checked against it."""
-    top = Parser(
+    top = CommandLine(
         prog="smmapd-gateway",
         description="Verifies recipients of a Cyrus IMAP server for Postfix and Sendmail.",
         allow_abbrev=False,

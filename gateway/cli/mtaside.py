@@ -24,7 +24,7 @@ from gateway.upstream.socketmap import parse_reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.link import Link
+    from gateway.upstream.link import UpstreamConnection
 
 # Bytes of an answer; each protocol's own are far shorter.
 _LONGEST_ANSWER = 100_000
@@ -43,7 +43,7 @@ class Means(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MtaQuestion:
     """One recipient as an MTA asks about it: bare addresses; `size` in bytes, None: unknown.
 
     `client` is the SMTP client's address and `mailer` the transport; each is
@@ -76,7 +76,7 @@ _STATUS = {
 }
 
 
-def _socketmap(link: Link, question: Question, until: float) -> Heard:
+def _socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
     link.send(encode(_MAP_NAME + b" " + question.recipient), until)
     received = link.receive(until)
     answer = parse_reply(link.server, received)
@@ -91,7 +91,7 @@ def _socketmap(link: Link, question: Question, until: float) -> Heard:
 _ACTION = b"action="
 
 
-def _policy(link: Link, question: Question, until: float) -> Heard:
+def _policy(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
     attributes = {
         b"request": b"smtpd_access_policy",
         b"protocol_state": b"RCPT",
@@ -149,7 +149,7 @@ _PROGRESS, _REPLY, _NEGOTIATE = b"p", b"y", b"O"
 class _Milter:
     """Packets over a connection, after the negotiation."""
 
-    def __init__(self, link: Link, until: float) -> None:
+    def __init__(self, link: UpstreamConnection, until: float) -> None:
         self._link = link
         self._until = until
         self._received = b""
@@ -201,7 +201,7 @@ class _Milter:
         return taken
 
 
-def _milter(link: Link, question: Question, until: float) -> Heard:
+def _milter(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
     milter = _Milter(link, until)
     steps: list[tuple[bytes, bytes, dict[bytes, bytes]]] = [
         (b"C", _client(question.client), {b"j": INSTANCE, b"{daemon_name}": INSTANCE}),
@@ -227,7 +227,7 @@ def _client(address: bytes) -> bytes:
     return INSTANCE + b"\0" + family + struct.pack("!H", 25) + written + b"\0"
 
 
-def _mail(question: Question) -> bytes:
+def _mail(question: MtaQuestion) -> bytes:
     words = [b"<%b>" % question.sender]
     if question.size is not None:
         words.append(b"SIZE=%d" % question.size)
@@ -235,7 +235,7 @@ def _mail(question: Question) -> bytes:
 
 
 # How each front end is asked, by the name of its table in gateway.toml.
-CLIENTS: dict[str, Callable[[Link, Question, float], Heard]] = {
+CLIENTS: dict[str, Callable[[UpstreamConnection, MtaQuestion, float], Heard]] = {
     "socketmap": _socketmap,
     "policy": _policy,
     "milter": _milter,

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.failures import UsageError
+from gateway.cli.failures import ArgumentsError
 from gateway.cli.output import message
 from gateway.config import load
 from gateway.cyrus.waypath import absolute
@@ -46,10 +46,10 @@ def engine_of(settings: Settings) -> Engine:
 
 
 def store_of(settings: Settings) -> CyrusStore:
-    """The Cyrus store that the settings name; raises UsageError where it is elsewhere."""
+    """The Cyrus store that the settings name; raises ArgumentsError where it is elsewhere."""
     if settings.general.store:
         servers = ", ".join(map(str, settings.general.store))
-        raise UsageError(f"the mailboxes are elsewhere ({servers}); ask on that machine")
+        raise ArgumentsError(f"the mailboxes are elsewhere ({servers}); ask on that machine")
     return make_store(settings)
 
 
@@ -64,18 +64,20 @@ def warn_on_terminal() -> None:
 
 
 def client(argument: str) -> bytes:
-    """The value of --client; raises UsageError for what is no IP address."""
+    """The value of --client; raises ArgumentsError for what is no IP address."""
     data = os.fsencode(argument)
     if data and client_address(data) is None:
-        raise UsageError(f"--client {argument}: this is no IP address, write for example 192.0.2.1")
+        raise ArgumentsError(
+            f"--client {argument}: this is no IP address, write for example 192.0.2.1"
+        )
     return data
 
 
 def size(argument: str | None) -> int | None:
-    """The value of --size in bytes; raises UsageError for what is no number."""
+    """The value of --size in bytes; raises ArgumentsError for what is no number."""
     if argument is None:
         return None
     # More digits than a mail can have bytes would be slow to convert.
     if not (argument.isascii() and argument.isdigit() and len(argument) <= _MAX_DIGITS):
-        raise UsageError(f"--size {argument}: write a number of bytes")
+        raise ArgumentsError(f"--size {argument}: write a number of bytes")
     return int(argument)

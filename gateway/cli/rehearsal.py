@@ -16,7 +16,7 @@ from gateway.verification.model import Kind, Query, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gateway.cli.logfiles import Strange, Tally
+    from gateway.cli.logfiles import ReadLines, Strange
     from gateway.frontends.judge import Judge
     from gateway.frontends.replies import ReplyTable
     from gateway.verification.decider import Engine
@@ -83,7 +83,7 @@ class Rehearsal:
         return Result(recipient, log, now.value, verdict.kind.name, reply.line())
 
 
-def report(results: Sequence[Result], tally: Tally) -> Iterator[str]:
+def report(results: Sequence[Result], read_lines: ReadLines) -> Iterator[str]:
     """The table of counts, and the recipients that would be answered differently."""
     counts = _counts(results)
     shown = [["in the log", *(f"now {now}" for now in NOW)]]
@@ -94,15 +94,15 @@ def report(results: Sequence[Result], tally: Tally) -> Iterator[str]:
     # The last column is not padded otherwise, and numbers stand to the right.
     yield from output.columns(shown, right=frozenset(range(1, len(NOW) + 1)))
     yield ""
-    yield f"{output.plural(len(results), 'recipient')} {_lines(tally)}"
+    yield f"{output.plural(len(results), 'recipient')} {_lines(read_lines)}"
     rows = counts.total()
     if rows > len(results):
         yield (
             f"the table adds up to {output.grouped(rows)}: a recipient stands in the row of each "
             "outcome that he had, once"
         )
-    if tally.strange is not None:
-        yield strange_line(tally.strange)
+    if read_lines.strange is not None:
+        yield strange_line(read_lines.strange)
     for heading, pairs in HEADINGS:
         differing = sorted(_differing(results, pairs))
         if differing:
@@ -111,7 +111,7 @@ def report(results: Sequence[Result], tally: Tally) -> Iterator[str]:
             yield from (f"  {line}" for line in output.columns(differing))
 
 
-def report_json(results: Iterable[Result], tally: Tally) -> Iterator[str]:
+def report_json(results: Iterable[Result], read_lines: ReadLines) -> Iterator[str]:
     """One object a recipient, then one with the counts."""
     results = list(results)
     for result in results:
@@ -130,9 +130,9 @@ def report_json(results: Iterable[Result], tally: Tally) -> Iterator[str]:
             "counts": {
                 outcome.value: {now: counts[outcome, now] for now in NOW} for outcome in Outcome
             },
-            "lines": tally.lines,
-            "first_not_understood": _strange_json(tally.strange),
-            "skipped": {why.value: tally.skipped[why] for why in Skipped},
+            "lines": read_lines.lines,
+            "first_not_understood": _strange_json(read_lines.strange),
+            "skipped": {why.value: read_lines.skipped[why] for why in Skipped},
         }
     )
 
@@ -170,10 +170,10 @@ def _differing(
                 )
 
 
-def _lines(tally: Tally) -> str:
-    skipped = tally.skipped
+def _lines(read_lines: ReadLines) -> str:
+    skipped = read_lines.skipped
     return (
-        f"in {output.plural(tally.lines, 'line')}; skipped: "
+        f"in {output.plural(read_lines.lines, 'line')}; skipped: "
         f"{output.grouped(skipped[Skipped.OTHER])} {Skipped.OTHER.value}, "
         f"{output.grouped(skipped[Skipped.BROKEN])} {Skipped.BROKEN.value}"
     )

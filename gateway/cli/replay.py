@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.failures import InputError
-from gateway.cli.logfiles import Tally, attempts, total_size
+from gateway.cli.logfiles import ReadLines, attempts, total_size
 from gateway.cli.maillog import Outcome
 from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
@@ -67,30 +67,30 @@ def run(options: argparse.Namespace) -> int:
     rehearsal = Rehearsal(
         _judge(settings, options.domain), ReplyTable(settings.replies), engine_of(settings)
     )
-    tally = Tally()
-    log, read, code = _read(options.logs, tally)
+    read_lines = ReadLines()
+    log, read, code = _read(options.logs, read_lines)
     if not log:
         # A table of nothing would look like a result.
         if read:
-            raise InputError(", ".join(read), _nobody(tally), code or os.EX_DATAERR)
+            raise InputError(", ".join(read), _nobody(read_lines), code or os.EX_DATAERR)
         return code
     results = []
     with Progress("judging", len(log), "recipients") as progress:
         for recipient, outcomes in log.items():
             results.append(rehearsal.judge(recipient, outcomes))
             progress.advance()
-    for line in (report_json if options.json else report)(results, tally):
+    for line in (report_json if options.json else report)(results, read_lines):
         output.emit(line)
     return code
 
 
-def _nobody(tally: Tally) -> str:
+def _nobody(read_lines: ReadLines) -> str:
     """Why a log tells of no recipient, as far as its lines tell."""
-    if not tally.lines:
+    if not read_lines.lines:
         return "is empty"
-    said = f"none of {output.plural(tally.lines, 'line')} tells of a recipient"
-    if tally.strange is not None:
-        return f"{said}; {strange_line(tally.strange)}"
+    said = f"none of {output.plural(read_lines.lines, 'line')} tells of a recipient"
+    if read_lines.strange is not None:
+        return f"{said}; {strange_line(read_lines.strange)}"
     return f"{said}: all are of other programs, or of no delivery of Postfix or Sendmail"
 
 
@@ -110,7 +110,9 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
     return None
 
 
-def _read(paths: list[str], tally: Tally) -> tuple[dict[bytes, Counter[Outcome]], list[str], int]:
+def _read(
+    paths: list[str], read_lines: ReadLines
+) -> tuple[dict[bytes, Counter[Outcome]], list[str], int]:
     """Each recipient with its outcomes, the logs that could be read, and the exit code."""
     found: defaultdict[bytes, Counter[Outcome]] = defaultdict(Counter)
     read = []
@@ -118,7 +120,7 @@ def _read(paths: list[str], tally: Tally) -> tuple[dict[bytes, Counter[Outcome]]
     with Progress("reading", total_size(paths), "bytes") as progress:
         for path in paths:
             try:
-                for attempt in attempts(path, tally, progress):
+                for attempt in attempts(path, read_lines, progress):
                     found[attempt.recipient][attempt.outcome] += 1
                 read.append(path)
             except InputError as error:

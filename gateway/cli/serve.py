@@ -108,7 +108,7 @@ def _apply(settings: Settings) -> None:
         _log.info("the milter speaks its protocol by way of %s", settings.milter.library.value)
 
 
-def _milter(settings: Settings) -> tuple[processes.Kind, int]:
+def _milter(settings: Settings) -> tuple[processes.ProcessKind, int]:
     """What serves the milter, and in how many processes: libmilter has one socket in each."""
     if settings.milter.library is Library.BUILTIN:
         return processes.MILTER, 1

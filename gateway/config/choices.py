@@ -8,7 +8,7 @@ from gateway.frontends.waiver import Mode, OnError
 
 __all__ = [
     "AddressPrivacy",
-    "Answers",
+    "AuthorityName",
     "Facility",
     "Library",
     "LogFormat",
@@ -30,7 +30,7 @@ class Library(Enum):
     BUILTIN = "builtin"
 
 
-class Answers(Enum):
+class AuthorityName(Enum):
     """The authority that answers: what delivery does, or what smmapd says."""
 
     DELIVERY = "delivery"

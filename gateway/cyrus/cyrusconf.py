@@ -19,7 +19,7 @@ _ARGUMENT = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
 _DELIVERY = "lmtpd"
 
 
-class Service(Value):
+class CyrusService(Value):
     """One entry of SERVICES: its name, and `cmd`, `listen` and so on."""
 
     __slots__ = ("arguments", "name")
@@ -47,13 +47,13 @@ class Service(Value):
         return self.arguments.get("listen", "")
 
 
-def read(path: str) -> list[Service]:
+def read(path: str) -> list[CyrusService]:
     """The entries of the file at `path`; raises OSError."""
     with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
         return services(file.read(MAX_SIZE))
 
 
-def services(text: str) -> list[Service]:
+def services(text: str) -> list[CyrusService]:
     """The entries of the section SERVICES."""
     found = []
     section = ""
@@ -68,11 +68,11 @@ def services(text: str) -> list[Service]:
         elif section == "SERVICES":
             name, *rest = line.split(maxsplit=1)
             pairs = _ARGUMENT.findall("".join(rest))
-            found.append(Service(name, {key: quoted or plain for key, quoted, plain in pairs}))
+            found.append(CyrusService(name, {key: quoted or plain for key, quoted, plain in pairs}))
     return found
 
 
-def deliveries(entries: list[Service]) -> list[Service]:
+def deliveries(entries: list[CyrusService]) -> list[CyrusService]:
     """The entries that start lmtpd; those on a Unix socket, where MTAs usually deliver, first."""
     found = [each for each in entries if each.program == _DELIVERY]
     return sorted(found, key=lambda each: not each.listen.startswith("/"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.config.choices import Answers
+from gateway.config.choices import AuthorityName
 from gateway.explain import steps
 from gateway.explain.explanation import (
     ALWAYS,
@@ -73,7 +73,9 @@ class Explainer:
         asked = parsed.address if isinstance(parsed, Address) else inquiry.recipient
         trace: list[Step] = []
         settings = self._settings
-        memories = {answers: _Memory(_answering(self._verifier, answers)) for answers in Answers}
+        memories = {
+            answers: _Memory(_answering(self._verifier, answers)) for answers in AuthorityName
+        }
         verdict = memories[settings.general.answers].first(Query(asked, inquiry.size), trace)
         naming = self._verifier.store.naming if isinstance(self._verifier, Verifier) else None
         named = self._named(settings.general.answers)
@@ -97,7 +99,7 @@ class Explainer:
             ),
         )
 
-    def _named(self, answers: Answers) -> str:
+    def _named(self, answers: AuthorityName) -> str:
         """The authority's name; empty where the store is elsewhere."""
         return "" if self._settings.general.store else answers.value
 
@@ -112,7 +114,7 @@ class Explainer:
 
     def _socketmap(self, inquiry: Inquiry, memory: _Memory) -> FrontEndAnswer:
         key = inquiry.recipient
-        folded = self._settings.socketmap.answers is Answers.DELIVERY
+        folded = self._settings.socketmap.answers is AuthorityName.DELIVERY
         unasked = self._socketmap_judge.unasked(key)
         verdict = unasked if unasked is not None else memory.verify(Query(key, folded=folded))
         waiver = self._socketmap_judge.waiver(key, verdict)
@@ -207,7 +209,7 @@ class Explainer:
         return tuple(map(str, self._settings.listeners.get(name, ())))
 
 
-def _answering(engine: Engine, answers: Answers) -> Engine:
+def _answering(engine: Engine, answers: AuthorityName) -> Engine:
     """The engine as an authority; servers elsewhere have their own."""
     return engine.answering(answers.value) if isinstance(engine, Verifier) else engine
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.frontends.lastchecks import Appeals
-from gateway.frontends.replies import Reply, ReplyTable
+from gateway.frontends.lastchecks import LastChecks
+from gateway.frontends.replies import ReplyTable, SmtpReply
 from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
@@ -34,12 +34,12 @@ UNSETTLED = Verdict(
 )
 
 if TYPE_CHECKING:
-    from gateway.frontends.lastchecks import Appeal, Asked, Told
-    from gateway.mta.lookups import Answers, Lookups
+    from gateway.frontends.lastchecks import Asked, LastCheck, Told
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.mta.postfix import Postfix
 
 
-class Verifier(Protocol):
+class JudgeEngine(Protocol):
     """The engine, as far as a front end needs it."""
 
     def verify(self, query: Query) -> Verdict:
@@ -80,7 +80,7 @@ class Decision:
     verdict: Verdict | None = None
     skip: Skip | None = None
     waiver: Waiver | None = None
-    reply: Reply | None = None
+    reply: SmtpReply | None = None
     action: bytes = b"DUNNO"
     lasting: bool = True
 
@@ -111,7 +111,7 @@ class Judge:
     ) -> None:
         self._scope = scope
         self._postfix = postfix
-        self._appeals = Appeals(scope, postfix, replies) if postfix is not None else None
+        self._appeals = LastChecks(scope, postfix, replies) if postfix is not None else None
         self._replies = replies
         self._waivers = waivers
         self._check_size = check_size
@@ -126,7 +126,7 @@ class Judge:
         """Whether the announced size makes a difference."""
         return self._check_size
 
-    def judge(self, question: Question, verifier: Verifier) -> Decision:
+    def judge(self, question: Question, verifier: JudgeEngine) -> Decision:
         """The decision on `question`; waits where the engine does."""
         begun = self.begin(question)
         if isinstance(begun, Decision):
@@ -142,7 +142,7 @@ class Judge:
         except StopIteration as ended:
             return self.concluded(question, ended.value)
 
-    def _tell(self, asked: Asked, verifier: Verifier) -> Told:
+    def _tell(self, asked: Asked, verifier: JudgeEngine) -> Told:
         if isinstance(asked, Query):
             return verifier.verify(asked)
         assert self._postfix is not None
@@ -163,13 +163,13 @@ class Judge:
             return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
         return Query(recipient.address, question.size if self._check_size else None)
 
-    def appeal(self, question: Question, verdict: Verdict) -> Appeal | None:
+    def appeal(self, question: Question, verdict: Verdict) -> LastCheck | None:
         """What has to be asked before `verdict` is carried out; None where that is nothing."""
         if self._appeals is None or verdict.kind.accepts:
             return None
         return self._appeals.of(question.recipient, question.mailer, verdict)
 
-    def recall(self, lookups: Lookups) -> Answers | None:
+    def recall(self, lookups: Lookups) -> TableAnswers | None:
         """The answers of the mail server's tables, if all of them are remembered."""
         assert self._postfix is not None
         answers, missing = self._postfix.tables.memory.recall(lookups)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Judge, Question
-    from gateway.frontends.lastchecks import Appeal, Told
-    from gateway.frontends.origin import Course
-    from gateway.mta.lookups import Answers
+    from gateway.frontends.lastchecks import LastCheck, Told
+    from gateway.frontends.origin import AnswerOrigin
+    from gateway.mta.lookups import TableAnswers
     from gateway.verification.decider import Decider
 
 RequestT = TypeVar("RequestT")
@@ -36,18 +36,18 @@ class _Waiting(Generic[RequestT]):
     request: RequestT
     question: Question
     pending: Pending | Lookups
-    appeal: Appeal | None
+    appeal: LastCheck | None
 
 
 class Judging(Generic[RequestT]):
     """From a request's question to its decision.
 
     `observe` hears of each decision; `count` of those that are not counted
-    where they were kept ready.  `course`, on the same decider, is marked for
+    where they were kept ready.  `origin`, on the same decider, is marked for
     whoever observes.
     """
 
-    __slots__ = ("_count", "_decider", "_observe", "_waiting", "course", "judge")
+    __slots__ = ("_count", "_decider", "_observe", "_waiting", "judge", "origin")
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Judging(Generic[RequestT]):
         *,
         observe: Callable[[RequestT, Decision], None] | None = None,
         count: Callable[[RequestT, Decision], None] | None = None,
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
     ) -> None:
         self.judge = judge
-        self.course = course
+        self.origin = origin
         self._count = count
         self._decider = decider
         self._observe = observe
@@ -76,9 +76,9 @@ class Judging(Generic[RequestT]):
 
     def judged(self, request: RequestT, question: Question) -> Decision | None:
         """The decision on `request`, or None where another server must be asked first."""
-        course = self.course
-        if course is not None:
-            course.source = NONE  # not that of the request before, in the same piece
+        origin = self.origin
+        if origin is not None:
+            origin.source = NONE  # not that of the request before, in the same piece
         begun = self.judge.begin(question)
         if isinstance(begun, Decision):
             return self.decided(request, begun)
@@ -90,7 +90,7 @@ class Judging(Generic[RequestT]):
             return None
         return self._ended(request, question, outcome)
 
-    def resolved(self, told: Verdict | Answers) -> Decision | None:
+    def resolved(self, told: Verdict | TableAnswers) -> Decision | None:
         """The decision on the request that was pending, or None where more must be asked.
 
         It is not kept ready: the scope was asked some turns ago, and may say
@@ -105,7 +105,7 @@ class Judging(Generic[RequestT]):
         return self._ended(waiting.request, waiting.question, told)
 
     def _decide(self, query: Query) -> Verdict | Pending:
-        return self._decider.decide(query) if self.course is None else self.course.decide(query)
+        return self._decider.decide(query) if self.origin is None else self.origin.decide(query)
 
     def _ended(self, request: RequestT, question: Question, verdict: Verdict) -> Decision | None:
         """The engine has given its verdict: the decision, or None where it is appealed against."""
@@ -115,7 +115,7 @@ class Judging(Generic[RequestT]):
         return self._appealed(request, question, appeal, None)
 
     def _appealed(
-        self, request: RequestT, question: Question, appeal: Appeal, told: Told | None
+        self, request: RequestT, question: Question, appeal: LastCheck, told: Told | None
     ) -> Decision | None:
         """Go on with an appeal, as far as nobody else must be asked."""
         try:
@@ -129,11 +129,11 @@ class Judging(Generic[RequestT]):
         except StopIteration as ended:
             return self.decided(request, self.judge.concluded(question, ended.value))
 
-    def _recall(self, lookups: Lookups) -> Answers | Lookups:
+    def _recall(self, lookups: Lookups) -> TableAnswers | Lookups:
         """The answers where all of them are remembered, else the question itself."""
         answers = self.judge.recall(lookups)
-        if answers is None and self.course is not None:
-            self.course.source = ASKED
+        if answers is None and self.origin is not None:
+            self.origin.source = ASKED
         return lookups if answers is None else answers
 
     def decided(self, request: RequestT, decision: Decision) -> Decision:

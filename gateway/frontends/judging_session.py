@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.errors import ProtocolError
     from gateway.frontends.judging import Judging
-    from gateway.mta.lookups import Answers, Lookups
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.model import Verdict
     from gateway.verification.pending import Pending
 
@@ -31,7 +31,7 @@ EventT_co = TypeVar("EventT_co", covariant=True)
 TURN = 4
 
 
-class Parser(Protocol[EventT_co]):
+class EventParser(Protocol[EventT_co]):
     """Turns bytes into events; where `error` is set, the peer broke the protocol behind them."""
 
     error: ProtocolError | None
@@ -58,7 +58,7 @@ class JudgingSession(ABC, Generic[EventT]):
     def __init__(
         self,
         judging: Judging[Any],
-        parser: Parser[EventT],
+        parser: EventParser[EventT],
         *,
         complain: Callable[[str], None] | None = None,
     ) -> None:
@@ -97,8 +97,8 @@ class JudgingSession(ABC, Generic[EventT]):
         if self.finished:
             return
         self._between = False
-        if self._judging.course is not None:
-            self._judging.course.arrived()
+        if self._judging.origin is not None:
+            self._judging.origin.arrived()
         if data:
             # An event may have come in pieces, and several in one, the last of
             # them after the turn's look at the files.
@@ -124,7 +124,7 @@ class JudgingSession(ABC, Generic[EventT]):
         self._between = self.idle and not self.finished
         return b"".join(out)
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """The reply to the request that was pending; nothing yet where more must be asked."""
         reply = self._resolve(told)
         self._between = self.idle
@@ -135,5 +135,5 @@ class JudgingSession(ABC, Generic[EventT]):
         """The reply to one event; nothing where it has none, or not yet."""
 
     @abstractmethod
-    def _resolve(self, told: Verdict | Answers) -> bytes:
+    def _resolve(self, told: Verdict | TableAnswers) -> bytes:
         """The reply to the request that was pending; nothing where it waits for more."""

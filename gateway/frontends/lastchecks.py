@@ -3,7 +3,7 @@
     verdict that refuses -> is its domain ours? -> does Postfix rewrite it, is it
     bound for Cyrus? -> the addresses that it becomes, judged like any other
 
-An acceptance pays for none of this.  An `Appeal` is a generator: it yields what
+An acceptance pays for none of this.  An `LastCheck` is a generator: it yields what
 has to be asked, a `Query` for the engine or `Lookups` for the mail server's
 tables, is sent the answer, and ends with why the recipient is not judged, or
 with the verdict that stands.
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gateway.frontends.scope import Skip
 from gateway.mta.fate import FateKind
 from gateway.mta.keys import Mailbox
-from gateway.mta.lookups import DEADLINE, Answers, Lookups
+from gateway.mta.lookups import DEADLINE, Lookups, TableAnswers
 from gateway.protocols.address import Address, BadAddress, parse_bare
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from gateway.mta.postfix import Postfix
 
 Asked: TypeAlias = Query | Lookups
-Told: TypeAlias = Verdict | Answers
-Appeal: TypeAlias = Generator[Asked, Told, Skip | Verdict]
+Told: TypeAlias = Verdict | TableAnswers
+LastCheck: TypeAlias = Generator[Asked, Told, Skip | Verdict]
 
 # Addresses that one recipient may become before it is left to Postfix.
 MAX_ADDRESSES = 16
@@ -55,14 +55,14 @@ _REASON = b"System I/O error"
 
 
 @dataclass(frozen=True, slots=True)
-class Appeals:
+class LastChecks:
     """Makes the appeals of one front end."""
 
     scope: Scope
     postfix: Postfix
     replies: ReplyTable
 
-    def of(self, recipient: Address | BadAddress, mailer: bytes, verdict: Verdict) -> Appeal:
+    def of(self, recipient: Address | BadAddress, mailer: bytes, verdict: Verdict) -> LastCheck:
         """The appeal against `verdict`, which refuses; `mailer` as Question has it."""
         if isinstance(recipient, BadAddress):
             mailbox = Mailbox(b"", recipient.domain)
@@ -79,7 +79,7 @@ class Appeals:
         seen: set[Mailbox],
         until: float,
         transport: str = "",
-    ) -> Appeal:
+    ) -> LastCheck:
         """What is left of `verdict` on `mailbox`; tables are asked no longer than `until`."""
         explicit = self.scope.lists(mailbox.domain)
         fate = self.postfix.fate(mailbox, explicit=explicit, transport=transport)
@@ -87,7 +87,7 @@ class Appeals:
             wanted = next(fate)
             while True:
                 told = yield Lookups(wanted.wanted, until)
-                assert isinstance(told, Answers)
+                assert isinstance(told, TableAnswers)
                 wanted = fate.send(told)
         except StopIteration as ended:
             found = ended.value
@@ -100,7 +100,7 @@ class Appeals:
 
     def _of_targets(
         self, targets: tuple[Mailbox, ...], verdict: Verdict, seen: set[Mailbox], until: float
-    ) -> Appeal:
+    ) -> LastCheck:
         """What is left of `verdict` on an address that becomes `targets`."""
         refusals: list[Verdict] = []
         for target in targets:

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Judge
-    from gateway.frontends.origin import Course
-    from gateway.frontends.replycache import Ready
-    from gateway.mta.lookups import Answers, Lookups
+    from gateway.frontends.origin import AnswerOrigin
+    from gateway.frontends.replycache import ReplyCache
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
     from gateway.verification.pending import Pending
@@ -149,10 +149,10 @@ class MilterConversation:
         judge: Judge,
         *,
         observe: Observer | None = None,
-        ready: Ready[Key] | None = None,
+        ready: ReplyCache[Key] | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
         defect: Callable[[Exception], None] | None = None,
     ) -> None:
         """As a Judging's; `ready`, of the same judge, is that of all connections of a process.
@@ -162,7 +162,7 @@ class MilterConversation:
         nobody expected: it defers its recipient, and costs no other one anything.
         """
         self._judging: Judging[Rcpt] = Judging(
-            decider, judge, observe=observe, count=count, course=course
+            decider, judge, observe=observe, count=count, origin=origin
         )
         self._defect = defect
         self._heeds_hosts = judge.scope.heeds_hosts
@@ -229,7 +229,7 @@ class MilterConversation:
         except Exception as error:  # noqa: BLE001  (whatever it is)
             return self._deferred(error)
 
-    def resolved(self, told: Verdict | Answers) -> Decision | Deferral | None:
+    def resolved(self, told: Verdict | TableAnswers) -> Decision | Deferral | None:
         """The decision on the recipient that was pending, or None where more must be asked."""
         try:
             return self._judging.resolved(told)
@@ -288,8 +288,8 @@ class MilterConversation:
         if kept is not None:
             kept.count(known.sender, known.client)
             if self._observe_ready is not None:
-                if judging.course is not None:
-                    judging.course.source = HIT
+                if judging.origin is not None:
+                    judging.origin.source = HIT
                 self._observe_ready(Rcpt(kept.recipient, macros("i"), known), kept.decision)
             return kept.decision
         recipient, plain = _recipient(argument, macros)

@@ -22,9 +22,9 @@ from gateway.protocols.milter import (
     Macros,
     Mail,
     MilterParser,
+    MilterStep,
     Negotiation,
     Recipient,
-    Step,
 )
 from gateway.protocols.milter_macros import MacroTable
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision
-    from gateway.mta.lookups import Answers
+    from gateway.mta.lookups import TableAnswers
     from gateway.protocols.milter import Event
     from gateway.verification.model import Verdict
 
@@ -85,13 +85,13 @@ class MilterSession(JudgingSession["Event"]):
                 self._macros.clear()
                 steps = conversation.negotiate(event.steps)
                 return milter.negotiated(min(event.version, milter.VERSION), steps, _WANTED)
-            case Step():
+            case MilterStep():
                 return self._step(event)
 
-    def _resolve(self, told: Verdict | Answers) -> bytes:
+    def _resolve(self, told: Verdict | TableAnswers) -> bytes:
         return _packet(self._conversation.resolved(told))
 
-    def _step(self, step: Step) -> bytes:
+    def _step(self, step: MilterStep) -> bytes:
         if step == QUIT:
             self.finished = True
             return b""

@@ -1,6 +1,6 @@
 """How an answer came about, for its line in the log: how long it took, and where it is from.
 
-A front end marks a `Course` on the way of each question, and who writes the
+A front end marks a `AnswerOrigin` on the way of each question, and who writes the
 line reads it.  Where no lines are written there is none, and nobody looks at a
 clock.
 
@@ -26,7 +26,7 @@ ASKED = "asked"
 NONE = "none"
 
 
-class Course:
+class AnswerOrigin:
     """The way of one client's present question; `source` is where its answer is from."""
 
     def __init__(self, memory: Memory) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.frontends.replycache import Ready
+from gateway.frontends.replycache import ReplyCache
 from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.protocols.policy_shapes import Shapes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.frontends.judge import Decision, Judge
     from gateway.protocols.policy import PolicyRequest
-    from gateway.verification.cell import Cell
+    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
 
     Observer = Callable[[PolicyRequest, Decision], None]
@@ -43,13 +43,13 @@ class Actions:
         self,
         memory: Memory,
         judge: Judge,
-        cell_of: Callable[[Decision], Cell] | None = None,
+        cell_of: Callable[[Decision], OutcomeCounter] | None = None,
     ) -> None:
         """`cell_of` says where the ready actions of a decision are counted."""
         self._checks_size = judge.checks_size
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
-        self._ready: Ready[Key] = Ready(memory, judge, cell_of)
+        self._ready: ReplyCache[Key] = ReplyCache(memory, judge, cell_of)
         self._shapes = Shapes()
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:

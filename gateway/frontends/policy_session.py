@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Judge
-    from gateway.frontends.origin import Course
+    from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.policy_actions import Actions
-    from gateway.mta.lookups import Answers
+    from gateway.mta.lookups import TableAnswers
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 
@@ -58,7 +58,7 @@ class PolicySession(JudgingSession[PolicyRequest]):
         actions: Actions | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
     ) -> None:
         """As a Judging's; `actions`, of the same judge, are those of all of a server's.
 
@@ -66,7 +66,7 @@ class PolicySession(JudgingSession[PolicyRequest]):
         remembered: they are never faults.
         """
         super().__init__(
-            Judging(decider, judge, observe=observe, count=count, course=course),
+            Judging(decider, judge, observe=observe, count=count, origin=origin),
             PolicyParser(),
             complain=complain,
         )
@@ -77,8 +77,8 @@ class PolicySession(JudgingSession[PolicyRequest]):
         """The action for `data` if it is ready; else None, and nothing has happened."""
         if self._actions is None or not self._between:
             return None
-        if self._judging.course is not None:
-            self._judging.course.looked_up()
+        if self._judging.origin is not None:
+            self._judging.origin.looked_up()
         return self._actions.quick(data, self._observe_quick)
 
     def _answer(self, request: PolicyRequest) -> bytes:
@@ -100,7 +100,7 @@ class PolicySession(JudgingSession[PolicyRequest]):
             self._actions.keep(request, decision, action)
         return action
 
-    def _resolve(self, told: Verdict | Answers) -> bytes:
+    def _resolve(self, told: Verdict | TableAnswers) -> bytes:
         decision = self._judging.resolved(told)
         return b"" if decision is None else render(decision.action)
 

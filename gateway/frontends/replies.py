@@ -58,7 +58,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SmtpReply:
     """One SMTP reply, ready to be sent; `text` is printable and short enough."""
 
     code: int
@@ -216,7 +216,9 @@ class ReplyTable:
         """The payload of the socketmap reply to `key`."""
         return socketmap_payload(verdict, key)
 
-    def smtp(self, verdict: Verdict, recipient: bytes, *, smtputf8: bool = False) -> Reply | None:
+    def smtp(
+        self, verdict: Verdict, recipient: bytes, *, smtputf8: bool = False
+    ) -> SmtpReply | None:
         """The SMTP reply to `recipient`, or None where the verdict is no refusal.
 
         `smtputf8` tells that the client asked for SMTPUTF8 (RFC 6531).
@@ -240,7 +242,7 @@ class ReplyTable:
 
     def _reply(
         self, verdict: Verdict, recipient: bytes, reserved: int, smtputf8: bool
-    ) -> Reply | None:
+    ) -> SmtpReply | None:
         kind = verdict.kind
         if kind.accepts:
             return None
@@ -249,4 +251,4 @@ class ReplyTable:
         room = MAX_LINE - 2 - len(f"{template.code} {template.enhanced} ")
         limit = max(room - reserved, MIN_POLICY_TEXT)
         text = replytext.fill(pieces, recipient, verdict.reason, limit, smtputf8=smtputf8)
-        return Reply(template.code, template.enhanced, text or _TEXTS[kind])
+        return SmtpReply(template.code, template.enhanced, text or _TEXTS[kind])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gateway.verification.cell import UNCOUNTED
+from gateway.verification.counter import UNCOUNTED
 from gateway.verification.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision, Judge
-    from gateway.verification.cell import Cell
+    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
     from gateway.verification.entry import Entry
 
@@ -28,9 +28,9 @@ FEW_REPLIES = 1024
 
 
 class Kept:
-    """A reply and its decision; `recipient` is the bare address, `cell` where it is counted."""
+    """A reply and its decision; `recipient` is the bare address, `counter` where it is counted."""
 
-    __slots__ = ("cell", "decision", "entry", "recipient", "reply")
+    __slots__ = ("counter", "decision", "entry", "recipient", "reply")
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Kept:
         recipient: bytes,
         decision: Decision,
         entry: Entry | None,
-        cell: Cell,
+        counter: OutcomeCounter,
     ) -> None:
         """`entry` is the verdict in memory, None where there is no verdict."""
-        self.cell = cell
+        self.counter = counter
         self.decision = decision
         self.entry = entry
         self.recipient = recipient
@@ -49,20 +49,20 @@ class Kept:
 
     def count(self, sender: bytes | None, client: bytes) -> None:
         """Count that it is given again, to this sender's and client's mail."""
-        cell = self.cell
-        cell.count += 1
-        if cell.refusals is not None and self.decision.verdict is not None:
-            cell.refused(self.recipient, self.decision.verdict.reason, sender, client)
+        counter = self.counter
+        counter.count += 1
+        if counter.refusals is not None and self.decision.verdict is not None:
+            counter.refused(self.recipient, self.decision.verdict.reason, sender, client)
 
 
-class Ready(Generic[KeyT]):
+class ReplyCache(Generic[KeyT]):
     """Remembers the replies of one judge."""
 
     def __init__(
         self,
         memory: Memory,
         judge: Judge,
-        cell_of: Callable[[Decision], Cell] | None = None,
+        cell_of: Callable[[Decision], OutcomeCounter] | None = None,
     ) -> None:
         """`cell_of` says where the ready replies of a decision are counted."""
         self._cell_of = cell_of if cell_of is not None else lambda _decision: UNCOUNTED

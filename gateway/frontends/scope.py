@@ -67,7 +67,7 @@ class Skip(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ScopeSettings:
+class ScopeRules:
     """What the configuration says about whose recipients are judged.
 
     `domains` are domains and `.example.org` patterns, `domain_files` paths of
@@ -122,7 +122,7 @@ class Scope:
 
     def __init__(
         self,
-        settings: ScopeSettings,
+        settings: ScopeRules,
         *,
         sees_mailers: bool = False,
         postfix: Postfix | None = None,

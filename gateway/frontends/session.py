@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gateway.mta.lookups import Answers, Lookups
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.model import Verdict
     from gateway.verification.pending import Pending
 
@@ -15,7 +15,7 @@ class Session(Protocol):
 
     @property
     def pending(self) -> Pending | Lookups | None:
-        """A question that others answer (flights.py)."""
+        """A question that others answer (dispatcher.py)."""
 
     @property
     def finished(self) -> bool:
@@ -45,5 +45,5 @@ class Session(Protocol):
     def replies(self) -> bytes:
         """Answer a turn's worth of requests."""
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """Answer the pending request, or go on to what else it needs."""

@@ -35,11 +35,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.origin import Course
+    from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.socketmap_judge import SocketmapJudge
     from gateway.frontends.waiver import Waiver
-    from gateway.mta.lookups import Answers
-    from gateway.verification.cell import Cell
+    from gateway.mta.lookups import TableAnswers
+    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Decider, Memory
 
     # Called for each verdict with the key as it came, and why it is not carried out.
@@ -83,14 +83,14 @@ class Replies:
         self,
         cache: Memory,
         judge: SocketmapJudge | None = None,
-        cell_of: Callable[[Verdict, Waiver | None], Cell] | None = None,
+        cell_of: Callable[[Verdict, Waiver | None], OutcomeCounter] | None = None,
     ) -> None:
         """`cell_of` says where ready replies are counted."""
         if cell_of is None:
             # Not at the top: a process for one question has no Replies.
-            from gateway.verification.cell import UNCOUNTED  # noqa: PLC0415
+            from gateway.verification.counter import UNCOUNTED  # noqa: PLC0415
 
-            def cell_of(_verdict: Verdict, _waiver: Waiver | None) -> Cell:
+            def cell_of(_verdict: Verdict, _waiver: Waiver | None) -> OutcomeCounter:
                 return UNCOUNTED
 
         self._cache = cache
@@ -114,10 +114,10 @@ class Replies:
         if entry is not None and entry.frame == frame:
             if not self._cache.stands(entry):
                 return None
-            cell = entry.cell
-            cell.count += 1
-            if cell.refusals is not None:
-                cell.refused(key, entry.verdict.reason)
+            counter = entry.counter
+            counter.count += 1
+            if counter.refusals is not None:
+                counter.refused(key, entry.verdict.reason)
             if observe is not None:
                 observe(key, entry.verdict, self._waiver(key, entry.verdict))
             return entry.reply
@@ -126,9 +126,9 @@ class Replies:
         if entry is None and _is_frame(frame) and self._cache.absent(key):
             verdict = self._cache.nonexistent
             waiver = self._waiver(key, verdict)
-            cell = self._absent if waiver is None else self._cell_of(verdict, waiver)
-            cell.count += 1
-            cell.refused(key, verdict.reason)
+            counter = self._absent if waiver is None else self._cell_of(verdict, waiver)
+            counter.count += 1
+            counter.refused(key, verdict.reason)
             if observe is not None:
                 observe(key, verdict, waiver)
             return encode(rendered(key, verdict, waiver))
@@ -150,10 +150,10 @@ class Replies:
                 return None
             found.append(entry)
         for entry in found:
-            cell = entry.cell
-            cell.count += 1
-            if cell.refusals is not None:
-                cell.refused(entry.recipient, entry.verdict.reason)
+            counter = entry.counter
+            counter.count += 1
+            if counter.refusals is not None:
+                counter.refused(entry.recipient, entry.verdict.reason)
         if observe is not None:
             for entry in found:
                 observe(
@@ -173,7 +173,7 @@ class Replies:
         if b"," not in payload and len(payload) <= MAX_READY:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
-            entry.cell = self._cell_of(verdict, waiver)
+            entry.counter = self._cell_of(verdict, waiver)
         return reply
 
     def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
@@ -213,13 +213,12 @@ def _is_frame(frame: bytes) -> bool:
     )
 
 
-class Session:
+class SocketmapSession:
     """The state between the bytes of one client and the engine."""
 
     __slots__ = (
         "_between",
         "_count",
-        "_course",
         "_decider",
         "_decoder",
         "_folds",
@@ -227,6 +226,7 @@ class Session:
         "_key",
         "_observe",
         "_observe_quick",
+        "_origin",
         "_queue",
         "_replies",
         "finished",
@@ -242,7 +242,7 @@ class Session:
         *,
         faults_only: bool = False,
         count: Observer | None = None,
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
         folds: bool = False,
     ) -> None:
         """`decider` is a Verifier or its cache; `judge` knows what is never found, and waivers.
@@ -251,11 +251,11 @@ class Session:
         server.  With `faults_only`, `observe` need not hear of verdicts that
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not ready.
-        `course`, on the same decider, is marked for whoever observes.
+        `origin`, on the same decider, is marked for whoever observes.
         `folds` tells that keys may have been put in lower case by who asks.
         """
         self._count = count
-        self._course = course
+        self._origin = origin
         self._decider = decider
         self._folds = folds
         self._observe = observe
@@ -287,8 +287,8 @@ class Session:
     def quick(self, data: bytes) -> bytes | None:
         """The replies to `data` if they are all ready; else None, and nothing has happened."""
         if self._between and self._replies is not None:
-            if self._course is not None:
-                self._course.looked_up()
+            if self._origin is not None:
+                self._origin.looked_up()
             return self._replies.quick(data, self._observe_quick)
         return None
 
@@ -300,8 +300,8 @@ class Session:
         if self.finished:
             return
         self._between = False
-        if self._course is not None:
-            self._course.arrived()
+        if self._origin is not None:
+            self._origin.arrived()
         if data:
             began = not self._decoder.idle
             payloads = self._decoder.feed(data)
@@ -318,7 +318,7 @@ class Session:
         """Answer up to `limit` waiting requests; the replies as they go to the client."""
         out: list[bytes] = []
         queue = self._queue
-        decide = self._decider.decide if self._course is None else self._course.decide
+        decide = self._decider.decide if self._origin is None else self._origin.decide
         while queue and limit and self.pending is None:
             limit -= 1
             payload = queue.pop()
@@ -346,7 +346,7 @@ class Session:
         self._between = self.idle and not self.finished
         return b"".join(out)
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """The reply to the request that was pending, now that its verdict is known."""
         assert isinstance(told, Verdict)
         self.pending = None

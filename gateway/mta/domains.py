@@ -21,7 +21,7 @@ from gateway.errors import MailServerError
 from gateway.files import open_file
 from gateway.mta import tables, words
 from gateway.mta.keys import of_domain
-from gateway.mta.lookups import Answers, Lookup
+from gateway.mta.lookups import Lookup, TableAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ class DomainPatterns:
             if pattern.run is not None:
                 yield from (Lookup(pattern.run, name) for name in self._names(domain))
 
-    def has(self, domain: bytes, answers: Answers) -> bool | str:
+    def has(self, domain: bytes, answers: TableAnswers) -> bool | str:
         """Whether `domain` is in the list, or the fault that keeps that from being known."""
         names = self._names(domain)
         for pattern in self.patterns:

@@ -1,6 +1,6 @@
 """A look-up in Postfix' tables, and its answer.
 
-A `Lookup` is one key for one run of tables.  `Answers` are what came of some:
+A `Lookup` is one key for one run of tables.  `TableAnswers` are what came of some:
 a value, None where no table has the key, or the fault that kept a run from
 being asked.  `gateway.mta.memory.Tables` asks while its caller waits; an event
 loop asks through `gateway.server.tablelookups` with the same `Asker` and `Memory`.
@@ -33,7 +33,7 @@ class Lookup:
 
 
 @dataclass(slots=True)
-class Answers:
+class TableAnswers:
     """What came of some look-ups; a run that could not be asked has a fault instead."""
 
     values: dict[Lookup, bytes | None] = field(default_factory=dict)

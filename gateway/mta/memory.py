@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
-from gateway.mta.lookups import DEADLINE, Answers, Lookup, Lookups, by_run
+from gateway.mta.lookups import DEADLINE, Lookup, Lookups, TableAnswers, by_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ HOLD_FILES = 60.0
 SETTLE = 1.0
 
 
-class Memory:
+class TableCache:
     """What tables said lately; `clock` is time.monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,9 +47,9 @@ class Memory:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def recall(self, lookups: Lookups) -> tuple[Answers, list[Lookup]]:
+    def recall(self, lookups: Lookups) -> tuple[TableAnswers, list[Lookup]]:
         """What is known of `lookups`, and those that have to be asked."""
-        answers = Answers()
+        answers = TableAnswers()
         missing: list[Lookup] = []
         proofs: dict[Run, Proof | None] = {}
         now = self._clock()
@@ -104,11 +104,11 @@ def _stat(path: str) -> tuple[int, ...] | None:
 class Tables:
     """Asks while the caller waits; any number of threads may share one."""
 
-    def __init__(self, asker: Asker, memory: Memory) -> None:
+    def __init__(self, asker: Asker, memory: TableCache) -> None:
         self.asker = asker
         self.memory = memory
 
-    def ask(self, lookups: Lookups) -> Answers:
+    def ask(self, lookups: Lookups) -> TableAnswers:
         """The answers, by DEADLINE seconds from now."""
         until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
         answers, missing = self.memory.recall(lookups)

@@ -28,8 +28,8 @@ from gateway.mta.configuration import ConfigurationFiles
 from gateway.mta.domains import WITH_MAILBOXES, Class
 from gateway.mta.fate import STAYS, Fate, FateKind
 from gateway.mta.keys import Delimiters, Key, Mailbox
-from gateway.mta.lookups import Answers, Lookup, Lookups, askable
-from gateway.mta.memory import Memory, Tables
+from gateway.mta.lookups import Lookup, Lookups, TableAnswers, askable
+from gateway.mta.memory import TableCache, Tables
 from gateway.mta.postmap import Asker
 from gateway.mta.tables import Run, Table
 from gateway.mta.transports import Transports
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gateway.mta.postconf import Parameters
 
     # Yields what has to be looked up, and ends with the fate.
-    Reasoning = Generator[Lookups, Answers, Fate]
+    Reasoning = Generator[Lookups, TableAnswers, Fate]
 
 # Parameters whose tables rewrite a recipient: name, and its word in
 # propagate_unmatched_extensions.
@@ -74,7 +74,7 @@ class Maps:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundKey:
     """The first key of a parameter that has a value."""
 
     value: bytes
@@ -110,7 +110,7 @@ class Postfix:
             for word in parameters.words(name)
             if (bare := word.lstrip("!")).startswith("/")
         )
-        self.tables = Tables(Asker(parameters.folder, user), Memory())
+        self.tables = Tables(Asker(parameters.folder, user), TableCache())
         self.transports = Transports.of(parameters, mailers, elsewhere=elsewhere)
         self.delimiters = Delimiters(
             parameters["recipient_delimiter"].encode(),
@@ -238,10 +238,10 @@ class Postfix:
 
     # ----------------------------------------------------------------------------------------
 
-    def _class_of(self, domain: bytes) -> Generator[Lookups, Answers, Class | str]:
+    def _class_of(self, domain: bytes) -> Generator[Lookups, TableAnswers, Class | str]:
         """The class of `domain`, or the fault that keeps it from being known."""
         wanted = [each for listed in self.classes.values() for each in listed.lookups(domain)]
-        answers = Answers()
+        answers = TableAnswers()
         if wanted:
             answers = yield Lookups.of(wanted)
         for each, listed in self.classes.items():
@@ -250,7 +250,7 @@ class Postfix:
                 return each if has is True else str(has)
         return Class.OTHER
 
-    def _rewritten(self, mailbox: Mailbox, parameter: str, found: Found, word: str) -> Fate:
+    def _rewritten(self, mailbox: Mailbox, parameter: str, found: FoundKey, word: str) -> Fate:
         extension = found.key.extension
         if extension and word not in self._propagated and not found.value.startswith(b"@"):
             extension = b""
@@ -332,7 +332,7 @@ class _Round:
             mailbox, delimiters, parents=postfix.transport_parents
         )
         self._fault: str | None = None
-        self.answers = Answers()
+        self.answers = TableAnswers()
 
     def lookups(
         self, wanted: Sequence[tuple[Maps, Sequence[Key]]], more: Maps | None = None
@@ -341,7 +341,7 @@ class _Round:
         every = [*wanted, *([(more, self.address_keys)] if more is not None else [])]
         return Lookups.of(lookup for maps, keys_ in every for lookup, _ in maps.lookups(keys_))
 
-    def add(self, answers: Answers) -> None:
+    def add(self, answers: TableAnswers) -> None:
         """More answers."""
         self.answers.values.update(answers.values)
         self.answers.faults.update(answers.faults)
@@ -354,12 +354,12 @@ class _Round:
             for each in found
         )
 
-    def find(self, maps: Maps, wanted: Sequence[Key]) -> Found | None:
+    def find(self, maps: Maps, wanted: Sequence[Key]) -> FoundKey | None:
         """The first value; a table that could not be asked has none, which is remembered."""
         for lookup, key in maps.lookups(wanted):
             value = self.answers.value(lookup)
             if value is not None:
-                return Found(value, key)
+                return FoundKey(value, key)
             if self._fault is None:
                 self._fault = self.answers.fault(lookup)
         return None

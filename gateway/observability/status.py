@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.observability.logging import setup
-from gateway.observability.metrics.registry import Ledger, Reload
+from gateway.observability.metrics.registry import ProcessRegistry, Reload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,13 +38,13 @@ class ServiceManager(Protocol):
         """One line for people; whether it was heard."""
 
 
-class Standing:
-    """Tells `notifier` and `ledger`; `serving` is who serves, in words for `systemctl status`."""
+class GatewayStatus:
+    """Tells `notifier` and `registry`; `serving` is who serves, in words for `systemctl status`."""
 
-    def __init__(self, notifier: ServiceManager, ledger: Ledger) -> None:
+    def __init__(self, notifier: ServiceManager, registry: ProcessRegistry) -> None:
         self.reload = Reload()
         self._notifier = notifier
-        self._ledger = ledger
+        self._registry = registry
         self._serving = ""
         self._told = ""
         self._waiting = ""
@@ -105,7 +105,7 @@ class Standing:
 
     def show(self, processes: Iterable[ProcessState]) -> None:
         """Put it on the board, with the processes' states."""
-        self._ledger.show(processes, self.reload, self._unreachable)
+        self._registry.show(processes, self.reload, self._unreachable)
 
     def _changed(
         self, before: tuple[str, ...], troubles: Iterable[str], level: int

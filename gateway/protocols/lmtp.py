@@ -45,7 +45,7 @@ QUIT = b"QUIT\r\n"
 PIPELINING = b"PIPELINING"
 
 
-class Reply(Value):
+class LmtpReply(Value):
     """One whole reply.
 
     `code` is the number at its beginning, `enhanced` its enhanced status code
@@ -109,7 +109,7 @@ def path(address: bytes) -> bytes:
     return b'"' + escaped + b'"' + at + domain
 
 
-def features(greeting: Reply) -> frozenset[bytes]:
+def features(greeting: LmtpReply) -> frozenset[bytes]:
     """The extensions that a reply to LHLO names, in capitals, without their parameters."""
     return frozenset(line.split(b" ", 1)[0].upper() for line in greeting.lines[1:] if line)
 
@@ -135,9 +135,9 @@ class ReplyDecoder:
         """True between replies."""
         return not self._buffer and not self._lines
 
-    def feed(self, data: bytes) -> list[Reply]:
+    def feed(self, data: bytes) -> list[LmtpReply]:
         """The replies that `data` completes."""
-        replies: list[Reply] = []
+        replies: list[LmtpReply] = []
         if self.error is not None:
             return replies
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -150,7 +150,7 @@ class ReplyDecoder:
             self._fail(f"a line of a reply is longer than {MAX_LINE} bytes")
         return replies
 
-    def _line(self, line: bytes, replies: list[Reply]) -> None:
+    def _line(self, line: bytes, replies: list[LmtpReply]) -> None:
         if len(line) > MAX_LINE:
             self._fail(f"a line of a reply is longer than {MAX_LINE} bytes")
             return
@@ -166,7 +166,7 @@ class ReplyDecoder:
         self._enhanced = enhanced or self._enhanced
         self._lines.append(text)
         if mark != b"-":
-            replies.append(Reply(int(code), self._enhanced, tuple(self._lines)))
+            replies.append(LmtpReply(int(code), self._enhanced, tuple(self._lines)))
             self._lines = []
             self._enhanced = b""
         elif len(self._lines) >= MAX_LINES:

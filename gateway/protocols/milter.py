@@ -12,7 +12,7 @@ any pieces and hands out events in order.  It promises that
 
 Only what a filter of recipients needs is told apart: negotiation, client,
 MAIL, RCPT and their macros, and the end of a mail.  Every other step is a
-`Step`, which the MTA sends only where it cannot be asked to leave it out, and
+`MilterStep`, which the MTA sends only where it cannot be asked to leave it out, and
 which is answered that the mail goes on.
 
 Limits: versions before 2, which no MTA in use speaks, are refused.  What
@@ -137,7 +137,7 @@ class Recipient(Value):
         self._freeze()
 
 
-class Step(Value):
+class MilterStep(Value):
     """A step without anything that is needed; `command` is its letter."""
 
     __slots__ = ("command",)
@@ -148,24 +148,24 @@ class Step(Value):
         self._freeze()
 
 
-Event = Negotiation | Macros | Client | Mail | Recipient | Step
+Event = Negotiation | Macros | Client | Mail | Recipient | MilterStep
 
 # The mail ended early (RSET, a refusal, another MAIL); there is no reply.
-ABORT = Step(b"A")
+ABORT = MilterStep(b"A")
 # The mail is complete.
-END_OF_MESSAGE = Step(b"E")
+END_OF_MESSAGE = MilterStep(b"E")
 # The client is gone, and another one follows on this connection; no reply.
-NEXT_CLIENT = Step(b"K")
+NEXT_CLIENT = MilterStep(b"K")
 # The MTA is going; no reply.
-QUIT = Step(b"Q")
+QUIT = MilterStep(b"Q")
 # Steps that have no meaning here; the reply is that the mail goes on.
 OTHERS = (
-    Step(b"H"),  # HELO
-    Step(b"T"),  # DATA
-    Step(b"L"),  # a header
-    Step(b"N"),  # the end of the headers
-    Step(b"B"),  # a piece of the body
-    Step(b"U"),  # a command that the MTA does not know
+    MilterStep(b"H"),  # HELO
+    MilterStep(b"T"),  # DATA
+    MilterStep(b"L"),  # a header
+    MilterStep(b"N"),  # the end of the headers
+    MilterStep(b"B"),  # a piece of the body
+    MilterStep(b"U"),  # a command that the MTA does not know
 )
 
 
@@ -340,7 +340,7 @@ def _recipient(data: bytes) -> Recipient:
     return Recipient(_words(data, "RCPT")[0])
 
 
-def _always(step: Step) -> Callable[[bytes], Step]:
+def _always(step: MilterStep) -> Callable[[bytes], MilterStep]:
     return lambda _data: step
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.session import Session
-    from gateway.mta.lookups import Answers
-    from gateway.server.dispatcher import Flights
-    from gateway.server.fairqueue import Line
+    from gateway.mta.lookups import TableAnswers
+    from gateway.server.dispatcher import Dispatcher
+    from gateway.server.fairqueue import FairQueue
     from gateway.verification.model import Verdict
 
 # libev's event bits (gevent's loop.io takes them as numbers).
@@ -43,12 +43,12 @@ LINGER_BYTES = 1_048_576
 LINGER_IDLE = 2
 
 
-class Host(Protocol):
+class ConnectionHost(Protocol):
     """What a connection needs of the server that it belongs to (gateway.server.server)."""
 
     loop: Any  # gevent's, which has no types
-    line: Line
-    flights: Flights
+    line: FairQueue
+    dispatcher: Dispatcher
     defect: Callable[[Exception], None]
     session_for: Callable[[plain_socket.socket], Session]
 
@@ -81,7 +81,7 @@ class Connection:
     )
 
     def __init__(
-        self, server: Host, peer: plain_socket.socket, session: Session | None = None
+        self, server: ConnectionHost, peer: plain_socket.socket, session: Session | None = None
     ) -> None:
         """`session` is one that has begun already; default: a new one."""
         self._server = server
@@ -105,7 +105,7 @@ class Connection:
         self._read_watcher.start(self._readable)
 
     @property
-    def amid(self) -> bool:
+    def in_request(self) -> bool:
         """True within a request, or while replies wait to be taken."""
         return bool(self._out) or not self._session.idle
 
@@ -134,7 +134,7 @@ class Connection:
 
     def part(self) -> None:
         """Let go of a client that was silent, unless it has said something just now."""
-        if not self.amid and not self.lingering and self._fd >= 0:
+        if not self.in_request and not self.lingering and self._fd >= 0:
             try:
                 if self._socket.recv(1, plain_socket.MSG_PEEK):
                     return
@@ -306,9 +306,9 @@ class Connection:
         pending = self._session.pending
         assert pending is not None
         self._asking = True
-        self._server.flights.ask(pending, self._answered_elsewhere)
+        self._server.dispatcher.ask(pending, self._answered_elsewhere)
 
-    def _answered_elsewhere(self, told: Verdict | Answers) -> None:
+    def _answered_elsewhere(self, told: Verdict | TableAnswers) -> None:
         self._asking = False
         if self._fd < 0:
             return

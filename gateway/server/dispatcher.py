@@ -30,14 +30,14 @@ from gateway.verification.pending import Pending
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gateway.mta.lookups import Answers
+    from gateway.mta.lookups import TableAnswers
     from gateway.verification.model import Query
 
     # Asks the mail server's tables.
-    AskTables = Callable[[Lookups, Callable[[Answers], None]], None]
+    AskTables = Callable[[Lookups, Callable[[TableAnswers], None]], None]
     # Asks the one whom the Pending names; blocks, on a thread.
     Advance = Callable[[Pending, float], Verdict | Pending]
-    Answered = Callable[[Verdict | Answers], None]
+    Answered = Callable[[Verdict | TableAnswers], None]
     Outcome = Verdict | Pending | BaseException
     Key = tuple[str, str | None, Query]
 
@@ -58,7 +58,7 @@ class Threads(Protocol):
         """Have `work` done; `landed` hears what it gave or raised, not before this returns."""
 
 
-class _Flight:
+class _SharedQuestion:
     """One question and all who wait for its answer."""
 
     __slots__ = ("key", "pending", "since", "waiting")
@@ -70,7 +70,7 @@ class _Flight:
         self.waiting = [answered]
 
 
-class _Lane:
+class _ServerThreads:
     """The questions for one server."""
 
     __slots__ = ("queue", "size", "under_way")
@@ -78,10 +78,10 @@ class _Lane:
     def __init__(self, size: int) -> None:
         self.size = size
         self.under_way = 0
-        self.queue: deque[_Flight] = deque()
+        self.queue: deque[_SharedQuestion] = deque()
 
 
-class Flights:
+class Dispatcher:
     """Asks other servers for an event loop.
 
     `advance` runs on a thread; `lane` is how many questions one server is
@@ -120,14 +120,14 @@ class Flights:
         self._threads = threads
         self._under_way = 0
         self._pool = pool
-        self._flights: dict[Key, _Flight] = {}
-        self._lanes: dict[str | None, _Lane] = {}
+        self._dispatcher: dict[Key, _SharedQuestion] = {}
+        self._lanes: dict[str | None, _ServerThreads] = {}
         # Lanes that could go on, but for the number of threads.
-        self._held: deque[_Lane] = deque()
+        self._held: deque[_ServerThreads] = deque()
 
     def __len__(self) -> int:
         """Questions under way and in line."""
-        return len(self._flights)
+        return len(self._dispatcher)
 
     def ask(self, pending: Pending | Lookups, answered: Answered) -> None:
         """Have `pending` answered; `answered` is called on the loop, never before this returns."""
@@ -139,20 +139,20 @@ class Flights:
 
     def _ask(self, pending: Pending, answered: Answered, since: float) -> None:
         key = pending.key
-        flight = self._flights.get(key)
+        flight = self._dispatcher.get(key)
         if flight is not None:
             self.shared += 1
             flight.waiting.append(answered)
             return
-        flight = self._flights[key] = _Flight(key, pending, answered, since)
+        flight = self._dispatcher[key] = _SharedQuestion(key, pending, answered, since)
         lane = self._lanes.get(pending.server)
         if lane is None:
             size = self._sizes.get(pending.server, self._lane_size)
-            lane = self._lanes[pending.server] = _Lane(size)
+            lane = self._lanes[pending.server] = _ServerThreads(size)
         lane.queue.append(flight)
         self._go_on(lane)
 
-    def _go_on(self, lane: _Lane) -> None:
+    def _go_on(self, lane: _ServerThreads) -> None:
         while lane.queue and lane.under_way < lane.size:
             if self._under_way >= self._threads:
                 if lane not in self._held:
@@ -167,10 +167,10 @@ class Flights:
                 partial(self._landed, lane, flight),
             )
 
-    def _landed(self, lane: _Lane, flight: _Flight, landed: Outcome) -> None:
+    def _landed(self, lane: _ServerThreads, flight: _SharedQuestion, landed: Outcome) -> None:
         lane.under_way -= 1
         self._under_way -= 1
-        del self._flights[flight.key]
+        del self._dispatcher[flight.key]
         self._go_on(lane)
         if not lane.queue and not lane.under_way:
             self._lanes.pop(flight.pending.server, None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LAST = -2
 
 
-class Line:
+class FairQueue:
     """Calls what waits, one a round, in the order of coming."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Landed = Callable[[Any], None]
 
 
-class Helpers:
+class HelperThreads:
     """Threads for the process of `lock`.
 
     `spawn`, `later` and `soon` are called by who holds the lock.  `defect` hears

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import MilterConversation
-    from gateway.mta.lookups import Answers
-    from gateway.server.dispatcher import Flights
+    from gateway.mta.lookups import TableAnswers
+    from gateway.server.dispatcher import Dispatcher
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 
@@ -76,7 +76,7 @@ class Callbacks:
         self.connected: set[MilterConversation | _Broken] = set()
         self._conversation = conversation
         self._defect = defect
-        self._flights: Flights | None = None
+        self._dispatcher: Dispatcher | None = None
         self._lock = lock
         self._looks = 0  # at the news; the last one has begun
         self._memory = memory
@@ -86,10 +86,10 @@ class Callbacks:
         self._reject: int = module.REJECT
         self._tempfail: int = module.TEMPFAIL
 
-    def register(self, name: str, flights: Flights) -> None:
-        """Tell libmilter of these callbacks; `flights`, of the same lock, ask others."""
+    def register(self, name: str, dispatcher: Dispatcher) -> None:
+        """Tell libmilter of these callbacks; `dispatcher`, of the same lock, ask others."""
         module = self._module
-        self._flights = flights
+        self._dispatcher = dispatcher
         module.set_exception_policy(self._tempfail)
         module.set_flags(0)
         module.set_connect_callback(self._guarded(self.connect, self._no_reply))
@@ -134,9 +134,9 @@ class Callbacks:
         looks = self._looks
         with self._lock:
             conversation = self._begun(ctx)
-            course = conversation.judging.course
-            if course is not None:
-                course.arrived()
+            origin = conversation.judging.origin
+            if origin is not None:
+                origin.arrived()
             if looks == self._looks:
                 # Otherwise somebody has begun to look after this question had come.
                 self._looks += 1
@@ -177,10 +177,10 @@ class Callbacks:
         """The decision on what is pending; gives the lock back while others think."""
         outcome: Decision | Deferral | None = None
         while outcome is None:
-            assert self._flights is not None
+            assert self._dispatcher is not None
             assert conversation.pending is not None
             answer = _Answer()
-            self._flights.ask(conversation.pending, answer.tell)
+            self._dispatcher.ask(conversation.pending, answer.tell)
             self._lock.release()
             try:
                 told = answer.wait()
@@ -228,15 +228,15 @@ class _Answer:
     """What one thread waits for and another one tells."""
 
     def __init__(self) -> None:
-        self._told: list[Verdict | Answers] = []
+        self._told: list[Verdict | TableAnswers] = []
         self._done = threading.Event()
 
-    def tell(self, told: Verdict | Answers) -> None:
+    def tell(self, told: Verdict | TableAnswers) -> None:
         """Here it is."""
         self._told.append(told)
         self._done.set()
 
-    def wait(self) -> Verdict | Answers:
+    def wait(self) -> Verdict | TableAnswers:
         """The answer, as soon as it is there: whoever was asked has a deadline."""
         self._done.wait()
         return self._told[0]

@@ -29,7 +29,7 @@ PAUSE = 0.006
 _READ = 1
 
 
-class Turns:
+class LoopHooks:
     """Drives remembered verdicts from gevent's loop, for as long as it is kept."""
 
     def __init__(self, cache: Memory) -> None:

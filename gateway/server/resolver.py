@@ -48,7 +48,7 @@ class Names:
     def __init__(self, lookup: Lookup = plain_lookup) -> None:
         self._lookup = lookup
         self._lock = threading.Lock()
-        self._flights: dict[tuple[str, int], _Flight] = {}
+        self._dispatcher: dict[tuple[str, int], _Flight] = {}
         # The addresses, and the moment until which they hold.
         self._known: dict[tuple[str, int], tuple[Sequence[Found], float]] = {}
 
@@ -75,15 +75,15 @@ class Names:
         """The look-up of `key` that is under way; it begins here if there is none."""
         host = key[0]
         with self._lock:
-            flight = self._flights.get(key)
+            flight = self._dispatcher.get(key)
             if flight is None:
-                flight = self._flights[key] = _Flight()
+                flight = self._dispatcher[key] = _Flight()
                 try:
                     threading.Thread(
                         target=self._fly, args=(key, flight), name=f"look up {host}", daemon=True
                     ).start()
                 except RuntimeError as error:  # "can't start new thread"
-                    del self._flights[key]
+                    del self._dispatcher[key]
                     flight.error = OSError(errno.EAGAIN, f"{host} cannot be looked up: {error}")
                     flight.done.set()
         return flight
@@ -99,7 +99,7 @@ class Names:
             flight.error = socket.gaierror(socket.EAI_NONAME, "this is no host name")
         finally:
             with self._lock:
-                del self._flights[key]
+                del self._dispatcher[key]
             flight.done.set()
 
 

@@ -8,7 +8,7 @@ costs one `recv`, the engine, one `send`.  What it promises:
   listening socket share the load;
 - no client holds up another: who sends much at once waits in line and has a
   turn's worth of requests answered in each (line.py), and questions for other
-  servers wait on threads (flights.py);
+  servers wait on threads (dispatcher.py);
 - memory is bounded: nothing is read from a client that has not taken its
   replies, and no more than one chunk is read ahead of the engine;
 - a client that sends nothing for IDLE_TIMEOUT seconds is closed.
@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING
 import gevent
 
 from gateway.server.connection import LINGER_IDLE, Connection
-from gateway.server.fairqueue import Line
+from gateway.server.fairqueue import FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.session import Session
-    from gateway.server.dispatcher import Flights
+    from gateway.server.dispatcher import Dispatcher
 
 # libev's event bit for reading (gevent's loop.io takes it as a number).
 _READ = 1
@@ -84,7 +84,7 @@ _MORE_FILES = ", raise the limit of open files (ulimit -n)"
 class Server:
     """Serves one listening socket until it is told to stop.
 
-    `session_for` makes the session of a new peer; `flights` asks other
+    `session_for` makes the session of a new peer; `dispatcher` asks other
     servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
     takes a line for the log as logging does, text and values; `defect` an
@@ -99,7 +99,7 @@ class Server:
         self,
         listener: plain_socket.socket,
         session_for: Callable[[plain_socket.socket], Session],
-        flights: Flights,
+        dispatcher: Dispatcher,
         *,
         admit: Callable[[plain_socket.socket], bool] | None = None,
         on_change: Callable[[], None] | None = None,
@@ -108,13 +108,13 @@ class Server:
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
         max_connections: int | None = None,
-        line: Line | None = None,
+        line: FairQueue | None = None,
     ) -> None:
         self.listener = listener
         self.session_for = session_for
-        self.flights = flights
+        self.dispatcher = dispatcher
         self.defect = defect if defect is not None else _nobody_hears
-        self.line = line if line is not None else Line()
+        self.line = line if line is not None else FairQueue()
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.loop = gevent.get_hub().loop
@@ -276,7 +276,7 @@ class Server:
             connection.looked_at(now)
             if connection.lingering:
                 limit: float = LINGER_IDLE
-            elif connection.amid:
+            elif connection.in_request:
                 limit = self._request_timeout
             elif connection.engaged:
                 limit = self._idle_timeout

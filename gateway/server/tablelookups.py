@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import MailServerError
-from gateway.mta.lookups import DEADLINE, Answers, Lookup, by_run
+from gateway.mta.lookups import DEADLINE, Lookup, TableAnswers, by_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ _BUSY = "is asked for more unknown recipients than it can answer in time; they a
 _LATE = f"has not answered within {DEADLINE:g} s; look at what it asks"
 
 
-class Helpers(Protocol):
+class LoopHelpers(Protocol):
     """Threads for work that may block, and a clock; whoever hears of either is on the loop."""
 
     def spawn(
@@ -76,7 +76,9 @@ class _Group:
 
     __slots__ = ("answered", "answers", "missing")
 
-    def __init__(self, answers: Answers, missing: int, answered: Callable[[Answers], None]) -> None:
+    def __init__(
+        self, answers: TableAnswers, missing: int, answered: Callable[[TableAnswers], None]
+    ) -> None:
         self.answers = answers
         self.missing = missing
         self.answered = answered
@@ -115,7 +117,7 @@ class TableQuestions:
         postfix: Postfix,
         *,
         defect: Callable[[BaseException], None] | None = None,
-        helpers: Helpers | None = None,
+        helpers: LoopHelpers | None = None,
     ) -> None:
         """`helpers` are those beside gevent's loop unless given."""
         if helpers is None:
@@ -136,7 +138,7 @@ class TableQuestions:
         self._tokens = BURST
         self._filled = time.monotonic()
 
-    def ask(self, lookups: Lookups, answered: Callable[[Answers], None]) -> None:
+    def ask(self, lookups: Lookups, answered: Callable[[TableAnswers], None]) -> None:
         """Have `lookups` answered; `answered` is called on the loop, never before this returns."""
         answers, missing = self._memory.recall(lookups)
         group = _Group(answers, 0, answered)

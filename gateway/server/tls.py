@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from gateway.frontends.session import Session
-    from gateway.mta.lookups import Answers, Lookups
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.model import Verdict
     from gateway.verification.pending import Pending
 
@@ -145,7 +145,7 @@ class TlsSession:
                 self._say_goodbye()
         return self._outgoing.read()
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """The reply to the pending request."""
         self._encrypt(self._inner.resolved(told))
         return self._outgoing.read()

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gateway.config import endpoints
-from gateway.observability.metrics.sharedmemory import Board, Place
+from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetrics
 from gateway.printable import printable
 from gateway.supervisor.listeners import Listener
 
@@ -54,13 +54,13 @@ class Restarts:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Leave:
     """Leave: clients may take `patience` seconds to go by themselves; 0: nobody serves on."""
 
     patience: float
 
 
-News = Restarts | Stop
+News = Restarts | Leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Supervised:
         configuration: bytes,
         files: Mapping[str, bytes],
         channel: socket.socket,
-        place: Place,
+        place: MetricsSlot,
         beginning: Beginning = FIRST,
     ) -> None:
         self.name = name
@@ -168,7 +168,7 @@ class Supervised:
             if word == RESTARTS and count.isdigit():
                 news.append(Restarts(name, int(count)))
             elif word == STOP:
-                news.append(Stop(float(rest)))
+                news.append(Leave(float(rest)))
         return news
 
     def _say(self, line: str) -> None:
@@ -204,8 +204,8 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     assert isinstance(begun, dict)
     known = begun["entries"]
     assert isinstance(known, dict)
-    board, number, writer = (int(each) for each in place)
-    os.set_inheritable(board, False)
+    shared_metrics, number, writer = (int(each) for each in place)
+    os.set_inheritable(shared_metrics, False)
     listeners = {
         str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
         for group, members in groups.items()
@@ -222,7 +222,7 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         configuration=configuration,
         files=MappingProxyType(dict(zip(map(str, paths), contents, strict=True))),
         channel=home,
-        place=Place(Board(board), number, writer),
+        place=MetricsSlot(SharedMetrics(shared_metrics), number, writer),
         beginning=Beginning(
             again=bool(begun["again"]),
             replaces=bool(begun["replaces"]),
@@ -250,7 +250,7 @@ def environment(
     *,
     channel: int,
     listeners: Mapping[str, tuple[Listener, ...]],
-    place: Place,
+    place: MetricsSlot,
     beginning: Beginning,
     lengths: Sequence[int],
     files: Sequence[str] = (),
@@ -270,7 +270,7 @@ def environment(
             "generation": generation,
             "channel": channel,
             "listeners": groups,
-            "place": [place.board.fileno(), place.place, place.writer],
+            "place": [place.shared_metrics.fileno(), place.place, place.writer],
             "beginning": {
                 "again": beginning.again,
                 "replaces": beginning.replaces,

@@ -18,7 +18,7 @@ from gateway.supervisor.channel import FIRST, Beginning
 from gateway.supervisor.listeners import Listener
 
 if TYPE_CHECKING:
-    from gateway.observability.metrics.sharedmemory import Place
+    from gateway.observability.metrics.sharedmemory import MetricsSlot
 
 # The first restart comes at once for people and late enough not to burn a processor.
 FIRST_DELAY = 0.1
@@ -85,7 +85,7 @@ class Child:
         index: int,
         generation: int,
         listeners: Mapping[str, tuple[Listener, ...]],
-        place: Place,
+        place: MetricsSlot,
         *,
         beginning: Beginning = FIRST,
     ) -> None:
@@ -126,7 +126,7 @@ class Child:
                     spec.argv,
                     stdin=stdin,
                     env={**os.environ, channel.VARIABLE: told},
-                    pass_fds=[*passed, theirs.fileno(), place.board.fileno()],
+                    pass_fds=[*passed, theirs.fileno(), place.shared_metrics.fileno()],
                     # ctrl-C on a terminal is for the supervisor; it tells its children.
                     process_group=0,
                 )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from gateway.config.endpoints import Endpoint
 from gateway.observability.metrics.registry import ProcessState
-from gateway.observability.metrics.sharedmemory import Place
+from gateway.observability.metrics.sharedmemory import MetricsSlot
 from gateway.supervisor.channel import Beginning
 from gateway.supervisor.children import Child, ChildSpec, Delay
 from gateway.supervisor.listeners import Change, Listener
@@ -116,7 +116,7 @@ class Generation:
         return next(filter(None, said), "")
 
     def start(
-        self, slot: Slot, place: Place, entries: Mapping[str, int], *, replaces: bool
+        self, slot: Slot, place: MetricsSlot, entries: Mapping[str, int], *, replaces: bool
     ) -> Child:
         """Start the slot's process, which counts at `place`; raises OSError.
 

@@ -16,7 +16,7 @@ SILENCE_LIMIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProcessKind:
     """One kind: what it is called, the module that it runs, and whose sockets it gets."""
 
     name: str
@@ -30,7 +30,7 @@ class Kind:
         return (sys.executable, "-P", "-m", self.module)
 
 
-CORE = Kind("core", "gateway.worker.core", ("socketmap", "policy", "admin"), "clients")
+CORE = ProcessKind("core", "gateway.worker.core", ("socketmap", "policy", "admin"), "clients")
 # The milter, by the library that serves it: our own codec on a loop, or pymilter's threads.
-MILTER = Kind("milter", "gateway.worker.milterprocess", ("milter",), "SMTP sessions")
-PYMILTER = Kind("milter", "gateway.worker.pymilterprocess", ("milter",), "SMTP sessions")
+MILTER = ProcessKind("milter", "gateway.worker.milterprocess", ("milter",), "SMTP sessions")
+PYMILTER = ProcessKind("milter", "gateway.worker.pymilterprocess", ("milter",), "SMTP sessions")

@@ -33,8 +33,8 @@ from collections.abc import Callable, MutableMapping
 
 from gateway.errors import ConfigurationError
 from gateway.observability.logging import setup
-from gateway.observability.metrics.registry import Ledger, ProcessState
-from gateway.observability.status import Standing
+from gateway.observability.metrics.registry import ProcessRegistry, ProcessState
+from gateway.observability.status import GatewayStatus
 from gateway.supervisor.children import Child, ChildSpec
 from gateway.supervisor.generation import Generation, News, Plan, Retiring, Slot
 from gateway.supervisor.listeners import Change, Listeners
@@ -80,8 +80,8 @@ class Supervisor:
         self._readers: dict[int, Callable[[], None]] = {}
         self._unserved = Unserved(self._selector, self._readers)
         self._listeners = Listeners({})
-        self._ledger = Ledger()
-        self._standing = Standing(self._notifier, self._ledger)
+        self._registry = ProcessRegistry()
+        self._standing = GatewayStatus(self._notifier, self._registry)
         self._serving: Generation | None = None
         self._incoming: Generation | None = None
         self._retiring = Retiring()
@@ -121,7 +121,7 @@ class Supervisor:
             finally:
                 self._listeners.close()
                 self._selector.close()
-                self._ledger.close()
+                self._registry.close()
         return self._exit_code
 
     # Starting
@@ -141,12 +141,12 @@ class Supervisor:
 
     def _begin(self, generation: Generation, slot: Slot) -> bool:
         """Start the process of a slot; a program that cannot be run counts as one that ended."""
-        place = self._ledger.lend()
+        place = self._registry.lend()
         try:
             replaces = generation is self._incoming and self._was_ready
             child = generation.start(slot, place, self._entries, replaces=replaces)
         except OSError as error:
-            self._ledger.take_back(place)
+            self._registry.take_back(place)
             reason = os.strerror(error.errno or 0)
             _log.error("%s: %s cannot be run: %s", slot.spec.name, slot.spec.argv[0], reason)
             self._lost(generation, slot, os.EX_OSERR)
@@ -207,7 +207,7 @@ class Supervisor:
                 break
         self._deafen(child)
         child.close()
-        self._ledger.take_back(child.place)
+        self._registry.take_back(child.place)
 
     def _ended(self, child: Child, code: int) -> None:
         if self._retiring.discard(child):

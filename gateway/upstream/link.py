@@ -1,7 +1,7 @@
 """One connection to another server, with a deadline on everything.
 
 `Dialer.open` looks the name up, tries the addresses one after the other and
-agrees on TLS, all before one moment in time; `Link` sends and receives, each
+agrees on TLS, all before one moment in time; `UpstreamConnection` sends and receives, each
 call with such a moment.  Moments are seconds of `time.monotonic`.  Whatever
 goes wrong is an UpstreamError that names the server; a connection that the
 peer has ended is the one kind that may be worth another try, `Disconnected`.
@@ -74,7 +74,7 @@ def plain_lookup(host: str, port: int, _until: float) -> list[Found]:
     return found
 
 
-class Link:
+class UpstreamConnection:
     """One open connection; used by one thread at a time.
 
     `features` is what the peer said of itself in the greeting, where its
@@ -159,16 +159,18 @@ class Dialer:
         self._context = context
         self._last_good: Found | None = None
 
-    def open(self, until: float) -> Link:
+    def open(self, until: float) -> UpstreamConnection:
         """A new connection, or UpstreamError; over at `until` either way."""
         address = self._address
         try:
             if isinstance(address, UnixAddress):
                 import socket  # noqa: PLC0415
 
-                return Link(self.server, self._connected((socket.AF_UNIX, address.path), until))
+                return UpstreamConnection(
+                    self.server, self._connected((socket.AF_UNIX, address.path), until)
+                )
             plain = self._first_that_answers(address, until)
-            return Link(self.server, self._secured(plain, address.host, until))
+            return UpstreamConnection(self.server, self._secured(plain, address.host, until))
         except UnicodeError as error:
             raise UpstreamError(self.server, "this is no host name") from error
         except OSError as error:

@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.link import Dialer, Link
+    from gateway.upstream.link import Dialer, UpstreamConnection
 
 # LMTP over TCP where no port is given: the one that RFC 2033 says not to use
 # is SMTP's 25; 24 is registered for any private mail system.
@@ -110,7 +110,7 @@ class LmtpClient:
             else Pool(dialer.server, self._greeted, max_idle)
         )
 
-    def ask(self, recipient: bytes, *, until: float | None = None) -> lmtp.Reply:
+    def ask(self, recipient: bytes, *, until: float | None = None) -> lmtp.LmtpReply:
         """The server's reply to RCPT TO for the bare address `recipient`.
 
         Blocks up to the deadline, and never beyond `until`.  Raises
@@ -127,12 +127,12 @@ class LmtpClient:
         """Connect and say LHLO, and ask about nobody; over at `until`.  Raises UpstreamError."""
         self.pool.call(lambda _link: None, until)
 
-    def _asked(self, link: Link, question: bytes, until: float) -> lmtp.Reply:
+    def _asked(self, link: UpstreamConnection, question: bytes, until: float) -> lmtp.LmtpReply:
         if self.creates and self._creators is not None and self._creators.are_spared:
             raise NotTaken(link.server, f"not asked about anybody: {CREATES}")
         return self._talk(link, question, until)
 
-    def _greeted(self, until: float) -> Link:
+    def _greeted(self, until: float) -> UpstreamConnection:
         link = self._dialer.open(until)
         ready = False
         try:
@@ -155,7 +155,7 @@ class LmtpClient:
                 link.close()
         return link
 
-    def _talk(self, link: Link, question: bytes, until: float) -> lmtp.Reply:
+    def _talk(self, link: UpstreamConnection, question: bytes, until: float) -> lmtp.LmtpReply:
         conversation = _Conversation(link, until)
         if lmtp.PIPELINING in link.features:
             link.send(lmtp.MAIL_NULL + question + lmtp.RSET, until)
@@ -182,18 +182,18 @@ class LmtpClient:
         return answer
 
 
-def _is_final(reply: lmtp.Reply) -> bool:
+def _is_final(reply: lmtp.LmtpReply) -> bool:
     return reply.code // 100 == _REFUSED
 
 
 class _Conversation:
     """The replies of one connection, one after the other."""
 
-    def __init__(self, link: Link, until: float) -> None:
+    def __init__(self, link: UpstreamConnection, until: float) -> None:
         self._link = link
         self._until = until
         self._decoder = lmtp.ReplyDecoder()
-        self._replies: list[lmtp.Reply] = []
+        self._replies: list[lmtp.LmtpReply] = []
         self._size = 0
 
     @property
@@ -201,7 +201,7 @@ class _Conversation:
         """Whether nothing has come behind the last reply."""
         return not self._replies and self._decoder.idle
 
-    def reply(self) -> lmtp.Reply:
+    def reply(self) -> lmtp.LmtpReply:
         """The next reply; 421 is the peer's farewell."""
         server = self._link.server
         while not self._replies:
@@ -217,7 +217,7 @@ class _Conversation:
             raise Disconnected(server, f"it ends the connection: {reply}")
         return reply
 
-    def last_reply(self, until: float) -> lmtp.Reply | None:
+    def last_reply(self, until: float) -> lmtp.LmtpReply | None:
         """The next reply, or None where the peer gives none before `until`, or ends."""
         self._until = until
         try:
@@ -227,7 +227,7 @@ class _Conversation:
                 raise
             return None
 
-    def expect_good(self, to: str) -> lmtp.Reply:
+    def expect_good(self, to: str) -> lmtp.LmtpReply:
         """The next reply, which must be a success."""
         reply = self.reply()
         if not reply.good:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from gateway.upstream.link import Link
+    from gateway.upstream.link import UpstreamConnection
 
     T = TypeVar("T")
 
@@ -61,18 +61,24 @@ class Pool:
     )
 
     def __init__(
-        self, server: str, open_link: Callable[[float], Link], max_idle: int = MAX_IDLE
+        self,
+        server: str,
+        open_link: Callable[[float], UpstreamConnection],
+        max_idle: int = MAX_IDLE,
     ) -> None:
         self.server = server
         self.breaker = Breaker()
         self.opened = 0  # connections made since the start
         self._open_link = open_link
         self._max_idle = max_idle
-        self._idle: list[Link] = []
+        self._idle: list[UpstreamConnection] = []
         self._last_problem = ""
 
     def call(
-        self, talk: Callable[[Link], T], until: float, final: Callable[[T], bool] | None = None
+        self,
+        talk: Callable[[UpstreamConnection], T],
+        until: float,
+        final: Callable[[T], bool] | None = None,
     ) -> T:
         """What `talk` makes of a connection; over at `until`.
 
@@ -107,7 +113,7 @@ class Pool:
 
     def _call(
         self,
-        talk: Callable[[Link], T],
+        talk: Callable[[UpstreamConnection], T],
         until: float,
         now: float,
         final: Callable[[T], bool] | None,
@@ -135,7 +141,13 @@ class Pool:
             self.close()
         return result
 
-    def _use(self, link: Link, talk: Callable[[Link], T], *, keep: bool = True) -> T:
+    def _use(
+        self,
+        link: UpstreamConnection,
+        talk: Callable[[UpstreamConnection], T],
+        *,
+        keep: bool = True,
+    ) -> T:
         done = False
         try:
             result = talk(link)
@@ -148,7 +160,7 @@ class Pool:
                 link.close()
         return result
 
-    def _borrow(self, now: float) -> Link | None:
+    def _borrow(self, now: float) -> UpstreamConnection | None:
         """A kept connection that looks sound."""
         while True:
             try:

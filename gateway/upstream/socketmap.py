@@ -26,7 +26,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.upstream.link import Dialer, Link
+    from gateway.upstream.link import Dialer, UpstreamConnection
 
 # The port that the C program asks at (imap/smmapd.c).
 DEFAULT_PORT = 12345
@@ -60,7 +60,7 @@ MAP_NAME = b"cyrus"
 MAX_HOPS = 4
 
 
-class Answer(Value):
+class SocketmapAnswer(Value):
     """What the server said: one of STATUSES, and the text behind it."""
 
     __slots__ = ("status", "text")
@@ -73,7 +73,7 @@ class Answer(Value):
         self._freeze()
 
 
-def parse_reply(server: str, reply: bytes) -> Answer | None:
+def parse_reply(server: str, reply: bytes) -> SocketmapAnswer | None:
     """The answer in `reply`, or None while it is a proper beginning of one.
 
     Raises UpstreamError for bytes that no reply begins with.
@@ -91,7 +91,7 @@ def parse_reply(server: str, reply: bytes) -> Answer | None:
     status, _, text = rest[:length].partition(b" ")
     if status not in STATUSES:
         raise UpstreamError(server, f"unknown status {status[:40]!r} in the reply")
-    return Answer(status, text)
+    return SocketmapAnswer(status, text)
 
 
 class SocketmapClient:
@@ -109,7 +109,7 @@ class SocketmapClient:
             else Pool(dialer.server, dialer.open, max_idle)
         )
 
-    def ask(self, recipient: bytes, *, hop: int = 1, until: float | None = None) -> Answer:
+    def ask(self, recipient: bytes, *, hop: int = 1, until: float | None = None) -> SocketmapAnswer:
         """What the server says of `recipient`, asked for the `hop`th time.
 
         Blocks up to the deadline, and never beyond `until`.  Raises
@@ -124,7 +124,7 @@ class SocketmapClient:
             raise NotTaken(server, f"not asked: more than {MAX_REQUEST} bytes may kill a smmapd")
         request = encode(question)
 
-        def talk(link: Link) -> Answer:
+        def talk(link: UpstreamConnection) -> SocketmapAnswer:
             link.send(request, last)
             reply = link.receive(last)
             answer = parse_reply(server, reply)
@@ -137,11 +137,11 @@ class SocketmapClient:
         return self.pool.call(talk, last, _is_final)
 
 
-def _is_final(answer: Answer) -> bool:
+def _is_final(answer: SocketmapAnswer) -> bool:
     return answer.status in _REFUSALS
 
 
-def _check(server: str, answer: Answer, recipient: bytes) -> None:
+def _check(server: str, answer: SocketmapAnswer, recipient: bytes) -> None:
     """Raise UpstreamError where `answer` is none to a question about `recipient`."""
     if answer.text.startswith(_BAD_PROTOCOL):
         raise NotTaken(server, f"it calls our request {answer.text[:80]!r}")

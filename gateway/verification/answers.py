@@ -28,8 +28,8 @@ from gateway.verification.texts import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.protocols.lmtp import Reply
-    from gateway.upstream.socketmap import Answer
+    from gateway.protocols.lmtp import LmtpReply
+    from gateway.upstream.socketmap import SocketmapAnswer
 
     Meaning = tuple[Kind, bytes]
 
@@ -124,13 +124,13 @@ _REASONS: dict[Kind, bytes] = {
 }
 
 
-def of_answer(answer: Answer) -> Meaning:
+def of_answer(answer: SocketmapAnswer) -> Meaning:
     """The kind of verdict that a smmapd's answer stands for, and its reason."""
     kind = _SOCKETMAP.get((answer.status, answer.text)) or _BY_STATUS[answer.status]
     return kind, _REASONS.get(kind, answer.text)
 
 
-def of_reply(reply: Reply) -> Meaning:
+def of_reply(reply: LmtpReply) -> Meaning:
     """The kind of verdict that a reply to RCPT TO stands for, and its reason."""
     kind = _kind(reply)
     if kind is Kind.STORE_FAULT:
@@ -138,7 +138,7 @@ def of_reply(reply: Reply) -> Meaning:
     return kind, _REASONS.get(kind, reply.text)
 
 
-def _kind(reply: Reply) -> Kind:
+def _kind(reply: LmtpReply) -> Kind:
     code, enhanced = reply.code, reply.enhanced
     by_class = _CLASSES.get(code // 100, Kind.UPSTREAM_FAULT)
     if by_class is Kind.DELIVERABLE:

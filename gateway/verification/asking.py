@@ -10,7 +10,7 @@ from gateway.verification.model import Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 
 
-class AskingMemory:
+class UncachedMemory:
     """The part of a Memory that needs no knowledge of what is asked."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.upstream.link import Lookup
 
 
-class Elsewhere:
+class MurderUpstreams:
     """Backends and mupdate, as one server of the Murder reaches them."""
 
     __slots__ = ("backends", "kicker")
@@ -30,7 +30,7 @@ class Elsewhere:
         self.kicker = kicker
 
     @classmethod
-    def for_conf(cls, conf: ImapdConf, lookup: Lookup = plain_lookup) -> Elsewhere:
+    def for_conf(cls, conf: ImapdConf, lookup: Lookup = plain_lookup) -> MurderUpstreams:
         """As imapd.conf says; what smmapd does."""
         return cls(
             Backends(

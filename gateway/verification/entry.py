@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.verification.cell import UNCOUNTED
+from gateway.verification.counter import UNCOUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Entry:
     """A verdict about `recipient`, and the files' states that it rests on.
 
-    `frame`, `reply` and `cell` belong to the front end that keeps a reply ready.
+    `frame`, `reply` and `counter` belong to the front end that keeps a reply ready.
     With `everything` it rests on all records, since any might have been found.
     """
 
     __slots__ = (
-        "cell",
+        "counter",
         "epoch",
         "everything",
         "frame",
@@ -49,4 +49,4 @@ class Entry:
         self.proofs = proofs
         self.frame = b""
         self.reply = b""
-        self.cell = UNCOUNTED
+        self.counter = UNCOUNTED

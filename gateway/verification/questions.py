@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 
-from gateway.verification.asking import AskingMemory
+from gateway.verification.asking import UncachedMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
 from gateway.verification.pending import Pending
 from gateway.verification.texts import IO_ERROR_TEXT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.verification.model import Query
 
 
-class StoreQuestions(AskingMemory):
+class StoreQuestions(UncachedMemory):
     """Plays the part of a Memory (decider.py) for the store of the SQL server `server`.
 
     `answers` is the authority whose questions they are.

@@ -21,7 +21,7 @@ import zlib
 
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
-from gateway.verification.asking import AskingMemory
+from gateway.verification.asking import UncachedMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Query, Step, Verdict
 from gateway.verification.pending import Pending
 from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gateway.verification.timed import TimedMemory
 
 
-class RemoteVerifier(AskingMemory):
+class RemoteVerifier(UncachedMemory):
     """Verifies recipients by asking `servers`; `deadline` is in seconds for a question.
 
     With `spread`, the recipient decides which server is asked first.

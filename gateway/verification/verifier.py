@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.decider import Authority
-    from gateway.verification.elsewhere import Elsewhere
+    from gateway.verification.elsewhere import MurderUpstreams
     from gateway.verification.model import Query
 
 DELIVERY = "delivery"
@@ -56,7 +56,7 @@ class Verifier:
         authority: Authority,
         *,
         kicks_mupdate: bool,
-        elsewhere: Elsewhere | None,
+        elsewhere: MurderUpstreams | None,
     ) -> None:
         self.store = store
         self.authority = authority
@@ -65,7 +65,7 @@ class Verifier:
 
     @classmethod
     def for_store(
-        cls, store: CyrusStore, elsewhere: Elsewhere | None = None, *, answers: str = SMMAPD
+        cls, store: CyrusStore, elsewhere: MurderUpstreams | None = None, *, answers: str = SMMAPD
     ) -> Verifier:
         """A Verifier that does as the store's imapd.conf says, as the authority `answers`."""
         return cls(
@@ -163,9 +163,9 @@ class Verifier:
         elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.
-            from gateway.verification.elsewhere import Elsewhere  # noqa: PLC0415
+            from gateway.verification.elsewhere import MurderUpstreams  # noqa: PLC0415
 
-            elsewhere = self.elsewhere = Elsewhere.for_conf(self.store.conf)
+            elsewhere = self.elsewhere = MurderUpstreams.for_conf(self.store.conf)
         if pending.server is None:
             return self._kicked(pending, elsewhere, trace, came, came)
         verdict = elsewhere.backends.verdict(
@@ -182,7 +182,7 @@ class Verifier:
     def _kicked(
         self,
         pending: Pending,
-        elsewhere: Elsewhere,
+        elsewhere: MurderUpstreams,
         trace: list[Step] | None,
         since: float,
         came: float,

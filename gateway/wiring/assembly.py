@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from gateway.config.choices import Answers, Mode, SizeCheck
+from gateway.config.choices import AuthorityName, Mode, SizeCheck
 from gateway.config.locations import Protocol
 from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.store import DELIVERY_SERVICE, CyrusStore, sql_pool
@@ -89,14 +89,14 @@ def delivery_service(settings: Settings) -> str:
     return found[0].name if found else DELIVERY_SERVICE.decode()
 
 
-def counts_sizes(settings: Settings, answers: Answers) -> bool:
+def counts_sizes(settings: Settings, answers: AuthorityName) -> bool:
     """Whether an announced size makes a difference at a front end.
 
     Raises ConfigurationError where imapd.conf cannot be used.
     """
     if settings.general.size_check is not SizeCheck.OFF:
         return True
-    if answers is not Answers.DELIVERY or settings.general.store:
+    if answers is not AuthorityName.DELIVERY or settings.general.store:
         return False
     conf = imapdconf.load(settings.cyrus.imapd_conf, delivery_service(settings))
     return conf.lmtp_strict_quota
@@ -117,7 +117,7 @@ def make_trust(
 def make_judge(
     settings: Settings,
     mode: Mode,
-    answers: Answers,
+    answers: AuthorityName,
     *,
     sees_mailers: bool = False,
     postfix: Postfix | None = None,
@@ -157,7 +157,7 @@ def make_socketmap_judge(
         postfix = make_postfix(settings)
     rules = settings.scope.rules()
     lmtp = any(each.protocol is Protocol.LMTP for each in settings.general.store)
-    domains = scope.ScopeSettings(domains=rules.domains, domain_files=rules.domain_files)
+    domains = scope.ScopeRules(domains=rules.domains, domain_files=rules.domain_files)
     return SocketmapJudge(
         Waivers(settings.socketmap.mode, settings.general.on_error),
         scope.Scope(

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config import Settings
-    from gateway.config.choices import Answers
+    from gateway.config.choices import AuthorityName
     from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.store import CyrusStore
     from gateway.upstream.lmtp import Creators
     from gateway.verification.decider import Engine, Memory
-    from gateway.verification.elsewhere import Elsewhere
+    from gateway.verification.elsewhere import MurderUpstreams
     from gateway.verification.remote import RemoteVerifier
     from gateway.verification.servers import Server
 
@@ -43,14 +43,14 @@ class Engines:
     def __init__(
         self,
         settings: Settings,
-        verifier: Callable[[CyrusStore, Elsewhere], Verifier] = Verifier.for_store,
+        verifier: Callable[[CyrusStore, MurderUpstreams], Verifier] = Verifier.for_store,
         creators: Creators = WARNED_OF,
     ) -> None:
         self._settings = settings
-        self._memories: dict[Answers, Memory] = {}
+        self._memories: dict[AuthorityName, Memory] = {}
         self._verifier = verifier
         self._remote: RemoteVerifier | None = None
-        self._elsewhere: Elsewhere | None = None
+        self._elsewhere: MurderUpstreams | None = None
         self._sql: SqlPool | None = None
         self.lanes: dict[str, int] = {}
         self.contexts: list[ssl.SSLContext] = []  # of connections to servers elsewhere
@@ -74,7 +74,7 @@ class Engines:
         """An engine for one thread."""
         return self._remote if self._remote is not None else self._on_store()
 
-    def memory(self, answers: Answers) -> Memory:
+    def memory(self, answers: AuthorityName) -> Memory:
         """Remembered verdicts of an authority for the event loop, made when first asked for.
 
         None are remembered where the store is on an SQL server.

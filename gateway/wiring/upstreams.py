@@ -20,7 +20,7 @@ from gateway.upstream.lmtp import Creators, LmtpClient
 from gateway.upstream.mupdate import Kicker
 from gateway.upstream.socketmap import SocketmapClient
 from gateway.verification.backends import Backends
-from gateway.verification.elsewhere import Elsewhere
+from gateway.verification.elsewhere import MurderUpstreams
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import LmtpServer, SocketmapServer
 from gateway.verification.timed import Lifetimes, TimedMemory
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from gateway.verification.servers import Server
 
 
-def make_elsewhere(settings: Settings, conf: ImapdConf) -> Elsewhere:
+def make_elsewhere(settings: Settings, conf: ImapdConf) -> MurderUpstreams:
     """The other servers of the Murder that `conf` belongs to, if it does to one."""
     murder = settings.murder
-    return Elsewhere(
+    return MurderUpstreams(
         Backends(
             port=murder.port,
             deadline=murder.deadline,

@@ -29,11 +29,11 @@ from gateway.errors import ConfigurationError
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics import recorder
 from gateway.observability.metrics.recorder import Recorder
-from gateway.server.dispatcher import Flights
-from gateway.server.loophooks import Turns
+from gateway.server.dispatcher import Dispatcher
+from gateway.server.loophooks import LoopHooks
 from gateway.server.server import end_without_memory
 from gateway.server.tablelookups import TableQuestions
-from gateway.supervisor.channel import Restarts, Stop
+from gateway.supervisor.channel import Leave, Restarts
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
@@ -47,7 +47,7 @@ from gateway.worker.servers import FRONT_ENDS, Fronts
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from gateway.config.choices import Answers
+    from gateway.config.choices import AuthorityName
     from gateway.supervisor.channel import Supervised
     from gateway.worker.adminlistener import Admin
 
@@ -76,14 +76,14 @@ class Core:
         postfix = make_postfix(settings)
         announce(postfix, settings)
         tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
-        self._flights = Flights(
+        self._dispatcher = Dispatcher(
             pool.advance,
             lane=engines.lane,
             lanes=engines.lanes,
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )
-        self._turns = [Turns(memory) for memory in distinct]
+        self._turns = [LoopHooks(memory) for memory in distinct]
         self._done = Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
@@ -93,7 +93,7 @@ class Core:
             memories=memories,
             recorder=self._recorder,
             address=address,
-            flights=self._flights,
+            dispatcher=self._dispatcher,
             postfix=postfix,
             on_change=self._changed,
         )
@@ -174,7 +174,7 @@ class Core:
                 case Restarts():
                     if self._admin is not None:
                         self._admin.restarted([each])
-                case Stop():
+                case Leave():
                     self._stop(each.patience)
 
     def _stop(self, patience: float) -> None:
@@ -217,7 +217,7 @@ def _leads(parent: Supervised, settings: Settings) -> bool:
     return parent.index == 0 and (parent.name == CORE.name or without_core)
 
 
-def _answers(settings: Settings, name: str) -> Answers:
+def _answers(settings: Settings, name: str) -> AuthorityName:
     """The authority of the front end `name`."""
     return {
         "socketmap": settings.socketmap.answers,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.frontends.milter_conversation import MilterConversation
-from gateway.frontends.origin import Course
-from gateway.frontends.replycache import Ready
+from gateway.frontends.origin import AnswerOrigin
+from gateway.frontends.replycache import ReplyCache
 from gateway.observability.logging.verdicts import VerdictLog
 from gateway.wiring.assembly import make_judge
 
@@ -33,7 +33,7 @@ def conversations(
     memory: Memory,
     recorder: Recorder,
     address: AddressWriter,
-    every_ready: list[Ready[Key]],
+    every_ready: list[ReplyCache[Key]],
     postfix: Postfix | None,
     files: ScopeFiles,
 ) -> Callable[[], MilterConversation]:
@@ -49,24 +49,24 @@ def conversations(
     files.add(judge.scope)
     verdicts = VerdictLog("milter", mode, address)
     written = verdicts.enabled
-    tally = recorder.tally("milter")
-    ready: Ready[Key] = Ready(memory, judge, tally.ready_decision)
+    counters = recorder.counters("milter")
+    ready: ReplyCache[Key] = ReplyCache(memory, judge, counters.ready_decision)
     every_ready.append(ready)
 
     def count(rcpt: Rcpt, decision: Decision) -> None:
         mail = rcpt.transaction
-        tally.decision(decision, rcpt.recipient, mail.sender, mail.client)
+        counters.decision(decision, rcpt.recipient, mail.sender, mail.client)
 
     def conversation() -> MilterConversation:
-        course = Course(memory) if written else None
+        origin = AnswerOrigin(memory) if written else None
         return MilterConversation(
             memory,
             judge,
-            observe=partial(verdicts.milter, course=course),
+            observe=partial(verdicts.milter, origin=origin),
             ready=ready,
             faults_only=not written,
             count=count,
-            course=course,
+            origin=origin,
             defect=defect,
         )
 

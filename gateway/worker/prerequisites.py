@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.config.choices import Answers, Library
+from gateway.config.choices import AuthorityName, Library
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.config.errors import ConfigurationErrors
 from gateway.config.lines import key_lines, line_of
@@ -83,7 +83,7 @@ def _alias_file(path: str, trust: Trust, report: Report) -> object:
 
 
 # imapd.conf is looked at by itself, so a front end's judge need not read it.
-_NOT_LOOKED_UP = Answers.SMMAPD
+_NOT_LOOKED_UP = AuthorityName.SMMAPD
 
 
 def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:

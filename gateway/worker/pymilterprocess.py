@@ -30,12 +30,12 @@ from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
 from gateway.server import pymilter
-from gateway.server.dispatcher import THREADS, Flights
-from gateway.server.helpers import Helpers
+from gateway.server.dispatcher import THREADS, Dispatcher
+from gateway.server.helpers import HelperThreads
 from gateway.server.intake import Intake
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.server.tablelookups import TableQuestions
-from gateway.supervisor.channel import OUT_OF_MEMORY, Stop
+from gateway.supervisor.channel import OUT_OF_MEMORY, Leave
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE, PYMILTER
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
@@ -48,8 +48,8 @@ from gateway.worker.scopefiles import SETTLING_INTERVAL, ScopeFiles
 if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.frontends.milter_conversation import Key
-    from gateway.frontends.replycache import Ready
-    from gateway.observability.metrics.snapshot import Snapshot
+    from gateway.frontends.replycache import ReplyCache
+    from gateway.observability.metrics.snapshot import ProcessCounts
     from gateway.supervisor.channel import Supervised
     from gateway.supervisor.listeners import Listener
     from gateway.verification.decider import Memory
@@ -101,7 +101,7 @@ class PymilterProcess:
         self._recorder = recorder = Recorder(parent, settings, address)
         recorder.watch_memories([self._memory])
         self._lock = lock = new_lock()
-        self._ready: list[Ready[Key]] = []
+        self._ready: list[ReplyCache[Key]] = []
         self._files = ScopeFiles(parent, settings)
         self._databases = None
         if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
@@ -109,7 +109,7 @@ class PymilterProcess:
         self._trouble = ""
         postfix = make_postfix(settings)
         announce(postfix, settings)
-        helpers = Helpers(lock, THREADS, self._defect)
+        helpers = HelperThreads(lock, THREADS, self._defect)
         self._callbacks = Callbacks(
             module,
             conversations(
@@ -131,7 +131,7 @@ class PymilterProcess:
             if postfix is not None
             else None
         )
-        flights = Flights(
+        dispatcher = Dispatcher(
             pool.advance,
             lane=engines.lane,
             defect=_asking_defect,
@@ -147,7 +147,7 @@ class PymilterProcess:
         self._said = 0.0
         self._said_left = -1
         self._graceful_timeout = settings.general.graceful_timeout
-        self._callbacks.register(NAME, flights)
+        self._callbacks.register(NAME, dispatcher)
         module.setconn(f"fd:{self._listener.socket.fileno()}")
         module.setbacklog(BACKLOG)
         module.settimeout(round(settings.milter.idle_timeout))
@@ -178,7 +178,7 @@ class PymilterProcess:
             parent.waiting(waits_for)
             select.select([parent.fileno()], [], [], SETTLING_INTERVAL)
             news = parent.receive()
-            if news is None or any(isinstance(each, Stop) for each in news):
+            if news is None or any(isinstance(each, Leave) for each in news):
                 return False
         return True
 
@@ -210,7 +210,7 @@ class PymilterProcess:
                 _log.error("the supervisor is gone; leaving")
                 return
             for each in news:
-                if isinstance(each, Stop):
+                if isinstance(each, Leave):
                     self._stop(each.patience)
             with self._lock:
                 preparing = self._prepare(self._memory)
@@ -287,7 +287,7 @@ class PymilterProcess:
         if self._deadline is None and self._intake.look() and not self._intake.open:
             _log.warning(FULL, len(self._callbacks.connected))
 
-    def _connections(self, snapshot: Snapshot) -> None:
+    def _connections(self, snapshot: ProcessCounts) -> None:
         snapshot.counts["connections_accepted/milter"] = self._callbacks.accepted
         snapshot.gauges["connections/milter"] = len(self._callbacks.connected)
 

@@ -12,16 +12,16 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.config.choices import Answers
+from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import InetEndpoint
 from gateway.frontends.milter_session import MilterSession
-from gateway.frontends.origin import Course
+from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.observability.logging.verdicts import VerdictLog
 from gateway.server.access import Allowed
-from gateway.server.fairqueue import Line
+from gateway.server.fairqueue import FairQueue
 from gateway.server.server import Server, peer_name
 from gateway.server.tls import TlsSession
 from gateway.wiring.assembly import make_judge, make_socketmap_judge
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from gateway.config.tables.socketmap import SocketmapSettings
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import Key
-    from gateway.frontends.replycache import Ready
+    from gateway.frontends.replycache import ReplyCache
     from gateway.frontends.session import Session as AnySession
     from gateway.mta.postfix import Postfix
     from gateway.observability.logging.setup import AddressWriter
     from gateway.observability.metrics.recorder import Recorder
     from gateway.protocols.policy import PolicyRequest
-    from gateway.server.dispatcher import Flights
+    from gateway.server.dispatcher import Dispatcher
     from gateway.supervisor.channel import Supervised
     from gateway.supervisor.listeners import Listener
     from gateway.verification.decider import Memory
@@ -72,10 +72,10 @@ class Fronts:
         parent: Supervised,
         settings: Settings,
         *,
-        memories: Mapping[Answers, Memory],
+        memories: Mapping[AuthorityName, Memory],
         recorder: Recorder,
         address: AddressWriter,
-        flights: Flights,
+        dispatcher: Dispatcher,
         postfix: Postfix | None,
         on_change: Callable[[], None],
     ) -> None:
@@ -84,12 +84,12 @@ class Fronts:
         self._memories = memories
         self._recorder = recorder
         self._address = address
-        self._flights = flights
+        self._dispatcher = dispatcher
         self._postfix = postfix
         self._on_change = on_change
-        self._line = Line()
+        self._line = FairQueue()
         self.contexts: list[ssl.SSLContext] = []  # of sockets that speak TLS
-        self._ready: list[Ready[Key]] = []
+        self._ready: list[ReplyCache[Key]] = []
         self.files = ScopeFiles(parent, settings)
         fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
             "socketmap": (settings.socketmap, self._socketmap),
@@ -176,7 +176,7 @@ class Fronts:
         return Server(
             listener.socket,
             session_for,
-            self._flights,
+            self._dispatcher,
             admit=allowed.admits if allowed is not None else None,
             on_change=self._on_change,
             report=_log.error,
@@ -201,25 +201,25 @@ class Fronts:
 
     def _socketmap(self) -> SessionFor:
         memory = self._memories[self._settings.socketmap.answers]
-        tally = self._recorder.tally("socketmap")
+        counters = self._recorder.counters("socketmap")
         judge = make_socketmap_judge(self._settings, self._postfix, self.files.trust)
         self.files.add(judge.scope)
-        replies = Replies(memory, judge, tally.ready_verdict)
+        replies = Replies(memory, judge, counters.ready_verdict)
         verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
         written = verdicts.enabled
 
-        def session(peer: socket.socket) -> Session:
-            course = Course(memory) if written else None
+        def session(peer: socket.socket) -> SocketmapSession:
+            origin = AnswerOrigin(memory) if written else None
             client = peer_name(peer).strip("[]") if written else ""
-            return Session(
+            return SocketmapSession(
                 memory,
-                partial(verdicts.socketmap, client=client, course=course),
+                partial(verdicts.socketmap, client=client, origin=origin),
                 judge,
                 replies,
                 faults_only=not written,
-                count=tally.verdict,
-                course=course,
-                folds=self._settings.socketmap.answers is Answers.DELIVERY,
+                count=counters.verdict,
+                origin=origin,
+                folds=self._settings.socketmap.answers is AuthorityName.DELIVERY,
             )
 
         return session
@@ -234,23 +234,23 @@ class Fronts:
         self.files.add(judge.scope)
         verdicts = VerdictLog("policy", mode, self._address)
         written = verdicts.enabled
-        tally = self._recorder.tally("policy")
-        actions = Actions(memory, judge, tally.ready_decision)
+        counters = self._recorder.counters("policy")
+        actions = Actions(memory, judge, counters.ready_decision)
 
         def count(request: PolicyRequest, decision: Decision) -> None:
-            tally.decision(decision, request.recipient, request.sender, request.client_address)
+            counters.decision(decision, request.recipient, request.sender, request.client_address)
 
         def session(peer: socket.socket) -> PolicySession:
-            course = Course(memory) if written else None
+            origin = AnswerOrigin(memory) if written else None
             return PolicySession(
                 memory,
                 judge,
-                observe=partial(verdicts.policy, course=course),
+                observe=partial(verdicts.policy, origin=origin),
                 complain=_complainer("policy", peer),
                 actions=actions,
                 faults_only=not written,
                 count=count,
-                course=course,
+                origin=origin,
             )
 
         return session

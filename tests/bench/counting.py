@@ -16,13 +16,13 @@ from functools import partial
 from timeit import repeat
 
 from gateway.config import loads
-from gateway.frontends.counters import Tally
+from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.cell import Cell
+from gateway.verification.counter import OutcomeCounter
 from gateway.wiring.assembly import make_judge, make_verifier
 from tests.demo.store import build
 from tests.rigs.waiting import wait_until
@@ -51,15 +51,15 @@ def nanoseconds(statement: str, names: dict[str, object], setup: str = "pass") -
 
 def counting(*, refuses: bool) -> float:
     """The lines that count, as they stand in Replies.quick."""
-    cell = Cell(("over-quota", "", ""), deque(maxlen=20) if refuses else None)
+    counter = OutcomeCounter(("over-quota", "", ""), deque(maxlen=20) if refuses else None)
     lines = (
-        "cell = entry.cell\n"
-        "cell.count += 1\n"
-        "if cell.refusals is not None:\n"
-        "    cell.refused(key, reason)\n"
+        "counter = entry.counter\n"
+        "counter.count += 1\n"
+        "if counter.refusals is not None:\n"
+        "    counter.refused(key, reason)\n"
     )
-    entry = type("Entry", (), {"__slots__": ("cell",)})()
-    entry.cell = cell
+    entry = type("Entry", (), {"__slots__": ("counter",)})()
+    entry.counter = counter
     names: dict[str, object] = {"entry": entry, "key": OLGA, "reason": b"Over quota"}
     return nanoseconds(lines, names) - nanoseconds("pass", names)
 
@@ -69,11 +69,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = loads(TOML.format(conf=build(folder).conf_path).encode(), "gateway.toml")
         cache = VerdictCache(make_verifier(settings))
-        tally = Tally(deque(maxlen=20))
+        counters = OutcomeCounters(deque(maxlen=20))
         judge = make_judge(settings, settings.policy.mode, settings.policy.answers)
-        replies = Replies(cache, cell_of=tally.ready_verdict)
-        actions = Actions(cache, judge, tally.ready_decision)
-        session = Session(cache, replies=replies)
+        replies = Replies(cache, cell_of=counters.ready_verdict)
+        actions = Actions(cache, judge, counters.ready_decision)
+        session = SocketmapSession(cache, replies=replies)
         policy = PolicySession(cache, judge, actions=actions)
         rows = []
         for name, conversation, request in (
@@ -91,7 +91,9 @@ def main() -> None:
         print(f"{name:24} {taken:6.0f} ns {cost:6.0f} ns   {shares}")
 
 
-def ready(cache: VerdictCache, conversation: Session | PolicySession, request: bytes) -> bool:
+def ready(
+    cache: VerdictCache, conversation: SocketmapSession | PolicySession, request: bytes
+) -> bool:
     """Ask until the answer is ready: a file that was just written proves nothing yet."""
     cache.again()
     conversation.receive(request)

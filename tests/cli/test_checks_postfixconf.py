@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.cli.checks.postfixconf import (
-    Postfix,
+    PostfixInstance,
     SocketUse,
     chroot_default,
     items,
@@ -51,12 +51,15 @@ def test_the_default_of_chroot(level: str, chrooted: bool) -> None:
 def test_places(path: str, chrooted: bool, place: str) -> None:
     """In a chroot every path begins at the queue directory; a relative one always does."""
     use = SocketUse("smtp/inet", "smtpd_milters", "milter", chrooted, path)
-    assert Postfix({"queue_directory": "/var/spool/postfix"}, (use,), {}, {}).place(use) == place
+    assert (
+        PostfixInstance({"queue_directory": "/var/spool/postfix"}, (use,), {}, {}).place(use)
+        == place
+    )
 
 
 def test_words() -> None:
     """Blanks and commas divide a list."""
-    postfix = Postfix({"relay_domains": "a.org, b.org\tc.org ,"}, (), {}, {})
+    postfix = PostfixInstance({"relay_domains": "a.org, b.org\tc.org ,"}, (), {}, {})
     assert postfix.words("relay_domains") == ["a.org", "b.org", "c.org"]
     assert postfix.words("mydestination") == []
 

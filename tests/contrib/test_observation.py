@@ -85,18 +85,18 @@ def test_every_label_that_is_named_exists(path: str) -> None:
 
 def test_the_dashboard_is_whole() -> None:
     """Panels have numbers of their own, and do not lie upon each other."""
-    board = json.loads(text(DASHBOARD))
-    panels = board["panels"]
+    shared_metrics = json.loads(text(DASHBOARD))
+    panels = shared_metrics["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    cells = [
+    counters_of_outcome = [
         (x, y)
         for panel in panels
         for place in [panel["gridPos"]]
         for x in range(place["x"], place["x"] + place["w"])
         for y in range(place["y"], place["y"] + place["h"])
     ]
-    assert len(cells) == len(set(cells))
-    assert max(x for x, _ in cells) < 24
+    assert len(counters_of_outcome) == len(set(counters_of_outcome))
+    assert max(x for x, _ in counters_of_outcome) < 24
 
 
 @pytest.mark.real

@@ -56,7 +56,7 @@ def test_every_list_of_front_ends_has_all_of_them() -> None:
 @EACH
 def test_a_process_serves_it(name: str) -> None:
     """gateway's table of processes: whose sockets each gets."""
-    kinds = [each for each in vars(processes).values() if isinstance(each, processes.Kind)]
+    kinds = [each for each in vars(processes).values() if isinstance(each, processes.ProcessKind)]
     assert any(name in kind.listeners for kind in kinds)
 
 

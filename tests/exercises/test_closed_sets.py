@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.choices import Answers
+from gateway.config.choices import AuthorityName
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.explain.explanation import AUTHORITIES, SKIPS, WAIVERS
@@ -16,7 +16,7 @@ from gateway.frontends import policy_session
 from gateway.frontends.judge import Judge
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.scope import Scope, ScopeSettings, Skip
+from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Waiver
 from gateway.protocols.policy import RCPT, VRFY
 from gateway.protocols.policy_shapes import READ
@@ -30,7 +30,7 @@ from tests.sources import SOURCES, tree
     [
         (SKIPS, Skip),
         (WAIVERS, Waiver),
-        (AUTHORITIES, {each.value for each in Answers} | {""}),
+        (AUTHORITIES, {each.value for each in AuthorityName} | {""}),
     ],
     ids=["SKIPS", "WAIVERS", "AUTHORITIES"],
 )
@@ -76,7 +76,7 @@ def test_the_key_of_a_ready_answer_tells_every_heeded_attribute_apart(
     attribute: bytes, tmp_path: Path
 ) -> None:
     """Two requests that differ in what the judge heeds never share a ready answer."""
-    rules = ScopeSettings(
+    rules = ScopeRules(
         domains=("example.org",), exempt_clients=("192.0.2.0/24",), exempt_authenticated=True
     )
     judge = Judge(Scope(rules), ReplyTable(), check_size=True)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import gevent
 import gevent.socket
 
-from gateway.mta.lookups import Answers
-from gateway.server.dispatcher import Flights
+from gateway.mta.lookups import TableAnswers
+from gateway.server.dispatcher import Dispatcher
 from gateway.server.server import Server
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -83,7 +83,7 @@ class Lines:
                 out += (BIG if line == b"big" else line) + b"\n"
         return out
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """The reply of the other server."""
         assert isinstance(told, Verdict)
         assert self.pending is not None
@@ -111,7 +111,7 @@ class Site:
         self.server = Server(
             self.listener,
             self._session,
-            flights(resolve or far),
+            dispatcher(resolve or far),
             on_change=self._changed,
             report=self._report,
             defect=self.defects.append,
@@ -149,9 +149,9 @@ def far(_pending: Pending) -> Verdict:
     return Verdict(Kind.DELIVERABLE, b"from far")
 
 
-def flights(resolve: Callable[[Pending], Verdict] = far) -> Flights:
+def dispatcher(resolve: Callable[[Pending], Verdict] = far) -> Dispatcher:
     """The way to the other server."""
-    return Flights(lambda pending, _since: resolve(pending))
+    return Dispatcher(lambda pending, _since: resolve(pending))
 
 
 class Client:

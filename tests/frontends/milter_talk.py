@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from gateway.frontends.judge import Decision, Judge
 from gateway.frontends.milter_conversation import MilterConversation, Rcpt
 from gateway.frontends.milter_session import MilterSession
-from gateway.frontends.origin import Course
+from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.replies import ReplyTable, Template
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import packet
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -56,22 +56,22 @@ class Talk:
     def __init__(
         self,
         *,
-        rules: ScopeSettings | None = None,
+        rules: ScopeRules | None = None,
         templates: dict[Kind, Template] | None = None,
         steps: int = ALL_STEPS,
         version: int = VERSION,
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
     ) -> None:
         self.engine = Engine()
         self.observed: list[tuple[Rcpt, Decision]] = []
         self.complaints: list[str] = []
         self.defects: list[Exception] = []
-        scope = Scope(rules or ScopeSettings(domains=("example.org",)), sees_mailers=True)
+        scope = Scope(rules or ScopeRules(domains=("example.org",)), sees_mailers=True)
         self.conversation = MilterConversation(
             self.engine,
             Judge(scope, ReplyTable(templates or {}), check_size=True),
             observe=lambda rcpt, decision: self.observed.append((rcpt, decision)),
-            course=course,
+            origin=origin,
             defect=self.defects.append,
         )
         self.session = MilterSession(self.conversation, complain=self.complaints.append)

@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gateway.server.dispatcher import Flights
+from gateway.server.dispatcher import Dispatcher
 from gateway.verification.model import Evidence, Query, Verdict
 from gateway.verification.pending import Pending
 from tests.frontends.lines import Lines, Site, far, site, turn_until
@@ -91,10 +91,10 @@ def test_a_defect_keeps_an_answer_from_nobody_else() -> None:
     """Several wait for the same one."""
     defects: list[BaseException] = []
     told: list[Verdict] = []
-    flights = Flights(lambda pending, _since: far(pending), defect=defects.append)
+    dispatcher = Dispatcher(lambda pending, _since: far(pending), defect=defects.append)
     waiting: tuple[Callable[[Verdict], object], ...] = (defect, told.append)
     for answered in waiting:
-        flights.ask(Pending(Query(b"fred"), "far", Evidence()), answered)  # type: ignore[arg-type]
+        dispatcher.ask(Pending(Query(b"fred"), "far", Evidence()), answered)  # type: ignore[arg-type]
     turn_until(lambda: told, "the second was told")
     assert [type(each) for each in defects] == [ZeroDivisionError]
 

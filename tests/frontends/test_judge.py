@@ -6,12 +6,12 @@ import pytest
 
 from gateway.frontends.judge import Decision, Judge, Question
 from gateway.frontends.replies import REFUSALS, ReplyTable, Template
-from gateway.frontends.scope import Scope, ScopeSettings, Skip
+from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.protocols.address import parse_path
 from gateway.verification.model import Kind, Query, Verdict
 
-SCOPE = Scope(ScopeSettings(domains=("example.org",)))
+SCOPE = Scope(ScopeRules(domains=("example.org",)))
 REPLIES = ReplyTable()
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.frontends.judge import Decision, Judge, Question
 from gateway.frontends.replies import ReplyTable, Template
-from gateway.frontends.scope import Scope, ScopeSettings, Skip
+from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
-from gateway.mta.lookups import Answers, Lookups
+from gateway.mta.lookups import Lookups, TableAnswers
 from gateway.protocols.address import parse_bare
 from gateway.verification.model import Kind, Query, Verdict
 from tests.mta.worlds import Contents, answers, postfix
@@ -71,13 +71,13 @@ class Site:
 
             memory = world.tables.memory
 
-            def ask(self, lookups: Lookups) -> Answers:
+            def ask(self, lookups: Lookups) -> TableAnswers:
                 """Remember and answer."""
                 known.rounds.append(lookups)
                 return answers(lookups, tables)
 
         world.tables = Tables()  # type: ignore[assignment]
-        scope = Scope(ScopeSettings(postfix="/etc/postfix", **settings), postfix=world)  # type: ignore[arg-type]
+        scope = Scope(ScopeRules(postfix="/etc/postfix", **settings), postfix=world)  # type: ignore[arg-type]
         self.judge = Judge(
             scope, replies or ReplyTable(), waivers=waivers or Waivers(), postfix=world
         )

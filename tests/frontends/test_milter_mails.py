@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.frontends.milter_conversation import MAX_REMEMBERED
-from gateway.frontends.scope import ScopeSettings
+from gateway.frontends.scope import ScopeRules
 from gateway.protocols.milter import CONTINUE, packet
 from gateway.verification.model import Query
 from tests.frontends.milter_talk import CLIENT, FAULT, UNKNOWN, Talk
@@ -58,7 +58,7 @@ def test_clients(address: bytes | None, family: bytes, macro: bytes, client: byt
 def test_exempt_clients(address: bytes | None, family: bytes, macro: bytes) -> None:
     """However the MTA writes the address of an exempt client, its recipients are let through."""
     networks = ("192.0.2.0/24", "2001:db8::/32")
-    talk = Talk(rules=ScopeSettings(domains=("example.org",), exempt_clients=networks))
+    talk = Talk(rules=ScopeRules(domains=("example.org",), exempt_clients=networks))
     talk.connect(address, family, {b"{client_addr}": macro})
     talk.mail()
     assert talk.rcpt(b"<nobody@example.org>") is None

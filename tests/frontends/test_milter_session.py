@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frontends.origin import NONE, Course
+from gateway.frontends.origin import NONE, AnswerOrigin
 from gateway.frontends.replies import Template
-from gateway.frontends.scope import ScopeSettings, Skip
+from gateway.frontends.scope import ScopeRules, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -150,7 +150,7 @@ def test_a_reply_is_made_safe_for_the_mta() -> None:
 
 def test_the_mailer_decides_where_mailers_are_set() -> None:
     """{rcpt_mailer} says whether a recipient is ours; what the MTA itself refuses is left alone."""
-    talk = Talk(rules=ScopeSettings(domains=("example.org",), mailers=("lmtp",)))
+    talk = Talk(rules=ScopeRules(domains=("example.org",), mailers=("lmtp",)))
     talk.mail()
     for mailer, reply in ((b"lmtp", UNKNOWN), (b"smtp", None), (b"error", None), (b"", None)):
         assert talk.rcpt(b"<nobody@other.test>", {b"{rcpt_mailer}": mailer}) == reply
@@ -159,7 +159,7 @@ def test_the_mailer_decides_where_mailers_are_set() -> None:
 
 def test_a_mailer_may_be_one_to_a_host() -> None:
     """{rcpt_host} says where the MTA will send it."""
-    rules = ScopeSettings(mailers=("cyrusv2", "lmtp:unix:/run/lmtp"))
+    rules = ScopeRules(mailers=("cyrusv2", "lmtp:unix:/run/lmtp"))
     talk = Talk(rules=rules)
     talk.mail()
     for mailer, host, reply in (
@@ -175,7 +175,7 @@ def test_a_mailer_may_be_one_to_a_host() -> None:
 
 def test_macros_stay_until_others_are_told() -> None:
     """As libmilter keeps them; the next mail begins without those of recipients."""
-    talk = Talk(rules=ScopeSettings(domains=("example.org",), mailers=("lmtp",)))
+    talk = Talk(rules=ScopeRules(domains=("example.org",), mailers=("lmtp",)))
     talk.mail()
     assert talk.rcpt(b"<nobody@other.test>", {b"{rcpt_mailer}": b"lmtp"}) == UNKNOWN
     assert talk.rcpt(b"<nobody@other.test>") == UNKNOWN
@@ -357,9 +357,9 @@ def test_without_memory_the_process_ends(talk: Talk, monkeypatch: pytest.MonkeyP
 
 def test_a_recipient_that_needs_no_look_up(tmp_path: Path) -> None:
     """The log says so, whatever was asked before."""
-    course = Course(Site(tmp_path).cache)
-    talk = Talk(course=course)
-    course.looked_up()
+    origin = AnswerOrigin(Site(tmp_path).cache)
+    talk = Talk(origin=origin)
+    origin.looked_up()
     talk.mail()
     talk.rcpt(b"<friend@other.test>")
-    assert course.source == NONE
+    assert origin.source == NONE

@@ -9,14 +9,14 @@ import pytest
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
-from gateway.frontends.origin import ASKED, HIT, MISS, NONE, Course
+from gateway.frontends.origin import ASKED, HIT, MISS, NONE, AnswerOrigin
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.replycache import Ready
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.frontends.session import Session as AnySession
-from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
@@ -71,13 +71,13 @@ def test_look_ups_in_the_socketmap(
     memory: Away, pieces: list[list[bytes]], sources: list[str]
 ) -> None:
     """Ready replies and those of the engine, alone and several in one piece."""
-    course = Course(memory)
+    origin = AnswerOrigin(memory)
     seen: list[str] = []
-    session = Session(
+    session = SocketmapSession(
         memory,
-        lambda _key, _verdict, _waiver: seen.append(course.source),
+        lambda _key, _verdict, _waiver: seen.append(origin.source),
         replies=Replies(memory),
-        course=course,
+        origin=origin,
     )
     for piece in pieces:
         talk(session, b"".join(encode(b"m " + key) for key in piece))
@@ -86,14 +86,14 @@ def test_look_ups_in_the_socketmap(
 
 def policy(memory: Away, seen: list[str]) -> PolicySession:
     """A conversation whose observer notes where each decision is from."""
-    judge = Judge(Scope(ScopeSettings(domains=("example.org",))), ReplyTable())
-    course = Course(memory)
+    judge = Judge(Scope(ScopeRules(domains=("example.org",))), ReplyTable())
+    origin = AnswerOrigin(memory)
     return PolicySession(
         memory,
         judge,
-        observe=lambda _request, _decision: seen.append(course.source),
+        observe=lambda _request, _decision: seen.append(origin.source),
         actions=Actions(memory, judge),
-        course=course,
+        origin=origin,
     )
 
 
@@ -114,14 +114,14 @@ def test_recipients_of_a_milter(
 ) -> None:
     """As look-ups."""
     seen: list[str] = []
-    judge = Judge(Scope(ScopeSettings(domains=("example.org",))), ReplyTable())
-    course = Course(memory)
+    judge = Judge(Scope(ScopeRules(domains=("example.org",))), ReplyTable())
+    origin = AnswerOrigin(memory)
     conversation = MilterConversation(
         memory,
         judge,
-        observe=lambda _rcpt, _decision: seen.append(course.source),
-        ready=Ready(memory, judge),
-        course=course,
+        observe=lambda _rcpt, _decision: seen.append(origin.source),
+        ready=ReplyCache(memory, judge),
+        origin=origin,
     )
     session = MilterSession(conversation)
     talk(session, NEGOTIATION)
@@ -141,8 +141,8 @@ def test_what_needs_no_look_up(memory: Away) -> None:
 
 def test_time_begins_with_the_bytes_that_ask(memory: Away) -> None:
     """And grows until the line is written."""
-    course = Course(memory)
-    course.arrived()
-    first = course.microseconds
+    origin = AnswerOrigin(memory)
+    origin.arrived()
+    first = origin.microseconds
     assert first >= 0
-    wait_until(lambda: course.microseconds > first, "time passes")
+    wait_until(lambda: origin.microseconds > first, "time passes")

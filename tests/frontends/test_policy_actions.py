@@ -13,7 +13,7 @@ from gateway.frontends.judge import Judge
 from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.verification.cache import CALM_TURNS, VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -38,7 +38,7 @@ class Site:
         self.store.write()
         conf = imapdconf.load(self.store.conf_path, "smmap")
         self.cache = VerdictCache(Verifier.for_store(CyrusStore(conf, b"smmap")))
-        rules = ScopeSettings(
+        rules = ScopeRules(
             domains=("example.org",),
             alias_files=(str(self.aliases),),
             exempt_clients=("192.0.2.0/24",),

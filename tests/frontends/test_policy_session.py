@@ -8,12 +8,12 @@ from gateway.frontends.judge import Decision, Judge, Question
 from gateway.frontends.judging_session import TURN
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.policy import MAX_LINE, PolicyRequest
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 
-RULES = ScopeSettings(domains=("example.org",))
+RULES = ScopeRules(domains=("example.org",))
 NOBODY = b"550 5.1.1 User unknown"
 OVER = b"DEFER_IF_PERMIT 4.2.2 Over quota"
 SERVER = "backend.example.org"

@@ -12,8 +12,8 @@ from gateway.frontends.replies import (
     MAX_LINE,
     POSTFIX_PREFIX,
     REFUSALS,
-    Reply,
     ReplyTable,
+    SmtpReply,
     Template,
     problems,
     read_settings,
@@ -246,8 +246,8 @@ def test_utf8_text_only_with_smtputf8() -> None:
     )
     verdict = Verdict(Kind.NONEXISTENT, b"")
     recipient = "j\u00fcrgen@example.org".encode()
-    assert table.smtp(verdict, recipient) == Reply(550, "5.1.1", "No j?rgen@example.org")
-    assert table.smtp(verdict, recipient, smtputf8=True) == Reply(
+    assert table.smtp(verdict, recipient) == SmtpReply(550, "5.1.1", "No j?rgen@example.org")
+    assert table.smtp(verdict, recipient, smtputf8=True) == SmtpReply(
         550, "5.1.1", "Kein Empf\u00e4nger j\u00fcrgen@example.org"
     )
     assert table.policy(verdict, recipient) == b"550 5.1.1 No j?rgen@example.org"

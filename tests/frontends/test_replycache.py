@@ -14,13 +14,13 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.frontends import replycache, watched
-from gateway.frontends.counters import Tally
+from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MAX_KEY, MilterConversation, Rcpt
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.replycache import Ready
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import CONTINUE, packet, refusal
 from gateway.verification.cache import VerdictCache
 from gateway.verification.verifier import Verifier
@@ -50,7 +50,7 @@ class Site:
         store.write()
         conf = imapdconf.load(store.conf_path, "smmap")
         self.cache = VerdictCache(Verifier.for_store(CyrusStore(conf, b"smmap")))
-        rules = ScopeSettings(
+        rules = ScopeRules(
             domains=("example.org",),
             mailers=("lmtp",),
             alias_files=(str(self.aliases),),
@@ -59,8 +59,8 @@ class Site:
         )
         judge = Judge(Scope(rules, sees_mailers=True), ReplyTable(), check_size=check_size)
         self.refusals: deque[Any] = deque()
-        self.tally = Tally(self.refusals)
-        self.ready: Ready[Key] = Ready(self.cache, judge, self.tally.ready_decision)
+        self.counters = OutcomeCounters(self.refusals)
+        self.ready: ReplyCache[Key] = ReplyCache(self.cache, judge, self.counters.ready_decision)
         self.seen: list[Rcpt] = []
         conversation = MilterConversation(
             self.cache,
@@ -91,9 +91,9 @@ class Site:
 
     def ask(self, recipient: bytes) -> tuple[bytes, bool]:
         """The reply for a recipient, and whether it was ready."""
-        before = sum(cell.count for cell in self.tally.ready.values())
+        before = sum(counter.count for counter in self.counters.ready.values())
         reply = self.say(b"R", b"<%b>\0" % recipient)
-        return reply, sum(cell.count for cell in self.tally.ready.values()) > before
+        return reply, sum(counter.count for counter in self.counters.ready.values()) > before
 
 
 @pytest.fixture

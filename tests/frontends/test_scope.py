@@ -10,14 +10,14 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.frontends import watched
-from gateway.frontends.scope import IPAddress, Scope, ScopeSettings, Skip, client_address
+from gateway.frontends.scope import IPAddress, Scope, ScopeRules, Skip, client_address
 from gateway.protocols.address import Address, BadAddress, parse_path
 
-OURS = ScopeSettings(domains=("example.org", ".example.net"))
+OURS = ScopeRules(domains=("example.org", ".example.net"))
 
 
 def skip(
-    settings: ScopeSettings,
+    settings: ScopeRules,
     recipient: str,
     *,
     client: bytes = b"",
@@ -77,7 +77,7 @@ def test_mailers(
     domains: tuple[str, ...], recipient: str, mailer: bytes, reason: Skip | None
 ) -> None:
     """Where the MTA names its mailer, that decides; where it does not, the domain does."""
-    settings = ScopeSettings(domains=domains, mailers=("cyrus", "lmtp"))
+    settings = ScopeRules(domains=domains, mailers=("cyrus", "lmtp"))
     assert skip(settings, recipient, mailer=mailer) is reason
 
 
@@ -171,7 +171,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aliases = tmp_path / "aliases"
     domains.write_text("example.org\n")
     aliases.write_text("info: fred\n")
-    scope = Scope(ScopeSettings(domain_files=(str(domains),), alias_files=(str(aliases),)))
+    scope = Scope(ScopeRules(domain_files=(str(domains),), alias_files=(str(aliases),)))
 
     def reason(recipient: str) -> Skip | None:
         return scope.skip(parse_path(recipient.encode()))
@@ -200,20 +200,20 @@ def test_bad_address_is_exempt_by_client_only() -> None:
 def test_nothing_is_ours() -> None:
     """A scope that does not know what is ours cannot be made; mailers help a milter only."""
     with pytest.raises(ConfigurationError) as caught:
-        Scope(ScopeSettings(mailers=("cyrus",)))
+        Scope(ScopeRules(mailers=("cyrus",)))
     assert str(caught.value) == (
         "domains: nothing says which recipients are ours; set domains, domain_files or postfix"
     )
     with pytest.raises(ConfigurationError, match="set domains, domain_files, postfix or mailers"):
-        Scope(ScopeSettings(), sees_mailers=True)
-    Scope(ScopeSettings(mailers=("cyrus",)), sees_mailers=True)
+        Scope(ScopeRules(), sees_mailers=True)
+    Scope(ScopeRules(mailers=("cyrus",)), sees_mailers=True)
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
     """Every wrong setting and every unreadable file is told in one error."""
     with pytest.raises(ConfigurationError) as caught:
         Scope(
-            ScopeSettings(
+            ScopeRules(
                 domains=("example..org", "*.example.org"),
                 domain_files=(f"{tmp_path}/d1", f"{tmp_path}/d2"),
                 alias_files=(f"{tmp_path}/a1", f"{tmp_path}/a2"),
@@ -239,7 +239,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("srs", "skip"), [(True, Skip.SRS), (False, None)])
 def test_rewritten_senders(srs: bool, skip: Skip | None) -> None:
     """Nobody has such a mailbox, and what rewrites them back comes after us."""
-    scope = Scope(ScopeSettings(domains=("example.org",), srs=srs))
+    scope = Scope(ScopeRules(domains=("example.org",), srs=srs))
     found = scope.skip(parse_path(b"<SRS0=HHH=TT=x.test=joe@example.org>"))
     assert found is skip
     assert scope.skip(parse_path(b"<SRS0=HHH=TT=x.test=joe@x.test>")) is Skip.NOT_OUR_DOMAIN

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_session import Replies, Session
+from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
@@ -20,7 +20,7 @@ from gateway.verification.model import Kind, Verdict
 from tests.observability.admin.stores import verifier
 from tests.rigs.waiting import wait_until
 
-SCOPE = Scope(ScopeSettings(domains=("example.org", ".sub.example")))
+SCOPE = Scope(ScopeRules(domains=("example.org", ".sub.example")))
 OBSERVE = Waivers(Mode.OBSERVE)
 LAX = Waivers(on_error=OnError.ACCEPT)
 FOUND = Verdict(Kind.DELIVERABLE, b"")
@@ -97,11 +97,9 @@ def test_ready_replies_forget_domains_that_are_ours_no_more(tmp_path: Path) -> N
     listed = tmp_path / "domains"
     listed.write_text("example.org\n")
     cache = VerdictCache(verifier(str(tmp_path)))
-    judge = SocketmapJudge(
-        Waivers(), Scope(ScopeSettings(domain_files=(str(listed),)), report=print)
-    )
+    judge = SocketmapJudge(Waivers(), Scope(ScopeRules(domain_files=(str(listed),)), report=print))
     replies = Replies(cache, judge)
-    session = Session(cache, judge=judge, replies=replies)
+    session = SocketmapSession(cache, judge=judge, replies=replies)
     request = encode(b"m fred@example.org")
 
     def ask() -> bytes:
@@ -127,7 +125,7 @@ def test_a_domain_that_main_cf_has_now_is_not_refused(tmp_path: Path) -> None:
     main.write_text("relay_domains = example.org\n")
     known = {"mail_version": "3.7.11", "relay_domains": "example.org"}
     postfix = Postfix(Parameters(str(tmp_path), known), ours=lambda _table: False)
-    judge = SocketmapJudge(Waivers(), Scope(ScopeSettings(postfix=str(tmp_path)), postfix=postfix))
+    judge = SocketmapJudge(Waivers(), Scope(ScopeRules(postfix=str(tmp_path)), postfix=postfix))
     judge.refresh()
     said, version = judge.unasked(b"fred@example.net"), judge.version
     assert said is not None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_session import TURN, Session
+from gateway.frontends.socketmap_session import TURN, SocketmapSession
 from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
 from gateway.verification.model import Evidence, Kind, Query, Verdict
@@ -37,12 +37,12 @@ class Engine:
         return Verdict(Kind.NONEXISTENT, b"Mailbox does not exist")
 
 
-def session(engine: Engine | None = None) -> Session:
+def session(engine: Engine | None = None) -> SocketmapSession:
     """A conversation with an Engine."""
-    return Session(engine or Engine())
+    return SocketmapSession(engine or Engine())
 
 
-def all_of(conversation: Session) -> list[bytes]:
+def all_of(conversation: SocketmapSession) -> list[bytes]:
     """Every reply that is due, with those of the other server."""
     out = b""
     while True:
@@ -170,7 +170,7 @@ def test_idle_is_between_requests() -> None:
 def test_each_verdict_is_observed_once_with_its_key() -> None:
     """Also those of other servers; faults of the protocol are no verdicts."""
     seen: list[tuple[bytes, Kind]] = []
-    conversation = Session(
+    conversation = SocketmapSession(
         Engine(),
         lambda key, verdict, _waiver: seen.append((key, verdict.kind)),
     )
@@ -182,7 +182,7 @@ def test_each_verdict_is_observed_once_with_its_key() -> None:
 def test_a_refusal_that_is_waived_is_found() -> None:
     """The engine's verdict is observed all the same, with the reason why it is not carried out."""
     seen: list[tuple[bytes, Kind, Waiver | None]] = []
-    conversation = Session(
+    conversation = SocketmapSession(
         Engine(),
         lambda key, verdict, waiver: seen.append((key, verdict.kind, waiver)),
         SocketmapJudge(Waivers(Mode.OBSERVE)),
@@ -199,7 +199,7 @@ def test_a_refusal_that_is_waived_is_found() -> None:
 def test_what_is_never_found_is_not_looked_up() -> None:
     """Whatever the engine would say."""
     engine = Engine()
-    conversation = Session(engine, judge=SocketmapJudge(Waivers(Mode.OBSERVE)))
+    conversation = SocketmapSession(engine, judge=SocketmapJudge(Waivers(Mode.OBSERVE)))
     conversation.receive(encode(b"m @far") + encode(b"m "))
     assert all_of(conversation) == [b"NOTFOUND no local part", b"NOTFOUND an empty key"]
     assert engine.asked == []

@@ -106,7 +106,7 @@ def milter_packets(data: bytes) -> None:
     for event in events:
         if isinstance(event, milter.Macros):
             table.tell(event)
-        elif isinstance(event, milter.Step):
+        elif isinstance(event, milter.MilterStep):
             table.step(event.command)
         assert b"\0" not in b"".join(map(table.value, ("i", "{rcpt_mailer}", "{auth_authen}")))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.verification.verifier import Verifier
 from tests.golden import Configuration, Row
 from tests.golden.differences import expected
@@ -10,7 +10,7 @@ from tests.golden.differences import expected
 
 def wrong_replies(configuration: Configuration, verifier: Verifier) -> list[str]:
     """Every key of a configuration that gets another reply than it should, a sentence each."""
-    session = Session(verifier)
+    session = SocketmapSession(verifier)
     wrong: list[str] = []
     for row in configuration.rows("key"):
         session.receive(row.query)

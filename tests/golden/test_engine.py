@@ -8,15 +8,15 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.verification.verifier import Verifier
 from tests.golden import Configuration, configurations
 from tests.golden.comparison import difference, wrong_replies
 
 
-def make_session(configuration: Configuration, folder: str) -> Session:
+def make_session(configuration: Configuration, folder: str) -> SocketmapSession:
     """A session on the databases of one configuration."""
-    return Session(make_verifier(configuration, folder))
+    return SocketmapSession(make_verifier(configuration, folder))
 
 
 def make_verifier(configuration: Configuration, folder: str) -> Verifier:

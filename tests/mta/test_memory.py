@@ -10,7 +10,7 @@ import pytest
 
 from gateway.mta import memory
 from gateway.mta.lookups import Lookup, Lookups
-from gateway.mta.memory import HOLD, HOLD_FILES, Memory
+from gateway.mta.memory import HOLD, HOLD_FILES, TableCache
 from gateway.mta.tables import Run, Table, runs
 
 LDAP = runs("postmap", [Table("ldap", "/etc/ldap.cf")])[0]
@@ -39,12 +39,12 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return runs("postmap", [Table("hash", str(tmp_path / "t"))])[0]
 
 
-def remembers(known: Memory, run: Run, key: bytes = b"a") -> bool:
+def remembers(known: TableCache, run: Run, key: bytes = b"a") -> bool:
     """Whether it has an answer."""
     return not known.recall(Lookups((Lookup(run, key),)))[1]
 
 
-def learn(known: Memory, run: Run, **told: bytes | None) -> None:
+def learn(known: TableCache, run: Run, **told: bytes | None) -> None:
     """Have it remember."""
     answers = {key.encode(): value for key, value in told.items()}
     known.keep(run, answers or {b"a": None}, known.proof(run))
@@ -53,7 +53,7 @@ def learn(known: Memory, run: Run, **told: bytes | None) -> None:
 @pytest.mark.parametrize("value", [b"x", None])
 def test_yes_and_no_are_remembered_for_a_while(clock: Clock, value: bytes | None) -> None:
     """What another server says, for seconds."""
-    known = Memory(clock)
+    known = TableCache(clock)
     learn(known, LDAP, a=value)
     answers, missing = known.recall(Lookups((Lookup(LDAP, b"a"), Lookup(LDAP, b"b"))))
     assert answers.values == {Lookup(LDAP, b"a"): value}
@@ -64,7 +64,7 @@ def test_yes_and_no_are_remembered_for_a_while(clock: Clock, value: bytes | None
 
 def test_a_table_in_files_is_remembered_for_longer(clock: Clock, table: Run) -> None:
     """Since its files tell when it changes."""
-    known = Memory(clock)
+    known = TableCache(clock)
     learn(known, table)
     clock.now += HOLD_FILES - 1
     assert remembers(known, table)
@@ -75,7 +75,7 @@ def test_a_table_in_files_is_remembered_for_longer(clock: Clock, table: Run) -> 
 @pytest.mark.parametrize("change", ["write", "replace", "remove", "touch"])
 def test_a_change_of_a_file_ends_it(clock: Clock, table: Run, change: str) -> None:
     """Whichever way the file is changed, and whatever its times say."""
-    known = Memory(clock)
+    known = TableCache(clock)
     learn(known, table)
     path = table.files[0]
     status = os.stat(path)
@@ -95,7 +95,7 @@ def test_a_change_of_a_file_ends_it(clock: Clock, table: Run, change: str) -> No
 
 def test_a_table_that_changes_while_it_is_asked(clock: Clock, table: Run) -> None:
     """What it said may be of before or after."""
-    known = Memory(clock)
+    known = TableCache(clock)
     proof = known.proof(table)
     with open(table.files[0], "ab") as file:
         file.write(b"x")
@@ -108,7 +108,7 @@ def test_a_table_that_has_just_changed_is_not_believed_twice(clock: Clock, tmp_p
     (tmp_path / "t.db").write_bytes(b"one")
     run = runs("postmap", [Table("hash", str(tmp_path / "t"))])[0]
     assert os.stat(run.files[0]).st_ctime > time.time() - memory.SETTLE
-    known = Memory(clock)
+    known = TableCache(clock)
     learn(known, run)
     assert not remembers(known, run)
 
@@ -116,7 +116,7 @@ def test_a_table_that_has_just_changed_is_not_believed_twice(clock: Clock, tmp_p
 def test_a_missing_file_is_not_remembered(clock: Clock, table: Run) -> None:
     """postmap would tell of it as a fault."""
     os.remove(table.files[0])
-    known = Memory(clock)
+    known = TableCache(clock)
     learn(known, table)
     assert not remembers(known, table)
 
@@ -124,7 +124,7 @@ def test_a_missing_file_is_not_remembered(clock: Clock, table: Run) -> None:
 def test_it_does_not_grow_without_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest give way, and long values are not kept."""
     monkeypatch.setattr(memory, "MAX_ENTRIES", 8)
-    known = Memory(clock)
+    known = TableCache(clock)
     for number in range(20):
         learn(known, LDAP, **{f"k{number}": None})
     assert len(known) <= 8

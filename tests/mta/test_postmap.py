@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import MailServerError
 from gateway.mta.lookups import Lookup, Lookups
-from gateway.mta.memory import Memory, Tables
+from gateway.mta.memory import TableCache, Tables
 from gateway.mta.postmap import CALL_SECONDS, MAX_KEYS, Asker
 from gateway.mta.tables import Run, Table, runs
 
@@ -115,7 +115,7 @@ def test_who_waits_gets_answers_and_faults(program: Program) -> None:
         'case "$*" in *aliases*) echo "postalias: fatal: no" >&2; exit 1;; esac\n'
         'while read -r key; do printf "%s\\tv\\n" "$key"; done'
     )
-    tables = Tables(asker, Memory())
+    tables = Tables(asker, TableCache())
     found = tables.ask(Lookups((Lookup(RUN, b"a"), Lookup(ALIASES, b"a"), Lookup(RUN, b"b"))))
     assert found.value(Lookup(RUN, b"b")) == b"v"
     assert found.fault(Lookup(RUN, b"a")) is None

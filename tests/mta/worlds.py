@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway.mta.fate import Fate
 from gateway.mta.keys import Mailbox
-from gateway.mta.lookups import Answers, Lookups
+from gateway.mta.lookups import Lookups, TableAnswers
 from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
 
@@ -41,9 +41,9 @@ def postfix(parameters: Mapping[str, str], *, mailers: tuple[str, ...] = ()) -> 
     )
 
 
-def answers(lookups: Lookups, contents: Contents) -> Answers:
+def answers(lookups: Lookups, contents: Contents) -> TableAnswers:
     """What the tables say."""
-    found = Answers()
+    found = TableAnswers()
     for lookup in lookups.wanted:
         for table in lookup.run.tables:
             said = contents.get(table.text, {})

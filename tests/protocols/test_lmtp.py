@@ -9,33 +9,33 @@ from hypothesis import strategies as st
 from gateway.errors import ProtocolError
 from gateway.protocols import lmtp
 from gateway.protocols.address import Address, parse_path
-from gateway.protocols.lmtp import MAX_LINE, MAX_LINES, Reply, ReplyDecoder
+from gateway.protocols.lmtp import MAX_LINE, MAX_LINES, LmtpReply, ReplyDecoder
 
-GOOD: list[tuple[bytes, list[Reply]]] = [
-    (b"250 2.1.5 ok\r\n", [Reply(250, b"2.1.5", (b"ok",))]),
-    (b"250 ok\r\n", [Reply(250, b"", (b"ok",))]),
-    (b"250\r\n", [Reply(250, b"", (b"",))]),
-    (b"250 \n", [Reply(250, b"", (b"",))]),
-    (b"550 5.1.1 User unknown\n", [Reply(550, b"5.1.1", (b"User unknown",))]),
+GOOD: list[tuple[bytes, list[LmtpReply]]] = [
+    (b"250 2.1.5 ok\r\n", [LmtpReply(250, b"2.1.5", (b"ok",))]),
+    (b"250 ok\r\n", [LmtpReply(250, b"", (b"ok",))]),
+    (b"250\r\n", [LmtpReply(250, b"", (b"",))]),
+    (b"250 \n", [LmtpReply(250, b"", (b"",))]),
+    (b"550 5.1.1 User unknown\n", [LmtpReply(550, b"5.1.1", (b"User unknown",))]),
     (
         # Cyrus says the enhanced code on the last line only (imap/lmtp_err.et).
         b"550-Mailbox unknown.\r\n550-Sorry.\r\n550 5.1.1 User unknown\r\n",
-        [Reply(550, b"5.1.1", (b"Mailbox unknown.", b"Sorry.", b"User unknown"))],
+        [LmtpReply(550, b"5.1.1", (b"Mailbox unknown.", b"Sorry.", b"User unknown"))],
     ),
     # An enhanced code of another class, or none.
-    (b"550 4.1.1 what\r\n", [Reply(550, b"", (b"4.1.1 what",))]),
-    (b"452 4.2 full\r\n", [Reply(452, b"", (b"4.2 full",))]),
-    (b"452 4.2.1000 full\r\n", [Reply(452, b"", (b"4.2.1000 full",))]),
-    (b"452 4.2.2\r\n", [Reply(452, b"4.2.2", (b"",))]),
+    (b"550 4.1.1 what\r\n", [LmtpReply(550, b"", (b"4.1.1 what",))]),
+    (b"452 4.2 full\r\n", [LmtpReply(452, b"", (b"4.2 full",))]),
+    (b"452 4.2.1000 full\r\n", [LmtpReply(452, b"", (b"4.2.1000 full",))]),
+    (b"452 4.2.2\r\n", [LmtpReply(452, b"4.2.2", (b"",))]),
     (
         b"250 2.1.0 ok\r\n550 5.1.10 no\r\n250 2.0.0 ok\r\n",
         [
-            Reply(250, b"2.1.0", (b"ok",)),
-            Reply(550, b"5.1.10", (b"no",)),
-            Reply(250, b"2.0.0", (b"ok",)),
+            LmtpReply(250, b"2.1.0", (b"ok",)),
+            LmtpReply(550, b"5.1.10", (b"no",)),
+            LmtpReply(250, b"2.0.0", (b"ok",)),
         ],
     ),
-    (b"220 " + b"x" * (MAX_LINE - 4) + b"\r\n", [Reply(220, b"", (b"x" * (MAX_LINE - 4),))]),
+    (b"220 " + b"x" * (MAX_LINE - 4) + b"\r\n", [LmtpReply(220, b"", (b"x" * (MAX_LINE - 4),))]),
 ]
 
 BAD: list[tuple[bytes, str]] = [
@@ -52,7 +52,7 @@ BAD: list[tuple[bytes, str]] = [
 ]
 
 
-def decode(pieces: list[bytes]) -> tuple[list[Reply], str | None]:
+def decode(pieces: list[bytes]) -> tuple[list[LmtpReply], str | None]:
     """The replies in `pieces`, and the error behind them."""
     decoder = ReplyDecoder()
     replies = [reply for piece in pieces for reply in decoder.feed(piece)]
@@ -60,7 +60,7 @@ def decode(pieces: list[bytes]) -> tuple[list[Reply], str | None]:
 
 
 @pytest.mark.parametrize(("data", "replies"), GOOD)
-def test_replies_are_read(data: bytes, replies: list[Reply]) -> None:
+def test_replies_are_read(data: bytes, replies: list[LmtpReply]) -> None:
     """Codes, enhanced codes, texts."""
     assert decode([data]) == (replies, None)
 
@@ -161,4 +161,4 @@ def test_a_reply_reads_as_a_line() -> None:
     """For logs."""
     (reply,), _ = decode([b"550-no\r\n550 5.1.1 never\r\n"])
     assert str(reply) == "550 5.1.1 no never"
-    assert str(Reply(421, b"", (b"",))) == "421"
+    assert str(LmtpReply(421, b"", (b"",))) == "421"

@@ -21,9 +21,9 @@ from gateway.protocols.milter import (
     Macros,
     Mail,
     MilterParser,
+    MilterStep,
     Negotiation,
     Recipient,
-    Step,
     negotiated,
     packet,
     plain_address,
@@ -183,7 +183,7 @@ def test_the_longest_packet() -> None:
     whole = packet(b"B", b"x" * (MAX_PACKET - 1))
     assert parser.feed(whole[:-1]) == []
     assert not parser.idle
-    assert parser.feed(whole[-1:]) == [Step(b"B")]
+    assert parser.feed(whole[-1:]) == [MilterStep(b"B")]
     assert parser.idle
 
 

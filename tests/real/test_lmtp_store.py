@@ -62,12 +62,12 @@ class Lmtp:
         self._link.settimeout(DEADLINE_S)
         self._link.connect(path)
         self._decoder = lmtp.ReplyDecoder()
-        self._replies: list[lmtp.Reply] = []
+        self._replies: list[lmtp.LmtpReply] = []
         assert self._reply().good
         assert self.command(lmtp.lhlo(b"test.example")).good
         assert self.command(lmtp.MAIL_NULL).good
 
-    def _reply(self) -> lmtp.Reply:
+    def _reply(self) -> lmtp.LmtpReply:
         while not self._replies:
             data = self._link.recv(65536)
             assert data, "the server has closed"
@@ -75,7 +75,7 @@ class Lmtp:
             assert self._decoder.error is None
         return self._replies.pop(0)
 
-    def command(self, line: bytes) -> lmtp.Reply:
+    def command(self, line: bytes) -> lmtp.LmtpReply:
         """The reply to a command."""
         self._link.sendall(line)
         return self._reply()

@@ -149,7 +149,7 @@ def by_builtin(data: bytes) -> bytes:
 
 
 def _answer(query: Query) -> Verdict:
-    """What the other server says; what it is asked in vain is a fault (flights.py)."""
+    """What the other server says; what it is asked in vain is a fault (dispatcher.py)."""
     try:
         return verdict(query)
     except ZeroDivisionError:

@@ -14,15 +14,15 @@ import threading
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.replies import ReplyTable, Template
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.server import pymilter
-from gateway.server.dispatcher import THREADS, Flights
-from gateway.server.helpers import Helpers
+from gateway.server.dispatcher import THREADS, Dispatcher
+from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 
-RULES = ScopeSettings(
+RULES = ScopeRules(
     domains=("example.org",),
     mailers=("lmtp", "smtp:inside.test"),
     exempt_clients=("192.0.2.9", "2001:db8::9"),
@@ -75,9 +75,11 @@ def main(path: str) -> None:
     module = pymilter.load()
     lock = threading.Lock()
     callbacks = Callbacks(module, conversation, Engine(), lock, _unheard)
-    helpers = Helpers(lock, THREADS, _unheard)
-    flights = Flights(lambda pending, _since: verdict(pending.query), defect=_unheard, pool=helpers)
-    callbacks.register("compared", flights)
+    helpers = HelperThreads(lock, THREADS, _unheard)
+    dispatcher = Dispatcher(
+        lambda pending, _since: verdict(pending.query), defect=_unheard, pool=helpers
+    )
+    callbacks.register("compared", dispatcher)
     module.setconn(f"unix:{path}")
     module.main()
 

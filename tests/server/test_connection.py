@@ -11,12 +11,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gateway.mta.lookups import Answers
+from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.pending import Pending
-from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, far, flights, site, turn_until
+from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, dispatcher, far, site, turn_until
 
 
 class Echo:
@@ -40,7 +40,7 @@ class Echo:
         """None wait."""
         return b""
 
-    def resolved(self, told: Verdict | Answers) -> bytes:
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """Nothing was asked."""
         raise AssertionError(told)
 
@@ -56,7 +56,7 @@ def client() -> Iterator[socket.socket]:
     with socket.socket() as listener, socket.socket() as made:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = Server(listener, lambda _peer: Echo(), flights(nobody))
+        server = Server(listener, lambda _peer: Echo(), dispatcher(nobody))
         server.start()
         made.connect(listener.getsockname())
         made.setblocking(False)
@@ -269,4 +269,4 @@ def test_who_has_gone_when_another_server_should_be_asked(lines: Site) -> None:
     client.close()
     turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
     assert other.ask(b"two") == b"two"
-    assert lines.server.flights.asked == 0
+    assert lines.server.dispatcher.asked == 0

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from gateway.mta.lookups import Answers
-from gateway.server.dispatcher import Flights
+from gateway.mta.lookups import TableAnswers
+from gateway.server.dispatcher import Dispatcher
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 from tests.frontends.lines import DEADLINE_S, turn_until
@@ -65,16 +65,16 @@ def servers() -> Servers:
     return Servers()
 
 
-def collect(flights: Flights, *questions: Pending) -> list[Verdict]:
+def collect(dispatcher: Dispatcher, *questions: Pending) -> list[Verdict]:
     """The answers, in the order in which they come."""
     found: list[Verdict] = []
 
-    def answered(told: Verdict | Answers) -> None:
+    def answered(told: Verdict | TableAnswers) -> None:
         assert isinstance(told, Verdict)
         found.append(told)
 
     for each in questions:
-        flights.ask(each, answered)
+        dispatcher.ask(each, answered)
     return found
 
 
@@ -86,34 +86,34 @@ def wait(condition: Callable[[], object]) -> None:
 def test_a_hundred_who_ask_the_same_are_one_question(servers: Servers) -> None:
     """All of them get the answer."""
     gate = servers.shut("far")
-    flights = Flights(servers.advance)
-    found = collect(flights, *[question("far", b"fred")] * 100, question("far", b"anna"))
-    assert len(flights) == 2
+    dispatcher = Dispatcher(servers.advance)
+    found = collect(dispatcher, *[question("far", b"fred")] * 100, question("far", b"anna"))
+    assert len(dispatcher) == 2
     gate.set()
     wait(lambda: len(found) == 101)
     assert sorted(servers.asked) == [("far", b"anna"), ("far", b"fred")]
-    assert (flights.asked, flights.shared, len(flights)) == (2, 99, 0)
-    more = collect(flights, question("far", b"fred"))
+    assert (dispatcher.asked, dispatcher.shared, len(dispatcher)) == (2, 99, 0)
+    more = collect(dispatcher, question("far", b"fred"))
     assert more == []  # never before the caller goes on
     wait(lambda: more)
-    assert flights.asked == 3
+    assert dispatcher.asked == 3
 
 
 def test_a_question_that_has_come_further_is_another_one(servers: Servers) -> None:
     """Its answer may be that it goes in circles."""
-    flights = Flights(servers.advance)
-    found = collect(flights, question("far", b"fred"), question("far", b"fred", 3))
+    dispatcher = Dispatcher(servers.advance)
+    found = collect(dispatcher, question("far", b"fred"), question("far", b"fred", 3))
     wait(lambda: len(found) == 2)
-    assert flights.asked == 2
+    assert dispatcher.asked == 2
 
 
 def test_a_server_that_hangs_holds_up_its_own_questions_only(servers: Servers) -> None:
     """It has a lane's worth of threads and no more."""
     gate = servers.shut("hung")
-    flights = Flights(servers.advance, lane=4, threads=6)
-    hung = collect(flights, *[question("hung", b"%d" % number) for number in range(50)])
+    dispatcher = Dispatcher(servers.advance, lane=4, threads=6)
+    hung = collect(dispatcher, *[question("hung", b"%d" % number) for number in range(50)])
     wait(lambda: len(servers.asked) == 4)
-    good = collect(flights, *[question("good", b"%d" % number) for number in range(50)])
+    good = collect(dispatcher, *[question("good", b"%d" % number) for number in range(50)])
     wait(lambda: len(good) == 50)
     assert hung == []
     gate.set()
@@ -126,8 +126,8 @@ def test_threads_are_bounded_and_nobody_is_forgotten(servers: Servers) -> None:
     """More servers hang than there are threads for."""
     names = [f"s{number}" for number in range(10)]
     gates = [servers.shut(name) for name in names]
-    flights = Flights(servers.advance, lane=4, threads=5)
-    found = collect(flights, *[question(name, b"%d" % n) for name in names for n in range(6)])
+    dispatcher = Dispatcher(servers.advance, lane=4, threads=5)
+    found = collect(dispatcher, *[question(name, b"%d" % n) for name in names for n in range(6)])
     wait(lambda: len(servers.asked) == 5)
     for gate in gates:
         gate.set()
@@ -137,16 +137,16 @@ def test_threads_are_bounded_and_nobody_is_forgotten(servers: Servers) -> None:
 
 def test_mupdate_is_kicked_by_one_at_a_time(servers: Servers) -> None:
     """Whoever waits, waits for that kick."""
-    flights = Flights(servers.advance, lane=8)
-    found = collect(flights, *[question(None, b"%d" % number) for number in range(20)])
+    dispatcher = Dispatcher(servers.advance, lane=8)
+    found = collect(dispatcher, *[question(None, b"%d" % number) for number in range(20)])
     wait(lambda: len(found) == 20)
     assert servers.most[None] == 1
 
 
 def test_an_answer_may_be_another_question(servers: Servers) -> None:
     """After the kick a backend may have to be asked; those who waited share that one, too."""
-    flights = Flights(servers.advance)
-    found = collect(flights, *[question(None, b"moved%d" % number) for number in range(10)])
+    dispatcher = Dispatcher(servers.advance)
+    found = collect(dispatcher, *[question(None, b"moved%d" % number) for number in range(10)])
     wait(lambda: len(found) == 10)
     assert {verdict.reason for verdict in found} == {b"fred"}
     assert 1 <= servers.asked.count(("other", b"fred")) <= 10
@@ -154,8 +154,8 @@ def test_an_answer_may_be_another_question(servers: Servers) -> None:
 
 def test_a_question_that_leads_to_another_has_one_deadline(servers: Servers) -> None:
     """The second server is told when the first was asked."""
-    told: list[Verdict | Answers] = []
-    Flights(servers.advance).ask(question("one", b"moved"), told.append)
+    told: list[Verdict | TableAnswers] = []
+    Dispatcher(servers.advance).ask(question("one", b"moved"), told.append)
     wait(lambda: bool(told))
     assert [server for server, _ in servers.asked] == ["one", "other"]
     assert servers.since[0] == servers.since[1]
@@ -163,11 +163,11 @@ def test_a_question_that_leads_to_another_has_one_deadline(servers: Servers) -> 
 
 def test_a_server_may_have_a_lane_of_its_own(servers: Servers) -> None:
     """As wide as the connections that there are to it."""
-    told: list[Verdict | Answers] = []
-    flights = Flights(servers.advance, lane=8, lanes={"sql": 2})
+    told: list[Verdict | TableAnswers] = []
+    dispatcher = Dispatcher(servers.advance, lane=8, lanes={"sql": 2})
     gate = servers.shut("sql")
     for number in range(6):
-        flights.ask(question("sql", b"%d" % number), told.append)
+        dispatcher.ask(question("sql", b"%d" % number), told.append)
     wait(lambda: len(servers.asked) == 2)
     gate.set()
     wait(lambda: len(told) == 6)
@@ -177,8 +177,8 @@ def test_a_server_may_have_a_lane_of_its_own(servers: Servers) -> None:
 def test_a_defect_is_a_fault_and_not_silence(servers: Servers) -> None:
     """Whoever waits gets a temporary failure."""
     defects: list[BaseException] = []
-    flights = Flights(servers.advance, defect=defects.append)
-    found = collect(flights, question("far", b"defect"), question("far", b"defect"))
+    dispatcher = Dispatcher(servers.advance, defect=defects.append)
+    found = collect(dispatcher, question("far", b"defect"), question("far", b"defect"))
     wait(lambda: len(found) == 2)
     assert [verdict.kind for verdict in found] == [Kind.UPSTREAM_FAULT] * 2
     assert [type(defect) for defect in defects] == [ZeroDivisionError]
@@ -187,8 +187,8 @@ def test_a_defect_is_a_fault_and_not_silence(servers: Servers) -> None:
 def test_the_loop_goes_on_while_servers_think(servers: Servers) -> None:
     """It is a thread that waits."""
     gate = servers.shut("far")
-    flights = Flights(servers.advance)
-    found = collect(flights, question("far", b"fred"))
+    dispatcher = Dispatcher(servers.advance)
+    found = collect(dispatcher, question("far", b"fred"))
     for _ in range(100):
         gevent.sleep(0)
     assert found == []
@@ -198,29 +198,31 @@ def test_the_loop_goes_on_while_servers_think(servers: Servers) -> None:
 
 def test_mails_of_different_size_are_different_questions(servers: Servers) -> None:
     """One may fit under the quota where the other does not."""
-    flights = Flights(servers.advance)
-    found = collect(flights, *[question("far", b"fred", size=size) for size in (None, 10, 10**9)])
+    dispatcher = Dispatcher(servers.advance)
+    found = collect(
+        dispatcher, *[question("far", b"fred", size=size) for size in (None, 10, 10**9)]
+    )
     wait(lambda: len(found) == 3)
-    assert (flights.asked, flights.shared) == (3, 0)
+    assert (dispatcher.asked, dispatcher.shared) == (3, 0)
 
 
 def test_a_question_without_a_thread_is_a_fault_once(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As soon as there are threads again, it is asked."""
-    flights = Flights(servers.advance)
+    dispatcher = Dispatcher(servers.advance)
 
     class Exhausted:
         def spawn(self, *_: object) -> None:
             raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(flights._pool, "_pool", Exhausted())
-        found = collect(flights, question("far", b"fred"))
+        patch.setattr(dispatcher._pool, "_pool", Exhausted())
+        found = collect(dispatcher, question("far", b"fred"))
         assert found == [], "never before `ask` has returned"
         wait(lambda: len(found) == 1)
     assert found[0].kind is Kind.UPSTREAM_FAULT
-    again = collect(flights, question("far", b"fred"))
+    again = collect(dispatcher, question("far", b"fred"))
     wait(lambda: len(again) == 1)
     assert again[0].kind is Kind.DELIVERABLE
-    assert len(flights) == 0
+    assert len(dispatcher) == 0

@@ -7,13 +7,13 @@ import socket
 import gevent
 import pytest
 
-from gateway.server.fairqueue import Line
+from gateway.server.fairqueue import FairQueue
 from tests.frontends.lines import DEADLINE_S, turn_until
 
 
 def test_turns_come_in_order_and_once_each() -> None:
     """Whoever comes first is first; who wants another turn goes behind the others."""
-    line, seen = Line(), list[str]()
+    line, seen = FairQueue(), list[str]()
 
     def again() -> None:
         seen.append("again")
@@ -28,7 +28,7 @@ def test_turns_come_in_order_and_once_each() -> None:
 
 def test_a_socket_is_looked_at_between_two_turns() -> None:
     """However many wait in line, what arrives is seen behind one turn at most."""
-    line, turns = Line(), list[int]()
+    line, turns = FairQueue(), list[int]()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         watcher = gevent.get_hub().loop.io(ours.fileno(), 1)
@@ -49,7 +49,7 @@ def test_a_socket_is_looked_at_between_two_turns() -> None:
 
 def test_a_defect_in_one_turn_costs_the_others_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """gevent prints it, and the next one has its turn."""
-    line, seen = Line(), list[str]()
+    line, seen = FairQueue(), list[str]()
 
     def broken() -> None:
         raise IndexError

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from gateway.mta.lookups import Answers
-from gateway.server.dispatcher import Flights
-from gateway.server.helpers import Helpers
+from gateway.mta.lookups import TableAnswers
+from gateway.server.dispatcher import Dispatcher
+from gateway.server.helpers import HelperThreads
 from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
 from gateway.verification.pending import Pending
 
@@ -28,10 +28,10 @@ class Servers:
         self.defects: list[BaseException] = []
         self._counting = threading.Lock()
 
-    def flights(self, *, lane: int = 8, threads: int = 16) -> Flights:
+    def dispatcher(self, *, lane: int = 8, threads: int = 16) -> Dispatcher:
         """What asks them."""
-        helpers = Helpers(self.lock, threads, self.defects.append)
-        return Flights(
+        helpers = HelperThreads(self.lock, threads, self.defects.append)
+        return Dispatcher(
             self._advance, lane=lane, threads=threads, defect=self.defects.append, pool=helpers
         )
 
@@ -50,12 +50,12 @@ class Servers:
             raise ZeroDivisionError
         return Verdict(Kind.DELIVERABLE, recipient)
 
-    def ask(self, flights: Flights, *recipients: bytes) -> Callable[[], list[Verdict]]:
+    def ask(self, dispatcher: Dispatcher, *recipients: bytes) -> Callable[[], list[Verdict]]:
         """Ask about each at once; gives what waits for the answers."""
         answers: dict[int, Verdict] = {}
         done = threading.Event()
 
-        def told(number: int, verdict: Verdict | Answers) -> None:
+        def told(number: int, verdict: Verdict | TableAnswers) -> None:
             assert isinstance(verdict, Verdict)
             assert self.lock.locked()
             answers[number] = verdict
@@ -65,7 +65,7 @@ class Servers:
         with self.lock:
             for number, recipient in enumerate(recipients):
                 pending = Pending(Query(recipient), "far", NO_EVIDENCE)
-                flights.ask(pending, partial(told, number))
+                dispatcher.ask(pending, partial(told, number))
             assert not answers, "never before `ask` has returned"
 
         def wait() -> list[Verdict]:
@@ -85,27 +85,27 @@ def servers() -> Servers:
 def test_each_has_its_answer(servers: Servers, lane: int, threads: int) -> None:
     """No more than a lane's worth are asked at once, and no more than there are threads."""
     names = [b"user%d" % number for number in range(20)]
-    flights = servers.flights(lane=lane, threads=threads)
-    wait = servers.ask(flights, *names)
+    dispatcher = servers.dispatcher(lane=lane, threads=threads)
+    wait = servers.ask(dispatcher, *names)
     servers.gate.set()
     assert [verdict.reason for verdict in wait()] == names
     assert servers.most <= min(lane, threads)
-    assert (flights.asked, len(flights)) == (20, 0)
+    assert (dispatcher.asked, len(dispatcher)) == (20, 0)
 
 
 def test_who_asks_the_same_shares_a_question(servers: Servers) -> None:
     """However many they are."""
-    flights = servers.flights()
-    wait = servers.ask(flights, *[b"fred"] * 20)
+    dispatcher = servers.dispatcher()
+    wait = servers.ask(dispatcher, *[b"fred"] * 20)
     servers.gate.set()
     assert {verdict.reason for verdict in wait()} == {b"fred"}
-    assert (servers.asked, flights.shared) == ([b"fred"], 19)
+    assert (servers.asked, dispatcher.shared) == ([b"fred"], 19)
 
 
 def test_a_question_that_leads_to_another_one(servers: Servers) -> None:
     """It is asked where it leads."""
     servers.gate.set()
-    (verdict,) = servers.ask(servers.flights(), b"moved")()
+    (verdict,) = servers.ask(servers.dispatcher(), b"moved")()
     assert verdict.reason == b"fred"
     assert servers.asked == [b"moved", b"fred"]
 
@@ -113,9 +113,9 @@ def test_a_question_that_leads_to_another_one(servers: Servers) -> None:
 def test_a_defect_is_a_fault_and_holds_up_nobody(servers: Servers) -> None:
     """Whoever's thread it struck."""
     servers.gate.set()
-    flights = servers.flights(lane=1)
+    dispatcher = servers.dispatcher(lane=1)
     for _ in range(2):
-        kinds = [verdict.kind for verdict in servers.ask(flights, b"defect", b"fred")()]
+        kinds = [verdict.kind for verdict in servers.ask(dispatcher, b"defect", b"fred")()]
         assert kinds == [Kind.UPSTREAM_FAULT, Kind.DELIVERABLE]
     assert [type(each) for each in servers.defects] == [ZeroDivisionError] * 2
 
@@ -124,7 +124,7 @@ def test_where_no_thread_can_be_made_it_is_a_fault(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until there is one, who does the work of all."""
-    flights = servers.flights()
+    dispatcher = servers.dispatcher()
     servers.gate.set()
 
     def none(_thread: threading.Thread) -> None:
@@ -132,19 +132,19 @@ def test_where_no_thread_can_be_made_it_is_a_fault(
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", none)
-        (verdict,) = servers.ask(flights, b"fred")()
+        (verdict,) = servers.ask(dispatcher, b"fred")()
         assert verdict.kind is Kind.UPSTREAM_FAULT
-    (verdict,) = servers.ask(flights, b"fred")()
+    (verdict,) = servers.ask(dispatcher, b"fred")()
     assert verdict.kind is Kind.DELIVERABLE
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", none)
-        verdicts = servers.ask(flights, b"fred", b"anna")()
+        verdicts = servers.ask(dispatcher, b"fred", b"anna")()
     assert [verdict.reason for verdict in verdicts] == [b"fred", b"anna"]
 
 
 def test_the_clock_calls_in_order(servers: Servers) -> None:
     """With the lock, and whatever one of them does."""
-    helpers = Helpers(servers.lock, 1, servers.defects.append)
+    helpers = HelperThreads(servers.lock, 1, servers.defects.append)
     heard: list[str] = []
     done = threading.Event()
 

@@ -11,10 +11,10 @@ import pytest
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.replies import ReplyTable, Template
-from gateway.frontends.scope import Scope, ScopeSettings
+from gateway.frontends.scope import Scope, ScopeRules
 from gateway.server import pymilter
-from gateway.server.dispatcher import THREADS, Flights
-from gateway.server.helpers import Helpers
+from gateway.server.dispatcher import THREADS, Dispatcher
+from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.pending import Pending
@@ -87,7 +87,7 @@ class Milter:
         self.defects: list[Exception] = []
         self.module = Module()
         self.lock = new_lock()
-        scope = Scope(ScopeSettings(domains=("example.org",), **settings), sees_mailers=True)
+        scope = Scope(ScopeRules(domains=("example.org",), **settings), sees_mailers=True)
         template = Template(550, "5.1.1", "100% unknown")
         judge = Judge(scope, ReplyTable({Kind.NONEXISTENT: template}))
         self.callbacks = Callbacks(
@@ -99,9 +99,9 @@ class Milter:
         )
         self.asked = threading.Event()
         self.answer = threading.Event()
-        helpers = Helpers(self.lock, THREADS, self.defects.append)
-        flights = Flights(self._advance, defect=self.defects.append, pool=helpers)  # type: ignore[arg-type]
-        self.callbacks.register("test", flights)
+        helpers = HelperThreads(self.lock, THREADS, self.defects.append)
+        dispatcher = Dispatcher(self._advance, defect=self.defects.append, pool=helpers)  # type: ignore[arg-type]
+        self.callbacks.register("test", dispatcher)
         self.does = self.module.called
 
     def _look(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.server.server import Server, peer_name
-from tests.frontends.lines import Client, Site, flights, site, turn_until
+from tests.frontends.lines import Client, Site, dispatcher, site, turn_until
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_passing_troubles_of_accept_are_passed_over(path: str, number: int) -> N
         listener.errors = [number, number]
         reported: list[str] = []
         with site(path + "2") as lines:
-            server = Server(listener, lines._session, flights(), report=reported.append)
+            server = Server(listener, lines._session, dispatcher(), report=reported.append)
             server.start()
             client = Client(path)
             assert client.ask(b"one") == b"one"

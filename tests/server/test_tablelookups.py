@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from gateway.errors import MailServerError
-from gateway.mta.lookups import DEADLINE, Answers, Lookup, Lookups
+from gateway.mta.lookups import DEADLINE, Lookup, Lookups, TableAnswers
 from gateway.mta.postmap import Asker
 from gateway.mta.tables import Run, Table, runs
 from gateway.server import tablelookups
@@ -53,9 +53,9 @@ class Desk:
         self.defects: list[BaseException] = []
         self.questions = TableQuestions(world, defect=self.defects.append)
 
-    def ask(self, *wanted: Lookup) -> list[Answers]:
+    def ask(self, *wanted: Lookup) -> list[TableAnswers]:
         """Ask; the answers will be in the list."""
-        told: list[Answers] = []
+        told: list[TableAnswers] = []
         self.questions.ask(Lookups(wanted), told.append)
         assert told == []
         return told
@@ -127,7 +127,7 @@ def test_a_run_that_hangs_holds_up_nobody_else(desk: Desk) -> None:
 def test_calls_are_bounded_under_attack(desk: Desk) -> None:
     """However many keys come, few programs are started, and every key is answered."""
     began = time.monotonic()
-    told: list[list[Answers]] = []
+    told: list[list[TableAnswers]] = []
     for number in range(600):
         told.append(desk.ask(Lookup(ONE, b"no%d" % number)))
         if number % 20 == 19:
@@ -169,7 +169,7 @@ def test_who_has_waited_too_long_has_a_fault(desk: Desk, monkeypatch: pytest.Mon
 
 def test_a_question_whose_time_is_over(desk: Desk) -> None:
     """Has a fault without being asked."""
-    told: list[Answers] = []
+    told: list[TableAnswers] = []
     desk.questions.ask(Lookups((Lookup(ONE, b"a"),), time.monotonic() - 1), told.append)
     wait(lambda: told)
     assert "has not answered within" in told[0].faults[ONE]
@@ -179,7 +179,7 @@ def test_a_question_whose_time_is_over(desk: Desk) -> None:
 def test_a_defect_in_who_hears_keeps_it_from_nobody_else(desk: Desk) -> None:
     """The others are told, and the defect as well."""
 
-    def broken(_answers: Answers) -> None:
+    def broken(_answers: TableAnswers) -> None:
         raise ValueError("odd")
 
     desk.questions.ask(Lookups((Lookup(ONE, b"a"),)), broken)

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.socketmap_session import Session
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.server.server import Server
 from gateway.server.tls import TlsSession
 from gateway.upstream.tls import TlsFiles, client_context, server_context
 from gateway.verification.model import Kind, Query, Verdict
-from tests.frontends.lines import Lines, flights
+from tests.frontends.lines import Lines, dispatcher
 from tests.rigs.certificates import Authority, Pair
 from tests.upstream.fakes import DEADLINE_S
 
@@ -72,11 +72,11 @@ class Talk:
         client: ssl.SSLContext,
         cut: Callable[[bytes], list[bytes]] = lambda data: [data],
         *,
-        inner: Session | Lines | None = None,
+        inner: SocketmapSession | Lines | None = None,
         names: Collection[str] = (),
     ) -> None:
         self.complaints: list[str] = []
-        inner = inner or Session(Everybody())
+        inner = inner or SocketmapSession(Everybody())
         self.session = TlsSession(server, inner, self.complaints.append, names)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = client.wrap_bio(self._incoming, self._outgoing, server_hostname=NAME)
@@ -182,7 +182,7 @@ def test_a_record_that_came_with_another_is_answered_after_a_fresh_look(
 ) -> None:
     """It may have been sent after the turn's look at the files, as a pipelined request may."""
     engine = Everybody()
-    talk = Talk(*both(certificates), inner=Session(engine))
+    talk = Talk(*both(certificates), inner=SocketmapSession(engine))
     talk.handshake()
     talk.tls.write(encode(b"m fred"))
     assert talk.say(encode(b"m joe")) == encode(b"OK fred") + encode(b"OK joe")
@@ -304,8 +304,8 @@ def test_a_server_on_a_socket(certificates: Certificates) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(
             listener,
-            lambda _peer: TlsSession(server_side, Session(Everybody()), print),
-            flights(),
+            lambda _peer: TlsSession(server_side, SocketmapSession(Everybody()), print),
+            dispatcher(),
         )
         server.start()
         address = listener.getsockname()

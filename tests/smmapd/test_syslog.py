@@ -14,7 +14,7 @@ from smmapd.syslog import (
     MAX_LINE,
     MAX_SUBJECTS,
     ClientLog,
-    VerdictLog,
+    SyslogVerdicts,
     audit_line,
     printable,
 )
@@ -101,13 +101,13 @@ def test_every_kind_has_an_event_of_the_c_program(kind: Kind) -> None:
 
 def test_without_auditlog_an_ordinary_verdict_is_no_line(lines: list[tuple[int, str]]) -> None:
     """A service at work is quiet."""
-    VerdictLog(audit=False).observer()(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
+    SyslogVerdicts(audit=False).observer()(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
     assert lines == []
 
 
 def test_with_auditlog_each_verdict_is_a_line_at_info(lines: list[tuple[int, str]]) -> None:
     """The client's name is in it."""
-    observe = VerdictLog(audit=True).observer("[192.0.2.1]")
+    observe = SyslogVerdicts(audit=True).observer("[192.0.2.1]")
     observe(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
     observe(b"fred", Verdict(Kind.DELIVERABLE, b""), None)
     assert lines == [(system.LOG_INFO, "event=ok u.username=fred r.clienthost=[192.0.2.1]")] * 2
@@ -121,7 +121,7 @@ def fault(text: str) -> Verdict:
 def test_a_fault_is_one_line_a_minute_for_each_file(lines: list[tuple[int, str]]) -> None:
     """However many recipients meet it, and whatever each of them sees of it."""
     clock = [1000.0]
-    log = VerdictLog(audit=False, now=lambda: clock[0])
+    log = SyslogVerdicts(audit=False, now=lambda: clock[0])
     one, other = log.observer(), log.observer("[192.0.2.1]")
     one(b"fred", fault("/x/mailboxes.db: ends at 5"), None)
     other(b"joe", fault("/x/mailboxes.db: ends at 9"), None)
@@ -146,7 +146,7 @@ def test_the_faults_of_any_number_of_files_take_a_bounded_place(
     lines: list[tuple[int, str]],
 ) -> None:
     """When too many are remembered, all are forgotten and may be said again."""
-    observe = VerdictLog(audit=False, now=lambda: 0.0).observer()
+    observe = SyslogVerdicts(audit=False, now=lambda: 0.0).observer()
     for number in range(MAX_SUBJECTS + 1):
         observe(b"fred", fault(f"/x/{number}: gone"), None)
     observe(b"fred", fault("/x/0: gone"), None)

@@ -22,7 +22,7 @@ import socket
 import sys
 from pathlib import Path
 
-from gateway.supervisor.channel import Restarts, Stop, Supervised, supervised
+from gateway.supervisor.channel import Leave, Restarts, Supervised, supervised
 from gateway.supervisor.wakeup import Wakeup
 
 
@@ -77,7 +77,7 @@ class Dummy:
             match each:
                 case Restarts():
                     self._restarts[each.name] = each.count
-                case Stop():
+                case Leave():
                     self._stop()
                     if not each.patience:
                         sys.exit(0)

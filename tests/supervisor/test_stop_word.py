@@ -9,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from gateway.observability.metrics.registry import Ledger
-from gateway.supervisor.channel import Stop, Supervised
+from gateway.observability.metrics.registry import ProcessRegistry
+from gateway.supervisor.channel import Leave, Supervised
 from gateway.supervisor.children import Child, ChildSpec
 
 
@@ -19,8 +19,8 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
     """A child learns that it is to stop, and how many seconds it has; in pieces, too."""
     near, far = socket.socketpair()
     near.setblocking(False)
-    ledger = Ledger()
-    with near, far, closing(ledger):
+    registry = ProcessRegistry()
+    with near, far, closing(registry):
         me = Supervised(
             name="milter",
             index=0,
@@ -29,23 +29,23 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
             configuration=b"",
             files={},
             channel=near,
-            place=ledger.lend(),
+            place=registry.lend(),
         )
         far.sendall(word[:3])
         assert me.receive() == []
         far.sendall(word[3:])
-        assert me.receive() == [Stop(patience)]
+        assert me.receive() == [Leave(patience)]
 
 
 # Says what it heard by its exit code: 7 for the word, -SIGTERM for the signal.
 PROGRAM = """
 import os
-from gateway.supervisor.channel import Stop, supervised
+from gateway.supervisor.channel import Leave, supervised
 me = supervised(os.environ)
 me._channel.setblocking(True)
 while not (news := me.receive()):
     pass
-raise SystemExit(7 if news == [Stop(2.5)] else 8)
+raise SystemExit(7 if news == [Leave(2.5)] else 8)
 """
 
 
@@ -53,8 +53,8 @@ raise SystemExit(7 if news == [Stop(2.5)] else 8)
 def test_a_child_hears_one_of_the_two(by_word: bool, code: int) -> None:
     """A process that stops by word gets no SIGTERM, and another one nothing else."""
     spec = ChildSpec("milter", (sys.executable, "-c", PROGRAM), stops_by_word=by_word)
-    with closing(Ledger()) as ledger:
-        child = Child(spec, 0, 1, {}, ledger.lend())
+    with closing(ProcessRegistry()) as registry:
+        child = Child(spec, 0, 1, {}, registry.lend())
         child.stop(2.5)
         assert child._process.wait() == code
         child.close()

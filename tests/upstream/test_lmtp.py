@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.errors import ProtocolError, UpstreamError
-from gateway.protocols.lmtp import Reply
+from gateway.protocols.lmtp import LmtpReply
 from gateway.upstream.address import Address
 from gateway.upstream.link import Dialer, NotTaken
 from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
@@ -73,8 +73,8 @@ def test_many_recipients_on_one_connection(lhlo: bytes) -> None:
     with Fake(lmtpd(lhlo=lhlo, heard=heard)) as server:
         asking = client(server.address)
         for _ in range(5):
-            assert asking.ask(b"fred") == Reply(250, b"2.1.0", (b"ok",))
-            assert asking.ask(b"anna") == Reply(250, b"2.1.0", (b"ok",))
+            assert asking.ask(b"fred") == LmtpReply(250, b"2.1.0", (b"ok",))
+            assert asking.ask(b"anna") == LmtpReply(250, b"2.1.0", (b"ok",))
         assert server.connections == 1
     assert heard[0] == b"LHLO mx.example.org\r\n"
     assert heard[1:4] == [b"MAIL FROM:<>\r\n", b"RCPT TO:<fred>\r\n", b"RSET\r\n"]
@@ -87,7 +87,9 @@ def test_a_refusal_for_ever_is_believed_on_a_new_connection() -> None:
         asking = client(server.address)
         for count in (1, 2, 3):
             assert asking.ask(b"fred").good
-            assert asking.ask(b"unknown") == Reply(550, b"5.1.1", (b"There is", b"User unknown"))
+            assert asking.ask(b"unknown") == LmtpReply(
+                550, b"5.1.1", (b"There is", b"User unknown")
+            )
             assert server.connections == 1 + count
 
 

@@ -21,7 +21,7 @@ from gateway.upstream.link import Dialer
 from gateway.upstream.socketmap import (
     MAX_REPLY,
     MAX_REQUEST,
-    Answer,
+    SocketmapAnswer,
     SocketmapClient,
     parse_reply,
 )
@@ -38,7 +38,7 @@ from tests.upstream.fakes import (
 )
 
 if TYPE_CHECKING:
-    from gateway.upstream.link import Found, Link
+    from gateway.upstream.link import Found, UpstreamConnection
 
 SHORT_S = 0.2
 
@@ -70,7 +70,7 @@ def test_it_asks_over_every_kind_of_socket(where: str, tmp_path: Path) -> None:
         asking = client(server.address)
         for number in range(20):
             key = b"fred%d" % number
-            assert asking.ask(key) == Answer(b"OK", key)
+            assert asking.ask(key) == SocketmapAnswer(b"OK", key)
         assert server.connections == 1
         assert asking.ask(b"x", hop=3).status == b"OK"
         assert (asked[0], asked[-1]) == (b"cyrus;hop=1 fred0", b"cyrus;hop=3 x")
@@ -128,7 +128,7 @@ def test_a_bad_server_is_a_fault_that_names_it(talk: Talk, problem: str) -> None
         assert str(caught.value).startswith(f"backend: {problem}")
         server.talk = smmapd(echo)
         asking.deadline = 10.0
-        assert asking.ask(b"fred") == Answer(b"OK", b"fred")
+        assert asking.ask(b"fred") == SocketmapAnswer(b"OK", b"fred")
         assert server.connections == 2
 
 
@@ -218,7 +218,7 @@ def test_a_reply_that_nobody_asked_for_spoils_the_connection() -> None:
             sent.clear()
             # Together in one packet it is a reply that does not end where it should.
             try:
-                assert asking.ask(name) == Answer(b"OK", name)
+                assert asking.ask(name) == SocketmapAnswer(b"OK", name)
             except UpstreamError as fault:
                 assert "does not end where it should" in fault.problem
             sent.wait(10)
@@ -240,7 +240,7 @@ def test_a_refusal_that_belongs_to_an_earlier_question_is_not_believed(words: by
         asking = client(server.address)
         for name in (b"fred", b"anna", b"zoe", b"fred"):
             try:
-                assert asking.ask(name) == Answer(b"OK", name)
+                assert asking.ask(name) == SocketmapAnswer(b"OK", name)
             except UpstreamError as fault:
                 # Both in one packet.
                 assert "does not end where it should" in fault.problem
@@ -270,7 +270,7 @@ def test_who_speaks_before_it_is_asked_is_at_fault() -> None:
         asking = client(server.address)
         open_link = asking.pool._open_link
 
-        def opened(until: float) -> Link:
+        def opened(until: float) -> UpstreamConnection:
             link = open_link(until)
             assert spoken.wait(10)
             return link

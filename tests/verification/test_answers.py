@@ -6,7 +6,7 @@ import pytest
 
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.protocols.lmtp import ReplyDecoder
-from gateway.upstream.socketmap import Answer
+from gateway.upstream.socketmap import SocketmapAnswer
 from gateway.verification.answers import of_answer, of_reply
 from gateway.verification.model import KINDS, Kind, Verdict
 
@@ -99,7 +99,7 @@ LMTP: list[tuple[bytes, Kind, bytes]] = [
 @pytest.mark.parametrize(("status", "text", "kind", "reason"), SOCKETMAP)
 def test_an_answer_of_a_smmapd(status: bytes, text: bytes, kind: Kind, reason: bytes) -> None:
     """Ours or the C program's."""
-    assert of_answer(Answer(status, text)) == (kind, reason)
+    assert of_answer(SocketmapAnswer(status, text)) == (kind, reason)
 
 
 @pytest.mark.parametrize(("line", "kind", "reason"), LMTP)
@@ -122,7 +122,7 @@ def test_a_chain_of_gateways_says_the_same_at_each_link(kind: Kind) -> None:
     """What one says by socketmap, the next one takes for the same kind."""
     payload = socketmap_payload(Verdict(kind, REASONS.get(kind, b"")), b"fred@example.org")
     status, _, text = payload.partition(b" ")
-    found, reason = of_answer(Answer(status, text))
+    found, reason = of_answer(SocketmapAnswer(status, text))
     # That delivery makes the mailbox, or takes it elsewhere, is the first one's business.
     assert found is (Kind.DELIVERABLE if kind.accepts else kind)
     assert socketmap_payload(Verdict(found, reason), b"fred@example.org") == payload

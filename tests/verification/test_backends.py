@@ -17,7 +17,7 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.mupdate import SOCKET, Kicker
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.backends import Backends
-from gateway.verification.elsewhere import Elsewhere
+from gateway.verification.elsewhere import MurderUpstreams
 from gateway.verification.model import Kind, Query, Step
 from gateway.verification.pending import Pending
 from gateway.verification.verifier import Verifier
@@ -39,9 +39,9 @@ class Murder:
         self.mupdate = stack.enter_context(Fake(says_done, path=str(root / "conf" / SOCKET)))
         self.elsewhere = self.servers()
 
-    def servers(self, *, ok: bool = False, deadline: float = 10.0) -> Elsewhere:
+    def servers(self, *, ok: bool = False, deadline: float = 10.0) -> MurderUpstreams:
         """The other servers, as a frontend reaches them."""
-        made = Elsewhere(
+        made = MurderUpstreams(
             Backends(unreachable_is_ok=ok, deadline=deadline),
             Kicker(self.files.configdirectory),
         )
@@ -64,7 +64,7 @@ class Murder:
         return Verifier.for_store(CyrusStore(conf, b"smmap"), self.elsewhere)
 
 
-def _close(elsewhere: Elsewhere) -> None:
+def _close(elsewhere: MurderUpstreams) -> None:
     for server in elsewhere.backends.servers:
         server.pool.close()
 
@@ -271,11 +271,11 @@ def test_a_smmapd_reads_its_settings_from_imapd_conf(tmp_path: Path) -> None:
     """Port, timeout, and what an unreachable backend means."""
     path = tmp_path / "imapd.conf"
     path.write_text("configdirectory: /x\n")
-    backends = Elsewhere.for_conf(imapdconf.load(str(path))).backends
+    backends = MurderUpstreams.for_conf(imapdconf.load(str(path))).backends
     assert (backends.port, backends.deadline, backends.unreachable_is_ok) == (12345, 5, True)
     path.write_text(
         "configdirectory: /x\nsmmapd_backend_port: 2345\nsmmapd_backend_timeout: 1m\n"
         "smmapd_backend_unreachable: temp\n"
     )
-    backends = Elsewhere.for_conf(imapdconf.load(str(path))).backends
+    backends = MurderUpstreams.for_conf(imapdconf.load(str(path))).backends
     assert (backends.port, backends.deadline, backends.unreachable_is_ok) == (2345, 60, False)

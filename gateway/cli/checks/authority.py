@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import ok, warning
-from gateway.config.choices import Answers
+from gateway.config.choices import AuthorityName
 from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import DeliveryNaming
@@ -85,25 +85,25 @@ def check(settings: Settings, store: CyrusStore, path: str) -> Iterator[Finding]
         )
         if name in settings.listeners
     }
-    for authority in Answers:
+    for authority in AuthorityName:
         names = [name for name, answers in asked.items() if answers is authority]
         if names:
             yield ok(_SUBJECT, f"{', '.join(names)}: {_said(authority, store)}")
     yield from _skip_plus(settings, asked)
     yield from _differences(store.delivery_conf, asked)
     yield from _service_options(settings, store, path)
-    if Answers.DELIVERY in asked.values():
+    if AuthorityName.DELIVERY in asked.values():
         yield from _not_honoured(store)
 
 
-def _said(authority: Answers, store: CyrusStore) -> str:
-    if authority is Answers.SMMAPD:
+def _said(authority: AuthorityName, store: CyrusStore) -> str:
+    if authority is AuthorityName.SMMAPD:
         return "as smmapd says"
     return f"as delivery by {store.delivery_service.decode('utf-8', 'replace')} does"
 
 
-def _skip_plus(settings: Settings, asked: dict[str, Answers]) -> Iterator[Finding]:
-    if settings.cyrus.skip_plus and Answers.SMMAPD not in asked.values():
+def _skip_plus(settings: Settings, asked: dict[str, AuthorityName]) -> Iterator[Finding]:
+    if settings.cyrus.skip_plus and AuthorityName.SMMAPD not in asked.values():
         yield warning(
             _SUBJECT,
             "[cyrus] skip_plus counts only for smmapd's answers, and no front end gives them",
@@ -111,8 +111,8 @@ def _skip_plus(settings: Settings, asked: dict[str, Answers]) -> Iterator[Findin
         )
 
 
-def _differences(conf: ImapdConf, asked: dict[str, Answers]) -> Iterator[Finding]:
-    smmapd = [name for name, answers in asked.items() if answers is Answers.SMMAPD]
+def _differences(conf: ImapdConf, asked: dict[str, AuthorityName]) -> Iterator[Finding]:
+    smmapd = [name for name, answers in asked.items() if answers is AuthorityName.SMMAPD]
     for each in _DIFFERENCES:
         if not each.applies(conf):
             continue

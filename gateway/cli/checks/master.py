@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import Level, error, ok, warning
-from gateway.config.choices import Answers
+from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import UnixEndpoint
 from gateway.cyrus import cyrusconf
 from gateway.supervisor.unixsockets import folder_warnings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.cli.checks.finding import Finding
     from gateway.config import Settings
-    from gateway.cyrus.cyrusconf import Service
+    from gateway.cyrus.cyrusconf import CyrusService
 
 _SUBJECT = "cyrus.conf"
 _PROGRAM = "smmapd"
@@ -41,7 +41,7 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         yield from _entry(settings, path, entry)
 
 
-def _entry(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+def _entry(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:
     found = [
         *_program(path, entry),
         *_listen(settings, path, entry),
@@ -53,7 +53,7 @@ def _entry(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
         yield ok(_SUBJECT, f"{path}: {entry.name} starts {entry.words[0]} on {entry.listen}")
 
 
-def _program(path: str, entry: Service) -> Iterator[Finding]:
+def _program(path: str, entry: CyrusService) -> Iterator[Finding]:
     program = entry.words[0]
     if program.startswith("/") and not os.access(program, os.X_OK):
         yield error(
@@ -63,7 +63,7 @@ def _program(path: str, entry: Service) -> Iterator[Finding]:
         )
 
 
-def _listen(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+def _listen(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:
     listen = entry.listen
     if not listen:
         mend = f'write for example listen="/run/cyrus/socket/{entry.name}"'
@@ -95,7 +95,7 @@ def _listen(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
         yield warning(_SUBJECT, f"{path}: {entry.name}: {what}", mend)
 
 
-def _children(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+def _children(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:
     """Whether a backend's C smmapd, a process a connection, has enough of them for a frontend."""
     limit = entry.arguments.get("maxchild", "")
     if entry.listen.startswith("/") or not limit.isdigit():
@@ -113,7 +113,7 @@ def _children(settings: Settings, path: str, entry: Service) -> Iterator[Finding
         )
 
 
-def _likeness(settings: Settings, path: str, entry: Service) -> Iterator[Finding]:
+def _likeness(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:
     """What would make the two answer differently."""
     cyrus = settings.cyrus
     if entry.name != cyrus.service:
@@ -125,7 +125,7 @@ def _likeness(settings: Settings, path: str, entry: Service) -> Iterator[Finding
         )
     words = entry.words
     answers = (settings.socketmap.answers, settings.policy.answers, settings.milter.answers)
-    if Answers.SMMAPD in answers and ("-p" in words) != cyrus.skip_plus:
+    if AuthorityName.SMMAPD in answers and ("-p" in words) != cyrus.skip_plus:
         has = "has" if "-p" in words else "has not"
         yield warning(
             _SUBJECT,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.cli.checks.postfixconf import Postfix
+    from gateway.cli.checks.postfixconf import PostfixInstance
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
@@ -41,7 +41,7 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
         yield from postfix_tables.check(settings, postfix, _our_domains(settings))
 
 
-def _domains(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
+def _domains(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     ours = _our_domains(settings)
     if ours is None:
         return

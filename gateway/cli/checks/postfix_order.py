@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.cli.checks.postfixconf import Postfix, SocketUse
+    from gateway.cli.checks.postfixconf import PostfixInstance, SocketUse
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
@@ -27,7 +27,7 @@ _PERMITS = ("permit_mynetworks", "permit_sasl_authenticated")
 _UNLISTED = "reject_unlisted_sender"
 
 
-def check(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
+def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     """What stands before and behind each of our sockets."""
     paths = {
         name: {
@@ -48,7 +48,7 @@ def check(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
             yield from _senders(postfix, use)
 
 
-def _restrictions(postfix: Postfix, use: SocketUse) -> Iterator[Finding]:
+def _restrictions(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
     words = [first for first, *_ in items(postfix.of(use.service, _RESTRICTIONS))]
     barrier = next((words.index(each) for each in _UNAUTHORIZED if each in words), None)
     ours = words.index("check_policy_service")
@@ -71,7 +71,7 @@ def _restrictions(postfix: Postfix, use: SocketUse) -> Iterator[Finding]:
         )
 
 
-def _milter(postfix: Postfix, use: SocketUse) -> Iterator[Finding]:
+def _milter(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
     if use.parameter == "non_smtpd_milters":
         yield warning(
             _SUBJECT,
@@ -92,7 +92,7 @@ def _milter(postfix: Postfix, use: SocketUse) -> Iterator[Finding]:
         )
 
 
-def _senders(postfix: Postfix, use: SocketUse) -> Iterator[Finding]:
+def _senders(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
     lists = ("smtpd_sender_restrictions", _RESTRICTIONS, "smtpd_relay_restrictions")
     named = any(
         first == _UNLISTED for name in lists for first, *_ in items(postfix.of(use.service, name))

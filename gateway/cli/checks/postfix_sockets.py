@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.cli.checks.postfixconf import Postfix, SocketUse
+    from gateway.cli.checks.postfixconf import PostfixInstance, SocketUse
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
@@ -32,7 +32,7 @@ _WRITTEN = {
 }
 
 
-def check(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
+def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     """Every socket of ours that is asked, that is nearly asked, and that nobody asks."""
     ours = _ours(settings)
     asked = False
@@ -86,7 +86,7 @@ def _ours(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
 
 
 def _reached(
-    postfix: Postfix, use: SocketUse, ours: dict[str, tuple[str, Endpoint]]
+    postfix: PostfixInstance, use: SocketUse, ours: dict[str, tuple[str, Endpoint]]
 ) -> tuple[str, Endpoint] | None:
     if use.path:
         return ours.get(postfix.place(use))
@@ -111,7 +111,7 @@ def _wrong_protocol(settings: Settings, use: SocketUse, name: str) -> Finding:
 
 
 def _near(
-    postfix: Postfix, use: SocketUse, ours: dict[str, tuple[str, Endpoint]]
+    postfix: PostfixInstance, use: SocketUse, ours: dict[str, tuple[str, Endpoint]]
 ) -> Finding | None:
     """A Unix socket in a folder of ours, or of one of our names, which is none of ours."""
     if not use.path:
@@ -146,7 +146,7 @@ def _observing(settings: Settings, use: SocketUse, name: str) -> Iterator[Findin
         )
 
 
-def _out_of_reach(postfix: Postfix, use: SocketUse, name: str) -> Finding:
+def _out_of_reach(postfix: PostfixInstance, use: SocketUse, name: str) -> Finding:
     queue = postfix.queue_directory
     proxy = (
         f", or let proxymap ask from outside: proxy:socketmap:unix:{use.path}:cyrus"
@@ -161,7 +161,9 @@ def _out_of_reach(postfix: Postfix, use: SocketUse, name: str) -> Finding:
     )
 
 
-def _unreachable(postfix: Postfix, ours: dict[str, tuple[str, Endpoint]]) -> Iterator[Finding]:
+def _unreachable(
+    postfix: PostfixInstance, ours: dict[str, tuple[str, Endpoint]]
+) -> Iterator[Finding]:
     """Sockets that chrooted services could not ask if they were told to."""
     queue = os.path.join(os.path.normpath(postfix.queue_directory), "")
     chrooted = [service for service, inside in postfix.services.items() if inside]
@@ -176,7 +178,7 @@ def _unreachable(postfix: Postfix, ours: dict[str, tuple[str, Endpoint]]) -> Ite
 
 
 def _may_connect(
-    settings: Settings, postfix: Postfix, use: SocketUse, name: str, endpoint: UnixEndpoint
+    settings: Settings, postfix: PostfixInstance, use: SocketUse, name: str, endpoint: UnixEndpoint
 ) -> Iterator[Finding]:
     owner = postfix.parameters.get("mail_owner", "postfix")
     try:

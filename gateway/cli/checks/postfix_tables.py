@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cli.checks.finding import Finding
-    from gateway.cli.checks.postfixconf import Postfix
+    from gateway.cli.checks.postfixconf import PostfixInstance
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
@@ -47,7 +47,7 @@ class Domains(Protocol):
     def __contains__(self, domain: bytes) -> bool: ...
 
 
-def check(settings: Settings, postfix: Postfix, ours: Domains | None) -> Iterator[Finding]:
+def check(settings: Settings, postfix: PostfixInstance, ours: Domains | None) -> Iterator[Finding]:
     """Every such table, the delimiter, and SRS."""
     parameters = [*_REDIRECTING]
     local = postfix.words("mydestination")
@@ -62,12 +62,12 @@ def check(settings: Settings, postfix: Postfix, ours: Domains | None) -> Iterato
     yield from _srs(settings, postfix)
 
 
-def _tables(postfix: Postfix, parameter: str) -> list[str]:
+def _tables(postfix: PostfixInstance, parameter: str) -> list[str]:
     return [first for first, *_ in items(postfix.parameters.get(parameter, "")) if ":" in first]
 
 
 def _known(
-    settings: Settings, postfix: Postfix, tables: list[tuple[str, str]]
+    settings: Settings, postfix: PostfixInstance, tables: list[tuple[str, str]]
 ) -> Iterator[Finding]:
     """Without `postfix` in [scope]: whom policy and milter refuse though Postfix knows them."""
     named = {os.path.realpath(path) for path in settings.scope.aliases}
@@ -92,7 +92,7 @@ def _known(
 
 
 def _asked(
-    settings: Settings, postfix: Postfix, tables: list[tuple[str, str]]
+    settings: Settings, postfix: PostfixInstance, tables: list[tuple[str, str]]
 ) -> Iterator[Finding]:
     """With `postfix` in [scope]: what the gateway's user cannot ask."""
     identity = eyes.identity_of(settings)
@@ -137,7 +137,7 @@ def _files(table: str) -> list[str]:
     return [rest + _COMPILED.get(kind, "")]
 
 
-def _delimiter(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
+def _delimiter(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     theirs = postfix.parameters.get("recipient_delimiter", "")
     own = settings.scope.recipient_delimiter
     if settings.scope.aliases and set(theirs) - set(own):
@@ -149,7 +149,7 @@ def _delimiter(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
         )
 
 
-def _srs(settings: Settings, postfix: Postfix) -> Iterator[Finding]:
+def _srs(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     names = ("recipient_canonical_maps", "canonical_maps")
     used = [table for name in names for table in _tables(postfix, name) if _SRS.search(table)]
     if used and not settings.scope.srs:

@@ -88,7 +88,7 @@ class SocketUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Postfix:
+class PostfixInstance:
     """One Postfix instance: expanded parameters, and which smtpd asks which socket.
 
     `services` are the smtpd services of master.cf, `NAME/TYPE`, and whether each
@@ -122,7 +122,7 @@ class Postfix:
         return os.path.normpath(use.path)
 
 
-def ask(folder: str | None) -> Postfix | None:
+def ask(folder: str | None) -> PostfixInstance | None:
     """What the Postfix with its configuration in `folder` (None: the default one) says.
 
     None where there is no Postfix.  Raises PostfixError.
@@ -146,7 +146,7 @@ def ask(folder: str | None) -> Postfix | None:
         for service in services
     }
     uses = tuple(_uses(services, {**main, **changed}, own))
-    return Postfix(main, uses, services, own, types)
+    return PostfixInstance(main, uses, services, own, types)
 
 
 def chroot_default(compatibility_level: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.choices import Answers, Mode, OnError, SizeCheck
+from gateway.config.choices import AuthorityName, Mode, OnError, SizeCheck
 from gateway.config.declaration import Section, declarations_of, setting
 from gateway.config.locations import Location, locations
 from gateway.config.types import choice, integer, name, seconds
@@ -30,9 +30,9 @@ class GeneralSettings:
         "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list one answers.",
         example='["socketmap+tls://backend1.example.org:12346", "lmtp:unix:/run/cyrus/lmtp"]',
     )
-    answers: Answers = setting(
-        choice(Answers),
-        default=Answers.DELIVERY,
+    answers: AuthorityName = setting(
+        choice(AuthorityName),
+        default=AuthorityName.DELIVERY,
         description="Whose answer is given where store is cyrus. `delivery`: what Cyrus' lmtpd "
         "does with a mail in the end. `smmapd`: what the program of that name says. "
         "smmapd-gateway(8) has the table of differences. Each front end may have its own "

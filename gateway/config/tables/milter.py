@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.choices import Answers, Library, Mode
+from gateway.config.choices import AuthorityName, Library, Mode
 from gateway.config.declaration import Section, declarations_of, inherited, setting
 from gateway.config.endpoints import Endpoint
 from gateway.config.tables.connections import (
@@ -45,8 +45,8 @@ class MilterSettings:
         description="The mode of this front end. In `observe` every recipient is let through.",
         example='"observe"',
     )
-    answers: Answers = inherited(
-        choice(Answers),
+    answers: AuthorityName = inherited(
+        choice(AuthorityName),
         inherits="answers",
         description="Whose answer this front end gives.",
         example='"smmapd"',

@@ -129,9 +129,9 @@ class ScopeSettings:
         example="true",
     )
 
-    def rules(self) -> scope.ScopeSettings:
+    def rules(self) -> scope.ScopeRules:
         """The same in the words of gateway.frontends.scope."""
-        return scope.ScopeSettings(
+        return scope.ScopeRules(
             domains=self.domains,
             domain_files=self.domain_files,
             mailers=self.mailers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.choices import Answers, Mode
+from gateway.config.choices import AuthorityName, Mode
 from gateway.config.declaration import Section, declarations_of, inherited, setting
 from gateway.config.endpoints import Endpoint
 from gateway.config.tables.connections import (
@@ -37,8 +37,8 @@ class SocketmapSettings:
         "that are no recipients (a bare domain, `@domain`) are not.",
         example='"observe"',
     )
-    answers: Answers = inherited(
-        choice(Answers),
+    answers: AuthorityName = inherited(
+        choice(AuthorityName),
         inherits="answers",
         description="Whose answer this front end gives.",
         example='"smmapd"',

@@ -29,7 +29,7 @@ class Sample:
     counts: Numbers
 
 
-class History:
+class CountHistory:
     """The samples; the oldest gives way."""
 
     def __init__(self) -> None:

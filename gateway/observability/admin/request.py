@@ -34,7 +34,7 @@ _ALWAYS = ("localhost", "localhost.localdomain", "ip6-localhost")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class BadRequest:
     """Why a request is not answered: status code, its phrase, and a sentence."""
 
     code: int
@@ -42,7 +42,7 @@ class Refusal:
     reason: str
 
 
-def check(head: bytes, hosts: Collection[str]) -> Refusal | None:
+def check(head: bytes, hosts: Collection[str]) -> BadRequest | None:
     """What is wrong with `head`, the bytes up to and with the empty line; None if nothing is.
 
     `hosts` are names in lower case, besides localhost and numeric addresses.
@@ -52,7 +52,9 @@ def check(head: bytes, hosts: Collection[str]) -> Refusal | None:
     if refusal is not None:
         return refusal
     if len(lines) > MAX_HEADERS:
-        return Refusal(431, "Request Header Fields Too Large", f"more than {MAX_HEADERS} headers")
+        return BadRequest(
+            431, "Request Header Fields Too Large", f"more than {MAX_HEADERS} headers"
+        )
     headers: dict[bytes, list[bytes]] = {}
     for line in lines:
         found = _HEADER.fullmatch(line)
@@ -60,28 +62,28 @@ def check(head: bytes, hosts: Collection[str]) -> Refusal | None:
             return _bad("a line of the head is no header")
         headers.setdefault(found[1].lower(), []).append(found[2].rstrip(b" \t"))
     if b"transfer-encoding" in headers or set(headers.get(b"content-length", [])) - {b"0"}:
-        return Refusal(413, "Content Too Large", "nothing here takes a body")
+        return BadRequest(413, "Content Too Large", "nothing here takes a body")
     named = headers.get(b"host", [])
     if len(named) != 1:
         return _bad("exactly one Host is needed")
     if not is_ours(named[0], hosts):
-        return Refusal(
+        return BadRequest(
             421, "Misdirected Request", "this name is not one of hosts in [admin] of gateway.toml"
         )
     return None
 
 
-def _check_line(line: bytes) -> Refusal | None:
+def _check_line(line: bytes) -> BadRequest | None:
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         return _bad("the first line is no HTTP request")
     method, target, major, _ = found.groups()
     if major != b"1":
-        return Refusal(505, "HTTP Version Not Supported", "HTTP/1.1 is spoken here")
+        return BadRequest(505, "HTTP Version Not Supported", "HTTP/1.1 is spoken here")
     if method not in _METHODS:
-        return Refusal(405, "Method Not Allowed", "GET and HEAD are all there is")
+        return BadRequest(405, "Method Not Allowed", "GET and HEAD are all there is")
     if len(target) > MAX_TARGET:
-        return Refusal(414, "URI Too Long", f"more than {MAX_TARGET} bytes")
+        return BadRequest(414, "URI Too Long", f"more than {MAX_TARGET} bytes")
     if not target.startswith(b"/") or b"#" in target:
         return _bad("the target is no path")
     return None
@@ -116,5 +118,5 @@ def _is_address(text: str, version: int) -> bool:
         return False
 
 
-def _bad(reason: str) -> Refusal:
-    return Refusal(400, "Bad Request", reason)
+def _bad(reason: str) -> BadRequest:
+    return BadRequest(400, "Bad Request", reason)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from gateway.observability.admin.request import END, MAX_HEAD, Refusal, check
+from gateway.observability.admin.request import END, MAX_HEAD, BadRequest, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -111,11 +111,13 @@ class _Gate:
         self._hosts = hosts
         self._allow_remote = allow_remote
 
-    def admit(self, head: bytes | Refusal, address: object) -> bytes | Refusal:
+    def admit(self, head: bytes | BadRequest, address: object) -> bytes | BadRequest:
         """`head`, or why not."""
         if not self._allow_remote and not _is_local(address):
-            return Refusal(403, "Forbidden", "set allow_remote in [admin] to let other machines in")
-        return head if isinstance(head, Refusal) else check(head, self._hosts) or head
+            return BadRequest(
+                403, "Forbidden", "set allow_remote in [admin] to let other machines in"
+            )
+        return head if isinstance(head, BadRequest) else check(head, self._hosts) or head
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]
@@ -127,13 +129,13 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         """Read, check, answer."""
         try:
             head = self.gate.admit(_read_head(self.socket), self.client_address)
-            if isinstance(head, Refusal):
+            if isinstance(head, BadRequest):
                 _refuse(self.socket, head)
         except OSError:
             # Gone, or silent for too long.
             self.socket.close()
             return
-        if isinstance(head, Refusal):
+        if isinstance(head, BadRequest):
             self.socket.close()
             return
         self.socket.settimeout(REPLY_SECONDS)
@@ -155,13 +157,13 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self._send_error_response_if_possible(500)
 
 
-def _read_head(client: socket.socket) -> bytes | Refusal:
+def _read_head(client: socket.socket) -> bytes | BadRequest:
     """All bytes up to the empty line; raises OSError where they do not come in time."""
     until = time.monotonic() + HEAD_SECONDS
     data = b""
     while END not in data:
         if len(data) > MAX_HEAD:
-            return Refusal(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
+            return BadRequest(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
         client.settimeout(max(0.001, until - time.monotonic()))
         piece = client.recv(MAX_HEAD)
         if not piece:
@@ -169,11 +171,11 @@ def _read_head(client: socket.socket) -> bytes | Refusal:
         data += piece
     head = data[: data.index(END) + len(END)]
     if len(head) > MAX_HEAD:
-        return Refusal(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
+        return BadRequest(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
     return head
 
 
-def _refuse(client: socket.socket, refusal: Refusal) -> None:
+def _refuse(client: socket.socket, refusal: BadRequest) -> None:
     """Say why, and wait for the client to hang up."""
     body = f"{refusal.code} {refusal.phrase}: {refusal.reason}\n".encode()
     allow = [("Allow", "GET, HEAD")] if refusal.code == 405 else []

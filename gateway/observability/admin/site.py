@@ -17,13 +17,13 @@ from gevent.threadpool import ThreadPool
 
 from gateway.explain.explainer import Explainer
 from gateway.observability.admin import page, readiness, status
-from gateway.observability.admin.history import History
+from gateway.observability.admin.history import CountHistory
 from gateway.observability.admin.inquiry import BadInquiry, parse
 from gateway.observability.admin.server import NOTHING_POLICY, SAFETY
 from gateway.observability.metrics import databases, exposition
 from gateway.observability.metrics.exposition import View
 from gateway.observability.metrics.gathering import gather
-from gateway.observability.metrics.sharedmemory import BoardError
+from gateway.observability.metrics.sharedmemory import SharedMetricsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.observability.metrics.databases import DatabaseState
     from gateway.observability.metrics.gathering import Gathered
     from gateway.observability.metrics.recorder import Recorder
-    from gateway.observability.metrics.sharedmemory import Board
+    from gateway.observability.metrics.sharedmemory import SharedMetrics
     from gateway.verification.decider import Engine
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Site:
     def __init__(
         self,
         settings: Settings,
-        board: Board,
+        shared_metrics: SharedMetrics,
         recorder: Recorder,
         *,
         make_engine: Callable[[], Engine],
@@ -68,13 +68,13 @@ class Site:
         self.restarts: dict[str, int] = {}
         self.stopping = False
         self._settings = settings
-        self._board = board
+        self._shared_metrics = shared_metrics
         self._recorder = recorder
         self._make_engine = make_engine
         self._explainer: Explainer | None = None
         self._explaining = 0
         self._store = make_store() if make_store is not None else None
-        self._history = History()
+        self._history = CountHistory()
         # One thread each, so that store and engine are used by one at a time.
         self._looker = ThreadPool(1)
         self._speaker = ThreadPool(1)
@@ -97,7 +97,7 @@ class Site:
         else:
             try:
                 reply = route(environ)
-            except BoardError as error:
+            except SharedMetricsError as error:
                 _log.error("the metrics cannot be read: %s", error)
                 problem = f"the metrics cannot be read: {error}\n"
                 reply = _Reply("503 Service Unavailable", _TEXT, problem.encode())
@@ -116,13 +116,13 @@ class Site:
         """Remember the counts of now, for rates; called every history.STEP seconds."""
         try:
             self._history.keep(time.monotonic(), self._gather().counts)
-        except BoardError as error:
+        except SharedMetricsError as error:
             _log.error("the metrics cannot be read: %s", error)
 
     def _gather(self) -> Gathered:
         # What is shown once is on the board, and outlives this process.
         self._recorder.publish()
-        return gather(self._board)
+        return gather(self._shared_metrics)
 
     def _view(self) -> View:
         return View(self._gather(), self._databases(), dict(self.restarts))

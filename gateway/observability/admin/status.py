@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.config import Settings
-    from gateway.observability.admin.history import History
+    from gateway.observability.admin.history import CountHistory
     from gateway.observability.metrics.exposition import View
     from gateway.observability.metrics.snapshot import Numbers
 
@@ -52,7 +52,7 @@ class _Numbers:
 
 
 def document(
-    view: View, history: History, settings: Settings, reasons: list[str], notes: list[str]
+    view: View, history: CountHistory, settings: Settings, reasons: list[str], notes: list[str]
 ) -> dict[str, object]:
     """The whole document; `reasons` say why it is not ready, `notes` what else is amiss."""
     gathered = view.gathered

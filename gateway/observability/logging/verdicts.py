@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.config.choices import Mode
     from gateway.frontends.judge import Decision
     from gateway.frontends.milter_conversation import Rcpt
-    from gateway.frontends.origin import Course
+    from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.waiver import Waiver
     from gateway.observability.logging.setup import AddressWriter, Field
     from gateway.protocols.policy import PolicyRequest
@@ -33,7 +33,7 @@ class VerdictLog:
     """Writes the verdicts of one front end.
 
     `address` shows an address as the settings want it.  Each method is told
-    the question's `course`, or None where verdicts are not written.
+    the question's `origin`, or None where verdicts are not written.
     """
 
     def __init__(self, frontend: str, mode: Mode, address: AddressWriter) -> None:
@@ -53,24 +53,24 @@ class VerdictLog:
         waiver: Waiver | None,
         *,
         client: str = "",
-        course: Course | None = None,
+        origin: AnswerOrigin | None = None,
     ) -> None:
         """One look-up of `client`; the protocol tells nothing but the recipient."""
         if self._quiet(verdict):
             return
         who: dict[str, Field] = {"client": client, "recipient": self._address(key)}
         reply = b"" if verdict.kind.accepts else rendered(key, verdict, waiver)
-        self._verdict(verdict, course, who, reply, waiver)
+        self._verdict(verdict, origin, who, reply, waiver)
 
     def policy(
-        self, request: PolicyRequest, decision: Decision, *, course: Course | None = None
+        self, request: PolicyRequest, decision: Decision, *, origin: AnswerOrigin | None = None
     ) -> None:
         """One policy request that was judged or skipped."""
         if self._quiet(decision.verdict):
             return
         self._decision(
             decision,
-            course,
+            origin,
             {
                 "instance": request.instance,
                 "queue_id": request.queue_id,
@@ -82,14 +82,14 @@ class VerdictLog:
             decision.action,
         )
 
-    def milter(self, rcpt: Rcpt, decision: Decision, *, course: Course | None = None) -> None:
+    def milter(self, rcpt: Rcpt, decision: Decision, *, origin: AnswerOrigin | None = None) -> None:
         """One RCPT that was judged or skipped."""
         if self._quiet(decision.verdict):
             return
         transaction = rcpt.transaction
         self._decision(
             decision,
-            course,
+            origin,
             {
                 "queue_id": rcpt.queue_id,
                 "client": transaction.client,
@@ -111,18 +111,18 @@ class VerdictLog:
         return not fault and not self.enabled
 
     def _decision(
-        self, decision: Decision, course: Course | None, who: dict[str, Field], reply: bytes
+        self, decision: Decision, origin: AnswerOrigin | None, who: dict[str, Field], reply: bytes
     ) -> None:
         if decision.verdict is None:
             if decision.skip is not None:
                 self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
             return
-        self._verdict(decision.verdict, course, who, reply, decision.waiver)
+        self._verdict(decision.verdict, origin, who, reply, decision.waiver)
 
     def _verdict(
         self,
         verdict: Verdict,
-        course: Course | None,
+        origin: AnswerOrigin | None,
         who: dict[str, Field],
         reply: bytes,
         waiver: Waiver | None,
@@ -134,9 +134,9 @@ class VerdictLog:
             facts["reply"] = self._address.reply(self._frontend, reply)
         if waiver is not None:
             facts["not_enforced"] = waiver.value
-        if course is not None:
-            facts["cache"] = course.source
-            facts["microseconds"] = course.microseconds
+        if origin is not None:
+            facts["cache"] = origin.source
+            facts["microseconds"] = origin.microseconds
         fault = verdict.evidence.fault
         if fault is not None:
             _log.error("%s", fault)

@@ -1,8 +1,8 @@
 """What the processes count, brought together in one place and shown to Prometheus.
 
 Each process counts for itself and puts what it has counted on the board
-(`board`, a piece of memory that all share) once a second; the supervisor
-keeps the counts of those that have ended (`ledger`); the process that serves
+(`shared_metrics`, a piece of memory that all share) once a second; the supervisor
+keeps the counts of those that have ended (`registry`); the process that serves
 the admin listener adds everything up (`gathering`) and writes it down in
 Prometheus' terms (`exposition`).
 """

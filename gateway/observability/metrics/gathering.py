@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.observability.metrics.registry import WRITER, Page, Reload
-from gateway.observability.metrics.sharedmemory import SUPERVISOR, BoardError
-from gateway.observability.metrics.snapshot import Snapshot, added
+from gateway.observability.metrics.sharedmemory import SUPERVISOR, SharedMetricsError
+from gateway.observability.metrics.snapshot import ProcessCounts, added
 
 if TYPE_CHECKING:
     from gateway.observability.metrics.registry import Lent, ProcessState
-    from gateway.observability.metrics.sharedmemory import Board
-    from gateway.observability.metrics.snapshot import Numbers, Refusal, Upstream
+    from gateway.observability.metrics.sharedmemory import SharedMetrics
+    from gateway.observability.metrics.snapshot import LastRefusal, Numbers, Upstream
 
 # Processes do not start and end so fast that more would be needed.
 _ATTEMPTS = 10
@@ -37,14 +37,14 @@ class Gathered:
     started: float
     supervisor_pid: int
     processes: tuple[ProcessState, ...]
-    snapshots: tuple[Snapshot, ...]
+    snapshots: tuple[ProcessCounts, ...]
     counts: Numbers
     gauges: Numbers
     reload: Reload = field(default_factory=Reload)
     troubles: tuple[str, ...] = ()
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[LastRefusal]:
         """The newest refusals of all processes, the newest first."""
         every = [refusal for each in self.snapshots for refusal in each.refusals]
         return sorted(every, key=lambda each: -each.time)[:MAX_REFUSALS]
@@ -59,18 +59,18 @@ class Gathered:
         return [newest[key] for key in sorted(newest)]
 
 
-def gather(board: Board) -> Gathered:
+def gather(shared_metrics: SharedMetrics) -> Gathered:
     """Read the whole board.
 
     Raises BoardError where the supervisor's page cannot be read.
     """
     for _ in range(_ATTEMPTS):
-        before = board.read(SUPERVISOR, WRITER)
+        before = shared_metrics.read(SUPERVISOR, WRITER)
         if before is None:
             continue
         page = Page.from_bytes(before)
-        snapshots = [_snapshot(board, each) for each in page.living]
-        if board.read(SUPERVISOR, WRITER) == before:
+        snapshots = [_snapshot(shared_metrics, each) for each in page.living]
+        if shared_metrics.read(SUPERVISOR, WRITER) == before:
             known = tuple(each for each in snapshots if each is not None)
             return Gathered(
                 page.started,
@@ -82,15 +82,15 @@ def gather(board: Board) -> Gathered:
                 page.reload,
                 page.troubles,
             )
-    raise BoardError("the processes' board does not come to rest")
+    raise SharedMetricsError("the processes' board does not come to rest")
 
 
-def _snapshot(board: Board, lent: Lent) -> Snapshot | None:
+def _snapshot(shared_metrics: SharedMetrics, lent: Lent) -> ProcessCounts | None:
     """What a process last said; None where it has said nothing yet, or nonsense."""
-    message = board.read(lent.place, lent.writer)
+    message = shared_metrics.read(lent.place, lent.writer)
     if message is None:
         return None
     try:
-        return Snapshot.from_bytes(message)
-    except BoardError:
+        return ProcessCounts.from_bytes(message)
+    except SharedMetricsError:
         return None

@@ -16,12 +16,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.cyrus.db.file import ReadCounts
-from gateway.frontends.counters import Tally
+from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.observability.metrics.databases import DATABASES
-from gateway.observability.metrics.sharedmemory import BoardError, Place
-from gateway.observability.metrics.snapshot import Numbers, Refusal, Snapshot, add
+from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetricsError
+from gateway.observability.metrics.snapshot import LastRefusal, Numbers, ProcessCounts, add
 from gateway.observability.metrics.timing import TimedEngine, Timings
 from gateway.printable import printable
 from gateway.verification.cache import VerdictCache
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.observability.logging.setup import AddressWriter
     from gateway.server.server import Server
-    from gateway.verification.cell import Refused
+    from gateway.verification.counter import Refused
     from gateway.verification.decider import Engine, Memory
 
     # Adds its counts and gauges to a snapshot.
-    Source = Callable[[Snapshot], None]
+    Source = Callable[[ProcessCounts], None]
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ServingProcess(Protocol):
     name: str
     index: int
     generation: int
-    place: Place
+    place: MetricsSlot
 
 
 class Recorder:
@@ -77,7 +77,7 @@ class Recorder:
         self._started = time.time()
         self._timings = Timings()
         self._reads = tuple(ReadCounts() for _ in DATABASES)
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, OutcomeCounters] = {}
         self._sources: list[Source] = []
         self._failed = False
         # Kept open: clients may have every descriptor by the time of a snapshot.
@@ -95,9 +95,9 @@ class Recorder:
                 self._count_reads(memory.verifier)
                 memory.timing = self._timings.lookup
 
-        def source(snapshot: Snapshot) -> None:
+        def source(snapshot: ProcessCounts) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
-            ready = sum(tally.answers_ready for tally in self._tallies.values())
+            ready = sum(counters.answers_ready for counters in self._tallies.values())
             snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
             snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
             snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)
@@ -108,7 +108,7 @@ class Recorder:
     def watch_servers(self, frontend: str, servers: Sequence[Server]) -> None:
         """Count the clients of a front end's sockets."""
 
-        def source(snapshot: Snapshot) -> None:
+        def source(snapshot: ProcessCounts) -> None:
             accepted = sum(server.accepted for server in servers)
             connected = sum(len(server.connections) for server in servers)
             snapshot.counts[f"connections_accepted/{frontend}"] = accepted
@@ -117,21 +117,21 @@ class Recorder:
         if servers:
             self.watch(source)
 
-    def tally(self, frontend: str) -> Tally:
+    def counters(self, frontend: str) -> OutcomeCounters:
         """The counts of a front end, made at the first call."""
         if frontend not in self._tallies:
             refusals: deque[Refused] = deque(maxlen=REFUSALS)
-            self._tallies[frontend] = Tally(refusals)
+            self._tallies[frontend] = OutcomeCounters(refusals)
         return self._tallies[frontend]
 
     def watch(self, source: Source) -> None:
         """Ask `source` for more at each snapshot."""
         self._sources.append(source)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ProcessCounts:
         """Everything as it is now."""
         process = self._process
-        snapshot = Snapshot(
+        snapshot = ProcessCounts(
             process.name, process.index, process.generation, os.getpid(), self._started
         )
         snapshot.counts |= self._timings.numbers()
@@ -139,9 +139,11 @@ class Recorder:
         for name, reads in zip(DATABASES, self._reads, strict=True):
             snapshot.counts[f"database_retries/{name}"] = reads.retries
             snapshot.counts[f"database_faults/{name}"] = reads.faults
-        for frontend, tally in self._tallies.items():
-            snapshot.counts |= _outcomes(frontend, tally)
-            snapshot.refusals += [self._refusal(frontend, each) for each in tuple(tally.refusals)]
+        for frontend, counters in self._tallies.items():
+            snapshot.counts |= _outcomes(frontend, counters)
+            snapshot.refusals += [
+                self._refusal(frontend, each) for each in tuple(counters.refusals)
+            ]
         snapshot.counts[f"cpu_seconds/{process.name}"] = time.process_time()
         snapshot.gauges[f"resident_bytes/{process.name}"] = self._resident_bytes()
         for source in self._sources:
@@ -152,7 +154,7 @@ class Recorder:
         """Put a snapshot on the board; where that fails, a log line says so once."""
         try:
             self._process.place.publish(self.snapshot().to_bytes())
-        except BoardError as error:
+        except SharedMetricsError as error:
             if not self._failed:
                 self._failed = True
                 _log.error("the metrics of this process stand still: %s", error)
@@ -166,10 +168,10 @@ class Recorder:
             for database, counts in zip(engine.store.databases, self._reads, strict=True):
                 database.counts = counts
 
-    def _refusal(self, frontend: str, refused: Refused) -> Refusal:
+    def _refusal(self, frontend: str, refused: Refused) -> LastRefusal:
         moment, (verdict, _, waiver), recipient, sender, client, reason = refused
         shown = "" if sender is None else self._address(sender) if sender else "<>"
-        return Refusal(
+        return LastRefusal(
             moment,
             frontend,
             verdict,
@@ -195,10 +197,10 @@ class Recorder:
         return reply.line().encode() if reply is not None else b""
 
 
-def _outcomes(frontend: str, tally: Tally) -> Numbers:
+def _outcomes(frontend: str, counters: OutcomeCounters) -> Numbers:
     """The counts of one front end; those that are still 0 are shown, too."""
     found: Numbers = {f"requests/{frontend}/{kind.name}": 0 for kind in KINDS}
-    for (kind, skip, waiver), count in tally.outcomes():
+    for (kind, skip, waiver), count in counters.outcomes():
         for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", waiver)):
             if word:
                 add(found, {f"{name}/{frontend}/{word}": count})

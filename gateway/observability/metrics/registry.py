@@ -20,10 +20,15 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.observability.metrics.sharedmemory import SUPERVISOR, Board, BoardError, Place
+from gateway.observability.metrics.sharedmemory import (
+    SUPERVISOR,
+    MetricsSlot,
+    SharedMetrics,
+    SharedMetricsError,
+)
 from gateway.observability.metrics.snapshot import (
     Numbers,
-    Snapshot,
+    ProcessCounts,
     add,
     number,
     numbers,
@@ -129,15 +134,15 @@ class Page:
                 tuple(str(each) for each in texts(told["troubles"])),
             )
         except KeyError as error:
-            raise BoardError(f"{error} is missing") from error
+            raise SharedMetricsError(f"{error} is missing") from error
 
 
-class Ledger:
+class ProcessRegistry:
     """Lends places to children and keeps what they counted."""
 
     def __init__(self) -> None:
-        self._board = Board.create()
-        self._own = Place(self._board, SUPERVISOR, WRITER)
+        self._shared_metrics = SharedMetrics.create()
+        self._own = MetricsSlot(self._shared_metrics, SUPERVISOR, WRITER)
         self._started = time.time()
         self._last = WRITER
         self._living: dict[int, int] = {}
@@ -148,24 +153,24 @@ class Ledger:
         self._failed = False
         self._publish()
 
-    def lend(self) -> Place:
+    def lend(self) -> MetricsSlot:
         """A place for a new process."""
         place = next(n for n in range(1, len(self._living) + 2) if n not in self._living)
         self._last += 1
         self._living[place] = self._last
         self._publish()
-        return Place(self._board, place, self._last)
+        return MetricsSlot(self._shared_metrics, place, self._last)
 
-    def take_back(self, place: Place) -> None:
+    def take_back(self, place: MetricsSlot) -> None:
         """The process has ended: keep what it counted."""
         if self._living.get(place.place) != place.writer:
             return
         del self._living[place.place]
-        message = self._board.read(place.place, place.writer)
+        message = self._shared_metrics.read(place.place, place.writer)
         if message is not None:
             try:
-                add(self._past, Snapshot.from_bytes(message).counts)
-            except BoardError as error:
+                add(self._past, ProcessCounts.from_bytes(message).counts)
+            except SharedMetricsError as error:
                 _log.warning("the counts of a process that has ended are lost: %s", error)
         self._publish()
 
@@ -183,7 +188,7 @@ class Ledger:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._board.close()
+        self._shared_metrics.close()
 
     def _publish(self) -> None:
         page = Page(
@@ -197,7 +202,7 @@ class Ledger:
         )
         try:
             self._own.publish(page.to_bytes())
-        except BoardError as error:
+        except SharedMetricsError as error:
             if not self._failed:
                 self._failed = True
                 _log.error("metrics stand still: the processes' board: %s", error)

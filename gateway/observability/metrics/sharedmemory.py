@@ -32,18 +32,18 @@ LIMIT = HALF - _HEADER.size
 SUPERVISOR = 0
 
 
-class BoardError(Exception):
+class SharedMetricsError(Exception):
     """What stands on the board, or should, makes no sense; a defect of ours, or no memory left."""
 
 
-class Board:
+class SharedMetrics:
     """The whole board, by its descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
-    def create(cls) -> Board:
+    def create(cls) -> SharedMetrics:
         """A new, empty one."""
         return cls(os.memfd_create("metrics", os.MFD_CLOEXEC))
 
@@ -62,13 +62,13 @@ class Board:
         system has no memory left.
         """
         if len(message) > LIMIT:
-            raise BoardError(f"{len(message)} bytes do not fit into a place of {LIMIT}")
+            raise SharedMetricsError(f"{len(message)} bytes do not fit into a place of {LIMIT}")
         checked = _CHECKED.pack(writer, sequence, len(message))
         header = _HEADER.pack(writer, sequence, len(message), crc32(checked + message))
         try:
             os.pwrite(self._descriptor, header + message, place * _PLACE + sequence % 2 * HALF)
         except OSError as error:
-            raise BoardError(f"cannot be written: {error.strerror}") from error
+            raise SharedMetricsError(f"cannot be written: {error.strerror}") from error
 
     def read(self, place: int, writer: int) -> bytes | None:
         """What that writer last put into that place; None where there is nothing whole."""
@@ -88,7 +88,7 @@ class Board:
         return writer, sequence, message
 
 
-class Place:
+class MetricsSlot:
     """One process' place on the board, for its messages.
 
     `writer` is the number that the supervisor gave to the process; no two
@@ -96,8 +96,10 @@ class Place:
     this one's.
     """
 
-    def __init__(self, board: Board, place: int, writer: int, sequence: int = 0) -> None:
-        self.board = board
+    def __init__(
+        self, shared_metrics: SharedMetrics, place: int, writer: int, sequence: int = 0
+    ) -> None:
+        self.shared_metrics = shared_metrics
         self.place = place
         self.writer = writer
         self._sequence = sequence
@@ -105,4 +107,4 @@ class Place:
     def publish(self, message: bytes) -> None:
         """Put `message` in the place of the one before (Board.write)."""
         self._sequence += 1
-        self.board.write(self.place, self.writer, self._sequence, message)
+        self.shared_metrics.write(self.place, self.writer, self._sequence, message)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
-from gateway.observability.metrics.sharedmemory import BoardError
+from gateway.observability.metrics.sharedmemory import SharedMetricsError
 
 # Longer than the longest name with its labels; anything else is a defect.
 _MAX_NAME = 120
@@ -23,7 +23,7 @@ Numbers: TypeAlias = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LastRefusal:
     """One recipient that was refused, or would have been; addresses as the log would show them.
 
     `time` is in seconds since 1970; `waiver` says why it was not carried out
@@ -52,7 +52,7 @@ class Upstream:
 
 
 @dataclass(slots=True)
-class Snapshot:
+class ProcessCounts:
     """What one process says of itself.  `started` is in seconds since 1970."""
 
     name: str
@@ -62,7 +62,7 @@ class Snapshot:
     started: float = 0.0
     counts: Numbers = field(default_factory=dict)
     gauges: Numbers = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[LastRefusal] = field(default_factory=list)
     upstreams: list[Upstream] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
@@ -70,7 +70,7 @@ class Snapshot:
         return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
 
     @classmethod
-    def from_bytes(cls, message: bytes) -> Snapshot:
+    def from_bytes(cls, message: bytes) -> ProcessCounts:
         """The message as a value; raises BoardError for what `to_bytes` does not write."""
         told = parse(message)
         try:
@@ -83,7 +83,7 @@ class Snapshot:
                 counts=numbers(told["counts"]),
                 gauges=numbers(told["gauges"]),
                 refusals=[
-                    Refusal(
+                    LastRefusal(
                         number(each["time"]),
                         str(each["frontend"]),
                         str(each["verdict"]),
@@ -107,7 +107,7 @@ class Snapshot:
                 ],
             )
         except KeyError as error:
-            raise BoardError(f"{error} is missing") from error
+            raise SharedMetricsError(f"{error} is missing") from error
 
 
 def parse(message: bytes) -> Mapping[str, object]:
@@ -115,14 +115,14 @@ def parse(message: bytes) -> Mapping[str, object]:
     try:
         told: object = json.loads(message)
     except ValueError as error:
-        raise BoardError(f"no JSON: {error}") from error
+        raise SharedMetricsError(f"no JSON: {error}") from error
     return _object(told)
 
 
 def number(told: object) -> float:
     """A finite number; raises BoardError for anything else."""
     if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
-        raise BoardError(f"{told!r:.80} is no number")
+        raise SharedMetricsError(f"{told!r:.80} is no number")
     return told
 
 
@@ -131,7 +131,7 @@ def numbers(told: object) -> Numbers:
     found: Numbers = {}
     for name, value in _object(told).items():
         if len(name) > _MAX_NAME or not name.isprintable():
-            raise BoardError(f"{name!r:.80} is no name")
+            raise SharedMetricsError(f"{name!r:.80} is no name")
         found[name] = number(value)
     return found
 
@@ -139,7 +139,7 @@ def numbers(told: object) -> Numbers:
 def rows(told: object) -> list[Mapping[str, object]]:
     """A list of objects; raises BoardError for anything else."""
     if not isinstance(told, list):
-        raise BoardError(f"{told!r:.80} is no list")
+        raise SharedMetricsError(f"{told!r:.80} is no list")
     return [_object(each) for each in told]
 
 
@@ -151,7 +151,7 @@ def table(told: object) -> Mapping[str, object]:
 def texts(told: object) -> list[object]:
     """A list; raises BoardError for anything else."""
     if not isinstance(told, list):
-        raise BoardError(f"{told!r:.80} is no list")
+        raise SharedMetricsError(f"{told!r:.80} is no list")
     return told
 
 
@@ -171,7 +171,7 @@ def added(all_of: Iterable[Mapping[str, float]]) -> Numbers:
 
 def _object(told: object) -> Mapping[str, object]:
     if not isinstance(told, dict):
-        raise BoardError(f"{told!r:.80} is no object")
+        raise SharedMetricsError(f"{told!r:.80} is no object")
     return told
 
 

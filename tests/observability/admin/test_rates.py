@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.observability.admin.history import SAMPLES, STEP, WINDOW, History
+from gateway.observability.admin.history import SAMPLES, STEP, WINDOW, CountHistory
 from gateway.observability.admin.latency import quantile
 
 BOUNDS = (1.0, 2.0, 4.0)
@@ -41,7 +41,7 @@ def test_quantiles_are_of_what_came_since() -> None:
 
 def test_a_rate_needs_a_past() -> None:
     """Before the first second is over, nothing is guessed."""
-    history = History()
+    history = CountHistory()
     assert history.recent(0.0) is None
     history.keep(0.0, {"a": 1})
     assert history.recent(0.5) is None
@@ -52,7 +52,7 @@ def test_a_rate_needs_a_past() -> None:
 
 def test_a_rate_is_of_the_last_seconds() -> None:
     """The newest sample that is old enough."""
-    history = History()
+    history = CountHistory()
     for n in range(10):
         history.keep(n * STEP, {"a": n})
     sample = history.recent(9 * STEP)
@@ -62,7 +62,7 @@ def test_a_rate_is_of_the_last_seconds() -> None:
 
 def test_a_series_is_of_five_minutes() -> None:
     """So many a second between one sample and the next; older ones give way."""
-    history = History()
+    history = CountHistory()
     for n in range(SAMPLES + 10):
         history.keep(n * STEP, {"requests/a": 10.0 * n, "requests/b": n, "other": 5 * n})
     assert history.series("requests/") == [11 / STEP] * (SAMPLES - 1)
@@ -71,7 +71,7 @@ def test_a_series_is_of_five_minutes() -> None:
 
 def test_a_series_never_falls_below_zero() -> None:
     """A process gone wrong may take counts with it; that is no negative traffic."""
-    history = History()
+    history = CountHistory()
     for n, count in enumerate((5, 0, 5)):
         history.keep(float(n), {"a": count})
     assert history.series("a") == [0, 5]

@@ -14,7 +14,7 @@ from gateway.observability.metrics.databases import DatabaseState
 from gateway.observability.metrics.exposition import View, render
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.registry import ProcessState
-from gateway.observability.metrics.snapshot import Snapshot, Upstream
+from gateway.observability.metrics.snapshot import ProcessCounts, Upstream
 from gateway.observability.metrics.timing import TimedEngine, Timings
 from gateway.verification.model import Evidence, Kind, Query, Step, Verdict
 from gateway.verification.pending import Pending
@@ -46,7 +46,7 @@ def view(
     found: tuple[DatabaseState, ...] = (),
 ) -> View:
     """A view of these counts."""
-    snapshots = (Snapshot("core", upstreams=upstreams or []),)
+    snapshots = (ProcessCounts("core", upstreams=upstreams or []),)
     return View(Gathered(7.0, 1, STATES, snapshots, counts or {}, {}), found, {"core": 3})
 
 

@@ -9,57 +9,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.observability.metrics.gathering import gather
-from gateway.observability.metrics.registry import Ledger, Page, ProcessState
-from gateway.observability.metrics.sharedmemory import Board, BoardError, Place
-from gateway.observability.metrics.snapshot import Refusal, Snapshot, Upstream
+from gateway.observability.metrics.registry import Page, ProcessRegistry, ProcessState
+from gateway.observability.metrics.sharedmemory import (
+    MetricsSlot,
+    SharedMetrics,
+    SharedMetricsError,
+)
+from gateway.observability.metrics.snapshot import LastRefusal, ProcessCounts, Upstream
 
 
 @pytest.fixture
-def ledger() -> Iterator[Ledger]:
+def registry() -> Iterator[ProcessRegistry]:
     """A supervisor's."""
-    made = Ledger()
+    made = ProcessRegistry()
     yield made
     made.close()
 
 
-def say(place: Place, pid: int = 1, **more: float) -> None:
+def say(place: MetricsSlot, pid: int = 1, **more: float) -> None:
     """Publish a snapshot with these counts, and the gauge `open` of 1."""
-    place.publish(Snapshot("core", pid=pid, counts=dict(more), gauges={"open": 1}).to_bytes())
+    place.publish(ProcessCounts("core", pid=pid, counts=dict(more), gauges={"open": 1}).to_bytes())
 
 
-def test_counts_and_gauges_add_up(ledger: Ledger) -> None:
+def test_counts_and_gauges_add_up(registry: ProcessRegistry) -> None:
     """Over all living processes."""
-    one, two = ledger.lend(), ledger.lend()
+    one, two = registry.lend(), registry.lend()
     say(one, asked=3)
     say(two, asked=4, missed=1)
-    found = gather(one.board)
+    found = gather(one.shared_metrics)
     assert found.counts == {"asked": 7, "missed": 1}
     assert found.gauges == {"open": 2}
 
 
-def test_counts_outlive_their_process_and_gauges_do_not(ledger: Ledger) -> None:
+def test_counts_outlive_their_process_and_gauges_do_not(registry: ProcessRegistry) -> None:
     """A sum never shrinks because a process has ended or was started again."""
-    one = ledger.lend()
+    one = registry.lend()
     say(one, asked=3)
-    ledger.take_back(one)
-    found = gather(one.board)
+    registry.take_back(one)
+    found = gather(one.shared_metrics)
     assert (found.counts, found.gauges, found.snapshots) == ({"asked": 3}, {}, ())
-    again = ledger.lend()
+    again = registry.lend()
     assert again.place == one.place
-    assert gather(one.board).counts == {"asked": 3}
+    assert gather(one.shared_metrics).counts == {"asked": 3}
     say(again, asked=2)
-    assert gather(one.board).counts == {"asked": 5}
+    assert gather(one.shared_metrics).counts == {"asked": 5}
 
 
-def test_a_process_is_taken_back_once(ledger: Ledger) -> None:
+def test_a_process_is_taken_back_once(registry: ProcessRegistry) -> None:
     """Its counts are added once, and a place that is lent again stays with the new process."""
-    one = ledger.lend()
+    one = registry.lend()
     say(one, asked=3)
-    ledger.take_back(one)
-    other = ledger.lend()
+    registry.take_back(one)
+    other = registry.lend()
     say(other, asked=1)
-    ledger.take_back(one)
-    assert gather(one.board).counts == {"asked": 4}
+    registry.take_back(one)
+    assert gather(one.shared_metrics).counts == {"asked": 4}
 
 
 @pytest.mark.parametrize(
@@ -70,33 +74,33 @@ def test_a_process_is_taken_back_once(ledger: Ledger) -> None:
         b"{}",
         b'{"name": "core"}',
         b"\xff",
-        Snapshot("x", counts={"a": float("nan")}).to_bytes(),
-        Snapshot("x", counts={"\n": 1}).to_bytes(),
+        ProcessCounts("x", counts={"a": float("nan")}).to_bytes(),
+        ProcessCounts("x", counts={"\n": 1}).to_bytes(),
     ],
 )
-def test_a_process_gone_wrong_spoils_nothing(ledger: Ledger, message: bytes) -> None:
+def test_a_process_gone_wrong_spoils_nothing(registry: ProcessRegistry, message: bytes) -> None:
     """What it says is not counted; what the others say is."""
-    mad, sane = ledger.lend(), ledger.lend()
+    mad, sane = registry.lend(), registry.lend()
     mad.publish(message)
     say(sane, asked=1)
-    assert gather(sane.board).counts == {"asked": 1}
-    ledger.take_back(mad)
-    assert gather(sane.board).counts == {"asked": 1}
+    assert gather(sane.shared_metrics).counts == {"asked": 1}
+    registry.take_back(mad)
+    assert gather(sane.shared_metrics).counts == {"asked": 1}
 
 
-def test_states_are_shown(ledger: Ledger) -> None:
+def test_states_are_shown(registry: ProcessRegistry) -> None:
     """The supervisor's view of its processes, as it is told."""
     states = (ProcessState("core", 0, 1, 77, "ready"), ProcessState("milter", 0, 1, 0, "waiting"))
-    ledger.show(states)
-    assert gather(ledger.lend().board).processes == states
+    registry.show(states)
+    assert gather(registry.lend().shared_metrics).processes == states
 
 
 def test_no_supervisor_no_sum() -> None:
     """A board on which no supervisor has written is a defect, and said to be one."""
-    board = Board.create()
-    with pytest.raises(BoardError):
-        gather(board)
-    board.close()
+    shared_metrics = SharedMetrics.create()
+    with pytest.raises(SharedMetricsError):
+        gather(shared_metrics)
+    shared_metrics.close()
 
 
 names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
@@ -105,43 +109,43 @@ texts = st.text(max_size=20)
 
 @given(
     st.dictionaries(names, st.integers(0, 1 << 40) | st.floats(0, 1e9)),
-    st.lists(st.builds(Refusal, st.floats(0, 4e9), *[texts] * 7), max_size=3),
+    st.lists(st.builds(LastRefusal, st.floats(0, 4e9), *[texts] * 7), max_size=3),
     st.lists(st.builds(Upstream, st.floats(0, 4e9), *[texts] * 3), max_size=3),
 )
 def test_a_snapshot_comes_back_as_it_went(
-    numbers: dict[str, float], refusals: list[Refusal], upstreams: list[Upstream]
+    numbers: dict[str, float], refusals: list[LastRefusal], upstreams: list[Upstream]
 ) -> None:
     """Whatever its texts hold."""
-    snapshot = Snapshot("core", 1, 2, 3, 4.5, numbers, {}, refusals, upstreams)
-    assert Snapshot.from_bytes(snapshot.to_bytes()) == snapshot
+    snapshot = ProcessCounts("core", 1, 2, 3, 4.5, numbers, {}, refusals, upstreams)
+    assert ProcessCounts.from_bytes(snapshot.to_bytes()) == snapshot
 
 
 @given(st.binary(max_size=200))
 def test_parsers_raise_their_own_error_only(message: bytes) -> None:
     """No message, whatever it is, gets further than the parser."""
-    for parse in (Snapshot.from_bytes, Page.from_bytes):
-        with pytest.raises(BoardError):
+    for parse in (ProcessCounts.from_bytes, Page.from_bytes):
+        with pytest.raises(SharedMetricsError):
             parse(message)
 
 
-def test_the_newest_refusals_of_all_come_first(ledger: Ledger) -> None:
+def test_the_newest_refusals_of_all_come_first(registry: ProcessRegistry) -> None:
     """As many as the page shows."""
-    places = [ledger.lend() for _ in range(2)]
+    places = [registry.lend() for _ in range(2)]
     for number, place in enumerate(places):
         refusals = [
-            Refusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "", "")
+            LastRefusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "", "")
             for n in range(15)
         ]
-        place.publish(Snapshot("core", refusals=refusals).to_bytes())
-    found = gather(places[0].board)
+        place.publish(ProcessCounts("core", refusals=refusals).to_bytes())
+    found = gather(places[0].shared_metrics)
     assert [each.time for each in found.refusals] == [float(n) for n in range(29, 9, -1)]
 
 
-def test_the_newest_answer_of_each_server_is_shown(ledger: Ledger) -> None:
+def test_the_newest_answer_of_each_server_is_shown(registry: ProcessRegistry) -> None:
     """By kind and name, whichever process asked."""
     answers = [Upstream(2.0, "backend", "one", "late"), Upstream(1.0, "backend", "one", "")]
     for answer in answers:
-        ledger.lend().publish(Snapshot("core", upstreams=[answer]).to_bytes())
-    place = ledger.lend()
-    place.publish(Snapshot("core", upstreams=[Upstream(1.0, "mupdate", "", "")]).to_bytes())
-    assert gather(place.board).upstreams == [answers[0], Upstream(1.0, "mupdate", "", "")]
+        registry.lend().publish(ProcessCounts("core", upstreams=[answer]).to_bytes())
+    place = registry.lend()
+    place.publish(ProcessCounts("core", upstreams=[Upstream(1.0, "mupdate", "", "")]).to_bytes())
+    assert gather(place.shared_metrics).upstreams == [answers[0], Upstream(1.0, "mupdate", "", "")]

@@ -9,48 +9,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.observability.metrics.sharedmemory import HALF, LIMIT, Board, BoardError, Place
+from gateway.observability.metrics.sharedmemory import (
+    HALF,
+    LIMIT,
+    MetricsSlot,
+    SharedMetrics,
+    SharedMetricsError,
+)
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
+def shared_metrics() -> Iterator[SharedMetrics]:
     """A new board."""
-    made = Board.create()
+    made = SharedMetrics.create()
     yield made
     made.close()
 
 
-def test_nothing_has_been_said(board: Board) -> None:
+def test_nothing_has_been_said(shared_metrics: SharedMetrics) -> None:
     """A place that nobody has written to, wherever it is, holds nothing."""
-    assert board.read(0, 1) is None
-    assert board.read(1000, 1) is None
+    assert shared_metrics.read(0, 1) is None
+    assert shared_metrics.read(1000, 1) is None
 
 
-def test_the_newest_message_is_read(board: Board) -> None:
+def test_the_newest_message_is_read(shared_metrics: SharedMetrics) -> None:
     """Each message takes the place of the one before, and of no other's."""
-    one, other = Place(board, 3, 7), Place(board, 4, 8)
+    one, other = MetricsSlot(shared_metrics, 3, 7), MetricsSlot(shared_metrics, 4, 8)
     other.publish(b"other")
     for message in (b"first", b"", b"third"):
         one.publish(message)
-        assert board.read(3, 7) == message
-    assert board.read(4, 8) == b"other"
+        assert shared_metrics.read(3, 7) == message
+    assert shared_metrics.read(4, 8) == b"other"
 
 
-def test_what_an_earlier_process_left_is_not_taken(board: Board) -> None:
+def test_what_an_earlier_process_left_is_not_taken(shared_metrics: SharedMetrics) -> None:
     """A place that is lent again is empty until its new process has spoken."""
-    Place(board, 1, 2).publish(b"old")
-    assert board.read(1, 3) is None
-    Place(board, 1, 3).publish(b"new")
-    assert board.read(1, 3) == b"new"
+    MetricsSlot(shared_metrics, 1, 2).publish(b"old")
+    assert shared_metrics.read(1, 3) is None
+    MetricsSlot(shared_metrics, 1, 3).publish(b"new")
+    assert shared_metrics.read(1, 3) == b"new"
 
 
 @given(st.integers(1, 60), st.binary(max_size=30))
 def test_a_writer_that_dies_leaves_its_last_message(written: int, before: bytes) -> None:
     """However much of the next message was written, the one before is read, or that one whole."""
-    after, made = Board.create(), Board.create()
+    after, made = SharedMetrics.create(), SharedMetrics.create()
     try:
-        Place(made, 0, 5).publish(before)
-        Place(after, 0, 5, 1).publish(b"next message")
+        MetricsSlot(made, 0, 5).publish(before)
+        MetricsSlot(after, 0, 5, 1).publish(b"next message")
         os.pwrite(made.fileno(), os.pread(after.fileno(), HALF, 0)[:written], 0)
         assert made.read(0, 5) in (before, b"next message")
     finally:
@@ -58,10 +64,10 @@ def test_a_writer_that_dies_leaves_its_last_message(written: int, before: bytes)
         after.close()
 
 
-def test_a_message_that_is_too_long_is_refused(board: Board) -> None:
+def test_a_message_that_is_too_long_is_refused(shared_metrics: SharedMetrics) -> None:
     """It would reach into the next half."""
-    place = Place(board, 0, 1)
+    place = MetricsSlot(shared_metrics, 0, 1)
     place.publish(bytes(LIMIT))
-    with pytest.raises(BoardError, match="do not fit"):
+    with pytest.raises(SharedMetricsError, match="do not fit"):
         place.publish(bytes(LIMIT + 1))
-    assert board.read(0, 1) == bytes(LIMIT)
+    assert shared_metrics.read(0, 1) == bytes(LIMIT)

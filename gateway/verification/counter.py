@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Refused = tuple[float, Outcome, bytes, bytes | None, bytes, bytes]
 
 
-class Cell:
+class OutcomeCounter:
     """How often one outcome was given; `refusals` is None where it refuses nobody."""
 
     __slots__ = ("count", "outcome", "refusals")
@@ -41,4 +41,4 @@ class Cell:
 
 
 # Where nobody counts.
-UNCOUNTED = Cell()
+UNCOUNTED = OutcomeCounter()
