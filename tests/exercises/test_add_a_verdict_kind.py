@@ -1,7 +1,7 @@
 """Add a verdict kind: a test for every place that must know it.
 
 The kind itself (`gateway/verification/model.py`) says what follows from it; these say where else it
-has to appear: its replies, its sentence in gateway.toml(5), README's and smmapd(8)'s lists of
+has to appear: its replies, its sentence in gateway.toml(5), docs/verdicts.md's and smmapd(8)'s lists of
 answers, the syslog event, the demo.  tests/verification/test_kinds.py holds the kinds themselves.
 """
 
@@ -41,9 +41,9 @@ def test_it_has_a_row_of_replies(kind: Kind) -> None:
 
 
 @EVERY
-def test_readme_lists_it(kind: Kind) -> None:
-    """README.md, "The answers"; tests/test_documents.py holds the whole row."""
-    assert f"| {kind.name} |" in text("README.md")
+def test_the_table_of_verdicts_has_it(kind: Kind) -> None:
+    """docs/verdicts.md; tests/test_documents.py holds the whole row."""
+    assert f"| {kind.name} |" in text("docs/verdicts.md")
 
 
 @REFUSALS
