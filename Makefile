@@ -7,13 +7,15 @@ BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
+.PHONY: help venv serve watch hooks demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
 	@echo "make test   everything: style, types, layers, unit and real programs"
 	@echo "make test-clean  whole machines of both Debian releases: the package under systemd, Exim"
 	@echo "make builtin  the milter's tests, slow ones too, with library = builtin"
+	@echo "make serve  a gateway on the demo's store with a debug log, which follows your changes"
+	@echo "make watch  on each change the tests that mirror it (or those of TESTS=...)"
 	@echo "make unit   only what needs no other program"
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
@@ -43,6 +45,16 @@ demo: venv
 # Material warns of a later MkDocs, which is not the one that constraints.txt pins.
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
+serve: venv
+	@$(BIN)/python -m tests.demo.development
+
+watch: venv
+	@$(BIN)/python -m tests.watch $(TESTS)
+
+# What a commit has to pass, each time (git config core.hooksPath .githooks).
+hooks:
+	git config core.hooksPath .githooks
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -30,7 +30,14 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
 README = (ROOT / "README.md").read_text()
 VERDICTS = (ROOT / "docs/verdicts.md").read_text()
-LINKED = (*DOCUMENTS, "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "contrib/README.md")
+LINKED = (
+    *DOCUMENTS,
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "contrib/README.md",
+)
 # argparse gives every parser -h; the page explains it once.
 _EVERYWHERE = ("-h", "--help")
 # What every command takes besides.
