@@ -1,5 +1,6 @@
 """`print-config`: what another program's configuration needs, for the sockets of ours.
 
+`settings` prints our own settings that are in force, and where each was set.
 Prints to standard output and changes nothing.
 """
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The subcommand's arguments."""
     parser = commands.add_parser(
-        "print-config", help="print what another program's configuration needs", description=__doc__
+        "print-config",
+        help="print what another program's configuration needs, or the settings in force",
+        description=__doc__,
     )
     parser.add_argument(
         "program", metavar="PROGRAM", choices=tuple(SNIPPETS), help=", ".join(SNIPPETS)

@@ -64,7 +64,7 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
     settings = loads(data, path)
     # Certificates and keys are read once: what is found good is what all children get.
     settings = dataclasses.replace(settings, tls_contents=tls_contents(settings))
-    prerequisites.require(settings, data, entries)
+    prerequisites.require(settings, entries)
     served = settings.listeners
     workers = settings.general.workers if served.keys() & {"socketmap", "policy"} else 1
     children = [

@@ -8,8 +8,9 @@ drives the parser, gateway.toml(5) and the commented example.
 from __future__ import annotations
 
 from gateway.config.errors import ConfigurationErrors
-from gateway.config.loader import load, loads, read
+from gateway.config.loader import load, loads
 from gateway.config.model import Settings
+from gateway.config.sources import read
 from gateway.config.tables.admin import AdminSettings
 from gateway.config.tables.general import GeneralSettings
 from gateway.config.tables.logging import LoggingSettings

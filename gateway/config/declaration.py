@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 S_co = TypeVar("S_co", covariant=True)
@@ -51,14 +51,16 @@ class SettingType(Generic[T]):
 class Declaration:
     """Everything that is known of one setting.
 
-    `default` is the TOML text of the default, None where the setting takes
-    the value of the top-level setting `inherits`.  `example` is TOML text too.
+    `parse` and `show` are its type's.  `default` is the TOML text of the default, None
+    where the setting takes the value of the top-level setting `inherits`.  `example` is
+    TOML text too.
     `sample` says that the example configuration sets it to the example
     instead of showing its default behind a comment sign.
     """
 
     type_name: str
     parse: Callable[[object], object]
+    show: Callable[[Any], str]
     default_value: object
     default: str | None
     inherits: str | None
@@ -111,6 +113,7 @@ def setting(
     declaration = Declaration(
         type_name=kind.name,
         parse=kind.parse,
+        show=kind.show,
         default_value=default,
         default=kind.show(default),
         inherits=None,
@@ -135,6 +138,7 @@ def inherited(
     declaration = Declaration(
         type_name=kind.name,
         parse=kind.parse,
+        show=kind.show,
         default_value=None,
         default=None,
         inherits=inherits,

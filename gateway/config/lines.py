@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
@@ -48,8 +51,8 @@ def key_lines(text: str) -> dict[str, int]:
     return found
 
 
-def line_of(lines: Mapping[str, int], name: str) -> int | None:
-    """The line of `name`, or of the nearest table or key around it; None if there is none."""
+def line_of(lines: Mapping[str, T], name: str) -> T | None:
+    """The line (or place) of `name`, or of what is next around it; None if there is none."""
     while name:
         if name in lines:
             return lines[name]

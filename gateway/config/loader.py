@@ -1,17 +1,13 @@
 """gateway.toml: from the file to `Settings`, or to every problem at once.
 
 Unknown keys, wrong values and contradictions are all collected before
-anything is raised; each names the file, the dotted key, its line where the
-scan finds it, the reason and what to do.  Files that settings name (imapd.conf,
-domains, aliases) are not opened here.
+anything is raised; each names the file (gateway.toml or one of gateway.toml.d), the
+dotted key, its line where the scan finds it, the reason and what to do.  Files that
+settings name (imapd.conf, domains, aliases) are not opened here.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -19,8 +15,10 @@ from types import MappingProxyType
 from gateway.config import checks
 from gateway.config.declaration import BadValue, Section, T
 from gateway.config.errors import ConfigurationErrors
-from gateway.config.lines import key_lines, line_of
+from gateway.config.lines import line_of
 from gateway.config.model import SECTIONS, Settings
+from gateway.config.renamed import new_name
+from gateway.config.sources import Document, Place, parse, read
 from gateway.config.tables import (
     admin,
     general,
@@ -37,29 +35,6 @@ from gateway.config.tables import (
     tls,
 )
 from gateway.errors import ConfigurationError
-from gateway.files import NotAFile, TooLong, read_file
-
-# A configuration of a megabyte is another file by mistake.
-FILE_LIMIT = 1 << 20
-_TOML_PLACE = re.compile(
-    r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z"
-)
-# More digits than int() takes of a text by default (sys.int_info).
-_LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits + 1}}}")
-
-
-def read(path: str) -> bytes:
-    """The bytes of the file at `path`, at most FILE_LIMIT; raises ConfigurationErrors."""
-    try:
-        return read_file(path, FILE_LIMIT)
-    except (NotAFile, TooLong) as error:
-        problem = f"{error.strerror}; this is no gateway.toml"
-    except OSError as error:
-        mend = "name the file with -c, and let the user who starts the gateway read it"
-        problem = f"cannot be read: {os.strerror(error.errno or 0)}; {mend}"
-    except ValueError as error:  # a NUL byte in the path
-        problem = f"cannot be read: {error}; name the file with -c"
-    raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
 
 
 def load(path: str) -> Settings:
@@ -68,22 +43,11 @@ def load(path: str) -> Settings:
 
 
 def loads(data: bytes, path: str) -> Settings:
-    """The settings that `data` holds; `path` is the file's name in messages and in the result."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = "is not UTF-8, as TOML must be; save the file in that encoding"
-        raise ConfigurationErrors(
-            [ConfigurationError(problem, file=path, line=line)], file=path
-        ) from None
-    try:
-        document: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationErrors([_syntax_error(str(error), path)], file=path) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationErrors([_beyond_python(error, text, path)], file=path) from None
-    reader = _Reader(path, document, text)
+    """The settings that `data` from `read` holds; `path` is the file's name in the result.
+
+    Raises ConfigurationErrors.
+    """
+    reader = _Reader(path, parse(data, path))
     settings = reader.settings()
     for key, reason in checks.problems(settings, reader.faulty):
         reader.report(key, reason)
@@ -91,39 +55,14 @@ def loads(data: bytes, path: str) -> Settings:
     return settings
 
 
-def _syntax_error(message: str, path: str) -> ConfigurationError:
-    place = _TOML_PLACE.search(message)
-    line = int(place["line"]) if place and place["line"] else None
-    column = f" (column {place['column']})" if place and place["column"] else ""
-    if place and not place["line"]:
-        column = " (at the end of the file)"
-    reason = message[: place.start()] if place else message
-    return ConfigurationError(
-        f"is not TOML: {reason}{column}; strings stand in quotes, lists in brackets",
-        file=path,
-        line=line,
-    )
-
-
-def _beyond_python(error: ValueError | RecursionError, text: str, path: str) -> ConfigurationError:
-    """TOML may have it, and Python's reader does not take it."""
-    if isinstance(error, RecursionError):
-        problem = "has too many brackets within each other; no setting needs more than two"
-        return ConfigurationError(problem, file=path)
-    long = _LONG_NUMBER.search(text)
-    line = text.count("\n", 0, long.start()) + 1 if long else None
-    problem = "has a number that is too long to be read; no setting needs more than twenty digits"
-    return ConfigurationError(problem, file=path, line=line)
-
-
 class _Reader:
     """One reading of one document: takes the sections out and remembers what was wrong."""
 
-    def __init__(self, path: str, document: Mapping[str, object], text: str) -> None:
+    def __init__(self, path: str, document: Document) -> None:
         self._path = path
-        self._document = document
-        self._lines = key_lines(text)
-        self._problems: list[tuple[int | None, ConfigurationError]] = []
+        self._document = document.values
+        self._places = document.places
+        self._problems: list[tuple[Place | None, ConfigurationError]] = []
         self._given: set[str] = set()
         self.faulty: set[str] = set()
 
@@ -152,21 +91,23 @@ class _Reader:
             admin=self._section(admin.SECTION, inheritable),
             logging=self._section(logging.SECTION, inheritable),
             given=frozenset(self._given),
+            places=self._places,
         )
         self._check_kinds()
         return settings
 
     def report(self, key: str, reason: str, where: str = "") -> None:
         """Remember a problem of the dotted `key`; `where` is a place inside its value."""
-        line = line_of(self._lines, key)
-        error = ConfigurationError(reason, file=self._path, line=line, option=key + where)
-        self._problems.append((line, error))
+        place = line_of(self._places, key)
+        file, line = (self._path, None) if place is None else (place.file, place.line)
+        error = ConfigurationError(reason, file=file, line=line, option=key + where)
+        self._problems.append((place, error))
 
     def finish(self) -> None:
-        """Raise ConfigurationErrors if there was any problem, in the order of the lines."""
+        """Raise ConfigurationErrors if there was any problem, in the order of files and lines."""
         if self._problems:
-            last = len(self._lines) + max(self._lines.values(), default=0)
-            ordered = sorted(self._problems, key=lambda each: last if each[0] is None else each[0])
+            nowhere = Place(0, "", 0)
+            ordered = sorted(self._problems, key=lambda each: (each[0] is None, each[0] or nowhere))
             raise ConfigurationErrors([error for _, error in ordered], file=self._path)
 
     def _section(self, section: Section[T], inheritable: Mapping[str, object]) -> T:
@@ -215,6 +156,10 @@ class _Reader:
                 self.report(f"replies.{kind}", f"unknown kind of verdict;{hint} there are {every}")
 
     def _unknown(self, section: Section[object], key: str) -> None:
+        renamed = new_name(section.dotted(key))
+        if renamed:
+            self.report(section.dotted(key), renamed)
+            return
         known = [*section.declarations]
         if not section.name:
             known += [each.name for each in SECTIONS if each.name and "." not in each.name]

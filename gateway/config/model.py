@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from gateway.config.declaration import Section
 from gateway.config.endpoints import Endpoint
+from gateway.config.sources import Place
 from gateway.config.tables import (
     admin,
     general,
@@ -62,7 +63,7 @@ class Settings:
 
     `replies` has one entry for every kind that refuses; it is what
     gateway.frontends.replies.ReplyTable takes.  `given` are the dotted keys that
-    the file sets, to whatever value.
+    the file sets, to whatever value; `places` says where each key and table stands.
     """
 
     file: str
@@ -80,6 +81,7 @@ class Settings:
     admin: AdminSettings
     logging: LoggingSettings
     given: frozenset[str] = field(default=frozenset(), compare=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     # What the files of [tls] hold, by path, where that was read when they were found good.
     tls_contents: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 

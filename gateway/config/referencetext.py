@@ -189,6 +189,14 @@ MAN_TAIL = (
     ".I /etc/smmapd/gateway.toml",
     "The default path; another one is named with",
     ".BR \\-c .",
+    ".TP",
+    ".I /etc/smmapd/gateway.toml.d/*.toml",
+    "Read after it, in the order of their names\\(aq bytes; the folder is named as the file, with",
+    ".I .d",
+    "behind it. Names that begin with a dot are left alone. Tables go together; a key that a later "
+    "file sets has that value alone, and a list replaces a list. The same is checked, and messages "
+    "name the file and the line. What is in force, and where it was set, prints",
+    '.BR "smmapd\\-gateway print\\-config settings" .',
     ".SH SEE ALSO",
     ".BR smmapd\\-gateway (8),",
     ".BR smmapd (8),",

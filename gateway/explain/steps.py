@@ -187,9 +187,11 @@ def _text(value: object) -> str:
 
 
 def _file(facts: Mapping[str, object]) -> str:
-    path, kind = str(facts["file"]), str(facts["format"])
+    path, kind = str(facts["file"]), facts["format"]
+    if kind is None:
+        return f"{printable(path)} does not exist: nobody is denied"
     if kind == formats.QUOTALEGACY:
-        return f"{printable(formats.location(path, kind))} (quotalegacy: a file for each root)"
+        return f"{printable(formats.location(path, formats.QUOTALEGACY))} (quotalegacy: a file for each root)"
     return f"{printable(path)} ({kind})"
 
 

@@ -58,11 +58,11 @@ def mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry 
 
 
 def userdeny_step(denials: UserDeny, userid: bytes, service: bytes, denial: Denial | None) -> Step:
-    """What the userdeny database says of one user."""
+    """What the userdeny database says of one user; it has no format where there is none."""
     return Step(
         "userdeny",
         file=denials.path,
-        format=denials.database.format,
+        format=None if denials.blocks_nobody else denials.database.format,
         userid=userid,
         service=service,
         pattern=denial.pattern if denial is not None else None,

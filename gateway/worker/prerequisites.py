@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.config.choices import AuthorityName, Library
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.config.errors import ConfigurationErrors
-from gateway.config.lines import key_lines, line_of
+from gateway.config.lines import line_of
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def require(settings: Settings, data: bytes, entries: Mapping[str, int] = NOTHING_KNOWN) -> None:
-    """Raise ConfigurationErrors where something is missing; `data` is what gateway.toml holds.
+def require(settings: Settings, entries: Mapping[str, int] = NOTHING_KNOWN) -> None:
+    """Raise ConfigurationErrors where something is missing.
 
     `entries` is how many entries the files of [scope] have that are in force.
     """
-    lines = key_lines(data.decode())
     found: dict[str, ConfigurationError] = {}
     for fault in _faults(settings, make_trust(settings, entries)):
         if fault.file == settings.file and fault.line is None and fault.option is not None:
-            fault.line = line_of(lines, fault.option.partition("[")[0])
+            place = line_of(settings.places, fault.option.partition("[")[0])
+            if place is not None:
+                fault.file, fault.line = place.file, place.line
         # Policy and milter have the same scope.
         found.setdefault(str(fault), fault)
     if found:
@@ -55,9 +56,11 @@ def require(settings: Settings, data: bytes, entries: Mapping[str, int] = NOTHIN
         raise ConfigurationErrors(ordered, file=settings.file)
 
 
-def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, int]:
-    """To sort by: the lines of gateway.toml, then what has none there."""
-    return (fault.file != settings.file or fault.line is None, fault.line or 0)
+def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, str, int]:
+    """To sort by: the files of the configuration and their lines, then what has none there."""
+    files = {place.file for place in settings.places.values()}
+    elsewhere = fault.file not in files or fault.line is None
+    return (elsewhere, "" if elsewhere else fault.file or "", fault.line or 0)
 
 
 def scope_files(

@@ -233,3 +233,12 @@ def test_the_plus_part_that_is_ignored(site: Site) -> None:
     found = rows(site.run("explain", "fred+None@example.org"))
     assert found["name", "plus part"] == "None: ignored ([cyrus] skip_plus)"
     assert found["verdict", "kind"] == "deliverable"
+
+
+def test_a_database_that_is_not_there(site: Site) -> None:
+    """Cyrus makes user_deny.db when it is first needed; no format is told of what is not there."""
+    path = f"{site.store.configdirectory}/user_deny.db"
+    os.unlink(path)
+    found = rows(site.run("explain", "fred"))
+    assert found["userdeny", "file"] == f"{path} does not exist: nobody is denied"
+    assert found["userdeny", "result"] == "not denied for service smmap"

@@ -11,7 +11,7 @@ from gateway import config
 from gateway.config import ConfigurationErrors, Settings
 from gateway.config.choices import LogTarget, Mode, OnError, SizeCheck
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
-from gateway.config.loader import FILE_LIMIT
+from gateway.config.sources import FILE_LIMIT
 
 FILE = "/etc/smmapd/gateway.toml"
 ON = '[socketmap]\nlisten = ["unix:/run/s"]\n'

@@ -10,6 +10,7 @@ import pytest
 
 from tests.life.load import FRED, NOBODY, Load
 from tests.life.running import Life
+from tests.rigs.folders import write_text
 from tests.rigs.gateway import Tables
 from tests.rigs.waiting import wait_until
 
@@ -164,3 +165,20 @@ def test_a_process_that_is_started_again_gets_what_was_validated() -> None:
         life.wait_gone(gone)
         assert life.ask("policy", NOBODY) == action("validated")
         assert not life.logged("gateway.toml:")
+
+
+def test_files_beside_the_configuration_count_at_a_reload() -> None:
+    """A drop-in is in force after it; an old name in one refuses all, and the old one serves on."""
+    with Life(text("one")) as life:
+        life.begin()
+        assert life.ask("policy", NOBODY) == action("one")
+        folder = f"{life.configuration}.d"
+        os.mkdir(folder)
+        write_text(f"{folder}/50-site.toml", '[replies.nonexistent]\ntext = "two"\n')
+        life.reload()
+        wait_until(lambda: life.ask("policy", NOBODY) == action("two"), "the drop-in answers")
+        write_text(f"{folder}/60-old.toml", "[milter]\ntimeout = 30\n")
+        life.reload()
+        (line,) = life.logged(REFUSED)
+        assert f"{folder}/60-old.toml:2: milter.timeout: is called idle_timeout now" in line
+        assert life.ask("policy", NOBODY) == action("two")

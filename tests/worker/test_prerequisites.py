@@ -47,7 +47,7 @@ def problems(root: str, *changes: tuple[str, str]) -> list[str]:
         text = text.replace(before, after)
     data = text.replace("{root}", root).encode()
     try:
-        prerequisites.require(config.loads(data, FILE), data)
+        prerequisites.require(config.loads(data, FILE))
     except ConfigurationErrors as faults:
         assert faults.file == FILE
         return [line.removeprefix(FILE + ":") for line in str(faults).splitlines()]

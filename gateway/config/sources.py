@@ -1,0 +1,206 @@
+"""Where settings come from: gateway.toml, and the files of gateway.toml.d beside it.
+
+Every `*.toml` in the folder named as the file with `.d` behind it is read after the file,
+in the order of the names' bytes; names that begin with a dot are left alone.  Tables go
+together, and a key that a later file sets has its value alone: a list replaces a list.
+
+What was read travels as one run of bytes, so that the children of the supervisor judge by
+exactly what was validated: the file alone as it is, or all of them behind a header that no
+TOML begins with.
+
+Limits: FILE_LIMIT bytes a file, FOLDER_LIMIT files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from gateway.config.errors import ConfigurationErrors
+from gateway.config.lines import key_lines
+from gateway.errors import ConfigurationError
+from gateway.files import NotAFile, TooLong, read_file
+
+T = TypeVar("T")
+
+# A configuration of a megabyte is another file by mistake, a folder of so many files another one.
+FILE_LIMIT = 1 << 20
+FOLDER_LIMIT = 100
+FOLDER_SUFFIX = ".d"
+
+# A NUL: TOML allows none.
+_MARK = b"\0"
+_TOML_PLACE = re.compile(
+    r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z"
+)
+# More digits than int() takes of a text by default (sys.int_info).
+_LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits + 1}}}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a key stands: `index` counts the files as they are read, `line` from 1."""
+
+    index: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What all files say together, and where each key and table stands, by its dotted name."""
+
+    values: Mapping[str, object]
+    places: Mapping[str, Place]
+
+
+def read(path: str) -> bytes:
+    """What the file at `path` and those of its folder hold; raises ConfigurationErrors."""
+    parts = [(path, _read(path, "name the file with -c, and "))]
+    return joined(parts + [(each, _read(each)) for each in _drop_ins(path)])
+
+
+def joined(parts: Sequence[tuple[str, bytes]]) -> bytes:
+    """The files as one run of bytes."""
+    if len(parts) == 1 and not parts[0][1].startswith(_MARK):
+        return parts[0][1]
+    header = json.dumps([(path, len(data)) for path, data in parts]).encode()
+    return _MARK + header + b"\n" + b"".join(data for _, data in parts)
+
+
+def parse(data: bytes, path: str) -> Document:
+    """What `data` from `read` says; `path` is the file's name where it is one alone.
+
+    Raises ConfigurationErrors with the fault of every file that is no TOML.
+    """
+    values: dict[str, object] = {}
+    places: dict[str, Place] = {}
+    faults = []
+    for index, (file, content) in enumerate(_parts(data, path)):
+        try:
+            text, document = _document(content, file)
+        except ConfigurationError as fault:
+            faults.append(fault)
+            continue
+        for name, line in key_lines(text).items():
+            if not isinstance(_value(document, name), dict):
+                places[name] = Place(index, file, line)
+            else:
+                places.setdefault(name, Place(index, file, line))
+        _merge(values, document)
+    if faults:
+        raise ConfigurationErrors(faults, file=path)
+    return Document(values, places)
+
+
+def _read(path: str, mend: str = "") -> bytes:
+    def read_it() -> bytes:
+        try:
+            return read_file(path, FILE_LIMIT)
+        except (NotAFile, TooLong) as error:
+            problem = f"{error.strerror}; this is no gateway.toml"
+        raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
+
+    return _seen(path, read_it, mend)
+
+
+def _drop_ins(path: str) -> list[str]:
+    folder = path + FOLDER_SUFFIX
+    if not os.path.lexists(folder):
+        return []
+    names = [
+        name
+        for name in _seen(folder, lambda: os.listdir(folder))
+        if name.endswith(".toml") and not name.startswith(".")
+    ]
+    if len(names) > FOLDER_LIMIT:
+        problem = f"holds {len(names)} files, and {FOLDER_LIMIT} are enough; put some together"
+        raise ConfigurationErrors([ConfigurationError(problem, file=folder)], file=folder)
+    return [os.path.join(folder, name) for name in sorted(names, key=os.fsencode)]
+
+
+def _seen(path: str, look: Callable[[], T], mend: str = "") -> T:
+    """What `look` gives; raises ConfigurationErrors where `path` cannot be read."""
+    try:
+        return look()
+    except OSError as error:
+        mend += "let the user who starts the gateway read it"
+        problem = f"cannot be read: {os.strerror(error.errno or 0)}; {mend}"
+    except ValueError as error:  # a NUL byte in the path
+        problem = f"cannot be read: {error}; name the file with -c"
+    raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
+
+
+def _parts(data: bytes, path: str) -> Iterator[tuple[str, bytes]]:
+    if not data.startswith(_MARK):
+        yield path, data
+        return
+    header, _, rest = data[len(_MARK) :].partition(b"\n")
+    for file, length in cast("list[tuple[str, int]]", json.loads(header)):
+        yield file, rest[:length]
+        rest = rest[length:]
+
+
+def _document(data: bytes, path: str) -> tuple[str, dict[str, object]]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = "is not UTF-8, as TOML must be; save the file in that encoding"
+        raise ConfigurationError(problem, file=path, line=line) from None
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(str(error), path) from None
+    except (ValueError, RecursionError) as error:
+        raise _beyond_python(error, text, path) from None
+
+
+def _merge(into: dict[str, object], more: Mapping[str, object]) -> None:
+    for key, value in more.items():
+        there = into.get(key)
+        if isinstance(there, dict) and isinstance(value, dict):
+            _merge(there, value)
+        else:
+            into[key] = value
+
+
+def _value(document: Mapping[str, object], name: str) -> object:
+    """What stands under a dotted name; None where a quoted key has a dot itself."""
+    found: object = document
+    for part in name.split("."):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(part)
+    return found
+
+
+def _syntax_error(message: str, path: str) -> ConfigurationError:
+    place = _TOML_PLACE.search(message)
+    line = int(place["line"]) if place and place["line"] else None
+    column = f" (column {place['column']})" if place and place["column"] else ""
+    if place and not place["line"]:
+        column = " (at the end of the file)"
+    reason = message[: place.start()] if place else message
+    return ConfigurationError(
+        f"is not TOML: {reason}{column}; strings stand in quotes, lists in brackets",
+        file=path,
+        line=line,
+    )
+
+
+def _beyond_python(error: ValueError | RecursionError, text: str, path: str) -> ConfigurationError:
+    """TOML may have it, and Python's reader does not take it."""
+    if isinstance(error, RecursionError):
+        problem = "has too many brackets within each other; no setting needs more than two"
+        return ConfigurationError(problem, file=path)
+    long = _LONG_NUMBER.search(text)
+    line = text.count("\n", 0, long.start()) + 1 if long else None
+    problem = "has a number that is too long to be read; no setting needs more than twenty digits"
+    return ConfigurationError(problem, file=path, line=line)
