@@ -191,7 +191,8 @@ def _file(facts: Mapping[str, object]) -> str:
     if kind is None:
         return f"{printable(path)} does not exist: nobody is denied"
     if kind == formats.QUOTALEGACY:
-        return f"{printable(formats.location(path, formats.QUOTALEGACY))} (quotalegacy: a file for each root)"
+        place = printable(formats.location(path, formats.QUOTALEGACY))
+        return f"{place} (quotalegacy: a file for each root)"
     return f"{printable(path)} ({kind})"
 
 
