@@ -57,18 +57,37 @@ class Ascent:
 class Found:
     """Where a search ended.
 
-    `record` is the first one at or behind the key, or None at the end of the
-    list.  `visited` are the records whose keys were compared, in that order.
-    `ordered` is False where their keys did not ascend in the order that the
-    search assumed; `record` means nothing then.
+    `before` is the record in front of the key, None where that is the dummy, and
+    `record` the first one at or behind it, None at the end of the list.
+    `visited` are the records whose keys were compared, in that order, and
+    `read` those among them that were not known.  `ordered` is False where their
+    keys did not ascend in the order that the search assumed; `record` means
+    nothing then.
     """
 
-    __slots__ = ("ordered", "record", "visited")
+    __slots__ = ("before", "ordered", "read", "record", "visited")
 
-    def __init__(self, record: Record | None, visited: list[Record], ordered: bool) -> None:
-        self.record = record
-        self.visited = visited
-        self.ordered = ordered
+    def __init__(self) -> None:
+        self.before: Record | None = None
+        self.record: Record | None = None
+        self.visited: list[Record] = []
+        self.read: list[Record] = []
+        self.ordered = True
+
+    def is_same_in(self, orders: Orders, key: bytes) -> bool:
+        """Whether a search in any of the orders, if the list has it, ends here, too.
+
+        Of two neighbours one is in front of the key in it and one behind: so
+        is whatever stands in front of the one, and behind the other.
+        """
+        before, behind = self.before, self.record
+        for order in orders:
+            wanted = key.translate(order)
+            if before is not None and before.key.translate(order) >= wanted:
+                return False
+            if behind is not None and behind.key.translate(order) <= wanted:
+                return False
+        return True
 
 
 class Snapshot:
@@ -120,19 +139,19 @@ class Snapshot:
 
         A record that is found is right, whatever order led to it.  "There is
         none" is said only when every record that was compared on the way
-        passes its checksum, and when the other order either leads the same
-        way (nearly always) or has been tried too.
+        passes its checksum, and when the other order either leads to the same
+        place (nearly always) or has been tried too.
         """
         first = self._search(key, self._orders[0])
         if first.record is not None and first.record.key == key:
             return first.record.value(self._view)
-        self._prove(first.visited)
-        if first.ordered and _same_way(first.visited, key, self._orders):
+        self._prove(first)
+        if first.ordered and first.is_same_in(self._orders, key):
             return None
         second = self._search(key, self._orders[-1])
         if second.record is not None and second.record.key == key:
             return second.record.value(self._view)
-        self._prove(second.visited)
+        self._prove(second)
         if not first.ordered and not second.ordered:
             raise DatabaseDamaged(self._view.path, f"the records around key {key!r} have no order")
         return None
@@ -244,7 +263,8 @@ class Snapshot:
         view, known, floor = self._view, self._known, self._floor
         end = self.end
         wanted = key.translate(order)
-        visited: list[Record] = []
+        found = Found()
+        visited = found.visited
         before = self._dummy
         before_rank: bytes | None = None
         behind: Record | None = None
@@ -253,27 +273,28 @@ class Snapshot:
         while level:
             offset = before.pointers[level] if level > 1 else self._lowest(before)
             if level == 1 and not offset:
-                return Found(None, visited, True)
+                behind = None
+                break
             if offset == behind_offset or not offset or offset >= end:
                 level -= 1
                 continue
             record = known.get(offset)
             if record is None:
                 record = Record.read(view, offset, end)
-                if floor and record.level >= floor and record.type == RECORD:
-                    self.read.append(record)
-            if record.type == DELETE and level == 1:
-                offset = record.pointers[0]
-                if offset == behind_offset:  # Both 0 at the end of the list.
-                    break
-                record = self._record(offset)
-            elif record.type != RECORD or record.level < level:
+                if record.type == DELETE and level == 1:
+                    offset = record.pointers[0]
+                    if offset == behind_offset:  # Both 0 at the end of the list.
+                        break
+                    record = self._record(offset)
+                found.read.append(record)
+            if record.type != RECORD or record.level < level:
                 raise DatabaseDamaged(view.path, f"no record of level {level} stands at {offset}")
             visited.append(record)
             rank = record.key.translate(order)
             if rank < wanted:
                 if before_rank is not None and rank <= before_rank:
-                    return Found(None, visited, False)
+                    found.ordered = False
+                    return found
                 before = record
                 before_rank = rank
                 continue
@@ -282,7 +303,12 @@ class Snapshot:
             if record.key == key and not down:
                 break
             level -= 1
-        return Found(behind, visited, True)
+        if before is not self._dummy:
+            found.before = before
+        found.record = behind
+        if floor:
+            self.read += [record for record in found.read if record.level >= floor]
+        return found
 
     def _lowest(self, record: Record) -> int:
         """The committed one of a record's pair of lowest pointers; 0 at the end of the list."""
@@ -323,7 +349,7 @@ class Snapshot:
         results: dict[int | None, Record | None] = {}
         for order in orders:
             found = self._search(key, order)
-            self._prove(found.visited)
+            self._prove(found)
             if found.record is not None and found.record.key == key:
                 return found.record
             if found.ordered:
@@ -344,26 +370,14 @@ class Snapshot:
             record = self._successor(record)
         return ascent.orders[0]
 
-    def _prove(self, visited: list[Record]) -> None:
-        """Check the keys and values that a search went by.
+    def _prove(self, found: Found) -> None:
+        """Check the keys and values that a search went by, but for those that are known.
 
         The C program checks only what it returns; a damaged key on the way
         would then hide other records.
         """
-        for record in visited:
-            if record.offset not in self._known:
-                record.value(self._view)
-
-
-def _same_way(visited: list[Record], key: bytes, orders: Orders) -> bool:
-    """Whether a search in either order takes the same way through `visited`."""
-    first, second = orders[0], orders[-1]
-    first_wanted, second_wanted = key.translate(first), key.translate(second)
-    for record in visited:
-        before = record.key.translate(first) < first_wanted
-        if before != (record.key.translate(second) < second_wanted):
-            return False
-    return True
+        for record in found.read:
+            record.value(self._view)
 
 
 def _old_pointer(record: Record, since: int) -> int:

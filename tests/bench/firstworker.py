@@ -1,0 +1,94 @@
+"""Asks an engine in this process, for `firstanswers.py`; runs on any state of the project.
+
+    PYTHONPATH=TREE python tests/bench/firstworker.py STORE FOLDER
+
+Reads a question a line (JSON: answers, index, known, count) and prints the processor
+time of one first answer in microseconds.  Nothing of `tests` is imported: the
+tree that is measured may be an older one.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import json
+import os
+import sys
+import time
+
+from gateway.cyrus import imapdconf
+from gateway.cyrus.store import CyrusStore
+from gateway.verification.cache import VerdictCache
+from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.verifier import Verifier
+
+CONF = """configdirectory: {folder}
+unixhierarchysep: yes
+mboxlist_db: twoskip
+mboxlist_db_path: {store}/mailboxes.db
+quota_db: quotalegacy
+quota_db_path: {store}/quotas.db
+"""
+
+
+class Engines:
+    """The engines of one process: one for each authority, with and without an index."""
+
+    def __init__(self, store: str, folder: str) -> None:
+        with open(os.path.join(store, "every.keys"), "rb") as file:
+            self._users = file.read().split()
+        path = os.path.join(folder, f"imapd-{os.getpid()}.conf")
+        with open(path, "w", encoding="ascii") as conf:
+            conf.write(CONF.format(folder=folder, store=store))
+        self._conf = imapdconf.load(path)
+        self._engines: dict[tuple[str, bool], VerdictCache] = {}
+        self._asked: dict[tuple[str, bool, bool], int] = {}
+
+    def microseconds(self, answers: str, count: int, *, index: bool, known: bool) -> float:
+        """What the first answer to each of `count` recipients costs, nobody being asked twice."""
+        engine = self._engine(answers, index)
+        key = answers, index, known
+        first = self._asked.get(key, 0)
+        self._asked[key] = first + count
+        numbers = range(first, first + count)
+        if known:
+            queries = [Query(self._users[n % len(self._users)]) for n in numbers]
+        else:
+            queries = [Query(b"nobody%d.%03d" % (n, n * 7919 % 1000)) for n in numbers]
+        gc.collect()
+        gc.disable()
+        begun = time.process_time()
+        for query in queries:
+            engine.turn()
+            engine.decide(query)
+        taken = time.process_time() - begun
+        gc.enable()
+        verdict = engine.decide(queries[-1])
+        wanted = Kind.DELIVERABLE if known else Kind.NONEXISTENT
+        if not isinstance(verdict, Verdict) or verdict.kind is not wanted:
+            raise AssertionError(f"a wrong answer to {queries[-1].recipient!r}")
+        return taken / count * 1e6
+
+    def _engine(self, answers: str, index: bool) -> VerdictCache:
+        if (answers, index) not in self._engines:
+            store = CyrusStore(self._conf, b"smmapd")
+            if "answers" in inspect.signature(Verifier.for_store).parameters:
+                verifier = Verifier.for_store(store, answers=answers)
+            else:
+                verifier = Verifier.for_store(store)  # of before there were authorities
+            engine = self._engines[answers, index] = VerdictCache(verifier)
+            engine.decide(Query(b"somebody"))
+            while index and engine.prepare():
+                pass
+        return self._engines[answers, index]
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    engines = Engines(*sys.argv[1:3])
+    for line in sys.stdin:
+        print(engines.microseconds(**json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
