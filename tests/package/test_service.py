@@ -343,15 +343,18 @@ def test_a_second_instance(site: Site) -> None:
     assert code == 0, said
     assert site.systemctl("reload", f"{UNIT}@mx2")[0] == 0
     site.serves()
-    assert site.systemctl("stop", f"{UNIT}@mx2")[0] == 0
-    os.unlink(root.path("/etc/smmapd/mx2.toml"))
 
 
 def test_an_upgrade_keeps_the_configuration_and_serves_on(site: Site) -> None:
-    """The same package as a later version: a restart, and the administrator's file stays."""
+    """The same package as a later version: a restart, and the administrator's file stays.
+
+    The instance that runs is restarted, too.
+    """
     root = site.machine.root
     later = _repacked(site, "9.9")
     before = site.main_pid
+    instance = site.machine.property(f"{UNIT}@mx2", "MainPID")
+    assert instance != "0"
     with open(root.path(CONFIGURATION), encoding="utf-8") as file:
         own = file.read()
     words = ("--force-confdef", "--force-confold", "--install", later)
@@ -360,6 +363,7 @@ def test_an_upgrade_keeps_the_configuration_and_serves_on(site: Site) -> None:
     with open(root.path(CONFIGURATION), encoding="utf-8") as file:
         assert file.read() == own
     assert site.main_pid not in (0, before)
+    assert site.machine.property(f"{UNIT}@mx2", "MainPID") not in ("0", instance)
     site.serves()
 
 
@@ -379,10 +383,13 @@ def _repacked(site: Site, version: str) -> str:
 
 
 def test_removed_and_purged_it_leaves_nothing_that_runs(site: Site) -> None:
-    """The service stops with the package; a purge takes the configuration, too."""
+    """Service and instance stop with the package; a purge takes the configuration, too."""
     code, said = site.machine.complete("dpkg", "--remove", UNIT)
     assert code == 0, said
-    assert site.systemctl("is-active", UNIT)[1].strip() in ("inactive", "failed", "unknown")
+    for unit in (UNIT, f"{UNIT}@mx2"):
+        assert site.systemctl("is-active", unit)[1].strip() in ("inactive", "failed", "unknown")
+    # What the administrator has made is the administrator's.
+    os.unlink(site.machine.root.path("/etc/smmapd/mx2.toml"))
     assert os.path.exists(site.machine.root.path(CONFIGURATION))
     code, said = site.machine.complete("dpkg", "--purge", UNIT)
     assert code == 0, said
