@@ -7,6 +7,7 @@ As a library:
     verifier = gateway.verification.verifier.Verifier.for_store(store)
     verdict = verifier.verify(gateway.verification.model.Query(b"fred@example.org"))
 
-Which room may use which is in ARCHITECTURE.md.  Nothing is imported here, so
-that a program pays at its start only for what it uses.
+docs/library.md has more, and says what is stable.  Which room may use which is
+in ARCHITECTURE.md.  Nothing is imported here, so that a program pays at its
+start only for what it uses.
 """

@@ -80,7 +80,7 @@ def test_commands_are_pasted_by_a_test_or_say_why_not(block: Block) -> None:
             assert (ROOT / path).exists(), path
     else:
         test = (ROOT / block.pasted["test"]).read_text()
-        assert f'pasted("{block.pasted["name"]}")' in test
+        assert re.search(rf'past(ed|e)\((machine, )?"{block.pasted["name"]}"\)', test)
 
 
 @_all(*_SHOWN)

@@ -55,7 +55,7 @@ _SUITES = {
 # What a minimal system lacks that tests take for granted: they call git and openssl, and
 # expect the usual commands of a machine that somebody works on.
 TOOLS = ("ca-certificates", "git", "openssl", "gawk", "file", "less", "man-db", "xz-utils")
-_SOURCE, _WHEELS, _KEPT = "/src", "/wheels", "/root/.cache/smmapd-tests"
+SOURCE, _WHEELS, _KEPT = "/src", "/wheels", "/root/.cache/smmapd-tests"
 
 # $0 is the root, the rest a command in it.
 _ENTER = """
@@ -86,7 +86,7 @@ contrib/venv.sh /usr/bin/python3 .venv
 """
 
 
-def _fetch_wheels(version: str, folder: str) -> None:
+def fetch_wheels(version: str, folder: str) -> None:
     """What constraints.txt pins, for a Python of that version, by way of this machine's pip."""
     words = [
         sys.executable,
@@ -105,15 +105,15 @@ def _fetch_wheels(version: str, folder: str) -> None:
     subprocess.run([*words, "-r", os.path.join(ROOT, "constraints.txt")], check=True)
 
 
-def _copy_source(root: Root) -> None:
+def copy_source(root: Root) -> None:
     """The clone as it stands."""
-    os.mkdir(root.path(_SOURCE))
+    os.mkdir(root.path(SOURCE))
     words = ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT]
     words += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     copy = ["tar", "-C", ROOT, "--null", "--files-from=-", "--ignore-failed-read", "-c"]
     listed = subprocess.run(words, check=True, capture_output=True).stdout
     packed = subprocess.run(copy, check=True, capture_output=True, input=listed).stdout
-    subprocess.run(["tar", "-C", root.path(_SOURCE), "-x"], check=True, input=packed)
+    subprocess.run(["tar", "-C", root.path(SOURCE), "-x"], check=True, input=packed)
 
 
 def suite(release: str, words: Sequence[str]) -> int:
@@ -123,9 +123,9 @@ def suite(release: str, words: Sequence[str]) -> int:
     kept = os.path.join(cache_folder(), f"{release}-suite")
     wheels = os.path.join(kept, "wheels")
     os.makedirs(wheels, exist_ok=True)
-    _fetch_wheels(wanted.python, wheels)
+    fetch_wheels(wanted.python, wheels)
     with debian(*names, *wanted.packages, *TOOLS, release=release) as root:
-        _copy_source(root)
+        copy_source(root)
         os.makedirs(root.path(_KEPT))
         os.symlink(f"{_KEPT}/wheels", root.path(_WHEELS))
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", _ENTER]

@@ -28,7 +28,7 @@ set -euo pipefail
 readonly DEFAULT_GROUPS="build cyrus murder sql dovecot postfix sendmail deb package systemd chromium prometheus faketime apparmor"
 
 declare -Ar GROUPS_INSTALLED=(
-    [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh"
+    [build]="gcc libc6-dev make python3-venv python3-dev libmilter-dev groff-base zsh curl"
     [cyrus]="cyrus-imapd cyrus-admin cyrus-clients sasl2-bin util-linux procps"
     # Its tables of other types, and a rewriter of forwarded mail's senders.
     [postfix]="postfix postfix-ldap postfix-lmdb postfix-pcre postfix-pgsql postsrsd"
