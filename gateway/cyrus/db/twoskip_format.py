@@ -48,6 +48,7 @@ _HEADER = Struct(">20sIQQQQII")
 _FIXED = Struct(">BBHI")
 _LONG = Struct(">Q")
 _CHECKSUM = Struct(">I")
+_CHECKSUMS = Struct(">II")
 # One for each level: the pointers, then both CRCs.
 _POINTERS = tuple(Struct(f">{level + 1}QII") for level in range(MAX_LEVEL + 1))
 _SHORTEST = 24
@@ -79,6 +80,26 @@ def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
     if first and crc32(data[at : body - 8]) != _CHECKSUM.unpack_from(data, body - 8)[0]:
         return None
     return end, pointers, body - 4 if kind in (RECORD, DUMMY) else pointers
+
+
+def ordinary_key(data: bytes, at: int, room: int) -> tuple[bytes, int] | None:
+    """The key of the record at `at`, and where the next one begins.
+
+    None unless it is a record with a key, of the usual lengths, that ends at `room` or
+    before and passes all its checksums: whoever wants to know more parses it (`Record`),
+    which takes three times as long.
+    """
+    if at + _SHORTEST > room:
+        return None
+    kind, level, key_length, value_length = _FIXED.unpack_from(data, at)
+    body = at + 8 + 8 * level + 16
+    end = body + (key_length + value_length + 7) // 8 * 8
+    if kind != RECORD or level > MAX_LEVEL or key_length == 0xFFFF or end > room:
+        return None
+    head, tail = _CHECKSUMS.unpack_from(data, body - 8)
+    if crc32(data[at : body - 8]) != head or crc32(data[body:end]) != tail:
+        return None
+    return data[body : body + key_length], end
 
 
 class Header:
