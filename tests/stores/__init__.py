@@ -7,6 +7,7 @@ tests/rigs; these are for what is easier to say in a table.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 GS = b"\x1d"
@@ -19,7 +20,8 @@ class FlatStore:
 
     `mailboxes` maps internal names to values of mailboxes.db (see `record`);
     `quotas` maps roots to the text of quota records; `denials` maps userids to
-    values of user_deny.db; `options` are further lines of imapd.conf.  With
+    values of user_deny.db; `options` are further lines of imapd.conf.  A user's
+    mailbox whose record has no ACL has its owner's, as Cyrus makes it (`owned`).  With
     `older` the mailbox list has the keys of Cyrus up to 3.4.
     """
 
@@ -56,7 +58,10 @@ class FlatStore:
         with open(self.conf_path, "w", encoding="utf-8") as conf:
             conf.writelines(f"{name}: {value}\n" for name, value in lines.items())
         key = bytes if self.older else dbkey
-        self._flat("mailboxes.db", {key(name): value for name, value in self.mailboxes.items()})
+        self._flat(
+            "mailboxes.db",
+            {key(name): owned(name, value) for name, value in self.mailboxes.items()},
+        )
         self._flat("quotas.db", self.quotas)
         self._flat("user_deny.db", self.denials)
 
@@ -94,6 +99,32 @@ def record(acl: bytes = b"", mbtype: bytes = b"e", partition: bytes = b"default"
     words = acl.split(b"\t") if acl else []
     pairs = b" ".join(b"%b %b" % pair for pair in zip(words[::2], words[1::2], strict=False))
     return b"%%(T %b P %b A %%(%b) I 1)" % (mbtype, partition, pairs)
+
+
+# All rights, as cyrus_acl_masktostr writes them: what Cyrus gives an owner (mboxlist.c).
+OWNERS_RIGHTS = b"lrswipkxtecdan"
+_NO_ACL = b" A %() "
+# What a record has as it is; anything else is a literal, with its length (lib/dlist.c).
+_ATOM = re.compile(rb"[A-Za-z0-9_.@+-]+")
+
+
+def owner(internal: bytes) -> bytes:
+    """Whose mailbox it is by its internal name; empty for a shared folder."""
+    domain, mark, name = internal.rpartition(b"!")
+    if not name.startswith(b"user."):
+        return b""
+    userid = name.split(b".")[1].replace(b"^", b".")
+    return userid + b"@" + domain if mark else userid
+
+
+def owned(internal: bytes, value: bytes) -> bytes:
+    """The record of mailboxes.db; where it is a user's and has no ACL, with its owner's."""
+    userid = owner(internal)
+    if not userid:
+        return value
+    if not _ATOM.fullmatch(userid):
+        userid = b"{%d}\r\n%b" % (len(userid), userid)
+    return value.replace(_NO_ACL, b" A %%(%b %b) " % (userid, OWNERS_RIGHTS))
 
 
 def quota(storage: tuple[int, int] | None, messages: tuple[int, int] | None = None) -> bytes:
