@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv serve watch hooks demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb clean
+.PHONY: help venv serve watch hooks demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb dist clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
 	@echo "make deb    a Debian package in build/deb"
+	@echo "make dist   sdist and wheel of a release in dist/, checked by twine"
 	@echo "make soak   damage, and questions while Cyrus writes, for MINUTES=10"
 	@echo "make fuzz   each reader of foreign bytes, guided by coverage, for SECONDS=60"
 	@echo "make delivery  mail delivered for real to RECIPIENTS=500000, and what we had said of them"
@@ -117,6 +118,16 @@ test-python314: venv
 deb:
 	@tests/rigs/packages.sh install deb
 	contrib/deb.sh build/deb
+
+# The sdist and the wheel in dist/, as RELEASING.md wants them; the wheel is made of the sdist.
+DIST := build/dist
+
+dist: $(STAMP)
+	@rm -rf dist build/lib build/bdist.* $(DIST)
+	@$(BIN)/python -m venv $(DIST)
+	@$(DIST)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r constraints-dist.txt
+	$(DIST)/bin/python -m build --outdir dist .
+	$(DIST)/bin/twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
