@@ -28,21 +28,11 @@ class Value:
     def __init_subclass__(cls, *, read_only: bool = False) -> None:
         if read_only:
             return
+        cls._read_only = None  # most classes have no value in a process that answers once
         known = cls.__init__.__code__.co_names
         missing = [name for name in cls.__slots__ if name not in known]
         if missing and "setattr" not in known:
             raise TypeError(f"{cls.__name__}.__init__ does not assign {', '.join(missing)}")
-        body = {
-            "__slots__": (),
-            "__module__": cls.__module__,
-            "__qualname__": cls.__qualname__,
-            "__doc__": cls.__doc__,
-            "__setattr__": _refuse_to_set,
-            "__delattr__": _refuse_to_delete,
-        }
-        twin = type(cls.__name__, (cls,), body, read_only=True)
-        twin.__slots__ = cls.__slots__  # type: ignore[attr-defined]  # whoever asks for the fields
-        cls._read_only = twin
 
     def _freeze(self) -> None:
         """The fields are set; called once, as the last thing in `__init__`.
@@ -51,7 +41,7 @@ class Value:
         assignments.  To refuse them from the start, and to set the fields past
         that, took four to eight times as long: a third of a first answer.
         """
-        self.__class__ = self._read_only
+        self.__class__ = self._read_only or _read_only_twin(type(self))
 
     def _fields(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
@@ -67,6 +57,22 @@ class Value:
     def __repr__(self) -> str:
         inner = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
         return f"{type(self).__name__}({inner})"
+
+
+def _read_only_twin(cls: type[Value]) -> Any:
+    """The class of `cls`' values once they are made."""
+    body = {
+        "__slots__": (),
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__setattr__": _refuse_to_set,
+        "__delattr__": _refuse_to_delete,
+    }
+    twin = type(cls.__name__, (cls,), body, read_only=True)
+    twin.__slots__ = cls.__slots__  # type: ignore[attr-defined]  # whoever asks for the fields
+    cls._read_only = twin
+    return twin
 
 
 def _refuse_to_set(value: Value, name: str, _field: object) -> None:

@@ -46,9 +46,16 @@ import os
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import History
 from gateway.cyrus.db.order import orders
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE, STEP, Header, Record, measure
+from gateway.cyrus.db.twoskip_format import (
+    HEADER_SIZE,
+    START,
+    STEP,
+    Header,
+    Record,
+    committed,
+    measure,
+)
 from gateway.cyrus.db.twoskip_snapshot import Ascent, Snapshot
-from gateway.cyrus.db.twoskip_waypoints import START, Waypoints, committed
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from gateway.cyrus.db.twoskip_index import KeyIndex
+    from gateway.cyrus.db.twoskip_waypoints import Waypoints
 
     T = TypeVar("T")
 
@@ -132,7 +140,10 @@ class Twoskip:
         writing, or is damaged, equals no sound one: its checksum differs.
         """
         if self._waypoints is None:
-            self._waypoints = Waypoints(self._view)  # whoever asks for this asks again and again
+            # Whoever asks for this asks again and again; who does not, does not pay for it.
+            from gateway.cyrus.db.twoskip_waypoints import Waypoints  # noqa: PLC0415
+
+            self._waypoints = Waypoints(self._view)
         return self._look(), self._history.token
 
     @property

@@ -55,6 +55,15 @@ _SHORTEST = 24
 _KINDS = bytes((DUMMY, RECORD, DELETE, COMMIT))
 
 
+# The header and the head of the dummy record behind it (level 31), in one system call.
+START = HEADER_SIZE + 8 + 8 * 32 + 8
+
+
+def committed(raw: bytes) -> bytes:
+    """What of a header's bytes changes with each commit: generation and current size."""
+    return raw[24:32] + raw[48:56]
+
+
 def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
     """See gateway/cyrus/db/history.py: the pointers may change, and the checksum over them.
 

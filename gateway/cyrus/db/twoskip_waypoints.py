@@ -17,7 +17,7 @@ written over once.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE, Header, Record
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE, START, Header, Record, committed
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 # Records remembered: of two million the seven lowest levels are left to be read.
 MAX_RECORDS = 16384
-
-# The header and the head of the dummy record behind it (level 31), in one system call.
-START = HEADER_SIZE + 8 + 8 * 32 + 8
 
 
 class Waypoints:
@@ -77,8 +74,3 @@ class Waypoints:
                 continue  # no search depends on it yet; the one that does says so
             if len(self.records) < 2 * MAX_RECORDS:
                 self.records[record.offset] = record
-
-
-def committed(raw: bytes) -> bytes:
-    """What of a header's bytes changes with each commit: generation and current size."""
-    return raw[24:32] + raw[48:56]
