@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -284,3 +285,45 @@ def test_addresses_are_as_private_as_the_log(browser: Browser) -> None:
         assert "sender" not in browser.text("#refusals tbody")
         assert "hidden" in browser.text("#refusals-note")
         assert "dora" not in site.get("/status.json").text
+
+
+def test_a_refusal_has_its_date_its_reply_and_its_explanation(site: Site, page: Browser) -> None:
+    """A link explains the recipient, and what was asked stands in the address bar."""
+    site.policy(b"dora@example.org")
+    page.wait_script(
+        "return document.getElementById('refusals').innerText.includes('dora@example.org')",
+        "the refusal is shown",
+    )
+    row = str(page.script("return document.querySelector('#refusals tbody tr').innerText"))
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
+    assert "550 5.2.1 " in page.text("#refusals")
+    assert "configuration in force since " in page.text("#reload")
+    page.script(
+        "[...document.querySelectorAll('#refusals a')]"
+        ".find((each) => each.innerText.startsWith('dora')).click()"
+    )
+    assert page.wait_script(ANSWER, "there is a verdict") == "denied"
+    address = str(page.script("return location.hash"))
+    assert address.startswith("#recipient=dora%40example.org")
+    page.open(site.url.rstrip("/") + "/#recipient=fred%2BWork%40example.org")
+    wanted = "return document.querySelector('#answer .mono')?.innerText === 'fred+Work@example.org'"
+    page.wait_script(wanted, "a bookmark explains")
+    assert page.console() == []
+
+
+def test_refusals_are_filtered(site: Site, page: Browser) -> None:
+    """By words of any column; those of other rows are not shown."""
+    site.policy(b"dora@example.org")
+    site.socketmap(b"nobody@example.org")
+    for name in ("dora", "nobody"):
+        page.wait_script(
+            f"return document.getElementById('refusals').innerText.includes('{name}@example.org')",
+            f"the refusal of {name} is shown",
+        )
+    page.script(
+        "const box = document.getElementById('filter'); box.value = 'DORA policy';"
+        "box.dispatchEvent(new Event('input'))"
+    )
+    assert "dora@example.org" in page.text("#refusals")
+    assert "nobody@example.org" not in page.text("#refusals")
+    assert re.fullmatch(r"\d+ of \d+ shown", page.text("#filtered"))

@@ -51,11 +51,15 @@ function bytes(value) {
 const two = (number) => String(number).padStart(2, "0");
 
 function clock(seconds, now) {
+  const whole = moment(seconds);
+  return seconds && now - seconds < 43200 ? whole.slice(11) : whole;
+}
+
+function moment(seconds) {
   if (!seconds) return NONE;
   const then = new Date(seconds * 1000);
-  const time = `${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
-  if (now - seconds < 43200) return time;
-  return `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())} ${time}`;
+  const day = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
+  return `${day} ${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
 }
 
 function since(seconds) {
@@ -104,6 +108,8 @@ function showState(data) {
   $("where").textContent =
     `${data.host} \u00b7 version ${data.version} \u00b7 up ${since(data.now - data.started)}`;
   badge(data.ready ? "good" : "bad", data.ready ? "ready" : "not ready");
+  $("reload").textContent = data.reload.success
+    ? `configuration in force since ${moment(data.reload.success)}` : "";
   const amiss = [...data.reasons, ...data.notes];
   const problems = amiss.map((each) => element("p", { class: "notice" }, each));
   replaceIfNew($("problems"), amiss, problems);
@@ -221,18 +227,43 @@ function showRefusals(data) {
   const rows = data.refusals.map((each) => {
     const verdict = element("th", { scope: "row" }, words(each.verdict));
     if (each.waiver) verdict.append(" ", element("span", { class: "quiet" }, `(${words(each.waiver)})`));
-    return [cell(clock(each.time, data.now), ""), cell(each.frontend, ""), verdict,
-      cell(each.recipient, "wide mono"), cell(each.sender || NONE, "wide mono"),
-      cell(each.client || NONE, "mono"), cell(each.reason || NONE, "wide")];
+    return [cell(moment(each.time), ""), cell(each.frontend, ""), verdict,
+      recipient(each, data.addresses), cell(each.reply || NONE, "wide mono"),
+      cell(each.sender || NONE, "wide mono"), cell(each.client || NONE, "mono"),
+      cell(each.reason || NONE, "wide")];
   });
-  table("refusals", [["Time"], ["Front end"], ["Verdict"], ["Recipient"], ["Sender"], ["Client"], ["Reason"]],
+  table("refusals", [["Time"], ["Front end"], ["Verdict"], ["Recipient"], ["Reply"], ["Sender"], ["Client"], ["Reason"]],
     rows, "Nothing has been refused by the processes that run now.");
+  filter();
   const privacy = {
     full: "Addresses are shown in full, as in the log ([logging] addresses).",
     hashed: "Local parts are hashed, as in the log ([logging] addresses).",
     off: "Addresses are hidden, as in the log ([logging] addresses).",
   };
   $("refusals-note").textContent = privacy[data.addresses];
+}
+
+// Where the address is whole, a link explains it: what was asked stands in the address bar.
+function recipient(each, addresses) {
+  if (addresses !== "full" || !each.recipient) return cell(each.recipient, "wide mono");
+  const asked = { recipient: each.recipient };
+  if (each.frontend !== "socketmap") Object.assign(asked, { client: each.client, sender: each.sender });
+  const place = element("td", { class: "wide mono" });
+  place.append(element("a", { href: `#${query(asked)}`, title: "Explain this recipient" }, each.recipient));
+  return place;
+}
+
+// Rows that have all words of the filter; the others stay in the table, unseen.
+function filter() {
+  const wanted = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  let seen = 0;
+  const rows = $("refusals").querySelectorAll("tbody tr");
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !wanted.every((word) => text.includes(word));
+    if (!row.hidden) seen += 1;
+  }
+  $("filtered").textContent = wanted.length ? `${seen} of ${rows.length} shown` : "";
 }
 
 function showDatabases(data) {
@@ -315,18 +346,34 @@ function showAnswer(found) {
 
 const frame = (name, inside) => element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, inside);
 
+const FIELDS = ["recipient", "size", "client", "sender"];
+
+// A plus sign is a plus sign, since addresses have them.
+const query = (asked) => FIELDS.filter((name) => asked[name])
+  .map((name) => `${name}=${encodeURIComponent(asked[name])}`).join("&");
+
 async function explain(event) {
   event.preventDefault();
-  const form = $("ask");
-  const button = form.querySelector("button");
-  const query = [];
-  for (const name of ["recipient", "size", "client", "sender"]) {
-    const value = $(name).value.trim();
-    if (value) query.push(`${name}=${encodeURIComponent(value)}`);
-  }
+  const asked = query(Object.fromEntries(FIELDS.map((name) => [name, $(name).value.trim()])));
+  // Behind the #, so that no server and no log on the way sees it.
+  if (location.hash !== `#${asked}`) history.pushState(null, "", `#${asked}`);
+  await ask(asked);
+}
+
+// The address bar has a question: of a link, a bookmark, or of the way back.
+function asked() {
+  if (!location.hash.startsWith("#recipient=")) return;
+  const told = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B"));
+  for (const name of FIELDS) $(name).value = told.get(name) || "";
+  $("explain").scrollIntoView();
+  ask(location.hash.slice(1));
+}
+
+async function ask(question) {
+  const button = $("ask").querySelector("button");
   button.disabled = true;
   try {
-    const reply = await fetch(`/explain?${query.join("&")}`, { credentials: "omit" });
+    const reply = await fetch(`/explain?${question}`, { credentials: "omit" });
     showAnswer(await reply.json());
   } catch (problem) {
     showAnswer({ error: `The gateway does not answer (${problem.message}).` });
@@ -349,11 +396,13 @@ async function refresh() {
     }
     shown = Date.now();
     $("updated").textContent = `As of ${clock(data.now, data.now)}`;
+    $("stale").textContent = "";
     document.body.dataset.state = "live";
   } catch (problem) {
     badge("bad", "no answer");
     const age = shown ? `; what is shown is ${since((Date.now() - shown) / 1000)} old` : "";
     $("updated").textContent = `The gateway does not answer${age}.`;
+    $("stale").textContent = `The gateway does not answer${age}.`;
     document.body.dataset.state = "stale";
   }
   // A page that nobody looks at does not ask.
@@ -362,4 +411,7 @@ async function refresh() {
 }
 
 $("ask").addEventListener("submit", explain);
+$("filter").addEventListener("input", filter);
+addEventListener("hashchange", asked);
+asked();
 refresh();
