@@ -16,7 +16,7 @@ help:
 	@echo "make builtin  the milter's tests, slow ones too, with library = builtin"
 	@echo "make serve  a gateway on the demo's store with a debug log, which follows your changes"
 	@echo "make watch  on each change the tests that mirror it (or those of TESTS=...)"
-	@echo "make unit   only what needs no other program"
+	@echo "make unit   the tests that start no process, without slow ones: under a minute"
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
@@ -66,8 +66,9 @@ lint: venv
 # Tests mostly wait for processes that they started, so three files of them run side by side.
 BESIDE := -n 3 --dist loadfile
 
+# Everything that it leaves out is part of `make test`.
 unit: venv
-	$(BIN)/python -m pytest -q $(BESIDE) -m "not real"
+	$(BIN)/python -m pytest -q -n 2 --dist load -m "not real and not slow and not processes"
 
 # Only root can start real programs as their own users.  For anybody else what
 # is missing is named, and their tests are skipped with the reason; on CI

@@ -26,6 +26,25 @@ PROFILE = "steady"
 # both of its libraries (rigs/gateway.py, LIBRARY), and so is whatever is marked.
 WHOLE = ("tests/contrib/", "tests/doors/", "tests/faults/", "tests/life/", "tests/real/")
 
+# Folders whose tests start processes of ours, or other people's programs: `make unit` leaves them
+# to `make test`.
+STARTING = (
+    *WHOLE,
+    "tests/admin/",
+    "tests/bench/",
+    "tests/cli/",
+    "tests/delivery/",
+    "tests/demo/",
+    "tests/documents/",
+    "tests/fuzz/",
+    "tests/golden/",
+    "tests/model/",
+    "tests/mutation/",
+    "tests/package/",
+    "tests/rigs/",
+    "tests/supervisor/",
+)
+
 settings.register_profile(
     PROFILE, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -40,7 +59,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is about the milter."""
+    """Mark what is about the milter, and what starts processes."""
     for item in items:
+        if item.nodeid.startswith(STARTING):
+            item.add_marker("processes")
         if item.nodeid.startswith(WHOLE) and "milter" in item.nodeid:
             item.add_marker("milter")

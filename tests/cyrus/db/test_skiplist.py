@@ -33,6 +33,7 @@ def test_golden_file_is_read_in_order_and_by_key() -> None:
     database.close()
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(histories(), histories(), st.sampled_from([5, 12, BIG]))
 @example([("store", KEYS[0], b"1"), ("store", KEYS[2], b"1")], [("delete", KEYS[0], b"")], BIG)

@@ -103,6 +103,7 @@ def test_a_key_is_a_parameter(
     assert list(database.items(key)) == [(key, b"v'\xff")]
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.binary(min_size=1, max_size=6), st.binary(max_size=6)), st.binary(max_size=2)

@@ -288,6 +288,7 @@ def test_another_generation_needs_another_index(disk: Disk) -> None:
     database.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(64, 6000), st.integers(1, 255)), min_size=1, max_size=3))
 def test_a_damaged_record_never_hides_another(disk: Disk, flips: list[tuple[int, int]]) -> None:
