@@ -16,7 +16,7 @@ help:
 	@echo "make builtin  the milter's tests, slow ones too, with library = builtin"
 	@echo "make serve  a gateway on the demo's store with a debug log, which follows your changes"
 	@echo "make watch  on each change the tests that mirror it (or those of TESTS=...)"
-	@echo "make unit   the tests that start no process, without slow ones: under a minute"
+	@echo "make unit   the tests that start no process, without the slow ones"
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
