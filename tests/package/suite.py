@@ -48,13 +48,13 @@ _SUITES = {
         "3.14",
         "not real and not clean and not delivery",
         groups=("build",),
-        # What psycopg calls, and the usual commands.
-        packages=("libpq5", "procps", "util-linux"),
+        # What psycopg calls, what reads the units of the documents, and the usual commands.
+        packages=("libpq5", "procps", "systemd", "util-linux"),
     ),
 }
-# What a minimal system lacks that tests take for granted: they call git and openssl, and
+# What a minimal system lacks that tests take for granted: they call curl, git and openssl, and
 # expect the usual commands of a machine that somebody works on.
-TOOLS = ("ca-certificates", "git", "openssl", "gawk", "file", "less", "man-db", "xz-utils")
+TOOLS = ("ca-certificates", "curl", "git", "openssl", "gawk", "file", "less", "man-db", "xz-utils")
 SOURCE, _WHEELS, _KEPT = "/src", "/wheels", "/root/.cache/smmapd-tests"
 
 # $0 is the root, the rest a command in it.
