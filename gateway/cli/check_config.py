@@ -25,7 +25,7 @@ from gateway.cli.checks import (
     databases,
     eyes,
     master,
-    postfix,
+    postfixsettings,
     reload,
     remote,
     scope,
@@ -135,7 +135,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     yield from sockets.check(settings)
     yield from serving.check(settings)
     yield from unit.check(settings, _databases(settings))
-    yield from postfix.check(settings, options.postfix)
+    yield from postfixsettings.check(settings, options.postfix)
     if options.sendmail or os.path.exists(sendmail.DEFAULT):
         yield from sendmail.check(settings, options.sendmail or sendmail.DEFAULT)
     if settings.general.store:

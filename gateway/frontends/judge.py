@@ -1,13 +1,13 @@
 """From a recipient to a decision: what policy and milter do alike.
 
     Question -> Scope (is it ours?) -> engine (Query, Verdict)
-             -> where it would be refused: the mail server (appeal) -> Decision
+             -> where it would be refused: the mail server (last check) -> Decision
 
 The front ends bring a `Question` and translate the `Decision`; everything in
 between is here, so that both doors decide alike.  There are three ways
 through: `judge` asks the engine itself; an event loop, which must not wait for
 another server, calls `begin`, asks the engine in its own way, takes care of the
-`appeal` where there is one, and then calls `end` or `concluded`.
+`last_check` where there is one, and then calls `end` or `concluded`.
 
 Which refusals are not carried out, `waiver` says.
 """
@@ -98,7 +98,7 @@ class Judge:
     refusal.
     """
 
-    __slots__ = ("_appeals", "_check_size", "_postfix", "_replies", "_scope", "_waivers")
+    __slots__ = ("_check_size", "_last_checks", "_postfix", "_replies", "_scope", "_waivers")
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Judge:
     ) -> None:
         self._scope = scope
         self._postfix = postfix
-        self._appeals = LastChecks(scope, postfix, replies) if postfix is not None else None
+        self._last_checks = LastChecks(scope, postfix, replies) if postfix is not None else None
         self._replies = replies
         self._waivers = waivers
         self._check_size = check_size
@@ -132,13 +132,13 @@ class Judge:
         if isinstance(begun, Decision):
             return begun
         verdict = begun if isinstance(begun, Verdict) else verifier.verify(begun)
-        appeal = self.appeal(question, verdict)
-        if appeal is None:
+        last_check = self.last_check(question, verdict)
+        if last_check is None:
             return self.end(question, verdict)
         try:
-            asked = next(appeal)
+            asked = next(last_check)
             while True:
-                asked = appeal.send(self._tell(asked, verifier))
+                asked = last_check.send(self._tell(asked, verifier))
         except StopIteration as ended:
             return self.concluded(question, ended.value)
 
@@ -163,11 +163,11 @@ class Judge:
             return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
         return Query(recipient.address, question.size if self._check_size else None)
 
-    def appeal(self, question: Question, verdict: Verdict) -> LastCheck | None:
+    def last_check(self, question: Question, verdict: Verdict) -> LastCheck | None:
         """What has to be asked before `verdict` is carried out; None where that is nothing."""
-        if self._appeals is None or verdict.kind.accepts:
+        if self._last_checks is None or verdict.kind.accepts:
             return None
-        return self._appeals.of(question.recipient, question.mailer, verdict)
+        return self._last_checks.of(question.recipient, question.mailer, verdict)
 
     def recall(self, lookups: Lookups) -> TableAnswers | None:
         """The answers of the mail server's tables, if all of them are remembered."""
@@ -176,7 +176,7 @@ class Judge:
         return None if missing else answers
 
     def concluded(self, question: Question, standing: Skip | Verdict) -> Decision:
-        """The decision on `question` after its appeal."""
+        """The decision on `question` after its last check."""
         if isinstance(standing, Skip):
             return Decision(skip=standing, lasting=False)
         return replace(self.end(question, standing), lasting=False)

@@ -31,12 +31,12 @@ RequestT = TypeVar("RequestT")
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[RequestT]):
-    """The request that others have to be asked about; `appeal` is where its verdict is known."""
+    """The request that others have to be asked about; `last_check` where its verdict is known."""
 
     request: RequestT
     question: Question
     pending: Pending | Lookups
-    appeal: LastCheck | None
+    last_check: LastCheck | None
 
 
 class Judging(Generic[RequestT]):
@@ -99,8 +99,8 @@ class Judging(Generic[RequestT]):
         waiting = self._waiting
         assert waiting is not None
         self._waiting = None
-        if waiting.appeal is not None:
-            return self._appealed(waiting.request, waiting.question, waiting.appeal, told)
+        if waiting.last_check is not None:
+            return self._checked_last(waiting.request, waiting.question, waiting.last_check, told)
         assert isinstance(told, Verdict)
         return self._ended(waiting.request, waiting.question, told)
 
@@ -108,24 +108,24 @@ class Judging(Generic[RequestT]):
         return self._decider.decide(query) if self.origin is None else self.origin.decide(query)
 
     def _ended(self, request: RequestT, question: Question, verdict: Verdict) -> Decision | None:
-        """The engine has given its verdict: the decision, or None where it is appealed against."""
-        appeal = self.judge.appeal(question, verdict)
-        if appeal is None:
+        """The engine has given its verdict: the decision, or None while it is checked."""
+        last_check = self.judge.last_check(question, verdict)
+        if last_check is None:
             return self.decided(request, self.judge.end(question, verdict))
-        return self._appealed(request, question, appeal, None)
+        return self._checked_last(request, question, last_check, None)
 
-    def _appealed(
-        self, request: RequestT, question: Question, appeal: LastCheck, told: Told | None
+    def _checked_last(
+        self, request: RequestT, question: Question, last_check: LastCheck, told: Told | None
     ) -> Decision | None:
-        """Go on with an appeal, as far as nobody else must be asked."""
+        """Go on with a last check, as far as nobody else must be asked."""
         try:
-            asked = next(appeal) if told is None else appeal.send(told)
+            asked = next(last_check) if told is None else last_check.send(told)
             while True:
                 answer = self._decide(asked) if isinstance(asked, Query) else self._recall(asked)
                 if isinstance(answer, (Pending, Lookups)):
-                    self._waiting = _Waiting(request, question, answer, appeal)
+                    self._waiting = _Waiting(request, question, answer, last_check)
                     return None
-                asked = appeal.send(answer)
+                asked = last_check.send(answer)
         except StopIteration as ended:
             return self.decided(request, self.judge.concluded(question, ended.value))
 

@@ -56,14 +56,14 @@ _REASON = b"System I/O error"
 
 @dataclass(frozen=True, slots=True)
 class LastChecks:
-    """Makes the appeals of one front end."""
+    """Makes the last checks of one front end."""
 
     scope: Scope
     postfix: Postfix
     replies: ReplyTable
 
     def of(self, recipient: Address | BadAddress, mailer: bytes, verdict: Verdict) -> LastCheck:
-        """The appeal against `verdict`, which refuses; `mailer` as Question has it."""
+        """The last check of `verdict`, which refuses; `mailer` as Question has it."""
         if isinstance(recipient, BadAddress):
             mailbox = Mailbox(b"", recipient.domain)
         else:

@@ -10,7 +10,7 @@ is ours:
   list of Postfix' own (`postfix`, gateway.mta).
 
 Whether Postfix rewrites it, or sends it elsewhere, is asked only where it would
-be refused (appeal.py).
+be refused (lastchecks.py).
 
 An ours recipient is skipped where an alias file, an exempt pattern, an exempt
 client or (if asked) an authenticated sender says so.  Files are read again

@@ -20,7 +20,7 @@ from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.observability.logging.verdicts import VerdictLog
-from gateway.server.access import Allowed
+from gateway.server.allowednetworks import Allowed
 from gateway.server.fairqueue import FairQueue
 from gateway.server.server import Server, peer_name
 from gateway.server.tls import TlsSession

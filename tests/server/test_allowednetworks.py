@@ -10,7 +10,7 @@ import pytest
 
 from gateway.observability.logging.handlers import LineHandler
 from gateway.observability.logging.storms import STORM_LINES, Storms
-from gateway.server.access import Allowed
+from gateway.server.allowednetworks import Allowed
 
 
 class Peer:
