@@ -129,7 +129,7 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
                 ]
 
 
-def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_address.Connection:
+def connect(server: SqlServer, until: float, *, tls: bool = False) -> sql_address.SqlConnection:
     """The driver's connection, as a store makes it."""
     where = sql_address.SqlServer(
         server.engine,

@@ -23,7 +23,7 @@ from tests.stores import FlatStore, record
 SERVER = "pgsql://db/cyrus"
 
 
-def no_connection(*_: object) -> sql_address.Connection:
+def no_connection(*_: object) -> sql_address.SqlConnection:
     """The records are in files."""
     raise AssertionError("nobody asks the server")
 

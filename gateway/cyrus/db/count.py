@@ -39,7 +39,7 @@ def records(path: str, configured: str) -> int | None:
 
 
 def _twoskip(view: FileView) -> int:
-    header = twoskip_format.Header(view.path, view.read(0, twoskip_format.HEADER_SIZE))
+    header = twoskip_format.TwoskipHeader(view.path, view.read(0, twoskip_format.HEADER_SIZE))
     return header.records
 
 

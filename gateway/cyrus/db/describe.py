@@ -69,7 +69,7 @@ def describe(path: str, configured: str) -> Description:
 
 def _twoskip(view: FileView) -> int:
     raw = view.read(0, twoskip_format.HEADER_SIZE)
-    return twoskip_format.Header(view.path, raw).generation
+    return twoskip_format.TwoskipHeader(view.path, raw).generation
 
 
 def _twom(view: FileView) -> int:

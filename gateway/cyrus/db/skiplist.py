@@ -54,7 +54,7 @@ from gateway.cyrus.db.skiplist_format import (
     HEADER,
     INORDER,
     SIGNED_ORDER,
-    Header,
+    SkiplistHeader,
     outline,
 )
 from gateway.cyrus.db.skiplist_log import Changed, Log
@@ -200,7 +200,7 @@ class Skiplist:
             raise DatabaseUnavailable(
                 view.path, "is empty: it is being created, or was replaced; open it again"
             )
-        self._header = Header(view.read(0, HEADER.size), view.path)
+        self._header = SkiplistHeader(view.read(0, HEADER.size), view.path)
         self._dummy = Node(view, DUMMY_OFFSET, self._header.first)
         if self._dummy.type != DUMMY or self._dummy.end != self._header.first:
             raise DatabaseDamaged(view.path, "the first record is no DUMMY with all levels")

@@ -44,7 +44,7 @@ LENGTH_LIMIT = 1 << 31
 SIGNED_ORDER = bytes(byte ^ 0x80 for byte in range(256))
 
 
-class Header:
+class SkiplistHeader:
     """Where the parts of the file begin: the first INORDER record, and the log."""
 
     __slots__ = ("_recovered", "first", "levels", "log_start")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Rows = Sequence[tuple[object, ...]]
 
-    class Connection(Protocol):
+    class SqlConnection(Protocol):
         """One connection of a driver.
 
         Raises DatabaseMissing where the table is not there, ColumnsUnfit, and
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     # To the address where one is given, else to whatever the driver finds under the host's name.
     # Raises DatabaseUnavailable where there is no connection before the given moment.
-    Connect = Callable[["SqlServer", "Host", float, str | None], Connection]
+    Connect = Callable[["SqlServer", "Host", float, str | None], SqlConnection]
 
 # Seconds for one question with everything that it takes: names, connecting, every
 # statement.  A look-up takes a millisecond, a failover a second or two, and an MTA

@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gateway.cyrus.db.sql_address import Connect, Connection, Host, Rows, SqlServer
+    from gateway.cyrus.db.sql_address import Connect, Host, Rows, SqlConnection, SqlServer
 
     SocketAddress = tuple[str, int] | tuple[str, int, int, int]
     # Host, port and the last moment give families and addresses; raises OSError.  The same as
@@ -69,7 +69,7 @@ class _Kept:
 
     __slots__ = ("connection", "host", "idle_since", "since", "used")
 
-    def __init__(self, connection: Connection, host: Host, now: float) -> None:
+    def __init__(self, connection: SqlConnection, host: Host, now: float) -> None:
         self.connection = connection
         self.host = host
         self.since = self.idle_since = now
@@ -292,7 +292,7 @@ class SqlPool:
             self._last_problem = problem
         raise DatabaseUnavailable(server.name(), problem)
 
-    def _connected_to(self, host: Host, until: float) -> Connection:
+    def _connected_to(self, host: Host, until: float) -> SqlConnection:
         """To one of the host's addresses, each with its share of the time."""
         addresses = self._addresses(host, until)
         for position, address in enumerate(addresses):

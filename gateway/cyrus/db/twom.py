@@ -57,8 +57,8 @@ from gateway.cyrus.db.twom_format import (
     FIRST_RECORD,
     HEADER_SIZE,
     MAGIC,
-    Header,
-    Record,
+    TwomHeader,
+    TwomRecord,
     file_checksum,
     mark_end,
     measure,
@@ -208,12 +208,12 @@ class Twom:
                 keys.add(record.key)
         return frozenset(keys)
 
-    def _header(self) -> Header:
+    def _header(self) -> TwomHeader:
         """The header, read until it agrees with its checksum."""
         looks = HEADER_LOOKS
         while True:
             try:
-                return Header(self._view.read(0, HEADER_SIZE), self.path, self._checksum)
+                return TwomHeader(self._view.read(0, HEADER_SIZE), self.path, self._checksum)
             except DatabaseDamaged:
                 looks -= 1
                 if not looks:
@@ -254,7 +254,7 @@ class Twom:
             place = self._walk.next(place.record, end)
         found: list[tuple[bytes, bytes | None]] = []
         while place is not None and len(found) < BATCH and place.record.key.startswith(prefix):
-            version: Record | None = place.newest
+            version: TwomRecord | None = place.newest
             while version is not None and version.offset >= snapshot:
                 version = self._walk.record(version.ancestor, end) if version.ancestor else None
             deleted = version is None or version.type == DELETE

@@ -1,6 +1,6 @@
 """The bytes of a twom file: its header and its records (Cyrus: lib/twom.c).
 
-Pure parsing: bytes go in, a `Header` or a `Record` comes out, or
+Pure parsing: bytes go in, a `TwomHeader` or a `TwomRecord` comes out, or
 `DatabaseDamaged` is raised.  Nothing here reads a file; twom.py does, and its
 docstring says which bytes may change while they are read.
 
@@ -58,7 +58,7 @@ _FAT = (False, False, False, True, False, True, False, False)
 HAS_TAIL = (False, False, True, True, True, True, False, False)
 
 
-class Header:
+class TwomHeader:
     """What the header says: `end` is where the committed records end.
 
     `state` tells one committed state of this file from every other one;
@@ -89,7 +89,7 @@ def state_mark(block: bytes) -> bytes:
     return block[16:32] + block[40:48] + block[56:64] + block[80:88]
 
 
-def mark_end(mark: object, header: Header) -> int | None:
+def mark_end(mark: object, header: TwomHeader) -> int | None:
     """The `end` in an earlier mark of the file that `header` is of; None where it is of another."""
     if not isinstance(mark, bytes) or len(mark) != 40:
         return None
@@ -133,7 +133,7 @@ def _lengths(block: bytes) -> tuple[int, int]:
     return key_length, value_length
 
 
-class Record:
+class TwomRecord:
     """One record of the file at `offset`, `size` bytes long.
 
     `pointers` are the forward pointers, two of level 0 and one of each level

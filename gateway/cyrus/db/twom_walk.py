@@ -13,7 +13,7 @@ from gateway.cyrus.db.twom_format import (
     DUMMY_OFFSET,
     HAS_TAIL,
     SMALLEST_RECORD,
-    Record,
+    TwomRecord,
     record_size,
 )
 from gateway.errors import DatabaseDamaged
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 512
 
 
-class Place:
+class KeyPlace:
     """Where a key stands: the record with its pointers, and its newest version.
 
     `newest` is the record itself, or the DELETE in front of it.
@@ -37,7 +37,7 @@ class Place:
 
     __slots__ = ("newest", "record")
 
-    def __init__(self, record: Record, newest: Record) -> None:
+    def __init__(self, record: TwomRecord, newest: TwomRecord) -> None:
         self.record = record
         self.newest = newest
 
@@ -49,7 +49,7 @@ class Walk:
         self._view = view
         self._checksum = checksum
 
-    def record(self, offset: int, end: int, *, head: bool = True) -> Record:
+    def record(self, offset: int, end: int, *, head: bool = True) -> TwomRecord:
         """The checked record at `offset`, all of which must stand in front of `end`."""
         if offset + SMALLEST_RECORD > end or offset & 7 or offset < DUMMY_OFFSET:
             raise DatabaseDamaged(
@@ -62,9 +62,9 @@ class Walk:
                 self._view.path, f"record at {offset}: its {size} bytes pass {end}"
             )
         block = block[:size] if size <= len(block) else self._view.read(offset, size)
-        return Record(block, offset, self._view.path, self._checksum, head=head)
+        return TwomRecord(block, offset, self._view.path, self._checksum, head=head)
 
-    def seek(self, key: bytes, end: int) -> Place | None:
+    def seek(self, key: bytes, end: int) -> KeyPlace | None:
         """The first place at or behind `key`.
 
         Each step must lead to a higher key, so that a damaged file cannot make
@@ -90,7 +90,7 @@ class Walk:
             place = self.next(place.record, end)
         return place
 
-    def next(self, here: Record, end: int) -> Place | None:
+    def next(self, here: TwomRecord, end: int) -> KeyPlace | None:
         """The place behind `here` at level 0."""
         offset = here.next0(end)
         if not offset:
@@ -99,9 +99,9 @@ class Walk:
         if newest.type == DELETE:
             there = self.record(newest.ancestor, end)
         self._check_step(here, there, 0)
-        return Place(there, newest)
+        return KeyPlace(there, newest)
 
-    def _check_step(self, here: Record, there: Record, level: int) -> None:
+    def _check_step(self, here: TwomRecord, there: TwomRecord, level: int) -> None:
         if not HAS_TAIL[there.type] or there.level <= level or there.key <= here.key:
             raise DatabaseDamaged(
                 self._view.path,
@@ -109,7 +109,7 @@ class Walk:
                 f" at {there.offset}, which cannot follow it",
             )
 
-    def log(self, start: int, end: int) -> Iterator[Record]:
+    def log(self, start: int, end: int) -> Iterator[TwomRecord]:
         """All records from `start` to `end`, as they were written; their heads may be in motion."""
         while start < end:
             record = self.record(start, end, head=False)

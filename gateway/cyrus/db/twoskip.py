@@ -50,8 +50,8 @@ from gateway.cyrus.db.twoskip_format import (
     HEADER_SIZE,
     START,
     STEP,
-    Header,
-    Record,
+    TwoskipHeader,
+    TwoskipRecord,
     committed,
     measure,
 )
@@ -167,7 +167,7 @@ class Twoskip:
         if history.is_quiet(view, raw):
             return raw
         try:
-            header = Header(view.path, raw)
+            header = TwoskipHeader(view.path, raw)
         except DatabaseDamaged:
             return raw  # in the middle of its writing, or damaged: it tells nothing of the log
         file = (header.generation, header.repack_size)
@@ -245,7 +245,7 @@ class Twoskip:
                 self._index = None
                 return False, None
             for offset in index.candidates(key):
-                record = Record.read(view, offset, index.end)
+                record = TwoskipRecord.read(view, offset, index.end)
                 if record.key == key:
                     if index.may_be_deleted(record) or self.overwritten:
                         return False, None
@@ -303,12 +303,12 @@ class Twoskip:
         if self.overwritten or not isinstance(since, tuple) or since[1] != self._history.token:
             return None
         try:
-            before = Header(self.path, since[0])
+            before = TwoskipHeader(self.path, since[0])
         except DatabaseDamaged:
             return None  # Read in the middle of its writing: no state that the file ever had.
 
         def read_log(snapshot: Snapshot) -> frozenset[bytes] | None:
-            now = Header(self.path, self._view.read(0, HEADER_SIZE))
+            now = TwoskipHeader(self.path, self._view.read(0, HEADER_SIZE))
             if now.generation != before.generation:
                 return None
             if not before.end <= snapshot.end <= before.end + LOG_LIMIT:
@@ -329,7 +329,7 @@ class Twoskip:
             start = view.peek(0, START)
             fault: DatabaseDamaged | None = None
             try:
-                end = Header(view.path, start).end
+                end = TwoskipHeader(view.path, start).end
                 result = read(Snapshot.at(view, start, end, self._orders))
             except DatabaseDamaged as error:
                 fault = error

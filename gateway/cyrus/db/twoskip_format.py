@@ -95,7 +95,7 @@ def ordinary_key(data: bytes, at: int, room: int) -> tuple[bytes, int] | None:
     """The key of the record at `at`, and where the next one begins.
 
     None unless it is a record with a key, of the usual lengths, that ends at `room` or
-    before and passes all its checksums: whoever wants to know more parses it (`Record`),
+    before and passes all its checksums: whoever wants to know more parses it (`TwoskipRecord`),
     which takes three times as long.
     """
     if at + _SHORTEST > room:
@@ -111,7 +111,7 @@ def ordinary_key(data: bytes, at: int, room: int) -> tuple[bytes, int] | None:
     return data[body : body + key_length], end
 
 
-class Header:
+class TwoskipHeader:
     """A checked header.  `end` is the committed size in bytes ("current size")."""
 
     __slots__ = ("dirty", "end", "generation", "records", "repack_size", "version")
@@ -143,7 +143,7 @@ class Header:
         self.dirty: bool = bool(flags & 1)
 
 
-class Record:
+class TwoskipRecord:
     """One record whose head is checked; `value` checks key and value too.
 
     `pointers` are file offsets: for a level L record numbers 0 and 1 are the
@@ -205,7 +205,7 @@ class Record:
         self._value_length: int = value_length
 
     @classmethod
-    def read(cls, view: FileView, offset: int, end: int) -> Record:
+    def read(cls, view: FileView, offset: int, end: int) -> TwoskipRecord:
         """The record at `offset` with its whole key, in one system call where it is short.
 
         Raises as the constructor does, and `DatabaseUnavailable`.

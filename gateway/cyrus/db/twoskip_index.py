@@ -35,8 +35,8 @@ from gateway.cyrus.db.twoskip_format import (
     DUMMY,
     HEADER_SIZE,
     RECORD,
-    Header,
-    Record,
+    TwoskipHeader,
+    TwoskipRecord,
     ordinary_key,
 )
 from gateway.errors import DatabaseDamaged
@@ -88,7 +88,7 @@ class KeyIndex:
         """Raises `DatabaseDamaged` where there is no sound header."""
         self._view = view
         self.header = view.read(0, HEADER_SIZE)
-        header = Header(view.path, self.header)
+        header = TwoskipHeader(view.path, self.header)
         self.generation = header.generation
         self._target = header.end
         self.end = HEADER_SIZE
@@ -123,7 +123,7 @@ class KeyIndex:
 
         `raw` are the bytes of the header as it is now.
         """
-        header = Header(self._view.path, raw)
+        header = TwoskipHeader(self._view.path, raw)
         if header.generation != self.generation or not (
             self.end <= header.end <= min(self.end + MAX_LOG, _MAX_SIZE)
         ):
@@ -153,7 +153,7 @@ class KeyIndex:
         """Whether a record of the key `found` can be what `candidates` gave for `key`."""
         return (hash(found) ^ hash(key)) & _HASH_MASK == 0
 
-    def may_be_deleted(self, record: Record) -> bool:
+    def may_be_deleted(self, record: TwoskipRecord) -> bool:
         """Whether `record`, the newest of its key, has to be looked for in the skip list."""
         if not self._suspects:
             return False
@@ -195,9 +195,9 @@ class KeyIndex:
             if at and size - at < HEAD and until < limit:
                 break  # the next chunk begins here
             offset = start + at
-            record = Record(view.path, data[at : at + HEAD], offset, limit)
+            record = TwoskipRecord(view.path, data[at : at + HEAD], offset, limit)
             if record.length > HEAD:
-                record = Record(view.path, view.read(offset, record.length), offset, limit)
+                record = TwoskipRecord(view.path, view.read(offset, record.length), offset, limit)
             if record.type == RECORD:
                 record.value(view)
                 self._take(record.key, offset, first=first)

@@ -19,7 +19,7 @@ from gateway.cyrus.db.twoskip_format import (
     DUMMY,
     HEADER_SIZE,
     RECORD,
-    Record,
+    TwoskipRecord,
 )
 from gateway.errors import DatabaseDamaged
 
@@ -68,10 +68,10 @@ class Found:
     __slots__ = ("before", "ordered", "read", "record", "visited")
 
     def __init__(self) -> None:
-        self.before: Record | None = None
-        self.record: Record | None = None
-        self.visited: list[Record] = []
-        self.read: list[Record] = []
+        self.before: TwoskipRecord | None = None
+        self.record: TwoskipRecord | None = None
+        self.visited: list[TwoskipRecord] = []
+        self.read: list[TwoskipRecord] = []
         self.ordered = True
 
     def is_same_in(self, orders: Orders, key: bytes) -> bool:
@@ -103,11 +103,11 @@ class Snapshot:
     def __init__(
         self,
         view: FileView,
-        dummy: Record,
+        dummy: TwoskipRecord,
         end: int,
         orders: Orders,
         *,
-        known: dict[int, Record],
+        known: dict[int, TwoskipRecord],
         floor: int,
     ) -> None:
         self._view = view
@@ -115,7 +115,7 @@ class Snapshot:
         self.end = end
         self._known = known
         self._floor = floor
-        self.read: list[Record] = []
+        self.read: list[TwoskipRecord] = []
         self._dummy = dummy
         if self._dummy.type != DUMMY or not self._dummy.level:
             raise DatabaseDamaged(view.path, "no dummy record stands behind the header")
@@ -123,7 +123,7 @@ class Snapshot:
     @classmethod
     def at(cls, view: FileView, start: bytes, end: int, orders: Orders) -> Snapshot:
         """Without known records; `start` are the file's first bytes, the dummy's head included."""
-        dummy = Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
+        dummy = TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
         return cls(view, dummy, end, orders, known={}, floor=0)
 
     @classmethod
@@ -186,7 +186,7 @@ class Snapshot:
             if log.startswith(BLANK, at):
                 at += len(BLANK)
                 continue
-            record = Record.read(view, since + at, self.end)
+            record = TwoskipRecord.read(view, since + at, self.end)
             if record.type == DELETE:
                 successors.add(record.pointers[0])
             elif record.type == RECORD:
@@ -222,7 +222,7 @@ class Snapshot:
         offset = _old_pointer(before, since)
         keys: set[bytes] = set()
         while offset and len(keys) <= MAX_DELETED:
-            record = Record.read(self._view, offset, self.end)
+            record = TwoskipRecord.read(self._view, offset, self.end)
             if record.type == DELETE:
                 offset = record.pointers[0]
                 continue
@@ -235,7 +235,7 @@ class Snapshot:
             offset = _old_pointer(record, since)
         return None
 
-    def _before(self, record: Record) -> Record | None:
+    def _before(self, record: TwoskipRecord) -> TwoskipRecord | None:
         """The record that leads to `record` on the lowest level; None if the search misses it."""
         for order in self._orders:
             wanted = record.key.translate(order)
@@ -247,7 +247,7 @@ class Snapshot:
             before = smaller[-1] if smaller else self._dummy
             offset = self._lowest(before)
             if offset:
-                following = Record.read(self._view, offset, self.end)
+                following = TwoskipRecord.read(self._view, offset, self.end)
                 if following.type == DELETE:
                     offset = following.pointers[0]
             if offset == record.offset:
@@ -267,7 +267,7 @@ class Snapshot:
         visited = found.visited
         before = self._dummy
         before_rank: bytes | None = None
-        behind: Record | None = None
+        behind: TwoskipRecord | None = None
         behind_offset = 0
         level = before.level
         while level:
@@ -280,7 +280,7 @@ class Snapshot:
                 continue
             record = known.get(offset)
             if record is None:
-                record = Record.read(view, offset, end)
+                record = TwoskipRecord.read(view, offset, end)
                 if record.type == DELETE and level == 1:
                     offset = record.pointers[0]
                     if offset == behind_offset:  # Both 0 at the end of the list.
@@ -310,7 +310,7 @@ class Snapshot:
             self.read += [record for record in found.read if record.level >= floor]
         return found
 
-    def _lowest(self, record: Record) -> int:
+    def _lowest(self, record: TwoskipRecord) -> int:
         """The committed one of a record's pair of lowest pointers; 0 at the end of the list."""
         first, second = record.pointers[0], record.pointers[1]
         if second >= self.end:
@@ -323,30 +323,30 @@ class Snapshot:
             self._view.path, f"the record at {record.offset} has no committed successor"
         )
 
-    def _record(self, offset: int) -> Record:
+    def _record(self, offset: int) -> TwoskipRecord:
         """The ordinary record at `offset`, where the committed list says that there is one."""
         if offset < self.end:
-            record = Record.read(self._view, offset, self.end)
+            record = TwoskipRecord.read(self._view, offset, self.end)
             if record.type == RECORD and record.level:
                 return record
         raise DatabaseDamaged(self._view.path, f"no record stands at {offset}")
 
-    def _successor(self, record: Record) -> Record | None:
+    def _successor(self, record: TwoskipRecord) -> TwoskipRecord | None:
         """The next record of the lowest level, past a delete record; None at the end."""
         offset = self._lowest(record)
         if not offset:
             return None
-        following = Record.read(self._view, offset, self.end)
+        following = TwoskipRecord.read(self._view, offset, self.end)
         if following.type == DELETE:
             offset = following.pointers[0]
             return self._record(offset) if offset else None
         return self._record(offset)
 
-    def _landing(self, key: bytes, orders: Orders) -> Record | None:
+    def _landing(self, key: bytes, orders: Orders) -> TwoskipRecord | None:
         """The first record at or behind `key` in the order that the file has, or None."""
         if not key:
             return self._successor(self._dummy)
-        results: dict[int | None, Record | None] = {}
+        results: dict[int | None, TwoskipRecord | None] = {}
         for order in orders:
             found = self._search(key, order)
             self._prove(found)
@@ -380,7 +380,7 @@ class Snapshot:
             record.value(self._view)
 
 
-def _old_pointer(record: Record, since: int) -> int:
+def _old_pointer(record: TwoskipRecord, since: int) -> int:
     """The lowest pointer that `record` had in the state that ended at `since`; 0 if it is gone."""
     first, second = record.pointers[0], record.pointers[1]
     if first >= since and second >= since:

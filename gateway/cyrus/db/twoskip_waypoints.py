@@ -17,7 +17,13 @@ written over once.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE, START, Header, Record, committed
+from gateway.cyrus.db.twoskip_format import (
+    HEADER_SIZE,
+    START,
+    TwoskipHeader,
+    TwoskipRecord,
+    committed,
+)
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
@@ -43,7 +49,7 @@ class Waypoints:
         self._state: Hashable = None
         self.end = 0
         self.floor = 0
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, TwoskipRecord] = {}
 
     def turn_to(self, raw: bytes, token: Hashable) -> None:
         """Be of the state with the header `raw` and the history `token`.
@@ -55,17 +61,19 @@ class Waypoints:
             return
         self._state = None
         view = self._view
-        header = Header(view.path, raw)
+        header = TwoskipHeader(view.path, raw)
         self.end = header.end
         # Of the levels each has half as many records as the one below.
         self.floor = max(2, (header.records // MAX_RECORDS).bit_length() + 1)
         start = view.peek(0, START)
         if committed(start) != state[0]:
             raise DatabaseDamaged(view.path, "was committed to while it was read")
-        self.records = {HEADER_SIZE: Record(view.path, start[HEADER_SIZE:], HEADER_SIZE, self.end)}
+        self.records = {
+            HEADER_SIZE: TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, self.end)
+        }
         self._state = state
 
-    def keep(self, records: list[Record]) -> None:
+    def keep(self, records: list[TwoskipRecord]) -> None:
         """Remember what a search has read in this state, as far as it is sound."""
         for record in records:
             try:

@@ -34,7 +34,7 @@ from gateway.cyrus.db import mysql  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.cyrus.db.sql_address import Connection
+    from gateway.cyrus.db.sql_address import SqlConnection
 
 NOW = 1000.0
 SALT = b"12345678abcdefghijkl"
@@ -138,7 +138,7 @@ class Driver:
         """The next row of the answer."""
         return next(self._rows, None)
 
-    def connected(self, server: SqlServer, until: float = NOW + 1) -> Connection:
+    def connected(self, server: SqlServer, until: float = NOW + 1) -> SqlConnection:
         """A connection of ours with this driver, at NOW."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pymysql.connect", self.connect)

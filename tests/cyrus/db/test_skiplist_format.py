@@ -8,8 +8,8 @@ import pytest
 
 from gateway.cyrus.db.skiplist_format import (
     SIGNED_ORDER,
-    Header,
     Incomplete,
+    SkiplistHeader,
     measure,
     word,
     words,
@@ -29,7 +29,7 @@ def test_where_the_parts_of_a_file_begin() -> None:
     """Behind the header stands the DUMMY record with a pointer for each level."""
     for levels, first in ((1, 68), (2, 72), (20, 144)):
         for log_start in (first, first + 4, 1 << 20):
-            made = Header(header(levels=levels, log_start=log_start), "p")
+            made = SkiplistHeader(header(levels=levels, log_start=log_start), "p")
             assert (made.levels, made.first, made.log_start) == (levels, first, log_start)
 
 
@@ -49,7 +49,7 @@ def test_where_the_parts_of_a_file_begin() -> None:
 def test_headers_that_cannot_be_used(block: bytes, error: type[StoreError], words_: str) -> None:
     """Each says what is wrong."""
     with pytest.raises(error, match=words_):
-        Header(block, "p")
+        SkiplistHeader(block, "p")
 
 
 def record(key: bytes, value: bytes, pointers: tuple[int, ...]) -> bytes:

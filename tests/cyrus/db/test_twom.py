@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
-from gateway.cyrus.db.twom_format import Header
-from gateway.cyrus.db.twom_walk import Place
+from gateway.cyrus.db.twom_format import TwomHeader
+from gateway.cyrus.db.twom_walk import KeyPlace
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
@@ -200,7 +200,7 @@ def test_what_is_read_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         really = database._walk.seek
         commits = iter([b"1", b"2"])
 
-        def seek(key: bytes, end: int) -> Place | None:
+        def seek(key: bytes, end: int) -> KeyPlace | None:
             for value in islice(commits, 1):
                 finish(writer.store(b"user.000003", value))
                 finish(writer.commit())
@@ -219,7 +219,7 @@ def test_a_writer_that_comes_and_goes_leaves_no_file_at_rest(
     class Restless(Twom):
         looks = 0
 
-        def _header(self) -> Header:
+        def _header(self) -> TwomHeader:
             header = super()._header()
             self.looks += 1
             header.dirty = self.looks % 2 == 0

@@ -8,8 +8,8 @@ import pytest
 import xxhash
 
 from gateway.cyrus.db.twom_format import (
-    Header,
-    Record,
+    TwomHeader,
+    TwomRecord,
     file_checksum,
     mark_end,
     record_size,
@@ -47,7 +47,7 @@ def header(
 @pytest.mark.parametrize("end", [FIRST, FIRST + 8, 1 << 40])
 def test_what_a_header_says(flags: int, dirty: bool, end: int) -> None:
     """Where the records end, and whether a writer is or was at work."""
-    made = Header(header(flags=flags, end=end), "p", checksum)
+    made = TwomHeader(header(flags=flags, end=end), "p", checksum)
     assert (made.end, made.dirty) == (end, dirty)
 
 
@@ -64,7 +64,7 @@ def test_what_a_header_says(flags: int, dirty: bool, end: int) -> None:
 def test_headers_that_cannot_be_used(block: bytes, error: type[StoreError], words: str) -> None:
     """Each says what is wrong."""
     with pytest.raises(error, match=words):
-        Header(block, "p", checksum)
+        TwomHeader(block, "p", checksum)
 
 
 def test_what_makes_another_state() -> None:
@@ -82,7 +82,7 @@ def test_what_makes_another_state() -> None:
 
 def test_the_end_in_an_earlier_state() -> None:
     """None for another file, another generation, and what is no state."""
-    now = Header(header(commits=7, end=8192), "p", checksum)
+    now = TwomHeader(header(commits=7, end=8192), "p", checksum)
     assert mark_end(state_mark(header()), now) == 4096
     for mark in (
         state_mark(header(uuid=bytes(16))),
@@ -154,7 +154,7 @@ def test_records_with_a_key(
     """Every part of each type."""
     block = record(kind, key, value, pointers, ancestor)
     assert record_size(block[:24], 800, "p") == len(block)
-    made = Record(block, 800, "p", checksum)
+    made = TwomRecord(block, 800, "p", checksum)
     assert (made.type, made.level, made.offset, made.size) == (kind, pointers - 1, 800, len(block))
     assert (made.key, made.value, made.ancestor) == (key, value, ancestor)
     assert made.pointers == tuple(range(800, 800 + 8 * pointers, 8))
@@ -168,7 +168,7 @@ def test_records_without_a_key() -> None:
             block = bytes((DUMMY, 31)) + bytes(6) + struct.pack("<32Q", *range(800, 1056, 8))
             block += struct.pack("<II", checksum(block), 0)
         assert record_size(block[:24], 800, "p") == len(block)
-        made = Record(block, 800, "p", checksum)
+        made = TwomRecord(block, 800, "p", checksum)
         assert (made.key, made.value, made.ancestor) == (b"", b"", ancestor)
         assert len(made.pointers) == (32 if kind == DUMMY else 0)
 
@@ -197,19 +197,19 @@ DAMAGED: list[tuple[bytes, str]] = [
 def test_records_that_contradict_themselves(block: bytes, words: str) -> None:
     """Their checksums are right all the same."""
     with pytest.raises(DatabaseDamaged, match=words):
-        Record(block, 800, "p", checksum)
+        TwomRecord(block, 800, "p", checksum)
 
 
 def test_the_nul_bytes_behind_key_and_value() -> None:
     """Without checksums it is they that vouch for the lengths."""
     block = bytearray(record(ADD, b"key", b"value"))
-    assert Record(bytes(block), 800, "p", None).key == b"key"
+    assert TwomRecord(bytes(block), 800, "p", None).key == b"key"
     head = 24 + 8
     for at in (head + 3, head + 9):
         broken = bytearray(block)
         broken[at] = 1
         with pytest.raises(DatabaseDamaged, match="lengths contradict"):
-            Record(bytes(broken), 800, "p", None)
+            TwomRecord(bytes(broken), 800, "p", None)
 
 
 def test_which_checksum_vouches_for_what() -> None:
@@ -225,23 +225,23 @@ def test_which_checksum_vouches_for_what() -> None:
         block = bytearray(sound)
         block[place] ^= 1
         with pytest.raises(DatabaseDamaged, match=words):
-            Record(bytes(block), 800, "p", checksum)
+            TwomRecord(bytes(block), 800, "p", checksum)
         if log:
-            assert Record(bytes(block), 800, "p", checksum, head=False).value == b"value"
+            assert TwomRecord(bytes(block), 800, "p", checksum, head=False).value == b"value"
         else:
             with pytest.raises(DatabaseDamaged, match=words):
-                Record(bytes(block), 800, "p", checksum, head=False)
+                TwomRecord(bytes(block), 800, "p", checksum, head=False)
     for key, value in ((b"k\0y", b"value"), (b"key", b"v\0lue")):
         whole = record(ADD, key, value)
-        assert Record(whole, 800, "p", checksum, head=False).key == key
+        assert TwomRecord(whole, 800, "p", checksum, head=False).key == key
         block = bytearray(whole)
         block[8] ^= 1
         with pytest.raises(DatabaseDamaged, match="lengths may be wrong"):
-            Record(bytes(block), 800, "p", checksum, head=False)
+            TwomRecord(bytes(block), 800, "p", checksum, head=False)
     commit = bytearray(record(COMMIT, pointers=1))
     commit[8] ^= 1
     with pytest.raises(DatabaseDamaged, match="checksum of its head"):
-        Record(bytes(commit), 800, "p", checksum, head=False)
+        TwomRecord(bytes(commit), 800, "p", checksum, head=False)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,6 @@ def test_the_committed_pointer_of_level_0(
     first: int, second: int, end: int, following: int
 ) -> None:
     """The higher one that lies in front of the end."""
-    made = Record(record(ADD, b"key", b"value"), 1000, "p", checksum)
+    made = TwomRecord(record(ADD, b"key", b"value"), 1000, "p", checksum)
     made.pointers = (first, second)
     assert made.next0(end) == following

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip_format import Header, Record
+from gateway.cyrus.db.twoskip_format import TwoskipHeader, TwoskipRecord
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.twoskip_disk import crc
 from tests.cyrus.db.twoskip_writer import MAGIC, Node
@@ -25,7 +25,7 @@ def header(version: int = 1, end: int = 4096, flags: int = 0) -> bytes:
 @pytest.mark.parametrize(("flags", "dirty"), [(0, False), (1, True), (2, False), (3, True)])
 def test_what_a_header_says(flags: int, dirty: bool) -> None:
     """Generation, records, sizes, and whether a writer is or was at work."""
-    made = Header("p", header(flags=flags) + b"more")
+    made = TwoskipHeader("p", header(flags=flags) + b"more")
     assert (made.version, made.generation, made.records) == (1, 7, 11)
     assert (made.repack_size, made.end, made.dirty) == (800, 4096, dirty)
 
@@ -45,13 +45,13 @@ def test_what_a_header_says(flags: int, dirty: bool) -> None:
 def test_headers_that_cannot_be_used(raw: bytes, error: type[StoreError], words: str) -> None:
     """Each says what is wrong."""
     with pytest.raises(error, match=words):
-        Header("p", raw)
+        TwoskipHeader("p", raw)
 
 
 def test_the_bounds_of_a_size() -> None:
     """Anything behind the header that `pread` can take."""
     for end in (65, (1 << 62) - 1):
-        assert Header("p", header(end=end)).end == end
+        assert TwoskipHeader("p", header(end=end)).end == end
 
 
 # What records hold; lengths in their short form and, where the writer says so, in 64 bits.
@@ -82,12 +82,12 @@ def test_records_are_read_whole(
     path = tmp_path / "file"
     path.write_bytes(bytes(64) + whole + b"behind")
     view = FileView(str(path))
-    record = Record.read(view, 64, 64 + len(whole))
+    record = TwoskipRecord.read(view, 64, 64 + len(whole))
     assert (record.type, record.level, record.offset) == (ord("+"), level, 64)
     assert (record.key, record.value(view), record.length) == (key, value, len(whole))
     assert record.pointers[: level + 1] == tuple(made.pointers)
     with pytest.raises(DatabaseDamaged, match="ends behind the committed size"):
-        Record.read(view, 64, 64 + len(whole) - 1)
+        TwoskipRecord.read(view, 64, 64 + len(whole) - 1)
     view.close()
 
 
@@ -98,8 +98,8 @@ def test_a_head_that_is_cut_off(level: int, key: bytes, value: bytes, long_lengt
     head = made.head()
     for size in range(len(head)):
         with pytest.raises(DatabaseDamaged, match=r"no (record fits|complete head)"):
-            Record("p", head[:size], 64, BIG)
-    assert Record("p", head, 64, BIG).length == len(head) + len(made.tail())
+            TwoskipRecord("p", head[:size], 64, BIG)
+    assert TwoskipRecord("p", head, 64, BIG).length == len(head) + len(made.tail())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_byte_that_is_wrong(tmp_path: Path, place: int, words: str) -> None:
     path.write_bytes(whole)
     view = FileView(str(path))
     with pytest.raises(DatabaseDamaged, match=rf"{words} of the record at 0 fails its checksum"):
-        Record.read(view, 0, BIG).value(view)
+        TwoskipRecord.read(view, 0, BIG).value(view)
     view.close()
 
 
@@ -123,7 +123,7 @@ def test_there_is_no_level_32() -> None:
     """A record has 31 at most."""
     made = node(32, b"key", b"value", False)
     with pytest.raises(DatabaseDamaged, match="has level 32"):
-        Record("p", made.head() + made.tail(), 64, BIG)
+        TwoskipRecord("p", made.head() + made.tail(), 64, BIG)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_lengths_that_are_believed(key_length: int, value_length: int, believed:
     head = struct.pack(">cBHIQQ", b"+", 1, 0xFFFF, 0xFFFFFFFF, key_length, value_length) + bytes(16)
     head += crc(head) + bytes(4)
     if believed:
-        assert Record("p", head, 64, BIG).length == len(head) + (1 << 26)
+        assert TwoskipRecord("p", head, 64, BIG).length == len(head) + (1 << 26)
     else:
         with pytest.raises(DatabaseDamaged, match="claims 67108865 bytes"):
-            Record("p", head, 64, BIG)
+            TwoskipRecord("p", head, 64, BIG)
