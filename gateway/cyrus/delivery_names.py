@@ -79,14 +79,15 @@ class Addressed(Value):
 class DeliveryNaming:
     """lmtpd's rules under one configuration."""
 
-    __slots__ = ("_creates_any", "_listed", "_naming", "_strict")
+    __slots__ = ("_created", "_listed", "_naming", "_strict")
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
         self._strict = conf.lmtp_strict_rfc2821
         listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())
-        self._creates_any = b"anyone" in listed
+        # Who is written in any letters, and made: identities are folded (username_tolower).
+        self._created = frozenset(each.lower() for each in listed)
 
     @property
     def naming(self) -> Naming:
@@ -241,7 +242,8 @@ class DeliveryNaming:
             yield Addressed(None, None, self._folders(None, domain, detail))
         rest = local.removeprefix(user)
         # In capitals throughout he stands for every other way to write him.
-        names = [user.upper()] if user == postuser or self._creates_any else []
+        made = {b"anyone", user, user + b"@" + (domain or b"")} & self._created
+        names = [user.upper()] if user == postuser or made else []
         names += [each for each in self._listed if each.lower() == user]
         for each in names:
             if each != user:

@@ -107,10 +107,16 @@ def _blocked(denied: Mapping[str, str], recipient: bytes) -> bool:
 
     A mailbox whose name has `^` belongs to the user with `.` there, with either hierarchy
     separator: its mail can be addressed either way, and the record has the user's name.
+    A folder that is addressed as a shared one (`+user/bob/Old`, `+DELETED/user/bob/Old`) is his
+    whose name stands behind `user`.
     """
     local, _, domain = recipient.decode("latin-1").lower().rpartition("@")
-    user = local.partition("+")[0].replace("^", ".")
-    names = {user, f"{user}@{domain}"}
+    user, _, folder = local.partition("+")
+    owners = [user.replace("^", ".")]
+    parts = folder.replace(".", "/").split("/")
+    if "user" in parts[:-1]:
+        owners.append(parts[parts.index("user") + 1].replace("^", "."))
+    names = {name for owner in owners for name in (owner, f"{owner}@{domain}")}
     return any(
         name.lower().replace("^", ".") in names
         and any(fnmatchcase("smmap", each) for each in services.split(","))

@@ -242,47 +242,6 @@ SIZED_ROWS = [
     for recipient, size, kind in rows
 ]
 
-# Asked by somebody who may have folded the address.
-KEPT = {"lmtp_downcase_rcpt": "no"}
-FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
-    "shared folders": (NONE, (
-        (b"+news", OK), (b"+News", OK), (b"+NEWS", NO), (b"+open", OK), (b"+nex", NO),
-        (b"+r&-d", OK), (b"nobody", NO),
-    )),
-    "in a domain": (DOMAINS, ((b"+list/one@virt.example", OK), (b"+news@virt.example", NO))),
-    "users, where capitals stay": ({"lmtp_downcase_rcpt": "no"}, (
-        (b"anna", OK), (b"anna+x", OK), (b"fred", OK), (b"bert", NO),
-    )),
-    "a default domain with capitals": ({**DOMAINS, "defaultdomain": "Example.ORG"}, (
-        (b"fred@example.org", OK), (b"bert@example.org", NO),
-    )),
-    "a quota for good, and another spelling": ({**KEPT, "lmtp_over_quota_perm_failure": "yes"}, (
-        (b"pair", OVER), (b"over", Kind.OVER_QUOTA_PERMANENT),
-    )),
-    "a quota for good, and users who are made": (
-        {
-            **KEPT, "lmtp_over_quota_perm_failure": "yes",
-            "autocreate_post": "yes", "autocreate_quota": "0",
-        },
-        ((b"over", OVER),),
-    ),
-    "a quota for good, and a catch-all": (
-        {
-            "lmtp_downcase_rcpt": "no", "lmtp_over_quota_perm_failure": "yes",
-            "lmtp_catchall_mailbox": "catch", "lmtp_strict_quota": "yes",
-        },
-        ((b"brim", OVER),),
-    ),
-    "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
-        (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
-    )),
-}  # fmt: skip
-FOLDED_ROWS = [
-    pytest.param(options, recipient, kind, id=f"{rule}: {recipient!r}")
-    for rule, (options, rows) in FOLDED.items()
-    for recipient, kind in rows
-]
-
 # A list of Cyrus up to 3.4: where 2.5 delivers and later ones do not, nobody is refused for ever.
 OLDER: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "quotes are taken away": (NONE, ((b"fr ed", OK), (b'"fred"', NO), (b"nobody x", NO))),
@@ -331,14 +290,6 @@ def test_announced_sizes(
 ) -> None:
     """The size counts where quotas are strict, and where the gateway is told to look at it."""
     assert verifier(tmp_path, options).verify(Query(recipient, size)).kind is kind
-
-
-@pytest.mark.parametrize(("options", "recipient", "kind"), FOLDED_ROWS)
-def test_folded_addresses(
-    tmp_path: Path, options: Mapping[str, str], recipient: bytes, kind: Kind
-) -> None:
-    """An address without capitals may be that of a mailbox with some, if there is no other."""
-    assert verifier(tmp_path, options).verify(Query(recipient, folded=True)).kind is kind
 
 
 @pytest.mark.parametrize(("options", "recipient", "kind"), OLDER_ROWS)
