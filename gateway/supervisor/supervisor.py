@@ -2,9 +2,8 @@
 
 What it promises:
 
-- Sockets belong to it.  A child that dies is started again on the same ones,
-  after a delay that grows while it keeps dying (gateway.supervisor.children); clients
-  of sockets that nobody serves for long are parted from (gateway.supervisor.unserved).
+- Sockets belong to it.  A child that dies is started again on the same ones, later each time
+  (gateway.supervisor.children); clients of sockets that nobody serves are parted from (unserved).
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
   of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
@@ -12,12 +11,11 @@ What it promises:
   number of generations that leave at once is bounded, and the log says who was cut off.
 - SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, of older generations too, SIGKILL
   to those that are still there after the graceful timeout or at a second signal.
-- READY=1 is sent when every child has said that it is ready.  A child that exits
-  with 64, 77 or 78 (sysexits.h) before that ends the start with its code.
+- READY=1 is sent when every child is ready; one that exits with 64, 77 or 78 (sysexits.h)
+  before that ends the start with its code.
 
-It runs in the main thread, without gevent.  A new `user` or `group` takes a
-restart, and so does a socket that only root can open.  It knows no front end:
-what runs is the caller's `Plan`.
+It runs in the main thread, without gevent.  A new `user` or `group` takes a restart, and so
+does a socket that only root can open.  It knows no front end: the caller's `Plan` says what runs.
 """
 
 from __future__ import annotations
@@ -50,8 +48,8 @@ _log = logging.getLogger(__name__)
 # Exit codes of a child that no restart will mend: wrong usage, no permission, configuration.
 FATAL_AT_START = frozenset({os.EX_USAGE, os.EX_NOPERM, os.EX_CONFIG})
 _LAST_READS = 4
-# Seconds by which the supervisor may wake up late on a busy machine; more, and it did not run.
-# Children say more seldom than that that they are alive, so less makes none of them look stuck.
+# Seconds that the supervisor may be late on a busy machine; more, and it did not run.  Children
+# say more seldom than that that they are alive, so less makes none of them look stuck.
 LATE = 3.0
 # Seconds between two looks at whether the sockets' files are still there.
 SOCKETS_INTERVAL = 5.0
@@ -106,13 +104,16 @@ class Supervisor:
                 while not (self._stopping and not self._retiring):
                     due = self._due()
                     wait = None if math.isinf(due) else max(0.0, due - time.monotonic())
-                    for key, _ in self._selector.select(wait):
+                    news = self._selector.select(wait)
+                    woken = time.monotonic()
+                    for key, _ in news:
                         # What came before it in this turn may have ended its child.
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
                     now = time.monotonic()
-                    if now - due > LATE:
-                        self._excuse(now - due)
+                    # Stood still in the wait, or behind what was heard at the end of it.
+                    if (late := max(woken - due, now - woken)) > LATE:
+                        self._excuse(late)
                     self._tick(now)
                     self._standing.show(self._states())
             except ConfigurationError as error:
