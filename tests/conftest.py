@@ -50,6 +50,12 @@ settings.register_profile(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Debian's pytest does not know that a hanging test may end the run; it only names it."""
+    if pytest.version_tuple < (9,):
+        parser.addini("faulthandler_exit_on_timeout", "not known before pytest 9", type="bool")
+
+
 def pytest_configure() -> None:
     """Before any test is imported: what is declared there builds on the profile."""
     os.umask(UMASK)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from gateway.frontends.judge import Decision
 from gateway.frontends.origin import ASKED, NONE
 from gateway.mta.lookups import Lookups
-from gateway.verification.model import Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Pending, Query, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

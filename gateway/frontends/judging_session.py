@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from gateway.errors import ProtocolError
     from gateway.frontends.judging import Judging
     from gateway.mta.lookups import Lookups, TableAnswers
-    from gateway.verification.model import Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Pending, Verdict
 
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)

@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from gateway.frontends.replycache import ReplyCache
     from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.decider import Decider
-    from gateway.verification.model import Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Pending, Verdict
 
     # Hears of each recipient that was judged or skipped.
     Observer = Callable[["Rcpt", Decision], None]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from gateway.verification.pending import Pending
+from gateway.verification.model import Pending
 
 if TYPE_CHECKING:
     from gateway.verification.decider import Memory

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gateway.mta.lookups import Lookups, TableAnswers
-    from gateway.verification.model import Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Pending, Verdict
 
 
 class Session(Protocol):

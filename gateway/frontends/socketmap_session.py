@@ -28,8 +28,7 @@ from gateway.protocols.socketmap import (
     hops_of,
     split_request,
 )
-from gateway.verification.model import MAX_RECIPIENT, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import MAX_RECIPIENT, Pending, Query, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

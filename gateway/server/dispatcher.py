@@ -24,8 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.mta.lookups import Lookups
-from gateway.verification.model import Evidence, Kind, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

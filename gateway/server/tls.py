@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.frontends.session import Session
     from gateway.mta.lookups import Lookups, TableAnswers
-    from gateway.verification.model import Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Pending, Verdict
 
 _NAMES = "subjectAltName"
 

@@ -32,8 +32,7 @@ from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.entry import Entry
 from gateway.verification.epochs import Epochs
-from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 
 TYPE_CHECKING = False

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.folderwatch import FolderWatch
     from gateway.verification.entry import Entry
-    from gateway.verification.model import Kind, Query, Step, Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Kind, Pending, Query, Step, Verdict
     from gateway.verification.records import Records
 
 

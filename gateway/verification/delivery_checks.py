@@ -27,8 +27,7 @@ from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
 from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
 from gateway.verification.delivery_room import CatchAll
-from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.texts import BAD_ADDRESS_TEXT
 
 if TYPE_CHECKING:

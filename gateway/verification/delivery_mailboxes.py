@@ -19,8 +19,7 @@ from gateway.cyrus.mailboxrecord import (
     MBTYPE_RESERVE,
 )
 from gateway.verification.delivery_room import CatchAll, Room
-from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
 from gateway.verification.texts import (
     BAD_NAME_TEXT,
     DISABLED_TEXT,

@@ -1,4 +1,4 @@
-"""The engine's words: a Query goes in, a Verdict comes out.
+"""The engine's words: a Query goes in, a Verdict comes out, or a question for another server.
 
 All values are frozen.  A verdict says what is true of the recipient and why;
 it knows no reply code, no socket and no protocol.  Its limits: reasons and
@@ -362,3 +362,33 @@ class Verdict(Value):
         self.kind = kind
         self.reason = reason
         self._freeze()
+
+
+class Pending(Value):
+    """A question that only another server can answer.
+
+    `server` is the one to ask, a backend or the store's own SQL server, or
+    None where mupdate is to be kicked and the mailbox list read once more.
+    `answers` is the authority whose question it is; empty where every server
+    has its own.
+    """
+
+    __slots__ = ("answers", "evidence", "query", "server")
+    answers: str
+    evidence: Evidence
+    query: Query
+    server: str | None
+
+    def __init__(
+        self, query: Query, server: str | None, evidence: Evidence, answers: str = ""
+    ) -> None:
+        self.answers = answers
+        self.evidence = evidence
+        self.query = query
+        self.server = server
+        self._freeze()
+
+    @property
+    def key(self) -> tuple[str, str | None, Query]:
+        """Questions with the same key have the same answer."""
+        return self.answers, self.server, self.query

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.verification.decider import Engine
-    from gateway.verification.model import Verdict
-    from gateway.verification.pending import Pending
+    from gateway.verification.model import Pending, Verdict
 
 
 class VerifierPool:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import time
 
 from gateway.verification.asking import UncachedMemory
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Verdict
 from gateway.verification.texts import IO_ERROR_TEXT
 
 TYPE_CHECKING = False

@@ -22,8 +22,7 @@ import zlib
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.asking import UncachedMemory
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Query, Step, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Step, Verdict
 from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
 
 TYPE_CHECKING = False

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, MBTYPE_RESERVE
-from gateway.verification.model import Evidence, Kind, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Verdict
 from gateway.verification.steps import name_step, quota_use
 from gateway.verification.texts import (
     NONEXISTENT_TEXT,

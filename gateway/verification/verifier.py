@@ -19,8 +19,7 @@ from __future__ import annotations
 import time
 
 from gateway.errors import RecordDamaged, StoreError
-from gateway.verification.model import Evidence, Kind, Step, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Step, Verdict
 from gateway.verification.records import Records
 from gateway.verification.smmapd_checks import SMMAPD, SmmapdChecks
 from gateway.verification.texts import IO_ERROR_TEXT, NONEXISTENT_TEXT

@@ -16,8 +16,7 @@ import gevent.socket
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.server import Server
-from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
 
 # Only a failure waits so long.
 DEADLINE_S = 60.0

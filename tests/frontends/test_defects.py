@@ -15,8 +15,7 @@ import gevent
 import pytest
 
 from gateway.server.dispatcher import Dispatcher
-from gateway.verification.model import Evidence, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 from tests.frontends.lines import Lines, Site, far, site, turn_until
 
 

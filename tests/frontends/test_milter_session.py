@@ -13,8 +13,7 @@ from gateway.frontends.origin import NONE, AnswerOrigin
 from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeRules, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
-from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from tests.frontends.milter_talk import FAULT, SERVER, UNKNOWN, Talk
 from tests.rigs.milter import ALL_STEPS
 from tests.verification.sites import Site

@@ -19,8 +19,7 @@ from gateway.frontends.session import Session as AnySession
 from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 from tests.faults.doors import NEGOTIATION, packet
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until

@@ -15,8 +15,7 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.verification.cache import CALM_TURNS, VerdictCache
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.frontends.test_policy_session import NOBODY, request
 from tests.stores import FlatStore, record

@@ -10,8 +10,7 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.policy import MAX_LINE, PolicyRequest
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 
 RULES = ScopeRules(domains=("example.org",))
 NOBODY = b"550 5.1.1 User unknown"

@@ -12,8 +12,7 @@ from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_session import TURN, SocketmapSession
 from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
-from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 

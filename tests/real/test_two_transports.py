@@ -23,8 +23,7 @@ import pytest
 
 from gateway.frontends.milter_session import MilterSession
 from gateway.protocols.milter import CONTINUE, DEFER, packet
-from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from tests.real.conversations import ALL_STEPS, FEW_STEPS, Speaker
 from tests.rigs.folders import folder
 from tests.rigs.libmilter import conversation, verdict

@@ -19,8 +19,7 @@ from gateway.server import pymilter
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 
 RULES = ScopeRules(
     domains=("example.org",),

@@ -14,8 +14,7 @@ import pytest
 from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
-from gateway.verification.model import Kind, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Verdict
 from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, dispatcher, far, site, turn_until
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 from tests.frontends.lines import DEADLINE_S, turn_until
 
 YES = Verdict(Kind.DELIVERABLE, b"")

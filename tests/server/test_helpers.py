@@ -11,8 +11,7 @@ import pytest
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.helpers import HelperThreads
-from gateway.verification.model import NO_EVIDENCE, Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 
 TIMEOUT_S = 30.0
 

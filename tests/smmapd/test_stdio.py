@@ -10,8 +10,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.protocols.socketmap import encode
-from gateway.verification.model import Kind, Query, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from smmapd import stdio
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"

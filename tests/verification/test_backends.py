@@ -18,8 +18,7 @@ from gateway.upstream.mupdate import SOCKET, Kicker
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.backends import Backends
 from gateway.verification.elsewhere import MurderUpstreams
-from gateway.verification.model import Kind, Query, Step
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, record
 from tests.upstream.fakes import Fake, Talk, echo, hangs, nobody, sends, smmapd

@@ -12,8 +12,7 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import STEPS, Kind, Query, Step, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import STEPS, Kind, Pending, Query, Step, Verdict
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import FlatStore, denial, quota, record
 

@@ -13,8 +13,7 @@ from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import hops_of
 from gateway.upstream.link import Dialer
 from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
-from gateway.verification.model import Kind, Query, Step, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Kind, Pending, Query, Step, Verdict
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.timed import Lifetimes, TimedMemory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.observability.metrics.snapshot import Numbers, Upstream
 from gateway.printable import printable
-from gateway.verification.pending import Pending
+from gateway.verification.model import Pending
 
 if TYPE_CHECKING:
     from gateway.verification.decider import Engine

@@ -16,8 +16,7 @@ from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.registry import ProcessState
 from gateway.observability.metrics.snapshot import ProcessCounts, Upstream
 from gateway.observability.metrics.timing import TimedEngine, Timings
-from gateway.verification.model import Evidence, Kind, Query, Step, Verdict
-from gateway.verification.pending import Pending
+from gateway.verification.model import Evidence, Kind, Pending, Query, Step, Verdict
 from gateway.wiring.assembly import make_store
 from tests.observability.admin.stores import settings
 
