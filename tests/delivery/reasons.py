@@ -60,11 +60,16 @@ def _of_ampersand(_site: Site, row: Row) -> bool:
     return row.answer.outcome != "refused" and b"&" in row.recipient.partition(b"+")[2]
 
 
+def _catch_all(site: Site) -> bool:
+    """Whether a catch-all mailbox gets what cannot be made, and answers for itself."""
+    return bool(site.delivery("lmtp_catchall_mailbox"))
+
+
 def _of_quota_names(site: Site, row: Row) -> bool:
     return (
         row.answer.outcome == "accepted"
         and site.delivery("autocreate_post") == "yes"
-        and row.truth.rcpt.startswith(b"451 4.3.0 Invalid mailbox name")
+        and (_catch_all(site) or row.truth.rcpt.startswith(b"451 4.3.0 Invalid mailbox name"))
         and any(each in row.recipient.partition(b"+")[0] for each in (b"*", b"?"))
     )
 
