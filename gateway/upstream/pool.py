@@ -119,7 +119,7 @@ class Pool:
         final: Callable[[T], bool] | None,
     ) -> T:
         kept = self._borrow(now)
-        refused = False
+        refused = broken = False
         if kept is not None:
             try:
                 result = self._use(kept, talk)
@@ -130,16 +130,29 @@ class Pool:
                 # It was kept too long for the peer's taste; those that were
                 # kept even longer will be no better.
                 self.close()
+                broken = True
+        try:
+            result = self._anew(talk, until, keep=not refused)
+        except NotTaken:
+            raise
+        except UpstreamError:
+            # A server that ended while it was asked may have taken the new connection, too, before
+            # its socket was another process'; whoever serves after it is asked once more.
+            if not broken or time.monotonic() >= until:
+                raise
+            result = self._anew(talk, until, keep=not refused)
+        if refused and final is not None and not final(result):
+            self.close()
+        return result
+
+    def _anew(self, talk: Callable[[UpstreamConnection], T], until: float, *, keep: bool) -> T:
+        """What `talk` makes of a new connection, which stays for the next question with `keep`."""
         link = self._open_link(until)
         self.opened += 1
         if link.stray():
             link.close()
             raise UpstreamError(self.server, "it sends something before it is asked")
-        # The kept one is there for the next question, if it has told the truth.
-        result = self._use(link, talk, keep=not refused)
-        if refused and final is not None and not final(result):
-            self.close()
-        return result
+        return self._use(link, talk, keep=keep)
 
     def _use(
         self,

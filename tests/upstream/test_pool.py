@@ -1,0 +1,53 @@
+"""Connections to one server, when the process that serves is killed."""
+
+from __future__ import annotations
+
+import socket
+from itertools import count
+
+import pytest
+
+from gateway.errors import UpstreamError
+from tests.upstream.fakes import Fake, echo, read_netstring, reply
+from tests.upstream.test_socketmap import client
+
+
+def breaking(*connections: int) -> tuple[Fake, list[int]]:
+    """A server that is gone behind the question of some connections; which have come."""
+    numbers = count()
+    come: list[int] = []
+
+    def talk(peer: socket.socket) -> None:
+        number = next(numbers)
+        come.append(number)
+        if number == 0:
+            peer.sendall(reply(echo(read_netstring(peer).partition(b" ")[2])))
+        question = read_netstring(peer)
+        if number not in connections:
+            peer.sendall(reply(echo(question.partition(b" ")[2])))
+            read_netstring(peer)
+
+    return Fake(talk), come
+
+
+def test_the_new_connection_may_have_reached_the_process_that_ends() -> None:
+    """The kept one breaks, the next one too: whoever serves after it is asked."""
+    fake, come = breaking(0, 1)
+    with fake:
+        asking = client(fake.address)
+        assert asking.ask(b"fred").status == b"OK"
+        assert asking.ask(b"fred").status == b"OK"
+        asking.pool.close()
+        assert come == [0, 1, 2]
+
+
+def test_a_server_that_goes_on_ending_is_a_fault() -> None:
+    """No question tries for ever."""
+    fake, come = breaking(0, 1, 2)
+    with fake:
+        asking = client(fake.address)
+        assert asking.ask(b"fred").status == b"OK"
+        with pytest.raises(UpstreamError):
+            asking.ask(b"fred")
+        asking.pool.close()
+        assert come == [0, 1, 2]
