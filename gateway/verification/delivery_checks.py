@@ -148,8 +148,8 @@ class DeliveryChecks:
             )[0]
             if isinstance(outcome, Pending) or not _is_final(outcome.kind):
                 return _kept_quota(refusal, outcome)
-        # Whoever is unknown is forgotten with any change; a full mailbox' refusal is not, and
-        # another mailbox of his spelling may come.
+        # "Does not exist" is forgotten with any change of the list.  Other refusals are not, and a
+        # mailbox in another spelling may be created.
         known = refusal.kind is not Kind.NONEXISTENT
         return _passing_verdict(refusal) if folded and known else refusal
 
@@ -201,7 +201,8 @@ def _kept_quota(refusal: Verdict, other: Outcome) -> Outcome:
     """
     if refusal.kind is not Kind.OVER_QUOTA_PERMANENT:
         return other
-    return Verdict(Kind.OVER_QUOTA, refusal.reason, refusal.evidence, cacheable=refusal.cacheable)
+    # Not remembered: it rests on the other mailbox, too.
+    return Verdict(Kind.OVER_QUOTA, refusal.reason, refusal.evidence, cacheable=False)
 
 
 def _passing(outcome: Outcome) -> Outcome:
