@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway import files
+from tests.rigs.descriptors import open_descriptors
 from tests.sources import SOURCES, dotted, tree
 
 
@@ -56,7 +57,7 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
 def test_what_is_no_file_is_an_error_at_once(strange: tuple[str, str]) -> None:
     """It says what is there; nothing waits, and no descriptor is left."""
     path, words = strange
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for read in (
         files.open_file,
         files.require_readable,
@@ -65,7 +66,7 @@ def test_what_is_no_file_is_an_error_at_once(strange: tuple[str, str]) -> None:
         with pytest.raises(files.NotAFile) as caught:
             read(path)
         assert caught.value.strerror == f"{words}, not a regular file"
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_what_takes_the_files_place_after_the_look_is_an_error_too(

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cyrus import inotify
 from gateway.cyrus.folderwatch import MAX_FOLDERS, FolderWatch
-from tests.cyrus.db.descriptors import open_descriptors
+from tests.rigs.descriptors import open_descriptors
 
 
 @pytest.fixture

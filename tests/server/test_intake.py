@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.server.intake import Intake
+from tests.rigs.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_where_no_descriptor_is_left_clients_wait(
 ) -> None:
     """Those that were held back are free then; there must be some room before it opens again."""
     intake = Intake(listener, 64)
-    held = len(os.listdir("/proc/self/fd"))
+    held = open_descriptors()
 
     def none_left(_descriptor: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -67,11 +68,11 @@ def test_where_no_descriptor_is_left_clients_wait(
         patch.setattr(os, "dup", none_left)
         assert intake.look()
         assert not intake.open
-        assert len(os.listdir("/proc/self/fd")) == held - 64 // 8
+        assert open_descriptors() == held - 64 // 8
         assert not intake.look()
     assert intake.look()
     assert intake.open
-    assert len(os.listdir("/proc/self/fd")) == held
+    assert open_descriptors() == held
     intake.close()
     listener.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.worker import descriptors
+from tests.rigs.descriptors import open_descriptors
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_some_are_kept_back_for_databases(limit: int, clients: int) -> None:
 
 def test_too_few_are_refused_with_the_limit() -> None:
     """What is open already counts."""
-    in_use = len(os.listdir("/proc/self/fd"))
+    in_use = open_descriptors()
     descriptors.require_enough(in_use + descriptors.FOR_ONE)
     with pytest.raises(ConfigurationError, match=f"{in_use} open files are too few: {in_use} are"):
         descriptors.require_enough(in_use)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cyrus.db.file import FileView, ReadCounts, store_fault
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
-from tests.cyrus.db.descriptors import open_descriptors
+from tests.rigs.descriptors import open_descriptors
 
 
 @pytest.fixture

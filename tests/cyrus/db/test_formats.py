@@ -10,8 +10,8 @@ import pytest
 
 from gateway.cyrus.db.formats import detect, location, open_database
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
-from tests.cyrus.db.descriptors import open_descriptors
 from tests.golden import FOLDER
+from tests.rigs.descriptors import open_descriptors
 
 FORMATS = ["twoskip", "twom", "skiplist", "flat"]
 

@@ -12,9 +12,9 @@ from gateway.cyrus.db.live import LiveDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.cyrus.db.ages import let_age
-from tests.cyrus.db.descriptors import open_descriptors
 from tests.cyrus.db.replaceable import Store
 from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
+from tests.rigs.descriptors import open_descriptors
 
 
 @pytest.fixture
