@@ -60,7 +60,7 @@ def _run(options: Options, service: str) -> int:
 
     start = None
     if not options.stdio and started_by_master():
-        from smmapd.early import Start  # noqa: PLC0415
+        from smmapd.waitingclients import Start  # noqa: PLC0415
 
         start = Start(service)
     else:

@@ -39,7 +39,7 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-class EarlySignals:
+class StartupSignals:
     """What signals mean until the event loop takes them over.
 
     TERM, INT and QUIT end the process at once; HUP and USR1 are remembered

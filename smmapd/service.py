@@ -28,7 +28,7 @@ from gateway.server.loophooks import LoopHooks
 from gateway.server.resolver import Names
 from gateway.server.server import Server, end_without_memory, peer_name
 from gateway.verification.cache import VerdictCache
-from gateway.verification.elsewhere import MurderUpstreams
+from gateway.verification.murder import MurderUpstreams
 from gateway.verification.pool import VerifierPool
 from gateway.verification.questions import StoreQuestions
 from smmapd import exits, syslog
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from gateway.verification.decider import Memory
     from gateway.verification.verifier import Verifier
-    from smmapd.early import Start
     from smmapd.options import Options
+    from smmapd.waitingclients import Start
 
 # Seconds that clients are given in a drain: Postfix keeps a connection for
 # 100 s at most (socketmap_table(5)), so nobody is cut off.

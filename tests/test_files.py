@@ -108,7 +108,7 @@ def test_what_is_missing_or_closed_to_us_stays_what_it_is(tmp_path: Path) -> Non
 _OWN = {
     "gateway/files.py": "this is the place",
     "gateway/cyrus/db/file.py": "databases: the same flags and checks, and faults of their own",
-    "gateway/cyrus/db/live.py": "a path's place is held with O_PATH, which opens nothing",
+    "gateway/cyrus/db/reopening.py": "a path's place is held with O_PATH, which opens nothing",
     "gateway/cyrus/db/quotalegacy.py": "quota roots: relative to a folder's descriptor",
     "gateway/cyrus/folderwatch.py": "the kernel's table of mounts",
     "gateway/observability/metrics/recorder.py": "the kernel's account of this process",

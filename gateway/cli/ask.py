@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
+from gateway.cli.common import client, settings_of, size
 from gateway.cli.failures import ArgumentsError, InputError
-from gateway.cli.mtaside import CLIENTS, Heard, Means, MtaQuestion
-from gateway.cli.parts import client, settings_of, size
+from gateway.cli.mtaview import CLIENTS, Heard, Means, MtaQuestion
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
 from gateway.errors import UpstreamError
 from gateway.protocols.address import bare
 from gateway.upstream.address import InetAddress, UnixAddress
-from gateway.upstream.link import Dialer
+from gateway.upstream.connection import Dialer
 
 if TYPE_CHECKING:
     import argparse

@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette
+from gateway.cli.common import engine_of, settings_of
 from gateway.cli.failures import ArgumentsError, InputError
-from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
 from gateway.protocols.address import BadAddress, bare, parse_bare
 from gateway.verification.model import Kind, Query, Verdict

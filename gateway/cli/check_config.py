@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.checks import (
     access,
+    asuser,
     authority,
     databases,
-    eyes,
     master,
     postfixsettings,
     reload,
@@ -37,7 +37,7 @@ from gateway.cli.checks import (
 )
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.colour import Palette, Style
-from gateway.cli.parts import settings_of
+from gateway.cli.common import settings_of
 from gateway.cli.serve import make_plan
 from gateway.config.errors import ConfigurationErrors
 from gateway.cyrus import imapdconf
@@ -120,8 +120,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     about_user = list(user.check(settings))
     yield from about_user
     if not any(each.level is Level.ERROR for each in about_user):
-        yield from eyes.seen_by(
-            eyes.identity_of(settings),
+        yield from asuser.seen_by(
+            asuser.identity_of(settings),
             lambda: chain(_start(settings.file), reload.check(settings) if options.reload else ()),
         )
     if options.start or options.reload:

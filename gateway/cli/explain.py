@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
-from gateway.cli.parts import client, engine_of, settings_of, size
+from gateway.cli.common import client, engine_of, settings_of, size
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import AUTHORITIES, Inquiry
 from gateway.protocols.address import bare

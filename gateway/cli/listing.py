@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.parts import settings_of, store_of
+from gateway.cli.common import settings_of, store_of
 from gateway.cli.progress import Progress
 from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import count

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
-from gateway.cli.parts import settings_of
+from gateway.cli.common import settings_of
 from gateway.cli.snippets import SNIPPETS
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from gateway.cli import output
+from gateway.cli.common import engine_of, settings_of
 from gateway.cli.failures import InputError
 from gateway.cli.logfiles import ReadLines, attempts, total_size
 from gateway.cli.maillog import Outcome
-from gateway.cli.parts import engine_of, settings_of
 from gateway.cli.progress import Progress
 from gateway.cli.rehearsal import Rehearsal, report, report_json, strange_line
 from gateway.config.choices import Mode

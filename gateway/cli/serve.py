@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.config import loads, read
 from gateway.config.choices import Library
-from gateway.cyrus.waypath import absolute
+from gateway.cyrus.pathwalk import absolute
 from gateway.frontends.watched import NOTHING_KNOWN
 from gateway.mta.configuration import ConfigurationFiles
 from gateway.observability.logging import setup

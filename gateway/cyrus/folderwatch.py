@@ -28,7 +28,7 @@ import os
 import select
 
 from gateway.cyrus import inotify
-from gateway.cyrus.waypath import absolute, follow
+from gateway.cyrus.pathwalk import absolute, follow
 
 # Watches of one process; the kernel's own default limit for a user is 8192 or more
 # (fs.inotify.max_user_watches).

@@ -1,13 +1,13 @@
 """The mailbox list, mailboxes.db: which mailboxes there are and whose ACL they have.
 
 Records have had three forms, which gateway/cyrus/mailboxrecord.py reads, and
-keys two: gateway/cyrus/keyform.py finds out which ones a list has.
+keys two: gateway/cyrus/keyformat.py finds out which ones a list has.
 """
 
 from __future__ import annotations
 
 from gateway.cyrus import dlist
-from gateway.cyrus.keyform import KeyForm, is_note
+from gateway.cyrus.keyformat import KeyForm, is_note
 from gateway.cyrus.mailboxrecord import (
     MBTYPE_DELETED,
     MBTYPE_INTERMEDIATE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.mailboxlist import MailboxList
 from gateway.cyrus.names import Naming
@@ -78,7 +78,7 @@ class CyrusStore:
         pool = sql if sql is not None else sql_pool(conf)
         session = _session(pool) if pool is not None else None
 
-        def database(path: str, configured: str, *, optional: bool = False) -> LiveDatabase:
+        def database(path: str, configured: str, *, optional: bool = False) -> ReopeningDatabase:
             table = None
             if configured == "sql":
                 from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415 (rarely)
@@ -87,7 +87,7 @@ class CyrusStore:
                     return _server_table(session, path, optional=optional)
                 table = table_name(path)
                 path = _sqlite_file(conf)
-            return LiveDatabase(
+            return ReopeningDatabase(
                 path,
                 configured,
                 mboxsort=conf.improved_mboxlist_sort,
@@ -196,7 +196,7 @@ def _session(pool: SqlPool) -> SqlSession:
     return SqlSession(pool)
 
 
-def _server_table(session: SqlSession, path: str, *, optional: bool) -> LiveDatabase:
+def _server_table(session: SqlSession, path: str, *, optional: bool) -> ReopeningDatabase:
     from gateway.cyrus.db.sql_server import ServerTable  # noqa: PLC0415
 
     return ServerTable(session, path, optional=optional)

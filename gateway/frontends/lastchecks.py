@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.frontends.scope import Skip
-from gateway.mta.fate import FateKind
 from gateway.mta.keys import Mailbox
 from gateway.mta.lookups import DEADLINE, Lookups, TableAnswers
+from gateway.mta.routing import RoutingKind
 from gateway.protocols.address import Address, BadAddress, parse_bare
 from gateway.verification.model import Evidence, Kind, Query, Verdict
 
@@ -47,9 +47,9 @@ MAX_ADDRESSES = 16
 PERMANENT = 500
 
 _SKIPS = {
-    FateKind.LEFT: Skip.REWRITTEN,
-    FateKind.NOT_OURS: Skip.NOT_OUR_DOMAIN,
-    FateKind.ELSEWHERE: Skip.NOT_OUR_MAILER,
+    RoutingKind.LEFT: Skip.REWRITTEN,
+    RoutingKind.NOT_OURS: Skip.NOT_OUR_DOMAIN,
+    RoutingKind.ELSEWHERE: Skip.NOT_OUR_MAILER,
 }
 _REASON = b"System I/O error"
 
@@ -82,18 +82,18 @@ class LastChecks:
     ) -> LastCheck:
         """What is left of `verdict` on `mailbox`; tables are asked no longer than `until`."""
         explicit = self.scope.lists(mailbox.domain)
-        fate = self.postfix.fate(mailbox, explicit=explicit, transport=transport)
+        routing = self.postfix.routing(mailbox, explicit=explicit, transport=transport)
         try:
-            wanted = next(fate)
+            wanted = next(routing)
             while True:
                 told = yield Lookups(wanted.wanted, until)
                 assert isinstance(told, TableAnswers)
-                wanted = fate.send(told)
+                wanted = routing.send(told)
         except StopIteration as ended:
             found = ended.value
-        if found.kind is FateKind.REWRITTEN:
+        if found.kind is RoutingKind.REWRITTEN:
             return (yield from self._of_targets(found.targets, verdict, seen, until))
-        if found.kind is FateKind.UNKNOWN and not self._temporary(verdict):
+        if found.kind is RoutingKind.UNKNOWN and not self._temporary(verdict):
             fault = f"Postfix' table {found.detail}"
             return Verdict(Kind.STORE_FAULT, _REASON, Evidence(fault=fault), cacheable=False)
         return _SKIPS.get(found.kind, verdict)

@@ -2,7 +2,7 @@
 
 A `Lookup` is one key for one run of tables.  `TableAnswers` are what came of some:
 a value, None where no table has the key, or the fault that kept a run from
-being asked.  `gateway.mta.memory.Tables` asks while its caller waits; an event
+being asked.  `gateway.mta.tablecache.Tables` asks while its caller waits; an event
 loop asks through `gateway.server.tablelookups` with the same `Asker` and `Memory`.
 """
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
-from gateway.mta import programs, words
+from gateway.mta import listvalues, programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Parameters:
 
     def words(self, name: str) -> list[str]:
         """A list, taken apart."""
-        return words.split(self[name])
+        return listvalues.split(self[name])
 
     def yes(self, name: str) -> bool:
         """Whether a parameter that is yes or no is yes."""

@@ -1,6 +1,6 @@
-"""One Postfix: its parameters made ready, and the fate of an address in it.
+"""One Postfix: its parameters made ready, and the routing of an address in it.
 
-`Postfix.read` asks `postconf`; `fate` then tells what becomes of an address, as
+`Postfix.read` asks `postconf`; `routing` then tells what becomes of an address, as
 a generator: it yields the look-ups that it needs, all that can be asked at once
 together, and is sent their answers.  An address that nothing is known of costs
 one such round, and another one where its domain's class is in a table.  Since
@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 from gateway.mta import domains, expansion, keys, postconf, tables, transports
 from gateway.mta.configuration import ConfigurationFiles
 from gateway.mta.domains import WITH_MAILBOXES, Class
-from gateway.mta.fate import STAYS, Fate, FateKind
 from gateway.mta.keys import Delimiters, Key, Mailbox
 from gateway.mta.lookups import Lookup, Lookups, TableAnswers, askable
-from gateway.mta.memory import TableCache, Tables
 from gateway.mta.postmap import Asker
+from gateway.mta.routing import STAYS, Routing, RoutingKind
+from gateway.mta.tablecache import TableCache, Tables
 from gateway.mta.tables import Run, Table
 from gateway.mta.transports import Transports
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from gateway.mta.domains import DomainPatterns
     from gateway.mta.postconf import Parameters
 
-    # Yields what has to be looked up, and ends with the fate.
-    Reasoning = Generator[Lookups, TableAnswers, Fate]
+    # Yields what has to be looked up, and ends with the routing.
+    Reasoning = Generator[Lookups, TableAnswers, Routing]
 
 # Parameters whose tables rewrite a recipient: name, and its word in
 # propagate_unmatched_extensions.
@@ -188,7 +188,9 @@ class Postfix:
         domain = domain or self.origin
         return any(self.classes[each].may_have(domain) for each in WITH_MAILBOXES)
 
-    def fate(self, mailbox: Mailbox, *, explicit: bool = False, transport: str = "") -> Reasoning:
+    def routing(
+        self, mailbox: Mailbox, *, explicit: bool = False, transport: str = ""
+    ) -> Reasoning:
         """What becomes of `mailbox`; with `explicit` its domain is ours whatever Postfix says.
 
         `transport` is the one that Postfix has named already, "" where none was.
@@ -213,27 +215,27 @@ class Postfix:
                         return rewritten
             moved = asked.find(self._relocated, asked.address_keys)
         if not fault and not explicit and known not in WITH_MAILBOXES:
-            return asked.unless_faulty(Fate(FateKind.NOT_OURS, detail=known.value))
+            return asked.unless_faulty(Routing(RoutingKind.NOT_OURS, detail=known.value))
         if moved is not None:
-            return Fate(FateKind.LEFT, by="relocated_maps")
+            return Routing(RoutingKind.LEFT, by="relocated_maps")
         transport = transport or self._transport(asked, known)
         if not explicit and transport and not self.transports.may_be_cyrus(transport):
-            return asked.unless_faulty(Fate(FateKind.ELSEWHERE, detail=transport))
+            return asked.unless_faulty(Routing(RoutingKind.ELSEWHERE, detail=transport))
         if known is Class.LOCAL and transport.partition(":")[0] == transports.LOCAL:
             delivered = self._local(mailbox, asked)
             if delivered is not None:
                 return delivered
-        return Fate(FateKind.UNKNOWN, detail=fault) if fault else asked.unless_faulty(STAYS)
+        return Routing(RoutingKind.UNKNOWN, detail=fault) if fault else asked.unless_faulty(STAYS)
 
-    def fate_now(self, mailbox: Mailbox) -> Fate:
-        """As `fate`, for who may wait for the tables."""
-        reasoning = self.fate(mailbox)
+    def routing_now(self, mailbox: Mailbox) -> Routing:
+        """As `routing`, for who may wait for the tables."""
+        reasoning = self.routing(mailbox)
         try:
             wanted = next(reasoning)
             while True:
                 wanted = reasoning.send(self.tables.ask(wanted))
         except StopIteration as ended:
-            found: Fate = ended.value
+            found: Routing = ended.value
             return found
 
     # ----------------------------------------------------------------------------------------
@@ -250,35 +252,35 @@ class Postfix:
                 return each if has is True else str(has)
         return Class.OTHER
 
-    def _rewritten(self, mailbox: Mailbox, parameter: str, found: FoundKey, word: str) -> Fate:
+    def _rewritten(self, mailbox: Mailbox, parameter: str, found: FoundKey, word: str) -> Routing:
         extension = found.key.extension
         if extension and word not in self._propagated and not found.value.startswith(b"@"):
             extension = b""
         targets = expansion.addresses(found.value, mailbox, extension, self.origin)
         if targets is None:
-            return Fate(FateKind.LEFT, by=parameter)
-        return Fate(FateKind.REWRITTEN, targets, by=parameter)
+            return Routing(RoutingKind.LEFT, by=parameter)
+        return Routing(RoutingKind.REWRITTEN, targets, by=parameter)
 
     def _transport(self, asked: _Round, known: Class) -> str:
         default = self.transports.default(known)
         found = asked.find(self._transport_maps, asked.transport_keys)
         return default if found is None else transports.entry(found.value, default)
 
-    def _local(self, mailbox: Mailbox, asked: _Round) -> Fate | None:
+    def _local(self, mailbox: Mailbox, asked: _Round) -> Routing | None:
         """What local(8) does before it hands on what it does not know."""
         found = asked.find(self._aliases, asked.alias_keys)
         if found is not None:
             extension = found.key.extension if "alias" in self._propagated else b""
             targets = expansion.aliases(found.value, extension, self.origin)
             if targets is None:
-                return Fate(FateKind.LEFT, by="alias_maps")
-            aliased = Fate(FateKind.REWRITTEN, targets, by="alias_maps")
+                return Routing(RoutingKind.LEFT, by="alias_maps")
+            aliased = Routing(RoutingKind.REWRITTEN, targets, by="alias_maps")
             if not _is_itself(aliased, mailbox):
                 return aliased
         if self.transports.luser_relay:
-            return Fate(FateKind.LEFT, by="luser_relay")
+            return Routing(RoutingKind.LEFT, by="luser_relay")
         if self.transports.only_unknown and asked.find(_SYSTEM, asked.alias_keys) is not None:
-            return Fate(FateKind.ELSEWHERE, detail="the mailbox of a system user")
+            return Routing(RoutingKind.ELSEWHERE, detail="the mailbox of a system user")
         return None
 
     def _maps(self, parameter: str, program: str = "postmap") -> Maps:
@@ -315,9 +317,9 @@ def _listed(names: Sequence[str]) -> str:
 _SYSTEM = Maps("passwd", _PASSWD)
 
 
-def _is_itself(fate: Fate, mailbox: Mailbox) -> bool:
+def _is_itself(routing: Routing, mailbox: Mailbox) -> bool:
     """Whether an address becomes what it was: an exception to a rule that is more general."""
-    return [each.address.lower() for each in fate.targets] == [mailbox.address.lower()]
+    return [each.address.lower() for each in routing.targets] == [mailbox.address.lower()]
 
 
 class _Round:
@@ -364,8 +366,8 @@ class _Round:
                 self._fault = self.answers.fault(lookup)
         return None
 
-    def unless_faulty(self, fate: Fate) -> Fate:
-        """`fate`, unless a table that could not be asked may know better."""
+    def unless_faulty(self, routing: Routing) -> Routing:
+        """`routing`, unless a table that could not be asked may know better."""
         if self._fault is None:
-            return fate
-        return Fate(FateKind.UNKNOWN, detail=self._fault)
+            return routing
+        return Routing(RoutingKind.UNKNOWN, detail=self._fault)

@@ -19,12 +19,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from gateway.upstream.link import plain_lookup
+from gateway.upstream.connection import plain_lookup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.upstream.link import Found, Lookup
+    from gateway.upstream.connection import Found, Lookup
 
 # Seconds: a server that moves is found again soon, and a busy one is not
 # looked up for every connection.

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.mta.lookups import Lookups
-    from gateway.mta.memory import Proof
     from gateway.mta.postfix import Postfix
+    from gateway.mta.tablecache import Proof
     from gateway.mta.tables import Run
 
     Told = dict[bytes, bytes | None]

@@ -22,7 +22,7 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols import lmtp
-from gateway.upstream.link import Disconnected, NotTaken
+from gateway.upstream.connection import Disconnected, NotTaken
 from gateway.upstream.pool import Pool
 from gateway.values import Value
 
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.link import Dialer, UpstreamConnection
+    from gateway.upstream.connection import Dialer, UpstreamConnection
 
 # LMTP over TCP where no port is given: the one that RFC 2033 says not to use
 # is SMTP's 25; 24 is registered for any private mail system.

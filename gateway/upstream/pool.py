@@ -23,14 +23,14 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.link import Disconnected, NotTaken
+from gateway.upstream.connection import Disconnected, NotTaken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from gateway.upstream.link import UpstreamConnection
+    from gateway.upstream.connection import UpstreamConnection
 
     T = TypeVar("T")
 

@@ -20,13 +20,13 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import encode, with_hops
-from gateway.upstream.link import NotTaken
+from gateway.upstream.connection import NotTaken
 from gateway.upstream.pool import Pool
 from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.upstream.link import Dialer, UpstreamConnection
+    from gateway.upstream.connection import Dialer, UpstreamConnection
 
 # The port that the C program asks at (imap/smmapd.c).
 DEFAULT_PORT = 12345

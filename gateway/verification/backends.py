@@ -13,7 +13,7 @@ import time
 
 from gateway.errors import UpstreamError
 from gateway.upstream import address as addresses
-from gateway.upstream.link import Dialer, plain_lookup
+from gateway.upstream.connection import Dialer, plain_lookup
 from gateway.upstream.socketmap import DEFAULT_DEADLINE, DEFAULT_PORT, MAX_HOPS, SocketmapClient
 from gateway.verification.model import Evidence, Kind, Step, Verdict
 from gateway.verification.servers import SocketmapServer
@@ -21,7 +21,7 @@ from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.upstream.link import Lookup
+    from gateway.upstream.connection import Lookup
     from gateway.verification.model import Query
 
 # Backends of which connections are kept.  A mailbox list that names more is

@@ -31,15 +31,15 @@ from time import perf_counter
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.entry import Entry
-from gateway.verification.epochs import Epochs
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
+from gateway.verification.storeversion import StoreVersion
 from gateway.verification.texts import NONEXISTENT_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.verification.verifier import Verifier
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
@@ -94,7 +94,7 @@ class VerdictCache:
         # Of folded addresses that are refused as they stand.
         self._folded: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
-        self._watched = Epochs(verifier.store)
+        self._watched = StoreVersion(verifier.store)
         self._nobody_denied = False
         self._newer_keys = False  # known since the last look at the files
         self._news = -1  # of the watch, at the last look

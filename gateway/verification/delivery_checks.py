@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
 from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
-from gateway.verification.delivery_room import CatchAll
+from gateway.verification.delivery_quota import CatchAll
 from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.texts import BAD_ADDRESS_TEXT
 

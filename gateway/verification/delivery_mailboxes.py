@@ -18,7 +18,7 @@ from gateway.cyrus.mailboxrecord import (
     MBTYPE_REMOTE,
     MBTYPE_RESERVE,
 )
-from gateway.verification.delivery_room import CatchAll, Room
+from gateway.verification.delivery_quota import CatchAll, DeliveryQuota
 from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
 from gateway.verification.texts import (
     BAD_NAME_TEXT,
@@ -48,14 +48,14 @@ Outcome = Verdict | Pending
 class DeliveryMailboxes:
     """The checks of a store's mailboxes, by the imapd.conf that its delivery service reads."""
 
-    __slots__ = ("_autocreate", "_naming", "_room", "_service", "_store")
+    __slots__ = ("_autocreate", "_naming", "_quota", "_service", "_store")
 
     def __init__(self, store: CyrusStore, naming: DeliveryNaming, creation: Autocreate) -> None:
         self._naming = naming
         self._store = store
         self._service = store.delivery_service
         self._autocreate = creation
-        self._room = Room(store.delivery_conf)
+        self._quota = DeliveryQuota(store.delivery_conf)
 
     def delivered(
         self, addressed: Addressed, query: Query, records: Records, *, asks_denials: bool = True
@@ -113,7 +113,7 @@ class DeliveryMailboxes:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         if self._naming.is_deleted(name):
             return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence), CatchAll.NOT_ASKED
-        return self._room.check(entry.name, None, (), query.size, records)
+        return self._quota.check(entry.name, None, (), query.size, records)
 
     def _user(
         self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records
@@ -133,7 +133,7 @@ class DeliveryMailboxes:
         elif entry.mbtype & MBTYPE_REMOTE:
             outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
         else:
-            room, catch_all = self._room.check(
+            room, catch_all = self._quota.check(
                 entry.name, userid, addressed.folders, query.size, records
             )
             if not room.kind.accepts:
@@ -183,7 +183,7 @@ class DeliveryMailboxes:
         if before is not None and before.root != inbox.internal:
             before = None
         record = self._autocreate.quota(inbox.internal, before)
-        return self._room.too_small(record, query.size, evidence) or Verdict(
+        return self._quota.too_small(record, query.size, evidence) or Verdict(
             Kind.CREATED, b"", evidence
         )
 

@@ -6,7 +6,7 @@ from gateway.verification.counter import UNCOUNTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.verification.model import Verdict
 
     Proofs = tuple[FileProof | AbsenceProof, ...]

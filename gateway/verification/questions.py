@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import time
 
-from gateway.verification.asking import UncachedMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Verdict
 from gateway.verification.texts import IO_ERROR_TEXT
+from gateway.verification.uncached import UncachedMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,17 +21,17 @@ import zlib
 
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
-from gateway.verification.asking import UncachedMemory
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Step, Verdict
 from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
+from gateway.verification.uncached import UncachedMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.verification.entry import Entry
+    from gateway.verification.expiringcache import ExpiringCache
     from gateway.verification.servers import Server, Told
-    from gateway.verification.timed import TimedMemory
 
 
 class RemoteVerifier(UncachedMemory):
@@ -44,7 +44,7 @@ class RemoteVerifier(UncachedMemory):
     def __init__(
         self,
         servers: Sequence[Server],
-        memory: TimedMemory,
+        memory: ExpiringCache,
         *,
         deadline: float,
         spread: bool,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gateway.errors import ProtocolError
 from gateway.values import Value
-from gateway.verification import answers
+from gateway.verification import upstreamanswers
 from gateway.verification.model import Kind
 from gateway.verification.texts import BAD_ADDRESS_TEXT
 
@@ -56,7 +56,7 @@ class SocketmapServer:
     def ask(self, recipient: bytes, hop: int, until: float) -> Told:
         """What the server says of `recipient`, before `until`."""
         answer = self._client.ask(recipient, hop=hop, until=until)
-        kind, reason = answers.of_answer(answer)
+        kind, reason = upstreamanswers.of_answer(answer)
         return Told(kind, reason, answer.status + b" " + answer.text)
 
 
@@ -93,7 +93,7 @@ class LmtpServer:
             reply = self._client.ask(recipient, until=until)
         except ProtocolError:
             return Told(Kind.BAD_ADDRESS, BAD_ADDRESS_TEXT, b"")
-        kind, reason = answers.of_reply(reply)
+        kind, reason = upstreamanswers.of_reply(reply)
         return Told(kind, reason, str(reply).encode())
 
 

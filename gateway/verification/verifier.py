@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.decider import Authority
-    from gateway.verification.elsewhere import MurderUpstreams
     from gateway.verification.model import Query
+    from gateway.verification.murder import MurderUpstreams
 
 DELIVERY = "delivery"
 AUTHORITIES = (DELIVERY, SMMAPD)
@@ -162,7 +162,7 @@ class Verifier:
         elsewhere = self.elsewhere
         if elsewhere is None:
             # A look-up that needs no other server does not import what asks one.
-            from gateway.verification.elsewhere import MurderUpstreams  # noqa: PLC0415
+            from gateway.verification.murder import MurderUpstreams  # noqa: PLC0415
 
             elsewhere = self.elsewhere = MurderUpstreams.for_conf(self.store.conf)
         if pending.server is None:

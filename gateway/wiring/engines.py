@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
     from gateway.upstream.lmtp import Creators
     from gateway.verification.decider import Engine, Memory
-    from gateway.verification.elsewhere import MurderUpstreams
+    from gateway.verification.murder import MurderUpstreams
     from gateway.verification.remote import RemoteVerifier
     from gateway.verification.servers import Server
 

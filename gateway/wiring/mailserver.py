@@ -63,15 +63,15 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
 
 def fate_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:
     """What the mail server does with a recipient, for a person; waits for its tables."""
-    fate = postfix.fate_now(Mailbox(recipient.local, recipient.domain))
+    routing = postfix.routing_now(Mailbox(recipient.local, recipient.domain))
     yield "asked", f"Postfix {postfix.parameters['mail_version']} in {postfix.parameters.folder}"
-    yield "outcome", fate.kind.value
-    if fate.by:
-        yield "by", fate.by
-    if fate.targets:
-        yield "becomes", ", ".join(printable(each.address, _SHOWN) for each in fate.targets)
-    if fate.detail:
-        yield "detail", fate.detail
+    yield "outcome", routing.kind.value
+    if routing.by:
+        yield "by", routing.by
+    if routing.targets:
+        yield "becomes", ", ".join(printable(each.address, _SHOWN) for each in routing.targets)
+    if routing.detail:
+        yield "detail", routing.detail
 
 
 def own_tables(settings: Settings) -> Callable[[Table], bool]:

@@ -15,15 +15,15 @@ from gateway.config.locations import Protocol
 from gateway.errors import ConfigurationError
 from gateway.server.resolver import Names
 from gateway.upstream import tls
-from gateway.upstream.link import Dialer
+from gateway.upstream.connection import Dialer
 from gateway.upstream.lmtp import Creators, LmtpClient
 from gateway.upstream.mupdate import Kicker
 from gateway.upstream.socketmap import SocketmapClient
 from gateway.verification.backends import Backends
-from gateway.verification.elsewhere import MurderUpstreams
+from gateway.verification.expiringcache import ExpiringCache, Lifetimes
+from gateway.verification.murder import MurderUpstreams
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import LmtpServer, SocketmapServer
-from gateway.verification.timed import Lifetimes, TimedMemory
 
 if TYPE_CHECKING:
     import ssl
@@ -68,7 +68,7 @@ def make_remote(
     remote = settings.remote
     return RemoteVerifier(
         _servers(settings, creators, contexts),
-        TimedMemory(
+        ExpiringCache(
             Lifetimes(
                 yes=remote.remember_yes,
                 no=remote.remember_no,

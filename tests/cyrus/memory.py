@@ -17,7 +17,7 @@ class MemoryDatabase:
         self.records = records
         self.asked: list[bytes] = []  # keys
         self.listed: list[bytes] = []  # prefixes
-        self.commits = 0  # as LiveDatabase tells them
+        self.commits = 0  # as ReopeningDatabase tells them
 
     def _there(self) -> dict[bytes, bytes]:
         if self.records is None:
@@ -42,7 +42,7 @@ class MemoryDatabase:
 
 
 class ReplacedDatabase(MemoryDatabase):
-    """A file that is replaced, as LiveDatabase tells it."""
+    """A file that is replaced, as ReopeningDatabase tells it."""
 
     lineage = 1
 

@@ -8,7 +8,7 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import Kind, Query
 from gateway.verification.verifier import Verifier
-from tests.model.fronts import (
+from tests.model.responders import (
     DENIED,
     DOMAIN,
     FULL,

@@ -22,7 +22,7 @@ from tests.model import oracle, worlds
 from tests.model.changes import NAMES, Store
 from tests.model.databases import Cyrus as CyrusDatabase
 from tests.model.databases import Database, Roots, Sqlite, Twom
-from tests.model.fronts import DELIVERY, DENIED, LATER, SMMAPD, Front, Milter, Policy, Socketmap
+from tests.model.responders import DELIVERY, DENIED, LATER, SMMAPD, Front, Milter, Policy, Socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.folders import folder

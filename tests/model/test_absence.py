@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.model import worlds
-from tests.model.fronts import LATER, YES, Front, Milter, Policy, Socketmap
+from tests.model.responders import LATER, YES, Front, Milter, Policy, Socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.folders import folder

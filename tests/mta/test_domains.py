@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import MailServerError
-from gateway.mta.fate import FateKind
-from tests.mta.worlds import Contents, fate, postfix
+from gateway.mta.routing import RoutingKind
+from tests.mta.worlds import Contents, postfix, routing
 
 LISTS = {
     "mydestination": "mx.test.example, localhost",
@@ -26,28 +26,28 @@ TABLES = {
 @pytest.mark.parametrize(
     ("domain", "kind"),
     [
-        ("mx.test.example", FateKind.STAYS),
-        ("sub.mx.test.example", FateKind.NOT_OURS),
-        ("virt.example", FateKind.STAYS),
-        ("sub.virt.example", FateKind.NOT_OURS),
-        ("sql.example", FateKind.STAYS),
-        ("alias.example", FateKind.NOT_OURS),  # nobody has a mailbox there
-        ("relay.example", FateKind.STAYS),
-        ("sub.relay.example", FateKind.STAYS),  # parent_domain_matches_subdomains
-        ("sub.table.example", FateKind.STAYS),
-        ("gmail.example", FateKind.NOT_OURS),
+        ("mx.test.example", RoutingKind.STAYS),
+        ("sub.mx.test.example", RoutingKind.NOT_OURS),
+        ("virt.example", RoutingKind.STAYS),
+        ("sub.virt.example", RoutingKind.NOT_OURS),
+        ("sql.example", RoutingKind.STAYS),
+        ("alias.example", RoutingKind.NOT_OURS),  # nobody has a mailbox there
+        ("relay.example", RoutingKind.STAYS),
+        ("sub.relay.example", RoutingKind.STAYS),  # parent_domain_matches_subdomains
+        ("sub.table.example", RoutingKind.STAYS),
+        ("gmail.example", RoutingKind.NOT_OURS),
     ],
 )
-def test_classes(domain: str, kind: FateKind) -> None:
+def test_classes(domain: str, kind: RoutingKind) -> None:
     """What is in no class with mailboxes is not ours."""
-    assert fate(postfix(LISTS), f"nobody@{domain}", TABLES).kind is kind
+    assert routing(postfix(LISTS), f"nobody@{domain}", TABLES).kind is kind
 
 
 def test_relay_domains_written_with_a_dot() -> None:
     """Where parent_domain_matches_subdomains does not name relay_domains."""
     world = postfix(LISTS | {"parent_domain_matches_subdomains": ""})
-    assert fate(world, "x@sub.relay.example", TABLES).kind is FateKind.NOT_OURS
-    assert fate(world, "x@sub.dotted.example", TABLES).kind is FateKind.STAYS
+    assert routing(world, "x@sub.relay.example", TABLES).kind is RoutingKind.NOT_OURS
+    assert routing(world, "x@sub.dotted.example", TABLES).kind is RoutingKind.STAYS
 
 
 def test_files_in_a_list(tmp_path: Path) -> None:
@@ -105,6 +105,6 @@ def test_a_domain_table_that_cannot_be_asked() -> None:
     """Nobody in a domain that it may know is refused for ever; those before it are known."""
     broken: Contents = {**TABLES, "pgsql:/vdomains": "pgsql:/vdomains: no connection"}
     world = postfix(LISTS)
-    assert fate(world, "nobody@virt.example", broken).kind is FateKind.STAYS
-    found = fate(world, "nobody@gmail.example", broken)
-    assert (found.kind, found.detail) == (FateKind.UNKNOWN, "pgsql:/vdomains: no connection")
+    assert routing(world, "nobody@virt.example", broken).kind is RoutingKind.STAYS
+    found = routing(world, "nobody@gmail.example", broken)
+    assert (found.kind, found.detail) == (RoutingKind.UNKNOWN, "pgsql:/vdomains: no connection")

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.errors import MailServerError
 from gateway.mta.lookups import Lookup, Lookups
-from gateway.mta.memory import TableCache, Tables
 from gateway.mta.postmap import CALL_SECONDS, MAX_KEYS, Asker
+from gateway.mta.tablecache import TableCache, Tables
 from gateway.mta.tables import Run, Table, runs
 
 RUN = runs("postmap", [Table("hash", "/x"), Table("cdb", "/y")])[0]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.mta.listvalues import split
 from gateway.mta.tables import Table, parse, runs
-from gateway.mta.words import split
 
 
 @pytest.mark.parametrize(

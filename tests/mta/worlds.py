@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.mta.fate import Fate
 from gateway.mta.keys import Mailbox
 from gateway.mta.lookups import Lookups, TableAnswers
 from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
+from gateway.mta.routing import Routing
 
 # What postconf tells of a Postfix whose main.cf is empty, as far as it matters.
 DEFAULTS = {
@@ -64,15 +64,15 @@ def mailbox(address: str) -> Mailbox:
     return Mailbox(local.encode(), domain.encode()) if local else Mailbox(domain.encode(), b"")
 
 
-def fate(
+def routing(
     world: Postfix, address: str, contents: Contents, *, explicit: bool = False, transport: str = ""
-) -> Fate:
+) -> Routing:
     """What becomes of an address."""
-    reasoning = world.fate(mailbox(address), explicit=explicit, transport=transport)
+    reasoning = world.routing(mailbox(address), explicit=explicit, transport=transport)
     try:
         wanted = next(reasoning)
         while True:
             wanted = reasoning.send(answers(wanted, contents))
     except StopIteration as ended:
-        found: Fate = ended.value
+        found: Routing = ended.value
         return found

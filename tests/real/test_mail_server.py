@@ -91,8 +91,8 @@ def test_every_front_end_says_what_happens(site: MailSite) -> None:
         codes = site.rcpt(front, *recipients)
         wrong = {
             recipient: code
-            for (recipient, fate), code in zip(RECIPIENTS, codes, strict=True)
-            if code not in ANSWERS[fate]
+            for (recipient, routing), code in zip(RECIPIENTS, codes, strict=True)
+            if code not in ANSWERS[routing]
         }
         assert wrong == {}, front
 

@@ -15,7 +15,7 @@ from tests.frontends.lines import DEADLINE_S
 from tests.rigs.waiting import wait_until
 
 if TYPE_CHECKING:
-    from gateway.upstream.link import Found
+    from gateway.upstream.connection import Found
 
 ADDRESS: list[Found] = [(socket.AF_INET, ("192.0.2.1", 24))]
 

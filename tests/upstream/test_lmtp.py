@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import ProtocolError, UpstreamError
 from gateway.protocols.lmtp import LmtpReply
 from gateway.upstream.address import Address
-from gateway.upstream.link import Dialer, NotTaken
+from gateway.upstream.connection import Dialer, NotTaken
 from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
 from tests.upstream.fakes import Fake, Talk
 

@@ -17,7 +17,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream import pool as pools
 from gateway.upstream.address import Address, InetAddress, UnixAddress
 from gateway.upstream.breaker import CLOSED, THRESHOLD
-from gateway.upstream.link import Dialer
+from gateway.upstream.connection import Dialer
 from gateway.upstream.socketmap import (
     MAX_REPLY,
     MAX_REQUEST,
@@ -38,7 +38,7 @@ from tests.upstream.fakes import (
 )
 
 if TYPE_CHECKING:
-    from gateway.upstream.link import Found, UpstreamConnection
+    from gateway.upstream.connection import Found, UpstreamConnection
 
 SHORT_S = 0.2
 

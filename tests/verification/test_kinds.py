@@ -6,8 +6,8 @@ import pytest
 
 from gateway.frontends import replies
 from gateway.frontends.replies import Template
+from gateway.verification.expiringcache import Lifetimes
 from gateway.verification.model import KINDS, REMEMBERED, Kind
-from gateway.verification.timed import Lifetimes
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 

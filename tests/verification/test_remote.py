@@ -11,12 +11,12 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import hops_of
-from gateway.upstream.link import Dialer
+from gateway.upstream.connection import Dialer
 from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
+from gateway.verification.expiringcache import ExpiringCache, Lifetimes
 from gateway.verification.model import Kind, Pending, Query, Step, Verdict
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
-from gateway.verification.timed import Lifetimes, TimedMemory
 from tests.upstream.fakes import Fake, echo, hangs, nobody, sends, smmapd
 
 MISSING = b"NOTFOUND Mailbox does not exist"
@@ -39,7 +39,7 @@ class Site:
             stack.callback(server.pool.close)
         self.engine = RemoteVerifier(
             servers,
-            TimedMemory(Lifetimes(yes=60.0, no=10.0, over_quota=5.0, stale=stale), 1000),
+            ExpiringCache(Lifetimes(yes=60.0, no=10.0, over_quota=5.0, stale=stale), 1000),
             deadline=10.0,
             spread=spread,
             clock=lambda: self.time,
@@ -150,7 +150,7 @@ def test_each_server_has_its_share_of_the_time_that_is_left() -> None:
     """The deadline runs from the question, or from the moment that the caller names."""
     until: list[float] = []
     server = Busy(until)
-    memory = TimedMemory(Lifetimes(yes=60.0, no=10.0, over_quota=5.0), 10)
+    memory = ExpiringCache(Lifetimes(yes=60.0, no=10.0, over_quota=5.0), 10)
     engine = RemoteVerifier([server] * 4, memory, deadline=12.0, spread=False, clock=lambda: 1000.0)
     pending = engine.decide(Query(b"fred"))
     assert isinstance(pending, Pending)

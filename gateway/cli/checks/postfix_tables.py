@@ -13,7 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.cli.checks import access, eyes
+from gateway.cli.checks import access, asuser
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.cli.checks.postfixconf import items
 
@@ -95,7 +95,7 @@ def _asked(
     settings: Settings, postfix: PostfixInstance, tables: list[tuple[str, str]]
 ) -> Iterator[Finding]:
     """With `postfix` in [scope]: what the gateway's user cannot ask."""
-    identity = eyes.identity_of(settings)
+    identity = asuser.identity_of(settings)
     files = {
         path: (parameter, table)
         for parameter, table in tables

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
-from gateway.mta import words
+from gateway.mta import listvalues
 from gateway.mta.postconf import pairs
 
 # postconf reads two files; longer is a hang.  In seconds.
@@ -109,7 +109,7 @@ class PostfixInstance:
 
     def words(self, parameter: str) -> list[str]:
         """A list of main.cf, taken apart at blanks and commas."""
-        return words.split(self.parameters.get(parameter, ""))
+        return listvalues.split(self.parameters.get(parameter, ""))
 
     def of(self, service: str, parameter: str) -> str:
         """A parameter as `service` has it."""

@@ -11,7 +11,7 @@ import pwd
 import socket
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks import eyes
+from gateway.cli.checks import asuser
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.supervisor import privileges
@@ -72,7 +72,7 @@ def _by_postfix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
                 f"group {_POSTFIX} may enter (mode 0750); not where another mail server asks",
             )
 
-    for found in eyes.seen_by(identity, look):
+    for found in asuser.seen_by(identity, look):
         # Where Postfix does not ask this socket, it need not be able to.
         yield warning(found.subject, found.what, found.mend)
 

@@ -12,7 +12,7 @@ only if that follows from both orders.
 
 A backup that is copied over it in place is another state: that shows in the times
 of the open file, and while it is too young for these to tell, every look is at
-another state (gateway/cyrus/db/stamp.py has the argument).  There is no index, and
+another state (gateway/cyrus/db/filetoken.py has the argument).  There is no index, and
 nothing is believed of an earlier state.
 
 Where it ends: the format has no checksum.  A file without its last LF is
@@ -25,8 +25,8 @@ from __future__ import annotations
 import time
 
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.filetoken import file_token
 from gateway.cyrus.db.order import orders
-from gateway.cyrus.db.stamp import stamp
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
@@ -98,9 +98,9 @@ class Flat:
         self._view.close()
 
     def state(self, key: bytes | None = None) -> Hashable:
-        """The open file's stamp (gateway/cyrus/db/stamp.py): one system call."""
+        """The open file's stamp (gateway/cyrus/db/filetoken.py): one system call."""
         now = self._now()
-        return stamp(self._view.status(), now)
+        return file_token(self._view.status(), now)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None where no line has it."""

@@ -30,14 +30,14 @@ Limits: bytes in front of the tail that somebody edits by hand, without Cyrus.
 
 A `History` is such a tail with the moment at which it was compared: a file whose
 length and times are what they were then, and were old enough then to tell
-(gateway/cyrus/db/stamp.py), need not be compared again.
+(gateway/cyrus/db/filetoken.py), need not be compared again.
 """
 
 from __future__ import annotations
 
 import time
 
-from gateway.cyrus.db.stamp import is_young
+from gateway.cyrus.db.filetoken import is_young
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False

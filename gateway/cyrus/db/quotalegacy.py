@@ -14,7 +14,7 @@ starts with `%` is the new form and stays as it is.
 Cyrus writes a new file and renames it into place, so what is open is complete.
 An administrator may write to it in place, and a restore puts older ones back.  That a
 root still says what it said, or still is not there, is proved by a folder in which nothing
-has happened; else by a stamp that tells (gateway/cyrus/db/stamp.py has the argument),
+has happened; else by a stamp that tells (gateway/cyrus/db/filetoken.py has the argument),
 or by ENOENT.  Where it does not tell, because the file was changed only just before
 it was read, the file is read again.
 
@@ -29,7 +29,7 @@ import stat
 import time
 
 from gateway.cyrus.db.file import OPEN_FLAGS, store_fault
-from gateway.cyrus.db.stamp import AbsenceProof, FileProof, Young, stamp
+from gateway.cyrus.db.filetoken import AbsenceProof, FileProof, Young, file_token
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ class QuotaLegacy:
         It tells at no cost where `watch`, whose news have been taken, can
         watch the root's folder, else by one system call.  There is no proof
         where only a stamp could tell, and the file is too young for one
-        (gateway/cyrus/db/stamp.py).
+        (gateway/cyrus/db/filetoken.py).
         """
         place = self._path(key)
         if place is None:
@@ -185,7 +185,7 @@ class QuotaLegacy:
             return ABSENT
         now = self._now()
         try:
-            return stamp(os.stat(path), now)
+            return file_token(os.stat(path), now)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return ABSENT

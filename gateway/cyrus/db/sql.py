@@ -11,7 +11,7 @@ its change counter, and keeps the pages that it has read until then; data_versio
 says no more.  A backup that is copied over the file and committed to as often as the
 file had been has the same counter, so a connection would go on showing pages of the
 overwritten history.  What tells is the file's stamp: a connection that was opened behind
-every change reads every page anew (gateway/cyrus/db/stamp.py: what two contents
+every change reads every page anew (gateway/cyrus/db/filetoken.py: what two contents
 can have in common).  A commit with WAL is written beside the file and has
 data_version; its log is not a history that a backup of the file could have.
 
@@ -27,11 +27,11 @@ from __future__ import annotations
 import os
 import time
 
+from gateway.cyrus.db.consistentread import ConsistentRead
 from gateway.cyrus.db.file import store_fault
-from gateway.cyrus.db.look import Look
+from gateway.cyrus.db.filetoken import file_token
 from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE, bounds
-from gateway.cyrus.db.stamp import stamp
-from gateway.cyrus.waypath import absolute
+from gateway.cyrus.pathwalk import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -100,11 +100,11 @@ class SqliteDatabase:
         """The committed value of `key`, or None where there is no such record."""
         return self.look((key,)).values.get(key)
 
-    # For gateway/cyrus/keyform.py: a commit may come between two statements.
-    looks_at_once = True
+    # For gateway/cyrus/keyformat.py: a commit may come between two statements.
+    reads_consistently = True
 
-    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
-        """Values and samples of one committed state (gateway/cyrus/db/look.py)."""
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
+        """Values and samples of one committed state (gateway/cyrus/db/consistentread.py)."""
         statement = _DIALECT.select_look(self._table, len(keys), prefixes)
         parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
         rows = self._run(statement, tuple(parameters))
@@ -114,7 +114,7 @@ class SqliteDatabase:
             next((record for record in seen if record[0].startswith(prefix)), None)
             for prefix in prefixes
         ]
-        return Look(values, samples)
+        return ConsistentRead(values, samples)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, PAGE of one committed state at a time.
@@ -185,7 +185,7 @@ class SqliteDatabase:
         except OSError as fault:
             self.close()
             raise store_fault(self._path, "cannot be examined", fault) from fault
-        seen = stamp(status, now)
+        seen = file_token(status, now)
         if self._connection is None or seen != self._stamp:
             self.close()
             self._stamp = seen

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     SocketAddress = tuple[str, int] | tuple[str, int, int, int]
     # Host, port and the last moment give families and addresses; raises OSError.  The same as
-    # in gateway/upstream/link.py, a room that is above this one.
+    # in gateway/upstream/connection.py, a room that is above this one.
     Lookup = Callable[[str, int, float], Sequence[tuple[int, SocketAddress]]]
 
 # Connections of one process: PostgreSQL has a hundred as a rule, for everybody.

@@ -20,8 +20,8 @@ far.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.live import LiveDatabase
-from gateway.cyrus.db.look import Look
+from gateway.cyrus.db.consistentread import ConsistentRead
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.sql_address import ColumnsUnfit
 from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, MAX_VALUE, bounds, table_name
 from gateway.errors import (
@@ -36,9 +36,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
+    from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.cyrus.db.sql_address import Connect, Rows
     from gateway.cyrus.db.sql_pool import SqlSession
-    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
 
 # Seconds for which an optional table that had records and has none is being restored, as long
@@ -75,8 +75,8 @@ def driver(engine: str) -> Connect:
         ) from error
 
 
-class ServerTable(LiveDatabase):
-    """The table that stands for the database file `filename`, as a LiveDatabase.
+class ServerTable(ReopeningDatabase):
+    """The table that stands for the database file `filename`, as a ReopeningDatabase.
 
     There is no path to be followed: each question asks the server.  `optional` is
     for a table that need not be there: until it has been seen once, it is looked
@@ -85,8 +85,8 @@ class ServerTable(LiveDatabase):
 
     __slots__ = ("_dialect", "_filename", "_optional", "_session")
 
-    # For gateway/cyrus/keyform.py: between two statements anything may happen.
-    looks_at_once = True
+    # For gateway/cyrus/keyformat.py: between two statements anything may happen.
+    reads_consistently = True
 
     def __init__(self, session: SqlSession, filename: str, *, optional: bool = False) -> None:
         self._filename = table_name(filename)
@@ -108,7 +108,7 @@ class ServerTable(LiveDatabase):
         statement = self._dialect.select_values(self._filename, 1)
         return self._values(self._rows(statement, (key,)), (key,)).get(key)
 
-    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
         """Values and samples, of one statement."""
         statement = self._dialect.select_look(self._filename, len(keys), prefixes)
         parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
@@ -118,7 +118,7 @@ class ServerTable(LiveDatabase):
             next((record for record in seen if record[0].startswith(prefix)), None)
             for prefix in prefixes
         ]
-        return Look(self._values(rows, keys), samples)
+        return ConsistentRead(self._values(rows, keys), samples)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, of one committed state, as they come."""

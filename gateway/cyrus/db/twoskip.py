@@ -35,7 +35,7 @@ rewrites the file from its first block on.
 
 Where it ends: a repack makes a new file and renames it into place, and the old
 one never changes again; whoever holds a Twoskip looks at the path's inode
-(gateway/cyrus/db/live.py does).  Bytes that are overwritten in place by
+(gateway/cyrus/db/reopening.py does).  Bytes that are overwritten in place by
 something other than Cyrus are noticed where a checksum covers them.
 """
 

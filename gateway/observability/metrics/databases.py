@@ -17,7 +17,7 @@ from gateway.errors import DatabaseMissing, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.cyrus.db.live import LiveDatabase
+    from gateway.cyrus.db.reopening import ReopeningDatabase
     from gateway.cyrus.store import CyrusStore
 
 # A key that no database has; looking for it reads the way to where it would be.
@@ -61,7 +61,7 @@ def problems(store: CyrusStore) -> str:
     return f"cannot read {', '.join(found)}" if found else ""
 
 
-def _look(name: str, database: LiveDatabase, configured: str) -> DatabaseState:
+def _look(name: str, database: ReopeningDatabase, configured: str) -> DatabaseState:
     place = formats.location(database.path, configured)
     try:
         database.refresh()

@@ -22,7 +22,7 @@ from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.observability.metrics.databases import DATABASES
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetricsError
 from gateway.observability.metrics.snapshot import LastRefusal, Numbers, ProcessCounts, add
-from gateway.observability.metrics.timing import TimedEngine, Timings
+from gateway.observability.metrics.timing import ClockedEngine, Timings
 from gateway.printable import printable
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import KINDS, Verdict
@@ -86,7 +86,7 @@ class Recorder:
     def timed(self, engine: Engine) -> Engine:
         """`engine` for a thread, with what it reads and whom it asks counted."""
         self._count_reads(engine)
-        return TimedEngine(engine, self._timings)
+        return ClockedEngine(engine, self._timings)
 
     def watch_memories(self, memories: Sequence[Memory]) -> None:
         """Count what `memories` remember, and how long it takes where they do not."""

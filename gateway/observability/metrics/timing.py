@@ -100,7 +100,7 @@ class Timings:
             return list(self._last.values())
 
 
-class TimedEngine:
+class ClockedEngine:
     """An engine for threads, of whatever kind, that tells `timings` how long everything took."""
 
     def __init__(self, engine: Engine, timings: Timings) -> None:

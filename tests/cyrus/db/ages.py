@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus.db import stamp
+from gateway.cyrus.db import filetoken
 
 
 def let_age(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the test had waited until the times of what it has written tell of any change."""
-    monkeypatch.setattr(stamp, "RACY_NS", 0)
-    monkeypatch.setattr(stamp, "RACY_FRACTION_NS", 0)
+    monkeypatch.setattr(filetoken, "RACY_NS", 0)
+    monkeypatch.setattr(filetoken, "RACY_FRACTION_NS", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from tests.cyrus.db.twoskip_writer import Writer
 
 
@@ -37,5 +37,5 @@ class Store:
             file.write(image)
         os.rename(self.path + ".NEW", self.path)
 
-    def open(self, configured: str = "twoskip") -> LiveDatabase:
-        return LiveDatabase(self.path, configured)
+    def open(self, configured: str = "twoskip") -> ReopeningDatabase:
+        return ReopeningDatabase(self.path, configured)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cyrus.db import describe
 from gateway.cyrus.db.describe import Description
-from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, StoreError
 from tests.golden import FOLDER
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_described_is_a_fault(tmp_path: Path) -> None:
 def test_faults_are_counted(tmp_path: Path) -> None:
     """Each failed read counts; a file that is not there is no fault of reading."""
     path = tmp_path / "mailboxes.db"
-    live = LiveDatabase(str(path), "twoskip")
+    live = ReopeningDatabase(str(path), "twoskip")
     with pytest.raises(DatabaseMissing):
         live.get(b"key")
     assert live.counts.faults == 0

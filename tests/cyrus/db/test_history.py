@@ -14,7 +14,7 @@ import pytest
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import TAIL_BYTES
-from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.errors import DatabaseDamaged, StoreError
@@ -79,7 +79,7 @@ def test_what_is_absent_in_one_past_is_not_absent_in_the_other(tmp_path: Path, p
     disk = Disk(tmp_path, "twoskip")
     first, second = (disk.image(part) for part in PASTS[past])
     disk.put(first)
-    database = LiveDatabase(str(disk.path), "twoskip")
+    database = ReopeningDatabase(str(disk.path), "twoskip")
     database.get(b"user.fred")
     assert database.prepare()  # half of it
     disk.put(second)
@@ -87,7 +87,7 @@ def test_what_is_absent_in_one_past_is_not_absent_in_the_other(tmp_path: Path, p
         pass
     for image in (second, first, second):
         disk.put(image)
-        fresh = LiveDatabase(str(disk.path), "twoskip")
+        fresh = ReopeningDatabase(str(disk.path), "twoskip")
         database.state()
         for name in (b"anna", b"bob", b"mary", b"mark", b"ruth"):
             known = fresh.get(b"user." + name)
@@ -301,7 +301,7 @@ def test_a_file_stays_overwritten_for_its_next_reader_and_until_another_takes_it
     first, second = (disk.image(part) for part in PASTS["another recipient"])
     form = "twoskip"
     disk.put(first)
-    database = LiveDatabase(str(disk.path), form)
+    database = ReopeningDatabase(str(disk.path), form)
     state = database.state()
     disk.put(second[:100])
     with pytest.raises(StoreError):

@@ -15,7 +15,7 @@ from gateway.observability.metrics.exposition import View, render
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.registry import ProcessState
 from gateway.observability.metrics.snapshot import ProcessCounts, Upstream
-from gateway.observability.metrics.timing import TimedEngine, Timings
+from gateway.observability.metrics.timing import ClockedEngine, Timings
 from gateway.verification.model import Evidence, Kind, Pending, Query, Step, Verdict
 from gateway.wiring.assembly import make_store
 from tests.observability.admin.stores import settings
@@ -126,7 +126,7 @@ def test_other_servers_are_timed_one_by_one() -> None:
     """Each question with its outcome; the names stay out of the metrics."""
     timings = Timings()
     trace: list[Step] = []
-    verdict = TimedEngine(Engine(), timings).verify(Query(b"fred"), trace)
+    verdict = ClockedEngine(Engine(), timings).verify(Query(b"fred"), trace)
     assert verdict.kind is Kind.DELIVERABLE
     assert [step.name for step in trace] == ["backend", "mupdate"]
     found = samples(view(timings.numbers(), upstreams=timings.last()))

@@ -24,7 +24,7 @@ from gateway.upstream.socketmap import parse_reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.link import UpstreamConnection
+    from gateway.upstream.connection import UpstreamConnection
 
 # Bytes of an answer; each protocol's own are far shorter.
 _LONGEST_ANSWER = 100_000

@@ -167,6 +167,6 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
     )
 
 
-def stamp(status: os.stat_result, now: int) -> Hashable:
+def file_token(status: os.stat_result, now: int) -> Hashable:
     """The token for `status`, looked up at `now` or later (see `is_young`)."""
     return Young() if is_young(status, now) else _identity(status)

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from gateway.cyrus.db.live import LiveDatabase
+    from gateway.cyrus.db.reopening import ReopeningDatabase
     from gateway.cyrus.folderwatch import Folder, FolderWatch
     from gateway.cyrus.store import CyrusStore
 
@@ -29,7 +29,7 @@ MAX_EPOCHS = 64
 _TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
 
 
-class Epochs:
+class StoreVersion:
     """The shared databases: the epoch they are in, and what recent commits have written.
 
     An epoch is a number that grows with every commit to any of them; it is 0
@@ -117,7 +117,7 @@ class Epochs:
         return keys
 
 
-def _state(database: LiveDatabase) -> Hashable:
+def _state(database: ReopeningDatabase) -> Hashable:
     """The state of one database; None where there is no such file, which is a state too."""
     try:
         return database.state()
@@ -125,12 +125,12 @@ def _state(database: LiveDatabase) -> Hashable:
         return None
 
 
-def _is_linked(database: LiveDatabase) -> bool:
+def _is_linked(database: ReopeningDatabase) -> bool:
     """Whether its file may be written to under another name, of which the kernel does not tell."""
     return database.has_links and not database.missing
 
 
-def _folders(database: LiveDatabase, watch: FolderWatch) -> list[Folder | None]:
+def _folders(database: ReopeningDatabase, watch: FolderWatch) -> list[Folder | None]:
     """Where the kernel tells of every change of `database`; None among them if nowhere."""
     if not database.missing and database.format not in _TOLD:
         return [None]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.failures import ArgumentsError
 from gateway.cli.output import message
 from gateway.config import load
-from gateway.cyrus.waypath import absolute
+from gateway.cyrus.pathwalk import absolute
 from gateway.frontends.scope import client_address
 from gateway.wiring.assembly import make_store
 from gateway.wiring.engines import Engines

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from gateway.verification.expiringcache import ExpiringCache, Lifetimes
 from gateway.verification.model import KINDS, MAX_REASON, MAX_RECIPIENT, Kind, Verdict
-from gateway.verification.timed import Lifetimes, TimedMemory
 
 TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)
 HELD = {
@@ -27,7 +27,7 @@ HELD = {
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_each_kind_has_its_lifetime(kind: Kind) -> None:
     """A temporary failure has none, and a refusal for ever none beyond its time."""
-    memory = TimedMemory(TIMES, 16)
+    memory = ExpiringCache(TIMES, 16)
     verdict = Verdict(kind, b"")
     memory.keep(b"fred", verdict, 50.0)
     held = HELD.get(kind, 0.0)
@@ -44,7 +44,7 @@ def test_each_kind_has_its_lifetime(kind: Kind) -> None:
 
 def test_a_temporary_failure_leaves_the_old_answer() -> None:
     """It may be served stale."""
-    memory = TimedMemory(TIMES, 16)
+    memory = ExpiringCache(TIMES, 16)
     known = Verdict(Kind.DELIVERABLE, b"")
     memory.keep(b"fred", known, 0.0)
     memory.keep(b"fred", Verdict(Kind.UPSTREAM_FAULT, b""), 200.0)
@@ -53,7 +53,7 @@ def test_a_temporary_failure_leaves_the_old_answer() -> None:
 
 def test_what_is_not_remembered_replaces_what_was() -> None:
     """With a lifetime of 0 the old answer is wrong, not stale."""
-    memory = TimedMemory(Lifetimes(yes=100.0, no=0.0, over_quota=0.0, stale=1000.0), 16)
+    memory = ExpiringCache(Lifetimes(yes=100.0, no=0.0, over_quota=0.0, stale=1000.0), 16)
     memory.keep(b"fred", Verdict(Kind.DELIVERABLE, b""), 0.0)
     memory.keep(b"fred", Verdict(Kind.NONEXISTENT, b""), 1.0)
     assert memory.stale(b"fred", 1.0) is None
@@ -61,7 +61,7 @@ def test_what_is_not_remembered_replaces_what_was() -> None:
 
 def test_what_no_mail_can_have_is_not_remembered() -> None:
     """A recipient or a reason that is longer than SMTP allows; it replaces what was, too."""
-    memory = TimedMemory(TIMES, 16)
+    memory = ExpiringCache(TIMES, 16)
     longest, long_reason = b"x" * MAX_RECIPIENT, b"x" * (MAX_REASON + 1)
     memory.keep(longest + b"x", Verdict(Kind.DELIVERABLE, b""), 0.0)
     assert len(memory) == 0
@@ -74,7 +74,7 @@ def test_what_no_mail_can_have_is_not_remembered() -> None:
 @pytest.mark.parametrize(("most", "left"), [(4, 4), (64, 61)])
 def test_a_sixteenth_gives_way(most: int, left: int) -> None:
     """One at least; so that making room is not all that is done."""
-    memory = TimedMemory(TIMES, most)
+    memory = ExpiringCache(TIMES, most)
     for number in range(most + 1):
         assert len(memory) == number
         memory.keep(b"%d" % number, Verdict(Kind.DELIVERABLE, b""), 0.0)
@@ -83,7 +83,7 @@ def test_a_sixteenth_gives_way(most: int, left: int) -> None:
 
 def test_memory_is_bounded_and_the_oldest_give_way() -> None:
     """However many recipients are asked for, on however many threads."""
-    memory = TimedMemory(TIMES, 64)
+    memory = ExpiringCache(TIMES, 64)
 
     def fill(name: int) -> None:
         for number in range(2000):

@@ -58,7 +58,7 @@ def _harmless(kind: Kind) -> bool:
     return kind.accepts or kind.temporary
 
 
-class TimedEntry(Entry):
+class ExpiringEntry(Entry):
     """One remembered answer; it holds until `until` (time.monotonic)."""
 
     __slots__ = ("until",)
@@ -68,7 +68,7 @@ class TimedEntry(Entry):
         self.until = until
 
 
-class TimedMemory:
+class ExpiringCache:
     """Answers; `entries` are those that are kept, by recipient."""
 
     __slots__ = ("_lifetimes", "_max_entries", "entries")
@@ -76,12 +76,12 @@ class TimedMemory:
     def __init__(self, lifetimes: Lifetimes, max_entries: int) -> None:
         self._lifetimes = lifetimes
         self._max_entries = max_entries
-        self.entries: dict[bytes, TimedEntry] = {}
+        self.entries: dict[bytes, ExpiringEntry] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def entry(self, recipient: bytes) -> TimedEntry | None:
+    def entry(self, recipient: bytes) -> ExpiringEntry | None:
         """What is remembered of `recipient`, whether it still holds or not."""
         return self.entries.get(recipient)
 
@@ -98,7 +98,7 @@ class TimedMemory:
         if len(entries) >= self._max_entries:
             for old in list(entries)[: max(1, self._max_entries // _EVICTED)]:
                 entries.pop(old, None)
-        entries[recipient] = TimedEntry(recipient, verdict, now + lifetime)
+        entries[recipient] = ExpiringEntry(recipient, verdict, now + lifetime)
 
     def fresh(self, recipient: bytes, now: float) -> Verdict | None:
         """The verdict that still holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus.keyform import KeyForm
+from gateway.cyrus.keyformat import KeyForm
 
 from .memory import MemoryDatabase, ReplacedDatabase
 

@@ -3,7 +3,7 @@
 Cyrus replaces database files by renaming new ones into place (a repack, a
 conversion, each commit of a flat one), administrators remove and restore
 them, and a descriptor that is open goes on showing the old file for ever.
-`LiveDatabase` therefore looks at the path's device and inode.  Who looks when:
+`ReopeningDatabase` therefore looks at the path's device and inode.  Who looks when:
 
 - `refresh`, and with it every `state`, does one `stat` of the path and forgets the
   reader when another file is there or none; the next call opens what there is.
@@ -32,8 +32,8 @@ import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.file import ReadCounts, store_fault
-from gateway.cyrus.db.stamp import is_young
-from gateway.cyrus.waypath import absolute, folders_of
+from gateway.cyrus.db.filetoken import is_young
+from gateway.cyrus.pathwalk import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from gateway.cyrus.db.base import Database
-    from gateway.cyrus.db.look import Look
-    from gateway.cyrus.db.stamp import AbsenceProof, FileProof
+    from gateway.cyrus.db.consistentread import ConsistentRead
+    from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
 
     T = TypeVar("T")
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 MAX_REPLACED = 5
 
 
-class LiveDatabase:
+class ReopeningDatabase:
     """The Database at `path`, opened when it is first needed (see gateway/cyrus/db/base.py).
 
     `configured` is the format that imapd.conf names; the file's own decides, and
@@ -245,13 +245,13 @@ class LiveDatabase:
         return self._lineage, getattr(self._database, "history", None)
 
     @property
-    def looks_at_once(self) -> bool:
+    def reads_consistently(self) -> bool:
         """Whether `look` is one statement, and records that are read one by one are not."""
-        return getattr(self._database, "looks_at_once", False)
+        return getattr(self._database, "reads_consistently", False)
 
-    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> Look:
-        """Of a reader that `looks_at_once`: values and samples of one committed state."""
-        found: Look = self._read(lambda database: getattr(database, "look")(keys, prefixes))  # noqa: B009
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
+        """Of a reader that `reads_consistently`: values and samples of one committed state."""
+        found: ConsistentRead = self._read(lambda each: getattr(each, "look")(keys, prefixes))  # noqa: B009
         return found
 
     def folders(self) -> tuple[str, ...]:

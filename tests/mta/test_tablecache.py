@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.mta import memory
+from gateway.mta import tablecache
 from gateway.mta.lookups import Lookup, Lookups
-from gateway.mta.memory import HOLD, HOLD_FILES, TableCache
+from gateway.mta.tablecache import HOLD, HOLD_FILES, TableCache
 from gateway.mta.tables import Run, Table, runs
 
 LDAP = runs("postmap", [Table("ldap", "/etc/ldap.cf")])[0]
@@ -34,7 +34,7 @@ def clock() -> Clock:
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A compiled table that nobody has changed lately."""
-    monkeypatch.setattr(memory, "SETTLE", 0.0)
+    monkeypatch.setattr(tablecache, "SETTLE", 0.0)
     (tmp_path / "t.db").write_bytes(b"one")
     return runs("postmap", [Table("hash", str(tmp_path / "t"))])[0]
 
@@ -107,7 +107,7 @@ def test_a_table_that_has_just_changed_is_not_believed_twice(clock: Clock, tmp_p
     """It may change again within the same tick of its file's clock."""
     (tmp_path / "t.db").write_bytes(b"one")
     run = runs("postmap", [Table("hash", str(tmp_path / "t"))])[0]
-    assert os.stat(run.files[0]).st_ctime > time.time() - memory.SETTLE
+    assert os.stat(run.files[0]).st_ctime > time.time() - tablecache.SETTLE
     known = TableCache(clock)
     learn(known, run)
     assert not remembers(known, run)
@@ -123,11 +123,11 @@ def test_a_missing_file_is_not_remembered(clock: Clock, table: Run) -> None:
 
 def test_it_does_not_grow_without_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest give way, and long values are not kept."""
-    monkeypatch.setattr(memory, "MAX_ENTRIES", 8)
+    monkeypatch.setattr(tablecache, "MAX_ENTRIES", 8)
     known = TableCache(clock)
     for number in range(20):
         learn(known, LDAP, **{f"k{number}": None})
     assert len(known) <= 8
     assert remembers(known, LDAP, b"k19")
-    learn(known, LDAP, long=b"x" * (memory.MAX_VALUE + 1))
+    learn(known, LDAP, long=b"x" * (tablecache.MAX_VALUE + 1))
     assert not remembers(known, LDAP, b"long")

@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 
 from gateway.errors import UpstreamError
-from gateway.upstream.link import plain_lookup
+from gateway.upstream.connection import plain_lookup
 from gateway.upstream.mupdate import Kicker
 from gateway.verification.backends import Backends
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.cyrus.imapdconf import ImapdConf
-    from gateway.upstream.link import Lookup
+    from gateway.upstream.connection import Lookup
 
 
 class MurderUpstreams:

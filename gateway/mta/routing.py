@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.mta.keys import Mailbox
 
 
-class FateKind(Enum):
+class RoutingKind(Enum):
     """What Postfix does with a recipient."""
 
     STAYS = "stays"  # it goes to Cyrus under its own name, as far as can be told
@@ -26,16 +26,16 @@ class FateKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Routing:
     """`targets` are what a rewritten recipient becomes, `by` the parameter that says so.
 
     `detail` is the transport or the fault.
     """
 
-    kind: FateKind
+    kind: RoutingKind
     targets: tuple[Mailbox, ...] = ()
     by: str = ""
     detail: str = ""
 
 
-STAYS = Fate(FateKind.STAYS)
+STAYS = Routing(RoutingKind.STAYS)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import _socket
 
 from gateway.frontends.socketmap_session import SocketmapSession
-from smmapd.master import LISTEN_FD, EarlySignals, Status
+from smmapd.master import LISTEN_FD, StartupSignals, Status
 from smmapd.program import Program
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ FIRST = 8
 _CHUNK = 16_384
 
 
-class EarlyClient:
+class WaitingClient:
     """A client that was accepted: its descriptor, its session, and what it must still be sent."""
 
     __slots__ = ("descriptor", "session", "unsent")
@@ -48,17 +48,17 @@ class Start:
 
     def __init__(self, service: str) -> None:
         self.service = service
-        self.signals = EarlySignals()
+        self.signals = StartupSignals()
         self.program = Program()
         self.status = Status()
-        self.clients: list[EarlyClient] = []
+        self.clients: list[WaitingClient] = []
 
     def serve(self, verifier: Verifier, observe: Observer) -> None:
         """Accept and answer the clients that are there."""
         self.clients = _accept_waiting(self.status, verifier, observe)
 
 
-def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> list[EarlyClient]:
+def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> list[WaitingClient]:
     listener = _socket.socket(fileno=LISTEN_FD)
     try:
         if listener.family != _socket.AF_UNIX:
@@ -77,7 +77,7 @@ def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> li
         listener.detach()
 
 
-def _serve(descriptor: int, session: SocketmapSession) -> EarlyClient:
+def _serve(descriptor: int, session: SocketmapSession) -> WaitingClient:
     peer = _socket.socket(fileno=descriptor)
     unsent = b""
     try:
@@ -87,10 +87,10 @@ def _serve(descriptor: int, session: SocketmapSession) -> EarlyClient:
             session.receive(data)
             unsent = session.replies()
             unsent = unsent[peer.send(unsent) :]
-        return EarlyClient(descriptor, session, unsent)
+        return WaitingClient(descriptor, session, unsent)
     except OSError:
         # Nothing said yet, a full socket, or a client that is gone: the loop
         # meets the same, and knows what to do.
-        return EarlyClient(descriptor, session, unsent)
+        return WaitingClient(descriptor, session, unsent)
     finally:
         peer.detach()

@@ -1,4 +1,4 @@
-"""Epochs: what verdicts rest on, commit by commit, and where the kernel tells of changes."""
+"""StoreVersion: what verdicts rest on, commit by commit, and where the kernel tells of changes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.epochs import MAX_EPOCHS, Epochs
 from gateway.verification.model import Kind
+from gateway.verification.storeversion import MAX_EPOCHS, StoreVersion
 from tests.golden import FOLDER
 from tests.verification.sites import Site, create, repack
 
@@ -25,7 +25,7 @@ def keys(site: Site, recipient: bytes) -> set[bytes]:
 def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
     """One whose keys are known leaves the others as they are; after any other nothing stands."""
     site = Site(tmp_path)
-    epochs = Epochs(site.verifier.store)
+    epochs = StoreVersion(site.verifier.store)
     assert (epochs.look(), epochs.epoch) == (False, 1)
     assert (epochs.look(), epochs.epoch) == (True, 1)
     create(site)
@@ -50,7 +50,7 @@ def test_an_epoch_lasts_until_a_commit(tmp_path: Path) -> None:
 def test_the_keys_of_some_commits_are_remembered(tmp_path: Path) -> None:
     """A verdict that was not asked for since is made anew."""
     site = Site(tmp_path)
-    epochs = Epochs(site.verifier.store)
+    epochs = StoreVersion(site.verifier.store)
     epochs.look()
     for _ in range(MAX_EPOCHS):
         create(site)
@@ -79,7 +79,7 @@ def test_where_the_kernel_tells_of_changes(
     conf = tmp_path / "imapd.conf"
     conf.write_text(f"configdirectory: {tmp_path}\nmboxlist_db: {form}\nuserdeny_db: {missing}\n")
     shutil.copy(f"{FOLDER}/head-{form}/conf/mailboxes.db", tmp_path)
-    epochs = Epochs(CyrusStore(imapdconf.load(os.fspath(conf), "smmap"), b"smmap"))
+    epochs = StoreVersion(CyrusStore(imapdconf.load(os.fspath(conf), "smmap"), b"smmap"))
     watch = FolderWatch()
     epochs.look()
     # A watch tells of what comes after its making.

@@ -36,7 +36,7 @@ class CatchAll(Enum):
 _SMALLEST = 1
 
 
-class Room:
+class DeliveryQuota:
     """The rules under one configuration."""
 
     __slots__ = ("_fuzzy", "_over_quota", "_strict")
@@ -63,7 +63,7 @@ class Room:
         """
         record = records.quota(mailbox)
         exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
-        late = record is not None and not exceeded and self._exceeded_late(record, size)
+        late = record is not None and not exceeded and self._exceeded_after_data(record, size)
         # What stands in the record is worth telling where it refuses, or is to be shown.
         told = exceeded or late or records.trace is not None
         use = quota_use(record) if told else None
@@ -92,7 +92,7 @@ class Room:
         self, record: QuotaRecord, size: int | None, evidence: Evidence
     ) -> Verdict | None:
         """The refusal of a mailbox that is only just made, with a quota that is too small."""
-        if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_late(record, size):
+        if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_after_data(record, size):
             return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
         return None
 
@@ -100,7 +100,7 @@ class Room:
         more = record.exceeded(size, 1) if self._strict else record.exceeded(0, 0)
         return more or record.exceeded_otherwise(folders=True)
 
-    def _exceeded_late(self, record: QuotaRecord, size: int | None) -> bool:
+    def _exceeded_after_data(self, record: QuotaRecord, size: int | None) -> bool:
         return self._strict and record.exceeded(size or _SMALLEST, 1)
 
     def _saves(self, folder: MailboxName, size: int | None, records: Records) -> bool:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.cyrus.db.stamp import (
+from gateway.cyrus.db.filetoken import (
     RACY_FRACTION_NS,
     RACY_NS,
     AbsenceProof,
     FileProof,
     Young,
+    file_token,
     is_young,
-    stamp,
 )
 from gateway.cyrus.folderwatch import Folder, WatchedPlace
 
@@ -40,19 +40,19 @@ def test_old_files_have_a_stamp(tmp_path: object) -> None:
     """Two looks at an unchanged old file are equal."""
     status = _status(tmp_path)
     now = status.st_ctime_ns + RACY_NS
-    assert stamp(status, now) == stamp(os.stat(f"{tmp_path}/file"), now + 1)
+    assert file_token(status, now) == file_token(os.stat(f"{tmp_path}/file"), now + 1)
 
 
 def test_young_files_have_none(tmp_path: object) -> None:
     """Just written, or written in the future of this clock: equal to nothing."""
     status = _status(tmp_path)
     for now in (status.st_mtime_ns + RACY_FRACTION_NS - 1, status.st_mtime_ns, 0):
-        token = stamp(status, now)
+        token = file_token(status, now)
         assert isinstance(token, Young)
-        assert token != stamp(status, now)
-        assert (token, 1) != (stamp(status, now), 1)
+        assert token != file_token(status, now)
+        assert (token, 1) != (file_token(status, now), 1)
         assert not token == token  # noqa: SIM201 (that is the point)
-        assert len({token, token, stamp(status, now)}) == 2
+        assert len({token, token, file_token(status, now)}) == 2
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,12 @@ def test_every_change_shows(tmp_path: object) -> None:
     """Another size, time or file is another stamp, even with an old time put back."""
     status = _status(tmp_path)
     now = status.st_ctime_ns + DAY
-    first = stamp(status, now)
+    first = file_token(status, now)
     path = f"{tmp_path}/file"
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 1))
-    assert stamp(os.stat(path), now) != first
+    assert file_token(os.stat(path), now) != first
     _status(tmp_path, b"xx")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert stamp(os.stat(path), now) != first
+    assert file_token(os.stat(path), now) != first
     os.rename(path, f"{tmp_path}/kept")
-    assert stamp(_status(tmp_path), now) != first
+    assert file_token(_status(tmp_path), now) != first

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.waypath import MAX_LINKS, absolute, follow
+from gateway.cyrus.pathwalk import MAX_LINKS, absolute, follow
 
 
 @pytest.fixture

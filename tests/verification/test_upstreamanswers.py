@@ -7,8 +7,8 @@ import pytest
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.protocols.lmtp import ReplyDecoder
 from gateway.upstream.socketmap import SocketmapAnswer
-from gateway.verification.answers import of_answer, of_reply
 from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.upstreamanswers import of_answer, of_reply
 
 SOCKETMAP: list[tuple[bytes, bytes, Kind, bytes]] = [
     (b"OK", b"fred", Kind.DELIVERABLE, b""),

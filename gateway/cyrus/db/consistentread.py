@@ -4,7 +4,7 @@ A decision that rests on more than one record must not see one of them from
 before a commit and another from after it.  On an SQL server `look` is one
 statement, whose snapshot everything comes from, and there is no more than one
 record a prefix, however many there are.  A database that can do so has the
-method `look`, and says `looks_at_once`.
+method `look`, and says `reads_consistently`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Record = tuple[bytes, bytes]
 
 
-class Look(Value):
+class ConsistentRead(Value):
     """What was seen: `values` by key, of those that are there, and a record (or None) a prefix."""
 
     __slots__ = ("samples", "values")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.mta.fate import FateKind
-from tests.mta.worlds import Contents, fate, mailbox, postfix
+from gateway.mta.routing import RoutingKind
+from tests.mta.worlds import Contents, mailbox, postfix, routing
 
 MAIN = {
     "recipient_canonical_maps": "hash:/rcanon",
@@ -73,8 +73,8 @@ TABLES: Contents = {
 )
 def test_rewritten(address: str, targets: list[str], by: str) -> None:
     """By whichever table comes first in Postfix' order."""
-    found = fate(postfix(MAIN), address, TABLES)
-    assert found.kind is FateKind.REWRITTEN
+    found = routing(postfix(MAIN), address, TABLES)
+    assert found.kind is RoutingKind.REWRITTEN
     assert [each.address.decode() for each in found.targets] == targets
     assert found.by == by
 
@@ -82,39 +82,39 @@ def test_rewritten(address: str, targets: list[str], by: str) -> None:
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
-        ("nobody@virt.example", FateKind.STAYS),
-        ("me@virt.example", FateKind.STAYS),
-        ("self@mx.test.example", FateKind.STAYS),
-        ("here@virt.example", FateKind.STAYS),  # a name alone is local
-        ("p+x@virt.example", FateKind.STAYS),  # an expression sees whole addresses only
-        ("root@virt.example", FateKind.STAYS),  # aliases(5) are local
-        ("nobody@mx.test.example", FateKind.STAYS),
-        ("special+x@other.example", FateKind.STAYS),
-        ("list@virt.example", FateKind.LEFT),
-        ("odd@virt.example", FateKind.LEFT),
-        ("archive@mx.test.example", FateKind.LEFT),
-        ("program@mx.test.example", FateKind.LEFT),
-        ("team@mx.test.example", FateKind.LEFT),
-        ("moved@virt.example", FateKind.LEFT),
-        ("any@gone.relay.example", FateKind.LEFT),
-        ("nobody@other.example", FateKind.ELSEWHERE),
-        ("fred+x@virt.example", FateKind.ELSEWHERE),
-        ("x@sub.relay.example", FateKind.ELSEWHERE),
-        ("x@gmail.example", FateKind.NOT_OURS),
-        ("a\nb@virt.example", FateKind.STAYS),  # no table has such a key
+        ("nobody@virt.example", RoutingKind.STAYS),
+        ("me@virt.example", RoutingKind.STAYS),
+        ("self@mx.test.example", RoutingKind.STAYS),
+        ("here@virt.example", RoutingKind.STAYS),  # a name alone is local
+        ("p+x@virt.example", RoutingKind.STAYS),  # an expression sees whole addresses only
+        ("root@virt.example", RoutingKind.STAYS),  # aliases(5) are local
+        ("nobody@mx.test.example", RoutingKind.STAYS),
+        ("special+x@other.example", RoutingKind.STAYS),
+        ("list@virt.example", RoutingKind.LEFT),
+        ("odd@virt.example", RoutingKind.LEFT),
+        ("archive@mx.test.example", RoutingKind.LEFT),
+        ("program@mx.test.example", RoutingKind.LEFT),
+        ("team@mx.test.example", RoutingKind.LEFT),
+        ("moved@virt.example", RoutingKind.LEFT),
+        ("any@gone.relay.example", RoutingKind.LEFT),
+        ("nobody@other.example", RoutingKind.ELSEWHERE),
+        ("fred+x@virt.example", RoutingKind.ELSEWHERE),
+        ("x@sub.relay.example", RoutingKind.ELSEWHERE),
+        ("x@gmail.example", RoutingKind.NOT_OURS),
+        ("a\nb@virt.example", RoutingKind.STAYS),  # no table has such a key
     ],
 )
-def test_fates(address: str, kind: FateKind) -> None:
+def test_fates(address: str, kind: RoutingKind) -> None:
     """Everything else that can become of one."""
-    assert fate(postfix(MAIN), address, TABLES).kind is kind
+    assert routing(postfix(MAIN), address, TABLES).kind is kind
 
 
 def test_domains_that_scope_names_are_ours_whatever_postfix_says() -> None:
     """Its class and its transport do not count, what rewrites it does."""
     world = postfix(MAIN)
     for address in ("x@gmail.example", "x@other.example"):
-        assert fate(world, address, TABLES, explicit=True).kind is FateKind.STAYS
-    assert fate(world, "x@old.example", TABLES, explicit=True).kind is FateKind.REWRITTEN
+        assert routing(world, address, TABLES, explicit=True).kind is RoutingKind.STAYS
+    assert routing(world, "x@old.example", TABLES, explicit=True).kind is RoutingKind.REWRITTEN
 
 
 @pytest.mark.parametrize("table", ["hash:/virtual", "hash:/aliases", "hash:/transport"])
@@ -122,64 +122,64 @@ def test_a_table_that_cannot_be_asked(table: str) -> None:
     """Those whom it could save are unknown; those whom another one knows are not."""
     broken = {**TABLES, table: f"{table}: broken"}
     world = postfix(MAIN)
-    found = fate(world, "nobody@mx.test.example", broken)
-    assert (found.kind, found.detail) == (FateKind.UNKNOWN, f"{table}: broken")
-    assert fate(world, "first@virt.example", broken).kind is FateKind.REWRITTEN
+    found = routing(world, "nobody@mx.test.example", broken)
+    assert (found.kind, found.detail) == (RoutingKind.UNKNOWN, f"{table}: broken")
+    assert routing(world, "first@virt.example", broken).kind is RoutingKind.REWRITTEN
 
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({}, FateKind.STAYS),
-        ({"mailbox_transport": ""}, FateKind.ELSEWHERE),
+        ({}, RoutingKind.STAYS),
+        ({"mailbox_transport": ""}, RoutingKind.ELSEWHERE),
         (
             {"mailbox_transport": "", "mailbox_command": "/usr/lib/cyrus/bin/deliver"},
-            FateKind.STAYS,
+            RoutingKind.STAYS,
         ),
-        ({"mailbox_transport": "", "fallback_transport": "lmtp:unix:/x"}, FateKind.STAYS),
-        ({"local_transport": "lmtp:unix:/cyrus", "mailbox_transport": ""}, FateKind.STAYS),
-        ({"local_transport": "virtual"}, FateKind.ELSEWHERE),
-        ({"luser_relay": "fred"}, FateKind.LEFT),
+        ({"mailbox_transport": "", "fallback_transport": "lmtp:unix:/x"}, RoutingKind.STAYS),
+        ({"local_transport": "lmtp:unix:/cyrus", "mailbox_transport": ""}, RoutingKind.STAYS),
+        ({"local_transport": "virtual"}, RoutingKind.ELSEWHERE),
+        ({"luser_relay": "fred"}, RoutingKind.LEFT),
     ],
 )
-def test_local_recipients(changes: dict[str, str], kind: FateKind) -> None:
+def test_local_recipients(changes: dict[str, str], kind: RoutingKind) -> None:
     """They are ours where local(8) hands them on, and unknown ones go nowhere else."""
-    assert fate(postfix(changes), "nobody@mx.test.example", {}).kind is kind
+    assert routing(postfix(changes), "nobody@mx.test.example", {}).kind is kind
 
 
 def test_system_users_are_delivered_before_a_fallback_transport() -> None:
     """postconf(5), fallback_transport: for users that are in no password file."""
     world = postfix({"mailbox_transport": "", "fallback_transport": "lmtp:unix:/x"})
     system = {"unix:passwd.byname": {"daemon": "x"}}
-    assert fate(world, "daemon@mx.test.example", system).kind is FateKind.ELSEWHERE
-    assert fate(world, "nobody@mx.test.example", system).kind is FateKind.STAYS
+    assert routing(world, "daemon@mx.test.example", system).kind is RoutingKind.ELSEWHERE
+    assert routing(world, "nobody@mx.test.example", system).kind is RoutingKind.STAYS
 
 
 def test_mailers_say_which_transports_are_ours() -> None:
     """Where [scope] names some, the others are not."""
     world = postfix({"relay_domains": "relay.example", **MAIN}, mailers=("cyrus",))
-    assert fate(world, "x@virt.example", {}).kind is FateKind.ELSEWHERE
+    assert routing(world, "x@virt.example", {}).kind is RoutingKind.ELSEWHERE
     ours = {"virtual_transport": "cyrus:", "mailbox_transport": "cyrus"}
     world = postfix(MAIN | ours, mailers=("cyrus",))
-    assert fate(world, "x@virt.example", {}).kind is FateKind.STAYS
-    assert fate(world, "x@mx.test.example", {}).kind is FateKind.STAYS
+    assert routing(world, "x@virt.example", {}).kind is RoutingKind.STAYS
+    assert routing(world, "x@mx.test.example", {}).kind is RoutingKind.STAYS
 
 
 def test_the_transport_that_the_milter_is_told_goes_first() -> None:
     """{rcpt_mailer} is what Postfix has found out itself."""
     world = postfix(MAIN)
-    assert fate(world, "x@virt.example", TABLES, transport="smtp").kind is FateKind.ELSEWHERE
-    assert fate(world, "x@other.example", TABLES, transport="lmtp").kind is FateKind.STAYS
+    assert routing(world, "x@virt.example", TABLES, transport="smtp").kind is RoutingKind.ELSEWHERE
+    assert routing(world, "x@other.example", TABLES, transport="lmtp").kind is RoutingKind.STAYS
 
 
 def test_canonical_maps_that_do_not_rewrite_recipients() -> None:
     """canonical_classes may leave the envelope's recipients alone."""
     world = postfix(MAIN | {"canonical_classes": "header_sender"})
-    assert fate(world, "c@virt.example", TABLES).kind is FateKind.STAYS
+    assert routing(world, "c@virt.example", TABLES).kind is RoutingKind.STAYS
 
 
 def test_an_address_that_nothing_is_known_of_costs_two_rounds() -> None:
     """One for its domain, whose answer is remembered, and one for everything else."""
-    reasoning = postfix(MAIN | {"relay_domains": "hash:/relays"}).fate(mailbox("x@virt.example"))
+    reasoning = postfix(MAIN | {"relay_domains": "hash:/relays"}).routing(mailbox("x@virt.example"))
     first = next(reasoning)
     assert {lookup.key for lookup in first.wanted} == {b"virt.example", b"example"}

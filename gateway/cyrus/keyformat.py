@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from gateway.cyrus.db.base import Database
-    from gateway.cyrus.db.look import Look, Record
+    from gateway.cyrus.db.consistentread import ConsistentRead, Record
 
 _ID_KEY = b"I"
 
@@ -96,7 +96,7 @@ class KeyForm:
         A key is empty where a list of that kind cannot have the mailbox.  Raises
         what the database raises.
         """
-        if getattr(self._database, "looks_at_once", False):
+        if getattr(self._database, "reads_consistently", False):
             return self._find_at_once(newer, older)
         settles = shows_newer(newer)
         if settles:
@@ -148,7 +148,7 @@ class KeyForm:
 
     def _samples(self) -> Sequence[Record | None]:
         """A record under each of _TELLING, where there is one."""
-        if getattr(self._database, "looks_at_once", False):
+        if getattr(self._database, "reads_consistently", False):
             return _look(self._database, (), _TELLING).samples
         return [next(iter(self._database.items(prefix)), None) for prefix in _TELLING]
 
@@ -183,16 +183,16 @@ def _kind(samples: Sequence[Record | None]) -> tuple[bool | None, bytes]:
     return None, b""
 
 
-def _look(database: Database, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> Look:
+def _look(database: Database, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> ConsistentRead:
     """Values and samples of a database that has them at once."""
-    found: Look = getattr(database, "look")(keys, prefixes)  # noqa: B009  (not every one has it)
+    found: ConsistentRead = getattr(database, "look")(keys, prefixes)  # noqa: B009  (not every one has it)
     return found
 
 
 def _marks(database: Database) -> Hashable:
     """Another value once another file is read, or this one may have been written.
 
-    See gateway/cyrus/db/live.py.
+    See gateway/cyrus/db/reopening.py.
     """
     return (getattr(database, "lineage", None), getattr(database, "commits", None))
 

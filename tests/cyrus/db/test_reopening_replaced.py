@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cyrus.db import formats
-from gateway.cyrus.db.live import MAX_REPLACED, LiveDatabase
+from gateway.cyrus.db.reopening import MAX_REPLACED, ReopeningDatabase
 from gateway.cyrus.db.twoskip import BATCH, Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
 from tests.cyrus.db.replaceable import Store
@@ -98,7 +98,7 @@ def test_file_that_is_replaced_without_end_is_a_fault(
     database.close()
 
 
-QUESTIONS: dict[str, Callable[[LiveDatabase], object]] = {
+QUESTIONS: dict[str, Callable[[ReopeningDatabase], object]] = {
     "get": lambda database: database.get(b"fred"),
     "items": lambda database: list(database.items()),
     "state": lambda database: database.state(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db.live import LiveDatabase
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.cyrus.db.ages import let_age
@@ -122,7 +122,7 @@ def test_another_format_may_come_into_place(store: Store) -> None:
     """cvt_cyrusdb converts under the program's feet; each difference is reported once."""
     store.commit(fred=b"1")
     reports: list[str] = []
-    database = LiveDatabase(store.path, "skiplist", report=reports.append)
+    database = ReopeningDatabase(store.path, "skiplist", report=reports.append)
     assert database.get(b"fred") == b"1"
     assert database.format == "twoskip"
     message = f"{store.path} is twoskip, imapd.conf says skiplist; reading it as twoskip"
@@ -144,7 +144,7 @@ def test_no_report_where_the_format_is_the_configured_one(store: Store) -> None:
     """Nothing is said about what is as it should be."""
     store.commit(fred=b"1")
     reports: list[str] = []
-    database = LiveDatabase(store.path, "twoskip", report=reports.append)
+    database = ReopeningDatabase(store.path, "twoskip", report=reports.append)
     assert database.get(b"fred") == b"1"
     assert reports == []
     database.close()
@@ -169,7 +169,7 @@ def test_quota_roots_are_followed_file_by_file(
     with open(path, "wb") as file:
         file.write(b"1\n2\n")
     os.utime(path, (1000, 1000))
-    database = LiveDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
+    database = ReopeningDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
     assert database.get(b"user.fred") == b"1 2"
     assert database.format == "quotalegacy"
     state = database.state(b"user.fred")
@@ -267,7 +267,7 @@ def test_what_imapd_conf_leaves_out_is_off(tmp_path: object) -> None:
     os.makedirs(f"{tmp_path}/quota/f")
     with open(f"{tmp_path}/quota/f/a!user.fred", "wb") as file:
         file.write(b"1\n2\n")
-    database = LiveDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
+    database = ReopeningDatabase(f"{tmp_path}/quotas.db", "quotalegacy")
     assert database.get(b"a!user.fred") == b"1 2"
     database.close()
 
@@ -281,7 +281,10 @@ def test_keys_are_in_plain_order_where_nothing_else_is_said(tmp_path: object) ->
         finish(writer.store(key, b"1"))
         finish(writer.commit())
     writer.close()
-    plain, mailbox = LiveDatabase(path, "skiplist"), LiveDatabase(path, "skiplist", mboxsort=True)
+    plain, mailbox = (
+        ReopeningDatabase(path, "skiplist"),
+        ReopeningDatabase(path, "skiplist", mboxsort=True),
+    )
     assert [key for key, _ in plain.items()] == keys
     assert [key for key, _ in mailbox.items()] == [*keys[1:], keys[0]]
     plain.close()
@@ -319,7 +322,7 @@ def test_who_has_asked_for_the_state_is_answered_by_it(tmp_path: Path) -> None:
 
     path = tmp_path / "list"
     path.write_bytes(b"")
-    database = LiveDatabase(str(path), "flat")
+    database = ReopeningDatabase(str(path), "flat")
     assert database.get(b"a") is None
     database._database = Seen()
     looks: list[Callable[[], object]] = [lambda: None, database.state, database.refresh]
