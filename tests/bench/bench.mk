@@ -1,7 +1,7 @@
 # The benchmark's targets; the Makefile includes this file.
 #
 #   make bench        every row, less than 15 minutes
-#   make bench-quick  the main rows, less than a minute once the store is there
+#   make bench-quick  the main rows, about a minute once the store is there
 #   make bench-sql    a million mailboxes on PostgreSQL and MariaDB, five minutes
 #   make bench-clean  removes what it keeps (SMMAPD_BENCH_CACHE, /var/tmp/smmapd-bench)
 

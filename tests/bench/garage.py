@@ -16,7 +16,7 @@ from tests.rigs.processes import RigError
 from tests.rigs.socketmap import SocketmapError
 from tests.rigs.waiting import DeadlineError
 
-Spec = tuple[str, int, bool]
+Spec = tuple[str, int, bool, int]
 
 # What a server that does not start raises: nothing to measure, and a reason.
 NOT_STARTED = (Missing, RigError, DeadlineError, OSError, SocketmapError)
@@ -24,7 +24,7 @@ NOT_STARTED = (Missing, RigError, DeadlineError, OSError, SocketmapError)
 
 def spec_of(entrant: Entrant) -> Spec:
     """The server, with its store, that an entrant is."""
-    return entrant.server, entrant.mailboxes, entrant.quota
+    return entrant.server, entrant.mailboxes, entrant.quota, entrant.copy
 
 
 class Garage:

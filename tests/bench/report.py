@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tests.bench.measures import Sample
-from tests.bench.rows import ROWS, Outcome, Results, Row, outcome
+from tests.bench.rows import NOISE, ROWS, Outcome, Results, Row, outcome
 from tests.bench.scenarios import SCENARIOS
 
 # The figures of a load that are printed, with their headings.
@@ -38,12 +38,14 @@ def target_text(row: Row) -> str:
 def table(results: Results, reasons: Mapping[str, str]) -> str:
     """The table of targets; `reasons` says by scenario and label why something is missing."""
     lines: list[Sequence[str]] = [
-        ("", "target", "measured", "lowest", "highest", "ours", "other", "")
+        ("", "target", "measured", "lowest", "highest", "ours", "other", "control", "")
     ]
     for row in ROWS:
         found = outcome(row, results)
         if found is None:
-            lines.append((row.what, target_text(row), "-", "", "", "", "", _missing(row, reasons)))
+            lines.append(
+                (row.what, target_text(row), "-", "", "", "", "", "", _missing(row, reasons))
+            )
         else:
             lines.append((row.what, target_text(row), *_cells(found)))
     return _aligned(lines)
@@ -52,7 +54,10 @@ def table(results: Results, reasons: Mapping[str, str]) -> str:
 def _cells(found: Outcome) -> tuple[str, ...]:
     under = "" if found.under is None else short(found.under)
     numbers = (found.value, found.lowest, found.highest, found.over)
-    return (*map(short, numbers), under, "reached" if found.reached else "NOT REACHED")
+    control = "" if found.control is None else short(found.control)
+    reached = "reached" if found.reached else "NOT REACHED"
+    noise = f"; control off by more than {NOISE * 100:.0f} %" if found.noisy else ""
+    return (*map(short, numbers), under, control, reached + noise)
 
 
 def _missing(row: Row, reasons: Mapping[str, str]) -> str:

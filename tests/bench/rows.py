@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.measures import Sample
-from tests.bench.scenarios import MILTER_CONNECTIONS, WITNESSED
+from tests.bench.scenarios import MILTER_CONNECTIONS, WITNESSED, control_label
 
 # By scenario and label: the samples of each round, None where the round gave none.
 Results = Mapping[str, Mapping[str, Sequence[Sample | None]]]
+
+# A row whose control is further from 1 than this tells less than it seems to.
+NOISE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Figure:
         """Its value in each round; empty if the entrant was not measured."""
         samples = results.get(self.scenario, {}).get(self.label, ())
         return [None if sample is None else sample.get(self.name) for sample in samples]
+
+    @property
+    def control(self) -> Figure:
+        """The same number of the entrant's control."""
+        return Figure(self.scenario, control_label(self.label), self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A row's value: the median of the rounds' ratios, their range, and the two medians."""
+    """A row's value: the median of the rounds' ratios, their range, and the two medians.
+
+    `control` is that of the server of `over` against itself, started a second time; None
+    where that was not measured.
+    """
 
     row: Row
     value: float
@@ -49,6 +61,12 @@ class Outcome:
     highest: float
     over: float
     under: float | None
+    control: float | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """Is the control further from 1 than `NOISE`?"""
+        return self.control is not None and abs(self.control - 1) > NOISE
 
     @property
     def reached(self) -> bool:
@@ -69,8 +87,7 @@ def outcome(row: Row, results: Results) -> Outcome | None:
         values = [value for value in over if value is not None]
         pairs = [(value, 1.0) for value in values]
     else:
-        both = zip(over, row.under.values(results), strict=False)
-        pairs = [(a, b) for a, b in both if a is not None and b]
+        pairs = _pairs(over, row.under.values(results))
     if not pairs:
         return None
     ratios = [a / b for a, b in pairs]
@@ -81,7 +98,22 @@ def outcome(row: Row, results: Results) -> Outcome | None:
         max(ratios),
         statistics.median(a for a, _ in pairs),
         statistics.median(b for _, b in pairs) if row.under is not None else None,
+        _median_ratio(row.over.control.values(results), over),
     )
+
+
+def _pairs(
+    over: Sequence[float | None], under: Sequence[float | None]
+) -> list[tuple[float, float]]:
+    """Both sides of each round that has both."""
+    both = zip(over, under, strict=False)
+    return [(a, b) for a, b in both if a is not None and b]
+
+
+def _median_ratio(over: Sequence[float | None], under: Sequence[float | None]) -> float | None:
+    """The median of the rounds' ratios, or None where no round has both sides."""
+    pairs = _pairs(over, under)
+    return statistics.median(a / b for a, b in pairs) if pairs else None
 
 
 def _against(scenario: str, name: str, what: str, target: float, *, at_least: bool = True) -> Row:

@@ -7,7 +7,7 @@ whatever else the machine does meets all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.measures import (
     EVERY,
@@ -67,7 +67,8 @@ WITNESSED = (("alone", 0, 0), ("20 busy", 20, 0), ("5000 silent", 0, 5000))
 class Entrant:
     """One server under one load; `label` is its name within the scenario.
 
-    `warm_up` is how many seconds of this load the server must have had.
+    `warm_up` is how many seconds of this load the server must have had.  `copy` tells two
+    servers of the same kind apart.
     """
 
     label: str
@@ -76,19 +77,39 @@ class Entrant:
     mailboxes: int = MIDDLE
     quota: bool = True
     warm_up: float = 0.0
+    copy: int = 0
+
+    @property
+    def control(self) -> Entrant:
+        """The same server, started a second time, under the same load."""
+        return replace(self, label=control_label(self.label), copy=1)
+
+
+def control_label(label: str) -> str:
+    """What the control of an entrant is called."""
+    return f"{label} (control)"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Entrants that meet.  `rounds` and `seconds` are at most; a quick run has `quick_rounds`."""
+    """Entrants that meet.  `rounds` and `seconds` are at most; a quick run has `quick_rounds`.
+
+    The entrants with the labels in `twice` are there a second time, as their own control.
+    """
 
     name: str
     title: str
     entrants: tuple[Entrant, ...]
+    twice: tuple[str, ...] = ()
     quick: bool = False
     rounds: int = 99
     seconds: float = 99.0
     quick_rounds: int = 0
+
+    @property
+    def everyone(self) -> tuple[Entrant, ...]:
+        """The entrants and their controls, which come last: as far away as the rivals are."""
+        return self.entrants + tuple(e.control for e in self.entrants if e.label in self.twice)
 
 
 def _both(measure: Measure) -> tuple[Entrant, ...]:
@@ -134,12 +155,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         "existing-100k",
         "50 connections, existing recipients with quota roots, 100 000 mailboxes",
         (*_both_warm(Load(), MIDDLE), Entrant("echo", "echo", Load(anything_goes=True))),
+        twice=("ours",),
         quick=True,
     ),
     Scenario(
         "unknown-100k",
         "50 connections, unknown recipients that never repeat, 100 000 mailboxes",
         _both_warm(Load(keys=UNIQUE), MIDDLE),
+        twice=("ours",),
         quick=True,
     ),
     Scenario(
@@ -150,16 +173,28 @@ SCENARIOS: tuple[Scenario, ...] = (
             _ECHO,
             Entrant("ours-pipelined", "ours", Load(depth=16, keys=REPEATED)),
         ),
+        twice=("ours", "ours-pipelined"),
         quick=True,
     ),
-    Scenario("stdin", "standard input, exec to first answer", _both(StandardInput()), quick=True),
     Scenario(
-        "cold", "under master, cold process to first answer", _both(ColdService()), quick=True
+        "stdin",
+        "standard input, exec to first answer",
+        _both(StandardInput()),
+        twice=("ours",),
+        quick=True,
+    ),
+    Scenario(
+        "cold",
+        "under master, cold process to first answer",
+        _both(ColdService()),
+        twice=("ours",),
+        quick=True,
     ),
     Scenario(
         "open-500",
         "500 connections opened, each answered once",
         _both(OpenAll()),
+        twice=("ours",),
         quick=True,
         rounds=3,
         quick_rounds=1,
@@ -173,6 +208,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             *_connections("echo", REPEATED),
             *_connections("resolver", PARENTS)[2:],
         ),
+        twice=("ours-500",),
         rounds=3,
         seconds=1.0,
     ),
@@ -185,6 +221,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant("quota-status", "quota-status", Load(keys=REPEATED, protocol="policy")),
             Entrant("rate-limit", "rate-limit", Load(keys=REPEATED, protocol="policy")),
         ),
+        twice=("policy",),
         quick=True,
     ),
     Scenario(
@@ -194,6 +231,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant("gateway", "gateway", Load(keys=REPEATED)),
             Entrant("resolver", "resolver", Load(keys=PARENTS)),
         ),
+        twice=("gateway",),
     ),
     Scenario(
         "milter",
@@ -208,6 +246,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant(f"{server}, 20, every", server, MilterLoad(keys=EVERY))
             for server in MILTERS[:2]
         ),
+        twice=(*(f"milter, {n}" for n in MILTER_CONNECTIONS), "milter-builtin, 20"),
     ),
     Scenario(
         "milter-witness",
@@ -217,6 +256,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             for beside, busy, silent in WITNESSED
             for server in MILTERS
         ),
+        twice=tuple(f"milter-builtin, {beside}" for beside, _, _ in WITNESSED[1:]),
         rounds=3,
     ),
     Scenario(
@@ -228,6 +268,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             Entrant("remembered", "remote", Load(keys=REPEATED)),
             Entrant("local", "gateway", Load(keys=REPEATED)),
         ),
+        twice=("cold", "remembered"),
     ),
     Scenario(
         "workers",
@@ -243,16 +284,19 @@ SCENARIOS: tuple[Scenario, ...] = (
         "existing-1m",
         "50 connections, existing recipients with quota roots, 1 000 000 mailboxes",
         _both_warm(Load(), LARGE),
+        twice=("ours",),
     ),
     Scenario(
         "unknown-1m",
         "50 connections, unknown recipients that never repeat, 1 000 000 mailboxes",
         _both_warm(Load(keys=UNIQUE), LARGE),
+        twice=("ours",),
     ),
     Scenario(
         "sizes",
         "50 connections, 1000 to 1 000 000 mailboxes",
         (*_sizes("ours"), *_sizes("c")),
+        twice=("ours-unknown-1000000",),
         rounds=3,
         seconds=1.0,
     ),
@@ -260,6 +304,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "everybody-once",
         "1 000 000 mailboxes, every user asked once, a new process",
         (Entrant("gateway", "gateway", Load(every_user_once=True), LARGE),),
+        twice=("gateway",),
         rounds=1,
     ),
 )

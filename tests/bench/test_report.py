@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from tests.bench import report
+from tests.bench.garage import spec_of
 from tests.bench.plot import plot
 from tests.bench.report import details, short, table
 from tests.bench.rows import ROWS, Figure, Results, Row, outcome
@@ -65,6 +67,47 @@ def test_every_row_is_measured_by_a_scenario() -> None:
     for row in ROWS:
         for figure in filter(None, (row.over, row.under)):
             assert figure.label in labels[figure.scenario]
+
+
+def test_every_row_has_a_control() -> None:
+    """Its own server is in the scenario twice, each started for itself."""
+    for row in ROWS:
+        (scenario,) = (s for s in SCENARIOS if s.name == row.over.scenario)
+        entrants = {entrant.label: entrant for entrant in scenario.everyone}
+        control, itself = entrants[row.over.control.label], entrants[row.over.label]
+        assert spec_of(control) != spec_of(itself)
+        assert (control.server, control.measure) == (itself.server, itself.measure)
+
+
+def test_every_control_is_of_some_entrant() -> None:
+    """A label that nobody has would measure nothing."""
+    for scenario in SCENARIOS:
+        assert set(scenario.twice) <= {entrant.label for entrant in scenario.entrants}
+
+
+@pytest.mark.parametrize(
+    ("again", "control", "noisy"),
+    [((100.0, 63.0, 90.0), 1.0, False), ((80.0, 50.0, 72.0), 0.8, True), ((), None, False)],
+)
+def test_a_row_says_what_its_control_is(
+    again: tuple[float, ...], control: float | None, noisy: bool
+) -> None:
+    """Against the same server of the same round; one that is off is named beside the verdict."""
+    results: Results = {
+        "race": {**RACE["race"], "ours (control)": [{"requests_per_s": n} for n in again]}
+    }
+    row = Row("speed", OURS, THEIRS, 3)
+    found = outcome(row, results)
+    assert found is not None
+    assert (found.control, found.noisy) == (control, noisy)
+
+
+def test_the_table_names_a_control_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says nothing of one that is not."""
+    monkeypatch.setattr(report, "ROWS", (Row("speed", OURS, THEIRS, 3),))
+    for again, said in ((100.0, False), (200.0, True)):
+        results: Results = {"race": {**RACE["race"], "ours (control)": [{"requests_per_s": again}]}}
+        assert ("reached; control off by more than 10 %" in table(results, {})) is said
 
 
 def test_every_entrant_is_a_known_server() -> None:

@@ -91,7 +91,7 @@ def test_servers_that_had_to_be_killed(capsys: pytest.CaptureFixture[str]) -> No
             Garage() as garage,
         ):
             for number in range(2):
-                spec = (f"server {number}", SMALL, True)
+                spec = (f"server {number}", SMALL, True, 0)
                 garage._running[spec] = (Stubborn(ended), None, Progress())  # type: ignore[assignment]
             if interrupted:
                 raise KeyboardInterrupt
