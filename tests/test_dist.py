@@ -75,6 +75,8 @@ def test_the_wheel_has_what_runs(made: Path) -> None:
         "share/man/man8/smmapd-gateway.8",
         "share/smmapd/systemd/smmapd-gateway.service",
         "share/doc/smmapd/gateway.toml",
+        "share/smmapd/examples/mx-postfix.toml",
+        "share/smmapd/examples/postfix/policy.cf",
     } <= shared
     assert not [name for name in names if name.startswith(("tests/", "contrib/", "docs/"))]
     for wanted in ("Author: the smmapd developers", "Keywords: ", "Requires-Python: >=3.11"):

@@ -12,7 +12,7 @@ from gateway.config.inforce import in_force
 from gateway.config.model import SECTIONS
 from tests.cli.program import ROOT, run
 
-EXAMPLES = ("gateway.toml", "examples/mx-postfix.toml", "examples/mx-remote-store.toml")
+EXAMPLES = ("gateway.toml", "mx-postfix.toml", "mx-remote-store.toml")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

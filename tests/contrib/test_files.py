@@ -58,11 +58,10 @@ def test_our_own_users_are_permitted_before_anybody_is_refused() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((CONTRIB / "examples").iterdir()), ids=lambda each: each.name
-)
+@pytest.mark.parametrize("path", sorted(CONTRIB.glob("mx-*.toml")), ids=lambda each: each.name)
 def test_each_example_is_a_configuration(path: Path) -> None:
     """It is read without a mistake, and its comments name files that there are."""
     config.load(str(path))
-    for name in re.findall(r"contrib/(\S+\.\w+)", path.read_text()):
+    comments = re.findall(r"^# (.*)", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"(?<!\S)(\w+/(?:\w+\.\w+)?)", "\n".join(comments)):
         assert (CONTRIB / name).exists(), name

@@ -194,6 +194,20 @@ def test_it_comes_with_pages_completion_and_examples(installed: Root) -> None:
         assert any(os.path.isfile(f"{documents}/{name}{end}") for end in ("", ".gz")), name
 
 
+def test_every_link_of_its_documents_leads_somewhere(installed: Root) -> None:
+    """To files that are installed, manual pages too; what is in the clone alone has no link."""
+    below = Path(installed.path("/usr/share/doc/smmapd-gateway"))
+    links = 0
+    for document in sorted(below.rglob("*.md")):
+        text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            links += 1
+            assert (document.parent / target).exists(), f"{document} links to {target}"
+    assert links > 0
+    index = (below / "docs/index.md").read_text()
+    assert "[smmapd(8)](../../../man/man8/smmapd.8.gz)" in index
+
+
 def test_the_configuration_that_it_brings_is_sound_and_refuses_nobody(installed: Root) -> None:
     """It lacks what this system lacks: Cyrus and its user."""
     with open(installed.path(CONFIGURATION), "rb") as file:
