@@ -24,7 +24,7 @@ UMASK = 0o022
 PROFILE = "steady"
 # Folders of tests that drive whole gateways.  Those with a milter in their names are run for
 # both of its libraries (rigs/gateway.py, LIBRARY), and so is whatever is marked.
-WHOLE = ("tests/contrib/", "tests/doors/", "tests/faults/", "tests/life/", "tests/real/")
+WHOLE = ("tests/contrib/", "tests/interfaces/", "tests/faults/", "tests/lifecycle/", "tests/real/")
 
 # Folders whose tests start processes of ours, or other people's programs: `make unit` leaves them
 # to `make test`.

@@ -4,7 +4,7 @@
              -> where it would be refused: the mail server (last check) -> Decision
 
 The front ends bring a `Question` and translate the `Decision`; everything in
-between is here, so that both doors decide alike.  There are three ways
+between is here, so that both interfaces decide alike.  There are three ways
 through: `judge` asks the engine itself; an event loop, which must not wait for
 another server, calls `begin`, asks the engine in its own way, takes care of the
 `last_check` where there is one, and then calls `end` or `concluded`.

@@ -7,7 +7,7 @@ another server gives it back meanwhile (helpers.py).  Before an answer the news 
 watched folders are taken, or others have taken them since the question came:
 no answer is older than its question.
 
-A defect of ours defers: where it strikes between two recipients, all that come
+A defect of ours defers: where it kills between two recipients, all that come
 later on that connection until the next client.
 
 The C module is used directly; pymilter's Python layer decodes, logs and

@@ -1,7 +1,7 @@
 """From settings to the parts that serve: engine, scope, replies, judges.
 
 The core and the milter build the same parts from the same settings, so that
-every door gives the same verdict.  Everything here may raise
+every interface gives the same verdict.  Everything here may raise
 ConfigurationError, which names the file and option.
 """
 

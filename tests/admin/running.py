@@ -84,7 +84,7 @@ class Site:
         """Wait until a sample has this value: other processes speak once a second."""
         wait_until(lambda: self.value(name, *labels) == wanted, f"{name}{labels} is {wanted}")
 
-    # --- the doors ------------------------------------------------------------------------
+    # --- the interfaces ------------------------------------------------------------------------
 
     def socketmap(self, *recipients: bytes) -> list[bytes]:
         """Ask on a connection of its own."""

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.admin.screenshot [FOLDER]
 
-A real gateway with mail passing through all three doors, in a real Chromium:
+A real gateway with mail passing through all three interfaces, in a real Chromium:
 what the picture shows has happened.  In FOLDER (default: docs) it writes
 status.png, as a light screen shows the page.  It takes two minutes, so that
 there are rates and a line to draw.
@@ -36,7 +36,7 @@ EXPLAINED = "olga@example.org"
 
 
 def traffic(site: Site, seconds: float) -> None:
-    """Mail for all doors: more and less, as through a day."""
+    """Mail for all interfaces: more and less, as through a day."""
     choose = random.Random(7)
     end = time.monotonic() + seconds
     turn = 0

@@ -90,7 +90,7 @@ def policy(site: Site, **attributes: bytes) -> bytes:
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_what_smtp_clients_write(gateway: Site, evil: str) -> None:
-    """As recipient, sender, name, login or queue id, at every door."""
+    """As recipient, sender, name, login or queue id, at every interface."""
     text = EVIL[evil]
     with Connection.to(gateway.gateway.path("socketmap")) as client:
         shown(client.ask(text[:900] + DOMAIN))

@@ -59,7 +59,7 @@ def gateway() -> Iterator[Gateway]:
 def test_postfix_with_a_snippet_of_main_cf(gateway: Gateway, name: str) -> None:
     """Each of the three ways by itself, with paths below the queue directory."""
     require("postfix")
-    with Postfix(doors={"snippet": _asking(name)}) as mta:
+    with Postfix(interfaces={"snippet": _asking(name)}) as mta:
         os.symlink(gateway.folder, f"{mta.folder}/queue/smmapd")
         mta.start()
         for user, line in POSTFIX[name].items():

@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from tests.contrib.units import SERVICE, USER, allowed_calls, settings, value
-from tests.life.load import FRED, NOBODY
-from tests.life.running import Life
+from tests.lifecycle.load import FRED, NOBODY
+from tests.lifecycle.running import ManagedGateway
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Tables
 from tests.rigs.milter import CONTINUE, MilterClient
@@ -96,11 +96,11 @@ def test_the_sandbox_is_one() -> None:
         assert [int(each) for each in done.stdout.split()] == REFUSED
 
 
-def ask_doors(life: Life) -> None:
-    """All doors give the answers that are true."""
-    assert life.ask("socketmap", FRED) == b"OK " + FRED
-    assert life.ask("policy", NOBODY) == UNKNOWN
-    with MilterClient(life.path("milter")) as mta:
+def ask_interfaces(managed: ManagedGateway) -> None:
+    """All interfaces give the answers that are true."""
+    assert managed.ask("socketmap", FRED) == b"OK " + FRED
+    assert managed.ask("policy", NOBODY) == UNKNOWN
+    with MilterClient(managed.path("milter")) as mta:
         mta.connect()
         mta.mail()
         assert mta.rcpt(b"<%s>" % FRED) == CONTINUE
@@ -108,27 +108,27 @@ def ask_doors(life: Life) -> None:
 
 
 def test_a_gateway_lives_in_it() -> None:
-    """It starts as root, leaves it, serves at every door, restarts what dies, reloads and stops."""
+    """It starts as root, leaves it, serves at every interface, restarts what dies, reloads and stops."""
     require("systemd", "build")
-    with Life({"": {"user": USER}}, milter=True) as life, folder("box") as place:
-        life.python = gateway_python(USER)
-        life.start(prefix=sandbox(life.folder).prefix(place))
-        life.wait_told("READY")
-        for pid in life.daemon.members():
+    with ManagedGateway({"": {"user": USER}}, milter=True) as managed, folder("box") as place:
+        managed.python = gateway_python(USER)
+        managed.start(prefix=sandbox(managed.folder).prefix(place))
+        managed.wait_told("READY")
+        for pid in managed.daemon.members():
             with open(f"/proc/{pid}/status", encoding="utf-8") as file:
                 found = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
             assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
             assert int(found["CapBnd"], 16) == sum(1 << bit for bit in CAPABILITIES.values())
             assert int(found["CapEff"], 16) == 0
-        ask_doors(life)
-        os.kill(life.pid("core"), signal.SIGKILL)
-        ask_doors(life)
-        life.reload()
-        ask_doors(life)
-        life.signal(signal.SIGTERM)
-        assert life.exit_code() == os.EX_OK
-        assert not life.logged("not permitted")
-        assert not life.logged("Traceback")
+        ask_interfaces(managed)
+        os.kill(managed.pid("core"), signal.SIGKILL)
+        ask_interfaces(managed)
+        managed.reload()
+        ask_interfaces(managed)
+        managed.signal(signal.SIGTERM)
+        assert managed.exit_code() == os.EX_OK
+        assert not managed.logged("not permitted")
+        assert not managed.logged("Traceback")
 
 
 def test_postfix_tables_are_asked_in_it() -> None:
@@ -146,13 +146,13 @@ def test_postfix_tables_are_asked_in_it() -> None:
         done = complete(["/usr/sbin/postmap", "-c", tables, f"hash:{tables}/virtual"])
         assert done.returncode == 0, done.stderr
         scope: Tables = {"": {"user": USER}, "scope": {"domains": [], "postfix": tables}}
-        with Life(scope, milter=True) as life:
-            life.python = gateway_python(USER)
-            life.start(prefix=sandbox(life.folder).prefix(place))
-            life.wait_told("READY")
-            ask_doors(life)
+        with ManagedGateway(scope, milter=True) as managed:
+            managed.python = gateway_python(USER)
+            managed.start(prefix=sandbox(managed.folder).prefix(place))
+            managed.wait_told("READY")
+            ask_interfaces(managed)
             for alias in (b"sales@example.org", b"team-blue@example.org"):
-                assert life.ask("policy", alias) == b"DUNNO"
-            assert not life.logged("not permitted")
-            life.signal(signal.SIGTERM)
-            assert life.exit_code() == os.EX_OK
+                assert managed.ask("policy", alias) == b"DUNNO"
+            assert not managed.logged("not permitted")
+            managed.signal(signal.SIGTERM)
+            assert managed.exit_code() == os.EX_OK

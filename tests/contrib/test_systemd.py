@@ -29,8 +29,8 @@ from tests.contrib.units import (
     settings,
     value,
 )
-from tests.life.load import FRED, NOBODY
-from tests.life.running import Life
+from tests.lifecycle.load import FRED, NOBODY
+from tests.lifecycle.running import ManagedGateway
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 
@@ -113,20 +113,20 @@ def test_the_service_is_little_exposed(installed: Path, name: str) -> None:
 def traced() -> Iterator[list[str]]:
     """The system calls of a gateway's whole life, one a line, of all of its processes."""
     require("systemd")
-    with Life({"": {"user": USER}}, milter=True) as life:
-        life.python = gateway_python(USER)
-        out = life.path("trace")
+    with ManagedGateway({"": {"user": USER}}, milter=True) as managed:
+        managed.python = gateway_python(USER)
+        out = managed.path("trace")
         # Modules that were changed a moment ago are compiled, which the service cannot do either.
         strace = ["/usr/bin/strace", "-E", "PYTHONDONTWRITEBYTECODE=1", "-D", "-f", "-qq"]
-        life.start(prefix=[*strace, "-o", out])
-        life.wait_told("READY")
-        assert life.ask("socketmap", FRED) == b"OK " + FRED
-        assert life.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
-        os.kill(life.pid("core"), signal.SIGKILL)
-        assert life.ask("socketmap", FRED) == b"OK " + FRED
-        life.reload()
-        life.signal(signal.SIGTERM)
-        assert life.exit_code() == os.EX_OK
+        managed.start(prefix=[*strace, "-o", out])
+        managed.wait_told("READY")
+        assert managed.ask("socketmap", FRED) == b"OK " + FRED
+        assert managed.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
+        os.kill(managed.pid("core"), signal.SIGKILL)
+        assert managed.ask("socketmap", FRED) == b"OK " + FRED
+        managed.reload()
+        managed.signal(signal.SIGTERM)
+        assert managed.exit_code() == os.EX_OK
         with open(out, encoding="utf-8", errors="replace") as file:
             yield [line.split(maxsplit=1)[1] for line in file]
 

@@ -1,4 +1,4 @@
-"""`make demo`: the whole gateway on a small store in a temporary folder, asked through every door.
+"""`make demo`: the whole gateway on a small store in a temporary folder, asked through every interface.
 
     python -m tests.demo
 

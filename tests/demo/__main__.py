@@ -65,7 +65,7 @@ def _show(gateway: Gateway, wakeup: Wakeup) -> None:
     for asked in QUESTIONS:
         _heed(wakeup)
         answers.append(gateway.ask(asked))
-    print("A small Cyrus store, and the whole gateway on it, asked through every door:\n")
+    print("A small Cyrus store, and the whole gateway on it, asked through every interface:\n")
     for line in table.lines(answers, _width()):
         print(line)
     print(

@@ -1,4 +1,4 @@
-"""The gateway as a process on sockets in the demo's folder, and the question through each door."""
+"""The gateway as a process on sockets in the demo's folder, and the question through each interface."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ target = "stderr"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What each door says of one recipient; `verdict` is the engine's, or why nobody asked it."""
+    """What each interface says of one recipient; `verdict` is the engine's, or why nobody asked it."""
 
     recipient: str
     verdict: str
@@ -108,7 +108,7 @@ class Gateway:
         self.daemon.stop()
 
     def ask(self, asked: Asked) -> Answer:
-        """Ask about one recipient through every door."""
+        """Ask about one recipient through every interface."""
         key = asked.recipient.encode(errors="surrogateescape")
         with Connection.to(f"{self.folder}/socketmap") as connection:
             reply = connection.ask(key)

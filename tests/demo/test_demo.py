@@ -93,7 +93,7 @@ def left_behind(folder: str) -> list[str]:
     return found
 
 
-def test_it_answers_through_every_door_and_leaves_nothing(temporary: str) -> None:
+def test_it_answers_through_every_interface_and_leaves_nothing(temporary: str) -> None:
     """Without a terminal it prints the table, ends with 0, and is gone."""
     done = subprocess.run(
         DEMO,

@@ -48,11 +48,11 @@ def _said(address: tuple[str, int]) -> str:
 @contextmanager
 def _postfix(path: str) -> Iterator[Ways]:
     require("postfix")
-    doors = {way.removesuffix(".cf"): {name: main_cf(way)[name]} for name, way in WAYS.items()}
-    with Postfix(doors=doors) as mta:
+    interfaces = {way.removesuffix(".cf"): {name: main_cf(way)[name]} for name, way in WAYS.items()}
+    with Postfix(interfaces=interfaces) as mta:
         os.symlink(path, f"{mta.folder}/queue/smmapd")
         mta.start()
-        yield {f"Postfix {door}": mta.address(door) for door in doors}
+        yield {f"Postfix {interface}": mta.address(interface) for interface in interfaces}
 
 
 @contextmanager

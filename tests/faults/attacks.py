@@ -1,6 +1,6 @@
-"""Attacks on one door that go on until they are ended, each a process of its own.
+"""Attacks on one interface that go on until they are ended, each a process of its own.
 
-    python -m tests.faults.attacks NAME DOOR PATH
+    python -m tests.faults.attacks NAME INTERFACE PATH
 
 It says `begun` on standard output when the first round is under way.  latency.py
 measures what others wait meanwhile; the tests have attacks of their own, which end.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import MappingProxyType
 
-from tests.faults.doors import DOORS, GREETINGS, NOBODY, link
+from tests.faults.clients import GREETINGS, INTERFACES, NOBODY, link
 
 _CHUNK = 1 << 16
 # Requests that a client keeps under way; their answers fit into a socket's buffer.
@@ -27,25 +27,25 @@ BATCH = 200
 Attack = Callable[[str, str], Iterator[None]]
 
 
-def _question(door: str, path: str) -> bytes:
-    with DOORS[door](path) as sample:
+def _question(interface: str, path: str) -> bytes:
+    with INTERFACES[interface](path) as sample:
         return sample.question(NOBODY)
 
 
-def _client(door: str, path: str) -> socket.socket:
+def _client(interface: str, path: str) -> socket.socket:
     client = link(path)
-    if GREETINGS[door]:
-        client.sendall(GREETINGS[door])
+    if GREETINGS[interface]:
+        client.sendall(GREETINGS[interface])
         client.recv(_CHUNK)
     return client
 
 
 def _pipelining(count: int) -> Attack:
-    def attack(door: str, path: str) -> Iterator[None]:
-        batch = _question(door, path) * BATCH
+    def attack(interface: str, path: str) -> Iterator[None]:
+        batch = _question(interface, path) * BATCH
         looking = selectors.DefaultSelector()
         for _ in range(count):
-            client = _client(door, path)
+            client = _client(interface, path)
             client.setblocking(False)
             looking.register(client, selectors.EVENT_READ | selectors.EVENT_WRITE)
         # What a client has not sent of its batch.
@@ -67,9 +67,9 @@ def _pipelining(count: int) -> Attack:
 
 
 def _byte_at_a_time(count: int) -> Attack:
-    def attack(door: str, path: str) -> Iterator[None]:
-        question = _question(door, path)
-        clients = [_client(door, path) for _ in range(count)]
+    def attack(interface: str, path: str) -> Iterator[None]:
+        question = _question(interface, path)
+        clients = [_client(interface, path) for _ in range(count)]
         while True:
             for at in range(len(question)):
                 for client in clients:
@@ -82,9 +82,9 @@ def _byte_at_a_time(count: int) -> Attack:
 
 
 def _never_reading(count: int) -> Attack:
-    def attack(door: str, path: str) -> Iterator[None]:
-        batch = _question(door, path) * BATCH
-        clients = [_client(door, path) for _ in range(count)]
+    def attack(interface: str, path: str) -> Iterator[None]:
+        batch = _question(interface, path) * BATCH
+        clients = [_client(interface, path) for _ in range(count)]
         for client in clients:
             client.setblocking(False)
         while True:
@@ -97,7 +97,7 @@ def _never_reading(count: int) -> Attack:
 
 
 def _silent(count: int) -> Attack:
-    def attack(door: str, path: str) -> Iterator[None]:
+    def attack(interface: str, path: str) -> Iterator[None]:
         clients: list[socket.socket] = []
         while len(clients) < count:
             with suppress(BlockingIOError):  # the queue is full just now
@@ -110,14 +110,14 @@ def _silent(count: int) -> Attack:
     return attack
 
 
-def _coming_and_going(door: str, path: str) -> Iterator[None]:
+def _coming_and_going(interface: str, path: str) -> Iterator[None]:
     while True:
         with suppress(OSError), link(path) as client:
-            client.sendall(GREETINGS[door] + b"1")
+            client.sendall(GREETINGS[interface] + b"1")
         yield
 
 
-def _noise(_door: str, path: str) -> Iterator[None]:
+def _noise(_interface: str, path: str) -> Iterator[None]:
     chance = random.Random(7)
     while True:
         with suppress(OSError), link(path) as client:
@@ -128,7 +128,7 @@ def _noise(_door: str, path: str) -> Iterator[None]:
         yield
 
 
-def _endless(_door: str, path: str) -> Iterator[None]:
+def _endless(_interface: str, path: str) -> Iterator[None]:
     piece = b"x" * _CHUNK
     while True:
         with suppress(OSError), link(path) as client:
@@ -153,10 +153,10 @@ ATTACKS: MappingProxyType[str, Attack] = MappingProxyType(
 
 def main() -> None:
     """Attack until ended."""
-    name, door, path = sys.argv[1:]
+    name, interface, path = sys.argv[1:]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for number, _ in enumerate(ATTACKS[name](door, path)):
+    for number, _ in enumerate(ATTACKS[name](interface, path)):
         if not number:
             print("begun", flush=True)
 

@@ -1,4 +1,4 @@
-"""A dictionary attack on the policy door of a gateway that asks Postfix' tables, which are slow.
+"""A dictionary attack on the policy interface of a gateway that asks Postfix' tables, which are slow.
 
     .venv/bin/python -m tests.faults.dictionary [--rate 1000] [--seconds 10] [--delay 0.2]
 
@@ -26,10 +26,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from tests.faults.doors import FRED
+from tests.faults.clients import FRED
 from tests.faults.latency import at, before_attackers, place
 from tests.faults.undisturbed import Target, attacked, peak_kib
-from tests.life.doors import PolicyDoor
+from tests.lifecycle.clients import PolicyInterface
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Tables
 from tests.rigs.ports import LOOPBACK, free_ports
@@ -92,13 +92,13 @@ def slow_site(delay: float) -> Iterator[tuple[Target, SlowTable]]:
         yield stack.enter_context(attacked(scope)), table
 
 
-def waits(door: PolicyDoor, seconds: float) -> list[float]:
+def waits(interface: PolicyInterface, seconds: float) -> list[float]:
     """How long a good recipient's answers take, in microseconds, sorted."""
     found: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         before = time.perf_counter()
-        assert door.ask(FRED) == b"DUNNO"
+        assert interface.ask(FRED) == b"DUNNO"
         found.append((time.perf_counter() - before) * _MICRO)
         time.sleep(1 / _PACE)
     return sorted(found)
@@ -138,19 +138,22 @@ def _attacker(path: str, rate: float, seconds: float) -> None:
 def measure(rate: float, seconds: float, delay: float) -> None:
     """One attack, and what came of it."""
     processors = sorted(os.sched_getaffinity(0))
-    with slow_site(delay) as (life, table), closing(PolicyDoor(life.path("policy"))) as door:
-        place(life, processors)
-        core = life.pid("core")
+    with (
+        slow_site(delay) as (managed, table),
+        closing(PolicyInterface(managed.path("policy"))) as interface,
+    ):
+        place(managed, processors)
+        core = managed.pid("core")
         with before_attackers():
-            usual = waits(door, seconds / 2)
+            usual = waits(interface, seconds / 2)
         spent = _cpu(core)
-        words = ["--attack", life.path("policy"), str(rate), str(seconds)]
+        words = ["--attack", managed.path("policy"), str(rate), str(seconds)]
         argv = [sys.executable, "-m", "tests.faults.dictionary", *words]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as attacker:
             assert attacker.stdout is not None
             attacker.stdout.readline()
             with before_attackers():
-                under = waits(door, seconds - 0.5)
+                under = waits(interface, seconds - 0.5)
             told = attacker.stdout.read().strip().replace("\n", "; ")
         own, programs = (after - before for after, before in zip(_cpu(core), spent, strict=True))
         print(f"witness, us: p50 {at(usual, 0.5):.0f} p99 {at(usual, 0.99):.0f} before; ", end="")
@@ -165,7 +168,7 @@ def measure(rate: float, seconds: float, delay: float) -> None:
             end="",
         )
         print(f"of the programs that it starts {programs / seconds:.1%}; ", end="")
-        print(f"its peak {peak_kib(core) // 1024} MiB, before {life.usual[core] // 1024} MiB")
+        print(f"its peak {peak_kib(core) // 1024} MiB, before {managed.usual[core] // 1024} MiB")
 
 
 def _cpu(pid: int) -> tuple[float, float]:

@@ -44,8 +44,8 @@ soak-writers: venv
 
 kills: venv
 	@tests/rigs/packages.sh install cyrus postfix sendmail
-	LIFE_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s $(ENDLESS) \
-	    tests/doors/test_kills.py tests/doors/test_stopped.py
+	KILLS_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s $(ENDLESS) \
+	    tests/interfaces/test_kills.py tests/interfaces/test_stopped.py
 
 model: venv
 	@tests/rigs/packages.sh install cyrus
@@ -59,7 +59,7 @@ dictionary: venv
 reloads: venv
 	@tests/rigs/packages.sh install cyrus postfix sendmail
 	RELOADS_SECONDS=$$((60 * $(MINUTES))) RIGS_REQUIRED=1 $(BIN)/python -m pytest -s $(ENDLESS) \
-	    tests/doors/test_long_sessions.py
+	    tests/interfaces/test_long_sessions.py
 
 fuzz: venv
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \

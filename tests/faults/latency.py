@@ -1,9 +1,9 @@
 """How long others wait while a gateway is attacked: p50 and p99 before and during each attack.
 
-    .venv/bin/python -m tests.faults.latency [--seconds 3] [--attack NAME] [DOOR...]
+    .venv/bin/python -m tests.faults.latency [--seconds 3] [--attack NAME] [INTERFACE...]
 
 A witness asks PACE questions a second on one connection, before the attack and
-during it; each row is one attack on one door.  The gateway has
+during it; each row is one attack on one interface.  The gateway has
 processor 0, attackers and witness share processor 1, where the witness goes
 first; as root both go before whatever else the machine does.  So what shows is
 what the gateway makes others wait, and not who gets a processor.
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 from tests.faults.attacks import ATTACKS
-from tests.faults.doors import DOORS, FRED, NOBODY, Witness
+from tests.faults.clients import FRED, INTERFACES, NOBODY, Witness
 from tests.faults.undisturbed import Target, attacked
 
 # The priority of the gateway and of attackers, where root may give it.
@@ -53,12 +53,19 @@ def at(found: Sequence[float], share: float) -> float:
     return found[min(len(found) - 1, int(share * len(found)))]
 
 
-def measure(life: Target, door: str, name: str, seconds: float) -> str:
+def measure(managed: Target, interface: str, name: str, seconds: float) -> str:
     """One row of the table."""
-    with closing(Witness(life, door)) as witness, before_attackers():
+    with closing(Witness(managed, interface)) as witness, before_attackers():
         witness.answers()
         usual = waits(witness, seconds)
-        argv = [sys.executable, "-m", "tests.faults.attacks", name, door, life.path(door)]
+        argv = [
+            sys.executable,
+            "-m",
+            "tests.faults.attacks",
+            name,
+            interface,
+            managed.path(interface),
+        ]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attacker:
             assert attacker.stdout is not None
             try:
@@ -69,7 +76,7 @@ def measure(life: Target, door: str, name: str, seconds: float) -> str:
             finally:
                 attacker.kill()
     numbers = [*_shares(usual), *_shares(under), under[-1]]
-    cells = [name, door, *(f"{number:.0f}" for number in numbers)]
+    cells = [name, interface, *(f"{number:.0f}" for number in numbers)]
     ratio = at(under, 0.99) / at(usual, 0.99)
     return f"| {' | '.join(cells)} | {ratio:.1f} | {len(under)} |"
 
@@ -100,9 +107,9 @@ def before_attackers() -> Iterator[None]:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def place(life: Target, processors: Sequence[int]) -> None:
+def place(managed: Target, processors: Sequence[int]) -> None:
     """The gateway to the first processor, before what else is there."""
-    for pid in life.every():
+    for pid in managed.every():
         for task in os.listdir(f"/proc/{pid}/task"):
             os.sched_setaffinity(int(task), processors[:1])
             _always_first(int(task))
@@ -115,17 +122,21 @@ def main() -> None:
     )
     options.add_argument("--seconds", type=float, default=3.0, help="of each measure")
     options.add_argument("--attack", choices=ATTACKS, action="append", help="default: all")
-    options.add_argument("doors", nargs="*", metavar="DOOR", help=f"of {', '.join(DOORS)}")
+    options.add_argument(
+        "interfaces", nargs="*", metavar="INTERFACE", help=f"of {', '.join(INTERFACES)}"
+    )
     chosen = options.parse_args()
     processors = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, processors[1:2] or processors)
-    print("| attack | door | p50, µs | p99 | attacked: p50 | p99 | max | p99 ratio | answers |")
+    print(
+        "| attack | interface | p50, µs | p99 | attacked: p50 | p99 | max | p99 ratio | answers |"
+    )
     print("|" + "---|" * 9)
-    for door in chosen.doors or DOORS:
+    for interface in chosen.interfaces or INTERFACES:
         for name in chosen.attack or ATTACKS:
-            with attacked() as life:
-                place(life, processors)
-                print(measure(life, door, name, chosen.seconds), flush=True)
+            with attacked() as managed:
+                place(managed, processors)
+                print(measure(managed, interface, name, chosen.seconds), flush=True)
 
 
 if __name__ == "__main__":

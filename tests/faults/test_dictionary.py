@@ -9,10 +9,10 @@ from contextlib import closing
 
 import pytest
 
+from tests.faults.clients import FRED
 from tests.faults.dictionary import attack, slow_site
-from tests.faults.doors import FRED
 from tests.faults.undisturbed import GROWTH_KIB, peak_kib
-from tests.life.doors import PolicyDoor
+from tests.lifecycle.clients import PolicyInterface
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
 
@@ -25,8 +25,11 @@ def test_good_recipients_are_untouched_and_nobody_is_refused_unasked() -> None:
     """Unknown ones are refused or deferred, few look-ups are made, and it goes on afterwards."""
     require("postfix")
     told: Counter[str] = Counter()
-    with slow_site(DELAY) as (life, table), closing(PolicyDoor(life.path("policy"))) as door:
-        path, core = life.path("policy"), life.pid("core")
+    with (
+        slow_site(DELAY) as (managed, table),
+        closing(PolicyInterface(managed.path("policy"))) as interface,
+    ):
+        path, core = managed.path("policy"), managed.pid("core")
 
         def attacker() -> None:
             told.update(asyncio.run(attack(path, RATE, SECONDS)))
@@ -34,15 +37,15 @@ def test_good_recipients_are_untouched_and_nobody_is_refused_unasked() -> None:
         thread = threading.Thread(target=attacker)
         thread.start()
         while thread.is_alive():
-            assert door.ask(FRED) == b"DUNNO"
+            assert interface.ask(FRED) == b"DUNNO"
         thread.join()
         assert set(told) <= {"DEFER_IF_PERMIT 4.3.0", "550 5.1.1"}
         assert told["DEFER_IF_PERMIT 4.3.0"] > told["550 5.1.1"]
         # Each refusal for ever has been asked for; what is over the bound was not asked at all.
         assert told["550 5.1.1"] <= table.asked < sum(told.values()) / 2
-        assert life.pid("core") == core
-        assert peak_kib(core) - life.usual[core] < GROWTH_KIB
+        assert managed.pid("core") == core
+        assert peak_kib(core) - managed.usual[core] < GROWTH_KIB
         wait_until(
-            lambda: door.ask(b"afterwards@example.org") == b"550 5.1.1 User unknown",
+            lambda: interface.ask(b"afterwards@example.org") == b"550 5.1.1 User unknown",
             "unknown recipients are refused again",
         )

@@ -17,9 +17,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.doors import DOORS, FRED, GREETINGS, NOBODY, PROCESS, link, packet
+from tests.faults.clients import FRED, GREETINGS, INTERFACES, NOBODY, PROCESS, link, packet
 from tests.faults.undisturbed import Target, attacked, undisturbed
-from tests.life.doors import Door
+from tests.lifecycle.clients import Interface
 from tests.rigs.socketmap import frame, request
 from tests.rigs.waiting import wait_until
 
@@ -43,8 +43,8 @@ _DEADLINE_S = 120.0
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
     """One gateway, for one attack after the other."""
-    with attacked() as life:
-        yield life
+    with attacked() as managed:
+        yield managed
 
 
 def connect(path: str) -> socket.socket | None:
@@ -60,30 +60,30 @@ def connect(path: str) -> socket.socket | None:
     return link
 
 
-def open_files(life: Target, door: str) -> int:
-    """How many descriptors the process behind a door has; where there are several, the most."""
-    pids = life.pids(PROCESS[door])
+def open_files(managed: Target, interface: str) -> int:
+    """How many descriptors the process behind an interface has; where there are several, the most."""
+    pids = managed.pids(PROCESS[interface])
     return max(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
-def came(life: Target, door: str) -> Door | None:
+def came(managed: Target, interface: str) -> Interface | None:
     """A client that means well, or None where the queue is full."""
     try:
-        return DOORS[door](life.path(door))
+        return INTERFACES[interface](managed.path(interface))
     except BlockingIOError:
         return None
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_more_connections_than_descriptors(door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_more_connections_than_descriptors(interface: str) -> None:
     """They wait in the queue or are turned away; when they have gone, others are served."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     flood = min(FLOOD, hard - 500)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        with attacked(prefix=("/usr/bin/prlimit", f"--nofile={FILES}:{FILES}")) as life:
-            with undisturbed(life) as witnesses:
-                found = [connect(life.path(door)) for _ in range(flood)]
+        with attacked(prefix=("/usr/bin/prlimit", f"--nofile={FILES}:{FILES}")) as managed:
+            with undisturbed(managed) as witnesses:
+                found = [connect(managed.path(interface)) for _ in range(flood)]
                 clients = [client for client in found if client is not None]
                 answered = [witness.answers() for witness in witnesses.values()]
                 for client in clients:
@@ -91,15 +91,15 @@ def test_more_connections_than_descriptors(door: str) -> None:
                         client.send(b"1")
                 assert [witness.answers() for witness in witnesses.values()] == answered
                 # Some descriptors are left for databases.
-                wait_until(lambda: open_files(life, door) <= FILES - SPARE, "some are left")
+                wait_until(lambda: open_files(managed, interface) <= FILES - SPARE, "some are left")
                 for client in clients:
                     client.close()
                 # Who comes now has those in front of him in the queue, while it is not full.
-                late = wait_until(lambda: came(life, door), "there is room in the queue")
+                late = wait_until(lambda: came(managed, interface), "there is room in the queue")
                 with late:
                     late.ask(FRED)
             # Every process still hears the supervisor.
-            life.reload()
+            managed.reload()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -122,11 +122,11 @@ def _read_all(link: socket.socket, ends: bytes, wanted: int) -> int:
 ENDS = {"socketmap": b",", "policy": b"\n\n", "milter": b"unknown\0"}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_client_that_pipelines_without_end(target: Target, door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_client_that_pipelines_without_end(target: Target, interface: str) -> None:
     """Every request has its answer, and others are answered in between."""
-    many = PIPELINED[door]
-    with undisturbed(target) as witnesses, DOORS[door](target.path(door)) as client:
+    many = PIPELINED[interface]
+    with undisturbed(target) as witnesses, INTERFACES[interface](target.path(interface)) as client:
         batch = client.question(NOBODY) * 1000
         line = client._link
         line.settimeout(_DEADLINE_S)
@@ -138,7 +138,9 @@ def test_a_client_that_pipelines_without_end(target: Target, door: str) -> None:
         sender = threading.Thread(target=send)
         sender.start()
         counted: list[int] = []
-        reader = threading.Thread(target=lambda: counted.append(_read_all(line, ENDS[door], many)))
+        reader = threading.Thread(
+            target=lambda: counted.append(_read_all(line, ENDS[interface], many))
+        )
         reader.start()
         asked = 0
         while reader.is_alive():
@@ -162,19 +164,19 @@ ENDLESS_TEXTS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_what_does_not_end(target: Target, door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_what_does_not_end(target: Target, interface: str) -> None:
     """Lengths, lines and requests without end are cut off; so are all who send them at once."""
     with undisturbed(target) as witnesses:
-        for text in ENDLESS_TEXTS[door]:
-            clients = [link(target.path(door)) for _ in range(20)]
+        for text in ENDLESS_TEXTS[interface]:
+            clients = [link(target.path(interface)) for _ in range(20)]
             piece = text * max(1, _CHUNK // len(text))
             for client in clients:
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    client.sendall(GREETINGS[door])
+                    client.sendall(GREETINGS[interface])
                     for _ in range(ENDLESS // len(clients) // len(piece) + 1):
                         client.sendall(piece)
-            witnesses[door].ask(FRED)
+            witnesses[interface].ask(FRED)
             for client in clients:
                 client.close()
 
@@ -191,8 +193,8 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_other_protocols_and_noise(target: Target, door: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_other_protocols_and_noise(target: Target, interface: str) -> None:
     """Two thousand clients of another protocol, or of none: each is parted from, few are logged."""
     chance = random.Random(7)
     with undisturbed(target) as witnesses:
@@ -200,9 +202,9 @@ def test_other_protocols_and_noise(target: Target, door: str) -> None:
             noise = chance.randbytes(chance.randrange(1, 600))
             data = FOREIGN[number % 16] if number % 16 < len(FOREIGN) else noise
             gone = suppress(BrokenPipeError, ConnectionResetError)
-            with link(target.path(door)) as client, gone:
+            with link(target.path(interface)) as client, gone:
                 client.sendall(data)
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(_CHUNK):
                     pass
-        witnesses[door].ask(FRED)
+        witnesses[interface].ask(FRED)

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from gateway.observability.admin.server import CONNECTIONS
-from tests.faults.doors import Address, link
+from tests.faults.clients import Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,8 @@ BEGINNINGS = {
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
     """One gateway, for one attack after the other."""
-    with attacked() as life:
-        yield life
+    with attacked() as managed:
+        yield managed
 
 
 def healthy(address: Address) -> bool:
@@ -68,9 +68,9 @@ def test_many_that_begin_and_go_no_further(target: Target) -> None:
             client = stack.enter_context(link(addresses[number % 2], timeout=_DEADLINE_S))
             client.sendall(beginning)
             clients.append(client)
-        before = {door: witness.answers() for door, witness in witnesses.items()}
+        before = {interface: witness.answers() for interface, witness in witnesses.items()}
         assert {_rest(client)[:10] for client in clients} <= {b"HTTP/1.1 4", b""}
-        assert {door: witness.answers() for door, witness in witnesses.items()} == before
+        assert {interface: witness.answers() for interface, witness in witnesses.items()} == before
         assert all(healthy(address) for address in addresses)
 
 

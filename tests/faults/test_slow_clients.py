@@ -1,6 +1,6 @@
 """Clients that take their time: a byte at a time, half a request, no reading, no sending.
 
-At each door, and by TCP, too, where buffers, halves and resets are other ones.
+At each interface, and by TCP, too, where buffers, halves and resets are other ones.
 How long they may take is `request_timeout` and `idle_timeout`.
 """
 
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults.doors import DOORS, FRED, GREETINGS, NOBODY, Address, link
+from tests.faults.clients import FRED, GREETINGS, INTERFACES, NOBODY, Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
 from tests.rigs.gateway import LIBRARY
 from tests.rigs.waiting import wait_until
@@ -32,35 +32,35 @@ SMALL = 4096
 _CHUNK = 1 << 16
 _DEADLINE_S = 60.0
 
-WAYS = [(door, way) for door in DOORS for way in ("unix", "tcp")]
+WAYS = [(interface, way) for interface in INTERFACES for way in ("unix", "tcp")]
 # libmilter knows no request_timeout, and looks for idle clients every ten minutes.
-HURRIED = [door for door in DOORS if door != "milter" or LIBRARY == "builtin"]
+HURRIED = [interface for interface in INTERFACES if interface != "milter" or LIBRARY == "builtin"]
 
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Target]:
     """A gateway as it is by default."""
-    with attacked() as life:
-        yield life
+    with attacked() as managed:
+        yield managed
 
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Target]:
     """One that soon parts from those who are silent."""
     limits = {"request_timeout": PATIENCE, "idle_timeout": PATIENCE}
-    with attacked(dict.fromkeys(HURRIED, limits)) as life:
-        yield life
+    with attacked(dict.fromkeys(HURRIED, limits)) as managed:
+        yield managed
 
 
 class Crowd:
-    """Some bare clients of one door, that have said what comes before a question."""
+    """Some bare clients of one interface, that have said what comes before a question."""
 
-    def __init__(self, life: Target, door: str, way: str, count: int = MANY) -> None:
+    def __init__(self, managed: Target, interface: str, way: str, count: int = MANY) -> None:
         self._stack = ExitStack()
-        address: Address = life.tcp(door) if way == "tcp" else life.path(door)
-        with DOORS[door](life.path(door)) as sample:
+        address: Address = managed.tcp(interface) if way == "tcp" else managed.path(interface)
+        with INTERFACES[interface](managed.path(interface)) as sample:
             self.question = sample.question(NOBODY)
-        self.links = [self._enter(address, GREETINGS[door]) for _ in range(count)]
+        self.links = [self._enter(address, GREETINGS[interface]) for _ in range(count)]
 
     def _enter(self, address: Address, greeting: bytes) -> socket.socket:
         client = self._stack.enter_context(link(address, receive_buffer=SMALL, timeout=_DEADLINE_S))
@@ -102,9 +102,9 @@ def _rest(client: socket.socket) -> bytes:
     return received
 
 
-def _answer(life: Target, door: str) -> bytes:
+def _answer(managed: Target, interface: str) -> bytes:
     """The bytes of the answer about NOBODY."""
-    with Crowd(life, door, "unix", 1) as one:
+    with Crowd(managed, interface, "unix", 1) as one:
         one.each(one.question)
         one.finish()
         (answer,) = one.told()
@@ -112,41 +112,41 @@ def _answer(life: Target, door: str) -> bytes:
         return answer
 
 
-@pytest.mark.parametrize(("door", "way"), WAYS)
-def test_a_byte_at_a_time(patient: Target, door: str, way: str) -> None:
+@pytest.mark.parametrize(("interface", "way"), WAYS)
+def test_a_byte_at_a_time(patient: Target, interface: str, way: str) -> None:
     """All of them at once, in turn: each is answered, and so is everybody else meanwhile."""
-    answer = _answer(patient, door)
-    with undisturbed(patient) as witnesses, Crowd(patient, door, way) as crowd:
+    answer = _answer(patient, interface)
+    with undisturbed(patient) as witnesses, Crowd(patient, interface, way) as crowd:
         for at in range(len(crowd.question)):
             crowd.each(crowd.question[at : at + 1])
             if at % MANY == 0:
-                witnesses[door].ask(FRED)
+                witnesses[interface].ask(FRED)
         crowd.finish()
         assert crowd.told() == {answer}
 
 
-@pytest.mark.parametrize(("door", "way"), WAYS)
-def test_a_client_that_only_listens_any_more(patient: Target, door: str, way: str) -> None:
+@pytest.mark.parametrize(("interface", "way"), WAYS)
+def test_a_client_that_only_listens_any_more(patient: Target, interface: str, way: str) -> None:
     """Who has closed its own side gets the answers to what it has asked, then the end."""
-    answer = _answer(patient, door)
-    with undisturbed(patient), Crowd(patient, door, way) as crowd:
+    answer = _answer(patient, interface)
+    with undisturbed(patient), Crowd(patient, interface, way) as crowd:
         crowd.each(crowd.question * 3)
         crowd.finish()
         assert crowd.told() == {answer * 3}
 
 
-@pytest.mark.parametrize(("door", "way"), WAYS)
-def test_half_a_request_and_the_end(patient: Target, door: str, way: str) -> None:
+@pytest.mark.parametrize(("interface", "way"), WAYS)
+def test_half_a_request_and_the_end(patient: Target, interface: str, way: str) -> None:
     """No answer about the recipient is made of a half, and the server hangs up at once."""
-    answer = _answer(patient, door)
-    with undisturbed(patient) as witnesses, Crowd(patient, door, way) as crowd:
+    answer = _answer(patient, interface)
+    with undisturbed(patient) as witnesses, Crowd(patient, interface, way) as crowd:
         crowd.each(crowd.question + crowd.question[:-3])
         crowd.finish()
         for told in crowd.told():
             assert told.startswith(answer)
             assert b"nobody" not in told[len(answer) :]
             assert told.count(answer) == 1
-        witnesses[door].ask(FRED)
+        witnesses[interface].ask(FRED)
 
 
 def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
@@ -155,11 +155,11 @@ def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
     When its time is over each of them is parted from; nothing is read from who
     does not read, and others are answered all the time.
     """
-    ways = [(door, way) for door, way in WAYS if door in HURRIED]
+    ways = [(interface, way) for interface, way in WAYS if interface in HURRIED]
     with undisturbed(hasty) as witnesses, ExitStack() as stack:
-        halves = [stack.enter_context(Crowd(hasty, door, way)) for door, way in ways]
-        silent = [stack.enter_context(Crowd(hasty, door, way)) for door, way in ways]
-        deaf = [stack.enter_context(Crowd(hasty, door, way, FEW)) for door, way in ways]
+        halves = [stack.enter_context(Crowd(hasty, interface, way)) for interface, way in ways]
+        silent = [stack.enter_context(Crowd(hasty, interface, way)) for interface, way in ways]
+        deaf = [stack.enter_context(Crowd(hasty, interface, way, FEW)) for interface, way in ways]
         for crowd in halves:
             crowd.each(crowd.question[:-3])
         left = {client: crowd.question * 1000 for crowd in deaf for client in crowd.links}

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.life.doors import DOORS
-from tests.life.load import FRED, NOBODY
-from tests.life.running import Life
+from tests.lifecycle.clients import INTERFACES
+from tests.lifecycle.load import FRED, NOBODY
+from tests.lifecycle.running import ManagedGateway
 
 pytestmark = pytest.mark.slow
 
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_no_socket_takes_the_place_of_standard_error(closed: str) -> None:
     """Log lines go nowhere, and above all not to a client."""
-    with Life({"logging": {"level": "debug"}}, milter=True) as life:
-        life.start(prefix=("/bin/sh", "-c", f'exec "$@" {closed}', "sh"))
-        life.wait_told("READY")
-        for door in DOORS:
-            assert life.ask(door, FRED) != life.ask(door, NOBODY)
-        pids = [life.daemon.pid, life.pid("core"), life.pid("milter")]
+    with ManagedGateway({"logging": {"level": "debug"}}, milter=True) as managed:
+        managed.start(prefix=("/bin/sh", "-c", f'exec "$@" {closed}', "sh"))
+        managed.wait_told("READY")
+        for interface in INTERFACES:
+            assert managed.ask(interface, FRED) != managed.ask(interface, NOBODY)
+        pids = [managed.daemon.pid, managed.pid("core"), managed.pid("milter")]
         assert {os.readlink(f"/proc/{pid}/fd/2") for pid in pids} == {os.devnull}

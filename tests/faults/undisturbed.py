@@ -1,6 +1,6 @@
 """A gateway under attack: its processes stay the same, in bounds, and answer whoever means well.
 
-    with attacked() as life, undisturbed(life):
+    with attacked() as managed, undisturbed(managed):
         ...
 
 Bound of memory: GROWTH_KIB above what the process had when it had answered its
@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
-from tests.faults.doors import DOORS, Witness
-from tests.life.running import Life
+from tests.faults.clients import INTERFACES, Witness
+from tests.lifecycle.running import ManagedGateway
 from tests.real.under_master import memory_kib
 from tests.rigs.gateway import Tables
 from tests.rigs.ports import LOOPBACK, free_ports
@@ -39,57 +39,62 @@ def peak_kib(pid: int) -> int:
     return int(found[1])
 
 
-class Target(Life):
-    """A gateway with all doors on Unix sockets and on TCP ports."""
+class Target(ManagedGateway):
+    """A gateway with all interfaces on Unix sockets and on TCP ports."""
 
     def __init__(self, tables: Tables | None = None) -> None:
         super().__init__(tables, milter=True)
-        self.ports = dict(zip((*DOORS, "admin"), free_ports(len(DOORS) + 1), strict=True))
+        self.ports = dict(zip((*INTERFACES, "admin"), free_ports(len(INTERFACES) + 1), strict=True))
         self.usual: dict[int, int] = {}
 
     def every(self) -> dict[int, str]:
         """The processes that serve, by pid; on pymilter the milter has one for each socket."""
         return {pid: process for process in PROCESSES for pid in self.pids(process)}
 
-    def tcp(self, door: str) -> tuple[str, int]:
-        """The address of a door."""
-        return LOOPBACK, self.ports[door]
+    def tcp(self, interface: str) -> tuple[str, int]:
+        """The address of an interface."""
+        return LOOPBACK, self.ports[interface]
 
 
 @contextmanager
 def attacked(tables: Tables | None = None, prefix: Sequence[str] = ()) -> Iterator[Target]:
     """A gateway that serves, with settings of its own, started by way of `prefix`."""
-    with Target(tables) as life:
+    with Target(tables) as managed:
         ports = {
-            door: [f"unix:{life.path(door)}", f"inet:{LOOPBACK}:{port}"]
-            for door, port in life.ports.items()
+            interface: [f"unix:{managed.path(interface)}", f"inet:{LOOPBACK}:{port}"]
+            for interface, port in managed.ports.items()
         }
-        life.configure({door: {"listen": listen} for door, listen in ports.items()})
-        life.start(prefix=prefix)
-        life.wait_told("READY")
+        managed.configure({interface: {"listen": listen} for interface, listen in ports.items()})
+        managed.start(prefix=prefix)
+        managed.wait_told("READY")
         with ExitStack() as stack:
-            for door in DOORS:
-                witness = stack.enter_context(closing(Witness(life, door)))
+            for interface in INTERFACES:
+                witness = stack.enter_context(closing(Witness(managed, interface)))
                 witness.answers()
-        life.usual = {pid: memory_kib(pid) for pid in life.every()}
-        yield life
+        managed.usual = {pid: memory_kib(pid) for pid in managed.every()}
+        yield managed
 
 
 @contextmanager
-def undisturbed(life: Target) -> Iterator[dict[str, Witness]]:
-    """Witnesses by door who came before; in the end they are answered, and all is in bounds."""
-    pids = life.every()
-    lines = len(life.log())
+def undisturbed(managed: Target) -> Iterator[dict[str, Witness]]:
+    """Witnesses by interface who came before; in the end they are answered, and all is in bounds."""
+    pids = managed.every()
+    lines = len(managed.log())
     with ExitStack() as stack:
-        witnesses = {door: stack.enter_context(closing(Witness(life, door))) for door in DOORS}
-        before = {door: witness.answers() for door, witness in witnesses.items()}
+        witnesses = {
+            interface: stack.enter_context(closing(Witness(managed, interface)))
+            for interface in INTERFACES
+        }
+        before = {interface: witness.answers() for interface, witness in witnesses.items()}
         assert all(fred != nobody for fred, nobody in before.values())
         yield witnesses
-        assert {door: witness.answers() for door, witness in witnesses.items()} == before
-    assert life.every() == pids
-    grown = {f"{process} {pid}": peak_kib(pid) - life.usual[pid] for pid, process in pids.items()}
+        assert {interface: witness.answers() for interface, witness in witnesses.items()} == before
+    assert managed.every() == pids
+    grown = {
+        f"{process} {pid}": peak_kib(pid) - managed.usual[pid] for pid, process in pids.items()
+    }
     assert max(grown.values()) <= GROWTH_KIB, grown
-    new = life.log()[lines:]
+    new = managed.log()[lines:]
     print(f"grown by KiB {grown}, {len(new)} lines")
     assert len(new) <= LOG_LINES, new[:5]
     assert not [line for line in new if "Traceback" in line], new

@@ -20,7 +20,7 @@ from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
-from tests.faults.doors import NEGOTIATION, packet
+from tests.faults.clients import NEGOTIATION, packet
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until
 from tests.verification.sites import Site

@@ -24,7 +24,7 @@ from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import CONTINUE, packet, refusal
 from gateway.verification.cache import VerdictCache
 from gateway.verification.verifier import Verifier
-from tests.faults.doors import NEGOTIATION
+from tests.faults.clients import NEGOTIATION
 from tests.stores import FlatStore, quota, record
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import COMMANDS
-from tests.life.doors import DOORS
+from tests.lifecycle.clients import INTERFACES
 from tests.package.conftest import field, install
 from tests.rigs.debian import Root
 from tests.rigs.folders import write_text
@@ -267,7 +267,7 @@ def test_smmapd_serves_under_master(installed: Root, store: str, tmp_path: Path)
         daemon.start()
         os.close(writing)
         try:
-            with DOORS["socketmap"](path) as client:
+            with INTERFACES["socketmap"](path) as client:
                 assert client.ask(FRED) == b"OK " + FRED
                 assert client.ask(NOBODY) == b"NOTFOUND Mailbox does not exist"
                 message, pid = struct.unpack("=ii", os.read(reading, 8))
@@ -331,17 +331,17 @@ def serving(
 class TestServing:
     """The service, asked as mail servers and its administrator do."""
 
-    def test_the_service_answers_through_every_door(self, serving: Root) -> None:
+    def test_the_service_answers_through_every_interface(self, serving: Root) -> None:
         """On Debian's gevent, prometheus_client and xxhash."""
-        for door in DOORS:
-            with DOORS[door](serving.path(f"/run/smmapd/{door}")) as client:
+        for interface in INTERFACES:
+            with INTERFACES[interface](serving.path(f"/run/smmapd/{interface}")) as client:
                 said = [client.ask(FRED), client.ask(NOBODY)]
             assert (
                 said
                 == {
                     "socketmap": [b"OK " + FRED, b"NOTFOUND Mailbox does not exist"],
                     "policy": [b"DUNNO", UNKNOWN],
-                }[door]
+                }[interface]
             )
         with MilterClient(serving.path("/run/smmapd/milter")) as mta:
             mta.connect()

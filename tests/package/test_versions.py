@@ -29,7 +29,7 @@ TESTED = (
     "tests/server/test_dispatcher.py",
     "tests/frontends/test_milter_session.py",
     "tests/server/test_server.py",
-    "tests/life/test_stop.py",
+    "tests/lifecycle/test_stop.py",
     "tests/server",
     "tests/smmapd",
 )

@@ -31,10 +31,12 @@ def settle_account(
     """Print what there was, and fail, with `log`, if an answer was wrong or the writer could not go on."""
     wrong = crowd.wrong + writer.wrong
     operations, killed = writer.done.total(), writer.killed.total()
-    by_door = ", ".join(f"{door} {count}" for door, count in crowd.by_door().items())
+    by_interface = ", ".join(
+        f"{interface} {count}" for interface, count in crowd.by_interface().items()
+    )
     with capsys.disabled():
         print(
-            f"\n{title}: {crowd.answered} answers ({by_door}), {len(wrong)} wrong;"
+            f"\n{title}: {crowd.answered} answers ({by_interface}), {len(wrong)} wrong;"
             f" {operations} operations, {killed} writers killed: {dict(writer.killed)}"
         )
     if TALLY:

@@ -1,7 +1,7 @@
 """Cyrus' own programs change a store and are killed in the middle, between changes that are not.
 
 What is cut off is about recipients of its own, so that nothing has to be
-tidied up behind it.  strikes.py says when a program is killed, and who is
+tidied up behind it.  kills.py says when a program is killed, and who is
 asked afterwards what is true.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tests.real.cyrus_writer import DENIED, REASON, CyrusWriter, keys_of, missing
 from tests.real.histories import History
 from tests.real.readers import Crowd
-from tests.real.strikes import OVER_QUOTA, RESERVED, Strikes, Truth, ok
 from tests.real.under_master import NOT_FOUND, SERVICE
+from tests.real.writerkills import OVER_QUOTA, RESERVED, Truth, WriterKills, ok
 from tests.real.writers import Expected
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox
@@ -22,8 +22,8 @@ from tests.rigs.imap import ALL_RIGHTS, Admin
 from tests.rigs.socketmap import Connection
 
 # Each of the ten kinds comes up in the rounds that are made at least.
-STRIKES_A_ROUND = 4
-# Recipients of strikes that are asked about at a time; the oldest give way.
+KILLS_A_ROUND = 4
+# Recipients of kills that are asked about at a time; the oldest give way.
 PLACES = 20
 BATCH = 10
 
@@ -39,12 +39,12 @@ class DyingWriter(CyrusWriter):
         admin: Admin,
         connection: Connection,
         moving: list[History],
-        strikes: Strikes,
+        kills: WriterKills,
         truth: Truth,
     ) -> None:
-        """`strikes` and `truth` are about the same store."""
+        """`kills` and `truth` are about the same store."""
         super().__init__(crowd, cyrus, backend, admin, connection, moving)
-        self._strikes = strikes
+        self._kills = kills
         self._truth = truth
         self._moving = moving
         self._names = 0
@@ -66,7 +66,7 @@ class DyingWriter(CyrusWriter):
 
     def _round(self, number: int) -> None:
         super()._round(number)
-        for _ in range(STRIKES_A_ROUND):
+        for _ in range(KILLS_A_ROUND):
             self._kinds[self._strike_number % len(self._kinds)]()
             self._strike_number += 1
 
@@ -106,14 +106,14 @@ class DyingWriter(CyrusWriter):
         return self._truth.of(keys)
 
     def _by_imapd(self, name: str, change: Callable[[Admin], object], *expected: Expected) -> None:
-        self._cut_off(name, lambda: self._strikes.imapd(name, change), self._true, *expected)
+        self._cut_off(name, lambda: self._kills.imapd(name, change), self._true, *expected)
 
     def _by_tool(
         self, name: str, program: str, *words: str, stdin: bytes = b"", expected: Iterable[Expected]
     ) -> None:
         self._cut_off(
             name,
-            lambda: self._strikes.tool(name, program, *words, stdin=stdin),
+            lambda: self._kills.tool(name, program, *words, stdin=stdin),
             self._true,
             *expected,
         )

@@ -1,7 +1,7 @@
 """A mail server with tables of every kind before a real Cyrus, and a gateway that reads them.
 
 Two Postfix instances have the same domains and tables.  In one, the socketmap
-is in the tables of recipients; the other has doors for policy and milter, and
+is in the tables of recipients; the other has interfaces for policy and milter, and
 one that asks nobody: what it does with a mail is what happens to recipients.
 
 | domain | class | its mail goes to |
@@ -93,19 +93,19 @@ SRS_SECRET = "not a secret\n"
 
 @dataclass
 class MailSite:
-    """The site; `doors` are the addresses of its smtpds by name."""
+    """The site; `interfaces` are the addresses of its smtpds by name."""
 
     gateway: Gateway
     maps: Postfix
     asking: Postfix
     postgres: Postgres
     tables: str
-    doors: dict[str, tuple[str, int]]
+    interfaces: dict[str, tuple[str, int]]
     srs_forward: tuple[str, int]
 
-    def rcpt(self, door: str, *recipients: bytes, login: str = "") -> list[int]:
+    def rcpt(self, interface: str, *recipients: bytes, login: str = "") -> list[int]:
         """The codes of the replies to RCPT, all in one session."""
-        with Conversation(self.doors[door]) as client:
+        with Conversation(self.interfaces[interface]) as client:
             if login:
                 client.xclient(LOGIN=login)
                 client.command(b"EHLO client.test")
@@ -115,7 +115,7 @@ class MailSite:
     def fates(self, *recipients: bytes) -> list[str]:
         """What happens to mails that nobody asks us about: refused, sent, deferred or bounced."""
         queued: list[str] = []
-        with Conversation(self.doors["plain"]) as client:
+        with Conversation(self.interfaces["plain"]) as client:
             for each in recipients:
                 assert client.mail(SENDER).code == 250
                 taken = client.rcpt(each).code == 250
@@ -185,13 +185,13 @@ def mail_site(scope: Tables | None = None) -> Iterator[MailSite]:
             "virtual_mailbox_maps": table,
             "relay_recipient_maps": table,
         }
-        maps = stack.enter_context(Postfix(main=main | recipients, doors={"socketmap": {}}))
+        maps = stack.enter_context(Postfix(main=main | recipients, interfaces={"socketmap": {}}))
         asking = stack.enter_context(
             Postfix(
                 policy=gateway.unix("policy"),
                 milter=gateway.unix("milter"),
                 main=main,
-                doors={
+                interfaces={
                     "plain": {},
                     # As in contrib/postfix/master.cf, for the site's own users.
                     "submission": {
@@ -225,9 +225,9 @@ def mail_site(scope: Tables | None = None) -> Iterator[MailSite]:
         maps.start()
         asking.start()
         gateway.start()
-        doors = {"socketmap": maps.address("socketmap")}
-        doors |= {name: asking.address(name) for name in _ASKING}
-        yield MailSite(gateway, maps, asking, postgres, tables, doors, (LOOPBACK, srs[0]))
+        interfaces = {"socketmap": maps.address("socketmap")}
+        interfaces |= {name: asking.address(name) for name in _ASKING}
+        yield MailSite(gateway, maps, asking, postgres, tables, interfaces, (LOOPBACK, srs[0]))
 
 
 def _main_cf(tables: str, lmtp: str, sql: int, srs: int) -> dict[str, str]:

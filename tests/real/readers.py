@@ -1,6 +1,6 @@
 """Clients that ask all the time and check each answer against its recipient's history.
 
-One thread serves them all.  Doors differ in their language; what a milter says is
+One thread serves them all.  Interfaces differ in their language; what a milter says is
 translated into the words of a socketmap, in which histories are kept.
 """
 
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from tests.doors.replies import TABLE, Row
+from tests.interfaces.replies import TABLE, Row
 from tests.real.histories import History
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.gateway import Gateway, Tables
@@ -30,14 +30,14 @@ SILENCE_S = 60
 # How often a question is about a recipient that somebody changes.
 MOVING = 0.3
 DOMAIN = "example.org"
-# Readers of each door.
+# Readers of each interface.
 CORE_READERS = 4
 STDIO_READERS = 2
 MILTER_READERS = 2
 
 
 class Language(ABC):
-    """How a door is asked and answers; `batches` are the numbers of questions sent at once.
+    """How an interface is asked and answers; `batches` are the numbers of questions sent at once.
 
     Small batches find stale answers, large ones keep the server busy.
     """
@@ -181,7 +181,7 @@ class Reader:
 
 
 class Crowd:
-    """All readers of a test, at whatever doors; they take their questions from the same lists."""
+    """All readers of a test, at whatever interfaces; they take their questions from the same lists."""
 
     def __init__(
         self, chance: random.Random, fixed: Sequence[History], moving: Sequence[History]
@@ -211,8 +211,8 @@ class Crowd:
         """What was wrong."""
         return [fault for reader in self.readers for fault in reader.wrong]
 
-    def by_door(self) -> Counter[str]:
-        """The answers of each door."""
+    def by_interface(self) -> Counter[str]:
+        """The answers of each interface."""
         found: Counter[str] = Counter()
         for reader in self.readers:
             found[reader.name] += reader.answered
@@ -239,7 +239,7 @@ class Crowd:
 
 
 @contextmanager
-def doors(
+def interfaces(
     crowd: Crowd, cyrus: Cyrus, imapd_conf: str, reasons: Sequence[bytes]
 ) -> Iterator[Gateway]:
     """Readers at a gateway's core and milter, and at smmapd on standard input.

@@ -182,8 +182,8 @@ def test_lists(machine: Machine, kind: str, last: str) -> None:
 def test_replay_of_a_log_that_postfix_wrote(machine: Machine) -> None:
     """Postfix knows nobody and accepts all; the rehearsal tells whom it should not have."""
     require("postfix")
-    door = {"relay": {"relay_recipient_maps": ""}}
-    with Postfix(doors=door) as mta:
+    interface = {"relay": {"relay_recipient_maps": ""}}
+    with Postfix(interfaces=interface) as mta:
         mta.start()
         with smtp.Conversation(mta.address("relay")) as client:
             for name in (b"fred", b"nobody", b"over"):

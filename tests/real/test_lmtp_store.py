@@ -133,20 +133,20 @@ def compare(path: str, recipients: list[bytes]) -> Counter[bytes]:
         postfix.start()
         direct = Lmtp(path)
         stack.callback(direct.close)
-        doors = {
-            door: stack.enter_context(Conversation(postfix.address(door)))
-            for door in ("milter", "policy")
+        interfaces = {
+            interface: stack.enter_context(Conversation(postfix.address(interface)))
+            for interface in ("milter", "policy")
         }
-        for smtp in doors.values():
+        for smtp in interfaces.values():
             assert smtp.mail(b"joe@sender.test").code == 250
         for recipient in recipients:
             theirs = direct.rcpt(recipient)
             counts[theirs] += 1
             theirs = SAID_OTHERWISE.get(theirs, theirs)
-            for door, smtp in doors.items():
+            for interface, smtp in interfaces.items():
                 ours = b" ".join(smtp.rcpt(lmtp.path(recipient)).last.split(b" ")[:2])
-                if ours != (_as_policy(theirs) if door == "policy" else theirs):
-                    differences.append(f"{recipient!r}: LMTP {theirs!r}, {door} {ours!r}")
+                if ours != (_as_policy(theirs) if interface == "policy" else theirs):
+                    differences.append(f"{recipient!r}: LMTP {theirs!r}, {interface} {ours!r}")
     if differences:
         shown = "\n".join(differences[:20])
         pytest.fail(f"LMTP_SEED={SEED}: {len(differences)} differences:\n{shown}", pytrace=False)

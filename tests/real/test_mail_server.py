@@ -1,6 +1,6 @@
 """Whoever Postfix and Cyrus together would deliver is not refused, and nobody is taken who bounces.
 
-The oracle is a door of the same Postfix that asks nobody: its mails are really
+The oracle is an interface of the same Postfix that asks nobody: its mails are really
 delivered, bounced, or refused by Postfix itself.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.program import run
-from tests.life.doors import PolicyDoor
+from tests.lifecycle.clients import PolicyInterface
 from tests.real.mailsite import MailSite, mail_site
 from tests.rigs.folders import write_text
 from tests.rigs.processes import complete
@@ -175,7 +175,7 @@ def test_a_table_that_has_changed(site: MailSite) -> None:
 def test_a_table_that_is_out_of_order(site: MailSite) -> None:
     """Those whom it could save are deferred, with one line that names it; good ones are not."""
     # Postfix itself defers everybody while a table of its own is away, so we are asked directly.
-    with PolicyDoor(site.gateway.path("policy")) as policy:
+    with PolicyInterface(site.gateway.path("policy")) as policy:
         refused = policy.ask(b"nobody@virt.example")
         assert refused == b"550 5.1.1 User unknown"
         site.postgres.stop()
@@ -193,7 +193,7 @@ def test_a_table_that_is_out_of_order(site: MailSite) -> None:
 def test_a_table_that_the_gateways_user_may_not_read(site: MailSite) -> None:
     """Passwords of SQL servers are often for root and Postfix alone: the log says what to do."""
     path = f"{site.tables}/pgsql.cf"
-    with PolicyDoor(site.gateway.path("policy")) as policy:
+    with PolicyInterface(site.gateway.path("policy")) as policy:
         os.chmod(path, 0o600)
         try:
             wait_until(
@@ -212,7 +212,7 @@ def test_a_table_that_the_gateways_user_may_not_read(site: MailSite) -> None:
 def test_a_reload_with_a_mail_server_that_cannot_be_asked(site: MailSite) -> None:
     """Is refused, and what was read before counts."""
     asked = site.asking.configuration
-    with PolicyDoor(site.gateway.path("policy")) as policy:
+    with PolicyInterface(site.gateway.path("policy")) as policy:
         site.gateway.configure({"scope": {"postfix": "/nonexistent"}})
         site.gateway.daemon.send_signal(signal.SIGHUP)
         site.gateway.wait_log("scope.postfix", "postconf: fatal: open /nonexistent/main.cf")

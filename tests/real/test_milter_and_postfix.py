@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.doors.store import SETTINGS
+from tests.interfaces.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.gateway import Gateway
@@ -55,16 +55,16 @@ def site() -> Iterator[Site]:
         yield Site(gateway, mta)
 
 
-@pytest.mark.parametrize("door", ["policy", "milter"])
+@pytest.mark.parametrize("interface", ["policy", "milter"])
 @pytest.mark.parametrize(
     "shape",
     [b"<%b(c)@example.org>", b"<%b\t@example.org>", b"<%b @ example.org>", b"<%b@example.org>"],
 )
 def test_what_is_no_plain_address_is_judged_as_postfix_reads_it(
-    site: Site, door: str, shape: bytes
+    site: Site, interface: str, shape: bytes
 ) -> None:
-    """Comments and blanks: the same answer at every door."""
-    with Conversation(site.mta.address(door)) as client:
+    """Comments and blanks: the same answer at every interface."""
+    with Conversation(site.mta.address(interface)) as client:
         client.mail(b"joe@sender.test")
         assert client.command(b"RCPT TO:" + shape % b"fred").last.startswith(b"250")
         reply = client.command(b"RCPT TO:" + shape % b"nobody").last

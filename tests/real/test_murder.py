@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.doors.model import Case, Rcpt
-from tests.doors.players import ask_policy, policy_request
+from tests.interfaces.askcases import ask_policy, policy_request
+from tests.interfaces.model import Case, Rcpt
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.imap import ALL_RIGHTS
@@ -35,7 +35,7 @@ LONG_S = 60.0
 # Asked while another question hangs: a few dozen milliseconds of work.
 QUESTIONS = 20
 
-# What the doors say: socketmap (the key follows OK), policy, milter.
+# What the interfaces say: socketmap (the key follows OK), policy, milter.
 OVER_QUOTA = (b"TEMP Over quota", b"DEFER_IF_PERMIT 4.2.2", b"452 4.2.2")
 UNKNOWN = (b"NOTFOUND Mailbox does not exist", b"550 5.1.1", b"550 5.1.1")
 AWAY = (
@@ -67,7 +67,7 @@ class Site:
             return mapped, action, mta.rcpt(b"<%s>" % address)
 
     def says(self, user: bytes, expected: tuple[bytes, bytes, bytes]) -> bool:
-        """Whether all three doors do, by the beginnings of their replies."""
+        """Whether all three interfaces do, by the beginnings of their replies."""
         replies = self.replies(user)
         return all(map(bytes.startswith, replies, expected))
 
@@ -82,7 +82,7 @@ class Site:
 
 
 def ok(user: bytes) -> tuple[bytes, bytes, bytes]:
-    """What the doors say of a recipient that gets its mail."""
+    """What the interfaces say of a recipient that gets its mail."""
     return b"OK %s@%s" % (user, DOMAIN.encode()), b"DUNNO", CONTINUE
 
 
@@ -126,7 +126,7 @@ def site() -> Iterator[Site]:
             yield Site(murder, gateway)
 
 
-def test_mailboxes_on_either_backend_are_answered_at_every_door(site: Site) -> None:
+def test_mailboxes_on_either_backend_are_answered_at_every_interface(site: Site) -> None:
     """The backend's quota counts, and who is nowhere is unknown."""
     for user in (b"fred", b"joe"):
         assert site.replies(user) == ok(user)
@@ -179,19 +179,19 @@ def test_a_backend_that_is_stopped_costs_only_its_own_recipients(site: Site, num
 
 def test_while_one_backend_hangs_the_recipients_of_the_other_do_not_wait(site: Site) -> None:
     """Many of them are answered while one question hangs; what it costs is printed."""
-    door = site.gateway.path("socketmap")
+    interface = site.gateway.path("socketmap")
 
     def latencies() -> list[float]:
         taken = []
         for _ in range(QUESTIONS):
             start = time.monotonic()
-            assert ask(door, b"joe@" + DOMAIN.encode()) == [b"OK joe@" + DOMAIN.encode()]
+            assert ask(interface, b"joe@" + DOMAIN.encode()) == [b"OK joe@" + DOMAIN.encode()]
             taken.append((time.monotonic() - start) * 1000)
         return sorted(taken)
 
     site.gateway.reload({"murder": {"deadline": LONG_S}})
     before = latencies()
-    with Connection.to(door) as waiting:
+    with Connection.to(interface) as waiting:
         with hanging(site.murder.backends[0]):
             waiting.send(request(b"fred@" + DOMAIN.encode()))
             meanwhile = latencies()

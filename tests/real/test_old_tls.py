@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.life.running import DEADLINE_S, Life
+from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.certificates import Authority, Pair
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Tables
@@ -103,13 +103,13 @@ def test_a_gateway_refuses_a_client(certificates: Certificates) -> None:
     """With an alert, and a line that says who and why; the next client is served."""
     (port,) = free_ports(1)
     listen = [f"inet:{LOOPBACK}:{port}?tls=yes"]
-    with Life({"socketmap": {"listen": listen}, **certificates.tables()}) as life:
+    with ManagedGateway({"socketmap": {"listen": listen}, **certificates.tables()}) as managed:
         # A client needs no certificate of its own here.
-        life.configure({"tls": {"verify_clients": False}})
-        life.begin()
+        managed.configure({"tls": {"verify_clients": False}})
+        managed.begin()
         with pytest.raises(ssl.SSLError, match="alert protocol version"):
             asked(client_of(OLD, certificates.ca), port)
-        (line,) = life.wait_log(f"[{LOOPBACK}]", "TLS:", "disconnected")
+        (line,) = managed.wait_log(f"[{LOOPBACK}]", "TLS:", "disconnected")
         assert "UNSUPPORTED_PROTOCOL" in line
         assert asked(client_of(NEWER, certificates.ca), port) == YES
 
@@ -128,9 +128,9 @@ def test_a_gateway_asks_no_such_server(
             "remote": {"deadline": 30.0},
             **certificates.tables(),
         }
-        with Life(tables) as life:
-            life.begin()
-            assert life.ask("socketmap", FRED).startswith(answer)
+        with ManagedGateway(tables) as managed:
+            managed.begin()
+            assert managed.ask("socketmap", FRED).startswith(answer)
             assert len(questions) == (0 if version is OLD else 1)
             if version is OLD:
-                life.wait_log("TLS")
+                managed.wait_log("TLS")

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.life.running import DEADLINE_S, Life
+from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.require import require
@@ -22,7 +22,7 @@ from tests.stores import FlatStore, denial, record
 
 pytestmark = pytest.mark.real
 
-DOORS = ("socketmap", "policy")
+INTERFACES = ("socketmap", "policy")
 WORDS = (b"first", b"second")
 # Enough for both to get some, where the recipient decides: the chance of none is 2^-39.
 DENIED = [b"denied%d@example.org" % number for number in range(40)]
@@ -41,29 +41,29 @@ class Site:
         ]
         servers = [f"socketmap://{LOOPBACK}:{port}" for port in self.ports]
         self.front = stack.enter_context(
-            Life({"": {"store": servers}, "remote": {**REMOTE, "order": order}})
+            ManagedGateway({"": {"store": servers}, "remote": {**REMOTE, "order": order}})
         )
         for each in (*self.stores, self.front):
             each.begin()
 
     @contextmanager
-    def _store(self, port: int, word: bytes) -> Iterator[Life]:
-        with Life({"socketmap": {"listen": [f"inet:{LOOPBACK}:{port}"]}}) as life:
+    def _store(self, port: int, word: bytes) -> Iterator[ManagedGateway]:
+        with ManagedGateway({"socketmap": {"listen": [f"inet:{LOOPBACK}:{port}"]}}) as managed:
             users = [each.partition(b"@")[0] for each in DENIED]
             FlatStore(
-                life.folder,
+                managed.folder,
                 mailboxes={b"user." + name: record() for name in (b"fred", *users)},
                 denials={name: denial(word) for name in users},
                 options={"virtdomains": "userid", "defaultdomain": "example.org"},
             ).write()
-            yield life
+            yield managed
 
     def asked(self, recipient: bytes = DENIED[0]) -> bytes:
-        """The word of the store that each door has asked; both where they did not ask the same."""
-        return b" and ".join(sorted({self._word(door, recipient) for door in DOORS}))
+        """The word of the store that each interface has asked; both where they did not ask the same."""
+        return b" and ".join(sorted({self._word(interface, recipient) for interface in INTERFACES}))
 
-    def _word(self, door: str, recipient: bytes) -> bytes:
-        reply = self.front.ask(door, recipient)
+    def _word(self, interface: str, recipient: bytes) -> bytes:
+        reply = self.front.ask(interface, recipient)
         return reply.rpartition(b" ")[2]
 
     def lose(self, number: int) -> None:
@@ -73,8 +73,8 @@ class Site:
         store.exit_code()
 
     def away(self) -> bool:
-        """Whether every door gives a temporary failure."""
-        told = {door: self.front.ask(door, DENIED[0]) for door in DOORS}
+        """Whether every interface gives a temporary failure."""
+        told = {interface: self.front.ask(interface, DENIED[0]) for interface in INTERFACES}
         return told["socketmap"].startswith(b"TEMP ") and b" 4." in told["policy"]
 
 
@@ -88,14 +88,16 @@ def site(order: str) -> Iterator[Site]:
 class Load:
     """Clients that ask all the time; `said` is what they are told."""
 
-    def __init__(self, front: Life) -> None:
+    def __init__(self, front: ManagedGateway) -> None:
         self.said: set[bytes] = set()
         self._stop = threading.Event()
         self._front = front
-        self._threads = [threading.Thread(target=self._ask, args=(door,)) for door in DOORS]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(interface,)) for interface in INTERFACES
+        ]
 
-    def _ask(self, door: str) -> None:
-        with self._front.open(door) as client:
+    def _ask(self, interface: str) -> None:
+        with self._front.open(interface) as client:
             while not self._stop.is_set():
                 self.said.add(client.ask(DENIED[0]).rpartition(b" ")[2])
 
@@ -157,7 +159,7 @@ def test_lmtp_servers_over_tcp() -> None:
     nobody, port = free_ports(2)
     options = {"virtdomains": "userid", "defaultdomain": "example.org"}
     store = [f"lmtp://{LOOPBACK}:{nobody}", f"lmtp://{LOOPBACK}:{port}"]
-    with Cyrus(options) as cyrus, Life({"": {"store": store}, "remote": REMOTE}) as front:
+    with Cyrus(options) as cyrus, ManagedGateway({"": {"store": store}, "remote": REMOTE}) as front:
         cyrus.add_service("imap", "imapd")
         # Over TCP lmtpd lets in only who has a password, unless told that all are let in.
         cyrus.add_service("lmtp", "lmtpd -a", listen=f"{LOOPBACK}:{port}")

@@ -15,8 +15,8 @@ import pytest
 
 from gateway.errors import DatabaseUnavailable
 from tests.cli.program import run
-from tests.life.doors import DOMAIN
-from tests.life.running import DEADLINE_S, Life
+from tests.lifecycle.clients import DOMAIN
+from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.real.golden_tables import IN_TABLES, fill_golden
 from tests.real.test_sql_servers import connect
 from tests.rigs.require import require
@@ -29,9 +29,9 @@ pytestmark = [
     pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine),
 ]
 
-DOORS = ("socketmap", "policy")
+INTERFACES = ("socketmap", "policy")
 AT = b"@" + DOMAIN.encode()
-# What each door says of four of the golden recipients.
+# What each interface says of four of the golden recipients.
 NOBODY, DENIED = b"nobody" + AT, b"denmsg" + AT
 RIGHT = {
     b"alice" + AT: (b"OK alice" + AT, b"DUNNO"),
@@ -62,14 +62,14 @@ READ_ONLY = {
 class Site:
     """A server with the golden records, and a gateway on it that is not started yet."""
 
-    def __init__(self, server: SqlServer, life: Life) -> None:
+    def __init__(self, server: SqlServer, managed: ManagedGateway) -> None:
         self.server = server
-        self.life = life
+        self.managed = managed
 
     def answers(self) -> Answers:
-        """What each door says now."""
+        """What each interface says now."""
         return {
-            each: (self.life.ask("socketmap", each), self.life.ask("policy", each))
+            each: (self.managed.ask("socketmap", each), self.managed.ask("policy", each))
             for each in RIGHT
         }
 
@@ -84,15 +84,15 @@ class Site:
 
     def mend(self) -> None:
         """Run the statements that `explain` gives, if it gives any."""
-        explained = run("explain", "-c", self.life.configuration, f"alice@{DOMAIN}").out
+        explained = run("explain", "-c", self.managed.configuration, f"alice@{DOMAIN}").out
         told = explained.partition("as the table's owner: ")[2].partition("\n")[0]
         if told:
             self.server.script(told[: told.rindex(";") + 1] + "\n")
 
     def explains(self, problem: str) -> None:
         """Whether the reason is in the log, in `explain` and in `check`."""
-        self.life.wait_log("error", f"{self.server.engine}://", problem)
-        words = ("-c", self.life.configuration, f"alice@{DOMAIN}")
+        self.managed.wait_log("error", f"{self.server.engine}://", problem)
+        words = ("-c", self.managed.configuration, f"alice@{DOMAIN}")
         explained = run("explain", *words)
         assert "store-fault" in explained.out
         assert problem in explained.out
@@ -105,18 +105,18 @@ class Site:
 def site(make: type[SqlServer]) -> Iterator[Site]:
     """One, with a server that runs."""
     require("sql")
-    with make() as server, Life() as life:
+    with make() as server, ManagedGateway() as managed:
         server.start()
         fill_golden(server)
-        FlatStore(life.folder, options={**server.options, **IN_TABLES}).write()
-        yield Site(server, life)
+        FlatStore(managed.folder, options={**server.options, **IN_TABLES}).write()
+        yield Site(server, managed)
 
 
 def test_a_server_that_is_down_when_the_gateway_starts(make: type[SqlServer]) -> None:
     """It starts all the same."""
     with site(make) as here:
         here.server.stop()
-        here.life.begin()
+        here.managed.begin()
         assert here.answers() == FAULTS
         here.explains(REFUSED[here.server.engine])
         here.server.start()
@@ -132,14 +132,14 @@ def test_a_server_that_only_lets_read(make: type[SqlServer]) -> None:
         with pytest.raises(DatabaseUnavailable, match="read-only"):
             connection.rows("INSERT INTO mailboxes_db VALUES ('new', 'new')", (), until)
         connection.close()
-        here.life.begin()
+        here.managed.begin()
         assert here.answers() == RIGHT
 
 
 def test_a_table_that_is_missing(make: type[SqlServer]) -> None:
     """Nobody is unknown, has room, or is let in because of it; nor of a list without any record."""
     with site(make) as here:
-        here.life.begin()
+        here.managed.begin()
         assert here.answers() == RIGHT
         # A fresh server in the place of the old one, and a table that Cyrus' tool has just made.
         here.server.script("CREATE TABLE kept AS SELECT * FROM mailboxes_db;\n")
@@ -162,7 +162,7 @@ def test_a_table_that_is_missing(make: type[SqlServer]) -> None:
         here.wait_right()
         here.server.script("ALTER TABLE user_deny_db RENAME TO away;\n")
         assert here.answers() == FAULTS
-        here.life.wait_log("error", "user_deny_db", "was there and is missing")
+        here.managed.wait_log("error", "user_deny_db", "was there and is missing")
         here.server.script("ALTER TABLE away RENAME TO user_deny_db;\n")
         here.wait_right()
 
@@ -173,7 +173,7 @@ def test_a_table_of_denials_that_never_was_is_looked_for_now_and_then(
     """Nobody is denied; and not each question is a complaint in the server's log."""
     with site(make) as here:
         here.server.script("ALTER TABLE user_deny_db RENAME TO away;\n")
-        here.life.begin()
+        here.managed.begin()
         for _ in range(20):
             assert here.answers() == {**RIGHT, DENIED: (b"OK " + DENIED, b"DUNNO")}
         complaints = here.server.daemon.output().count('relation "user_deny_db" does not exist')
@@ -203,7 +203,7 @@ def test_columns_that_are_not_bytes_are_a_fault_with_what_mends_it(
 ) -> None:
     """Text ignores case, accents or blanks, and BINARY adds bytes; the statements are run as told."""
     with site(make) as here:
-        here.life.begin()
+        here.managed.begin()
         engine = here.server.engine
         for table in TABLES:
             for columns in UNFIT[engine]:
@@ -228,22 +228,22 @@ def test_columns_that_are_not_bytes_are_a_fault_with_what_mends_it(
 
 
 def test_a_server_that_comes_and_goes_under_load(make: type[SqlServer]) -> None:
-    """Each answer is the right one or a fault, at every door and for every kind of recipient."""
+    """Each answer is the right one or a fault, at every interface and for every kind of recipient."""
     with site(make) as here:
-        here.life.begin()
+        here.managed.begin()
         assert here.answers() == RIGHT
         said: dict[tuple[str, bytes], set[bytes]] = {
-            (door, each): set() for door in DOORS for each in RIGHT
+            (interface, each): set() for interface in INTERFACES for each in RIGHT
         }
         stop = threading.Event()
 
-        def load(door: str) -> None:
-            with here.life.open(door) as client:
+        def load(interface: str) -> None:
+            with here.managed.open(interface) as client:
                 while not stop.is_set():
                     for each in RIGHT:
-                        said[door, each].add(client.ask(each))
+                        said[interface, each].add(client.ask(each))
 
-        askers = [threading.Thread(target=load, args=(door,)) for door in DOORS * 2]
+        askers = [threading.Thread(target=load, args=(interface,)) for interface in INTERFACES * 2]
         for asker in askers:
             asker.start()
         try:
@@ -262,7 +262,7 @@ def test_a_server_that_comes_and_goes_under_load(make: type[SqlServer]) -> None:
             for asker in askers:
                 asker.join()
         assert said == {
-            (door, each): {RIGHT[each][place], FAULT[place]}
-            for place, door in enumerate(DOORS)
+            (interface, each): {RIGHT[each][place], FAULT[place]}
+            for place, interface in enumerate(INTERFACES)
             for each in RIGHT
         }

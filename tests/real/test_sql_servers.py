@@ -17,10 +17,10 @@ from gateway.cyrus.db.formats import open_database
 from gateway.cyrus.store import CyrusStore
 from gateway.errors import DatabaseUnavailable
 from gateway.verification.verifier import Verifier
-from tests.doors.model import Case, Rcpt
-from tests.doors.players import ask_policy, policy_request
 from tests.golden import Configuration
 from tests.golden.comparison import wrong_replies
+from tests.interfaces.askcases import ask_policy, policy_request
+from tests.interfaces.model import Case, Rcpt
 from tests.real.golden_tables import GOLDEN, IN_TABLES, fill_golden
 from tests.rigs import socketmap
 from tests.rigs.cyrus import Cyrus

@@ -1,6 +1,6 @@
 """Reads while Cyrus writes: creates, renames, deletes, fills, blocks, repacks and dies in a loop.
 
-Nothing that anybody says at any door may be wrong or stale: see histories.py
+Nothing that anybody says at any interface may be wrong or stale: see histories.py
 for what that means, and account.py for how to ask more than CI does.
 """
 
@@ -15,9 +15,9 @@ from tests.real.account import QUESTIONS, SEED, settle_account
 from tests.real.cyrus_writer import DENIED, REASON
 from tests.real.dying_writer import DyingWriter
 from tests.real.histories import History
-from tests.real.readers import DOMAIN, Crowd, SocketmapLanguage, doors
-from tests.real.strikes import OVER_QUOTA, VICTIM, Strikes, Truth, ok
+from tests.real.readers import DOMAIN, Crowd, SocketmapLanguage, interfaces
 from tests.real.under_master import NOT_FOUND, SERVICE
+from tests.real.writerkills import OVER_QUOTA, VICTIM, Truth, WriterKills, ok
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox, quota_record
 from tests.rigs.program import smmapd_program
@@ -41,7 +41,7 @@ FULL = range(5, USERS, 18)
 
 @pytest.mark.parametrize("backend", FORMATS)
 def test_no_answer_is_wrong_or_stale(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Questions at every door while Cyrus' own programs change what they are about, and die."""
+    """Questions at every interface while Cyrus' own programs change what they are about, and die."""
     require("cyrus")
     quotas = QUOTA_FORMATS[(FORMATS.index(backend) + SEED) % len(QUOTA_FORMATS)]
     settings = {
@@ -73,17 +73,17 @@ def test_no_answer_is_wrong_or_stale(backend: str, capsys: pytest.CaptureFixture
         cyrus.start(log)
         conf = cyrus.imapd_conf
         with (
-            doors(crowd, cyrus, conf, [REASON]),
+            interfaces(crowd, cyrus, conf, [REASON]),
             cyrus.admin() as admin,
             Connection.to(cyrus.socket_path(SERVICE)) as connection,
-            Strikes(cyrus, random.Random(SEED)) as strikes,
+            WriterKills(cyrus, random.Random(SEED)) as kills,
             ExitStack() as stack,
         ):
             for _ in range(READERS):
                 client = stack.enter_context(Connection.to(cyrus.socket_path(SERVICE)))
                 crowd.join("master", client, SocketmapLanguage())
             truth = Truth(cyrus, backend, quotas, DENIED)
-            writer = DyingWriter(crowd, cyrus, backend, admin, connection, moving, strikes, truth)
+            writer = DyingWriter(crowd, cyrus, backend, admin, connection, moving, kills, truth)
             writer.drive(int(QUESTIONS * SHARE))
     heard = [line for line in log.messages() if f" {SERVICE}[" in line]
     title = f"{backend} ({len(writer.files)} files), quotas in {quotas}"

@@ -17,9 +17,9 @@ import pytest
 
 from tests.real.account import QUESTIONS, SEED, settle_account
 from tests.real.histories import History
-from tests.real.readers import DOMAIN, Crowd, doors
-from tests.real.strikes import RESERVED, ok
+from tests.real.readers import DOMAIN, Crowd, interfaces
 from tests.real.under_master import NOT_FOUND
+from tests.real.writerkills import RESERVED, ok
 from tests.real.writers import Expected, Writer
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.processes import RigError, start
@@ -171,7 +171,7 @@ def test_no_answer_from_twom_is_wrong_or_stale(capsys: pytest.CaptureFixture[str
             process.records()
             process.do([*map(_store, keys), ["commit"]])
             with (
-                doors(crowd, cyrus, conf, []) as gateway,
+                interfaces(crowd, cyrus, conf, []) as gateway,
                 Connection.to(gateway.path("socketmap")) as connection,
             ):
                 writer = TwomWriter(crowd, process, connection, moving)

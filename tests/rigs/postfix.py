@@ -4,9 +4,9 @@
         mta.start()
         reply = smtp.rcpt_replies(mta.address("policy"), [b"fred@example.org"])
 
-Each way to ask the gateway is a door, an smtpd on a loopback port of its own:
+Each way to ask the gateway is an interface, an smtpd on a loopback port of its own:
 
-| door      | how smtpd asks                                                    |
+| interface      | how smtpd asks                                                    |
 |-----------|-------------------------------------------------------------------|
 | relay     | relay_recipient_maps = socketmap, domain `example.org`            |
 | virtual   | virtual_mailbox_maps = socketmap, domain `virt.example`           |
@@ -17,7 +17,7 @@ Each way to ask the gateway is a door, an smtpd on a loopback port of its own:
 client may take another address and a login by XCLIENT, so that every kind of
 client can be played from the loopback interface; with a login it may send to
 any domain.  The virtual settings apply
-to all doors: Postfix knows no per-smtpd value of them.
+to all interfaces: Postfix knows no per-smtpd value of them.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ DAEMONS = "/usr/lib/postfix/sbin"
 RELAY_DOMAIN = "example.org"
 VIRTUAL_DOMAIN = "virt.example"
 HOSTNAME = "mx.test.example"
-# A door's setting that is no parameter: whether its smtpd is chrooted to the queue, y or n.
+# An interface's setting that is no parameter: whether its smtpd is chrooted to the queue, y or n.
 CHROOT = "chroot"
-DOORS = ("relay", "virtual", "policy", "milter")
+INTERFACES = ("relay", "virtual", "policy", "milter")
 
 _PRIVATE_FOLDERS = [
     "active",
@@ -57,7 +57,7 @@ _PRIVATE_FOLDERS = [
 ]
 _DROP_FOLDERS = {"maildrop": 0o730, "public": 0o710}
 
-# Services of master.cf beside the doors: name, type, private, wakeup, maxproc, program.
+# Services of master.cf beside the interfaces: name, type, private, wakeup, maxproc, program.
 # None is chrooted, so that socket paths are what they look like.
 _SERVICES = """
 pickup unix n 60 1 pickup
@@ -83,7 +83,7 @@ postlog unix-dgram n - 1 postlogd
 
 
 class Postfix(Rig):
-    """One private instance; see this file's head for its doors."""
+    """One private instance; see this file's head for its interfaces."""
 
     prefix = "pf"
     program = "Postfix"
@@ -95,15 +95,15 @@ class Postfix(Rig):
         policy: str | None = None,
         milter: str | None = None,
         main: Mapping[str, str] | None = None,
-        doors: Mapping[str, Mapping[str, str]] | None = None,
+        interfaces: Mapping[str, Mapping[str, str]] | None = None,
         timeout: int = 10,
         lenient: bool = False,
     ) -> None:
-        """Say where the gateway listens, in Postfix' own words; a door without one is not opened.
+        """Say where the gateway listens, in Postfix' own words; an interface without one is not opened.
 
         `socketmap` and `policy`: `unix:PATH` or `inet:HOST:PORT`; `milter`:
         `unix:PATH` or `inet:HOST:PORT`.  `main` are settings of main.cf that
-        add to or replace the rig's, `doors` the same per door, by its name
+        add to or replace the rig's, `interfaces` the same per interface, by its name
         (`{"policy": {"smtpd_delay_reject": "no"}}`); CHROOT among them is that column of
         master.cf.  After `timeout` seconds without an
         answer of policy or milter a recipient is deferred, or accepted if `lenient`; a table
@@ -111,28 +111,28 @@ class Postfix(Rig):
         """
         super().__init__()
         self._main = dict(main or {})
-        self._doors: dict[str, dict[str, str]] = {}
+        self._interfaces: dict[str, dict[str, str]] = {}
         if socketmap is not None:
-            self._doors["relay"] = {"relay_recipient_maps": f"socketmap:{socketmap}:rcpt"}
-            self._doors["virtual"] = {}
+            self._interfaces["relay"] = {"relay_recipient_maps": f"socketmap:{socketmap}:rcpt"}
+            self._interfaces["virtual"] = {}
             self._main.setdefault("virtual_mailbox_domains", VIRTUAL_DOMAIN)
             self._main.setdefault("virtual_mailbox_maps", f"socketmap:{socketmap}:vbox")
         if policy is not None:
             action = "DUNNO" if lenient else "DEFER"
             service = f"{{ {policy}, timeout={timeout}s, default_action={action} }}"
-            self._doors["policy"] = {
+            self._interfaces["policy"] = {
                 "smtpd_recipient_restrictions": f"check_policy_service {service}",
                 "smtpd_end_of_data_restrictions": f"check_policy_service {service}",
             }
         if milter is not None:
-            self._doors["milter"] = {
+            self._interfaces["milter"] = {
                 "smtpd_milters": milter,
                 "milter_connect_timeout": f"{timeout}s",
                 "milter_command_timeout": f"{timeout}s",
                 "milter_default_action": "accept" if lenient else "tempfail",
             }
-        for door, settings in (doors or {}).items():
-            self._doors.setdefault(door, {}).update(settings)
+        for interface, settings in (interfaces or {}).items():
+            self._interfaces.setdefault(interface, {}).update(settings)
         self._ports: dict[str, int] = {}
 
     # --- the folder -----------------------------------------------------------------------
@@ -141,7 +141,7 @@ class Postfix(Rig):
         make_subfolder(self.folder, "etc")
         make_subfolder(self.folder, "data", account("postfix"), mode=0o700)
         self._make_queue()
-        self._ports = dict(zip(self._doors, free_ports(len(self._doors)), strict=True))
+        self._ports = dict(zip(self._interfaces, free_ports(len(self._interfaces)), strict=True))
         self.write_configuration()
 
     def _make_queue(self) -> None:
@@ -200,13 +200,13 @@ class Postfix(Rig):
         # Postfix waits until a file that is younger than a second or two "cools down".
         os.utime(path, (0, 0))
         rows = []
-        for door, options in self._doors.items():
+        for interface, options in self._interfaces.items():
             words = "".join(
                 f" -o {{ {name} = {value} }}" for name, value in options.items() if name != CHROOT
             )
             rows.append(
-                f"{LOOPBACK}:{self._ports[door]} inet n - {options.get(CHROOT, 'n')} - - smtpd"
-                f" -o syslog_name=postfix/{door}{words}"
+                f"{LOOPBACK}:{self._ports[interface]} inet n - {options.get(CHROOT, 'n')} - - smtpd"
+                f" -o syslog_name=postfix/{interface}{words}"
             )
         for line in _SERVICES.split("\n"):
             if line:
@@ -229,7 +229,7 @@ class Postfix(Rig):
     # --- start and stop -------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start master and wait until every door accepts connections."""
+        """Start master and wait until every interface accepts connections."""
         # `postfix start` would look through all of Postfix' files first, which takes seconds,
         # and leave this session, in which `master -d` stays.
         self._launch(
@@ -239,15 +239,15 @@ class Postfix(Rig):
                 log=os.path.join(self.folder, "output"),
             )
         )
-        for door in self._doors:
+        for interface in self._interfaces:
             wait_until(
-                partial(self._accepts, door),
-                f"Postfix accepts at the door {door}",
+                partial(self._accepts, interface),
+                f"Postfix accepts at the interface {interface}",
             )
 
-    def _accepts(self, door: str) -> bool:
+    def _accepts(self, interface: str) -> bool:
         self.daemon.check()
-        return accepts(*self.address(door))
+        return accepts(*self.address(interface))
 
     def reload(self) -> None:
         """Write the configuration and make it count for new connections."""
@@ -261,11 +261,11 @@ class Postfix(Rig):
 
     # --- asking and reading ---------------------------------------------------------------
 
-    def address(self, door: str) -> tuple[str, int]:
-        """Where an SMTP client finds a door.  Raises `RigError` if it is not open."""
-        if door not in self._ports:
-            raise RigError(f"no door {door}; this Postfix has {sorted(self._ports)}")
-        return LOOPBACK, self._ports[door]
+    def address(self, interface: str) -> tuple[str, int]:
+        """Where an SMTP client finds an interface.  Raises `RigError` if it is not open."""
+        if interface not in self._ports:
+            raise RigError(f"no interface {interface}; this Postfix has {sorted(self._ports)}")
+        return LOOPBACK, self._ports[interface]
 
     def log(self) -> list[str]:
         """The lines of the log so far."""

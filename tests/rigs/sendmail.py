@@ -4,9 +4,9 @@
         mta.start()
         reply = smtp.rcpt_replies(mta.address("milter"), [b"fred@example.org"])
 
-Two doors: `map` asks a socket map in the ruleset check_rcpt, and relays to
+Two interfaces: `map` asks a socket map in the ruleset check_rcpt, and relays to
 `domains` only; `milter` hands every recipient to a milter.  What
-check_rcpt refuses never reaches the milter, so each door has a daemon name of
+check_rcpt refuses never reaches the milter, so each interface has a daemon name of
 its own and check_rcpt decides nothing at the second one.  Accepted mail is
 thrown away.
 
@@ -60,12 +60,12 @@ CR{domains}
 """
 
 # Its queue is of 10 clients by default: of more that come at once some hear nothing for minutes.
-_MAP_DOOR = """\
+_MAP_INTERFACE = """\
 O DaemonPortOptions=Name=MAP, Family=inet, Addr={host}, Port={map_port}, Listen=256
 Ksmap socket -a<OK> -T<TMPF> {socketmap}
 """
 
-_MILTER_DOOR = """\
+_MILTER_INTERFACE = """\
 O DaemonPortOptions=Name=MILTER, Family=inet, Addr={host}, Port={milter_port}, Listen=256,
 	InputMailFilters=gw
 O Milter.LogLevel=9
@@ -108,7 +108,7 @@ R$+ <@ $+>\t\t$#error $@ 5.7.1 $: "550 5.7.1 relaying denied"
 
 
 class Sendmail(Rig):
-    """One private instance; see this file's head for its two doors."""
+    """One private instance; see this file's head for its two interfaces."""
 
     prefix = "sm"
     program = "Sendmail"
@@ -122,7 +122,7 @@ class Sendmail(Rig):
         timeout: int = 10,
         lenient: bool = False,
     ) -> None:
-        """Say where the gateway listens; a door without one is not opened.
+        """Say where the gateway listens; an interface without one is not opened.
 
         Both in Sendmail's words: `local:PATH` or `inet:PORT@HOST`.  After
         `timeout` seconds without an answer of the milter a recipient is
@@ -152,11 +152,11 @@ class Sendmail(Rig):
             folder=self.folder, hostname=HOSTNAME, domains=" ".join(self._domains)
         )
         if self._socketmap is not None:
-            text += _MAP_DOOR.format(
+            text += _MAP_INTERFACE.format(
                 host=LOOPBACK, map_port=self._ports["map"], socketmap=self._socketmap
             )
         if self._milter is not None:
-            text += _MILTER_DOOR.format(
+            text += _MILTER_INTERFACE.format(
                 host=LOOPBACK,
                 milter_port=self._ports["milter"],
                 milter=self._milter,
@@ -169,7 +169,7 @@ class Sendmail(Rig):
         return text + "R$*\t\t\t$@ OK\n"
 
     def start(self, log: Syslog | None = None) -> None:
-        """Start Sendmail in the foreground and wait until its doors accept connections.
+        """Start Sendmail in the foreground and wait until its interfaces accept connections.
 
         `log` gets what it writes to syslog.
         """
@@ -182,20 +182,20 @@ class Sendmail(Rig):
         ]
         output = os.path.join(self.folder, "output")
         self._launch(Daemon(log.wrap(argv) if log is not None else argv, log=output))
-        for door in self._ports:
-            if (self._socketmap if door == "map" else self._milter) is not None:
+        for interface in self._ports:
+            if (self._socketmap if interface == "map" else self._milter) is not None:
                 wait_until(
-                    partial(self._accepts, door),
-                    f"Sendmail accepts at the door {door}",
+                    partial(self._accepts, interface),
+                    f"Sendmail accepts at the interface {interface}",
                 )
 
-    def _accepts(self, door: str) -> bool:
+    def _accepts(self, interface: str) -> bool:
         self.daemon.check()
-        return accepts(*self.address(door))
+        return accepts(*self.address(interface))
 
-    def address(self, door: str) -> tuple[str, int]:
-        """Where an SMTP client finds the door `map` or `milter`."""
-        return LOOPBACK, self._ports[door]
+    def address(self, interface: str) -> tuple[str, int]:
+        """Where an SMTP client finds the interface `map` or `milter`."""
+        return LOOPBACK, self._ports[interface]
 
     @property
     def traffic(self) -> str:

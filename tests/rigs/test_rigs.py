@@ -169,7 +169,7 @@ def test_a_service_that_cannot_start_is_named() -> None:
 
 
 def test_postfix_starts_answers_and_leaves_nothing(store: Cyrus) -> None:
-    """Each door of the private Postfix asks what it was told to ask."""
+    """Each interface of the private Postfix asks what it was told to ask."""
     require("postfix")
     path = store.socket_path("smmap")
     with Postfix(
@@ -227,7 +227,7 @@ def test_postfix_plays_any_client(store: Cyrus) -> None:
 
 
 def test_sendmail_starts_answers_and_leaves_nothing(store: Cyrus) -> None:
-    """The unpacked Sendmail asks the socket map at one door and the milter at the other."""
+    """The unpacked Sendmail asks the socket map at one interface and the milter at the other."""
     require("sendmail")
     with Sendmail(
         socketmap=f"local:{store.socket_path('smmap')}", milter="local:/nonexistent"

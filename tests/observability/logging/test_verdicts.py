@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.life.running import DEADLINE_S, Life
+from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.gateway import Tables
 from tests.rigs.milter import MilterClient
 from tests.rigs.ports import free_ports
@@ -45,11 +45,11 @@ _END = re.compile(r" cache=(\w+) microseconds=\d+$")
 class Site:
     """A gateway that writes verdicts, and a client of each front end, which stays."""
 
-    def __init__(self, life: Life, stack: ExitStack) -> None:
-        self.life = life
-        socketmap = stack.enter_context(life.open("socketmap"))
-        self._policy = stack.enter_context(life.open("policy"))
-        self._milter = stack.enter_context(MilterClient(life.path("milter")))
+    def __init__(self, managed: ManagedGateway, stack: ExitStack) -> None:
+        self.managed = managed
+        socketmap = stack.enter_context(managed.open("socketmap"))
+        self._policy = stack.enter_context(managed.open("policy"))
+        self._milter = stack.enter_context(MilterClient(managed.path("milter")))
         self._milter.connect(address=b"192.0.2.7")
         self._milter.mail(b"<%b>" % SENDER)
         self.ask: dict[str, Callable[[bytes], bytes]] = {
@@ -67,9 +67,9 @@ class Site:
 
     def line(self, ask: Callable[[bytes], bytes], recipient: bytes) -> str:
         """The line of a verdict that is asked for now; no other may come with it."""
-        before = len(self.life.logged("verdict", "microseconds"))
+        before = len(self.managed.logged("verdict", "microseconds"))
         ask(recipient)
-        return self.life.wait_log("verdict", "microseconds", count=before + 1)[before]
+        return self.managed.wait_log("verdict", "microseconds", count=before + 1)[before]
 
     def line_from(self, source: str, front: str, recipient: bytes) -> str:
         """The line of the first question whose answer is from there; what others say stands."""
@@ -88,8 +88,8 @@ def site(tables: Tables | None = None, **logging: str) -> Iterator[Site]:
     """A gateway with all front ends on a small store."""
     with ExitStack() as stack:
         changed = {**(tables or {}), "logging": {"level": "info", **logging}}
-        life = stack.enter_context(Life(changed, milter=True))
-        yield Site(life.begin(), stack)
+        managed = stack.enter_context(ManagedGateway(changed, milter=True))
+        yield Site(managed.begin(), stack)
 
 
 def start(front: str, recipient: str, verdict: str, sender: str = SENDER.decode()) -> str:
@@ -153,17 +153,17 @@ def test_private_lines(addresses: str, shown: str) -> None:
             recipients.add(told["recipient"])
             assert "reply=NOTFOUND" in line or 'reply="550 5.1.1"' in line
         assert len(recipients) == 1
-        assert not here.life.logged("nobody")
-        assert not here.life.logged("joe")
+        assert not here.managed.logged("nobody")
+        assert not here.managed.logged("joe")
 
 
 def test_a_client_of_the_socketmap_on_tcp() -> None:
     """Has an address."""
     (port,) = free_ports(1)
     with site() as here:
-        listen = [f"unix:{here.life.path('socketmap')}", f"inet:127.0.0.1:{port}"]
-        here.life.configure({"socketmap": {"listen": listen}})
-        here.life.reload()
+        listen = [f"unix:{here.managed.path('socketmap')}", f"inet:127.0.0.1:{port}"]
+        here.managed.configure({"socketmap": {"listen": listen}})
+        here.managed.reload()
         with Connection.to(("127.0.0.1", port)) as client:
             line = here.line(client.ask, b"fred@example.org")
         assert "frontend=socketmap mode=enforce client=127.0.0.1 recipient=" in line
@@ -183,7 +183,7 @@ def test_observed() -> None:
 def test_a_store_elsewhere() -> None:
     """Asked at first, then remembered, in each process by itself."""
     with site() as store:
-        elsewhere = {"store": f"socketmap:unix:{store.life.path('socketmap')}"}
+        elsewhere = {"store": f"socketmap:unix:{store.managed.path('socketmap')}"}
         with site({"": elsewhere}) as here:
             for front in FRONTS:
                 recipient = f"nobody-{front}@example.org".encode()
@@ -197,4 +197,4 @@ def test_without_verdict_lines() -> None:
         for front in FRONTS:
             assert here.ask[front](b"fred@example.org")
             assert here.ask[front](b"nobody@example.org")
-        assert not here.life.logged("verdict")
+        assert not here.managed.logged("verdict")

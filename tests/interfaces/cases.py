@@ -1,0 +1,309 @@
+"""The one table of cases: who writes to whom, and what is true of the recipients.
+
+What each interface replies follows from it (`replies`); only what an MTA says
+without asking anybody stands here, as `by_mta`.  The store is that of `store`,
+the configuration that of `conftest`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.frontends.scope import Skip
+from gateway.verification.model import Kind
+from tests.interfaces.model import POSTFIX, SENDMAIL, Case, Flow, Interface, Rcpt
+from tests.interfaces.store import DENIED
+
+UNKNOWN = Kind.NONEXISTENT
+NO_POST = Kind.NOT_POSTABLE
+BLOCKED = Kind.DENIED
+OVER = Kind.OVER_QUOTA
+TOO_LARGE = Kind.SIZE_OVER_QUOTA
+FAULT = Kind.STORE_FAULT
+
+# Clients that [scope] exempts, one of them on the loopback interface.
+EXEMPT_CLIENT = "127.0.0.9"
+EXEMPT_CLIENT_IPV6 = "2001:db8::25"
+# double_bounce_sender of Postfix, with and without address_verify_sender_ttl.
+PROBE = b"double-bounce@mx.test.example"
+PROBE_WITH_TIME = b"double-bounce1a2b@mx.test.example"
+NULL = b""
+
+FRED = Rcpt(b"fred@example.org")
+NOBODY = Rcpt(b"nobody@example.org", UNKNOWN)
+FULL = Rcpt(b"over@example.org", OVER)
+# lib/imap_err.et, for what cannot be read.
+BROKEN = Rcpt(b"broken@example.org", FAULT, reason=b"Mailbox has an invalid format")
+BROKEN_LENIENT = replace(BROKEN, lenient=True)
+FULL_LENIENT = replace(FULL, lenient=True)
+BOARD = Rcpt(b"bb+board@example.org", NO_POST)
+DENIED_USER = Rcpt(b"denied@example.org", BLOCKED, reason=DENIED)
+ANNA = Rcpt(b"anna@virt.example")
+TIGHT = Rcpt(b"tight@example.org")
+TIGHT_REFUSED = Rcpt(b"tight@example.org", TOO_LARGE)
+# lmtpd takes no eight-bit characters in addresses (lmtp_strict_rfc2821).
+FRED_UTF8 = Rcpt("fréd@example.org".encode(), Kind.BAD_ADDRESS)
+OUTSIDE = Rcpt(b"friend@other.test", UNKNOWN, skip=Skip.NOT_OUR_DOMAIN)
+
+# What MTAs say themselves.
+_NOT_UTF8 = {
+    **dict.fromkeys(POSTFIX, b"500 5.5.2 Error: bad UTF-8 syntax"),
+    **dict.fromkeys(
+        SENDMAIL,
+        b'501 5.1.3 Syntax error in mailbox address "nob?ody@example.org"'
+        b" (non-printable character)",
+    ),
+}
+_NOT_LOCAL = dict.fromkeys(
+    POSTFIX, b"550 5.1.1 <fred@[127.0.0.1]>: Recipient address rejected: no local mailboxes"
+)
+_PERCENT = dict.fromkeys(POSTFIX, b"554 5.7.1 <nob%ody@example.org>: Relay access denied")
+# The rig's check_rcpt knows neither routes of several hops nor the root's dot.
+_MAP_DENIES = b"550 5.7.1 <%s>... relaying denied"
+
+
+def _not_for_sendmail_map(argument: bytes) -> dict[Interface, bytes]:
+    return {Interface.SENDMAIL_MAP: _MAP_DENIES % argument}
+
+
+def _no_local_user(argument: bytes) -> dict[Interface, bytes]:
+    """Sendmail takes an address without a domain for a user of its machine."""
+    return dict.fromkeys(SENDMAIL, b"550 5.1.1 <%s>... User unknown" % argument)
+
+
+_VERDICTS = {
+    "a mailbox": FRED,
+    "no such mailbox": NOBODY,
+    "a deleted mailbox": Rcpt(b"dropped@example.org", UNKNOWN),
+    "a mailbox that is just being made": Rcpt(b"moving@example.org", Kind.RESERVED),
+    "denied with a message": DENIED_USER,
+    "denied without a message": Rcpt(
+        b"muted@example.org", BLOCKED, reason=b"Access to this service has been blocked"
+    ),
+    "denied for other services": Rcpt(b"elsewhere@example.org"),
+    "a calendar in the place of INBOX": Rcpt(b"agenda@example.org", Kind.NOT_FOR_MAIL),
+    "denied for the delivery service": Rcpt(b"blocked@example.org", Kind.DISABLED),
+    "more storage than the limit": FULL,
+    "as many messages as the limit": Rcpt(b"counted@example.org"),
+    "more messages than the limit": Rcpt(b"overcount@example.org", OVER),
+    "more annotations than the limit": Rcpt(b"annotated@example.org", OVER),
+    "more folders than the limit": Rcpt(b"folders@example.org", OVER),
+    "over quota, with a folder that is not": Rcpt(b"over+Own@example.org", OVER),
+    "a folder over its own quota": Rcpt(b"fred+Full@example.org"),
+    "storage exactly at the limit": Rcpt(b"brim@example.org"),
+    "a damaged quota record": BROKEN,
+    "a damaged mailbox record": Rcpt(b"wrecked@example.org", FAULT, reason=b"Invalid identifier"),
+    "a shared folder that all may post to": Rcpt(b"bb+news@example.org"),
+    "a shared folder that all may only post to": Rcpt(b"bb+slot@example.org"),
+    "a shared folder that all may only see": BOARD,
+    "a shared folder that nobody may see": Rcpt(b"bb+vault@example.org", UNKNOWN),
+    "a shared folder with a negative right": Rcpt(b"bb+guests@example.org", NO_POST),
+    "a shared folder of some users": Rcpt(b"bb+staff@example.org", UNKNOWN),
+    "no such shared folder": Rcpt(b"bb+none@example.org", UNKNOWN),
+    "the user of the shared folders itself": Rcpt(b"bb@example.org", UNKNOWN),
+    "elsewhere: deliverable": Rcpt(b"away-ok@example.org"),
+    "elsewhere: unknown": Rcpt(b"away-unknown@example.org", UNKNOWN),
+    "elsewhere: denied": Rcpt(b"away-denied@example.org", BLOCKED, reason=b"Gone fishing"),
+    "elsewhere: over quota": Rcpt(b"away-over@example.org", OVER),
+    "elsewhere: over quota for good": Rcpt(
+        b"away-over-for-good@example.org", Kind.OVER_QUOTA_PERMANENT
+    ),
+    "elsewhere: not postable": Rcpt(b"away-no-post@example.org", NO_POST),
+    "elsewhere: refused": Rcpt(
+        b"away-refused@example.org", Kind.REFUSED, reason=b"Moved to the branch office"
+    ),
+    "elsewhere: later": Rcpt(
+        b"away-later@example.org", Kind.UPSTREAM_FAULT, reason=b"Ask me in a minute"
+    ),
+    "elsewhere: nobody answers": Rcpt(
+        b"away-silent@example.org",
+        Kind.UPSTREAM_FAULT,
+        reason=b"Mailbox server is not available",
+    ),
+}
+
+_ADDRESSES = {
+    "capitals": Rcpt(b"FRED@Example.ORG"),
+    "capitals of nobody": Rcpt(b"Nobody@Example.ORG", UNKNOWN),
+    "a folder": Rcpt(b"fred+sent@example.org"),
+    "a folder with a capital": Rcpt(b"fred+Lists@example.org"),
+    "no such folder": Rcpt(b"fred+none@example.org"),
+    "a folder of nobody": Rcpt(b"nobody+sent@example.org", UNKNOWN),
+    "a shared folder with a capital": Rcpt(b"bb+Fairs@example.org"),
+    "its name without the capital": Rcpt(b"bb+fairs@example.org", UNKNOWN, folded=Kind.DELIVERABLE),
+    "another one that not all may post to": Rcpt(b"bb+BOARD@example.org", UNKNOWN, folded=NO_POST),
+    "a plus without a folder": Rcpt(b"fred+@example.org"),
+    "a dot": Rcpt(b"john.smith@example.org"),
+    "a hat is a dot": Rcpt(b"john^smith@example.org"),
+    "a dot at the end": Rcpt(b"fred.@example.org", UNKNOWN),
+    "an apostrophe": Rcpt(b"o'neil@example.org"),
+    "a percent sign": Rcpt(b"nob%ody@example.org", by_mta=_PERCENT),
+    "a long local part": Rcpt(b"x" * 60 + b"@example.org"),
+    "a longer one of nobody": Rcpt(b"x" * 120 + b"@example.org", UNKNOWN),
+    "quoted": Rcpt(b'"a b"@example.org', UNKNOWN, bare=b"a b@example.org"),
+    "quoted, of nobody": Rcpt(b'"a c"@example.org', UNKNOWN, bare=b"a c@example.org"),
+    "quoted without need": Rcpt(b'"fred"@example.org', bare=b"fred@example.org"),
+    "an escaped quote": Rcpt(b'"no\\"quote"@example.org', UNKNOWN, bare=b'no"quote@example.org'),
+    "an empty local part": Rcpt(
+        b'""@example.org', Kind.BAD_ADDRESS, bare=b"@example.org", bad=True
+    ),
+    "a control character": Rcpt(
+        b'"fr\\\x01ed"@example.org',
+        UNKNOWN,
+        bare=b"fr\x01ed@example.org",
+        shown=b"fr ed@example.org",
+        bad=True,
+    ),
+    "a source route": Rcpt(
+        b"@a.test,@b.test:fred@example.org",
+        bare=b"fred@example.org",
+        by_mta=_not_for_sendmail_map(b"@a.test,@b.test:fred@example.org"),
+    ),
+    "a source route to nobody": Rcpt(
+        b"@a.test:nobody@example.org", UNKNOWN, bare=b"nobody@example.org"
+    ),
+    "the root's dot": Rcpt(
+        b"fred@example.org.",
+        bare=b"fred@example.org",
+        by_mta=_not_for_sendmail_map(b"fred@example.org."),
+    ),
+    "the root's dot behind nobody": Rcpt(
+        b"nobody@example.org.",
+        UNKNOWN,
+        bare=b"nobody@example.org",
+        shown=b"nobody@example.org.",
+        by_mta=_not_for_sendmail_map(b"nobody@example.org."),
+    ),
+    "a virtual domain": ANNA,
+    "a virtual domain in capitals": Rcpt(b"Anna@VIRT.Example"),
+    "nobody in a virtual domain": Rcpt(b"nobody@virt.example", UNKNOWN),
+    "over quota in a virtual domain": Rcpt(b"bert@virt.example", OVER),
+    "the default domain's user in another one": Rcpt(b"fred@virt.example", UNKNOWN),
+    "another domain's user in the default one": Rcpt(b"anna@example.org", UNKNOWN),
+    "a shared folder in a domain": Rcpt(b"bb+fair@virt.example"),
+    "another domain's shared folder": Rcpt(b"bb+news@virt.example", UNKNOWN),
+}
+
+# Policy and milter have nothing to say about these.
+_NOT_JUDGED = {
+    "another domain": OUTSIDE,
+    "a domain below ours": Rcpt(b"fred@sub.example.org", UNKNOWN, skip=Skip.NOT_OUR_DOMAIN),
+    "a bare domain": Rcpt(
+        b"example.org",
+        UNKNOWN,
+        skip=Skip.NOT_OUR_DOMAIN,
+        by_mta=_no_local_user(b"example.org"),
+    ),
+    "no domain": Rcpt(
+        b"john.smith", skip=Skip.NOT_OUR_DOMAIN, by_mta=_no_local_user(b"john.smith")
+    ),
+    "our address literal": Rcpt(
+        b"fred@[127.0.0.1]", UNKNOWN, skip=Skip.NOT_OUR_DOMAIN, by_mta=_NOT_LOCAL
+    ),
+    "another address literal": Rcpt(b"fred@[192.0.2.1]", UNKNOWN, skip=Skip.NOT_OUR_DOMAIN),
+    "an alias": Rcpt(b"sales@example.org", UNKNOWN, skip=Skip.ALIAS),
+    "an alias in capitals": Rcpt(b"Sales@example.org", UNKNOWN, skip=Skip.ALIAS),
+    "an alias with an extension": Rcpt(b"sales+eu@example.org", UNKNOWN, skip=Skip.ALIAS),
+    "an alias of one domain": Rcpt(b"info@virt.example", UNKNOWN, skip=Skip.ALIAS),
+    "the same name in another domain": Rcpt(b"info@example.org", UNKNOWN),
+    "an exempt recipient": Rcpt(b"postmaster@example.org", UNKNOWN, skip=Skip.EXEMPT_RECIPIENT),
+    "an exempt pattern": Rcpt(b"list-x@virt.example", UNKNOWN, skip=Skip.EXEMPT_RECIPIENT),
+}
+
+_CLIENTS = (
+    Case(
+        "an exempt client",
+        (FRED, Rcpt(b"nobody@example.org", UNKNOWN, skip=Skip.EXEMPT_CLIENT)),
+        client=EXEMPT_CLIENT,
+    ),
+    Case(
+        "an exempt client's outbound mail, over quota at home",
+        (OUTSIDE, Rcpt(b"over@example.org", OVER, skip=Skip.EXEMPT_CLIENT)),
+        client=EXEMPT_CLIENT,
+    ),
+    Case(
+        "an exempt client with IPv6",
+        (Rcpt(b"nobody@example.org", UNKNOWN, skip=Skip.EXEMPT_CLIENT),),
+        client=EXEMPT_CLIENT_IPV6,
+    ),
+    Case("another client with IPv6", (FRED, NOBODY), client="2001:db9::25"),
+    Case("an authenticated client's outbound mail", (OUTSIDE,), login="alice"),
+    Case(
+        "an authenticated client and our own",
+        (FRED, Rcpt(b"nobody@example.org", UNKNOWN, skip=Skip.AUTHENTICATED)),
+        login="alice",
+    ),
+)
+
+_SENDERS = (
+    Case("the null sender to nobody", (NOBODY,), sender=NULL),
+    Case("the null sender, over quota", (FULL,), sender=NULL),
+    Case(
+        "the null sender while the store is damaged",
+        (BROKEN_LENIENT,),
+        sender=NULL,
+    ),
+    Case("an MTA's probe of nobody", (NOBODY,), sender=PROBE),
+    Case("an MTA's probe of a mailbox", (FRED, BOARD), sender=PROBE),
+    Case(
+        "an MTA's probe, over quota",
+        (FULL_LENIENT,),
+        sender=PROBE,
+    ),
+    Case(
+        "an MTA's probe with a time",
+        (FULL_LENIENT,),
+        sender=PROBE_WITH_TIME,
+    ),
+    Case(
+        "an MTA's probe while the store is damaged",
+        (BROKEN_LENIENT,),
+        sender=PROBE,
+    ),
+)
+
+_SIZES = (
+    Case("a size that fits", (TIGHT,), size=10 * 1024),
+    Case("a size larger than the free quota", (TIGHT_REFUSED,), size=10 * 1024 + 1),
+    Case("a size, and over quota already", (FULL,), size=1),
+    Case("a size without a quota", (FRED,), size=5_000_000),
+    Case("size 0 is no size", (TIGHT,), size=0),
+    Case("a size and several recipients", (FRED, TIGHT_REFUSED, NOBODY), size=20_000),
+    Case("a size and a quota of messages", (Rcpt(b"counted@example.org"),), size=20_000),
+    Case("a message that fits", (TIGHT,), message=2_000),
+    Case("a message larger than the free quota", (TIGHT_REFUSED,), message=20_000),
+)
+
+_UTF8 = (
+    Case("UTF-8", (FRED_UTF8,), smtputf8=True),
+    Case(
+        "UTF-8 of nobody",
+        (Rcpt("nobödy@example.org".encode(), Kind.BAD_ADDRESS), FULL, FRED),
+        smtputf8=True,
+    ),
+    Case("not UTF-8", (Rcpt(b"nob\xffody@example.org", Kind.BAD_ADDRESS, by_mta=_NOT_UTF8), FRED)),
+)
+
+_COMMANDS = (
+    Case("different verdicts in one mail", (FRED, NOBODY, FULL, BOARD, DENIED_USER, ANNA)),
+    Case("the same recipient again", (NOBODY, FRED, NOBODY, FRED)),
+    Case("pipelined", (FULL, FRED, BROKEN, NOBODY, ANNA, BOARD), Flow.PIPELINED),
+    Case("pipelined with a size", (TIGHT_REFUSED, FRED), Flow.PIPELINED, size=20_000),
+    Case("RSET", (FRED, NOBODY, FULL), Flow.RSET),
+    Case("RSET with a size", (TIGHT_REFUSED, FRED), Flow.RSET, size=20_000),
+    Case("two mails", (FRED, NOBODY, FULL), Flow.TWO_MAILS),
+    Case("two mails to several", (ANNA, BOARD, FRED), Flow.TWO_MAILS),
+    Case("VRFY", (FRED,), Flow.VRFY),
+    Case("VRFY of nobody", (NOBODY, FRED), Flow.VRFY),
+    Case("VRFY, over quota", (FULL,), Flow.VRFY),
+)
+
+_SINGLE = {**_VERDICTS, **_ADDRESSES, **_NOT_JUDGED}
+CASES: tuple[Case, ...] = (
+    *(Case(name, (rcpt,)) for name, rcpt in _SINGLE.items()),
+    *_CLIENTS,
+    *_SENDERS,
+    *_SIZES,
+    *_UTF8,
+    *_COMMANDS,
+)

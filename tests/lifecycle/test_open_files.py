@@ -1,0 +1,56 @@
+"""Limits of open files from far too few to just enough: a refusal with the limit, or right answers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.lifecycle.load import FRED, NOBODY
+from tests.lifecycle.running import ManagedGateway
+from tests.rigs.milter import CONTINUE, MilterClient
+from tests.rigs.waiting import wait_until
+
+PRLIMIT = "/usr/bin/prlimit"
+# Only a failure waits so long; a busy machine starts slowly.
+PATIENCE_S = 180.0
+ADVICE = ("open files are too few", "LimitNOFILE=")
+
+
+def start(managed: ManagedGateway, limit: int) -> bool:
+    """Start with that limit; whether it became ready."""
+    managed.start(prefix=[PRLIMIT, f"--nofile={limit}:{limit}"])
+
+    def ended_or_ready() -> str:
+        if not managed.daemon.running():
+            return "ended"
+        return "ready" if managed.heard("READY") else ""
+
+    return wait_until(ended_or_ready, "it is ready, or has ended", PATIENCE_S) == "ready"
+
+
+@pytest.mark.parametrize("limit", [20, 26])
+def test_below_what_a_client_takes_nothing_is_served(limit: int) -> None:
+    """The log says the limit, what was open, and what to raise."""
+    with ManagedGateway(milter=True) as managed:
+        assert not start(managed, limit)
+        assert managed.exit_code() == os.EX_CONFIG
+        assert managed.logged(f"{limit} {ADVICE[0]}", ADVICE[1])
+
+
+def test_who_is_ready_answers() -> None:
+    """At the lowest limit with which it is."""
+    for limit in range(34, 80, 8):
+        with ManagedGateway(milter=True) as managed:
+            if not start(managed, limit):
+                assert managed.logged(*ADVICE)
+                continue
+            assert managed.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
+            assert managed.ask("socketmap", FRED) == b"OK " + FRED
+            with MilterClient(managed.path("milter")) as mta:
+                mta.connect()
+                mta.mail()
+                assert mta.rcpt(b"<%b>" % FRED) == CONTINUE
+                assert mta.rcpt(b"<%b>" % NOBODY) == b"550 5.1.1 User unknown"
+            return
+    raise AssertionError("no limit is enough")
