@@ -23,9 +23,10 @@ from gateway.cli import output
 from gateway.cli.colour import Palette, Style
 from gateway.cli.common import client, settings_of, size
 from gateway.cli.failures import ArgumentsError, InputError
-from gateway.cli.mtaview import CLIENTS, Heard, Means, MtaQuestion
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
+from gateway.config.frontends import NAMES, front_end
 from gateway.errors import UpstreamError
+from gateway.frontends.mtaview import Heard, Means, MtaQuestion
 from gateway.protocols.address import bare
 from gateway.upstream.address import InetAddress, UnixAddress
 from gateway.upstream.connection import Dialer
@@ -78,9 +79,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser.add_argument(
         "--front",
         metavar="NAME",
-        choices=tuple(CLIENTS),
+        choices=NAMES,
         action="append",
-        help="ask this front end only (socketmap, policy, milter); may be repeated",
+        help=f"ask this front end only ({', '.join(NAMES)}); may be repeated",
     )
     parser.add_argument(
         "--socket",
@@ -146,7 +147,7 @@ def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[
             yield fronts[0], endpoint
         return
     # A configuration without any socket is refused before (settings/checks.py).
-    for front in fronts or CLIENTS:
+    for front in fronts or NAMES:
         listening = settings.listeners.get(front, ())
         if not listening and fronts:
             raise ArgumentsError(f"ask: [{front}] listens nowhere in {options.config}")
@@ -166,7 +167,7 @@ def _ask(front: str, endpoint: Endpoint, question: MtaQuestion, settings: Settin
     try:
         link = _dialer(endpoint, settings).open(until)
         try:
-            heard = CLIENTS[front](link, question, until)
+            heard = front_end(front).ask(link, question, until)
         finally:
             link.close()
     except UpstreamError as error:

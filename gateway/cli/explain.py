@@ -14,7 +14,8 @@ from gateway.cli import output
 from gateway.cli.colour import Palette, Style
 from gateway.cli.common import client, engine_of, settings_of, size
 from gateway.explain.explainer import Explainer
-from gateway.explain.explanation import AUTHORITIES, Inquiry
+from gateway.explain.explanation import AUTHORITIES
+from gateway.frontends.frontend import Inquiry
 from gateway.protocols.address import bare
 
 if TYPE_CHECKING:

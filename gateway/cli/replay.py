@@ -26,9 +26,9 @@ from gateway.cli.maillog import Outcome
 from gateway.cli.progress import Progress
 from gateway.cli.rehearsal import Rehearsal, report, report_json, strange_line
 from gateway.config.choices import Mode
-from gateway.frontends.replies import ReplyTable
+from gateway.frontends.policy_session import FRONT_END as POLICY
 from gateway.frontends.scope import Scope
-from gateway.wiring.assembly import make_judge
+from gateway.wiring.judges import make_judge, make_replies
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     """Replay; the exit code tells whether every log could be read."""
     settings = settings_of(options)
     rehearsal = Rehearsal(
-        _judge(settings, options.domain), ReplyTable(settings.replies), engine_of(settings)
+        _judge(settings, options.domain), make_replies(settings), engine_of(settings)
     )
     read_lines = ReadLines()
     log, read, code = _read(options.logs, read_lines)
@@ -102,7 +102,8 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
         Scope(scope.rules())  # a wrong domain is told by its own name
         settings = dataclasses.replace(settings, scope=scope)
     if scope.domains or scope.domain_files:
-        return make_judge(settings, Mode.ENFORCE, settings.general.answers)
+        # A log tells what a policy service hears: no mailers.
+        return make_judge(settings, POLICY, mode=Mode.ENFORCE, answers=settings.general.answers)
     output.message(
         "[scope] names no domains, so every recipient is judged, outbound ones too; "
         "say with --domain which are ours"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.config import loads, read
 from gateway.config.choices import Library
 from gateway.cyrus.pathwalk import absolute
+from gateway.frontends.frontend import Process
 from gateway.frontends.watched import NOTHING_KNOWN
 from gateway.mta.configuration import ConfigurationFiles
 from gateway.observability.logging import setup
@@ -66,7 +67,7 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
     settings = dataclasses.replace(settings, tls_contents=tls_contents(settings))
     prerequisites.require(settings, entries)
     served = settings.listeners
-    workers = settings.general.workers if served.keys() & {"socketmap", "policy"} else 1
+    workers = settings.general.workers if _multiplied(settings) else 1
     children = [
         ChildSpec(
             kind.name,
@@ -93,6 +94,11 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
         path,
         *_news(settings),
     )
+
+
+def _multiplied(settings: Settings) -> bool:
+    """Whether `workers` has anything to multiply: the admin page is served once."""
+    return any(row.front_end.process is Process.CORE for row in settings.serving)
 
 
 def _news(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], ...]:

@@ -14,11 +14,11 @@ from itertools import combinations
 from gateway.config import endpoints
 from gateway.config.choices import Library
 from gateway.config.endpoints import InetEndpoint
+from gateway.config.frontends import FRONT_ENDS, NAMES, Row
 from gateway.config.model import Settings
 from gateway.config.tables import replies
 
 Problem = tuple[str, str]
-FRONT_ENDS = ("socketmap", "policy", "milter")
 
 # Seconds between two looks of libmilter at its sessions (worker.c, DT_CHECK_OLD_SESSIONS).
 LIBMILTER_SWEEP = 600.0
@@ -32,10 +32,11 @@ def problems(settings: Settings, faulty: Collection[str]) -> Iterator[Problem]:
 
 
 def _something_listens(settings: Settings) -> Iterator[Problem]:
-    if not any(name in settings.listeners for name in FRONT_ENDS):
+    if not settings.serving:
+        *first, last = (f"[{name}]" for name in NAMES)
         yield (
-            "socketmap.listen",
-            "no front end listens; set listen in [socketmap], [policy] or [milter]",
+            _LISTEN[0],
+            f"no front end listens; set listen in {', '.join(first)} or {last}",
         )
 
 
@@ -56,21 +57,30 @@ def _one_socket_each(settings: Settings) -> Iterator[Problem]:
 
 
 def _scope_is_known(settings: Settings) -> Iterator[Problem]:
-    by_domain = settings.scope.rules().knows_domains
-    enough = {"policy": by_domain, "milter": by_domain or bool(settings.scope.mailers)}
-    lacking = [name for name, known in enough.items() if not known and name in settings.listeners]
+    lacking = [row for row in settings.serving if not knows_scope(settings, row)]
     if not lacking:
         return
     mend = "set scope.domains, scope.domain_files or scope.postfix"
-    if lacking == ["policy"] and settings.scope.mailers:
-        mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
-    elif "policy" not in lacking:
+    if all(row.front_end.sees_mailers for row in lacking):
         mend += ", or scope.mailers"
+    elif settings.scope.mailers:
+        mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
+    names = " and ".join(row.name for row in lacking)
     on, sees = ("is on", "it sees") if len(lacking) == 1 else ("are on", "they see")
     yield (
         "scope.domains",
-        f"{' and '.join(lacking)} {on} and nothing says which recipients are ours: {sees} "
+        f"{names} {on} and nothing says which recipients are ours: {sees} "
         f"outbound mail too and would refuse it; {mend}",
+    )
+
+
+def knows_scope(settings: Settings, row: Row) -> bool:
+    """Whether something says which recipients of a front end are ours, if it needs to know."""
+    front_end = row.front_end
+    return (
+        not front_end.needs_scope
+        or settings.scope.rules().knows_domains
+        or (front_end.sees_mailers and bool(settings.scope.mailers))
     )
 
 
@@ -110,10 +120,11 @@ def _tls_is_complete(settings: Settings) -> Iterator[Problem]:
             if not (isinstance(endpoint, InetEndpoint) and endpoint.tls):
                 continue
             serves = True
-            if name != "socketmap":
+            if name not in _TLS:
                 yield (
                     f"{name}.listen",
-                    f'"{endpoint}": only socketmap sockets speak TLS; leave ?tls=yes out',
+                    f'"{endpoint}": only {" and ".join(_TLS)} sockets speak TLS; leave ?tls=yes '
+                    "out",
                 )
     if serves and not settings.tls.certificate:
         yield "tls.certificate", "a socket listens with TLS and needs a certificate; set it"
@@ -138,14 +149,15 @@ def _reply_fits(kind: str, settings: Settings) -> Iterator[Problem]:
     yield from replies.problems(kind, template, settings.general.size_check)
 
 
+_TLS = tuple(row.name for row in FRONT_ENDS if row.front_end.speaks_tls)
+_LISTEN = tuple(f"{name}.listen" for name in NAMES)
+_SCOPED = tuple(f"{row.name}.listen" for row in FRONT_ENDS if row.front_end.needs_scope)
+
 # What is checked, and what the keys begin with that it needs.
 _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], ...] = (
-    (_something_listens, tuple(f"{name}.listen" for name in FRONT_ENDS)),
+    (_something_listens, _LISTEN),
     (_one_socket_each, ()),
-    (
-        _scope_is_known,
-        ("scope.domains", "scope.mailers", "scope.postfix", "policy.listen", "milter.listen"),
-    ),
+    (_scope_is_known, ("scope.domains", "scope.mailers", "scope.postfix", *_SCOPED)),
     (_library_honours, ("milter.",)),
     (_admin_is_local, ("admin.allow_remote",)),
     (_tls_is_complete, ("tls.",)),

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from gateway.config import checks
 from gateway.config.declaration import BadValue, Section, T
 from gateway.config.errors import ConfigurationErrors
+from gateway.config.frontends import FRONT_ENDS
 from gateway.config.lines import line_of
 from gateway.config.model import SECTIONS, Settings
 from gateway.config.renamed import new_name
@@ -23,13 +25,10 @@ from gateway.config.tables import (
     admin,
     general,
     logging,
-    milter,
     murder,
-    policy,
     remote,
     replies,
     scope,
-    socketmap,
     sql,
     store,
     tls,
@@ -70,6 +69,9 @@ class _Reader:
         """The settings, with the default in the place of whatever is wrong."""
         top = self._section(general.SECTION, {})
         inheritable: dict[str, object] = {"answers": top.answers, "mode": top.mode}
+        front_ends: dict[str, Any] = {
+            row.name: self._section(row.section, inheritable) for row in FRONT_ENDS
+        }
         settings = Settings(
             file=self._path,
             general=top,
@@ -78,9 +80,7 @@ class _Reader:
             murder=self._section(murder.SECTION, inheritable),
             remote=self._section(remote.SECTION, inheritable),
             tls=self._section(tls.SECTION, inheritable),
-            socketmap=self._section(socketmap.SECTION, inheritable),
-            policy=self._section(policy.SECTION, inheritable),
-            milter=self._section(milter.SECTION, inheritable),
+            **front_ends,
             scope=self._section(scope.SECTION, inheritable),
             replies=MappingProxyType(
                 {

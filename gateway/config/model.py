@@ -8,18 +8,16 @@ from types import MappingProxyType
 
 from gateway.config.declaration import Section
 from gateway.config.endpoints import Endpoint
+from gateway.config.frontends import FRONT_ENDS, FrontEndTables
 from gateway.config.sources import Place
 from gateway.config.tables import (
     admin,
     general,
     logging,
-    milter,
     murder,
-    policy,
     remote,
     replies,
     scope,
-    socketmap,
     sql,
     store,
     tls,
@@ -27,12 +25,9 @@ from gateway.config.tables import (
 from gateway.config.tables.admin import AdminSettings
 from gateway.config.tables.general import GeneralSettings
 from gateway.config.tables.logging import LoggingSettings
-from gateway.config.tables.milter import MilterSettings
 from gateway.config.tables.murder import MurderSettings
-from gateway.config.tables.policy import PolicySettings
 from gateway.config.tables.remote import RemoteSettings
 from gateway.config.tables.scope import ScopeSettings
-from gateway.config.tables.socketmap import SocketmapSettings
 from gateway.config.tables.sql import SqlSettings
 from gateway.config.tables.store import CyrusSettings
 from gateway.config.tables.tls import TlsSettings
@@ -47,9 +42,7 @@ SECTIONS: tuple[Section[object], ...] = (
     murder.SECTION,
     remote.SECTION,
     tls.SECTION,
-    socketmap.SECTION,
-    policy.SECTION,
-    milter.SECTION,
+    *(row.section for row in FRONT_ENDS),
     scope.SECTION,
     *replies.SECTIONS.values(),
     admin.SECTION,
@@ -58,7 +51,7 @@ SECTIONS: tuple[Section[object], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(FrontEndTables):
     """What gateway.toml says, checked; `file` is its path.
 
     `replies` has one entry for every kind that refuses; it is what
@@ -73,9 +66,6 @@ class Settings:
     murder: MurderSettings
     remote: RemoteSettings
     tls: TlsSettings
-    socketmap: SocketmapSettings
-    policy: PolicySettings
-    milter: MilterSettings
     scope: ScopeSettings
     replies: Mapping[Kind, Template]
     admin: AdminSettings
@@ -87,11 +77,8 @@ class Settings:
 
     @property
     def listeners(self) -> Mapping[str, tuple[Endpoint, ...]]:
-        """The endpoints of each front end that is on, by the name of its table."""
-        every = {
-            "socketmap": self.socketmap.listen,
-            "policy": self.policy.listen,
-            "milter": self.milter.listen,
-            "admin": self.admin.listen,
-        }
-        return MappingProxyType({name: each for name, each in every.items() if each})
+        """The endpoints of each front end that is on, and of the admin page, by table."""
+        every = {row.name: self.front_end(row.name).listen for row in self.serving}
+        if self.admin.listen:
+            every[admin.SECTION.name] = self.admin.listen
+        return MappingProxyType(every)

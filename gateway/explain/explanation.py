@@ -16,6 +16,7 @@ from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
     from gateway.explain.steps import Row
+    from gateway.frontends.frontend import Inquiry
     from gateway.verification.model import Step, Verdict
 
 # Whose answer it is, for people.
@@ -44,24 +45,6 @@ WAIVERS: dict[Waiver, str] = {
     Waiver.PROBE: "the sender is an MTA's address probe",
     Waiver.NULL_SENDER: "the sender is null: a bounce or a probe",
 }
-IN_SCOPE = "ours: judged"
-NO_SCOPE = "nothing in [scope] says which recipients are ours"
-ALWAYS = "judged: socketmap answers whatever it is asked"
-NEVER_FOUND = "not looked up: socketmap finds recipients of [scope]'s domains only"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
-    """What is asked about; the fields are those of gateway.frontends.judge.Question.
-
-    `recipient` is the bare address, without angle brackets.
-    """
-
-    recipient: bytes
-    size: int | None = None
-    client: bytes = b""
-    sender: bytes | None = None
-    mailer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

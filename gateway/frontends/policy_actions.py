@@ -83,6 +83,10 @@ class Actions:
         if key is not None:
             self._ready.keep(key, request.recipient, decision, action)
 
+    def shrink(self) -> None:
+        """Give back memory; only a few actions are cached from now on."""
+        self._ready.shrink()
+
     def _key(self, values: tuple[bytes, ...]) -> Key | None:
         """What the action rests on besides the files; None where it is not remembered.
 

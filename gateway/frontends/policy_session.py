@@ -12,11 +12,16 @@ another connection, and after that applies its own `default_action`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.frontends import mtaview
 from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
+from gateway.frontends.judging_frontend import JudgingFrontEnd
 from gateway.frontends.judging_session import JudgingSession
+from gateway.frontends.origin import AnswerOrigin
+from gateway.frontends.policy_actions import Actions
 from gateway.protocols.address import parse_bare
 from gateway.protocols.policy import (
     END_OF_MESSAGE,
@@ -30,10 +35,13 @@ from gateway.protocols.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.frontend import Inquiry, Serving, SessionFor, VerdictWriter
     from gateway.frontends.judge import Judge
-    from gateway.frontends.origin import AnswerOrigin
-    from gateway.frontends.policy_actions import Actions
+    from gateway.frontends.mtaview import Heard, MtaQuestion
+    from gateway.frontends.replies import ReplyTable
     from gateway.mta.lookups import TableAnswers
+    from gateway.protocols.address import Address, BadAddress
+    from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 
@@ -113,3 +121,73 @@ def _acts_on(request: PolicyRequest) -> bool:
     if request.protocol_state in (RCPT, VRFY):
         return True
     return request.protocol_state == END_OF_MESSAGE and bool(request.recipient)
+
+
+class PolicyFrontEnd(JudgingFrontEnd):
+    """Answers Postfix' check_policy_service."""
+
+    name = "policy"
+    accepted = b"DUNNO"
+    word = b"action="
+    main_cf = "check_policy_service {socket}"
+
+    def sessions(self, serving: Serving[Judge]) -> SessionFor:
+        """As any FrontEnd's."""
+        memory, judge, counters = serving.memory, serving.judge, serving.counters
+        actions = Actions(memory, judge, counters.ready_decision)
+        serving.caches.append(actions)
+        written = serving.log.enabled
+
+        def count(request: PolicyRequest, decision: Decision) -> None:
+            counters.decision(decision, request.recipient, request.sender, request.client_address)
+
+        def session(client: str) -> PolicySession:
+            origin = AnswerOrigin(memory) if written else None
+            return PolicySession(
+                memory,
+                judge,
+                observe=partial(_write, serving.log, origin),
+                complain=partial(serving.complain, client),
+                actions=actions,
+                faults_only=not written,
+                count=count,
+                origin=origin,
+            )
+
+        return session
+
+    def recipient(self, inquiry: Inquiry) -> Address | BadAddress:
+        """As any JudgingFrontEnd's."""
+        return parse_bare(inquiry.recipient)
+
+    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
+        """As any FrontEnd's: the action."""
+        return replies.policy(verdict, recipient)
+
+    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+        """As any FrontEnd's."""
+        return mtaview.policy(link, question, until)
+
+
+def _write(
+    log: VerdictWriter, origin: AnswerOrigin | None, request: PolicyRequest, decision: Decision
+) -> None:
+    """One request that was judged or skipped."""
+    if log.quiet(decision.verdict):
+        return
+    log.decision(
+        decision,
+        origin,
+        {
+            "instance": request.instance,
+            "queue_id": request.queue_id,
+            "state": request.protocol_state,
+            "client": request.client_address,
+            "sender": log.sender(request.sender),
+            "recipient": log.address(request.recipient),
+        },
+        decision.action,
+    )
+
+
+FRONT_END = PolicyFrontEnd()

@@ -41,14 +41,21 @@ class SocketmapJudge:
     """Decides about keys for the socketmap front end.
 
     `scope` tells which domains are ours, None where nothing does.  With
-    `needs_domain` no key without an @ is found.
+    `needs_domain` no key without an @ is found.  `folds` tells that keys may have
+    been put in lower case by who asks.
     """
 
-    __slots__ = ("_needs_domain", "_scope", "_waivers")
+    __slots__ = ("_needs_domain", "_scope", "_waivers", "folds")
 
     def __init__(
-        self, waivers: Waivers, scope: Scope | None = None, *, needs_domain: bool = False
+        self,
+        waivers: Waivers,
+        scope: Scope | None = None,
+        *,
+        needs_domain: bool = False,
+        folds: bool = False,
     ) -> None:
+        self.folds = folds
         self._waivers = waivers
         self._scope = scope
         self._needs_domain = needs_domain

@@ -242,7 +242,6 @@ class SocketmapSession:
         faults_only: bool = False,
         count: Observer | None = None,
         origin: AnswerOrigin | None = None,
-        folds: bool = False,
     ) -> None:
         """`decider` is a Verifier or its cache; `judge` knows what is never found, and waivers.
 
@@ -251,12 +250,11 @@ class SocketmapSession:
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not ready.
         `origin`, on the same decider, is marked for whoever observes.
-        `folds` tells that keys may have been put in lower case by who asks.
         """
         self._count = count
         self._origin = origin
         self._decider = decider
-        self._folds = folds
+        self._folds = judge is not None and judge.folds
         self._observe = observe
         self._observe_quick = None if faults_only else observe
         self._judge = judge

@@ -9,6 +9,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from gateway.config.frontends import FRONT_ENDS
+from gateway.config.tables import admin
+from gateway.frontends.frontend import Process
+
 # Seconds between two words of a child that its event loop turns, and those after which the
 # supervisor takes its silence for a hang: several words were missed.
 ALIVE_INTERVAL = 5.0
@@ -30,7 +34,20 @@ class ProcessKind:
         return (sys.executable, "-P", "-m", self.module)
 
 
-CORE = ProcessKind("core", "gateway.worker.core", ("socketmap", "policy", "admin"), "clients")
+def _served(process: Process) -> tuple[str, ...]:
+    return tuple(row.name for row in FRONT_ENDS if row.front_end.process is process)
+
+
+CORE = ProcessKind(
+    Process.CORE.value,
+    "gateway.worker.core",
+    (*_served(Process.CORE), admin.SECTION.name),
+    "clients",
+)
 # The milter, by the library that serves it: our own codec on a loop, or pymilter's threads.
-MILTER = ProcessKind("milter", "gateway.worker.milterprocess", ("milter",), "SMTP sessions")
-PYMILTER = ProcessKind("milter", "gateway.worker.pymilterprocess", ("milter",), "SMTP sessions")
+MILTER = ProcessKind(
+    Process.MILTER.value, "gateway.worker.milterprocess", _served(Process.MILTER), "SMTP sessions"
+)
+PYMILTER = ProcessKind(
+    Process.MILTER.value, "gateway.worker.pymilterprocess", MILTER.listeners, MILTER.clients
+)

@@ -43,11 +43,10 @@ from gateway.worker import childmain, descriptors
 from gateway.worker.databasewatch import DatabaseWatch
 from gateway.worker.revocations import Revocations
 from gateway.worker.scopefiles import SETTLING_INTERVAL
-from gateway.worker.servers import FRONT_ENDS, Fronts
+from gateway.worker.servers import Fronts, served
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from gateway.config.choices import AuthorityName
     from gateway.supervisor.channel import Supervised
     from gateway.worker.adminlistener import Admin
 
@@ -66,7 +65,7 @@ class Core:
     def __init__(self, parent: Supervised, settings: Settings) -> None:
         self._parent = parent
         self._engines = engines = Engines(settings)
-        asked = {_answers(settings, name) for name in parent.listeners if name in FRONT_ENDS}
+        asked = {settings.front_end(row.name).answers for row in served(parent, settings)}
         memories = {answers: engines.memory(answers) for answers in asked}
         address = AddressWriter(settings.logging.addresses)
         self._recorder = Recorder(parent, settings, address)
@@ -215,15 +214,6 @@ def _leads(parent: Supervised, settings: Settings) -> bool:
     """Whether this process is the one that looks at what all of them need."""
     without_core = not settings.listeners.keys() & set(CORE.listeners)
     return parent.index == 0 and (parent.name == CORE.name or without_core)
-
-
-def _answers(settings: Settings, name: str) -> AuthorityName:
-    """The authority of the front end `name`."""
-    return {
-        "socketmap": settings.socketmap.answers,
-        "policy": settings.policy.answers,
-        "milter": settings.milter.answers,
-    }[name]
 
 
 def _admin(

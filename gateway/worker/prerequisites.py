@@ -24,11 +24,12 @@ from gateway.config.lines import line_of
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
+from gateway.frontends.frontend import Process
 from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched
 from gateway.server import pymilter
 from gateway.supervisor import privileges, unixsockets
-from gateway.wiring.assembly import make_judge, make_socketmap_judge, make_trust
 from gateway.wiring.engines import Engines
+from gateway.wiring.judges import make_judge, make_trust
 from gateway.wiring.mailserver import make_postfix
 from gateway.wiring.upstreams import server_context
 
@@ -99,22 +100,11 @@ def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
         except ConfigurationError as fault:
             yield fault
             return  # what is ours cannot be known
-    if settings.policy.listen:
-        policy = partial(make_judge, settings, settings.policy.mode, _NOT_LOOKED_UP, trust=trust)
-        yield from _scope(settings, policy, trust)
-    if settings.socketmap.listen:
-        yield from _scope(settings, partial(make_socketmap_judge, settings, trust=trust), trust)
-    if settings.milter.listen:
-        yield from _library(settings)
-        milter = partial(
-            make_judge,
-            settings,
-            settings.milter.mode,
-            _NOT_LOOKED_UP,
-            sees_mailers=True,
-            trust=trust,
-        )
-        yield from _scope(settings, milter, trust)
+    for row in settings.serving:
+        if row.front_end.process is Process.MILTER:
+            yield from _library(settings)
+        make = partial(make_judge, settings, row.front_end, trust=trust, answers=_NOT_LOOKED_UP)
+        yield from _scope(settings, make, trust)
 
 
 def _library(settings: Settings) -> Iterator[ConfigurationError]:
@@ -150,7 +140,8 @@ def _sockets(settings: Settings) -> Iterator[ConfigurationError]:
             if isinstance(endpoint, UnixEndpoint):
                 key = f"{name}.listen[{index}]"
                 yield from _tried(settings, key, unixsockets.require_place, endpoint)
-    if any(isinstance(each, InetEndpoint) and each.tls for each in settings.socketmap.listen):
+    every = [each for listen in settings.listeners.values() for each in listen]
+    if any(isinstance(each, InetEndpoint) and each.tls for each in every):
         try:
             server_context(settings)
         except ConfigurationError as fault:

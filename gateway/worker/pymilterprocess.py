@@ -26,6 +26,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from gateway.frontends.milter_session import FRONT_END
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
@@ -42,13 +43,12 @@ from gateway.wiring.assembly import make_store
 from gateway.wiring.engines import Engines
 from gateway.wiring.mailserver import announce, make_postfix
 from gateway.worker import childmain, descriptors
-from gateway.worker.milter import conversations, defect
 from gateway.worker.scopefiles import SETTLING_INTERVAL, ScopeFiles
+from gateway.worker.serving import defect, make_serving
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from gateway.frontends.milter_conversation import Key
-    from gateway.frontends.replycache import ReplyCache
+    from gateway.frontends.frontend import Shrinkable
     from gateway.observability.metrics.snapshot import ProcessCounts
     from gateway.supervisor.channel import Supervised
     from gateway.supervisor.listeners import Listener
@@ -101,7 +101,6 @@ class PymilterProcess:
         self._recorder = recorder = Recorder(parent, settings, address)
         recorder.watch_memories([self._memory])
         self._lock = lock = new_lock()
-        self._ready: list[ReplyCache[Key]] = []
         self._files = ScopeFiles(parent, settings)
         self._databases = None
         if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
@@ -110,17 +109,19 @@ class PymilterProcess:
         postfix = make_postfix(settings)
         announce(postfix, settings)
         helpers = HelperThreads(lock, THREADS, self._defect)
+        serving = make_serving(
+            FRONT_END,
+            settings,
+            memory=self._memory,
+            recorder=recorder,
+            address=address,
+            postfix=postfix,
+            files=self._files,
+        )
+        self._caches: list[Shrinkable] = serving.caches
         self._callbacks = Callbacks(
             module,
-            conversations(
-                settings,
-                memory=self._memory,
-                recorder=recorder,
-                address=address,
-                every_ready=self._ready,
-                postfix=postfix,
-                files=self._files,
-            ),
+            FRONT_END.conversations(serving),
             self._memory,
             lock,
             self._defect,
@@ -252,7 +253,7 @@ class PymilterProcess:
         self._intake.shut()
         with self._lock:
             self._memory.shrink()
-            for ready in self._ready:
+            for ready in self._caches:
                 ready.shrink()
 
     def _time_to_leave(self) -> bool:
@@ -288,8 +289,8 @@ class PymilterProcess:
             _log.warning(FULL, len(self._callbacks.connected))
 
     def _connections(self, snapshot: ProcessCounts) -> None:
-        snapshot.counts["connections_accepted/milter"] = self._callbacks.accepted
-        snapshot.gauges["connections/milter"] = len(self._callbacks.connected)
+        snapshot.counts[f"connections_accepted/{FRONT_END.name}"] = self._callbacks.accepted
+        snapshot.gauges[f"connections/{FRONT_END.name}"] = len(self._callbacks.connected)
 
     def _defect(self, error: Exception) -> None:
         if isinstance(error, MemoryError):
@@ -308,7 +309,7 @@ class PymilterProcess:
 
 def _mine(parent: Supervised) -> Listener:
     """This process' socket; those of the others are closed here."""
-    every = parent.listeners["milter"]
+    every = parent.listeners[FRONT_END.name]
     for index, each in enumerate(every):
         if index != parent.index:
             each.socket.close()

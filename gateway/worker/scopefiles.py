@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigurationError
-from gateway.wiring.assembly import make_trust
+from gateway.wiring.judges import make_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,26 +9,17 @@ its own.
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import InetEndpoint
-from gateway.frontends.milter_session import MilterSession
-from gateway.frontends.origin import AnswerOrigin
-from gateway.frontends.policy_actions import Actions
-from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
-from gateway.observability.logging.verdicts import VerdictLog
 from gateway.server.allowednetworks import Allowed
 from gateway.server.fairqueue import FairQueue
 from gateway.server.server import Server, peer_name
 from gateway.server.tls import TlsSession
-from gateway.wiring.assembly import make_judge, make_socketmap_judge
 from gateway.wiring.upstreams import server_context
 from gateway.worker import descriptors
-from gateway.worker.milter import conversations
 from gateway.worker.scopefiles import ScopeFiles
+from gateway.worker.serving import make_serving
 
 if TYPE_CHECKING:
     import socket
@@ -36,29 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.config import Settings
-    from gateway.config.tables.milter import MilterSettings
-    from gateway.config.tables.policy import PolicySettings
-    from gateway.config.tables.socketmap import SocketmapSettings
-    from gateway.frontends.judge import Decision
-    from gateway.frontends.milter_conversation import Key
-    from gateway.frontends.replycache import ReplyCache
+    from gateway.config.choices import AuthorityName
+    from gateway.config.frontends import FrontEndSettings, Row
+    from gateway.frontends.frontend import Shrinkable
     from gateway.frontends.session import Session as AnySession
     from gateway.mta.postfix import Postfix
     from gateway.observability.logging.setup import AddressWriter
     from gateway.observability.metrics.recorder import Recorder
-    from gateway.protocols.policy import PolicyRequest
     from gateway.server.dispatcher import Dispatcher
     from gateway.supervisor.channel import Supervised
     from gateway.supervisor.listeners import Listener
     from gateway.verification.decider import Memory
 
-    FrontSettings = SocketmapSettings | PolicySettings | MilterSettings
     SessionFor = Callable[[socket.socket], AnySession]
 
 _log = logging.getLogger(__name__)
-
-
-FRONT_ENDS = ("socketmap", "policy", "milter")
 
 
 class Fronts:
@@ -89,23 +72,20 @@ class Fronts:
         self._on_change = on_change
         self._line = FairQueue()
         self.contexts: list[ssl.SSLContext] = []  # of sockets that speak TLS
-        self._ready: list[ReplyCache[Key]] = []
+        self._caches: list[Shrinkable] = []
         self.files = ScopeFiles(parent, settings)
-        fronts: dict[str, tuple[FrontSettings, Callable[[], SessionFor]]] = {
-            "socketmap": (settings.socketmap, self._socketmap),
-            "policy": (settings.policy, self._policy),
-            "milter": (settings.milter, self._milter),
-        }
-        fronts = {name: front for name, front in fronts.items() if name in parent.listeners}
-        room = self._room_for_clients({name: front[0] for name, front in fronts.items()})
+        rows = served(parent, settings)
+        room = self._room_for_clients(rows)
         self._servers: dict[str, list[Server]] = {}
-        for name, (front_settings, sessions) in fronts.items():
-            session_for = sessions()
-            self._servers[name] = [
-                self._server(each, front_settings, session_for, room)
-                for each in parent.listeners[name]
+        self._following_smtp = {row.name for row in rows if row.front_end.follows_smtp}
+        for row in rows:
+            own = settings.front_end(row.name)
+            session_for = self._sessions(row)
+            self._servers[row.name] = [
+                self._server(row.name, each, own, session_for, room)
+                for each in parent.listeners[row.name]
             ]
-            recorder.watch_servers(name, self._servers[name])
+            recorder.watch_servers(row.name, self._servers[row.name])
 
     @property
     def clients(self) -> int:
@@ -129,7 +109,7 @@ class Fronts:
             for server in servers:
                 if not idle:
                     server.retire(idle)
-                elif name == "milter":
+                elif name in self._following_smtp:
                     server.stop_accepting()
                 else:
                     server.drain(idle)
@@ -138,8 +118,8 @@ class Fronts:
         """Give back memory, as a process does that goes on for a few clients only."""
         for memory in self._memories.values():
             memory.shrink()
-        for ready in self._ready:
-            ready.shrink()
+        for cache in self._caches:
+            cache.shrink()
 
     def hurry(self) -> None:
         """After `drain`: part from every client with whom nothing is under way, and no mail."""
@@ -154,25 +134,31 @@ class Fronts:
     def _all(self) -> list[Server]:
         return [server for servers in self._servers.values() for server in servers]
 
-    def _room_for_clients(self, fronts: dict[str, FrontSettings]) -> int:
+    def _room_for_clients(self, rows: list[Row]) -> int:
         """How many clients each listening socket may have for want of descriptors."""
-        sockets = {name: len(self._parent.listeners[name]) for name in fronts}
+        sockets = {row.name: len(self._parent.listeners[row.name]) for row in rows}
         limit = descriptors.raise_limit()
         room = descriptors.for_clients(limit) // max(1, sum(sockets.values()))
-        for name, settings in fronts.items():
-            if sockets[name] and settings.max_connections > room:
+        for name, count in sockets.items():
+            wanted = self._settings.front_end(name).max_connections
+            if count and wanted > room:
                 _log.warning(
-                    f"max_connections of [{name}] is {settings.max_connections}, and {limit} open "
+                    f"max_connections of [{name}] is {wanted}, and {limit} open "
                     f"files leave room for {room} clients on each socket; {descriptors.ADVICE}"
                 )
         return room
 
     def _server(
-        self, listener: Listener, settings: FrontSettings, session_for: SessionFor, room: int
+        self,
+        name: str,
+        listener: Listener,
+        settings: FrontEndSettings,
+        session_for: SessionFor,
+        room: int,
     ) -> Server:
         allowed = Allowed(settings.allow, _log.warning) if settings.allow else None
         if _speaks_tls(listener):
-            session_for = self._secured(session_for)
+            session_for = self._secured(name, session_for)
         return Server(
             listener.socket,
             session_for,
@@ -187,89 +173,37 @@ class Fronts:
             line=self._line,
         )
 
-    def _secured(self, session_for: SessionFor) -> SessionFor:
+    def _secured(self, name: str, session_for: SessionFor) -> SessionFor:
         """The same sessions, through TLS."""
         context = server_context(self._settings)
         self.contexts.append(context)
         names = frozenset(self._settings.tls.client_names)
 
         def secured(peer: socket.socket) -> TlsSession:
-            complain = _complainer("socketmap", peer)
+            complain = _complainer(name, peer)
             return TlsSession(context, session_for(peer), complain, names)
 
         return secured
 
-    def _socketmap(self) -> SessionFor:
-        memory = self._memories[self._settings.socketmap.answers]
-        counters = self._recorder.counters("socketmap")
-        judge = make_socketmap_judge(self._settings, self._postfix, self.files.trust)
-        self.files.add(judge.scope)
-        replies = Replies(memory, judge, counters.ready_verdict)
-        verdicts = VerdictLog("socketmap", self._settings.socketmap.mode, self._address)
-        written = verdicts.enabled
-
-        def session(peer: socket.socket) -> SocketmapSession:
-            origin = AnswerOrigin(memory) if written else None
-            client = peer_name(peer).strip("[]") if written else ""
-            return SocketmapSession(
-                memory,
-                partial(verdicts.socketmap, client=client, origin=origin),
-                judge,
-                replies,
-                faults_only=not written,
-                count=counters.verdict,
-                origin=origin,
-                folds=self._settings.socketmap.answers is AuthorityName.DELIVERY,
-            )
-
-        return session
-
-    def _policy(self) -> SessionFor:
-        memory = self._memories[self._settings.policy.answers]
-        mode = self._settings.policy.mode
-        answers = self._settings.policy.answers
-        judge = make_judge(
-            self._settings, mode, answers, postfix=self._postfix, trust=self.files.trust
-        )
-        self.files.add(judge.scope)
-        verdicts = VerdictLog("policy", mode, self._address)
-        written = verdicts.enabled
-        counters = self._recorder.counters("policy")
-        actions = Actions(memory, judge, counters.ready_decision)
-
-        def count(request: PolicyRequest, decision: Decision) -> None:
-            counters.decision(decision, request.recipient, request.sender, request.client_address)
-
-        def session(peer: socket.socket) -> PolicySession:
-            origin = AnswerOrigin(memory) if written else None
-            return PolicySession(
-                memory,
-                judge,
-                observe=partial(verdicts.policy, origin=origin),
-                complain=_complainer("policy", peer),
-                actions=actions,
-                faults_only=not written,
-                count=count,
-                origin=origin,
-            )
-
-        return session
-
-    def _milter(self) -> SessionFor:
-        conversation = conversations(
+    def _sessions(self, row: Row) -> SessionFor:
+        serving = make_serving(
+            row.front_end,
             self._settings,
-            memory=self._memories[self._settings.milter.answers],
+            memory=self._memories[self._settings.front_end(row.name).answers],
             recorder=self._recorder,
             address=self._address,
-            every_ready=self._ready,
             postfix=self._postfix,
             files=self.files,
         )
+        session_of = row.front_end.sessions(serving)
+        self._caches += serving.caches
+        # Its name is asked for now: a client that was reset has none later.
+        return lambda peer: session_of(peer_name(peer))
 
-        def session(peer: socket.socket) -> MilterSession:
-            return MilterSession(conversation(), complain=_complainer("milter", peer))
 
-        return session
+def served(parent: Supervised, settings: Settings) -> list[Row]:
+    """The front ends that this process serves."""
+    return [row for row in settings.serving if row.name in parent.listeners]
 
 
 def _complainer(front: str, peer: socket.socket) -> Callable[[str], None]:

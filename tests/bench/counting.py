@@ -18,12 +18,14 @@ from timeit import repeat
 from gateway.config import loads
 from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_session import FRONT_END as POLICY
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.socketmap_session import Replies, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.counter import OutcomeCounter
-from gateway.wiring.assembly import make_judge, make_verifier
+from gateway.wiring.assembly import make_verifier
+from gateway.wiring.judges import make_judge
 from tests.demo.store import build
 from tests.rigs.waiting import wait_until
 
@@ -70,7 +72,7 @@ def main() -> None:
         settings = loads(TOML.format(conf=build(folder).conf_path).encode(), "gateway.toml")
         cache = VerdictCache(make_verifier(settings))
         counters = OutcomeCounters(deque(maxlen=20))
-        judge = make_judge(settings, settings.policy.mode, settings.policy.answers)
+        judge = make_judge(settings, POLICY)
         replies = Replies(cache, cell_of=counters.ready_verdict)
         actions = Actions(cache, judge, counters.ready_decision)
         session = SocketmapSession(cache, replies=replies)

@@ -11,8 +11,10 @@ from typing import Self
 
 from gateway import config
 from gateway.frontends.judge import Question
+from gateway.frontends.policy_session import FRONT_END as POLICY
 from gateway.protocols.address import parse_bare
-from gateway.wiring.assembly import make_judge, make_verifier
+from gateway.wiring.assembly import make_verifier
+from gateway.wiring.judges import make_judge
 from tests.demo.store import ALIASES, DOMAINS, Asked, build
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import LIBRARY
@@ -80,7 +82,7 @@ class Gateway:
         self.config = write_text(f"{folder}/gateway.toml", text)
         loaded = config.load(self.config)
         self._verifier = make_verifier(loaded)
-        self._judge = make_judge(loaded, loaded.policy.mode, loaded.policy.answers)
+        self._judge = make_judge(loaded, POLICY)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"{folder}/notify")
         self.daemon = Daemon(

@@ -12,7 +12,8 @@ import typing
 from collections.abc import Iterator
 
 from gateway import config
-from gateway.config.model import SECTIONS, Settings
+from gateway.config.frontends import NAMES, FrontEndSettings, FrontEndTables
+from gateway.config.model import Settings
 from tests.sources import ROOT, SOURCES, tree
 
 # The tables of gateway.toml by the names of the fields of Settings; [replies.KIND] has its own shape.
@@ -24,10 +25,8 @@ TABLES: dict[str, frozenset[str]] = {
 }
 _CLASSES = {_HINTS[name].__name__: name for name in TABLES}
 
-# A front end listens, and an authority answers there; the admin page only listens.
-FRONT_ENDS = tuple(
-    section.name for section in SECTIONS if {"listen", "answers"} <= set(section.declarations)
-)
+# What every front end's table has is read by way of `settings.front_end(NAME)`.
+_CLASSES_OF_ALL = {FrontEndSettings.__name__: frozenset(NAMES)}
 
 
 def text(path: str) -> str:
@@ -62,6 +61,9 @@ class _Reads(ast.NodeVisitor):
     def _tables(self, node: ast.AST) -> frozenset[str]:
         if isinstance(node, ast.Attribute) and node.attr in TABLES:
             return frozenset({node.attr})
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", "")
+            return frozenset(NAMES) if called == FrontEndTables.front_end.__name__ else frozenset()
         if isinstance(node, ast.IfExp):
             return self._tables(node.body) | self._tables(node.orelse)
         if isinstance(node, ast.Name):
@@ -77,6 +79,7 @@ class _Reads(ast.NodeVisitor):
             if isinstance(each, ast.Name):
                 known = {_CLASSES[each.id]} if each.id in _CLASSES else set()
                 found |= known | self._aliases.get(each.id, frozenset())
+                found |= _CLASSES_OF_ALL.get(each.id, frozenset())
         return found
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:

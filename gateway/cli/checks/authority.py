@@ -76,15 +76,7 @@ _DIFFERENCES = (
 
 def check(settings: Settings, store: CyrusStore, path: str) -> Iterator[Finding]:
     """Everything about `answers`; `path` is cyrus.conf."""
-    asked = {
-        name: answers
-        for name, answers in (
-            ("socketmap", settings.socketmap.answers),
-            ("policy", settings.policy.answers),
-            ("milter", settings.milter.answers),
-        )
-        if name in settings.listeners
-    }
+    asked = {row.name: settings.front_end(row.name).answers for row in settings.serving}
     for authority in AuthorityName:
         names = [name for name, answers in asked.items() if answers is authority]
         if names:

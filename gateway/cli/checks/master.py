@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks.finding import Level, error, ok, warning
 from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import UnixEndpoint
+from gateway.config.frontends import NAMES
 from gateway.cyrus import cyrusconf
+from gateway.frontends.frontend import Process
 from gateway.supervisor.unixsockets import folder_warnings
 
 if TYPE_CHECKING:
@@ -100,7 +102,9 @@ def _children(settings: Settings, path: str, entry: CyrusService) -> Iterator[Fi
     limit = entry.arguments.get("maxchild", "")
     if entry.listen.startswith("/") or not limit.isdigit():
         return
-    processes = settings.general.workers + bool(settings.milter.listen)
+    processes = settings.general.workers + any(
+        row.front_end.process is Process.MILTER for row in settings.serving
+    )
     wanted = settings.murder.pool_size * processes
     if int(limit) < wanted:
         yield warning(
@@ -124,7 +128,7 @@ def _likeness(settings: Settings, path: str, entry: CyrusService) -> Iterator[Fi
             f'set service = "{entry.name}" in [cyrus]',
         )
     words = entry.words
-    answers = (settings.socketmap.answers, settings.policy.answers, settings.milter.answers)
+    answers = [settings.front_end(name).answers for name in NAMES]
     if AuthorityName.SMMAPD in answers and ("-p" in words) != cyrus.skip_plus:
         has = "has" if "-p" in words else "has not"
         yield warning(

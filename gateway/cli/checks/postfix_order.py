@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks.finding import warning
 from gateway.cli.checks.postfixconf import items
 from gateway.config.endpoints import UnixEndpoint
+from gateway.config.frontends import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,10 @@ def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     paths = {
         name: {
             os.path.normpath(each.path)
-            for each in settings.listeners.get(name, ())
+            for each in settings.front_end(name).listen
             if isinstance(each, UnixEndpoint)
         }
-        for name in ("socketmap", "policy", "milter")
+        for name in NAMES
     }
     for use in postfix.uses:
         if not use.path or postfix.place(use) not in paths.get(use.protocol, ()):

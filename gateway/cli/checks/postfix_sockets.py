@@ -14,6 +14,7 @@ from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.choices import Mode
 from gateway.config.endpoints import Endpoint, InetEndpoint, UnixEndpoint
+from gateway.config.frontends import NAMES, front_end
 from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
-_FRONT_ENDS = ("socketmap", "policy", "milter")
-_WRITTEN = {
-    "socketmap": "socketmap:{socket}:cyrus",
-    "policy": "check_policy_service {socket}",
-    "milter": "smtpd_milters = {socket}",
-}
 
 
 def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
@@ -76,8 +71,8 @@ def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
 def _ours(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
     """Our sockets by path, or HOST:PORT, with the front end's name."""
     found: dict[str, tuple[str, Endpoint]] = {}
-    for name in _FRONT_ENDS:
-        for endpoint in settings.listeners.get(name, ()):
+    for name in NAMES:
+        for endpoint in settings.front_end(name).listen:
             if isinstance(endpoint, UnixEndpoint):
                 found[os.path.normpath(endpoint.path)] = (name, endpoint)
             elif isinstance(endpoint, InetEndpoint):
@@ -99,14 +94,14 @@ def _reaches(use: SocketUse, name: str, where: str) -> Finding:
 
 def _wrong_protocol(settings: Settings, use: SocketUse, name: str) -> Finding:
     right = settings.listeners.get(use.protocol, ())
+    written = front_end(name).main_cf.format(socket=use.written)
     return error(
         _SUBJECT,
         f"{use.service} asks {use.written} in {use.parameter} as a {use.protocol}, and that is "
         f"[{name}]'s socket",
         f"name a socket of [{use.protocol}] there: {right[0]}"
         if right
-        else f"write {_WRITTEN[name].format(socket=use.written)}, or let [{use.protocol}] listen "
-        "and name its socket",
+        else f"write {written}, or let [{use.protocol}] listen and name its socket",
     )
 
 

@@ -35,7 +35,7 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
         return
     yield from postfix_sockets.check(settings, postfix)
     yield from postfix_order.check(settings, postfix)
-    if settings.policy.listen or settings.milter.listen:
+    if any(row.front_end.needs_scope for row in settings.serving):
         if not settings.scope.postfix:
             yield from _domains(settings, postfix)
         yield from postfix_tables.check(settings, postfix, _our_domains(settings))

@@ -26,7 +26,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     for _key, path, what, read in scope_files(settings):
         yield from _file(path, what, read)
     usual = next((path for path in _USUAL_ALIASES if os.path.exists(path)), None)
-    judging = settings.policy.listen or settings.milter.listen
+    judging = any(row.front_end.needs_scope for row in settings.serving)
     if judging and not settings.scope.aliases and usual is not None:
         yield warning(
             _SUBJECT,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
+from gateway.config.frontends import NAMES
 from gateway.files import open_file
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
 def _ours(settings: Settings) -> dict[str, str]:
     """Names of front ends by path, or ADDRESS:PORT."""
     found = {}
-    for name in ("socketmap", "policy", "milter"):
-        for each in settings.listeners.get(name, ()):
+    for name in NAMES:
+        for each in settings.front_end(name).listen:
             if isinstance(each, UnixEndpoint):
                 found[os.path.normpath(each.path)] = name
             elif isinstance(each, InetEndpoint):

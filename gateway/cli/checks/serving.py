@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 _SUBJECT = "serving"
 _PATIENCE = 5.0
-_FRONT_ENDS = ("socketmap", "policy", "milter")
 _POSTFIX = "postfix"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Each socket of each front end."""
-    for name in _FRONT_ENDS:
-        for endpoint in settings.listeners.get(name, ()):
-            yield from _endpoint(name, endpoint)
+    for row in settings.serving:
+        for endpoint in settings.front_end(row.name).listen:
+            yield from _endpoint(row.name, endpoint)
 
 
 def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:

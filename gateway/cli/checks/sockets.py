@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
+from gateway.config.frontends import NAMES
 from gateway.supervisor import privileges
 from gateway.supervisor.unixsockets import folder_warnings
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from gateway.config.endpoints import Endpoint
 
 _SUBJECT = "sockets"
-# The front ends that answer whoever reaches them; [admin] has a setting of its own.
-_OPEN = ("socketmap", "policy", "milter")
 
 
 def check(settings: Settings) -> Iterator[Finding]:
@@ -35,7 +34,8 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
         case UnixEndpoint():
             yield from _unix(name, endpoint)
         case InetEndpoint():
-            if name in _OPEN and not endpoint.address.is_loopback:
+            # A front end answers whoever reaches it; [admin] has a setting of its own.
+            if name in NAMES and not endpoint.address.is_loopback:
                 yield warning(
                     _SUBJECT,
                     f"{name}: {endpoint} can be reached by other machines, and it answers them all",

@@ -80,8 +80,7 @@ def postfix(settings: Settings) -> str:
             "# your own users (submission) say -o smtpd_milters= in master.cf.",
             f"smtpd_milters = {{ {where}, default_action={action} }}",
         ]
-    asked = settings.socketmap.listen or settings.policy.listen or settings.milter.listen
-    return text(lines, bool(asked))
+    return text(lines, bool(settings.serving))
 
 
 def _instance() -> tuple[str, str]:

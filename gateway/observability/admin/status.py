@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.observability.metrics.exposition import View
     from gateway.observability.metrics.snapshot import Numbers
 
-FRONT_ENDS = ("socketmap", "policy", "milter")
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 
@@ -64,8 +63,7 @@ def document(
         moment - recent.moment if recent is not None else None,
     )
     earlier = oldest.counts if oldest is not None else {}
-    listeners = settings.listeners
-    served = [name for name in FRONT_ENDS if name in listeners]
+    served = [row.name for row in settings.serving]
     asked = [f"requests/{name}/{kind.name}" for name in served for kind in KINDS]
     refused = [
         f"requests/{name}/{kind.name}" for name in served for kind in KINDS if not kind.accepts
@@ -116,11 +114,7 @@ def document(
 
 def _front_end(name: str, view: View, numbers: _Numbers, settings: Settings) -> dict[str, object]:
     gathered = view.gathered
-    modes = {
-        "socketmap": settings.socketmap.mode,
-        "policy": settings.policy.mode,
-        "milter": settings.milter.mode,
-    }
+    own = settings.front_end(name)
     verdicts = [
         numbers.row(kind.name, f"requests/{name}/{kind.name}")
         for kind in KINDS
@@ -128,8 +122,8 @@ def _front_end(name: str, view: View, numbers: _Numbers, settings: Settings) -> 
     ]
     return {
         "name": name,
-        "listen": [str(each) for each in settings.listeners[name]],
-        "mode": modes[name].value,
+        "listen": [str(each) for each in own.listen],
+        "mode": own.mode.value,
         "connections": gathered.gauges.get(f"connections/{name}", 0),
         "accepted": gathered.counts.get(f"connections_accepted/{name}", 0),
         "asked": sum(

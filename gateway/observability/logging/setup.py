@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 
 from gateway.config.choices import AddressPrivacy, LogFormat, LogLevel, LogTarget
+from gateway.config.frontends import front_end
 from gateway.config.tables.logging import LoggingSettings
 from gateway.files import read_file
 from gateway.observability.logging.handlers import LineHandler, StreamHandler, SyslogHandler
@@ -35,8 +36,6 @@ MESSAGE_LIMIT = 4000
 # 48 bits: two of a million addresses share a hash with a chance of 1 in 500.
 _HASH_BYTES = 6
 _HIDDEN = "-"
-# How many words of a reply are codes: `550 5.1.1`, `DEFER_IF_PERMIT 4.2.2`.
-_CODES = {"policy": 2, "milter": 2}
 _MACHINE_ID = "/etc/machine-id"
 _MACHINE_ID_LIMIT = 4096
 _FIELDS = "gateway_fields"
@@ -154,7 +153,7 @@ class AddressWriter:
     def reply(self, frontend: str, reply: bytes) -> str:
         """A reply of `frontend`; its words may name the recipient, its codes do not."""
         if self._privacy is not AddressPrivacy.FULL:
-            reply = b" ".join(reply.split(b" ")[: _CODES.get(frontend, 1)])
+            reply = b" ".join(reply.split(b" ")[: front_end(frontend).code_words])
         return printable(reply, FIELD_LIMIT)
 
 

@@ -13,26 +13,25 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from gateway.frontends.socketmap_session import rendered
 from gateway.observability.logging import setup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.config.choices import Mode
     from gateway.frontends.judge import Decision
-    from gateway.frontends.milter_conversation import Rcpt
     from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.waiver import Waiver
     from gateway.observability.logging.setup import AddressWriter, Field
-    from gateway.protocols.policy import PolicyRequest
     from gateway.verification.model import Verdict
 
 _log = logging.getLogger(__name__)
 
 
 class VerdictLog:
-    """Writes the verdicts of one front end.
+    """Writes the verdicts of one front end (gateway.frontends.frontend.VerdictWriter).
 
-    `address` shows an address as the settings want it.  Each method is told
+    `address` shows an address as the settings want it.  Whoever writes tells
     the question's `origin`, or None where verdicts are not written.
     """
 
@@ -46,87 +45,44 @@ class VerdictLog:
         """Whether verdicts are written at all; faults are, whatever this says."""
         return _log.isEnabledFor(logging.INFO)
 
-    def socketmap(
-        self,
-        key: bytes,
-        verdict: Verdict,
-        waiver: Waiver | None,
-        *,
-        client: str = "",
-        origin: AnswerOrigin | None = None,
-    ) -> None:
-        """One look-up of `client`; the protocol tells nothing but the recipient."""
-        if self._quiet(verdict):
-            return
-        who: dict[str, Field] = {"client": client, "recipient": self._address(key)}
-        reply = b"" if verdict.kind.accepts else rendered(key, verdict, waiver)
-        self._verdict(verdict, origin, who, reply, waiver)
+    def address(self, address: bytes) -> str:
+        """`address` as private as the settings want it."""
+        return self._address(address)
 
-    def policy(
-        self, request: PolicyRequest, decision: Decision, *, origin: AnswerOrigin | None = None
-    ) -> None:
-        """One policy request that was judged or skipped."""
-        if self._quiet(decision.verdict):
-            return
-        self._decision(
-            decision,
-            origin,
-            {
-                "instance": request.instance,
-                "queue_id": request.queue_id,
-                "state": request.protocol_state,
-                "client": request.client_address,
-                "sender": self._sender(request.sender),
-                "recipient": self._address(request.recipient),
-            },
-            decision.action,
-        )
-
-    def milter(self, rcpt: Rcpt, decision: Decision, *, origin: AnswerOrigin | None = None) -> None:
-        """One RCPT that was judged or skipped."""
-        if self._quiet(decision.verdict):
-            return
-        transaction = rcpt.transaction
-        self._decision(
-            decision,
-            origin,
-            {
-                "queue_id": rcpt.queue_id,
-                "client": transaction.client,
-                "sender": self._sender(transaction.sender),
-                "recipient": self._address(rcpt.recipient),
-            },
-            decision.reply.line().encode() if decision.reply is not None else b"continue",
-        )
-
-    def _sender(self, sender: bytes | None) -> str:
-        """The null sender is nobody's address and so always shown."""
+    def sender(self, sender: bytes | None) -> str:
+        """The same of a sender; the null sender is nobody's address and so always shown."""
         if sender is None:
             return ""
         return self._address(sender) if sender else "<>"
 
-    def _quiet(self, verdict: Verdict | None) -> bool:
+    def quiet(self, verdict: Verdict | None) -> bool:
         """Whether nothing would be written, so that nothing need be put together."""
         fault = verdict is not None and verdict.evidence.fault is not None
         return not fault and not self.enabled
 
-    def _decision(
-        self, decision: Decision, origin: AnswerOrigin | None, who: dict[str, Field], reply: bytes
+    def decision(
+        self,
+        decision: Decision,
+        origin: AnswerOrigin | None,
+        who: Mapping[str, Field],
+        reply: bytes,
     ) -> None:
+        """Write a decision; a recipient that was not judged is DEBUG."""
         if decision.verdict is None:
             if decision.skip is not None:
                 self._write(logging.DEBUG, "skipped", {**who, "why": decision.skip.value})
             return
-        self._verdict(decision.verdict, origin, who, reply, decision.waiver)
+        self.verdict(decision.verdict, origin, who, reply, decision.waiver)
 
-    def _verdict(
+    def verdict(
         self,
         verdict: Verdict,
         origin: AnswerOrigin | None,
-        who: dict[str, Field],
+        who: Mapping[str, Field],
         reply: bytes,
         waiver: Waiver | None,
     ) -> None:
+        """Write a verdict, and its fault where it is one."""
         facts: dict[str, Field] = {**who, "verdict": verdict.kind.name}
         if verdict.reason:
             facts["reason"] = verdict.reason

@@ -15,10 +15,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.config.frontends import front_end
 from gateway.cyrus.db.file import ReadCounts
 from gateway.frontends.counters import OutcomeCounters
-from gateway.frontends.replies import ReplyTable
-from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.observability.metrics.databases import DATABASES
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetricsError
 from gateway.observability.metrics.snapshot import LastRefusal, Numbers, ProcessCounts, add
@@ -27,6 +26,7 @@ from gateway.printable import printable
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import KINDS, Verdict
 from gateway.verification.verifier import Verifier
+from gateway.wiring.judges import make_replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class Recorder:
         self._process = process
         self._settings = settings
         self._address = address
-        self._replies = ReplyTable(settings.replies)
+        self._replies = make_replies(settings)
         self._started = time.time()
         self._timings = Timings()
         self._reads = tuple(ReadCounts() for _ in DATABASES)
@@ -189,12 +189,7 @@ class Recorder:
     def _reply(self, frontend: str, verdict: str, recipient: bytes, reason: bytes) -> bytes:
         """What `frontend` says to a recipient with that verdict where it is carried out."""
         refused = Verdict(_KINDS[verdict], reason)
-        if frontend == "socketmap":
-            return socketmap_payload(refused, recipient)
-        if frontend == "policy":
-            return self._replies.policy(refused, recipient)
-        reply = self._replies.smtp(refused, recipient)
-        return reply.line().encode() if reply is not None else b""
+        return front_end(frontend).said(self._replies, refused, recipient)
 
 
 def _outcomes(frontend: str, counters: OutcomeCounters) -> Numbers:

@@ -1,7 +1,7 @@
 """The MTA's side of one question at each front end: what an MTA would hear of a recipient.
 
-`CLIENTS` has a function for each front end; it is given an open connection,
-the question and the moment (of time.monotonic) at which all must be over, and
+There is a function for each front end; it is given an open connection, the
+question and the moment (of time.monotonic) at which all must be over, and
 gives `Heard`: what the answer means for the recipient, and its words as they
 came.  A peer that says something else than its protocol allows, or nothing, is
 an UpstreamError that names it.
@@ -22,8 +22,6 @@ from gateway.protocols.socketmap import encode
 from gateway.upstream.socketmap import parse_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.upstream.connection import UpstreamConnection
 
 # Bytes of an answer; each protocol's own are far shorter.
@@ -76,7 +74,8 @@ _STATUS = {
 }
 
 
-def _socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+def socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+    """What the socketmap front end at the other end of `link` says; raises UpstreamError."""
     link.send(encode(_MAP_NAME + b" " + question.recipient), until)
     received = link.receive(until)
     answer = parse_reply(link.server, received)
@@ -91,7 +90,8 @@ def _socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) ->
 _ACTION = b"action="
 
 
-def _policy(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+def policy(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+    """What the policy front end at the other end of `link` says; raises UpstreamError."""
     attributes = {
         b"request": b"smtpd_access_policy",
         b"protocol_state": b"RCPT",
@@ -201,8 +201,9 @@ class _Milter:
         return taken
 
 
-def _milter(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
-    milter = _Milter(link, until)
+def milter(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+    """What the milter front end at the other end of `link` says; raises UpstreamError."""
+    peer = _Milter(link, until)
     steps: list[tuple[bytes, bytes, dict[bytes, bytes]]] = [
         (b"C", _client(question.client), {b"j": INSTANCE, b"{daemon_name}": INSTANCE}),
         (b"M", _mail(question), {b"i": INSTANCE}),
@@ -210,12 +211,12 @@ def _milter(link: UpstreamConnection, question: MtaQuestion, until: float) -> He
     ]
     heard = Heard(Means.ACCEPTED, _WORDS[b"c"])
     for command, data, macros in steps:
-        said = milter.step(command, data, macros)
+        said = peer.step(command, data, macros)
         if said is not None:
             heard = said
             if said.answer != _WORDS[b"c"]:
                 break
-    milter.leave()
+    peer.leave()
     return heard
 
 
@@ -232,11 +233,3 @@ def _mail(question: MtaQuestion) -> bytes:
     if question.size is not None:
         words.append(b"SIZE=%d" % question.size)
     return b"".join(word + b"\0" for word in words)
-
-
-# How each front end is asked, by the name of its table in gateway.toml.
-CLIENTS: dict[str, Callable[[UpstreamConnection, MtaQuestion, float], Heard]] = {
-    "socketmap": _socketmap,
-    "policy": _policy,
-    "milter": _milter,
-}

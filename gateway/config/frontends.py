@@ -1,0 +1,104 @@
+"""The registry of front ends: a row each, and nowhere else a list of them.
+
+A row joins a front end (`gateway.frontends.frontend` says what that is) with its table of
+gateway.toml; the field of `FrontEndTables` of the same name holds that table's values.
+Processes, status page, metrics, explain, check-config and ask all go through `FRONT_ENDS`.
+
+To add one: its codec, its session with a `FrontEnd`, its table, a row and a field here
+(tests/exercises/test_add_a_front_end.py names what is still missing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.config.choices import AuthorityName, Mode
+from gateway.config.declaration import Section
+from gateway.config.endpoints import Endpoint
+from gateway.config.tables import milter, policy, socketmap
+from gateway.config.tables.milter import MilterSettings
+from gateway.config.tables.policy import PolicySettings
+from gateway.config.tables.socketmap import SocketmapSettings
+from gateway.config.types import Network
+from gateway.frontends import milter_session, policy_session, socketmap_frontend
+from gateway.frontends.frontend import FrontEnd
+
+
+class FrontEndSettings(Protocol):
+    """What the table of every front end has; gateway.toml(5) has the meanings."""
+
+    @property
+    def listen(self) -> tuple[Endpoint, ...]:
+        """Its sockets; it is off where there are none."""
+
+    @property
+    def allow(self) -> tuple[Network, ...]:
+        """Who may connect; empty: everybody."""
+
+    @property
+    def mode(self) -> Mode:
+        """What becomes of a refusal."""
+
+    @property
+    def answers(self) -> AuthorityName:
+        """Whose answers it gives."""
+
+    @property
+    def max_connections(self) -> int:
+        """Clients of one socket at a time."""
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds."""
+
+    @property
+    def request_timeout(self) -> float:
+        """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One front end and its table."""
+
+    front_end: FrontEnd[Any]
+    section: Section[FrontEndSettings]
+
+    @property
+    def name(self) -> str:
+        """What it is called: the name of its table."""
+        return self.front_end.name
+
+
+# In the order of the reference, the status page and explain.
+FRONT_ENDS: tuple[Row, ...] = (
+    Row(socketmap_frontend.FRONT_END, socketmap.SECTION),
+    Row(policy_session.FRONT_END, policy.SECTION),
+    Row(milter_session.FRONT_END, milter.SECTION),
+)
+NAMES: tuple[str, ...] = tuple(row.name for row in FRONT_ENDS)
+_BY_NAME: dict[str, FrontEnd[Any]] = {row.name: row.front_end for row in FRONT_ENDS}
+
+
+def front_end(name: str) -> FrontEnd[Any]:
+    """The front end of that name; KeyError where there is none."""
+    return _BY_NAME[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndTables:
+    """What the tables of the front ends say, by their names."""
+
+    socketmap: SocketmapSettings
+    policy: PolicySettings
+    milter: MilterSettings
+
+    def front_end(self, name: str) -> FrontEndSettings:
+        """The table of the front end `name`."""
+        found: FrontEndSettings = getattr(self, name)
+        return found
+
+    @property
+    def serving(self) -> tuple[Row, ...]:
+        """The front ends that are on."""
+        return tuple(row for row in FRONT_ENDS if self.front_end(row.name).listen)

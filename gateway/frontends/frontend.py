@@ -1,0 +1,218 @@
+"""What a front end is: the one interface by which the rest of the gateway knows it.
+
+A front end is three files and a row: its codec (`protocols/`), its session with a
+subclass of `FrontEnd` (here), its table of gateway.toml (`config/tables/`), and its row
+of the registry (`config/frontends.py`).  Whatever needs all of them (the processes, the
+status page, explain, check-config, ask) goes through the registry, so that no other
+place lists them.
+
+Limits: what one mail server's configuration says of one protocol stays with the check
+or snippet that reads or writes that configuration.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from gateway.frontends.counters import OutcomeCounters
+    from gateway.frontends.judge import Decision, JudgeEngine
+    from gateway.frontends.mtaview import Heard, MtaQuestion
+    from gateway.frontends.origin import AnswerOrigin
+    from gateway.frontends.replies import ReplyTable
+    from gateway.frontends.scope import Scope, ScopeRules, Skip
+    from gateway.frontends.session import Session
+    from gateway.frontends.waiver import Waiver, Waivers
+    from gateway.mta.postfix import Postfix
+    from gateway.upstream.connection import UpstreamConnection
+    from gateway.verification.decider import Memory
+    from gateway.verification.model import Verdict
+
+    # Makes the session of one more client, whose name for the log it is given.
+    SessionFor = Callable[[str], Session]
+    # Named parts of a log line.
+    Fields = Mapping[str, str | bytes]
+
+
+class Process(Enum):
+    """Which kind of process serves a front end (gateway.supervisor.processes)."""
+
+    CORE = "core"
+    MILTER = "milter"
+
+
+class MakeScope(Protocol):
+    """Makes a scope of rules, with the mail server and the trust in files that the caller has."""
+
+    def __call__(self, rules: ScopeRules, *, sees_mailers: bool = False) -> Scope:
+        """The scope; raises ConfigurationError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeParts:
+    """What the settings say of a front end's judge.
+
+    `delivery` tells that the answers are those of delivery, `lmtp_store` that an LMTP
+    server is (one of) the store, `check_size` that an announced size makes a difference.
+    """
+
+    make_scope: MakeScope
+    rules: ScopeRules
+    replies: ReplyTable
+    waivers: Waivers
+    postfix: Postfix | None
+    check_size: bool
+    delivery: bool
+    lmtp_store: bool
+
+
+class ScopedJudge(Protocol):
+    """What every front end's judge has."""
+
+    @property
+    def scope(self) -> Scope | None:
+        """What tells which recipients are ours; None where nothing does."""
+
+
+JudgeT = TypeVar("JudgeT", bound=ScopedJudge)
+
+
+class VerdictWriter(Protocol):
+    """Where verdicts are written (gateway.observability.logging.verdicts)."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether verdicts are written at all; faults are, whatever this says."""
+
+    def quiet(self, verdict: Verdict | None) -> bool:
+        """Whether nothing would be written, so that nothing need be put together."""
+
+    def address(self, address: bytes) -> str:
+        """`address` as private as the log wants it."""
+
+    def sender(self, sender: bytes | None) -> str:
+        """The same of a sender: `<>` for the null sender, empty where there is none."""
+
+    def verdict(
+        self,
+        verdict: Verdict,
+        origin: AnswerOrigin | None,
+        who: Fields,
+        reply: bytes,
+        waiver: Waiver | None,
+    ) -> None:
+        """Write a verdict."""
+
+    def decision(
+        self, decision: Decision, origin: AnswerOrigin | None, who: Fields, reply: bytes
+    ) -> None:
+        """Write a decision, or why a recipient was not judged."""
+
+
+class Shrinkable(Protocol):
+    """A cache that can give back memory."""
+
+    def shrink(self) -> None:
+        """Give back memory; only a little is cached from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving(Generic[JudgeT]):
+    """What the sessions of one front end in one process share.
+
+    `complain` hears of a client, by name, that is disconnected for what it said; `defect`
+    of an exception that nobody expected.  Caches that a process gives back when it is
+    about to leave join `caches`.
+    """
+
+    memory: Memory
+    judge: JudgeT
+    counters: OutcomeCounters
+    log: VerdictWriter
+    complain: Callable[[str, str], None]
+    defect: Callable[[Exception], None]
+    caches: list[Shrinkable] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What `explain` asks about; the fields are those of gateway.frontends.judge.Question.
+
+    `recipient` is the bare address, without angle brackets.
+    """
+
+    recipient: bytes
+    size: int | None = None
+    client: bytes = b""
+    sender: bytes | None = None
+    mailer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a front end says to an inquiry.
+
+    `scope` says why the recipient is judged, or the reason why it is not (`judged`).
+    `reply` is exactly what goes out, without framing; `withheld` the refusal that is not
+    given because of `waiver`.
+    """
+
+    judged: bool
+    scope: Skip | str
+    verdict: Verdict | None
+    reply: bytes
+    withheld: bytes = b""
+    waiver: Waiver | None = None
+
+
+class FrontEnd(ABC, Generic[JudgeT]):
+    """One front end; stateless, and the same in every process.
+
+    `name` is that of its table in gateway.toml.
+    """
+
+    name: ClassVar[str]
+    process: ClassVar[Process] = Process.CORE
+    # It sees mail to other domains, too: [scope] must say which recipients are ours.
+    needs_scope: ClassVar[bool] = True
+    # It is told how large a mail is announced to be.
+    told_sizes: ClassVar[bool] = True
+    # The MTA tells which mailer or transport a recipient has ({rcpt_mailer}).
+    sees_mailers: ClassVar[bool] = False
+    # Its inet sockets may be `?tls=yes`.
+    speaks_tls: ClassVar[bool] = False
+    # A client's connection is as long as an SMTP session, and ends with it.
+    follows_smtp: ClassVar[bool] = False
+    # How many words of a reply are codes, which name nobody: `550 5.1.1`.
+    code_words: ClassVar[int] = 2
+    # How Postfix' main.cf names {socket}.
+    main_cf: ClassVar[str]
+
+    @abstractmethod
+    def judge(self, parts: JudgeParts) -> JudgeT:
+        """What decides about its recipients; raises ConfigurationError."""
+
+    @abstractmethod
+    def sessions(self, serving: Serving[JudgeT]) -> SessionFor:
+        """What makes the sessions of its clients."""
+
+    @abstractmethod
+    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
+        """What it says to `recipient` where `verdict` is carried out."""
+
+    @abstractmethod
+    def explain(
+        self, judge: JudgeT | None, inquiry: Inquiry, engine: JudgeEngine, replies: ReplyTable
+    ) -> Answer:
+        """What it says to an inquiry; without a judge, as if the recipient were ours."""
+
+    @abstractmethod
+    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+        """Ask a running gateway over `link` as an MTA does; raises UpstreamError.
+
+        `until` is the moment of time.monotonic() at which all must be over.
+        """

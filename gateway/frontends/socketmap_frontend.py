@@ -1,0 +1,125 @@
+"""The socketmap as a front end; its sessions are in a module of their own, which smmapd imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.frontends import mtaview
+from gateway.frontends.frontend import Answer, FrontEnd
+from gateway.frontends.origin import AnswerOrigin
+from gateway.frontends.scope import ScopeRules
+from gateway.frontends.socketmap_judge import SocketmapJudge
+from gateway.frontends.socketmap_replies import socketmap_payload
+from gateway.frontends.socketmap_session import Replies, SocketmapSession, rendered
+from gateway.verification.model import Query
+
+if TYPE_CHECKING:
+    from gateway.frontends.frontend import (
+        Inquiry,
+        JudgeParts,
+        Serving,
+        SessionFor,
+        VerdictWriter,
+    )
+    from gateway.frontends.judge import JudgeEngine
+    from gateway.frontends.mtaview import Heard, MtaQuestion
+    from gateway.frontends.replies import ReplyTable
+    from gateway.frontends.waiver import Waiver
+    from gateway.upstream.connection import UpstreamConnection
+    from gateway.verification.model import Verdict
+
+ALWAYS = "judged: socketmap answers whatever it is asked"
+NEVER_FOUND = "not looked up: socketmap finds recipients of [scope]'s domains only"
+
+
+class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
+    """Answers look-ups of Postfix and Sendmail."""
+
+    name = "socketmap"
+    needs_scope = False
+    told_sizes = False
+    speaks_tls = True
+    code_words = 1  # NOTFOUND
+    main_cf = "socketmap:{socket}:cyrus"
+
+    def judge(self, parts: JudgeParts) -> SocketmapJudge:
+        """As any FrontEnd's: of the scope, only which domains are ours counts."""
+        rules = parts.rules
+        domains = ScopeRules(domains=rules.domains, domain_files=rules.domain_files)
+        return SocketmapJudge(
+            parts.waivers,
+            parts.make_scope(domains) if rules.knows_domains else None,
+            needs_domain=parts.lmtp_store and not rules.unqualified,
+            folds=parts.delivery,
+        )
+
+    def sessions(self, serving: Serving[SocketmapJudge]) -> SessionFor:
+        """As any FrontEnd's."""
+        memory, judge, counters = serving.memory, serving.judge, serving.counters
+        replies = Replies(memory, judge, counters.ready_verdict)
+        written = serving.log.enabled
+
+        def session(client: str) -> SocketmapSession:
+            origin = AnswerOrigin(memory) if written else None
+            return SocketmapSession(
+                memory,
+                _Writer(serving.log, client.strip("[]"), origin),
+                judge,
+                replies,
+                faults_only=not written,
+                count=counters.verdict,
+                origin=origin,
+            )
+
+        return session
+
+    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
+        """As any FrontEnd's; `replies` are of those that can say why."""
+        return socketmap_payload(verdict, recipient)
+
+    def explain(
+        self,
+        judge: SocketmapJudge | None,
+        inquiry: Inquiry,
+        engine: JudgeEngine,
+        replies: ReplyTable,
+    ) -> Answer:
+        """As any FrontEnd's."""
+        assert judge is not None, "a socketmap needs no scope"
+        key = inquiry.recipient
+        unasked = judge.unasked(key)
+        verdict = unasked if unasked is not None else engine.verify(Query(key, folded=judge.folds))
+        waiver = judge.waiver(key, verdict)
+        return Answer(
+            judged=unasked is None,
+            scope=ALWAYS if unasked is None else NEVER_FOUND,
+            verdict=verdict,
+            reply=rendered(key, verdict, waiver),
+            withheld=rendered(key, verdict, None) if waiver is not None else b"",
+            waiver=waiver,
+        )
+
+    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+        """As any FrontEnd's."""
+        return mtaview.socketmap(link, question, until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the look-ups of one client; the protocol tells nothing but the recipient."""
+
+    log: VerdictWriter
+    client: str
+    origin: AnswerOrigin | None
+
+    def __call__(self, key: bytes, verdict: Verdict, waiver: Waiver | None) -> None:
+        log = self.log
+        if log.quiet(verdict):
+            return
+        who = {"client": self.client, "recipient": log.address(key)}
+        reply = b"" if verdict.kind.accepts else rendered(key, verdict, waiver)
+        log.verdict(verdict, self.origin, who, reply, waiver)
+
+
+FRONT_END = SocketmapFrontEnd()
