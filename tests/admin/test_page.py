@@ -235,14 +235,34 @@ def test_everything_has_a_name(page: Browser) -> None:
     assert ("textbox", "Recipient") in named
 
 
+@pytest.mark.parametrize("recipient", ["olga@example.org", f"{'o' * 200}@example.org"])
 @pytest.mark.parametrize("width", [320, 390, 768])
-def test_a_phone_shows_it_too(page: Browser, width: int) -> None:
-    """The page never scrolls sideways; wide tables do, inside their frame."""
-    explain(page, "olga@example.org")
+def test_a_phone_shows_it_too(page: Browser, width: int, recipient: str) -> None:
+    """The page never scrolls sideways, for a long name either; wide tables do, inside their frame."""
+    explain(page, recipient)
     page.resize(width, 844)
     assert page.script("return innerWidth") == width
     root = "document.documentElement"
     assert page.script(f"return {root}.scrollWidth <= {root}.clientWidth") is True
+
+
+def test_a_table_that_goes_on_shows_it(site: Site, page: Browser) -> None:
+    """A shadow stands at the side on which there is more, and nothing is cut off without one."""
+    site.policy(b"dora@example.org")
+    page.wait_script(
+        "return document.getElementById('refusals').innerText.includes('dora@example.org')",
+        "the refusal is shown",
+    )
+    page.resize(360, 844)
+    wider = "[...document.querySelectorAll('table')].filter("
+    wider += "each => each.getBoundingClientRect().width > each.parentElement.clientWidth)"
+    assert page.script(f"return {wider}.length > 0") is True
+    shadowed = (
+        "each => each.parentElement.className === 'scroll'"
+        " && getComputedStyle(each.parentElement).overflowX === 'auto'"
+        " && getComputedStyle(each.parentElement).backgroundImage.split('linear-gradient').length === 5"
+    )
+    assert page.script(f"return {wider}.every({shadowed})") is True
 
 
 def test_a_gateway_that_is_gone_is_said_to_be(browser: Browser) -> None:

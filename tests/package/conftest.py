@@ -22,7 +22,11 @@ SMALL_SYSTEMD = ("systemd-standalone-sysusers", "systemd-standalone-tmpfiles")
 def package(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of the .deb, built from this clone."""
     require("deb", "package")
-    output = str(tmp_path_factory.mktemp("deb"))
+    return build(str(tmp_path_factory.mktemp("deb")))
+
+
+def build(output: str) -> str:
+    """Build the package of this clone in a folder; its path."""
     builder = {"DEBFULLNAME": "The tests", "DEBEMAIL": "tests@builder.example.org"}
     run([os.path.join(ROOT, "contrib", "deb.sh"), output], env=builder)
     (path,) = glob.glob(f"{output}/*.deb")

@@ -15,110 +15,38 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.package.conftest import depends
-from tests.rigs.booted import PACKAGES, Booted
-from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
+from tests.package.site import (
+    CONFIGURATION,
+    FRED,
+    MILTER,
+    NOBODY,
+    OWN_POLICY,
+    OWN_SOCKET,
+    QUEUE,
+    TOML,
+    UNIT,
+    Site,
+    prepared,
+)
+from tests.rigs.debian import DEBIAN_12, DEBIAN_13
 from tests.rigs.folders import write_text
 from tests.rigs.milter import MilterClient
 from tests.rigs.processes import run
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
-from tests.stores import FlatStore, record
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 
-UNIT = "smmapd-gateway"
 # Less than 30 is what systemd calls OK.
 MOST_EXPOSED = 25
-CONFIGURATION = "/etc/smmapd/gateway.toml"
-FRED, NOBODY = "fred@example.org", "nobody@example.org"
-
-TOML = """\
-user = "cyrus"
-{top}
-[cyrus]
-imapd_conf = "/srv/cyrus/imapd.conf"
-[socketmap]
-listen = [{socketmap}]
-{more}
-[policy]
-listen = ["unix:/run/smmapd/policy?mode=0660&group=smmapd"]
-[scope]
-domains = ["example.org"]
-[admin]
-listen = []
-"""
-# As README has it: in a folder of the gateway's user, for Postfix.
-QUEUE = "/var/spool/postfix/smmapd"
-MILTER = f'[milter]\nlisten = ["unix:{QUEUE}/milter?mode=0660&group=postfix"]'
-OWN_SOCKET = '"unix:/run/smmapd/socketmap?mode=0660&group=smmapd"'
-
-
-@dataclass
-class Site:
-    """A booted machine with the package and a store with fred."""
-
-    machine: Booted
-    package: str
-    release: str
-
-    def configure(self, *, top: str = "", socketmap: str = OWN_SOCKET, more: str = "") -> None:
-        """Write gateway.toml."""
-        text = TOML.format(top=top, socketmap=socketmap, more=more)
-        write_text(self.machine.root.path(CONFIGURATION), text)
-
-    def ask(self, *words: str) -> tuple[int, str]:
-        """`smmapd-gateway ask` inside."""
-        return self.machine.complete(UNIT, "ask", *words)
-
-    def serves(self, front: str = "policy") -> None:
-        """Who exists is accepted and who does not is refused."""
-        code, said = self.ask("--front", front, "--expect", "ok", FRED)
-        assert code == 0, said
-        code, said = self.ask("--front", front, "--expect", "no", NOBODY)
-        assert code == 0, said
-
-    def systemctl(self, *words: str) -> tuple[int, str]:
-        """systemctl's exit code and words."""
-        return self.machine.complete("systemctl", *words)
-
-    @property
-    def main_pid(self) -> int:
-        """The supervisor's process id inside."""
-        return int(self.machine.property(UNIT, "MainPID"))
 
 
 @pytest.fixture(scope="module", params=[DEBIAN_12, DEBIAN_13])
 def site(request: pytest.FixtureRequest, package: str) -> Iterator[Site]:
-    """A clean machine, booted, with the package installed and configured, not started."""
+    """A machine of each release."""
     require("package")
-    release: str = request.param
-    needed = set(depends(package)) - {
-        "systemd-standalone-sysusers",
-        "systemd-standalone-tmpfiles",
-    }
-    with debian(*sorted(needed), *PACKAGES, "lsb-base", release=release) as root:
-        root.run("useradd", "--system", "--gid", "mail", "cyrus")
-        store = FlatStore(
-            root.path("/srv/cyrus"),
-            mailboxes={b"user.fred": record(b"fred\tlrswipkxtecdan")},
-            options={"virtdomains": "userid", "defaultdomain": "example.org"},
-        )
-        store.write()
-        with open(store.conf_path, encoding="utf-8") as file:
-            text = file.read().replace(root.folder, "")
-        write_text(store.conf_path, text)
-        root.run("chown", "-R", "cyrus:mail", "/srv/cyrus")
-        # What of Postfix counts here.
-        root.run("groupadd", "--system", "postfix")
-        root.run("mkdir", "-p", os.path.dirname(QUEUE))
-        root.run("install", "-d", "-o", "cyrus", "-g", "postfix", "-m", "0750", QUEUE)
-        with Booted(root) as machine:
-            made = Site(machine, package, release)
-            shutil.copy(package, root.path("/srv/package.deb"))
-            machine.run("dpkg", "--install", "/srv/package.deb")
-            made.configure()
-            yield made
+    with prepared(package, request.param) as made:
+        yield made
 
 
 def test_nothing_is_started_by_the_installation(site: Site) -> None:
@@ -331,7 +259,7 @@ def test_a_socket_that_systemd_holds(site: Site) -> None:
 def test_a_second_instance(site: Site) -> None:
     """The template serves a configuration of its own."""
     root = site.machine.root
-    text = TOML.format(top="", socketmap=OWN_SOCKET, more="").replace(
+    text = TOML.format(top="", socketmap=OWN_SOCKET, policy=OWN_POLICY, more="").replace(
         "/run/smmapd/", "/run/smmapd/mx2-"
     )
     write_text(root.path("/etc/smmapd/mx2.toml"), text)
