@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from tests.life.doors import DOORS
+from tests.lifecycle.clients import INTERFACES
 from tests.package.conftest import build
 from tests.package.site import FRED, MILTER, QUEUE, UNIT, Site, prepared
 from tests.rigs.debian import DEBIAN_12
@@ -41,8 +41,8 @@ def _ask_milter(path: str) -> None:
         assert mta.rcpt(b"<%b>" % FRED.encode()) == CONTINUE
 
 
-def _ask_door(door: str, path: str) -> None:
-    with DOORS[door](path) as client:
+def _ask(front_end: str, path: str) -> None:
+    with INTERFACES[front_end](path) as client:
         client.ask(FRED.encode())
 
 
@@ -91,8 +91,8 @@ def measure(site: Site, times: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"systemctl restart": []}
     folder = site.machine.root.path(QUEUE)
     asks: dict[str, Callable[[], None]] = {
-        "socketmap": lambda: _ask_door("socketmap", os.path.join(folder, "socketmap")),
-        "policy": lambda: _ask_door("policy", os.path.join(folder, "policy")),
+        "socketmap": lambda: _ask("socketmap", os.path.join(folder, "socketmap")),
+        "policy": lambda: _ask("policy", os.path.join(folder, "policy")),
         "milter": lambda: _ask_milter(os.path.join(folder, "milter")),
     }
     with ExitStack() as stack:
