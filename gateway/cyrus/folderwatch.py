@@ -81,12 +81,12 @@ class WatchedPlace:
 class FolderWatch:
     """The watches of one process.
 
-    `descriptor` is readable when there is news; None where nothing can be watched.
+    `descriptor` is readable when something has changed; None where nothing can be watched.
     """
 
     def __init__(self) -> None:
-        self.news = 0  # grows with every change of any folder
-        self.detours = 0  # grows whenever a path may lead elsewhere
+        self.change_count = 0  # grows with every change of any folder
+        self.path_changes = 0  # grows whenever a path may lead elsewhere
         self._by_watch: dict[int, WatchedPlace] = {}
         self._places: dict[bytes, WatchedPlace] = {}  # by path, without links
         self._by_path: dict[bytes, Folder] = {}
@@ -124,7 +124,7 @@ class FolderWatch:
         return folder
 
     def drain(self) -> None:
-        """Take the news; called before anything is answered that came after them."""
+        """Read the queued events; called before anything is answered that came after them."""
         if self.descriptor is None:
             return
         for descriptor, _ in self._both.poll(0, 2):
@@ -141,7 +141,7 @@ class FolderWatch:
                 os.close(descriptor)
         self._queue = self._mounts = None
         self._both.close()
-        self.news += 1
+        self.change_count += 1
         for folder in list(self._by_path.values()):
             folder.watched = False
             folder.changes += 1
@@ -198,7 +198,7 @@ class FolderWatch:
             self._check()
             return
         if place.folders:
-            self.news += 1
+            self.change_count += 1
             for folder in place.folders:
                 folder.changes += 1
         through = place.through.get(name)
@@ -209,14 +209,14 @@ class FolderWatch:
 
     def _everything_changed(self) -> None:
         """The kernel does not say what: something was mounted, or events were lost."""
-        self.news += 1
+        self.change_count += 1
         for folder in self._by_path.values():
             folder.changes += 1
         self._check()
 
     def _check(self) -> None:
         """Something on a way is another one: what else of the ways is, was not told."""
-        self.detours += 1
+        self.path_changes += 1
         for path, place in list(self._places.items()):
             if place.paths and (place.identity is None or _identity(path) != place.identity):
                 self._lose(place)
@@ -231,7 +231,7 @@ class FolderWatch:
         self._drop(place)
 
     def _forget(self, folder: Folder) -> None:
-        self.news += 1
+        self.change_count += 1
         folder.watched = False
         folder.changes += 1
         self._by_path.pop(folder.path, None)

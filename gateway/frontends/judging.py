@@ -69,9 +69,9 @@ class Judging(Generic[RequestT]):
         """A question for another server, or for the mail server's tables."""
         return self._waiting.pending if self._waiting is not None else None
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Time has passed: whatever happened until now must show in the next decision."""
-        self._decider.again()
+        self._decider.expire_tick()
 
     def judged(self, request: RequestT, question: Question) -> Decision | None:
         """The decision on `request`, or None where another server must be asked first."""

@@ -104,7 +104,7 @@ class JudgingSession(ABC, Generic[EventT]):
             began = not self._parser.idle
             events = self._parser.feed(data)
             if late or began or len(events) != 1:
-                self._judging.again()
+                self._judging.expire_tick()
             if events:
                 self._queue[:0] = reversed(events)
         else:

@@ -1,6 +1,6 @@
 """Replies ready to be sent, by what they rest on, for all sessions of a server.
 
-A reply is given again only while the verdict behind it stands (Memory.stands)
+A reply is given again only while the verdict behind it is valid (Memory.is_valid)
 and the files of the scope say what they said.  What else it rests on is the
 key, which is the front end's matter.  Limits: MAX_REPLIES; the oldest give way.
 """
@@ -70,7 +70,7 @@ class ReplyCache(Generic[KeyT]):
         self._scope = judge.scope
         self._has_files = judge.scope.has_files
         self._shrunk = False
-        self._turn = -1
+        self._tick = -1
         self._version = judge.scope.version  # what everything that is known rests on, or older
         self._known: dict[KeyT, Kept] = {}
 
@@ -79,14 +79,14 @@ class ReplyCache(Generic[KeyT]):
         if self._has_files:
             self._look_at_files()
         kept = self._known.get(key)
-        if kept is None or (kept.entry is not None and not self._memory.stands(kept.entry)):
+        if kept is None or (kept.entry is not None and not self._memory.is_valid(kept.entry)):
             return None
         return kept
 
     def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
-        """Remember `decision`, and `reply` made of it, if anything tells later that it stands.
+        """Remember `decision`, and `reply` made of it, if anything tells later that it is valid.
 
-        It must have been decided in this turn of the event loop.
+        It must have been decided in this tick of the event loop.
         """
         if not decision.lasting:
             return
@@ -110,10 +110,10 @@ class ReplyCache(Generic[KeyT]):
 
     def _look_at_files(self) -> None:
         """Once in a turn: forget what rests on what they said before."""
-        turn = self._memory.now()
-        if turn == self._turn:
+        tick = self._memory.tick()
+        if tick == self._tick:
             return
-        self._turn = turn
+        self._tick = tick
         scope = self._scope
         scope.refresh()
         if scope.version != self._version:

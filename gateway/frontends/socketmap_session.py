@@ -62,7 +62,7 @@ _COMMA = 0x2C
 class Replies:
     """Replies ready to be sent, for all sessions of a server.
 
-    A reply is given only while the verdict behind it stands (Memory.stands).
+    A reply is given only while the verdict behind it is valid (Memory.is_valid).
     It stands beside the verdict with the frame that it replies to, the
     request without its comma.
     """
@@ -74,7 +74,7 @@ class Replies:
         "_entries",
         "_has_files",
         "_judge",
-        "_turn",
+        "_tick",
         "_version",
     )
 
@@ -98,7 +98,7 @@ class Replies:
         self._cell_of = cell_of
         self._absent = cell_of(cache.nonexistent, None)
         self._has_files = judge is not None and judge.has_files
-        self._turn = -1
+        self._tick = -1
         self._version = judge.version if judge is not None else 0
 
     def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
@@ -111,7 +111,7 @@ class Replies:
         key = frame[frame.find(b" ") + 1 :]
         entry = self._entries.get(key)
         if entry is not None and entry.frame == frame:
-            if not self._cache.stands(entry):
+            if not self._cache.is_valid(entry):
                 return None
             counter = entry.counter
             counter.count += 1
@@ -122,7 +122,7 @@ class Replies:
             return entry.reply
         if b"," in frame:
             return self._several(frame, observe)
-        if entry is None and _is_frame(frame) and self._cache.absent(key):
+        if entry is None and _is_frame(frame) and self._cache.known_absent(key):
             verdict = self._cache.nonexistent
             waiver = self._waiver(key, verdict)
             counter = self._absent if waiver is None else self._cell_of(verdict, waiver)
@@ -141,11 +141,11 @@ class Replies:
         cache = self._cache
         entries = self._entries
         # Some of these may have been sent after the turn's look at the files.
-        cache.again()
+        cache.expire_tick()
         found = []
         for frame in pieces:
             entry = entries.get(frame[frame.find(b" ") + 1 :])
-            if entry is None or entry.frame != frame or not cache.stands(entry):
+            if entry is None or entry.frame != frame or not cache.is_valid(entry):
                 return None
             found.append(entry)
         for entry in found:
@@ -180,11 +180,11 @@ class Replies:
 
     def _look_at_files(self) -> None:
         """Once in a turn: what is kept ready may be in a domain that is ours no more."""
-        turn = self._cache.now()
+        tick = self._cache.tick()
         judge = self._judge
-        if turn == self._turn or judge is None:
+        if tick == self._tick or judge is None:
             return
-        self._turn = turn
+        self._tick = tick
         judge.refresh()
         if judge.version != self._version:
             self._version = judge.version
@@ -304,7 +304,7 @@ class SocketmapSession:
             payloads = self._decoder.feed(data)
             if late or began or len(payloads) != 1:
                 # Part of this may have been sent after the turn's look at the files.
-                self._decider.again()
+                self._decider.expire_tick()
             if payloads:
                 payloads.reverse()
                 self._queue[:0] = payloads

@@ -140,7 +140,7 @@ class Callbacks:
             if looks == self._looks:
                 # Otherwise somebody has begun to look after this question had come.
                 self._looks += 1
-                self._memory.again()
+                self._memory.expire_tick()
             outcome = conversation.rcpt(argument, partial(_value, ctx))
             if outcome is None:
                 outcome = self._asked_elsewhere(conversation)

@@ -1,6 +1,6 @@
-"""What happens in each turn of the event loop besides the clients' questions.
+"""What happens in each tick of the event loop besides the clients' questions.
 
-At the beginning of a turn the news of watched folders are taken, and the
+At the beginning of a tick the events of watched folders are read, and the
 remembered verdicts are told that time has passed.  Where many questions could
 not be answered from memory, the index of the mailbox list is built, a piece
 now and then, so that nobody waits for it.
@@ -38,20 +38,20 @@ class LoopHooks:
         loop = gevent.get_hub().loop
         self._timer = loop.timer(PAUSE, repeat=PAUSE)
         self._check = loop.check(ref=False, priority=_FIRST)
-        self._check.start(self._turn)
+        self._check.start(self._tick)
         watch = cache.watch
         if watch is not None and watch.descriptor is not None:
-            self._news = loop.io(watch.descriptor, _READ, ref=False, priority=_FIRST)
-            self._news.start(cache.notice)
+            self._changes = loop.io(watch.descriptor, _READ, ref=False, priority=_FIRST)
+            self._changes.start(cache.files_changed)
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         cache = self._cache
-        cache.turn()
+        cache.begin_tick()
         if cache.misses >= self._due:
             self._due = cache.misses + STRAIN
             if not self._timer.active:
-                self._timer.start(self._prepare)
+                self._timer.start(self._build_index_step)
 
-    def _prepare(self) -> None:
-        if not self._cache.prepare():
+    def _build_index_step(self) -> None:
+        if not self._cache.build_index_step():
             self._timer.stop()

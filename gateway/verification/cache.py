@@ -4,23 +4,24 @@ There is no time to live: an answer is given from memory only after a look at
 the files has shown that a fresh one would be the same.
 
 - The databases that hold many records (mailbox list, userdeny, a quota
-  database) are looked at once a turn of the event loop, before its first
+  database) are looked at once a tick of the event loop, before its first
   answer, unless their folders are watched and nothing has happened there
-  (gateway/cyrus/folderwatch.py).  A commit starts a new epoch.  Where the database can tell which
-  keys were written, only their verdicts are forgotten, else all.
+  (gateway/cyrus/folderwatch.py).  A commit makes a new store version.  Where the
+  database can tell which keys were written, only their verdicts are forgotten,
+  else all.
 - A quota root in a file of its own is watched by its folder, or looked at
-  for each verdict that rests on it, once a turn; so is the absence of one.
+  for each verdict that rests on it, once a tick; so is the absence of one.
 - Watched is what the path leads to: that it leads elsewhere, because of a
   rename, a symbolic link or a mount above, shows as any other change does.
 
-`turn` says that a turn of the loop begins, `again` that a question may have
-come after the turn's look.  What cannot show is then at most the rest of a
-turn old.
+`begin_tick` says that a tick of the loop begins, `expire_tick` that a question may
+have come after the tick's look.  What cannot show is then at most the rest of a
+tick old.
 
 Temporary failures and whatever another server said are never remembered, and
 unknown recipients only a few: a dictionary attack must not push out those who
-get mail.  Where the mailbox list has an index (`prepare`), they need not be
-(`absent`).  Limits: MAX_ENTRIES verdicts, the oldest give way, of recipients and
+get mail.  Where the mailbox list has an index (`build_index_step`), they need not be
+(`known_absent`).  Limits: MAX_ENTRIES verdicts, the oldest give way, of recipients and
 with reasons that are not longer than they may be in SMTP.
 """
 
@@ -54,12 +55,12 @@ MAX_ENTRIES = 262_144
 FEW_ENTRIES = 4096
 
 # Unknown recipients remembered, where there is no index.
-MAX_STRANGERS = 8192
+MAX_UNKNOWN = 8192
 
-# Turns in a row without a look at databases whose folders are watched and
+# Ticks in a row without a look at databases whose folders are watched and
 # quiet.  The kernel tells of all that this look could find; it costs next to
 # nothing, and bounds the harm where a kernel does not.
-CALM_TURNS = 256
+QUIET_TICKS = 256
 
 # The part of them that gives way at once when there is no room.
 _EVICTED = 16
@@ -72,7 +73,7 @@ class VerdictCache:
     """A Verifier's verdicts, remembered.  Used by one thread, that of the event loop.
 
     `entries` are what is remembered by recipient, `nonexistent` is the verdict
-    that `absent` stands for.
+    that `known_absent` stands for.
     """
 
     def __init__(self, verifier: Verifier, max_entries: int = MAX_ENTRIES) -> None:
@@ -90,65 +91,65 @@ class VerdictCache:
         self._mailboxes, self._denials, self._quotas = verifier.store.databases
         self._max_entries = max_entries
         self._shrunk = False
-        self._strangers: dict[bytes, Entry] = {}
-        # Of folded addresses that are refused as they stand.
+        self._unknown: dict[bytes, Entry] = {}
+        # Of folded addresses that are refused as they are.
         self._folded: dict[bytes, Entry] = {}
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
-        self._watched = StoreVersion(verifier.store)
+        self._store_version = StoreVersion(verifier.store)
         self._nobody_denied = False
         self._newer_keys = False  # known since the last look at the files
-        self._news = -1  # of the watch, at the last look
-        self._calm = 0  # turns that need no look while there is no news
+        self._change_count = -1  # the watch's, at the last look
+        self._quiet_ticks = 0  # ticks that need no look while nothing changes
         self._unwatched = False  # something remembered has to be looked at itself
-        self._turns = 0  # of the event loop
-        self._turn = 0  # the one in which the databases were looked at last
+        self._ticks = 0  # of the event loop
+        self._checked_tick = 0  # the one in which the databases were looked at last
         self._looked = False
 
-    def turn(self) -> None:
-        """A turn of the loop begins, and the watch's news have been taken."""
-        self._turns += 1
+    def begin_tick(self) -> None:
+        """A tick of the loop begins, and the watch's events have been read."""
+        self._ticks += 1
         self._looked = False
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Time has passed: whatever happened until now must show in the next answer."""
         self.watch.drain()
-        self._turns += 1
+        self._ticks += 1
         self._looked = False
 
-    def notice(self) -> None:
+    def files_changed(self) -> None:
         """Something has happened to the files: look at once, not only when somebody asks.
 
         Between two questions more may be done to a file than its end can tell
         (gateway/cyrus/db/history.py): the sooner it is looked at, the less.
         """
-        self.again()
+        self.expire_tick()
         self._look()
-        self._looked = False  # a question of this turn may come later than this look
+        self._looked = False  # a question of this tick may come later than this look
 
-    def now(self) -> int:
-        """The number of this turn of the event loop, which grows."""
-        return self._turns
+    def tick(self) -> int:
+        """The number of this tick of the event loop, which grows."""
+        return self._ticks
 
     def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict on `query`, from memory if it still stands."""
+        """The verdict on `query`, from memory if that is still valid."""
         if not query.folded:
-            return self._as_it_stands(query)
+            return self._unfolded(query)
         recipient = query.recipient
-        outcome = self._as_it_stands(Query(recipient, query.size, query.hops))
+        outcome = self._unfolded(Query(recipient, query.size, query.hops))
         if isinstance(outcome, Pending) or outcome.kind.accepts or outcome.kind.temporary:
             return outcome
         if not self.verifier.authority.folds(recipient):
             return outcome
         entry = self._folded.get(recipient)
-        if query.size is None and entry is not None and self.stands(entry):
+        if query.size is None and entry is not None and self.is_valid(entry):
             return entry.verdict
         return self._fresh(query)
 
-    def _as_it_stands(self, query: Query) -> Verdict | Pending:
+    def _unfolded(self, query: Query) -> Verdict | Pending:
         recipient = query.recipient
         if query.size is None:
-            entry = self.entries.get(recipient) or self._strangers.get(recipient)
-            if entry is not None and self.stands(entry):
+            entry = self.entries.get(recipient) or self._unknown.get(recipient)
+            if entry is not None and self.is_valid(entry):
                 self.hits += 1
                 return entry.verdict
             self.misses += 1
@@ -163,59 +164,61 @@ class VerdictCache:
         """Give back memory: forget what is remembered, and remember only a few from now on."""
         self._shrunk = True
         self._max_entries = min(self._max_entries, FEW_ENTRIES)
-        for entries in (self.entries, self._strangers, self._folded):
+        for entries in (self.entries, self._unknown, self._folded):
             for entry in entries.values():
-                entry.epoch = entry.turn = -1  # whoever has kept a reply ready holds it, too
+                entry.store_version = (
+                    entry.tick
+                ) = -1  # whoever has kept a reply ready holds it, too
             entries.clear()
 
-    def prepare(self) -> bool:
+    def build_index_step(self) -> bool:
         """Do a piece of what makes answers that are not remembered cheap; False if nothing is left.
 
         A piece takes about 2 ms.  Worth while for a process that has met many
         such questions, and again after a database was replaced.
         """
-        return not self._shrunk and self._mailboxes.prepare()
+        return not self._shrunk and self._mailboxes.build_index_step()
 
     def resolve(self, pending: Pending) -> Verdict:
         """As the Verifier's; not remembered.  Not to be called on another thread."""
         return self.verifier.resolve(pending)
 
     def entry(self, recipient: bytes) -> Entry | None:
-        """What is remembered of `recipient`, whether it still stands or not."""
+        """What is remembered of `recipient`, whether it is still valid or not."""
         return self.entries.get(recipient)
 
-    def stands(self, entry: Entry) -> bool:
+    def is_valid(self, entry: Entry) -> bool:
         """Whether a fresh verdict would be the same as `entry`'s."""
         if not self._looked:
             self._look()
-        if entry.turn == self._turn:
+        if entry.tick == self._checked_tick:
             return True
-        watched = self._watched
-        if entry.epoch != watched.epoch:
+        versions = self._store_version
+        if entry.store_version != versions.number:
             if entry.everything:
                 return self._forget(entry)
             keys = self.verifier.authority.keys(entry.recipient, entry.verdict.kind)
-            if not watched.untouched(keys, entry.epoch):
+            if not versions.untouched(keys, entry.store_version):
                 return self._forget(entry)
-            entry.epoch = watched.epoch
+            entry.store_version = versions.number
         for proof in entry.proofs:
             folder = proof.folder
             if (folder is None or folder.changes != proof.seen) and not proof.holds():
                 return self._forget(entry)
-        entry.turn = self._turn
+        entry.tick = self._checked_tick
         return True
 
-    def absent(self, recipient: bytes) -> bool:
+    def known_absent(self, recipient: bytes) -> bool:
         """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
         if not self._looked:
             self._look()
         store = self._store
         if not self._newer_keys:
             self._newer_keys = store.mailboxes.is_newer
-        if not self._watched.epoch or not self._newer_keys or self.verifier.kicks_mupdate:
+        if not self._store_version.number or not self._newer_keys or self.verifier.kicks_mupdate:
             return False
         plain = self.verifier.authority.plain(recipient)
-        if plain is None or not self._mailboxes.absent(plain[0]):
+        if plain is None or not self._mailboxes.known_absent(plain[0]):
             return False
         if not self._nobody_denied:
             try:
@@ -228,24 +231,24 @@ class VerdictCache:
 
     def _forget(self, entry: Entry) -> bool:
         self.invalidations += 1
-        entry.epoch = entry.turn = -1
-        for entries in (self.entries, self._strangers, self._folded):
+        entry.store_version = entry.tick = -1
+        for entries in (self.entries, self._unknown, self._folded):
             if entries.get(entry.recipient) is entry:
                 del entries[entry.recipient]
         return False
 
     def _look(self) -> None:
         self._looked = True
-        news = self.watch.news
-        if self._calm and news == self._news:
+        change_count = self.watch.change_count
+        if self._quiet_ticks and change_count == self._change_count:
             # The kernel would have told of any change.
-            self._calm -= 1
+            self._quiet_ticks -= 1
             if self._unwatched:
-                self._turn += 1
+                self._checked_tick += 1
             return
-        self._turn += 1
-        self._news = news
-        self._calm = 0
+        self._checked_tick += 1
+        self._change_count = change_count
+        self._quiet_ticks = 0
         self._newer_keys = False
         if self._quotas.keeps_files:
             try:
@@ -253,19 +256,19 @@ class VerdictCache:
             except StoreError:
                 # The look-up that needs a quota root meets the same fault; what
                 # is remembered may rest on roots that cannot be seen any more.
-                self._watched.lose()
+                self._store_version.lose()
                 self._forget_all()
                 return
-        if not self._watched.look():
+        if not self._store_version.look():
             self._forget_all()
         self._nobody_denied = self._store.denials.blocks_nobody
-        if self._watched.epoch and self._watched.tells(self.watch):
-            self._calm = CALM_TURNS
+        if self._store_version.number and self._store_version.covered_by(self.watch):
+            self._quiet_ticks = QUIET_TICKS
 
     def _forget_all(self) -> None:
         self.invalidations += len(self.entries)
         self.entries.clear()
-        self._strangers.clear()
+        self._unknown.clear()
         self._folded.clear()
         self._unwatched = False
 
@@ -278,13 +281,13 @@ class VerdictCache:
         return self._decide(query)
 
     def _decide(self, query: Query) -> Verdict | Pending:
-        # The epoch was looked at before anything is read; should a commit come
+        # The store's version was looked at before anything is read; should a commit come
         # in between, what is remembered passes for older than it is.
-        epoch = self._watched.epoch
+        version = self._store_version.number
         proofs: list[FileProof | AbsenceProof | None] = []
         quota_get = self._proving(proofs) if self._quotas.keeps_files else None
         verdict = self.verifier.decide_now(query, quota_get=quota_get)
-        if isinstance(verdict, Pending) or not verdict.cacheable or not epoch:
+        if isinstance(verdict, Pending) or not verdict.cacheable or not version:
             return verdict
         if not worth_keeping(query.recipient, verdict):
             return verdict
@@ -293,16 +296,16 @@ class VerdictCache:
             return verdict
         entries, limit = self.entries, self._max_entries
         if query.folded:
-            entries, limit = self._folded, min(limit, MAX_STRANGERS)
+            entries, limit = self._folded, min(limit, MAX_UNKNOWN)
         elif verdict.kind is Kind.NONEXISTENT:
-            entries, limit = self._strangers, min(limit, MAX_STRANGERS)
+            entries, limit = self._unknown, min(limit, MAX_UNKNOWN)
         if len(entries) >= limit:
             _make_room(entries)
-        kept = self._shared(verdict)
+        shared = self._shared(verdict)
         if any(proof.folder is None for proof in proven):
             self._unwatched = True
         entries[query.recipient] = Entry(
-            query.recipient, kept, epoch, self._turn, proven, everything=query.folded
+            query.recipient, shared, version, self._checked_tick, proven, everything=query.folded
         )
         return verdict
 
@@ -340,4 +343,4 @@ def worth_keeping(recipient: bytes, verdict: Verdict) -> bool:
 
 def _make_room(entries: dict[bytes, Entry]) -> None:
     for recipient in list(entries)[: max(1, len(entries) // _EVICTED)]:
-        entries.pop(recipient).epoch = -1
+        entries.pop(recipient).store_version = -1

@@ -2,7 +2,7 @@
 
 Three roles, from the one that may wait to the one that must not: an `Engine`
 belongs to a thread, a `Decider` to an event loop, and a `Memory` is a decider
-that knows which of its answers still stand, so that replies made of them can
+that knows which of its answers are still valid, so that replies made of them can
 be given again.  Verifier, VerdictCache and RemoteVerifier play them.
 """
 
@@ -49,7 +49,7 @@ class Decider(Protocol):
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict, or the question that another server must answer."""
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Time has passed: whatever happened until now must show in the next answer."""
 
 
@@ -74,36 +74,36 @@ class Memory(Decider, Protocol):
     hits: int
     misses: int
     invalidations: int
-    nonexistent: Verdict  # what `absent` stands for
+    nonexistent: Verdict  # what `known_absent` stands for
 
     @property
     def watch(self) -> FolderWatch | None:
-        """Whose news must be taken before a turn of the event loop begins."""
+        """Whose events must be read before a tick of the event loop begins."""
 
     @property
     def entries(self) -> Mapping[bytes, Entry]:
-        """What is remembered by recipient, whether it still stands or not."""
+        """What is remembered by recipient, whether it is still valid or not."""
 
-    def turn(self) -> None:
+    def begin_tick(self) -> None:
         """A turn of the event loop begins."""
 
-    def notice(self) -> None:
-        """There is news of `watch`."""
+    def files_changed(self) -> None:
+        """`watch` has events: something has happened to the files."""
 
-    def absent(self, recipient: bytes) -> bool:
+    def known_absent(self, recipient: bytes) -> bool:
         """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
 
-    def now(self) -> int:
-        """The number of this turn of the event loop, which grows."""
+    def tick(self) -> int:
+        """The number of this tick of the event loop, which grows."""
 
     def shrink(self) -> None:
         """Give back memory, for a process that goes on for a few clients only."""
 
-    def prepare(self) -> bool:
+    def build_index_step(self) -> bool:
         """Do a piece of what makes answers cheaper that are not remembered; False if done."""
 
     def entry(self, recipient: bytes) -> Entry | None:
-        """What is remembered of `recipient`, whether it still stands or not."""
+        """What is remembered of `recipient`, whether it is still valid or not."""
 
-    def stands(self, entry: Entry) -> bool:
+    def is_valid(self, entry: Entry) -> bool:
         """Whether a fresh verdict would be the same as `entry`'s, or as good."""

@@ -21,13 +21,13 @@ class Entry:
 
     __slots__ = (
         "counter",
-        "epoch",
         "everything",
         "frame",
         "proofs",
         "recipient",
         "reply",
-        "turn",
+        "store_version",
+        "tick",
         "verdict",
     )
 
@@ -35,8 +35,8 @@ class Entry:
         self,
         recipient: bytes,
         verdict: Verdict,
-        epoch: int,
-        turn: int,
+        store_version: int,
+        tick: int,
         proofs: Proofs,
         *,
         everything: bool = False,
@@ -44,8 +44,8 @@ class Entry:
         self.everything = everything
         self.recipient = recipient
         self.verdict = verdict
-        self.epoch = epoch
-        self.turn = turn
+        self.store_version = store_version
+        self.tick = tick
         self.proofs = proofs
         self.frame = b""
         self.reply = b""

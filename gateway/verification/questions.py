@@ -51,7 +51,7 @@ class StoreQuestions(UncachedMemory):
         """Nothing is remembered."""
         return None
 
-    def stands(self, _entry: Entry) -> bool:
+    def is_valid(self, _entry: Entry) -> bool:
         """There is no entry that could."""
         return False
 

@@ -136,7 +136,7 @@ class RemoteVerifier(UncachedMemory):
         """What is remembered of `recipient`, whether it still holds or not."""
         return self.memory.entry(recipient)
 
-    def stands(self, entry: Entry) -> bool:
+    def is_valid(self, entry: Entry) -> bool:
         """Whether `entry` may still be given as the answer."""
         held = self.memory.entry(entry.recipient)
         return held is entry and self._clock() < held.until

@@ -1,9 +1,9 @@
 """What the verdicts of a store rest on: the state of its shared databases, commit by commit.
 
-An epoch is a number that grows with every commit to the mailbox list, the
+A store version is a number that grows with every commit to the mailbox list, the
 userdeny database or a quota database.  Where a database can tell which keys a
 commit has written, only their verdicts are of the past.  Limits: what was
-written is remembered for MAX_EPOCHS commits.
+written is remembered for MAX_VERSIONS commits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Commits whose written keys are remembered; verdicts that have not been asked
 # for since are made anew.
-MAX_EPOCHS = 64
+MAX_VERSIONS = 64
 
 # Formats that are written by system calls; twom is written through memory, of
 # which the kernel tells nothing, and SQLite beside its file.
@@ -30,51 +30,51 @@ _TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
 
 
 class StoreVersion:
-    """The shared databases: the epoch they are in, and what recent commits have written.
+    """The shared databases: the version they are in, and what recent commits have written.
 
-    An epoch is a number that grows with every commit to any of them; it is 0
+    A store version is a number that grows with every commit to any of them; it is 0
     while one cannot be read, and nothing is remembered then.
     """
 
     def __init__(self, store: CyrusStore) -> None:
-        self.epoch = 0
-        self._last = 0  # the newest epoch that there has been
+        self.number = 0
+        self._last = 0  # the newest number that there has been
         self._databases = tuple(
             database for database in store.databases if not database.keeps_files
         )
         self._states: list[Hashable] = []
-        self._written: dict[int, frozenset[bytes]] = {}  # by epoch
+        self._written: dict[int, frozenset[bytes]] = {}  # by number
         self._store = store
-        self._told = (0, 0, 0)  # the epoch and the watch that `_folders` are of
+        self._told = (0, 0, 0)  # the number and the watch that `_folders` are of
         self._folders: list[Folder | None] = []
 
     def look(self) -> bool:
-        """Look at the databases; False where verdicts of earlier epochs cannot be told apart."""
+        """Look at the databases; False where verdicts of earlier versions cannot be told apart."""
         try:
             states = [_state(database) for database in self._databases]
         except StoreError:
             self.lose()
             return False
-        if states == self._states and self.epoch:
+        if states == self._states and self.number:
             return True
         before, self._states = self._states, states
         self._last += 1
-        self.epoch = self._last
+        self.number = self._last
         written = self._keys_written(before, states)
         if written is None:
             self._written.clear()
             return False
-        self._written[self.epoch] = written
-        if len(self._written) > MAX_EPOCHS:
+        self._written[self.number] = written
+        if len(self._written) > MAX_VERSIONS:
             del self._written[next(iter(self._written))]
         return True
 
-    def tells(self, watch: FolderWatch) -> bool:
-        """Whether `watch` has news of all that has happened to the databases since the last `look`.
+    def covered_by(self, watch: FolderWatch) -> bool:
+        """Whether `watch` tells of all that has happened to the databases since the last `look`.
 
         Not yet where a folder is watched only now: a change may have come in between.
         """
-        told = (self.epoch, id(watch), watch.detours)
+        told = (self.number, id(watch), watch.path_changes)
         if self._told != told:
             before = self._folders
             self._folders = [
@@ -89,15 +89,15 @@ class StoreVersion:
 
     def lose(self) -> None:
         """The store cannot be seen: nothing stands, and nothing is remembered."""
-        self.epoch = 0
+        self.number = 0
         self._states = []
 
     def untouched(self, keys: set[bytes], since: int) -> bool:
-        """Whether no commit since epoch `since` wrote a record with one of the `keys`."""
-        if not self.epoch or since + 1 not in self._written:
+        """Whether no commit since version `since` wrote a record with one of the `keys`."""
+        if not self.number or since + 1 not in self._written:
             return False
         return all(
-            keys.isdisjoint(self._written[epoch]) for epoch in range(since + 1, self.epoch + 1)
+            keys.isdisjoint(self._written[number]) for number in range(since + 1, self.number + 1)
         )
 
     def _keys_written(self, before: list[Hashable], now: list[Hashable]) -> frozenset[bytes] | None:

@@ -1,7 +1,7 @@
 """What deciders have in common that remember no files: each answer is asked of another server.
 
 They stand where a VerdictCache does (decider.py, Memory).  Nothing is known at
-no cost, and the event loop's turns are only counted.
+no cost, and the event loop's ticks are only counted.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ class UncachedMemory:
         self.invalidations = 0
         self.watch = None  # no file is read
         self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
-        self._turn = 0
+        self._tick = 0
 
-    def turn(self) -> None:
+    def begin_tick(self) -> None:
         """A turn of the event loop begins."""
-        self._turn += 1
+        self._tick += 1
 
-    def notice(self) -> None:
-        """There is no news where nothing is watched."""
+    def files_changed(self) -> None:
+        """Nothing changes where nothing is watched."""
 
-    def now(self) -> int:
-        """The number of this turn of the event loop, which grows."""
-        return self._turn
+    def tick(self) -> int:
+        """The number of this tick of the event loop, which grows."""
+        return self._tick
 
-    def again(self) -> None:
-        """Time has passed; whether an answer still stands is looked at each time anyway."""
-        self._turn += 1
+    def expire_tick(self) -> None:
+        """Time has passed; whether an answer is still valid is looked at each time anyway."""
+        self._tick += 1
 
-    def absent(self, _recipient: bytes) -> bool:
+    def known_absent(self, _recipient: bytes) -> bool:
         """Nothing is known at no cost."""
         return False
 
     def shrink(self) -> None:
         """What is remembered is bounded in another way, where there is anything."""
 
-    def prepare(self) -> bool:
+    def build_index_step(self) -> bool:
         """There is nothing that would make the next answer cheaper."""
         return False

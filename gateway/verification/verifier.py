@@ -107,7 +107,7 @@ class Verifier:
         self.store.refresh()
         return self.decide_now(query, trace, kicked=kicked)
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Time has passed: nothing to do here, where every answer is made anew (see cache)."""
 
     def decide_now(

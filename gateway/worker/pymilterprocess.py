@@ -278,7 +278,7 @@ class PymilterProcess:
         """Make a piece of what makes answers cheap; whether there is more to make."""
         if memory.misses < self._due:
             return False
-        if memory.prepare():
+        if memory.build_index_step():
             return True
         self._due = memory.misses + STRAIN
         return False

@@ -97,7 +97,7 @@ def ready(
     cache: VerdictCache, conversation: SocketmapSession | PolicySession, request: bytes
 ) -> bool:
     """Ask until the answer is ready: a file that was just written proves nothing yet."""
-    cache.again()
+    cache.expire_tick()
     conversation.receive(request)
     conversation.replies()
     return conversation.quick(request) is not None

@@ -59,7 +59,7 @@ class Engines:
         gc.disable()
         begun = time.process_time()
         for query in queries:
-            engine.turn()
+            engine.begin_tick()
             engine.decide(query)
         taken = time.process_time() - begun
         gc.enable()
@@ -78,7 +78,7 @@ class Engines:
                 verifier = Verifier.for_store(store)  # of before there were authorities
             engine = self._engines[answers, index] = VerdictCache(verifier)
             engine.decide(Query(b"somebody"))
-            while index and engine.prepare():
+            while index and engine.build_index_step():
                 pass
         return self._engines[answers, index]
 

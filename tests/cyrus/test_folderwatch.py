@@ -1,4 +1,4 @@
-"""Watched folders: every change that has returned is known to who takes the news."""
+"""Watched folders: every change that has returned is known to who takes the count."""
 
 from __future__ import annotations
 
@@ -158,10 +158,10 @@ def test_what_happens_on_the_way_is_a_change(
     assert folder is not None
     watch.drain()
     before = folder.changes
-    news = watch.news
+    count = watch.change_count
     change(place)
     watch.drain()
-    assert watch.news > news
+    assert watch.change_count > count
     assert folder.changes > before
     assert not folder.watched
 
@@ -173,12 +173,12 @@ def test_what_happens_beside_the_way_is_no_news(watch: FolderWatch, tmp_path: Pa
     folder = watch.folder(os.fsencode(place))
     assert folder is not None
     watch.drain()
-    news = watch.news
+    count = watch.change_count
     (tmp_path / "other").mkdir()
     (tmp_path / "conf" / "file").write_text("x")
     (tmp_path / "other").rename(tmp_path / "conf2")
     watch.drain()
-    assert (watch.news, folder.watched) == (news, True)
+    assert (watch.change_count, folder.watched) == (count, True)
 
 
 def test_the_watches_of_a_way_that_is_gone_are_given_back(
@@ -211,11 +211,11 @@ def test_what_is_watched_still_keeps_its_way(watch: FolderWatch, tmp_path: Path)
     watch.drain()
     assert (stays.watched, goes.watched) == (True, False)
     assert _kernels(watch) == alone
-    detours = watch.detours
+    path_changes = watch.path_changes
     (tmp_path / "b").mkdir()
     (tmp_path / "c" / "y").rmdir()
     watch.drain()
-    assert (watch.detours, stays.watched) == (detours, True)
+    assert (watch.path_changes, stays.watched) == (path_changes, True)
     (tmp_path / "a").chmod(0o700)
     watch.drain()
     assert not stays.watched
@@ -247,9 +247,9 @@ def test_all_news_are_taken_at_once(watch: FolderWatch, tmp_path: Path) -> None:
     watch.drain()
     assert folders[0].changes >= len(names)
     assert folders[1].changes >= 1
-    news = watch.news
+    count = watch.change_count
     watch.drain()
-    assert watch.news == news
+    assert watch.change_count == count
 
 
 def test_reading_is_no_news(watch: FolderWatch, tmp_path: Path) -> None:
@@ -259,12 +259,12 @@ def test_reading_is_no_news(watch: FolderWatch, tmp_path: Path) -> None:
     folder = watch.folder(os.fsencode(tmp_path / "way" / "folder"))
     assert folder is not None
     watch.drain()
-    news = watch.news
+    count = watch.change_count
     assert (tmp_path / "way" / "folder" / "file").read_text() == "x"
     assert os.listdir(tmp_path / "way" / "folder") == ["file"]
     assert os.listdir(tmp_path / "way") == ["folder"]
     watch.drain()
-    assert (watch.news, watch.detours) == (news, 0)
+    assert (watch.change_count, watch.path_changes) == (count, 0)
 
 
 def test_the_path_counts_name_by_name(
@@ -336,11 +336,11 @@ def test_after_the_end_nothing_is_watched(tmp_path: Path) -> None:
     watch = FolderWatch()
     folder = watch.folder(os.fsencode(tmp_path))
     assert folder is not None
-    before, news = folder.changes, watch.news
+    before, count = folder.changes, watch.change_count
     watch.close()
     assert not folder.watched
     assert folder.changes > before
-    assert watch.news > news
+    assert watch.change_count > count
     assert watch.folder(os.fsencode(tmp_path)) is None
 
 

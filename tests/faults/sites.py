@@ -207,8 +207,8 @@ class Site:
 def ask(engine: Verifier | VerdictCache, recipient: bytes) -> Kind:
     """What the engine says of one recipient, as if the question had just arrived."""
     if isinstance(engine, VerdictCache):
-        engine.again()
-        if engine.absent(recipient):
+        engine.expire_tick()
+        if engine.known_absent(recipient):
             return Kind.NONEXISTENT
     verdict = engine.decide(Query(recipient))
     assert isinstance(verdict, Verdict)

@@ -116,7 +116,7 @@ def test_every_kind_of_damage(site: Site, damage: str, reads: Reads) -> None:
         wrong = _wrong(plain, reads)
         for _ in range(2):
             wrong += _wrong(remembering, reads)
-            while remembering.prepare():
+            while remembering.build_index_step():
                 reads.reset()
         assert not wrong or form not in CHECKSUMMED, (name, wrong)
         close(plain)
@@ -133,7 +133,7 @@ def test_damage_under_a_warm_engine(site: Site, damage: str, reads: Reads) -> No
         site.put(site.image)
         engine = site.memory()
         assert _wrong(engine, reads) == []
-        while engine.prepare():
+        while engine.build_index_step():
             reads.reset()
         site.put(image)
         wrong = _wrong(engine, reads)

@@ -45,7 +45,7 @@ class Engine:
             return Verdict(Kind.SIZE_OVER_QUOTA, b"")
         return Verdict(KINDS.get(query.recipient, Kind.NONEXISTENT), b"")
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered here."""
 
 

@@ -14,7 +14,7 @@ from gateway.frontends.policy_actions import Actions
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
-from gateway.verification.cache import CALM_TURNS, VerdictCache
+from gateway.verification.cache import QUIET_TICKS, VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.frontends.test_policy_session import NOBODY, request
@@ -49,7 +49,7 @@ class Site:
     def ask(self, recipient: bytes, **attributes: bytes) -> tuple[bytes, bool]:
         """The action for a recipient, in a turn of its own, and whether it was ready."""
         self.cache.watch.drain()
-        self.cache.turn()
+        self.cache.begin_tick()
         data = request(recipient, **attributes)
         ready = self.session.quick(data)
         if ready is None:
@@ -98,7 +98,7 @@ def test_an_alias_counts_for_the_next_question(site: Site, calm: int) -> None:
 
 def test_a_calm_store_does_not_hide_the_files(site: Site) -> None:
     """The store's calm turns are its own."""
-    assert CALM_TURNS > 20
+    assert QUIET_TICKS > 20
     for _ in range(20):
         site.ask(b"fred@example.org")
         site.ask(b"sales@example.org")
@@ -131,7 +131,7 @@ class _Far:
         """Another server."""
         return self._outcome
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered here."""
 
 

@@ -37,7 +37,7 @@ class Engine:
             return Pending(query, SERVER, NO_EVIDENCE)
         return Verdict(KINDS.get(query.recipient, Kind.NONEXISTENT), b"")
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered here."""
 
 

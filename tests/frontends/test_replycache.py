@@ -76,7 +76,7 @@ class Site:
     def say(self, command: bytes, data: bytes) -> bytes:
         """One step in a turn of its own; its reply."""
         self.cache.watch.drain()
-        self.cache.turn()
+        self.cache.begin_tick()
         self.session.receive(packet(command, data))
         return self.session.replies()
 

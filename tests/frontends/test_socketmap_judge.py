@@ -103,7 +103,7 @@ def test_ready_replies_forget_domains_that_are_ours_no_more(tmp_path: Path) -> N
     request = encode(b"m fred@example.org")
 
     def ask() -> bytes:
-        cache.turn()
+        cache.begin_tick()
         said = session.quick(request)
         if said is None:
             session.receive(request)

@@ -23,7 +23,7 @@ class Engine:
     def __init__(self) -> None:
         self.asked: list[bytes] = []
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered."""
 
     def decide(self, query: Query) -> Verdict | Pending:

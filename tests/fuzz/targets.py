@@ -250,10 +250,10 @@ def _database(opened: Callable[[FileView], Database]) -> Callable[[bytes], None]
 def _prepared(database: Database) -> None:
     """The same with an index, where the format has one."""
     if isinstance(database, Twoskip):
-        while database.prepare():
+        while database.build_index_step():
             pass
         database.state()
-        absent = database.absent(b"Nuser\x1fanna")
+        absent = database.known_absent(b"Nuser\x1fanna")
         assert not absent or database.get(b"Nuser\x1fanna") is None
 
 

@@ -11,7 +11,7 @@ from tests.lifecycle.load import FRED
 from tests.lifecycle.running import ManagedGateway
 
 # Enough that nothing is looked at any more before the change, and few enough
-# that the look that comes by itself now and then (CALM_TURNS) is not due.
+# that the look that comes by itself now and then (QUIET_TICKS) is not due.
 TURNS = 20
 
 

@@ -55,7 +55,7 @@ class Engine:
             return Pending(query, "far", NO_EVIDENCE)
         return verdict(query)
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered here."""
 
 

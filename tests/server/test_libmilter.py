@@ -82,7 +82,7 @@ class Milter:
     def __init__(self, **settings: Any) -> None:
         self.engine = Engine()
         self.looks = 0
-        self.engine.again = self._look  # type: ignore[method-assign]
+        self.engine.expire_tick = self._look  # type: ignore[method-assign]
         self.defects: list[Exception] = []
         self.module = Module()
         self.lock = new_lock()

@@ -35,7 +35,7 @@ class Everybody:
         """Yes."""
         return Verdict(Kind.DELIVERABLE, b"")
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing changes."""
         self.looks += 1
 

@@ -22,7 +22,7 @@ class Engine:
     def __init__(self) -> None:
         self.resolved: list[bytes] = []
 
-    def again(self) -> None:
+    def expire_tick(self) -> None:
         """Nothing is remembered."""
 
     def decide(self, query: Query) -> Verdict | Pending:

@@ -59,7 +59,7 @@ class Site:
 
     def ask(self, recipient: bytes) -> Verdict:
         """A question in a turn of its own."""
-        self.cache.again()
+        self.cache.expire_tick()
         verdict = self.cache.decide(Query(recipient))
         assert isinstance(verdict, Verdict)
         return verdict

@@ -56,10 +56,10 @@ def test_what_is_counted(site: Site) -> None:
     took = perf_counter() - begun
     assert len(told) == 3
     assert all(0 <= seconds <= took for seconds in told)
-    while site.cache.prepare():
+    while site.cache.build_index_step():
         pass
     assert (site.cache.invalidations, site.cache.absences) == (0, 0)
-    assert site.cache.absent(b"nobody")
+    assert site.cache.known_absent(b"nobody")
     assert site.cache.absences == 1
     delete(site)
     site.ask(b"fred")
@@ -240,28 +240,28 @@ def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -
         site.cache.watch.close()
     site.ask(b"fred")
     site.ask(b"anna")
-    number = site.cache.now()
+    number = site.cache.tick()
     delete(site)
     before = site.cache.decide(Query(b"fred"))
     assert isinstance(before, Verdict)
     assert before.kind is Kind.DELIVERABLE
-    assert site.cache.now() == number
+    assert site.cache.tick() == number
     # As an event loop does: the news are taken, then a turn begins.
     site.cache.watch.drain()
-    site.cache.turn()
+    site.cache.begin_tick()
     after = site.cache.decide(Query(b"fred"))
     assert isinstance(after, Verdict)
     assert after.kind is Kind.NONEXISTENT
-    assert site.cache.now() > number
+    assert site.cache.tick() > number
 
 
 def test_now_looks_at_the_files(site: Site) -> None:
     """Whoever compares the number of a turn has seen what changed before it."""
     site.ask(b"fred")
-    number = site.cache.now()
+    number = site.cache.tick()
     delete(site)
-    site.cache.again()
-    assert site.cache.now() > number
+    site.cache.expire_tick()
+    assert site.cache.tick() > number
 
 
 def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
@@ -269,7 +269,7 @@ def test_memory_is_bounded_and_the_oldest_give_way(site: Site) -> None:
     site.cache = VerdictCache(site.verifier, max_entries=32)
     for number in range(1000):
         site.ask(b"nobody%d" % number)
-        assert len(site.cache._strangers) <= 32
+        assert len(site.cache._unknown) <= 32
     hits = site.cache.hits
     site.ask(b"nobody999")
     assert site.cache.hits == hits + 1
@@ -285,7 +285,7 @@ def test_what_no_mail_can_have_is_answered_and_not_remembered(site: Site) -> Non
         assert site.cache.hits == hits + remembered
         assert (recipient in site.cache.entries) is remembered
     assert site.kind(b"nobody" + b"x" * MAX_RECIPIENT + domain) is Kind.NONEXISTENT
-    assert not site.cache._strangers
+    assert not site.cache._unknown
     for length, remembered in ((MAX_REASON, True), (MAX_REASON + 1, False)):
         text = b"x" * length
         (site.conf / "user_deny.db").write_bytes(b"anna\t2\xff\x89*\xff\x89" + text + b"\n")
@@ -298,9 +298,9 @@ def test_a_sixteenth_gives_way(site: Site, most: int, left: int) -> None:
     """One at least; so that making room is not all that is done."""
     site.cache = VerdictCache(site.verifier, max_entries=most)
     for number in range(most + 1):
-        assert len(site.cache._strangers) == number
+        assert len(site.cache._unknown) == number
         site.ask(b"nobody%d" % number)
-    assert len(site.cache._strangers) == left
+    assert len(site.cache._unknown) == left
 
 
 def test_unknown_recipients_do_not_push_out_known_ones(site: Site) -> None:
@@ -317,45 +317,45 @@ def test_unknown_recipients_do_not_push_out_known_ones(site: Site) -> None:
 def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     """`absent` is said of those whose fresh verdict is nonexistent, and follows every change."""
     site.ask(b"fred")
-    assert not site.cache.absent(b"nobody")  # no index yet
-    while site.cache.prepare():
+    assert not site.cache.known_absent(b"nobody")  # no index yet
+    while site.cache.build_index_step():
         pass
-    assert site.cache.absent(b"nobody")
-    assert site.cache.absent(b"newton@example.org")
+    assert site.cache.known_absent(b"nobody")
+    assert site.cache.known_absent(b"newton@example.org")
     for known in (b"fred", b"FRED", b"fred@example.org", b"nobody+x", b"a^b", b"\0"):
-        assert not site.cache.absent(known)
-    assert site.cache.absent(b"newton")
+        assert not site.cache.known_absent(known)
+    assert site.cache.known_absent(b"newton")
     create(site)
-    site.cache.again()
-    assert not site.cache.absent(b"newton")
+    site.cache.expire_tick()
+    assert not site.cache.known_absent(b"newton")
     # After a commit the list has to show once more that it is there, and of what kind.
     assert site.ask(b"newton").kind is Kind.DELIVERABLE
     (site.conf / "user_deny.db").write_bytes(b"nobody\t2\xff\x89*\xff\x89gone\n")
-    site.cache.again()
-    assert not site.cache.absent(b"nobody")
+    site.cache.expire_tick()
+    assert not site.cache.known_absent(b"nobody")
     assert site.kind(b"nobody") is Kind.DENIED
-    assert site.cache.absent(b"nobody2")
+    assert site.cache.known_absent(b"nobody2")
     (site.conf / "user_deny.db").write_bytes(b"cut off")
-    site.cache.again()
-    assert not site.cache.absent(b"nobody2")
+    site.cache.expire_tick()
+    assert not site.cache.known_absent(b"nobody2")
     (site.conf / "user_deny.db").unlink()
-    site.cache.again()
+    site.cache.expire_tick()
     # Who was blocked is not known any more.
-    assert not site.cache.absent(b"nobody2")
+    assert not site.cache.known_absent(b"nobody2")
     assert site.kind(b"nobody2") is Kind.STORE_FAULT
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
-    site.cache.again()
-    assert not site.cache.absent(b"nobody2")
+    site.cache.expire_tick()
+    assert not site.cache.known_absent(b"nobody2")
 
 
 def test_on_a_frontend_of_a_murder_nobody_is_unknown_without_mupdate(tmp_path: Path) -> None:
     """Neither from memory, nor by the index, nor at the first look."""
     site = Site(tmp_path, more="mupdate_server: mupdate.example\n")
     assert site.ask(b"fred").kind is Kind.DELIVERABLE
-    while site.cache.prepare():
+    while site.cache.build_index_step():
         pass
     for _ in range(2):
-        assert not site.cache.absent(b"nobody")
+        assert not site.cache.known_absent(b"nobody")
         pending = site.cache.decide(Query(b"nobody"))
         assert isinstance(pending, Pending)
         assert pending.server is None
@@ -373,7 +373,7 @@ def test_a_question_with_a_size_is_always_asked_anew(site: Site) -> None:
 def test_the_index_gives_the_same_answers(site: Site) -> None:
     """With the mailbox list's index made, changes are seen as before."""
     site.ask(b"fred")
-    while site.cache.prepare():
+    while site.cache.build_index_step():
         pass
     for change, recipient, kind in CHANGES[:3]:
         change(site)

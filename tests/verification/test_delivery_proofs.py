@@ -69,7 +69,7 @@ class Store:
     def kind(self, recipient: bytes, *, folded: bool = False) -> Kind:
         """What the memory says, which must be what a fresh look does."""
         query = Query(recipient, folded=folded)
-        self.cache.again()
+        self.cache.expire_tick()
         given = self.cache.decide(query)
         fresh = self.verifier.decide(query)
         assert isinstance(given, Verdict)
@@ -191,10 +191,10 @@ def test_what_is_known_at_no_cost(tmp_path: Path, options: str, known: bool) -> 
     """With an index nobody has to look whether an ordinary name is missing, where nothing else counts."""
     store = Store(tmp_path, options)
     assert store.kind(b"fred") is OK
-    while store.cache.prepare():
+    while store.cache.build_index_step():
         pass
-    store.cache.again()
-    assert store.cache.absent(b"nobody") is known
-    assert not store.cache.absent(b"fred")
+    store.cache.expire_tick()
+    assert store.cache.known_absent(b"nobody") is known
+    assert not store.cache.known_absent(b"fred")
     for odd in (b"fr ed", b"fr\xe9d", b"nobody@a_b", b"@a:nobody", b"nobody+x", b"+x", b""):
-        assert not store.cache.absent(odd)
+        assert not store.cache.known_absent(odd)

@@ -129,13 +129,15 @@ def test_the_time_of_a_question_is_over_with_it(
 def test_nothing_is_remembered() -> None:
     """What a Memory offers beyond decisions is empty."""
     memory = StoreQuestions(SERVER)
-    before = memory.now()
-    memory.turn()
-    assert memory.now() > before
-    turned = memory.now()
-    memory.again()
-    assert memory.now() > turned
+    before = memory.tick()
+    memory.begin_tick()
+    assert memory.tick() > before
+    turned = memory.tick()
+    memory.expire_tick()
+    assert memory.tick() > turned
     assert memory.invalidations == 0
     entry = Entry(b"fred", memory.nonexistent, 1, 1, ())
     assert memory.entry(b"fred") is None
-    assert (memory.stands(entry), memory.absent(b"fred"), memory.prepare()) == (False,) * 3
+    assert (memory.is_valid(entry), memory.known_absent(b"fred"), memory.build_index_step()) == (
+        False,
+    ) * 3

@@ -85,9 +85,9 @@ def test_an_answer_holds_for_its_time(make: Make) -> None:
     assert (site.engine.hits, site.engine.misses) == (6, 3)
     held = site.engine.entry(b"full")
     assert held is not None
-    assert site.engine.stands(held)
+    assert site.engine.is_valid(held)
     site.time += 5.0
-    assert not site.engine.stands(held)
+    assert not site.engine.is_valid(held)
     assert [site.ask(key) for key in (b"fred", b"nobody", b"full")] == [
         Kind.DELIVERABLE,
         Kind.NONEXISTENT,
@@ -258,12 +258,16 @@ def test_an_event_loop_is_told_who_is_to_be_asked(make: Make) -> None:
 def test_nothing_is_known_at_no_cost(make: Make) -> None:
     """What a Memory offers beyond decisions is empty, but for the turns that it counts."""
     engine = make().engine
-    before = engine.now()
-    engine.turn()
-    turned = engine.now()
-    engine.again()
-    assert before < turned < engine.now()
-    assert (engine.absent(b"nobody"), engine.prepare(), engine.invalidations) == (False, False, 0)
+    before = engine.tick()
+    engine.begin_tick()
+    turned = engine.tick()
+    engine.expire_tick()
+    assert before < turned < engine.tick()
+    assert (engine.known_absent(b"nobody"), engine.build_index_step(), engine.invalidations) == (
+        False,
+        False,
+        0,
+    )
 
 
 @pytest.mark.parametrize(("spread", "both"), [(True, True), (False, False)])

@@ -35,8 +35,8 @@ def fresh(site: Site, name: bytes) -> Kind:
 
 def ask(site: Site, name: bytes) -> Kind:
     """What a front end says: unknown recipients by the index, if there is one."""
-    site.cache.again()
-    if site.cache.absent(name):
+    site.cache.expire_tick()
+    if site.cache.known_absent(name):
         return site.cache.nonexistent.kind
     verdict = site.cache.decide(Query(name))
     assert isinstance(verdict, Verdict)
@@ -78,7 +78,7 @@ def test_a_mailbox_list_that_is_restored_in_place_and_committed_to(
         sizes.add(os.path.getsize(site.conf / "mailboxes.db"))
         if number:  # not looked at before the first
             check(site)
-        while indexed and site.cache.prepare():
+        while indexed and site.cache.build_index_step():
             pass
         check(site)
     assert len(sizes) == 1
@@ -118,9 +118,9 @@ def test_news_are_looked_at_when_they_come(tmp_path: Path) -> None:
     site.write_list()
     entry = site.cache.entry(b"fred")
     assert entry is not None
-    epoch = site.cache._watched.epoch
-    site.cache.notice()
-    assert site.cache._watched.epoch == epoch + 1
+    version = site.cache._store_version.number
+    site.cache.files_changed()
+    assert site.cache._store_version.number == version + 1
     check(site)
 
 

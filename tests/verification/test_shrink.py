@@ -20,9 +20,9 @@ def test_a_process_that_leaves_remembers_little(
     held = site.cache.entry(b"fred")
     assert held is not None
     site.cache.shrink()
-    assert not site.cache.stands(held)
+    assert not site.cache.is_valid(held)
     assert not site.cache.entries
     for number in range(20):
         site.ask(b"nobody%d" % number)
-    assert len(site.cache._strangers) <= 8
-    assert not site.cache.prepare()
+    assert len(site.cache._unknown) <= 8
+    assert not site.cache.build_index_step()

@@ -136,7 +136,7 @@ def test_a_rollback_to_a_list_with_older_keys_is_seen(
     names = [b"fred", b"anna"] + [b"user%d" % number for number in range(50)]
     for name in (*names, b"nobody"):
         site.ask(name)
-    while indexed and site.cache.prepare():
+    while indexed and site.cache.build_index_step():
         pass
     path = site.conf / "mailboxes.db"
     newer = Writer(seed=3)
@@ -149,11 +149,11 @@ def test_a_rollback_to_a_list_with_older_keys_is_seen(
         new.rename(path)
         for name in names:
             assert site.ask(name).kind is Kind.DELIVERABLE
-            assert not site.cache.absent(name)
+            assert not site.cache.known_absent(name)
         assert site.ask(b"nobody").kind is Kind.NONEXISTENT
-        while indexed and site.cache.prepare():
+        while indexed and site.cache.build_index_step():
             pass
-        assert not any(site.cache.absent(name) for name in names)
+        assert not any(site.cache.known_absent(name) for name in names)
 
 
 def test_the_way_up_from_behind_a_link_is_watched_where_it_leads(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class FileProof:
         self.seen = seen
 
     @property
-    def tells(self) -> bool:
+    def conclusive(self) -> bool:
         """Whether there is anything to go by: a folder that is watched, or a stamp."""
         return self.folder is not None or self._mark is not None
 
@@ -125,7 +125,7 @@ class AbsenceProof:
 
     __slots__ = ("_path", "folder", "seen")
     found = False
-    tells = True
+    conclusive = True
 
     def __init__(self, path: bytes, folder: Folder | None = None, seen: int = 0) -> None:
         self._path = path

@@ -157,7 +157,7 @@ class QuotaLegacy:
         if status.st_nlink > 1:
             folder = None  # written to under its other name, it would not be told of
         proof = FileProof(place, status, now, folder, seen)
-        return text, proof if proof.tells else None
+        return text, proof if proof.conclusive else None
 
     def _open(self, path: bytes, flags: int = 0) -> int:
         """Open for reading, without the inode being written for that where it is permitted.

@@ -205,12 +205,12 @@ class ReopeningDatabase:
             self._give_up(error)
             raise
 
-    def prepare(self) -> bool:
+    def build_index_step(self) -> bool:
         """Do a piece of what makes later look-ups cheap; False if nothing is left to do.
 
         Raises nothing: a fault shows in the look-up that meets it.
         """
-        prepare = getattr(self._database, "prepare", None)
+        prepare = getattr(self._database, "build_index_step", None)
         try:
             return bool(prepare()) if prepare is not None else False
         except StoreError:
@@ -226,9 +226,9 @@ class ReopeningDatabase:
         """Whether a file has ever been opened here."""
         return self._lineage > 0
 
-    def absent(self, key: bytes) -> bool:
+    def known_absent(self, key: bytes) -> bool:
         """Whether it is known at no cost that the state seen last has no record `key`."""
-        absent = getattr(self._database, "absent", None)
+        absent = getattr(self._database, "known_absent", None)
         return bool(absent(key)) if absent is not None else False
 
     @property

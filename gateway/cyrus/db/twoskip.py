@@ -176,7 +176,7 @@ class Twoskip:
             self._index = None
         return raw
 
-    def absent(self, key: bytes) -> bool:
+    def known_absent(self, key: bytes) -> bool:
         """Whether the index shows that the state which `state` saw last has no record `key`."""
         index = self._index
         if index is None or not index.ready:
@@ -216,7 +216,7 @@ class Twoskip:
                 return value
         return self.get(key)
 
-    def prepare(self) -> bool:
+    def build_index_step(self) -> bool:
         """Do a piece (about 2 ms) of what makes later look-ups cheap; False if nothing is left.
 
         See gateway/cyrus/db/twoskip_index.py.

@@ -95,7 +95,7 @@ def test_the_proof_of_a_file(
     folder = Folder(b"folder", WatchedPlace(1), []) if watched else None
     proof = FileProof(path.encode(), status, status.st_ctime_ns + RACY_NS, folder)
     assert proof.found
-    assert proof.tells
+    assert proof.conclusive
     assert proof.holds()
     if change is not None:
         change(path)
@@ -114,12 +114,12 @@ def test_a_file_that_was_young_when_it_was_read_is_read_again_after_any_event(
     path = f"{tmp_path}/file".encode()
     folder = Folder(b"folder", WatchedPlace(1), [])
     proof = FileProof(path, status, status.st_ctime_ns, folder)
-    assert proof.tells
+    assert proof.conclusive
     assert proof.holds()
     folder.changes += 1
     assert not proof.holds()
     unwatched = FileProof(path, status, status.st_ctime_ns)
-    assert not unwatched.tells
+    assert not unwatched.conclusive
     assert not unwatched.holds()
 
 
@@ -130,7 +130,7 @@ def test_the_proof_that_there_is_no_file(tmp_path: object, watched: bool) -> Non
     folder = Folder(b"folder", WatchedPlace(1), []) if watched else None
     proof = AbsenceProof(path.encode(), folder)
     assert not proof.found
-    assert proof.tells
+    assert proof.conclusive
     assert proof.holds()
     if folder is not None:
         folder.changes += 1

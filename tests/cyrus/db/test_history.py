@@ -69,7 +69,7 @@ def test_another_past_of_the_same_length_is_another_state(
 def prepared(reader: Reader) -> None:
     """With an index, where the format has one."""
     if isinstance(reader, Twoskip):
-        while reader.prepare():
+        while reader.build_index_step():
             pass
 
 
@@ -81,9 +81,9 @@ def test_what_is_absent_in_one_past_is_not_absent_in_the_other(tmp_path: Path, p
     disk.put(first)
     database = ReopeningDatabase(str(disk.path), "twoskip")
     database.get(b"user.fred")
-    assert database.prepare()  # half of it
+    assert database.build_index_step()  # half of it
     disk.put(second)
-    while database.prepare():
+    while database.build_index_step():
         pass
     for image in (second, first, second):
         disk.put(image)
@@ -91,12 +91,12 @@ def test_what_is_absent_in_one_past_is_not_absent_in_the_other(tmp_path: Path, p
         database.state()
         for name in (b"anna", b"bob", b"mary", b"mark", b"ruth"):
             known = fresh.get(b"user." + name)
-            assert not database.absent(b"user." + name) or known is None
+            assert not database.known_absent(b"user." + name) or known is None
             assert database.get(b"user." + name) == known
-        while database.prepare():
+        while database.build_index_step():
             pass
         database.state()
-        assert database.absent(b"user.nobody")
+        assert database.known_absent(b"user.nobody")
         fresh.close()
     database.close()
 

@@ -238,9 +238,9 @@ def test_what_a_format_cannot_do_it_does_not_do(store: Store) -> None:
     """Flat files have nothing to prepare, and no index that would know of an absent record."""
     store.rename(b"fred\t1\n")
     database = store.open("flat")
-    assert (database.prepare(), database.absent(b"mike")) == (False, False)
+    assert (database.build_index_step(), database.known_absent(b"mike")) == (False, False)
     assert database.get(b"fred") == b"1"
-    assert (database.prepare(), database.absent(b"mike")) == (False, False)
+    assert (database.build_index_step(), database.known_absent(b"mike")) == (False, False)
     database.close()
 
 
@@ -255,9 +255,9 @@ def test_a_fault_that_preparing_meets_is_left_to_the_next_question(
     store.commit(fred=b"1")
     database = store.open()
     assert database.get(b"fred") == b"1"
-    assert database.prepare()
-    monkeypatch.setattr(Twoskip, "prepare", fail)
-    assert not database.prepare()
+    assert database.build_index_step()
+    monkeypatch.setattr(Twoskip, "build_index_step", fail)
+    assert not database.build_index_step()
     assert database.get(b"fred") == b"1"
     database.close()
 

@@ -165,7 +165,12 @@ def test_nothing_is_proof_that_a_table_is_unchanged() -> None:
     assert table.changes(state) is None
     assert table.folders() == ()
     assert table.get_proved(b"k") == (b"v", None)
-    assert (table.keeps_files, table.missing, table.prepare(), table.absent(b"x")) == (False,) * 4
+    assert (
+        table.keeps_files,
+        table.missing,
+        table.build_index_step(),
+        table.known_absent(b"x"),
+    ) == (False,) * 4
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
 
 def indexed(database: Twoskip) -> Twoskip:
     """The same database, with its index made."""
-    while database.prepare():
+    while database.build_index_step():
         pass
     return database
 
@@ -42,7 +42,7 @@ def test_many_keys_in_a_bucket(disk: Disk, buckets: int, monkeypatch: pytest.Mon
     writer.fill((b"user.%d" % n, b"value %d" % n) for n in range(300))
     disk.apply(writer)
     database = indexed(disk.reader())
-    assert not database.prepare()
+    assert not database.build_index_step()
     for commit in range(4):
         for number in range(0, 400, 7):
             writer.store(b"user.%d" % number, b"%d of %d" % (number, commit))
@@ -52,7 +52,7 @@ def test_many_keys_in_a_bucket(disk: Disk, buckets: int, monkeypatch: pytest.Mon
         for number in range(410):
             key = b"user.%d" % number
             assert database.get(key) == writer.committed.get(key)
-            assert not (database.absent(key) and key in writer.committed)
+            assert not (database.known_absent(key) and key in writer.committed)
     assert database._index is not None
     database.close()
 
@@ -244,32 +244,32 @@ def test_absent_is_said_by_the_index_alone(disk: Disk) -> None:
     disk.apply(writer)
     database = disk.reader()
     database.state()
-    assert not database.absent(b"user.new")
-    assert database.prepare()
-    assert not database.absent(b"user.new")
+    assert not database.known_absent(b"user.new")
+    assert database.build_index_step()
+    assert not database.known_absent(b"user.new")
     indexed(database)
-    assert database.absent(b"user.new")
-    assert not database.absent(b"user.7")
+    assert database.known_absent(b"user.new")
+    assert not database.known_absent(b"user.7")
     sound = disk.image()
     disk.put(b"garbage" + sound[7:])
     database.state()
-    assert not database.absent(b"user.new")
+    assert not database.known_absent(b"user.new")
     disk.put(sound)
     database.state()
-    assert database.absent(b"user.new")
+    assert database.known_absent(b"user.new")
     writer.store(b"user.new", b"value")
     writer.commit()
     disk.apply(writer)
-    assert database.absent(b"user.new")  # nobody has looked yet
+    assert database.known_absent(b"user.new")  # nobody has looked yet
     database.state()
-    assert not database.absent(b"user.new")
-    assert database.absent(b"user.newer")
+    assert not database.known_absent(b"user.new")
+    assert database.known_absent(b"user.newer")
     disk.apply(Writer(seed=2, generation=writer.generation + 1))
     database.state()
-    assert not database.absent(b"user.newer")
+    assert not database.known_absent(b"user.newer")
     indexed(database)
     database.state()
-    assert database.absent(b"user.newer")
+    assert database.known_absent(b"user.newer")
     database.close()
 
 
@@ -335,10 +335,10 @@ def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
     disk.put(bytes(image))
     view = Interrupted(disk.path, [], [])
     database = Twoskip(view)
-    assert sum(1 for _ in iter(database.prepare, False)) == 4
+    assert sum(1 for _ in iter(database.build_index_step, False)) == 4
     assert database._index is None
     view.reads = 0
-    assert not database.prepare()
+    assert not database.build_index_step()
     assert view.reads == 0
     database.close()
 
