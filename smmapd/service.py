@@ -22,7 +22,7 @@ import gevent
 from gevent.event import Event
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.loophooks import LoopHooks
 from gateway.server.resolver import Names
@@ -85,7 +85,7 @@ class MasterService:
         self._draining = False
         self._exit_code = exits.OK
         cache = _memory(verifier)
-        replies = Replies(cache)
+        replies = SocketmapReplyCache(cache)
         self._elsewhere = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
         pool = VerifierPool(lambda: _sharing(make_verifier(), self._elsewhere))
         self._turns = LoopHooks(cache)

@@ -1,8 +1,8 @@
 """Counts what a front end answers, by outcome, and keeps the last refusals.
 
 An outcome is a verdict's kind, or why the recipient was not judged, and why a
-refusal was not carried out.  Each has one `OutcomeCounter`; who answers the same again
-and again keeps it at hand, so that counting costs one addition.
+refusal was not carried out.  Each has one `OutcomeCounter`; a front end that gives the
+same answer again and again holds on to it, so that counting costs one addition.
 
 Limits: one thread at a time, as everything of an event loop; the milter's
 threads take a lock (gateway.worker.milterprocess).
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 class OutcomeCounters:
     """The counters of one front end.
 
-    `refusals` takes the last refusals.  What is ready to be sent is counted apart, by who sends it:
-    `ready` has those counters.
+    `refusals` takes the last refusals.  What is cached is counted apart, by what sends it:
+    `cached` has those counters.
     """
 
     def __init__(self, refusals: deque[Refused]) -> None:
         self.refusals = refusals
-        self.ready: dict[Outcome, OutcomeCounter] = {}
+        self.cached: dict[Outcome, OutcomeCounter] = {}
         self._counted: dict[Outcome, OutcomeCounter] = {}
 
     @property
-    def answers_ready(self) -> int:
-        """How many verdicts were given ready to be sent."""
-        return sum(counter.count for (kind, _, _), counter in self.ready.items() if kind)
+    def answers_from_cache(self) -> int:
+        """How many verdicts were given from the reply cache."""
+        return sum(counter.count for (kind, _, _), counter in self.cached.items() if kind)
 
-    def ready_verdict(self, verdict: Verdict, waiver: Waiver | None) -> OutcomeCounter:
-        """Where the ready replies of a socketmap with this verdict are counted."""
-        return self._of_verdict(self.ready, verdict, waiver)
+    def cached_verdict(self, verdict: Verdict, waiver: Waiver | None) -> OutcomeCounter:
+        """Where the cached replies of a socketmap with this verdict are counted."""
+        return self._of_verdict(self.cached, verdict, waiver)
 
-    def ready_decision(self, decision: Decision) -> OutcomeCounter:
-        """Where the ready actions of this decision are counted."""
-        return self._of_decision(self.ready, decision)
+    def cached_decision(self, decision: Decision) -> OutcomeCounter:
+        """Where the cached actions of this decision are counted."""
+        return self._of_decision(self.cached, decision)
 
     def verdict(self, key: bytes, verdict: Verdict, waiver: Waiver | None) -> None:
-        """Count one answer of a socketmap that was not ready."""
+        """Count one answer of a socketmap that was not cached."""
         counter = self._of_verdict(self._counted, verdict, waiver)
         counter.count += 1
         if counter.refusals is not None:
@@ -57,7 +57,7 @@ class OutcomeCounters:
     def decision(
         self, decision: Decision, recipient: bytes, sender: bytes | None, client: bytes
     ) -> None:
-        """Count one decision that was not ready."""
+        """Count one decision that was not cached."""
         counter = self._of_decision(self._counted, decision)
         counter.count += 1
         if counter.refusals is not None and decision.verdict is not None:
@@ -65,7 +65,7 @@ class OutcomeCounters:
 
     def outcomes(self) -> list[tuple[Outcome, int]]:
         """How often each outcome was given; one may come twice."""
-        every = (*self._counted.values(), *self.ready.values())
+        every = (*self._counted.values(), *self.cached.values())
         return [(counter.outcome, counter.count) for counter in every]
 
     def _of_verdict(

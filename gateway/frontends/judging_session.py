@@ -65,7 +65,7 @@ class JudgingSession(ABC, Generic[EventT]):
         self._judging = judging
         self._parser = parser
         self._queue: list[EventT] = []  # the next one last
-        self._between = True  # idle and not finished; kept, because `quick` asks each time
+        self._between = True  # idle and not finished; kept, because `cached_reply` asks each time
         self.finished = False
 
     @property
@@ -88,10 +88,10 @@ class JudgingSession(ABC, Generic[EventT]):
         """False: a request stands for itself."""
         return False
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Take bytes from the peer; empty bytes are their end.
 
-        `late` tells that others came first in the same piece of the wire.
+        `coalesced` says that other bytes came before these in the same piece of the wire.
         """
         if self.finished:
             return
@@ -100,10 +100,10 @@ class JudgingSession(ABC, Generic[EventT]):
             self._judging.origin.arrived()
         if data:
             # An event may have come in pieces, and several in one, the last of
-            # them after the turn's look at the files.
+            # them after the tick's look at the files.
             began = not self._parser.idle
             events = self._parser.feed(data)
-            if late or began or len(events) != 1:
+            if coalesced or began or len(events) != 1:
                 self._judging.expire_tick()
             if events:
                 self._queue[:0] = reversed(events)

@@ -77,7 +77,7 @@ WANTED: tuple[tuple[int, str], ...] = (
 # Bytes of an argument that is remembered: what is longer is no address.
 MAX_REMEMBERED = MAX_LENGTH
 
-# Bytes of what a ready reply rests on, all together: a recipient that is remembered, and room
+# Bytes of what a cached reply rests on, all together: a recipient that is remembered, and room
 # for a mailer and a client's address.
 MAX_KEY = MAX_RECIPIENT + 128
 
@@ -135,8 +135,8 @@ class MilterConversation:
         "_defect",
         "_heeds_hosts",
         "_judging",
-        "_observe_ready",
-        "_ready",
+        "_observe_cached",
+        "_reply_cache",
         "_rests_on",
         "_transaction",
         "silent",
@@ -148,13 +148,13 @@ class MilterConversation:
         judge: Judge,
         *,
         observe: Observer | None = None,
-        ready: ReplyCache[Key] | None = None,
+        reply_cache: ReplyCache[Key] | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
         origin: AnswerOrigin | None = None,
         defect: Callable[[Exception], None] | None = None,
     ) -> None:
-        """As a Judging's; `ready`, of the same judge, is that of all connections of a process.
+        """As a Judging's; `reply_cache`, of the same judge, is shared by all connections.
 
         With `faults_only`, `observe` need not hear of decisions that were
         remembered: they are never faults.  `defect` hears of an exception that
@@ -165,8 +165,8 @@ class MilterConversation:
         )
         self._defect = defect
         self._heeds_hosts = judge.scope.heeds_hosts
-        self._ready = ready
-        self._observe_ready = None if faults_only else observe
+        self._reply_cache = reply_cache
+        self._observe_cached = None if faults_only else observe
         self.silent = 0
         self._begin(Transaction())
 
@@ -257,7 +257,7 @@ class MilterConversation:
         return DEFERRED
 
     def _begin(self, transaction: Transaction) -> None:
-        """Remember what is known now, and what ready replies have to have in common with it."""
+        """Remember what is known now, and what cached replies have to have in common with it."""
         self._transaction = transaction
         judge = self._judging.judge
         sender, scope = transaction.sender, judge.scope
@@ -282,15 +282,15 @@ class MilterConversation:
         if mailer and self._heeds_hosts:
             mailer = b"%b:%b" % (mailer, macros("{rcpt_host}"))
         key = self._key(argument, mailer)
-        ready = self._ready
-        kept = ready.get(key) if ready is not None and key is not None else None
-        if kept is not None:
-            kept.count(known.sender, known.client)
-            if self._observe_ready is not None:
+        replies = self._reply_cache
+        cached = replies.get(key) if replies is not None and key is not None else None
+        if cached is not None:
+            cached.count(known.sender, known.client)
+            if self._observe_cached is not None:
                 if judging.origin is not None:
                     judging.origin.source = HIT
-                self._observe_ready(Rcpt(kept.recipient, macros("i"), known), kept.decision)
-            return kept.decision
+                self._observe_cached(Rcpt(cached.recipient, macros("i"), known), cached.decision)
+            return cached.decision
         recipient, plain = _recipient(argument, macros)
         # Without its brackets, as the other front ends see it: hashes of it are to agree.
         shown = getattr(recipient, "address", argument)
@@ -304,12 +304,12 @@ class MilterConversation:
             smtputf8=known.smtputf8,
         )
         decision = judging.judged(Rcpt(shown, macros("i"), known), question)
-        if decision is not None and ready is not None and key is not None and plain:
-            ready.keep(key, shown, decision)
+        if decision is not None and replies is not None and key is not None and plain:
+            replies.keep(key, shown, decision)
         return decision
 
     def _key(self, argument: bytes, mailer: bytes) -> Key | None:
-        """What the reply rests on besides the files; None where it is not kept ready."""
+        """What the reply rests on besides the files; None where it is not cached."""
         rests_on = self._rests_on
         if rests_on is None or len(argument) + len(mailer) + len(rests_on[2]) > MAX_KEY:
             return None

@@ -74,7 +74,7 @@ class MilterSession(JudgingSession["Event"]):
         """Between MAIL and the end of the mail: an MTA would defer what it was about to take."""
         return self._conversation.under_way
 
-    def quick(self, data: bytes) -> bytes | None:
+    def cached_reply(self, data: bytes) -> bytes | None:
         """Never at once: what a recipient is told rests on what came before it."""
 
     def _answer(self, event: Event) -> bytes:
@@ -144,8 +144,8 @@ class MilterFrontEnd(JudgingFrontEnd):
     def conversations(self, serving: Serving[Judge]) -> Callable[[], MilterConversation]:
         """What makes the conversation of one more MTA, whichever transport brings its steps."""
         memory, judge, counters = serving.memory, serving.judge, serving.counters
-        ready: ReplyCache[Key] = ReplyCache(memory, judge, counters.ready_decision)
-        serving.caches.append(ready)
+        reply_cache: ReplyCache[Key] = ReplyCache(memory, judge, counters.cached_decision)
+        serving.caches.append(reply_cache)
         written = serving.log.enabled
 
         def count(rcpt: Rcpt, decision: Decision) -> None:
@@ -158,7 +158,7 @@ class MilterFrontEnd(JudgingFrontEnd):
                 memory,
                 judge,
                 observe=partial(_write, serving.log, origin),
-                ready=ready,
+                reply_cache=reply_cache,
                 faults_only=not written,
                 count=count,
                 origin=origin,

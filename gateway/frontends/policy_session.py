@@ -21,7 +21,7 @@ from gateway.frontends.judging import Judging
 from gateway.frontends.judging_frontend import JudgingFrontEnd
 from gateway.frontends.judging_session import JudgingSession
 from gateway.frontends.origin import AnswerOrigin
-from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.protocols.address import parse_bare
 from gateway.protocols.policy import (
     END_OF_MESSAGE,
@@ -54,7 +54,7 @@ _DUNNO = render(b"DUNNO")
 class PolicySession(JudgingSession[PolicyRequest]):
     """The state between the bytes of one smtpd and the engine."""
 
-    __slots__ = ("_actions", "_observe_quick")
+    __slots__ = ("_actions", "_observe_cached")
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class PolicySession(JudgingSession[PolicyRequest]):
         *,
         observe: Observer | None = None,
         complain: Callable[[str], None] | None = None,
-        actions: Actions | None = None,
+        actions: PolicyActionCache | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
         origin: AnswerOrigin | None = None,
@@ -79,15 +79,15 @@ class PolicySession(JudgingSession[PolicyRequest]):
             complain=complain,
         )
         self._actions = actions
-        self._observe_quick = None if faults_only else observe
+        self._observe_cached = None if faults_only else observe
 
-    def quick(self, data: bytes) -> bytes | None:
-        """The action for `data` if it is ready; else None, and nothing has happened."""
+    def cached_reply(self, data: bytes) -> bytes | None:
+        """The action for `data` if it is cached; else None, and nothing has happened."""
         if self._actions is None or not self._between:
             return None
         if self._judging.origin is not None:
             self._judging.origin.looked_up()
-        return self._actions.quick(data, self._observe_quick)
+        return self._actions.cached_reply(data, self._observe_cached)
 
     def _answer(self, request: PolicyRequest) -> bytes:
         """The action for one request, or nothing yet where another server must be asked."""
@@ -134,7 +134,7 @@ class PolicyFrontEnd(JudgingFrontEnd):
     def sessions(self, serving: Serving[Judge]) -> SessionFor:
         """As any FrontEnd's."""
         memory, judge, counters = serving.memory, serving.judge, serving.counters
-        actions = Actions(memory, judge, counters.ready_decision)
+        actions = PolicyActionCache(memory, judge, counters.cached_decision)
         serving.caches.append(actions)
         written = serving.log.enabled
 

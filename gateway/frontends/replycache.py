@@ -1,4 +1,4 @@
-"""Replies ready to be sent, by what they rest on, for all sessions of a server.
+"""Replies that are encoded already, by what they rest on, for all sessions of a server.
 
 A reply is given again only while the verdict behind it is valid (Memory.is_valid)
 and the files of the scope say what they said.  What else it rests on is the
@@ -27,7 +27,7 @@ MAX_REPLIES = 65_536
 FEW_REPLIES = 1024
 
 
-class Kept:
+class CachedReply:
     """A reply and its decision; `recipient` is the bare address, `counter` where it is counted."""
 
     __slots__ = ("counter", "decision", "entry", "recipient", "reply")
@@ -62,26 +62,26 @@ class ReplyCache(Generic[KeyT]):
         self,
         memory: Memory,
         judge: Judge,
-        cell_of: Callable[[Decision], OutcomeCounter] | None = None,
+        counter_of: Callable[[Decision], OutcomeCounter] | None = None,
     ) -> None:
-        """`cell_of` says where the ready replies of a decision are counted."""
-        self._cell_of = cell_of if cell_of is not None else lambda _decision: UNCOUNTED
+        """`counter_of` says where the cached replies of a decision are counted."""
+        self._counter_of = counter_of if counter_of is not None else lambda _decision: UNCOUNTED
         self._memory = memory
         self._scope = judge.scope
         self._has_files = judge.scope.has_files
         self._shrunk = False
         self._tick = -1
         self._version = judge.scope.version  # what everything that is known rests on, or older
-        self._known: dict[KeyT, Kept] = {}
+        self._known: dict[KeyT, CachedReply] = {}
 
-    def get(self, key: KeyT) -> Kept | None:
+    def get(self, key: KeyT) -> CachedReply | None:
         """The reply for `key` if it is known and still right."""
         if self._has_files:
             self._look_at_files()
-        kept = self._known.get(key)
-        if kept is None or (kept.entry is not None and not self._memory.is_valid(kept.entry)):
+        cached = self._known.get(key)
+        if cached is None or (cached.entry is not None and not self._memory.is_valid(cached.entry)):
             return None
-        return kept
+        return cached
 
     def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
         """Remember `decision`, and `reply` made of it, if anything tells later that it is valid.
@@ -101,10 +101,12 @@ class ReplyCache(Generic[KeyT]):
         if len(self._known) >= most:
             for old in list(self._known)[: most // 16]:
                 del self._known[old]
-        self._known[key] = Kept(reply, recipient, decision, entry, self._cell_of(decision))
+        self._known[key] = CachedReply(
+            reply, recipient, decision, entry, self._counter_of(decision)
+        )
 
     def shrink(self) -> None:
-        """Give back memory; only a few replies are kept from now on."""
+        """Give back memory; only a few replies are cached from now on."""
         self._shrunk = True
         self._known.clear()
 

@@ -32,17 +32,17 @@ class Session(Protocol):
     def engaged(self) -> bool:
         """Several requests belong together, as those of a mail, and the last is still to come."""
 
-    def quick(self, data: bytes) -> bytes | None:
+    def cached_reply(self, data: bytes) -> bytes | None:
         """All replies to `data` at once, or None: then `receive` takes it."""
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Take bytes from the client; empty bytes are their end.
 
-        `late` tells that others came first in the same piece of the wire.
+        `coalesced` says that other bytes came before these in the same piece of the wire.
         """
 
     def replies(self) -> bytes:
-        """Answer a turn's worth of requests."""
+        """Answer a batch of requests."""
 
     def resolved(self, told: Verdict | TableAnswers) -> bytes:
         """Answer the pending request, or go on to what else it needs."""

@@ -11,7 +11,7 @@ from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.scope import ScopeRules
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_replies import socketmap_payload
-from gateway.frontends.socketmap_session import Replies, SocketmapSession, rendered
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession, rendered
 from gateway.verification.model import Query
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
     def sessions(self, serving: Serving[SocketmapJudge]) -> SessionFor:
         """As any FrontEnd's."""
         memory, judge, counters = serving.memory, serving.judge, serving.counters
-        replies = Replies(memory, judge, counters.ready_verdict)
+        replies = SocketmapReplyCache(memory, judge, counters.cached_verdict)
         written = serving.log.enabled
 
         def session(client: str) -> SocketmapSession:

@@ -51,16 +51,16 @@ TURN = 16
 
 # Requests in one piece that are answered from memory without the engine: what
 # comes of them stays within a few hundred KiB, however long a deny message is.
-MAX_QUICK = 128
+MAX_CACHED_BATCH = 128
 
-# Bytes of a request whose reply is kept ready: a map name and a recipient that is remembered.
-MAX_READY = MAX_RECIPIENT + 64
+# Bytes of a request whose reply is cached: a map name and a recipient that is remembered.
+MAX_CACHED_REQUEST = MAX_RECIPIENT + 64
 
 _COMMA = 0x2C
 
 
-class Replies:
-    """Replies ready to be sent, for all sessions of a server.
+class SocketmapReplyCache:
+    """Replies that are encoded already, for all sessions of a server.
 
     A reply is given only while the verdict behind it is valid (Memory.is_valid).
     It stands beside the verdict with the frame that it replies to, the
@@ -70,7 +70,7 @@ class Replies:
     __slots__ = (
         "_absent",
         "_cache",
-        "_cell_of",
+        "_counter_of",
         "_entries",
         "_has_files",
         "_judge",
@@ -82,26 +82,26 @@ class Replies:
         self,
         cache: Memory,
         judge: SocketmapJudge | None = None,
-        cell_of: Callable[[Verdict, Waiver | None], OutcomeCounter] | None = None,
+        counter_of: Callable[[Verdict, Waiver | None], OutcomeCounter] | None = None,
     ) -> None:
-        """`cell_of` says where ready replies are counted."""
-        if cell_of is None:
-            # Not at the top: a process for one question has no Replies.
+        """`counter_of` says where cached replies are counted."""
+        if counter_of is None:
+            # Not at the top: a process for one question has no SocketmapReplyCache.
             from gateway.verification.counter import UNCOUNTED  # noqa: PLC0415
 
-            def cell_of(_verdict: Verdict, _waiver: Waiver | None) -> OutcomeCounter:
+            def counter_of(_verdict: Verdict, _waiver: Waiver | None) -> OutcomeCounter:
                 return UNCOUNTED
 
         self._cache = cache
         self._entries = cache.entries
         self._judge = judge
-        self._cell_of = cell_of
-        self._absent = cell_of(cache.nonexistent, None)
+        self._counter_of = counter_of
+        self._absent = counter_of(cache.nonexistent, None)
         self._has_files = judge is not None and judge.has_files
         self._tick = -1
         self._version = judge.version if judge is not None else 0
 
-    def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
+    def cached_reply(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The replies to `data` where it is whole requests that are all known, else None."""
         if not data or data[-1] != _COMMA:
             return None
@@ -125,7 +125,7 @@ class Replies:
         if entry is None and _is_frame(frame) and self._cache.known_absent(key):
             verdict = self._cache.nonexistent
             waiver = self._waiver(key, verdict)
-            counter = self._absent if waiver is None else self._cell_of(verdict, waiver)
+            counter = self._absent if waiver is None else self._counter_of(verdict, waiver)
             counter.count += 1
             counter.refused(key, verdict.reason)
             if observe is not None:
@@ -136,11 +136,11 @@ class Replies:
     def _several(self, frames: bytes, observe: Observer | None) -> bytes | None:
         """The replies to requests in one piece; the frames of known ones hold no comma."""
         pieces = frames.split(b",")
-        if len(pieces) > MAX_QUICK:
+        if len(pieces) > MAX_CACHED_BATCH:
             return None
         cache = self._cache
         entries = self._entries
-        # Some of these may have been sent after the turn's look at the files.
+        # Some of these may have been sent after the tick's look at the files.
         cache.expire_tick()
         found = []
         for frame in pieces:
@@ -163,23 +163,23 @@ class Replies:
     def reply(
         self, payload: bytes, key: bytes, verdict: Verdict, waiver: Waiver | None = None
     ) -> bytes:
-        """The reply to one request; kept ready where its verdict is remembered."""
+        """The reply to one request; cached where its verdict is remembered."""
         reply = encode(rendered(key, verdict, waiver))
         entry = self._cache.entry(key)
         if entry is None or entry.verdict.kind is not verdict.kind:
             # Not remembered, or remembered otherwise: another spelling was found.
             return reply
-        if b"," not in payload and len(payload) <= MAX_READY:
+        if b"," not in payload and len(payload) <= MAX_CACHED_REQUEST:
             entry.frame = b"%d:%b" % (len(payload), payload)
             entry.reply = reply
-            entry.counter = self._cell_of(verdict, waiver)
+            entry.counter = self._counter_of(verdict, waiver)
         return reply
 
     def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
         return self._judge.waiver(key, verdict) if self._judge is not None else None
 
     def _look_at_files(self) -> None:
-        """Once in a turn: what is kept ready may be in a domain that is ours no more."""
+        """Once in a turn: what is cached may be in a domain that is ours no more."""
         tick = self._cache.tick()
         judge = self._judge
         if tick == self._tick or judge is None:
@@ -224,7 +224,7 @@ class SocketmapSession:
         "_judge",
         "_key",
         "_observe",
-        "_observe_quick",
+        "_observe_cached",
         "_origin",
         "_queue",
         "_replies",
@@ -237,7 +237,7 @@ class SocketmapSession:
         decider: Decider,
         observe: Observer | None = None,
         judge: SocketmapJudge | None = None,
-        replies: Replies | None = None,
+        replies: SocketmapReplyCache | None = None,
         *,
         faults_only: bool = False,
         count: Observer | None = None,
@@ -248,7 +248,7 @@ class SocketmapSession:
         `replies`, with the same judge, are those of all sessions of a
         server.  With `faults_only`, `observe` need not hear of verdicts that
         were remembered: they are never faults.  `count` hears of the verdicts
-        that `replies` does not count itself, those that were not ready.
+        that `replies` does not count itself, those that were not cached.
         `origin`, on the same decider, is marked for whoever observes.
         """
         self._count = count
@@ -256,12 +256,12 @@ class SocketmapSession:
         self._decider = decider
         self._folds = judge is not None and judge.folds
         self._observe = observe
-        self._observe_quick = None if faults_only else observe
+        self._observe_cached = None if faults_only else observe
         self._judge = judge
         self._replies = replies
         self._decoder = Decoder()
         self._queue: list[bytes] = []  # request payloads, the next one last
-        self._between = True  # idle and not finished; kept, because `quick` asks each time
+        self._between = True  # idle and not finished; kept, because `cached_reply` asks each time
         self._key = b""  # the key that `pending` is about
         self.pending: Pending | None = None
         self.finished = False
@@ -281,18 +281,18 @@ class SocketmapSession:
         """False: a request stands for itself."""
         return False
 
-    def quick(self, data: bytes) -> bytes | None:
-        """The replies to `data` if they are all ready; else None, and nothing has happened."""
+    def cached_reply(self, data: bytes) -> bytes | None:
+        """The replies to `data` if they are all cached; else None, and nothing has happened."""
         if self._between and self._replies is not None:
             if self._origin is not None:
                 self._origin.looked_up()
-            return self._replies.quick(data, self._observe_quick)
+            return self._replies.cached_reply(data, self._observe_cached)
         return None
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Take bytes from the client; empty bytes are the end of what it sends.
 
-        `late` tells that others came first in the same piece of the wire.
+        `coalesced` says that other bytes came before these in the same piece of the wire.
         """
         if self.finished:
             return
@@ -302,8 +302,8 @@ class SocketmapSession:
         if data:
             began = not self._decoder.idle
             payloads = self._decoder.feed(data)
-            if late or began or len(payloads) != 1:
-                # Part of this may have been sent after the turn's look at the files.
+            if coalesced or began or len(payloads) != 1:
+                # Part of this may have been sent after the tick's look at the files.
                 self._decider.expire_tick()
             if payloads:
                 payloads.reverse()

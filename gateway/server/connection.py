@@ -5,7 +5,7 @@ way, so what is held for one is bounded: the session's part of a request, and
 a turn's worth of replies.
 
 The way of a request whose reply is ready is the hot path of the whole
-program: one `recv`, the session's `quick`, one `send`, and no look at a clock.
+program: one `recv`, the session's `cached_reply`, one `send`, and no look at a clock.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class Connection:
 
     __slots__ = (
         "_asking",
+        "_cached_reply",
         "_discarded",
         "_ended",
         "_fd",
         "_held",
         "_out",
-        "_quick",
         "_read_watcher",
         "_recv",
         "_send_now",
@@ -88,7 +88,7 @@ class Connection:
         self._socket = peer
         self._fd = peer.fileno()
         self._session = session if session is not None else server.session_for(peer)
-        self._quick = self._session.quick
+        self._cached_reply = self._session.cached_reply
         self._recv = peer.recv
         self._send_now = peer.send
         self._out = b""
@@ -171,7 +171,7 @@ class Connection:
         try:
             if data and not self.lingering:
                 large = len(data) > LARGE
-                reply = None if large else self._quick(data)
+                reply = None if large else self._cached_reply(data)
                 if reply is not None:
                     self._send(reply)
                     return
@@ -191,7 +191,7 @@ class Connection:
         if self._fd < 0:
             return
         try:
-            reply = self._quick(data)
+            reply = self._cached_reply(data)
             if reply is None:
                 self._read(data)
             else:

@@ -91,10 +91,10 @@ class TlsSession:
         """That of the session inside."""
         return self._inner.engaged
 
-    def quick(self, _data: bytes) -> None:
-        """Nothing is ready: the bytes must be decrypted first."""
+    def cached_reply(self, _data: bytes) -> None:
+        """Nothing is cached: the bytes must be decrypted first."""
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Take bytes of the wire; empty bytes are the client's end."""
         if self._failed:
             return
@@ -151,7 +151,7 @@ class TlsSession:
 
     def _decrypt(self) -> None:
         """Hand on what has come; raises SSLWantReadError at its end."""
-        late = bool(self._ready)
+        coalesced = bool(self._ready)
         while True:
             try:
                 plain = self._tls.read(_CHUNK)
@@ -162,12 +162,12 @@ class TlsSession:
                 return
             # A piece of the wire may hold several records, the last of which came after the
             # turn's look at the files.
-            ready = None if late else self._inner.quick(plain)
-            if ready is None:
-                self._inner.receive(plain, late=late)
+            reply = None if coalesced else self._inner.cached_reply(plain)
+            if reply is None:
+                self._inner.receive(plain, coalesced=coalesced)
             else:
-                self._ready = ready
-            late = True
+                self._ready = reply
+            coalesced = True
 
     def _encrypt(self, plain: bytes) -> None:
         # Into memory all of it goes at once.

@@ -63,15 +63,15 @@ class DeliveryQuota:
         """
         record = records.quota(mailbox)
         exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
-        late = record is not None and not exceeded and self._exceeded_after_data(record, size)
+        after_data = record is not None and not exceeded and self._exceeded_after_data(record, size)
         # What stands in the record is worth telling where it refuses, or is to be shown.
-        told = exceeded or late or records.trace is not None
+        told = exceeded or after_data or records.trace is not None
         use = quota_use(record) if told else None
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if told:
             permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
-            records.note_quota(mailbox, use, exceeded=exceeded or late, permanent=permanent)
-        if record is None or not (exceeded or late):
+            records.note_quota(mailbox, use, exceeded=exceeded or after_data, permanent=permanent)
+        if record is None or not (exceeded or after_data):
             if size is not None and record is not None and not self._strict:
                 fits = not record.exceeded(size, 0)
                 records.note("size", size=size, fits=fits)
@@ -79,14 +79,16 @@ class DeliveryQuota:
                     return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), CatchAll.NOT_ASKED
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         # Refused for its size alone: who hands the mail to lmtpd may not announce it.
-        savable = late or (exceeded and not self._exceeded_at_rcpt(record, 0))
+        savable = after_data or (exceeded and not self._exceeded_at_rcpt(record, 0))
         if savable and any(self._saves(each, size, records) for each in folders):
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         over = self._over_quota
         if savable and folders and self._fuzzy:
             over = Kind.OVER_QUOTA  # another folder may match, and save it
         catch_all = CatchAll.MAY_TAKE if savable else CatchAll.TAKES
-        return Verdict(over, OVER_QUOTA_TEXT, evidence), (CatchAll.NOT_ASKED if late else catch_all)
+        return Verdict(over, OVER_QUOTA_TEXT, evidence), (
+            CatchAll.NOT_ASKED if after_data else catch_all
+        )
 
     def too_small(
         self, record: QuotaRecord, size: int | None, evidence: Evidence

@@ -17,10 +17,10 @@ from timeit import repeat
 
 from gateway.config import loads
 from gateway.frontends.counters import OutcomeCounters
-from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_session import FRONT_END as POLICY
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.counter import OutcomeCounter
@@ -52,7 +52,7 @@ def nanoseconds(statement: str, names: dict[str, object], setup: str = "pass") -
 
 
 def counting(*, refuses: bool) -> float:
-    """The lines that count, as they stand in Replies.quick."""
+    """The lines that count, as they stand in SocketmapReplyCache.cached_reply."""
     counter = OutcomeCounter(("over-quota", "", ""), deque(maxlen=20) if refuses else None)
     lines = (
         "counter = entry.counter\n"
@@ -73,8 +73,8 @@ def main() -> None:
         cache = VerdictCache(make_verifier(settings))
         counters = OutcomeCounters(deque(maxlen=20))
         judge = make_judge(settings, POLICY)
-        replies = Replies(cache, cell_of=counters.ready_verdict)
-        actions = Actions(cache, judge, counters.ready_decision)
+        replies = SocketmapReplyCache(cache, counter_of=counters.cached_verdict)
+        actions = PolicyActionCache(cache, judge, counters.cached_decision)
         session = SocketmapSession(cache, replies=replies)
         policy = PolicySession(cache, judge, actions=actions)
         rows = []
@@ -85,7 +85,10 @@ def main() -> None:
             ("policy, refused", policy, ATTRIBUTES % OLGA),
         ):
             wait_until(partial(ready, cache, conversation, request), f"{name} is remembered")
-            taken = nanoseconds("quick(request)", {"quick": conversation.quick, "request": request})
+            taken = nanoseconds(
+                "cached_reply(request)",
+                {"cached_reply": conversation.cached_reply, "request": request},
+            )
             rows.append((name, taken, counting(refuses=name.endswith("refused"))))
     print(f"{'':24} {'reply':>9} {'counting':>9}   of a whole request")
     for name, taken, cost in rows:
@@ -100,7 +103,7 @@ def ready(
     cache.expire_tick()
     conversation.receive(request)
     conversation.replies()
-    return conversation.quick(request) is not None
+    return conversation.cached_reply(request) is not None
 
 
 if __name__ == "__main__":

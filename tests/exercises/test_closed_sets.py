@@ -14,7 +14,7 @@ from gateway.cyrus.store import CyrusStore
 from gateway.explain.explanation import AUTHORITIES, SKIPS, WAIVERS
 from gateway.frontends import policy_session
 from gateway.frontends.judge import Judge
-from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Waiver
@@ -82,7 +82,7 @@ def test_the_key_of_a_ready_answer_tells_every_heeded_attribute_apart(
         domains=("example.org",), exempt_clients=("192.0.2.0/24",), exempt_authenticated=True
     )
     judge = Judge(Scope(rules), ReplyTable(), check_size=True)
-    actions = Actions(_no_memory(tmp_path), judge)
+    actions = PolicyActionCache(_no_memory(tmp_path), judge)
     values = dict.fromkeys(READ, b"") | {b"protocol_state": RCPT, b"sender": b"a@b"}
     other = {b"protocol_state": VRFY, b"sender": b"", b"size": b"1"}.get(attribute, b"x")
     key = actions._key(tuple(values.values()))

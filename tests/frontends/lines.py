@@ -51,11 +51,11 @@ class Lines:
         """Nothing waits, not even a part of a line."""
         return not self.busy and not self._part
 
-    def quick(self, data: bytes) -> bytes | None:
+    def cached_reply(self, data: bytes) -> bytes | None:
         """`known` is answered at once."""
         return b"at once\n" if data == b"known\n" and self.idle else None
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Take bytes, or the end."""
         assert not self.finished
         self.received += len(data)

@@ -11,7 +11,7 @@ from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.judge import Decision
 from gateway.frontends.replies import SmtpReply
 from gateway.frontends.scope import Skip
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.frontends.waiver import Waiver
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
@@ -59,15 +59,15 @@ def test_a_socketmaps_refusals_may_be_withheld() -> None:
 def test_ready_answers_are_counted_apart() -> None:
     """They tell how many questions never reached the engine; the sum is of both."""
     counters = OutcomeCounters(deque())
-    counter = counters.ready_verdict(DENIED, None)
-    assert counters.ready_verdict(Verdict(Kind.DENIED, b"another text"), None) is counter
+    counter = counters.cached_verdict(DENIED, None)
+    assert counters.cached_verdict(Verdict(Kind.DENIED, b"another text"), None) is counter
     counter.count += 2
     counters.verdict(b"a", DENIED, None)
-    assert counters.answers_ready == 2
+    assert counters.answers_from_cache == 2
     assert sum(count for _, count in counters.outcomes()) == 3
-    skipped = counters.ready_decision(Decision(skip=Skip.ALIAS))
+    skipped = counters.cached_decision(Decision(skip=Skip.ALIAS))
     skipped.count += 1
-    assert counters.answers_ready == 2
+    assert counters.answers_from_cache == 2
 
 
 def test_a_cell_that_keeps_nothing() -> None:
@@ -82,7 +82,7 @@ def test_every_reply_is_counted_once(tmp_path: object) -> None:
     refusals: deque[Refused] = deque(maxlen=99)
     counters = OutcomeCounters(refusals)
     cache = VerdictCache(verifier(str(tmp_path)))
-    replies = Replies(cache, cell_of=counters.ready_verdict)
+    replies = SocketmapReplyCache(cache, counter_of=counters.cached_verdict)
     session = SocketmapSession(cache, replies=replies, count=counters.verdict)
     requests = [encode(b"m fred@example.org"), encode(b"m olga@example.org"), encode(b"m no")]
     asked = 0
@@ -90,7 +90,7 @@ def test_every_reply_is_counted_once(tmp_path: object) -> None:
         for request in requests:
             data = request * batch
             asked += batch
-            if session.quick(data) is None:
+            if session.cached_reply(data) is None:
                 session.receive(data)
                 session.replies()
     assert sum(count for _, count in counters.outcomes()) == asked

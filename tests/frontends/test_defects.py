@@ -44,7 +44,7 @@ def lines(tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.parametrize(
     ("method", "sent"),
     [
-        ("quick", b"known\n"),
+        ("cached_reply", b"known\n"),
         ("receive", b"one\n"),
         ("replies", b"one\n"),
         # The rest of these is answered in a turn of its own.

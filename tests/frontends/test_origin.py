@@ -10,13 +10,13 @@ from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.origin import ASKED, HIT, MISS, NONE, AnswerOrigin
-from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.replycache import ReplyCache
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.frontends.session import Session as AnySession
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
@@ -55,7 +55,7 @@ def memory(tmp_path: Path) -> Away:
 
 def talk(session: AnySession, data: bytes) -> None:
     """Bytes from the client, and all their answers, as the server has them."""
-    if session.quick(data) is not None:
+    if session.cached_reply(data) is not None:
         return
     session.receive(data)
     session.replies()
@@ -75,7 +75,7 @@ def test_look_ups_in_the_socketmap(
     session = SocketmapSession(
         memory,
         lambda _key, _verdict, _waiver: seen.append(origin.source),
-        replies=Replies(memory),
+        replies=SocketmapReplyCache(memory),
         origin=origin,
     )
     for piece in pieces:
@@ -91,7 +91,7 @@ def policy(memory: Away, seen: list[str]) -> PolicySession:
         memory,
         judge,
         observe=lambda _request, _decision: seen.append(origin.source),
-        actions=Actions(memory, judge),
+        actions=PolicyActionCache(memory, judge),
         origin=origin,
     )
 
@@ -119,7 +119,7 @@ def test_recipients_of_a_milter(
         memory,
         judge,
         observe=lambda _rcpt, _decision: seen.append(origin.source),
-        ready=ReplyCache(memory, judge),
+        reply_cache=ReplyCache(memory, judge),
         origin=origin,
     )
     session = MilterSession(conversation)

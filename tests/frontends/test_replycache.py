@@ -1,4 +1,4 @@
-"""Replies that are ready: given again only while the verdict and the scope's files stand.
+"""Cached replies: given again only while the verdict and the scope's files stand.
 
 (Those of the policy server are in test_policy_actions.py.)
 """
@@ -60,12 +60,14 @@ class Site:
         judge = Judge(Scope(rules, sees_mailers=True), ReplyTable(), check_size=check_size)
         self.refusals: deque[Any] = deque()
         self.counters = OutcomeCounters(self.refusals)
-        self.ready: ReplyCache[Key] = ReplyCache(self.cache, judge, self.counters.ready_decision)
+        self.reply_cache: ReplyCache[Key] = ReplyCache(
+            self.cache, judge, self.counters.cached_decision
+        )
         self.seen: list[Rcpt] = []
         conversation = MilterConversation(
             self.cache,
             judge,
-            ready=self.ready,
+            reply_cache=self.reply_cache,
             observe=lambda rcpt, _decision: self.seen.append(rcpt),
         )
         self.session = MilterSession(conversation)
@@ -90,10 +92,10 @@ class Site:
         self.say(b"M", b"".join(b"%b\0" % word for word in words or (b"<joe@sender.test>",)))
 
     def ask(self, recipient: bytes) -> tuple[bytes, bool]:
-        """The reply for a recipient, and whether it was ready."""
-        before = sum(counter.count for counter in self.counters.ready.values())
+        """The reply for a recipient, and whether it was cached."""
+        before = sum(counter.count for counter in self.counters.cached.values())
         reply = self.say(b"R", b"<%b>\0" % recipient)
-        return reply, sum(counter.count for counter in self.counters.ready.values()) > before
+        return reply, sum(counter.count for counter in self.counters.cached.values()) > before
 
 
 @pytest.fixture
@@ -183,11 +185,11 @@ def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyP
     """What it had goes, and what comes then stays small."""
     monkeypatch.setattr(replycache, "FEW_REPLIES", 16)
     site.ask(b"before@other.test")
-    site.ready.shrink()
-    assert not site.ready._known
+    site.reply_cache.shrink()
+    assert not site.reply_cache._known
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
-    assert 0 < len(site.ready._known) <= 16
+    assert 0 < len(site.reply_cache._known) <= 16
 
 
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,5 +197,5 @@ def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(replycache, "MAX_REPLIES", 16)
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
-    assert len(site.ready._known) <= 16
+    assert len(site.reply_cache._known) <= 16
     assert site.ask(b"u39@other.test") == (CONTINUE, True)

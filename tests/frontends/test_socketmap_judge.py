@@ -10,7 +10,7 @@ import pytest
 
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_session import Replies, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
@@ -98,20 +98,20 @@ def test_ready_replies_forget_domains_that_are_ours_no_more(tmp_path: Path) -> N
     listed.write_text("example.org\n")
     cache = VerdictCache(verifier(str(tmp_path)))
     judge = SocketmapJudge(Waivers(), Scope(ScopeRules(domain_files=(str(listed),)), report=print))
-    replies = Replies(cache, judge)
+    replies = SocketmapReplyCache(cache, judge)
     session = SocketmapSession(cache, judge=judge, replies=replies)
     request = encode(b"m fred@example.org")
 
     def ask() -> bytes:
         cache.begin_tick()
-        said = session.quick(request)
+        said = session.cached_reply(request)
         if said is None:
             session.receive(request)
             said = session.replies()
         return said
 
     assert [ask() for _ in range(3)] == [encode(b"OK fred@example.org")] * 3
-    assert session.quick(request) is not None
+    assert session.cached_reply(request) is not None
     listed.write_text("example.net\n")
     long_ago = time.time() - 3600
     os.utime(listed, (long_ago, long_ago))

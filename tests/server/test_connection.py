@@ -27,11 +27,11 @@ class Echo:
     idle = True
     engaged = False
 
-    def quick(self, data: bytes) -> bytes | None:
+    def cached_reply(self, data: bytes) -> bytes | None:
         """The same bytes."""
         return data
 
-    def receive(self, data: bytes, *, late: bool = False) -> None:
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
         """Only the end comes here."""
         assert not data
 

@@ -97,7 +97,7 @@ class Recorder:
 
         def source(snapshot: ProcessCounts) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
-            ready = sum(counters.answers_ready for counters in self._tallies.values())
+            ready = sum(counters.answers_from_cache for counters in self._tallies.values())
             snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
             snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
             snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)

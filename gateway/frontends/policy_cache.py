@@ -1,4 +1,4 @@
-"""Actions ready to be sent, for all sessions of a policy server.
+"""Actions that are encoded already, for all sessions of a policy server.
 
 No two requests of Postfix are alike, but few of their attributes make a
 difference: state, recipient, whether there is a sender, and, where the
@@ -36,23 +36,23 @@ _STATES = frozenset({RCPT, VRFY, END_OF_MESSAGE})
 _PROBE = len(PROBE_PREFIX)
 
 
-class Actions:
+class PolicyActionCache:
     """Remembers the actions of one judge."""
 
     def __init__(
         self,
         memory: Memory,
         judge: Judge,
-        cell_of: Callable[[Decision], OutcomeCounter] | None = None,
+        counter_of: Callable[[Decision], OutcomeCounter] | None = None,
     ) -> None:
-        """`cell_of` says where the ready actions of a decision are counted."""
+        """`counter_of` says where the cached actions of a decision are counted."""
         self._checks_size = judge.checks_size
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
-        self._ready: ReplyCache[Key] = ReplyCache(memory, judge, cell_of)
+        self._reply_cache: ReplyCache[Key] = ReplyCache(memory, judge, counter_of)
         self._shapes = Shapes()
 
-    def quick(self, data: bytes, observe: Observer | None) -> bytes | None:
+    def cached_reply(self, data: bytes, observe: Observer | None) -> bytes | None:
         """The action for `data` where it is one request and the action is known, else None."""
         values = self._shapes.read(data)
         if values is None:
@@ -60,13 +60,13 @@ class Actions:
         key = self._key(values)
         if key is None:
             return None
-        kept = self._ready.get(key)
-        if kept is None:
+        cached = self._reply_cache.get(key)
+        if cached is None:
             return None
-        kept.count(values[2], values[3])
+        cached.count(values[2], values[3])
         if observe is not None:
-            observe(request_of(whole_request(data) or {}), kept.decision)
-        return kept.reply
+            observe(request_of(whole_request(data) or {}), cached.decision)
+        return cached.reply
 
     def keep(self, request: PolicyRequest, decision: Decision, action: bytes) -> None:
         """Remember the action for `request`, decided in this turn, if that is possible."""
@@ -81,11 +81,11 @@ class Actions:
             )
         )
         if key is not None:
-            self._ready.keep(key, request.recipient, decision, action)
+            self._reply_cache.keep(key, request.recipient, decision, action)
 
     def shrink(self) -> None:
         """Give back memory; only a few actions are cached from now on."""
-        self._ready.shrink()
+        self._reply_cache.shrink()
 
     def _key(self, values: tuple[bytes, ...]) -> Key | None:
         """What the action rests on besides the files; None where it is not remembered.

@@ -1,4 +1,4 @@
-"""Actions that are ready: given again only while the verdict and the scope's files stand."""
+"""Cached actions: given again only while the verdict and the scope's files stand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.frontends import watched
 from gateway.frontends.judge import Judge
-from gateway.frontends.policy_actions import Actions
+from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
@@ -43,20 +43,20 @@ class Site:
             exempt_clients=("192.0.2.0/24",),
         )
         judge = Judge(Scope(rules), ReplyTable(), check_size=check_size)
-        self.actions = Actions(self.cache, judge)
+        self.actions = PolicyActionCache(self.cache, judge)
         self.session = PolicySession(self.cache, judge, actions=self.actions)
 
     def ask(self, recipient: bytes, **attributes: bytes) -> tuple[bytes, bool]:
-        """The action for a recipient, in a turn of its own, and whether it was ready."""
+        """The action for a recipient, in a tick of its own, and whether it was cached."""
         self.cache.watch.drain()
         self.cache.begin_tick()
         data = request(recipient, **attributes)
-        ready = self.session.quick(data)
-        if ready is None:
+        cached = self.session.cached_reply(data)
+        if cached is None:
             self.session.receive(data)
-        action = ready if ready is not None else self.session.replies()
+        action = cached if cached is not None else self.session.replies()
         assert action.startswith(b"action=")
-        return action[len(b"action=") :].rstrip(b"\n"), ready is not None
+        return action[len(b"action=") :].rstrip(b"\n"), cached is not None
 
 
 @pytest.fixture
@@ -80,7 +80,10 @@ def test_the_second_action_is_ready(site: Site, recipient: bytes, action: bytes)
     assert site.ask(recipient) == (action, False)
     # The first look at a young file is not believed.
     assert site.ask(recipient)[0] == action
-    assert site.session.quick(request(recipient, sender=b"", client_address=b"192.0.2.1")) is None
+    assert (
+        site.session.cached_reply(request(recipient, sender=b"", client_address=b"192.0.2.1"))
+        is None
+    )
 
 
 @pytest.mark.parametrize("calm", [0, 3])
@@ -117,7 +120,7 @@ def test_who_waited_for_another_server_is_not_remembered(site: Site) -> None:
     site.aliases.write_text("sales: fred\n")
     refused = site.session.resolved(Verdict(Kind.NONEXISTENT, b""))
     assert refused == b"action=%b\n\n" % NOBODY
-    assert site.session.quick(data) is None
+    assert site.session.cached_reply(data) is None
     assert site.ask(b"sales@example.org") == (DUNNO, False)
 
 
