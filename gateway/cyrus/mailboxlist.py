@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
 
+    # A key that only newer lists have, and its value in the list, which is one.
+    Seen = tuple[bytes, bytes | None]
+
 # Why nobody is refused, and what to do.
 _EMPTY = (
     "has no mailbox at all, so it tells nothing of anybody: it is being restored, or another one"
@@ -107,31 +110,41 @@ class MailboxList:
             end = internal.rfind(b".", 0, end)
         return found
 
-    def lookup(self, name: MailboxName) -> MailboxEntry | None:
+    def find(self, key: bytes) -> tuple[bytes | None, bool]:
+        """The value under `key`, which only newer lists have, and whether the list is newer.
+
+        Raises what the database raises.
+        """
+        return self._form.find(key, b"")
+
+    def lookup(self, name: MailboxName, seen: Seen | None = None) -> MailboxEntry | None:
         """The mailbox called `name`; None where there is none for mail.
 
         A reserved name (MBTYPE_RESERVE: being created or moved here) is found;
         deleted and intermediate ones are not.  Raises `RecordDamaged` for a
         record that makes no sense, `DatabaseEmpty` for a list without any record,
-        and what the database raises.
+        and what the database raises.  A record that was `seen` is not looked for again.
         """
-        entry = self.record(name)
+        entry = self.record(name, seen)
         if entry is None or entry.mbtype & MBTYPE_RESERVE:
             return entry
         if entry.mbtype & (MBTYPE_DELETED | MBTYPE_INTERMEDIATE):
             return None
         return entry
 
-    def record(self, name: MailboxName) -> MailboxEntry | None:
+    def record(self, name: MailboxName, seen: Seen | None = None) -> MailboxEntry | None:
         """The record under `name`, of any type; None where there is none.  Raises as `lookup`."""
         # No name holds a NUL byte, and the empty one is nobody's.
         if not name.oldkey or b"\0" in name.oldkey:
             return None
         dbkey = name.dbkey
-        # "N" alone is the name without any part; and Cyrus' own notes are no mailboxes.
-        value, newer = self._form.find(
-            dbkey if dbkey != NAME_KEY else b"", b"" if is_note(name.oldkey) else name.oldkey
-        )
+        if seen is not None and seen[0] == dbkey:
+            value, newer = seen[1], True
+        else:
+            # "N" alone is the name without any part; and Cyrus' own notes are no mailboxes.
+            value, newer = self._form.find(
+                dbkey if dbkey != NAME_KEY else b"", b"" if is_note(name.oldkey) else name.oldkey
+            )
         if value is None:
             if self._form.is_empty and not self._may_be_empty:
                 raise DatabaseEmpty(self.path, _EMPTY)

@@ -33,6 +33,7 @@ from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.entry import Entry
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
+from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, Ordinary
 from gateway.verification.storeversion import StoreVersion
 from gateway.verification.texts import NONEXISTENT_TEXT
 
@@ -80,7 +81,9 @@ class VerdictCache:
         self.verifier = verifier
         self.entries: dict[bytes, Entry] = {}
         self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self._deliverable = Verdict(Kind.DELIVERABLE, b"")
         self.watch = FolderWatch()
+        self._ordinary = Ordinary(verifier, self.watch)
         self.hits = 0
         self.misses = 0
         self.absences = 0
@@ -284,10 +287,31 @@ class VerdictCache:
         # The store's version was looked at before anything is read; should a commit come
         # in between, what is remembered passes for older than it is.
         version = self._store_version.number
+        seen = None
+        if not query.folded:
+            ordinary = self._ordinary
+            found = ordinary.look(query.recipient)
+            if found is DELIVERABLE:
+                return self._remember(query, self._deliverable, version, ordinary.proofs)
+            if found is NONEXISTENT:
+                return self._remember(query, self.nonexistent, version, [])
+            seen = ordinary.seen
         proofs: list[FileProof | AbsenceProof | None] = []
         quota_get = self._proving(proofs) if self._quotas.keeps_files else None
-        verdict = self.verifier.decide_now(query, quota_get=quota_get)
-        if isinstance(verdict, Pending) or not verdict.cacheable or not version:
+        verdict = self.verifier.decide_now(query, quota_get=quota_get, seen=seen)
+        if isinstance(verdict, Pending):
+            return verdict
+        return self._remember(query, verdict, version, proofs)
+
+    def _remember(
+        self,
+        query: Query,
+        verdict: Verdict,
+        version: int,
+        proofs: list[FileProof | AbsenceProof | None],
+    ) -> Verdict:
+        """`verdict`, which is kept if it can be proved later that it is valid."""
+        if not verdict.cacheable or not version:
             return verdict
         if not worth_keeping(query.recipient, verdict):
             return verdict

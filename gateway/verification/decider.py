@@ -42,6 +42,17 @@ class Authority(Protocol):
         says of the owner.
         """
 
+    def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:
+        """As `plain`, of an address whose first reading is nothing but a user's own mailbox.
+
+        A mailbox under that key, for mail, on this server and with room, takes the mail
+        unless its owner is denied.
+        """
+
+    @property
+    def services(self) -> tuple[bytes, ...]:
+        """Where else than at our own service the owner of a mailbox may be denied."""
+
 
 class Decider(Protocol):
     """Decides at once, or says who must be asked."""

@@ -47,12 +47,14 @@ class DeliveryChecks:
         "_mailboxes",
         "_naming",
         "_store",
+        "services",
     )
     name = DELIVERY
 
     def __init__(self, store: CyrusStore) -> None:
         conf = store.delivery_conf
         self._store = store
+        self.services = (store.delivery_service,)
         self._conf = conf
         self._naming = DeliveryNaming(conf)
         self._autocreate = Autocreate(conf)
@@ -67,6 +69,10 @@ class DeliveryChecks:
         naming = self._naming.naming
         # With capitals kept, a folded address may be that of another spelling.
         return self._naming.plain(recipient) if naming.downcase else None
+
+    def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:
+        """The same, of a mailbox that is there: nothing else may take its mail."""
+        return self._naming.plain(recipient)
 
     def folds(self, recipient: bytes) -> bool:
         """Whether another spelling of `recipient` may be a mailbox."""

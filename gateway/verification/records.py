@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cyrus.mailboxlist import Seen
     from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
@@ -28,10 +29,11 @@ class Records:
 
     `kicks` tells that mupdate is to be kicked for a mailbox that is missing.
 
-    `quota_get` reads quota roots in the store's stead (QuotaRoots.find).
+    `quota_get` reads quota roots in the store's stead (QuotaRoots.find).  `seen` is a
+    record that was looked for already, for the same question (MailboxList.find).
     """
 
-    __slots__ = ("_asked", "_quota_get", "kicks", "store", "trace")
+    __slots__ = ("_asked", "_quota_get", "_seen", "kicks", "store", "trace")
 
     def __init__(
         self,
@@ -40,12 +42,14 @@ class Records:
         *,
         kicks: bool,
         quota_get: Callable[[bytes], bytes | None] | None,
+        seen: Seen | None = None,
     ) -> None:
         self.store = store
         self.trace = trace
         self.kicks = kicks
         self._asked: set[bytes] = set()  # names that the userdeny database does not block
         self._quota_get = quota_get
+        self._seen = seen
 
     def note(self, name: str, **facts: object) -> None:
         """Tell the trace of a step."""
@@ -75,7 +79,7 @@ class Records:
         """The mailbox; None where there is none for mail."""
         mailboxes = self.store.mailboxes
         try:
-            entry = mailboxes.lookup(name)
+            entry = mailboxes.lookup(name, self._seen)
         except DatabaseEmpty:
             # mupdate may have it a moment later.
             if not self.kicks:

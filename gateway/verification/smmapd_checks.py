@@ -35,6 +35,7 @@ class SmmapdChecks:
 
     __slots__ = ("_over_quota", "_store")
     name = SMMAPD
+    services: tuple[bytes, ...] = ()
 
     def __init__(self, store: CyrusStore) -> None:
         conf = store.conf
@@ -44,6 +45,10 @@ class SmmapdChecks:
 
     def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
         """The key without which `recipient` does not exist, and the owner who may be denied."""
+        return self._store.naming.plain(recipient)
+
+    def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:
+        """The same, of a mailbox that is there."""
         return self._store.naming.plain(recipient)
 
     def folds(self, _recipient: bytes) -> bool:

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cyrus.mailboxlist import Seen
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.decider import Authority
     from gateway.verification.model import Query
@@ -117,14 +118,16 @@ class Verifier:
         *,
         kicked: bool = False,
         quota_get: Callable[[bytes], bytes | None] | None = None,
+        seen: Seen | None = None,
     ) -> Verdict | Pending:
         """As `decide`, for a caller that has refreshed the store since the question came.
 
-        `quota_get` reads quota roots in the store's stead (QuotaRoots.find).
+        `quota_get` reads quota roots in the store's stead (QuotaRoots.find); a record that
+        was `seen` since then is not looked for again.
         """
         try:
             kicks = self.kicks_mupdate and not kicked
-            records = Records(self.store, trace, kicks=kicks, quota_get=quota_get)
+            records = Records(self.store, trace, kicks=kicks, quota_get=quota_get, seen=seen)
             return self.authority.decide(query, records)
         except StoreError as fault:
             return _store_fault(fault, trace)

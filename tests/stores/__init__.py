@@ -98,12 +98,12 @@ def record(acl: bytes = b"", mbtype: bytes = b"e", partition: bytes = b"default"
     """A value of mailboxes.db as Cyrus 3.6 writes it; `acl` is `who TAB rights TAB`..."""
     words = acl.split(b"\t") if acl else []
     pairs = b" ".join(b"%b %b" % pair for pair in zip(words[::2], words[1::2], strict=False))
-    return b"%%(T %b P %b A %%(%b) I 1)" % (mbtype, partition, pairs)
+    return b"%%(T %b I 1 P %b A %%(%b))" % (mbtype, partition, pairs)
 
 
 # All rights, as cyrus_acl_masktostr writes them: what Cyrus gives an owner (mboxlist.c).
 OWNERS_RIGHTS = b"lrswipkxtecdan"
-_NO_ACL = b" A %() "
+_NO_ACL = b" A %())"
 # What a record has as it is; anything else is a literal, with its length (lib/dlist.c).
 _ATOM = re.compile(rb"[A-Za-z0-9_.@+-]+")
 
@@ -124,7 +124,7 @@ def owned(internal: bytes, value: bytes) -> bytes:
         return value
     if not _ATOM.fullmatch(userid):
         userid = b"{%d}\r\n%b" % (len(userid), userid)
-    return value.replace(_NO_ACL, b" A %%(%b %b) " % (userid, OWNERS_RIGHTS))
+    return value.replace(_NO_ACL, b" A %%(%b %b))" % (userid, OWNERS_RIGHTS))
 
 
 def quota(storage: tuple[int, int] | None, messages: tuple[int, int] | None = None) -> bytes:
