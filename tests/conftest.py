@@ -14,8 +14,10 @@ new ones.
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -71,3 +73,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("processes")
         if item.nodeid.startswith(WHOLE) and "milter" in item.nodeid:
             item.add_marker("milter")
+
+
+@pytest.fixture(autouse=True)
+def our_logger_is_as_before() -> Iterator[None]:
+    """A command that a test calls in this process shows warnings on the terminal from then on.
+
+    Other tests of the process want lines where they have sent them.
+    """
+    ours = logging.getLogger("gateway")
+    handlers, level, propagate = ours.handlers[:], ours.level, ours.propagate
+    yield
+    ours.handlers[:] = handlers
+    ours.setLevel(level)
+    ours.propagate = propagate
