@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 
-# Events answered in one call before the other clients have their turn: about a tenth of a
+# Events answered in one call before other clients are served: about a tenth of a
 # millisecond.  A peer that waits for its answers, as MTAs do, has one or two under way.
-TURN = 4
+BATCH = 4
 
 
 class EventParser(Protocol[EventT_co]):
@@ -110,7 +110,7 @@ class JudgingSession(ABC, Generic[EventT]):
         else:
             self._parser.end()
 
-    def replies(self, limit: int = TURN) -> bytes:
+    def replies(self, limit: int = BATCH) -> bytes:
         """Answer up to `limit` waiting events; the replies as they go to the peer."""
         out: list[bytes] = []
         while self._queue and limit and self._judging.pending is None:

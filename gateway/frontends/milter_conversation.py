@@ -64,8 +64,8 @@ UNWANTED = (
     | milter.NO_DATA
     | milter.NO_UNKNOWN
 )
-# Steps at which nothing is decided: the MTA need not wait for a word of ours.
-SILENT = milter.NO_REPLY_CONNECT | milter.NO_REPLY_MAIL
+# Steps at which nothing is decided: the MTA need not wait for a reply.
+NO_REPLY_STEPS = milter.NO_REPLY_CONNECT | milter.NO_REPLY_MAIL
 
 # The macros that are asked for, by stage.
 WANTED: tuple[tuple[int, str], ...] = (
@@ -128,7 +128,7 @@ class Rcpt:
 class MilterConversation:
     """One MTA's connection; used by one thread at a time.
 
-    `silent` are the steps at which the MTA does not want a word.
+    `no_reply_steps` are those at which the MTA does not wait for a reply.
     """
 
     __slots__ = (
@@ -139,7 +139,7 @@ class MilterConversation:
         "_reply_cache",
         "_rests_on",
         "_transaction",
-        "silent",
+        "no_reply_steps",
     )
 
     def __init__(
@@ -167,7 +167,7 @@ class MilterConversation:
         self._heeds_hosts = judge.scope.heeds_hosts
         self._reply_cache = reply_cache
         self._observe_cached = None if faults_only else observe
-        self.silent = 0
+        self.no_reply_steps = 0
         self._begin(Transaction())
 
     @property
@@ -187,8 +187,8 @@ class MilterConversation:
 
     def negotiate(self, offered: int) -> int:
         """Take what is needed of the steps that the MTA knows to leave out or not to wait at."""
-        steps = offered & (UNWANTED | SILENT)
-        self.silent = steps & SILENT
+        steps = offered & (UNWANTED | NO_REPLY_STEPS)
+        self.no_reply_steps = steps & NO_REPLY_STEPS
         return steps
 
     def connect(self, address: bytes, port: int | None, macros: Macros) -> None:

@@ -118,7 +118,7 @@ class MilterSession(JudgingSession["Event"]):
         return b"" if step in (ABORT, NEXT_CLIENT) else CONTINUE
 
     def _unless(self, silent: int) -> bytes:
-        return b"" if self._conversation.silent & silent else CONTINUE
+        return b"" if self._conversation.no_reply_steps & silent else CONTINUE
 
 
 def _packet(outcome: Decision | Deferral | None) -> bytes:

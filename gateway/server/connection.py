@@ -2,7 +2,7 @@
 
 Nothing is read from a client that has replies to take or a question under
 way, so what is held for one is bounded: the session's part of a request, and
-a turn's worth of replies.
+a batch of replies.
 
 The way of a request whose reply is ready is the hot path of the whole
 program: one `recv`, the session's `cached_reply`, one `send`, and no look at a clock.
@@ -31,8 +31,8 @@ _WRITE = 2
 # policy requests.  What they take to answer is what others may have to wait.
 CHUNK = 4096
 
-# Who sends more than this at once waits in line (line.py): it is more than any client says that
-# waits for the answer, but for recipients of absurd length.
+# A client that sends more than this at once waits in the fair queue (fairqueue.py): it is more
+# than any client sends that waits for the answer, but for recipients of absurd length.
 LARGE = 2048
 
 # After the last word to a client that broke the protocol, what it still sends
@@ -47,7 +47,7 @@ class ConnectionHost(Protocol):
     """What a connection needs of the server that it belongs to (gateway.server.server)."""
 
     loop: Any  # gevent's, which has no types
-    line: FairQueue
+    fair_queue: FairQueue
     dispatcher: Dispatcher
     defect: Callable[[Exception], None]
     session_for: Callable[[plain_socket.socket], Session]
@@ -60,13 +60,13 @@ class Connection:
     """One client: its socket, its session, and the replies it has not taken yet."""
 
     __slots__ = (
-        "_asking",
+        "_awaiting_answer",
         "_cached_reply",
         "_discarded",
         "_ended",
         "_fd",
-        "_held",
         "_out",
+        "_queued",
         "_read_watcher",
         "_recv",
         "_send_now",
@@ -77,7 +77,7 @@ class Connection:
         "heard",
         "last_heard",
         "lingering",
-        "silent",
+        "never_spoke",
     )
 
     def __init__(
@@ -92,13 +92,13 @@ class Connection:
         self._recv = peer.recv
         self._send_now = peer.send
         self._out = b""
-        self._held = b""  # what has been read, and waits in line
-        self._asking = False  # another server is being asked
+        self._queued = b""  # what has been read, and waits in the fair queue
+        self._awaiting_answer = False  # another server is being asked
         self._ended = False  # the client has closed its side
         self._discarded = 0  # bytes thrown away while lingering
         self.lingering = False
         self.heard = False  # since the server's last look at its clients
-        self.silent = True  # it has not said anything yet
+        self.never_spoke = True  # it has not sent anything yet
         self._write_watcher = None
         self._read_watcher = server.loop.io(self._fd, _READ)
         self.last_heard = time.monotonic()  # never loop.now(), which is the time of day
@@ -117,7 +117,7 @@ class Connection:
     @property
     def quiet(self) -> bool:
         """True where nothing of ours is under way, or the client does not take its replies."""
-        return not (self._session.busy or self._held) or bool(self._out)
+        return not (self._session.busy or self._queued) or bool(self._out)
 
     def close(self) -> None:
         """Let go of the client."""
@@ -132,8 +132,8 @@ class Connection:
         self._socket.close()
         self._server.forget(self)
 
-    def part(self) -> None:
-        """Let go of a client that was silent, unless it has said something just now."""
+    def close_if_idle(self) -> None:
+        """Close the connection of an idle client, unless it has sent something just now."""
         if not self.in_request and not self.lingering and self._fd >= 0:
             try:
                 if self._socket.recv(1, plain_socket.MSG_PEEK):
@@ -156,7 +156,7 @@ class Connection:
         """
         if self.heard:
             self.heard = False
-            self.silent = False
+            self.never_spoke = False
             self.last_heard = now
 
     def _readable(self) -> None:
@@ -178,16 +178,16 @@ class Connection:
                 if large or not self._session.idle:
                     # Much at once, or a request in pieces: whoever asks one question goes first.
                     self._read_watcher.stop()
-                    self._held = data
-                    self._server.line.wait(self._turn)
+                    self._queued = data
+                    self._server.fair_queue.enqueue(self._take_queued)
                     return
             self._read(data)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is this client's alone)
             self._fail(error)
 
-    def _turn(self) -> None:
-        """Take what has waited in line."""
-        data, self._held = self._held, b""
+    def _take_queued(self) -> None:
+        """Take what has waited in the fair queue."""
+        data, self._queued = self._queued, b""
         if self._fd < 0:
             return
         try:
@@ -231,25 +231,25 @@ class Connection:
             self._fail(error)
 
     def _advance(self) -> None:
-        """Answer a turn's worth of what waits; then take care of what is left."""
+        """Answer a batch of what waits; then take care of what is left."""
         session = self._session
-        if self._fd < 0 or self._out or self._asking:
-            # Who waits for the client, or for another server, calls again.
+        if self._fd < 0 or self._out or self._awaiting_answer:
+            # What waits for the client, or for another server, calls again.
             return
         out = session.replies()
         if out:
             self._send(out)
         if session.pending is not None:
-            self._ask_elsewhere()
+            self._ask_dispatcher()
         elif session.busy and not self._out:
             # Read nothing more before this is answered, and let the others go first.
             self._read_watcher.stop()
-            self._server.line.wait(self._go_on)
+            self._server.fair_queue.enqueue(self._go_on)
         elif not self._out:
             self._rest()
 
     def _rest(self) -> None:
-        """Everything is answered and sent: wait for more, or part."""
+        """Everything is answered and sent: wait for more, or close."""
         if self._fd < 0:
             return
         if self._ended:
@@ -298,18 +298,18 @@ class Connection:
             self._write_watcher.stop()
             self._go_on()
 
-    def _ask_elsewhere(self) -> None:
+    def _ask_dispatcher(self) -> None:
         """Have the other server asked; nothing is read from the client meanwhile."""
         if self._fd < 0:
             return
         self._read_watcher.stop()
         pending = self._session.pending
         assert pending is not None
-        self._asking = True
-        self._server.dispatcher.ask(pending, self._answered_elsewhere)
+        self._awaiting_answer = True
+        self._server.dispatcher.ask(pending, self._on_answer)
 
-    def _answered_elsewhere(self, told: Verdict | TableAnswers) -> None:
-        self._asking = False
+    def _on_answer(self, told: Verdict | TableAnswers) -> None:
+        self._awaiting_answer = False
         if self._fd < 0:
             return
         try:

@@ -3,14 +3,13 @@
 Where there is no loop, a lock takes its part (gateway/server/helpers.py): everything
 here is called by who holds it.
 
-Whoever waits for the same answer shares one question (single flight).  The
-questions for one server are a lane: at most `lane` of them are under way at
-once, the others wait in line, so that a server that hangs takes up its own
-threads and nobody else's.  mupdate's lane has one place, since one kick serves
-all who wait for it.
+Callers that wait for the same answer share one question (single flight).  At most
+`max_concurrency` questions are put to one server at once, the others wait in its
+queue, so that a server that hangs takes up its own threads and no others.  mupdate
+is asked one at a time, since one kick serves all that wait for it.
 
-The time that a question waits in line counts as time that it takes: it is
-told when it was asked, and is given up where its deadline is over.  Where its
+The time in the queue counts towards the deadline: a question is told when it was
+asked, and is given up where its deadline is over.  Where its
 answer is that somebody else has to be asked, the time runs on.
 
 Limits: THREADS questions are under way at once, whoever is asked.
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str | None, Query]
 
 # Questions under way to one server.
-LANE = 8
+MAX_CONCURRENCY = 8
 
 # Threads, which are made when they are needed: several servers that hang at
 # once must not keep the others waiting.
@@ -52,9 +51,9 @@ class Threads(Protocol):
     """Does work that may block on threads."""
 
     def spawn(
-        self, work: Callable[[], Verdict | Pending], landed: Callable[[Outcome], None]
+        self, work: Callable[[], Verdict | Pending], finished: Callable[[Outcome], None]
     ) -> None:
-        """Have `work` done; `landed` hears what it gave or raised, not before this returns."""
+        """Have `work` done; `finished` hears what it gave or raised, not before this returns."""
 
 
 class _SharedQuestion:
@@ -69,7 +68,7 @@ class _SharedQuestion:
         self.waiting = [answered]
 
 
-class _ServerThreads:
+class _ServerQueue:
     """The questions for one server."""
 
     __slots__ = ("queue", "size", "under_way")
@@ -83,8 +82,8 @@ class _ServerThreads:
 class Dispatcher:
     """Asks other servers for an event loop.
 
-    `advance` runs on a thread; `lane` is how many questions one server is
-    asked at once, and `lanes` has those for which it is another number.  `defect`
+    `advance` runs on a thread; `max_concurrency` is how many questions one server is
+    asked at once, and `concurrency_of` has those for which it is another number.  `defect`
     hears of an exception that nobody expected; the question's verdict is then a fault.
     `tables` takes the questions for the mail server's tables (tablequestions.py),
     which others ask.
@@ -94,8 +93,8 @@ class Dispatcher:
         self,
         advance: Advance,
         *,
-        lane: int = LANE,
-        lanes: Mapping[str, int] | None = None,
+        max_concurrency: int = MAX_CONCURRENCY,
+        concurrency_of: Mapping[str, int] | None = None,
         threads: int = THREADS,
         defect: Callable[[BaseException], None] | None = None,
         tables: AskTables | None = None,
@@ -112,21 +111,21 @@ class Dispatcher:
         self.shared = 0  # those that found the same one under way
         self._advance = advance
         self._defect = defect
-        self._lane_size = lane
+        self._max_concurrency = max_concurrency
         # One kick of mupdate serves all who wait for it.
-        self._sizes: dict[str | None, int] = {None: 1}
-        self._sizes.update(lanes or {})
+        self._limits: dict[str | None, int] = {None: 1}
+        self._limits.update(concurrency_of or {})
         self._threads = threads
         self._under_way = 0
         self._pool = pool
-        self._dispatcher: dict[Key, _SharedQuestion] = {}
-        self._lanes: dict[str | None, _ServerThreads] = {}
-        # Lanes that could go on, but for the number of threads.
-        self._held: deque[_ServerThreads] = deque()
+        self._questions: dict[Key, _SharedQuestion] = {}
+        self._servers: dict[str | None, _ServerQueue] = {}
+        # Servers that could be asked more, but for the number of threads.
+        self._held: deque[_ServerQueue] = deque()
 
     def __len__(self) -> int:
-        """Questions under way and in line."""
-        return len(self._dispatcher)
+        """Questions under way and queued."""
+        return len(self._questions)
 
     def ask(self, pending: Pending | Lookups, answered: Answered) -> None:
         """Have `pending` answered; `answered` is called on the loop, never before this returns."""
@@ -138,47 +137,47 @@ class Dispatcher:
 
     def _ask(self, pending: Pending, answered: Answered, since: float) -> None:
         key = pending.key
-        flight = self._dispatcher.get(key)
-        if flight is not None:
+        question = self._questions.get(key)
+        if question is not None:
             self.shared += 1
-            flight.waiting.append(answered)
+            question.waiting.append(answered)
             return
-        flight = self._dispatcher[key] = _SharedQuestion(key, pending, answered, since)
-        lane = self._lanes.get(pending.server)
-        if lane is None:
-            size = self._sizes.get(pending.server, self._lane_size)
-            lane = self._lanes[pending.server] = _ServerThreads(size)
-        lane.queue.append(flight)
-        self._go_on(lane)
+        question = self._questions[key] = _SharedQuestion(key, pending, answered, since)
+        server = self._servers.get(pending.server)
+        if server is None:
+            size = self._limits.get(pending.server, self._max_concurrency)
+            server = self._servers[pending.server] = _ServerQueue(size)
+        server.queue.append(question)
+        self._go_on(server)
 
-    def _go_on(self, lane: _ServerThreads) -> None:
-        while lane.queue and lane.under_way < lane.size:
+    def _go_on(self, server: _ServerQueue) -> None:
+        while server.queue and server.under_way < server.size:
             if self._under_way >= self._threads:
-                if lane not in self._held:
-                    self._held.append(lane)
+                if server not in self._held:
+                    self._held.append(server)
                 return
-            flight = lane.queue.popleft()
-            lane.under_way += 1
+            question = server.queue.popleft()
+            server.under_way += 1
             self._under_way += 1
             self.asked += 1
             self._pool.spawn(
-                partial(self._advance, flight.pending, flight.since),
-                partial(self._landed, lane, flight),
+                partial(self._advance, question.pending, question.since),
+                partial(self._finished, server, question),
             )
 
-    def _landed(self, lane: _ServerThreads, flight: _SharedQuestion, landed: Outcome) -> None:
-        lane.under_way -= 1
+    def _finished(self, server: _ServerQueue, question: _SharedQuestion, result: Outcome) -> None:
+        server.under_way -= 1
         self._under_way -= 1
-        del self._dispatcher[flight.key]
-        self._go_on(lane)
-        if not lane.queue and not lane.under_way:
-            self._lanes.pop(flight.pending.server, None)
+        del self._questions[question.key]
+        self._go_on(server)
+        if not server.queue and not server.under_way:
+            self._servers.pop(question.pending.server, None)
         while self._held and self._under_way < self._threads:
             self._go_on(self._held.popleft())
-        outcome = self._outcome(landed)
-        for answered in flight.waiting:
+        outcome = self._outcome(result)
+        for answered in question.waiting:
             if isinstance(outcome, Pending):
-                self._ask(outcome, answered, flight.since)
+                self._ask(outcome, answered, question.since)
             else:
                 self._tell(answered, outcome)
 
@@ -191,12 +190,12 @@ class Dispatcher:
                 raise
             self._defect(error)
 
-    def _outcome(self, landed: Outcome) -> Verdict | Pending:
-        if not isinstance(landed, BaseException):
-            return landed
-        if isinstance(landed, MemoryError):
-            raise landed
+    def _outcome(self, result: Outcome) -> Verdict | Pending:
+        if not isinstance(result, BaseException):
+            return result
+        if isinstance(result, MemoryError):
+            raise result
         if self._defect is not None:
-            self._defect(landed)
-        fault = f"cannot ask another server: {landed!r}"
+            self._defect(result)
+        fault = f"cannot ask another server: {result!r}"
         return Verdict(Kind.UPSTREAM_FAULT, b"", Evidence(fault=fault), cacheable=False)

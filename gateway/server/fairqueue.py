@@ -1,11 +1,11 @@
-"""Where clients wait who want more than a turn's worth: one of them has its turn in each round.
+"""A round-robin queue for clients that send more than a batch: each round serves one of them.
 
-A round of the event loop looks at all sockets and answers whoever has asked a
-question.  Clients that send many at once would make each round as long as all
-of their turns together; in a line they make it one turn longer, however many
+A round of the event loop looks at all sockets and answers every client that has asked
+a question.  Clients that send many at once would make each round as long as all
+of their batches together; in a queue they make it one batch longer, however many
 they are.  The servers of one process share one.
 
-`loop.run_callback` is no such line: gevent runs what is added there on and on,
+`loop.run_callback` is not such a queue: gevent runs what is added there on and on,
 for five milliseconds before it looks at a socket again.
 """
 
@@ -31,15 +31,15 @@ class FairQueue:
         # Due at once, which is in the next round, and behind all sockets that it finds ready.
         self._timer = gevent.get_hub().loop.timer(0, priority=_LAST)
 
-    def wait(self, turn: Callable[[], None]) -> None:
-        """Call `turn` when it is its turn."""
-        self._waiting.append(turn)
+    def enqueue(self, callback: Callable[[], None]) -> None:
+        """Call `callback` in a later round, in the order of coming."""
+        self._waiting.append(callback)
         if not self._timer.active:
             self._timer.start(self._next)
 
     def _next(self) -> None:
-        turn = self._waiting.popleft()
+        callback = self._waiting.popleft()
         self._timer.stop()
         if self._waiting:
             self._timer.start(self._next)
-        turn()
+        callback()

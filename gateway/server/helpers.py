@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Landed = Callable[[Any], None]
+    Finished = Callable[[Any], None]
 
 
 class HelperThreads:
@@ -36,19 +36,19 @@ class HelperThreads:
         self._lock = lock
         self._most = threads
         self._count = self._idle = 0
-        self._due: deque[tuple[Callable[[], object], Landed]] = deque()
+        self._due: deque[tuple[Callable[[], object], Finished]] = deque()
         self._work_due = threading.Condition(lock)
         self._times: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._time_due = threading.Condition(lock)
         threading.Thread(target=self._clock, name="clock", daemon=True).start()
 
-    def spawn(self, work: Callable[[], Any], landed: Landed) -> None:
-        """Call `work` on a thread, and `landed` with what it gave or raised.
+    def spawn(self, work: Callable[[], Any], finished: Finished) -> None:
+        """Call `work` on a thread, and `finished` with what it gave or raised.
 
-        `landed` is never called before this returns.
+        `finished` is never called before this returns.
         """
-        self._due.append((work, landed))
+        self._due.append((work, finished))
         if self._idle >= len(self._due):
             self._work_due.notify()
         elif self._count < self._most:
@@ -57,7 +57,7 @@ class HelperThreads:
             except RuntimeError as error:  # "can't start new thread"
                 if not self._count:
                     self._due.pop()
-                    self.soon(lambda error=error: landed(error))  # type: ignore[misc]
+                    self.soon(lambda error=error: finished(error))  # type: ignore[misc]
                 return
             self._count += 1
 
@@ -77,7 +77,7 @@ class HelperThreads:
                     self._idle += 1
                     self._work_due.wait()
                     self._idle -= 1
-                work, landed = self._due.popleft()
+                work, finished = self._due.popleft()
                 self._lock.release()
                 try:
                     outcome = work()
@@ -85,8 +85,8 @@ class HelperThreads:
                     outcome = error
                 finally:
                     self._lock.acquire()
-                self._called(landed, outcome)
-                del work, landed, outcome
+                self._called(finished, outcome)
+                del work, finished, outcome
 
     def _clock(self) -> None:
         with self._lock:

@@ -143,7 +143,7 @@ class Callbacks:
                 self._memory.expire_tick()
             outcome = conversation.rcpt(argument, partial(_value, ctx))
             if outcome is None:
-                outcome = self._asked_elsewhere(conversation)
+                outcome = self._ask_dispatcher(conversation)
         return self._carried(ctx, outcome)
 
     def over(self, ctx: Context) -> int:
@@ -173,7 +173,7 @@ class Callbacks:
         conversation: MilterConversation = known
         return conversation
 
-    def _asked_elsewhere(self, conversation: MilterConversation) -> Decision | Deferral:
+    def _ask_dispatcher(self, conversation: MilterConversation) -> Decision | Deferral:
         """The decision on what is pending; gives the lock back while others think."""
         outcome: Decision | Deferral | None = None
         while outcome is None:

@@ -22,10 +22,10 @@ class LoopThreads:
         self._loop = gevent.get_hub().loop
         self._timers: set[object] = set()  # nobody else keeps them
 
-    def spawn(self, work: Callable[[], T], landed: Callable[[T | BaseException], None]) -> None:
-        """Call `work` on a thread, and `landed` on the loop with what it gave or raised.
+    def spawn(self, work: Callable[[], T], finished: Callable[[T | BaseException], None]) -> None:
+        """Call `work` on a thread, and `finished` on the loop with what it gave or raised.
 
-        `landed` is never called before this returns.
+        `finished` is never called before this returns.
         """
         try:
             task = self._pool.spawn(work)
@@ -34,7 +34,7 @@ class LoopThreads:
             task.set_exception(error)
 
         def told(done: AsyncResult[T]) -> None:
-            landed(done.value if done.exception is None else done.exception)
+            finished(done.value if done.exception is None else done.exception)
 
         task.rawlink(told)
 

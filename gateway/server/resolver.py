@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HOLD = 30.0
 
 
-class _Flight:
+class _SharedLookup:
     """One look-up and its outcome."""
 
     __slots__ = ("done", "error", "found")
@@ -48,7 +48,7 @@ class Names:
     def __init__(self, lookup: Lookup = plain_lookup) -> None:
         self._lookup = lookup
         self._lock = threading.Lock()
-        self._dispatcher: dict[tuple[str, int], _Flight] = {}
+        self._under_way: dict[tuple[str, int], _SharedLookup] = {}
         # The addresses, and the moment until which they hold.
         self._known: dict[tuple[str, int], tuple[Sequence[Found], float]] = {}
 
@@ -61,46 +61,49 @@ class Names:
             return known[0]
         if _is_numeric(host):
             return self._lookup(host, port, until)
-        flight = self._flight(key)
+        shared = self._shared_lookup(key)
         if known is not None:
             # A name service that hangs holds up nobody whose server was known already.
             return known[0]
-        if not flight.done.wait(max(0.0, until - now)):
+        if not shared.done.wait(max(0.0, until - now)):
             raise TimeoutError(f"the name {host} was not found in time")
-        if flight.error is not None:
-            raise flight.error
-        return flight.found
+        if shared.error is not None:
+            raise shared.error
+        return shared.found
 
-    def _flight(self, key: tuple[str, int]) -> _Flight:
+    def _shared_lookup(self, key: tuple[str, int]) -> _SharedLookup:
         """The look-up of `key` that is under way; it begins here if there is none."""
         host = key[0]
         with self._lock:
-            flight = self._dispatcher.get(key)
-            if flight is None:
-                flight = self._dispatcher[key] = _Flight()
+            shared = self._under_way.get(key)
+            if shared is None:
+                shared = self._under_way[key] = _SharedLookup()
                 try:
                     threading.Thread(
-                        target=self._fly, args=(key, flight), name=f"look up {host}", daemon=True
+                        target=self._look_up,
+                        args=(key, shared),
+                        name=f"look up {host}",
+                        daemon=True,
                     ).start()
                 except RuntimeError as error:  # "can't start new thread"
-                    del self._dispatcher[key]
-                    flight.error = OSError(errno.EAGAIN, f"{host} cannot be looked up: {error}")
-                    flight.done.set()
-        return flight
+                    del self._under_way[key]
+                    shared.error = OSError(errno.EAGAIN, f"{host} cannot be looked up: {error}")
+                    shared.done.set()
+        return shared
 
-    def _fly(self, key: tuple[str, int], flight: _Flight) -> None:
+    def _look_up(self, key: tuple[str, int], shared: _SharedLookup) -> None:
         host, port = key
         try:
-            flight.found = self._lookup(host, port, float("inf"))
-            self._known[key] = (flight.found, time.monotonic() + HOLD)
+            shared.found = self._lookup(host, port, float("inf"))
+            self._known[key] = (shared.found, time.monotonic() + HOLD)
         except OSError as error:
-            flight.error = error
+            shared.error = error
         except UnicodeError:
-            flight.error = socket.gaierror(socket.EAI_NONAME, "this is no host name")
+            shared.error = socket.gaierror(socket.EAI_NONAME, "this is no host name")
         finally:
             with self._lock:
-                del self._dispatcher[key]
-            flight.done.set()
+                del self._under_way[key]
+            shared.done.set()
 
 
 def _is_numeric(host: str) -> bool:

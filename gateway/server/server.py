@@ -6,8 +6,8 @@ costs one `recv`, the engine, one `send`.  What it promises:
 
 - a connection is accepted one a wake-up, so that several processes on one
   listening socket share the load;
-- no client holds up another: who sends much at once waits in line and has a
-  turn's worth of requests answered in each (line.py), and questions for other
+- no client holds up another: one that sends much at once waits in a queue of which each round
+  answers one batch (fairqueue.py), and questions for other
   servers wait on threads (dispatcher.py);
 - memory is bounded: nothing is read from a client that has not taken its
   replies, and no more than one chunk is read ahead of the engine;
@@ -92,7 +92,7 @@ class Server:
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests, and for `request_timeout` within one or while a reply
     waits for it.  Beyond `max_connections` new clients wait in the socket's
-    queue.  Servers of one process share `line`.
+    queue.  Servers of one process share `fair_queue`.
     """
 
     def __init__(
@@ -108,13 +108,13 @@ class Server:
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
         max_connections: int | None = None,
-        line: FairQueue | None = None,
+        fair_queue: FairQueue | None = None,
     ) -> None:
         self.listener = listener
         self.session_for = session_for
         self.dispatcher = dispatcher
         self.defect = defect if defect is not None else _nobody_hears
-        self.line = line if line is not None else FairQueue()
+        self.fair_queue = fair_queue if fair_queue is not None else FairQueue()
         self.accepted = 0
         self.connections: set[Connection] = set()
         self.loop = gevent.get_hub().loop
@@ -280,12 +280,12 @@ class Server:
                 limit = self._request_timeout
             elif connection.engaged:
                 limit = self._idle_timeout
-            elif connection.silent:
+            elif connection.never_spoke:
                 limit = max(FIRST_WORD, self._drain_idle)
             else:
                 limit = self._drain_idle
             if connection.quiet and now - connection.last_heard >= limit:
-                connection.part()
+                connection.close_if_idle()
 
 
 def end_without_memory() -> None:

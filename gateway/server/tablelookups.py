@@ -6,7 +6,7 @@ here is called by who holds it.
 Whoever asks for the same key shares one question (single flight).  Keys that
 come within WINDOW seconds go in one call of postmap, and while calls are rare
 they wait for each other longer: no more than CALLS a second are made, whatever
-comes.  Each run of tables has LANES calls under way at most, so that one that
+comes.  Each run of tables has MAX_CALLS calls under way at most, so that one that
 hangs holds up nobody who does not need it.
 
 What cannot be asked in time has a fault instead of an answer: a run whose
@@ -46,7 +46,7 @@ CALLS = 40.0
 BURST = 40.0
 
 # Calls under way to one run of tables, and all together.
-LANES = 4
+MAX_CALLS = 4
 THREADS = 16
 
 # Keys that wait for one run; each is an unknown recipient's.
@@ -60,9 +60,9 @@ class LoopHelpers(Protocol):
     """Threads for work that may block, and a clock; whoever hears of either is on the loop."""
 
     def spawn(
-        self, work: Callable[[], Told], landed: Callable[[Told | BaseException], None]
+        self, work: Callable[[], Told], finished: Callable[[Told | BaseException], None]
     ) -> None:
-        """Have `work` done; `landed` hears what it gave or raised, not before this returns."""
+        """Have `work` done; `finished` hears what it gave or raised, not before this returns."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call `call` in so many seconds."""
@@ -94,7 +94,7 @@ class _Key:
         self.groups: list[_Group] = []
 
 
-class _Lane:
+class _RunQueue:
     """The keys for one run of tables."""
 
     __slots__ = ("keys", "run", "under_way", "waiting")
@@ -132,7 +132,7 @@ class TableQuestions:
         self._asker = postfix.tables.asker
         self._memory = postfix.tables.memory
         self._defect = defect
-        self._lanes: dict[Run, _Lane] = {}
+        self._queues: dict[Run, _RunQueue] = {}
         self._helpers = helpers
         self._planned = False
         self._tokens = BURST
@@ -144,18 +144,18 @@ class TableQuestions:
         group = _Group(answers, 0, answered)
         until = lookups.until if lookups.until is not None else time.monotonic() + DEADLINE
         for run, keys in by_run(missing).items():
-            lane = self._lanes.get(run)
-            if lane is None:
-                lane = self._lanes[run] = _Lane(run)
-            if not self._has_room(lane, len(keys)):
+            queue = self._queues.get(run)
+            if queue is None:
+                queue = self._queues[run] = _RunQueue(run)
+            if not self._has_room(queue, len(keys)):
                 self.busy += len(keys)
                 answers.faults[run] = f"{run.name}: {_BUSY}"
                 continue
             for key in keys:
-                waiting = lane.keys.get(key)
+                waiting = queue.keys.get(key)
                 if waiting is None:
-                    waiting = lane.keys[key] = _Key(until)
-                    lane.waiting.append(key)
+                    waiting = queue.keys[key] = _Key(until)
+                    queue.waiting.append(key)
                 else:
                     self.shared += 1
                 waiting.groups.append(group)
@@ -165,11 +165,11 @@ class TableQuestions:
         else:
             self._helpers.soon(partial(self._tell, group))
 
-    def _has_room(self, lane: _Lane, more: int) -> bool:
+    def _has_room(self, queue: _RunQueue, more: int) -> bool:
         """Whether `more` keys would be answered in time, as far as can be told."""
-        waiting = len(lane.keys) + more
-        ahead = waiting * self._asker.seconds_a_key(lane.run) / LANES
-        return waiting <= MAX_WAITING and (ahead < DEADLINE / 2 or len(lane.keys) < LANES)
+        waiting = len(queue.keys) + more
+        ahead = waiting * self._asker.seconds_a_key(queue.run) / MAX_CALLS
+        return waiting <= MAX_WAITING and (ahead < DEADLINE / 2 or len(queue.keys) < MAX_CALLS)
 
     def _plan(self, seconds: float) -> None:
         """Look at what waits in so many seconds, or sooner if that is planned."""
@@ -183,41 +183,47 @@ class TableQuestions:
         now = time.monotonic()
         self._tokens = min(BURST, self._tokens + (now - self._filled) * CALLS)
         self._filled = now
-        ready = [each for each in self._lanes.values() if each.waiting and each.under_way < LANES]
+        ready = [
+            each for each in self._queues.values() if each.waiting and each.under_way < MAX_CALLS
+        ]
         # The longest wait first: a token is rare under attack.
         ready.sort(key=lambda each: each.keys[each.waiting[0]].until)
-        for lane in ready:
-            self._give_up(lane, now)
-            if lane.waiting and self._tokens >= 1.0:
+        for queue in ready:
+            self._give_up(queue, now)
+            if queue.waiting and self._tokens >= 1.0:
                 self._tokens -= 1.0
-                self._start(lane)
-        if any(lane.waiting and lane.under_way < LANES for lane in ready):
+                self._start(queue)
+        if any(queue.waiting and queue.under_way < MAX_CALLS for queue in ready):
             self._plan(max(WINDOW, (1.0 - self._tokens) / CALLS))
 
-    def _give_up(self, lane: _Lane, now: float) -> None:
+    def _give_up(self, queue: _RunQueue, now: float) -> None:
         """Tell those who have waited for too long."""
-        while lane.waiting and lane.keys[lane.waiting[0]].until <= now:
-            key = lane.waiting.popleft()
-            self._landed(lane, key, None, f"{lane.run.name}: {_LATE}")
+        while queue.waiting and queue.keys[queue.waiting[0]].until <= now:
+            key = queue.waiting.popleft()
+            self._finished(queue, key, None, f"{queue.run.name}: {_LATE}")
 
-    def _start(self, lane: _Lane) -> None:
-        most = self._asker.keys_at_once(lane.run)
-        keys = [lane.waiting.popleft() for _ in range(min(most, len(lane.waiting)))]
-        lane.under_way += 1
+    def _start(self, queue: _RunQueue) -> None:
+        most = self._asker.keys_at_once(queue.run)
+        keys = [queue.waiting.popleft() for _ in range(min(most, len(queue.waiting)))]
+        queue.under_way += 1
         self.calls += 1
         self.keys += len(keys)
-        proof = self._memory.proof(lane.run)
+        proof = self._memory.proof(queue.run)
         # The last one's: whose time is over sooner must not end the call for the others.
-        until = max(lane.keys[key].until for key in keys)
+        until = max(queue.keys[key].until for key in keys)
         self._helpers.spawn(
-            partial(self._asker.ask, lane.run, keys, until),
-            partial(self._ended, lane, keys, proof),
+            partial(self._asker.ask, queue.run, keys, until),
+            partial(self._ended, queue, keys, proof),
         )
 
     def _ended(
-        self, lane: _Lane, keys: list[bytes], proof: Proof | None, outcome: Told | BaseException
+        self,
+        queue: _RunQueue,
+        keys: list[bytes],
+        proof: Proof | None,
+        outcome: Told | BaseException,
     ) -> None:
-        lane.under_way -= 1
+        queue.under_way -= 1
         fault = ""
         told = None
         if isinstance(outcome, BaseException):
@@ -228,19 +234,19 @@ class TableQuestions:
             fault = str(outcome)
         else:
             told = outcome
-            self._memory.keep(lane.run, told, proof)
+            self._memory.keep(queue.run, told, proof)
         for key in keys:
-            self._landed(lane, key, told, fault)
-        if lane.waiting:
+            self._finished(queue, key, told, fault)
+        if queue.waiting:
             self._plan(0)
 
-    def _landed(self, lane: _Lane, key: bytes, told: Told | None, fault: str) -> None:
+    def _finished(self, queue: _RunQueue, key: bytes, told: Told | None, fault: str) -> None:
         """One key has its answer, or a fault."""
-        for group in lane.keys.pop(key).groups:
+        for group in queue.keys.pop(key).groups:
             if told is not None:
-                group.answers.values[Lookup(lane.run, key)] = told.get(key)
+                group.answers.values[Lookup(queue.run, key)] = told.get(key)
             else:
-                group.answers.faults[lane.run] = fault
+                group.answers.faults[queue.run] = fault
             group.missing -= 1
             if not group.missing:
                 self._tell(group)

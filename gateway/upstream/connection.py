@@ -177,7 +177,7 @@ class Dialer:
             raise _fault(self.server, error, "cannot connect") from error
 
     def _first_that_answers(self, address: InetAddress, until: float) -> plain_socket.socket:
-        found = _in_turns(self._lookup(address.host, address.port, until))
+        found = _alternating(self._lookup(address.host, address.port, until))
         if not found:
             raise UpstreamError(self.server, f"the name {address.host} has no address")
         if self._last_good in found:
@@ -224,7 +224,7 @@ class Dialer:
             raise
 
 
-def _in_turns(found: Sequence[Found]) -> list[Found]:
+def _alternating(found: Sequence[Found]) -> list[Found]:
     """The families in turns, the first one first; each in the system's order."""
     if not found:
         return []

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Engines:
     """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
 
-    `pool` lends engines to threads; `lane` is how many questions one server
-    elsewhere is asked at once, `lanes` has those for which it is another number.
+    `pool` lends engines to threads; `max_concurrency` is how many questions another
+    server is asked at once, `concurrency_of` has those for which it is another number.
     `creators` are servers that make mailboxes for whom they are asked about.
     `verifier` makes an engine on a store.
     """
@@ -52,21 +52,21 @@ class Engines:
         self._remote: RemoteVerifier | None = None
         self._elsewhere: MurderUpstreams | None = None
         self._sql: SqlPool | None = None
-        self.lanes: dict[str, int] = {}
+        self.concurrency_of: dict[str, int] = {}
         self.contexts: list[ssl.SSLContext] = []  # of connections to servers elsewhere
         self.pool = VerifierPool(self.engine)
         if settings.general.store:
             self._remote = make_remote(settings, creators, self.contexts)
             # Their questions share one line (RemoteVerifier.name).
-            self.lane = settings.remote.pool_size * len(self._remote.servers)
+            self.max_concurrency = settings.remote.pool_size * len(self._remote.servers)
         else:
             store = make_store(settings)
             store.look()
             self._elsewhere = make_elsewhere(settings, store.conf)
-            self.lane = settings.murder.pool_size
+            self.max_concurrency = settings.murder.pool_size
             if store.sql is not None:
                 self._sql = store.sql.pool
-                self.lanes[self._sql.server.name()] = self._sql.size
+                self.concurrency_of[self._sql.server.name()] = self._sql.size
             first = verifier(store, self._elsewhere)
             self.pool.give_back(first.answering(settings.general.answers.value))
 

@@ -77,8 +77,8 @@ class Core:
         tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
         self._dispatcher = Dispatcher(
             pool.advance,
-            lane=engines.lane,
-            lanes=engines.lanes,
+            max_concurrency=engines.max_concurrency,
+            concurrency_of=engines.concurrency_of,
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )

@@ -134,7 +134,7 @@ class PymilterProcess:
         )
         dispatcher = Dispatcher(
             pool.advance,
-            lane=engines.lane,
+            max_concurrency=engines.max_concurrency,
             defect=_asking_defect,
             tables=tables.ask if tables is not None else None,
             pool=helpers,

@@ -70,7 +70,7 @@ class Fronts:
         self._dispatcher = dispatcher
         self._postfix = postfix
         self._on_change = on_change
-        self._line = FairQueue()
+        self._fair_queue = FairQueue()
         self.contexts: list[ssl.SSLContext] = []  # of sockets that speak TLS
         self._caches: list[Shrinkable] = []
         self.files = ScopeFiles(parent, settings)
@@ -170,7 +170,7 @@ class Fronts:
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             max_connections=min(settings.max_connections, room),
-            line=self._line,
+            fair_queue=self._fair_queue,
         )
 
     def _secured(self, name: str, session_for: SessionFor) -> SessionFor:

@@ -24,7 +24,7 @@ DEADLINE_S = 60.0
 BIG = b"x" * 3_000_000
 
 # Requests that a session answers in one turn.
-TURN = 4
+BATCH = 4
 
 
 class Lines:
@@ -66,7 +66,7 @@ class Lines:
     def replies(self) -> bytes:
         """A turn's worth."""
         out = b""
-        for _ in range(TURN):
+        for _ in range(BATCH):
             if not self._queue or self.pending is not None or self.finished:
                 break
             line = self._queue.pop(0)

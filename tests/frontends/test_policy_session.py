@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.frontends.judge import Decision, Judge, Question
-from gateway.frontends.judging_session import TURN
+from gateway.frontends.judging_session import BATCH
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
@@ -153,8 +153,8 @@ def test_in_any_pieces(step: int) -> None:
 def test_a_turn_has_its_limit() -> None:
     """One call answers a turn's worth of requests and leaves the others for the next."""
     talk = Talk()
-    talk.session.receive(request() * (TURN + 3))
-    assert talk.session.replies().count(b"action=") == TURN
+    talk.session.receive(request() * (BATCH + 3))
+    assert talk.session.replies().count(b"action=") == BATCH
     assert talk.session.busy
     assert talk.session.replies().count(b"action=") == 3
     assert not talk.session.busy

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_session import TURN, SocketmapSession
+from gateway.frontends.socketmap_session import BATCH, SocketmapSession
 from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
 from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
@@ -128,8 +128,8 @@ def test_end_of_what_the_client_says(part: bytes, last: bytes | None) -> None:
 def test_a_turn_has_an_end() -> None:
     """One call answers a limited number; the rest waits, and stays in order."""
     conversation = session()
-    conversation.receive(encode(b"m fred") * (TURN + 5) + encode(b"m no"))
-    assert payloads(conversation.replies()) == [b"OK fred"] * TURN
+    conversation.receive(encode(b"m fred") * (BATCH + 5) + encode(b"m no"))
+    assert payloads(conversation.replies()) == [b"OK fred"] * BATCH
     assert conversation.busy
     assert payloads(conversation.replies(2)) == [b"OK fred"] * 2
     conversation.receive(encode(b"m later"))

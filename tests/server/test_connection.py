@@ -15,7 +15,7 @@ from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
 from gateway.verification.model import Kind, Pending, Verdict
-from tests.frontends.lines import BIG, DEADLINE_S, TURN, Site, dispatcher, far, site, turn_until
+from tests.frontends.lines import BATCH, BIG, DEADLINE_S, Site, dispatcher, far, site, turn_until
 
 
 class Echo:
@@ -106,7 +106,7 @@ def test_who_asks_much_lets_the_others_in(lines: Site) -> None:
     greedy.send(b"".join(b"%d\n" % number for number in range(400)))
     modest.send(b"me too\n")
     assert modest.line() == b"me too"
-    assert lines.answered.index("b me too") <= 2 * TURN
+    assert lines.answered.index("b me too") <= 2 * BATCH
     assert [greedy.line() for _ in range(400)] == [b"%d" % number for number in range(400)]
 
 
@@ -122,7 +122,7 @@ def test_many_who_ask_much_are_together_no_worse_than_one(lines: Site) -> None:
     for number in range(20):
         lines.answered.clear()
         assert modest.ask(b"me, %d" % number) == b"me, %d" % number
-        assert lines.answered.index(f"a me, {number}") <= 4 * TURN
+        assert lines.answered.index(f"a me, {number}") <= 4 * BATCH
     for client in greedy:
         assert [client.line() for _ in range(1000)] == [b"%d" % number for number in range(1000)]
 

@@ -1,4 +1,4 @@
-"""Questions on their way to other servers: shared, in lanes, none lost."""
+"""Questions on their way to other servers: shared, bounded for each server, none lost."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def test_a_question_that_has_come_further_is_another_one(servers: Servers) -> No
 
 
 def test_a_server_that_hangs_holds_up_its_own_questions_only(servers: Servers) -> None:
-    """It has a lane's worth of threads and no more."""
+    """It is asked max_concurrency questions at once and no more."""
     gate = servers.shut("hung")
-    dispatcher = Dispatcher(servers.advance, lane=4, threads=6)
+    dispatcher = Dispatcher(servers.advance, max_concurrency=4, threads=6)
     hung = collect(dispatcher, *[question("hung", b"%d" % number) for number in range(50)])
     wait(lambda: len(servers.asked) == 4)
     good = collect(dispatcher, *[question("good", b"%d" % number) for number in range(50)])
@@ -125,7 +125,7 @@ def test_threads_are_bounded_and_nobody_is_forgotten(servers: Servers) -> None:
     """More servers hang than there are threads for."""
     names = [f"s{number}" for number in range(10)]
     gates = [servers.shut(name) for name in names]
-    dispatcher = Dispatcher(servers.advance, lane=4, threads=5)
+    dispatcher = Dispatcher(servers.advance, max_concurrency=4, threads=5)
     found = collect(dispatcher, *[question(name, b"%d" % n) for name in names for n in range(6)])
     wait(lambda: len(servers.asked) == 5)
     for gate in gates:
@@ -136,7 +136,7 @@ def test_threads_are_bounded_and_nobody_is_forgotten(servers: Servers) -> None:
 
 def test_mupdate_is_kicked_by_one_at_a_time(servers: Servers) -> None:
     """Whoever waits, waits for that kick."""
-    dispatcher = Dispatcher(servers.advance, lane=8)
+    dispatcher = Dispatcher(servers.advance, max_concurrency=8)
     found = collect(dispatcher, *[question(None, b"%d" % number) for number in range(20)])
     wait(lambda: len(found) == 20)
     assert servers.most[None] == 1
@@ -163,7 +163,7 @@ def test_a_question_that_leads_to_another_has_one_deadline(servers: Servers) -> 
 def test_a_server_may_have_a_lane_of_its_own(servers: Servers) -> None:
     """As wide as the connections that there are to it."""
     told: list[Verdict | TableAnswers] = []
-    dispatcher = Dispatcher(servers.advance, lane=8, lanes={"sql": 2})
+    dispatcher = Dispatcher(servers.advance, max_concurrency=8, concurrency_of={"sql": 2})
     gate = servers.shut("sql")
     for number in range(6):
         dispatcher.ask(question("sql", b"%d" % number), told.append)

@@ -1,4 +1,4 @@
-"""The line in which greedy clients wait, on gevent's loop."""
+"""The queue in which greedy clients wait, on gevent's loop."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from tests.frontends.lines import DEADLINE_S, turn_until
 
 def test_turns_come_in_order_and_once_each() -> None:
     """Whoever comes first is first; who wants another turn goes behind the others."""
-    line, seen = FairQueue(), list[str]()
+    queue, seen = FairQueue(), list[str]()
 
     def again() -> None:
         seen.append("again")
         if len(seen) < 4:
-            line.wait(again)
+            queue.enqueue(again)
 
-    line.wait(again)
-    line.wait(lambda: seen.append("once"))
+    queue.enqueue(again)
+    queue.enqueue(lambda: seen.append("once"))
     turn_until(lambda: len(seen) == 4, "everybody has had a turn")
     assert seen == ["again", "once", "again", "again"]
 
 
 def test_a_socket_is_looked_at_between_two_turns() -> None:
     """However many wait in line, what arrives is seen behind one turn at most."""
-    line, turns = FairQueue(), list[int]()
+    queue, turns = FairQueue(), list[int]()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         watcher = gevent.get_hub().loop.io(ours.fileno(), 1)
 
-        def turn() -> None:
+        def callback() -> None:
             turns.append(len(turns))
             if len(turns) == 50:
                 theirs.send(b"here")
-            line.wait(turn)
+            queue.enqueue(callback)
 
         for _ in range(20):
-            line.wait(turn)
+            queue.enqueue(callback)
         with gevent.Timeout(DEADLINE_S):
             gevent.get_hub().wait(watcher)
         assert len(turns) <= 52
@@ -49,12 +49,12 @@ def test_a_socket_is_looked_at_between_two_turns() -> None:
 
 def test_a_defect_in_one_turn_costs_the_others_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """gevent prints it, and the next one has its turn."""
-    line, seen = FairQueue(), list[str]()
+    queue, seen = FairQueue(), list[str]()
 
     def broken() -> None:
         raise IndexError
 
-    line.wait(broken)
-    line.wait(lambda: seen.append("next"))
+    queue.enqueue(broken)
+    queue.enqueue(lambda: seen.append("next"))
     turn_until(lambda: seen == ["next"], "the next one has its turn")
     assert "IndexError" in capfd.readouterr().err

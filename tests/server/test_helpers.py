@@ -1,4 +1,4 @@
-"""Threads that ask for a process with a lock: shared, in lanes, none lost, none without end."""
+"""Threads that ask for a process with a lock: shared, bounded for each server, none lost, none without end."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class Servers:
         self.defects: list[BaseException] = []
         self._counting = threading.Lock()
 
-    def dispatcher(self, *, lane: int = 8, threads: int = 16) -> Dispatcher:
+    def dispatcher(self, *, max_concurrency: int = 8, threads: int = 16) -> Dispatcher:
         """What asks them."""
         helpers = HelperThreads(self.lock, threads, self.defects.append)
         return Dispatcher(
-            self._advance, lane=lane, threads=threads, defect=self.defects.append, pool=helpers
+            self._advance,
+            max_concurrency=max_concurrency,
+            threads=threads,
+            defect=self.defects.append,
+            pool=helpers,
         )
 
     def _advance(self, pending: Pending, _since: float) -> Verdict | Pending:
@@ -80,15 +84,15 @@ def servers() -> Servers:
     return Servers()
 
 
-@pytest.mark.parametrize(("lane", "threads"), [(1, 16), (3, 16), (8, 2), (8, 16)])
-def test_each_has_its_answer(servers: Servers, lane: int, threads: int) -> None:
-    """No more than a lane's worth are asked at once, and no more than there are threads."""
+@pytest.mark.parametrize(("max_concurrency", "threads"), [(1, 16), (3, 16), (8, 2), (8, 16)])
+def test_each_has_its_answer(servers: Servers, max_concurrency: int, threads: int) -> None:
+    """No more than max_concurrency are asked of a server at once, and no more than there are threads."""
     names = [b"user%d" % number for number in range(20)]
-    dispatcher = servers.dispatcher(lane=lane, threads=threads)
+    dispatcher = servers.dispatcher(max_concurrency=max_concurrency, threads=threads)
     wait = servers.ask(dispatcher, *names)
     servers.gate.set()
     assert [verdict.reason for verdict in wait()] == names
-    assert servers.most <= min(lane, threads)
+    assert servers.most <= min(max_concurrency, threads)
     assert (dispatcher.asked, len(dispatcher)) == (20, 0)
 
 
@@ -112,7 +116,7 @@ def test_a_question_that_leads_to_another_one(servers: Servers) -> None:
 def test_a_defect_is_a_fault_and_holds_up_nobody(servers: Servers) -> None:
     """Whoever's thread it struck."""
     servers.gate.set()
-    dispatcher = servers.dispatcher(lane=1)
+    dispatcher = servers.dispatcher(max_concurrency=1)
     for _ in range(2):
         kinds = [verdict.kind for verdict in servers.ask(dispatcher, b"defect", b"fred")()]
         assert kinds == [Kind.UPSTREAM_FAULT, Kind.DELIVERABLE]

@@ -153,7 +153,7 @@ def test_more_than_can_be_answered_in_time_has_a_fault(desk: Desk) -> None:
 def test_who_has_waited_too_long_has_a_fault(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question is not asked when its deadline is over already."""
     monkeypatch.setattr(tablelookups, "DEADLINE", 0.05)
-    monkeypatch.setattr(tablelookups, "LANES", 1)
+    monkeypatch.setattr(tablelookups, "MAX_CALLS", 1)
     desk.programs.hold.clear()
     first = desk.ask(Lookup(ONE, b"a"))
     wait(lambda: desk.programs.calls)
