@@ -55,7 +55,8 @@ from gateway.cyrus.db.twoskip_format import (
     committed,
     measure,
 )
-from gateway.cyrus.db.twoskip_snapshot import Ascent, Snapshot
+from gateway.cyrus.db.twoskip_search import Ascent
+from gateway.cyrus.db.twoskip_snapshot import Snapshot
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -143,7 +144,7 @@ class Twoskip:
             # Whoever asks for this asks again and again; who does not, does not pay for it.
             from gateway.cyrus.db.twoskip_waypoints import Waypoints  # noqa: PLC0415
 
-            self._waypoints = Waypoints(self._view)
+            self._waypoints = Waypoints(self._view, self._orders[0])
         return self._look(), self._history.token
 
     @property

@@ -21,73 +21,18 @@ from gateway.cyrus.db.twoskip_format import (
     RECORD,
     TwoskipRecord,
 )
+from gateway.cyrus.db.twoskip_search import Ascent, Found, Orders
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.cyrus.db.twoskip_waypoints import Waypoints
 
 # Records that one commit is believed to delete side by side; beyond that, forgetting
 # everything is cheaper.
 MAX_DELETED = 64
-
-Orders = tuple[bytes | None, ...]
-
-
-class Ascent:
-    """A walk's memory: the last key, and the orders in which all keys so far ascend."""
-
-    __slots__ = ("key", "orders")
-
-    def __init__(self, key: bytes | None, orders: Orders) -> None:
-        self.key = key
-        self.orders = orders
-
-    def step(self, path: str, key: bytes) -> Ascent:
-        """The memory after going on to `key`; `DatabaseDamaged` where no order is left."""
-        last = self.key
-        if last is None:
-            return Ascent(key, self.orders)
-        left = tuple(o for o in self.orders if last.translate(o) < key.translate(o))
-        if not left:
-            raise DatabaseDamaged(path, f"key {key!r} stands behind key {last!r}")
-        return Ascent(key, left)
-
-
-class Found:
-    """Where a search ended.
-
-    `before` is the record in front of the key, None where that is the dummy, and
-    `record` the first one at or behind it, None at the end of the list.
-    `visited` are the records whose keys were compared, in that order, and
-    `read` those among them that were not known.  `ordered` is False where their
-    keys did not ascend in the order that the search assumed; `record` means
-    nothing then.
-    """
-
-    __slots__ = ("before", "ordered", "read", "record", "visited")
-
-    def __init__(self) -> None:
-        self.before: TwoskipRecord | None = None
-        self.record: TwoskipRecord | None = None
-        self.visited: list[TwoskipRecord] = []
-        self.read: list[TwoskipRecord] = []
-        self.ordered = True
-
-    def is_same_in(self, orders: Orders, key: bytes) -> bool:
-        """Whether a search in any of the orders, if the list has it, ends here, too.
-
-        Of two neighbours one is in front of the key in it and one behind: so
-        is whatever stands in front of the one, and behind the other.
-        """
-        before, behind = self.before, self.record
-        for order in orders:
-            wanted = key.translate(order)
-            if before is not None and before.key.translate(order) >= wanted:
-                return False
-            if behind is not None and behind.key.translate(order) <= wanted:
-                return False
-        return True
 
 
 class Snapshot:
@@ -95,10 +40,11 @@ class Snapshot:
 
     `orders` are the sort orders that are possible, the likeliest first.  `known` are
     records of this very state by their offsets, all of whose checksums are right; `read`
-    are those of level `floor` and above that a search has read beside them.
+    are those of level `floor` and above that a search has read beside them.  `nearest` gives a
+    known record in front of a key, from which the search for it may begin as well.
     """
 
-    __slots__ = ("_dummy", "_floor", "_known", "_orders", "_view", "end", "read")
+    __slots__ = ("_dummy", "_floor", "_known", "_nearest", "_orders", "_view", "end", "read")
 
     def __init__(
         self,
@@ -109,12 +55,14 @@ class Snapshot:
         *,
         known: dict[int, TwoskipRecord],
         floor: int,
+        nearest: Callable[[bytes], TwoskipRecord | None] | None = None,
     ) -> None:
         self._view = view
         self._orders = orders
         self.end = end
         self._known = known
         self._floor = floor
+        self._nearest = nearest
         self.read: list[TwoskipRecord] = []
         self._dummy = dummy
         if self._dummy.type != DUMMY or not self._dummy.level:
@@ -131,7 +79,13 @@ class Snapshot:
         """Of the state whose upper levels `waypoints` knows."""
         known = waypoints.records
         return cls(
-            view, known[HEADER_SIZE], waypoints.end, orders, known=known, floor=waypoints.floor
+            view,
+            known[HEADER_SIZE],
+            waypoints.end,
+            orders,
+            known=known,
+            floor=waypoints.floor,
+            nearest=waypoints.nearest,
         )
 
     def get(self, key: bytes) -> bytes | None:
@@ -142,7 +96,8 @@ class Snapshot:
         passes its checksum, and when the other order either leads to the same
         place (nearly always) or has been tried too.
         """
-        first = self._search(key, self._orders[0])
+        start = self._nearest(key) if self._nearest is not None else None
+        first = self._search(key, self._orders[0], start=start)
         if first.record is not None and first.record.key == key:
             return first.record.value(self._view)
         self._prove(first)
@@ -254,19 +209,27 @@ class Snapshot:
                 return before
         return None
 
-    def _search(self, key: bytes, order: bytes | None, *, down: bool = False) -> Found:
+    def _search(
+        self,
+        key: bytes,
+        order: bytes | None,
+        *,
+        down: bool = False,
+        start: TwoskipRecord | None = None,
+    ) -> Found:
         """Walk down the levels to the first record that is not before `key` in `order`.
 
         With `down` it goes on to the lowest level where `key` itself is found
-        earlier, so that the record in front of it is among those visited.
+        earlier, so that the record in front of it is among those visited.  With
+        `start`, a record of the list in front of `key`, it walks from there.
         """
         view, known, floor = self._view, self._known, self._floor
         end = self.end
         wanted = key.translate(order)
         found = Found()
         visited = found.visited
-        before = self._dummy
-        before_rank: bytes | None = None
+        before = start if start is not None else self._dummy
+        before_rank = start.key.translate(order) if start is not None else None
         behind: TwoskipRecord | None = None
         behind_offset = 0
         level = before.level

@@ -17,6 +17,8 @@ written over once.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from gateway.cyrus.db.twoskip_format import (
     HEADER_SIZE,
     START,
@@ -42,9 +44,14 @@ class Waypoints:
     `end` is the state's committed size; `floor` is the lowest level that is remembered.
     """
 
-    __slots__ = ("_state", "_view", "end", "floor", "records")
+    __slots__ = ("_order", "_ranks", "_sorted", "_state", "_view", "end", "floor", "records")
 
-    def __init__(self, view: FileView) -> None:
+    def __init__(self, view: FileView, order: bytes | None) -> None:
+        """`order` is that in which a key is looked for first (order.py)."""
+        self._order = order
+        # What is remembered but for the dummy, sorted, and by what.
+        self._sorted: list[TwoskipRecord] = []
+        self._ranks: list[bytes] = []
         self._view = view
         self._state: Hashable = None
         self.end = 0
@@ -71,6 +78,8 @@ class Waypoints:
         self.records = {
             HEADER_SIZE: TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, self.end)
         }
+        self._sorted.clear()
+        self._ranks.clear()
         self._state = state
 
     def keep(self, records: list[TwoskipRecord]) -> None:
@@ -80,5 +89,19 @@ class Waypoints:
                 record.condense(self._view)
             except DatabaseDamaged:
                 continue  # no search depends on it yet; the one that does says so
-            if len(self.records) < 2 * MAX_RECORDS:
+            if len(self.records) < 2 * MAX_RECORDS and record.offset not in self.records:
                 self.records[record.offset] = record
+                rank = record.key.translate(self._order)
+                at = bisect_left(self._ranks, rank)
+                self._ranks.insert(at, rank)
+                self._sorted.insert(at, record)
+
+    def nearest(self, key: bytes) -> TwoskipRecord | None:
+        """The last remembered record in front of `key`; None where that is the dummy record.
+
+        It is one of the list, so a search may begin there as well as at the
+        list's head.  Where the file has another order it is some record of the list, and
+        the search finds out as it does anyway: by the neighbours among which it ends.
+        """
+        at = bisect_left(self._ranks, key.translate(self._order))
+        return self._sorted[at - 1] if at else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.cyrus.db import twoskip_waypoints
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
-from gateway.errors import DatabaseDamaged
+from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.cyrus.db.twoskip_writer import Writer
@@ -158,4 +160,67 @@ def test_a_damaged_record_is_not_remembered(disk: Disk) -> None:
     for _ in range(2):
         with pytest.raises(DatabaseDamaged, match="checksum"):
             database.get(b"user.050")
+    database.close()
+
+
+BYTES = st.sampled_from(
+    [b"a", b"o", b".", b"-", b" ", b"$", b"\x1d", b"\x1f", b"\xc3", b"^", b"\t"]
+)
+ANY_KEYS = st.sets(st.lists(BYTES, min_size=1, max_size=4).map(b"".join), min_size=20, max_size=80)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    keys=ANY_KEYS,
+    others=ANY_KEYS,
+    table=st.sampled_from([None, MAILBOX]),
+    mboxsort=st.booleans(),
+    most=st.sampled_from([1, 4, 16384]),
+    seed=st.integers(0, 999),
+)
+def test_a_search_may_begin_at_any_of_them_whatever_the_files_order(
+    disk: Disk,
+    keys: set[bytes],
+    others: set[bytes],
+    table: bytes | None,
+    mboxsort: bool,
+    most: int,
+    seed: int,
+) -> None:
+    """They are sorted in the order that imapd.conf names, which need not be the file's."""
+    writer = Writer(seed=seed, table=table)
+    # Keys of the same rank are one key in a file of that order.
+    kept = {key.translate(table): key for key in keys}.values()
+    writer.fill((key, b"value of " + key) for key in kept)
+    disk.apply(writer)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(twoskip_waypoints, "MAX_RECORDS", most)
+        database = remembering(disk.reader(mboxsort=mboxsort))
+        plain = disk.reader(mboxsort=mboxsort)
+        asked = sorted(keys | others)
+        random.Random(seed).shuffle(asked)
+        for key in asked * 2:
+            assert database.get(key) == plain.get(key), key
+        database.close()
+        plain.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 999), places=st.lists(st.integers(0, 10**6), min_size=1, max_size=4))
+def test_damage_is_damage_or_does_not_matter(disk: Disk, seed: int, places: list[int]) -> None:
+    """Wherever a search begins, a record that is damaged makes nobody unknown."""
+    writer = Writer(seed=seed)
+    writer.fill((b"user.%03d" % n, b"value of %03d" % n) for n in range(60))
+    disk.apply(writer)
+    size = os.fstat(disk.fd).st_size
+    for place in places:
+        at = 64 + place % (size - 64)
+        os.pwrite(disk.fd, bytes((os.pread(disk.fd, 1, at)[0] ^ 0x55,)), at)
+    database = remembering(disk.reader())
+    for key in [*writer.committed, b"user.0305", b"a", b"z"] * 2:
+        try:
+            found = database.get(key)
+        except StoreError:
+            continue
+        assert found == writer.committed.get(key)
     database.close()
