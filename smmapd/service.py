@@ -72,7 +72,7 @@ class MasterService:
         verifier.store.look()
         self._options = options
         self._status = start.status
-        self._early = start.clients
+        self._waiting = start.clients
         self._signals = start.signals
         self._listener = socket.socket(fileno=LISTEN_FD)
         self._listener.listen(BACKLOG)
@@ -86,9 +86,9 @@ class MasterService:
         self._exit_code = exits.OK
         cache = _memory(verifier)
         replies = SocketmapReplyCache(cache)
-        self._elsewhere = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
-        pool = VerifierPool(lambda: _sharing(make_verifier(), self._elsewhere))
-        self._turns = LoopHooks(cache)
+        self._murder = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
+        pool = VerifierPool(lambda: _sharing(make_verifier(), self._murder))
+        self._loop_hooks = LoopHooks(cache)
         self._server = Server(
             self._listener,
             lambda peer: SocketmapSession(
@@ -118,7 +118,7 @@ class MasterService:
         gevent.signal_handler(signal.SIGUSR1, syslog.toggle_debug)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._program_timer.start(self._now_and_then)
-        for client in self._early:
+        for client in self._waiting:
             self._server.adopt(
                 socket.socket(fileno=client.descriptor), client.session, client.unsent
             )
@@ -173,7 +173,7 @@ class MasterService:
             self._idle_timer.again(self._drain, "no connection for a while")
 
     def _now_and_then(self) -> None:
-        self._elsewhere.backends.sweep()
+        self._murder.backends.sweep()
         self._check_program()
 
     def _check_program(self) -> None:
@@ -203,9 +203,9 @@ def _memory(verifier: Verifier) -> Memory:
     return VerdictCache(verifier) if server is None else StoreQuestions(server)
 
 
-def _sharing(verifier: Verifier, elsewhere: MurderUpstreams) -> Verifier:
+def _sharing(verifier: Verifier, murder: MurderUpstreams) -> Verifier:
     """`verifier`, which asks other servers over the connections that all threads have."""
-    verifier.elsewhere = elsewhere
+    verifier.murder = murder
     return verifier
 
 

@@ -136,20 +136,20 @@ def _default_sender() -> bytes:
 
 def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Each front end with each socket that is to be asked."""
-    fronts: Sequence[str] = options.front or ()
+    front_ends: Sequence[str] = options.front or ()
     if options.socket:
-        if len(fronts) != 1:
+        if len(front_ends) != 1:
             raise ArgumentsError("ask: --socket takes one --front, which says what is spoken there")
         for text in options.socket:
             endpoint = parse(text)
             if isinstance(endpoint, DescriptorEndpoint):
                 raise ArgumentsError(f"ask: --socket {text}: write unix:/PATH or inet:ADDRESS:PORT")
-            yield fronts[0], endpoint
+            yield front_ends[0], endpoint
         return
     # A configuration without any socket is refused before (settings/checks.py).
-    for front in fronts or NAMES:
+    for front in front_ends or NAMES:
         listening = settings.listeners.get(front, ())
-        if not listening and fronts:
+        if not listening and front_ends:
             raise ArgumentsError(f"ask: [{front}] listens nowhere in {options.config}")
         for endpoint in listening:
             if isinstance(endpoint, DescriptorEndpoint):

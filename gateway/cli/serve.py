@@ -92,7 +92,7 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
         settings.general.group,
         partial(_apply, settings),
         path,
-        *_news(settings),
+        *_changes(settings),
     )
 
 
@@ -101,10 +101,10 @@ def _multiplied(settings: Settings) -> bool:
     return any(row.front_end.process is Process.CORE for row in settings.serving)
 
 
-def _news(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], ...]:
+def _changes(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], ...]:
     """What tells of changes of the mail server's configuration, where it is read."""
     folder = settings.scope.postfix
-    return (ConfigurationFiles(folder).news,) if folder else ()
+    return (ConfigurationFiles(folder).change,) if folder else ()
 
 
 def _apply(settings: Settings) -> None:

@@ -6,8 +6,8 @@
 The front ends bring a `Question` and translate the `Decision`; everything in
 between is here, so that both interfaces decide alike.  There are three ways
 through: `judge` asks the engine itself; an event loop, which must not wait for
-another server, calls `begin`, asks the engine in its own way, takes care of the
-`last_check` where there is one, and then calls `end` or `concluded`.
+another server, calls `prepare`, asks the engine in its own way, takes care of the
+`last_check` where there is one, and then calls `conclude` or `conclude_checked`.
 
 Which refusals are not carried out, `waiver` says.
 """
@@ -128,19 +128,19 @@ class Judge:
 
     def judge(self, question: Question, verifier: JudgeEngine) -> Decision:
         """The decision on `question`; waits where the engine does."""
-        begun = self.begin(question)
+        begun = self.prepare(question)
         if isinstance(begun, Decision):
             return begun
         verdict = begun if isinstance(begun, Verdict) else verifier.verify(begun)
         last_check = self.last_check(question, verdict)
         if last_check is None:
-            return self.end(question, verdict)
+            return self.conclude(question, verdict)
         try:
             asked = next(last_check)
             while True:
                 asked = last_check.send(self._tell(asked, verifier))
         except StopIteration as ended:
-            return self.concluded(question, ended.value)
+            return self.conclude_checked(question, ended.value)
 
     def _tell(self, asked: Asked, verifier: JudgeEngine) -> Told:
         if isinstance(asked, Query):
@@ -148,7 +148,7 @@ class Judge:
         assert self._postfix is not None
         return self._postfix.tables.ask(asked)
 
-    def begin(self, question: Question) -> Query | Verdict | Decision:
+    def prepare(self, question: Question) -> Query | Verdict | Decision:
         """What the engine is to be asked, or what need not be asked of it."""
         recipient = question.recipient
         skip = self._scope.skip(
@@ -175,13 +175,13 @@ class Judge:
         answers, missing = self._postfix.tables.memory.recall(lookups)
         return None if missing else answers
 
-    def concluded(self, question: Question, standing: Skip | Verdict) -> Decision:
+    def conclude_checked(self, question: Question, checked: Skip | Verdict) -> Decision:
         """The decision on `question` after its last check."""
-        if isinstance(standing, Skip):
-            return Decision(skip=standing, lasting=False)
-        return replace(self.end(question, standing), lasting=False)
+        if isinstance(checked, Skip):
+            return Decision(skip=checked, lasting=False)
+        return replace(self.conclude(question, checked), lasting=False)
 
-    def end(self, question: Question, verdict: Verdict) -> Decision:
+    def conclude(self, question: Question, verdict: Verdict) -> Decision:
         """The decision on `question`, now that its verdict is known and stands."""
         recipient = question.recipient
         shown = recipient.address if isinstance(recipient, Address) else b""

@@ -78,7 +78,7 @@ class Judging(Generic[RequestT]):
         origin = self.origin
         if origin is not None:
             origin.source = NONE  # not that of the request before, in the same piece
-        begun = self.judge.begin(question)
+        begun = self.judge.prepare(question)
         if isinstance(begun, Decision):
             return self.decided(request, begun)
         if isinstance(begun, Verdict):
@@ -110,7 +110,7 @@ class Judging(Generic[RequestT]):
         """The engine has given its verdict: the decision, or None while it is checked."""
         last_check = self.judge.last_check(question, verdict)
         if last_check is None:
-            return self.decided(request, self.judge.end(question, verdict))
+            return self.decided(request, self.judge.conclude(question, verdict))
         return self._checked_last(request, question, last_check, None)
 
     def _checked_last(
@@ -126,7 +126,7 @@ class Judging(Generic[RequestT]):
                     return None
                 asked = last_check.send(answer)
         except StopIteration as ended:
-            return self.decided(request, self.judge.concluded(question, ended.value))
+            return self.decided(request, self.judge.conclude_checked(question, ended.value))
 
     def _recall(self, lookups: Lookups) -> TableAnswers | Lookups:
         """The answers where all of them are remembered, else the question itself."""

@@ -49,7 +49,7 @@ PERMANENT = 500
 _SKIPS = {
     RoutingKind.LEFT: Skip.REWRITTEN,
     RoutingKind.NOT_OURS: Skip.NOT_OUR_DOMAIN,
-    RoutingKind.ELSEWHERE: Skip.NOT_OUR_MAILER,
+    RoutingKind.OTHER_TRANSPORT: Skip.NOT_OUR_MAILER,
 }
 _REASON = b"System I/O error"
 
@@ -70,9 +70,9 @@ class LastChecks:
             mailbox = Mailbox(recipient.local, recipient.domain)
         transport = mailer.decode("utf-8", "backslashreplace")
         until = time.monotonic() + DEADLINE
-        return self._standing(mailbox, verdict, {mailbox}, until, transport)
+        return self._checked(mailbox, verdict, {mailbox}, until, transport)
 
-    def _standing(
+    def _checked(
         self,
         mailbox: Mailbox,
         verdict: Verdict,
@@ -110,17 +110,17 @@ class LastChecks:
                 continue
             seen.add(target)
             address = parse_bare(target.address)
-            elsewhere = isinstance(address, BadAddress) or not self.scope.owns(target.domain)
-            if elsewhere or len(seen) > MAX_ADDRESSES:
+            foreign = isinstance(address, BadAddress) or not self.scope.owns(target.domain)
+            if foreign or len(seen) > MAX_ADDRESSES:
                 return Skip.REWRITTEN
             told = yield Query(target.address)
             assert isinstance(told, Verdict)
             if told.kind.accepts:
                 return Skip.REWRITTEN
-            standing = yield from self._standing(target, told, seen, until)
-            if isinstance(standing, Skip):
+            checked = yield from self._checked(target, told, seen, until)
+            if isinstance(checked, Skip):
                 return Skip.REWRITTEN
-            refusals.append(standing)
+            refusals.append(checked)
         # Whoever may be delivered later makes the whole a matter of later.
         return next((each for each in refusals if self._temporary(each)), refusals[0])
 

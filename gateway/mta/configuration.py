@@ -59,7 +59,7 @@ class ConfigurationFiles:
         if not self.changed:
             self.changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
 
-    def news(self) -> tuple[str, Stamp] | None:
+    def change(self) -> tuple[str, Stamp] | None:
         """A file that has changed and been left alone since, with its stamp; None without one."""
         for path, stamp in self._stamps.items():
             now = _stamp(path)

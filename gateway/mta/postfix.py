@@ -93,13 +93,13 @@ class Postfix:
         *,
         ours: Callable[[Table], bool],
         mailers: frozenset[str] = frozenset(),
-        elsewhere: bool = False,
+        remote_store: bool = False,
         user: str = "",
         configuration: ConfigurationFiles | None = None,
     ) -> None:
         """`ours` tells our own socketmaps, which are never asked; `user` reads the tables.
 
-        `mailers` and `elsewhere` as `transports.Transports` has them.  Raises
+        `mailers` and `remote_store` as `transports.Transports` has them.  Raises
         MailServerError.  `configuration` are the files that the parameters are of.
         """
         self.parameters = parameters
@@ -111,7 +111,7 @@ class Postfix:
             if (bare := word.lstrip("!")).startswith("/")
         )
         self.tables = Tables(Asker(parameters.folder, user), TableCache())
-        self.transports = Transports.of(parameters, mailers, elsewhere=elsewhere)
+        self.transports = Transports.of(parameters, mailers, remote_store=remote_store)
         self.delimiters = Delimiters(
             parameters["recipient_delimiter"].encode(),
             owner_request=parameters.yes("owner_request_special"),
@@ -143,7 +143,7 @@ class Postfix:
         *,
         ours: Callable[[Table], bool],
         mailers: frozenset[str] = frozenset(),
-        elsewhere: bool = False,
+        remote_store: bool = False,
         user: str = "",
     ) -> Postfix:
         """The instance whose configuration is in `folder`; raises MailServerError."""
@@ -153,7 +153,7 @@ class Postfix:
             postconf.read(folder),
             ours=ours,
             mailers=mailers,
-            elsewhere=elsewhere,
+            remote_store=remote_store,
             user=user,
             configuration=configuration,
         )
@@ -220,7 +220,7 @@ class Postfix:
             return Routing(RoutingKind.LEFT, by="relocated_maps")
         transport = transport or self._transport(asked, known)
         if not explicit and transport and not self.transports.may_be_cyrus(transport):
-            return asked.unless_faulty(Routing(RoutingKind.ELSEWHERE, detail=transport))
+            return asked.unless_faulty(Routing(RoutingKind.OTHER_TRANSPORT, detail=transport))
         if known is Class.LOCAL and transport.partition(":")[0] == transports.LOCAL:
             delivered = self._local(mailbox, asked)
             if delivered is not None:
@@ -280,7 +280,7 @@ class Postfix:
         if self.transports.luser_relay:
             return Routing(RoutingKind.LEFT, by="luser_relay")
         if self.transports.only_unknown and asked.find(_SYSTEM, asked.alias_keys) is not None:
-            return Routing(RoutingKind.ELSEWHERE, detail="the mailbox of a system user")
+            return Routing(RoutingKind.OTHER_TRANSPORT, detail="the mailbox of a system user")
         return None
 
     def _maps(self, parameter: str, program: str = "postmap") -> Maps:

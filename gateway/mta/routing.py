@@ -21,7 +21,7 @@ class RoutingKind(Enum):
     REWRITTEN = "rewritten"  # it becomes other addresses, all of which are known
     LEFT = "left to Postfix"  # a command, a file, a list, a moved user: Postfix' own business
     NOT_OURS = "not ours"  # its domain is in no class with mailboxes
-    ELSEWHERE = "elsewhere"  # its transport does not lead to Cyrus
+    OTHER_TRANSPORT = "elsewhere"  # its transport does not lead to Cyrus
     UNKNOWN = "unknown"  # a table that could tell cannot be asked
 
 

@@ -46,7 +46,7 @@ class Transports:
     `handed` are the transports that local(8) hands to, `hands_on` tells that it
     does at all, `only_unknown` that system users are spared, `luser_relay` that
     it bounces nobody.  `mailers` are the transports that [scope] calls ours, empty where it tells
-    none; `elsewhere` tells that the mailboxes are on other machines.
+    none; `remote_store` tells that the mailboxes are on other machines.
     """
 
     defaults: dict[Class, str]
@@ -55,10 +55,12 @@ class Transports:
     only_unknown: bool
     luser_relay: bool
     mailers: frozenset[str]
-    elsewhere: bool
+    remote_store: bool
 
     @classmethod
-    def of(cls, parameters: Parameters, mailers: frozenset[str], *, elsewhere: bool) -> Transports:
+    def of(
+        cls, parameters: Parameters, mailers: frozenset[str], *, remote_store: bool
+    ) -> Transports:
         """As main.cf has them."""
         before = any(parameters[name] for name in _HANDS_ON[:4])
         return cls(
@@ -68,7 +70,7 @@ class Transports:
             only_unknown=not before and any(parameters[name] for name in _HANDS_ON[4:]),
             luser_relay=bool(parameters["luser_relay"]),
             mailers=mailers,
-            elsewhere=elsewhere,
+            remote_store=remote_store,
         )
 
     def may_be_cyrus(self, transport: str) -> bool:
@@ -81,7 +83,7 @@ class Transports:
         if name == LOCAL:
             return self.hands_on
         if name in _OTHER_MACHINES:
-            return self.elsewhere
+            return self.remote_store
         return name not in _NOT_CYRUS
 
     def default(self, domain_class: Class) -> str:

@@ -109,7 +109,7 @@ class TlsSession:
         try:
             if not self._shaken:
                 self._tls.do_handshake()
-                if self._names and self._is_stranger():
+                if self._names and self._has_other_name():
                     return
                 self._shaken = True
             self._decrypt()
@@ -120,7 +120,7 @@ class TlsSession:
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
             self._complain(f"TLS: {reason}")
 
-    def _is_stranger(self) -> bool:
+    def _has_other_name(self) -> bool:
         """Whether the client's certificate has none of the names; then it is parted from."""
         found = cast("Sequence[tuple[str, str]]", (self._tls.getpeercert() or {}).get(_NAMES, ()))
         theirs = [value.lower() for kind, value in found if kind == "DNS"]

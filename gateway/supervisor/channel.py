@@ -60,7 +60,7 @@ class Leave:
     patience: float
 
 
-News = Restarts | Leave
+Message = Restarts | Leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Supervised:
         self._received = b""
 
     def fileno(self) -> int:
-        """The channel's descriptor: readable when there is news, or the supervisor is gone."""
+        """The channel's descriptor: readable when there is messages, or the supervisor is gone."""
         return self._channel.fileno()
 
     def ready(self) -> None:
@@ -147,7 +147,7 @@ class Supervised:
         """How many clients are left, for a process that has been told to stop."""
         self._say(f"{CLIENTS} {count}")
 
-    def receive(self) -> list[News] | None:
+    def receive(self) -> list[Message] | None:
         """What came over the channel; None when the supervisor is gone: stop then.
 
         Only a ChildSpec with `stops_by_word` hears of Stop.
@@ -161,15 +161,15 @@ class Supervised:
         if not data:
             return None
         *lines, self._received = (self._received + data).split(b"\n")
-        news: list[News] = []
+        messages: list[Message] = []
         for line in lines:
             word, _, rest = line.decode(errors="replace").partition(" ")
             name, _, count = rest.rpartition(" ")
             if word == RESTARTS and count.isdigit():
-                news.append(Restarts(name, int(count)))
+                messages.append(Restarts(name, int(count)))
             elif word == STOP:
-                news.append(Leave(float(rest)))
-        return news
+                messages.append(Leave(float(rest)))
+        return messages
 
     def _say(self, line: str) -> None:
         try:

@@ -24,7 +24,7 @@ def _nothing() -> None:
     pass
 
 
-def _no_news() -> tuple[str, object] | None:
+def _no_change() -> tuple[str, object] | None:
     """No file has changed."""
     return None
 
@@ -37,7 +37,7 @@ class Plan:
     at start, and only by root; an empty user stays root.  `apply` is called
     when the plan comes into force, for what the supervisor's own process takes
     from the configuration, such as logging.  `file` is the configuration's, for messages.
-    `news` names a file of another program's that the plan was made of, which has
+    `change` names a file of another program's that the plan was made of, which has
     changed since and been left alone, with what tells the change from others.
     """
 
@@ -50,7 +50,7 @@ class Plan:
     group: str = ""
     apply: Callable[[], None] = _nothing
     file: str | None = None
-    news: Callable[[], tuple[str, object] | None] = _no_news
+    change: Callable[[], tuple[str, object] | None] = _no_change
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -245,15 +245,15 @@ class Retiring:
             child.signal(signal.SIGKILL)
 
 
-class News:
+class ChangedFiles:
     """Changes of files that plans were made of; each is told once, as a reload may refuse it."""
 
     def __init__(self) -> None:
         self._told: tuple[str, object] | None = None
 
-    def come(self, generation: Generation | None) -> bool:
+    def reload_due(self, generation: Generation | None) -> bool:
         """Whether a file of the generation's plan has changed, so that a reload is due."""
-        found = generation.plan.news() if generation is not None else None
+        found = generation.plan.change() if generation is not None else None
         if found is None or found == self._told:
             return False
         self._told = found

@@ -34,7 +34,7 @@ from gateway.observability.logging import setup
 from gateway.observability.metrics.registry import ProcessRegistry, ProcessState
 from gateway.observability.status import GatewayStatus
 from gateway.supervisor.children import Child, ChildSpec
-from gateway.supervisor.generation import Generation, News, Plan, Retiring, Slot
+from gateway.supervisor.generation import ChangedFiles, Generation, Plan, Retiring, Slot
 from gateway.supervisor.listeners import Change, Listeners
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.startup import complain, open_and_drop, warn
@@ -79,7 +79,7 @@ class Supervisor:
         self._unserved = Unserved(self._selector, self._readers)
         self._listeners = Listeners({})
         self._registry = ProcessRegistry()
-        self._standing = GatewayStatus(self._notifier, self._registry)
+        self._gateway_status = GatewayStatus(self._notifier, self._registry)
         self._serving: Generation | None = None
         self._incoming: Generation | None = None
         self._retiring = Retiring()
@@ -87,7 +87,7 @@ class Supervisor:
         self._restarts: Counter[str] = Counter()
         self._was_ready = False
         self._reload_wanted = False
-        self._news = News()
+        self._changed_files = ChangedFiles()
         self._stopping = False
         self._exit_code = os.EX_OK
         self._ping_at = 0.0
@@ -104,9 +104,9 @@ class Supervisor:
                 while not (self._stopping and not self._retiring):
                     due = self._due()
                     wait = None if math.isinf(due) else max(0.0, due - time.monotonic())
-                    news = self._selector.select(wait)
+                    ready = self._selector.select(wait)
                     woken = time.monotonic()
-                    for key, _ in news:
+                    for key, _ in ready:
                         # What came before it in this turn may have ended its child.
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
@@ -115,7 +115,7 @@ class Supervisor:
                     if (late := max(woken - due, now - woken)) > LATE:
                         self._excuse(late)
                     self._tick(now)
-                    self._standing.show(self._states())
+                    self._gateway_status.show(self._states())
             except ConfigurationError as error:
                 complain(error)
                 self._exit_code = os.EX_CONFIG
@@ -169,7 +169,7 @@ class Supervisor:
         if self._serving is not None and self._serving.slot_of(child) is not None:
             self._entries.update(child.entries)
         if self._incoming is not None and self._incoming.slot_of(child) is not None:
-            self._standing.waits(self._incoming.waiting, time.monotonic() - child.started)
+            self._gateway_status.waits(self._incoming.waiting, time.monotonic() - child.started)
         if child.ready and not was_ready:
             for name, count in self._restarts.items():
                 child.tell_restarts(name, count)
@@ -188,7 +188,7 @@ class Supervisor:
             if self._serving.ready and not self._was_ready:
                 self._now_ready(self._serving, at_start=True)
             else:
-                self._standing.serves(self._serving.status())
+                self._gateway_status.serves(self._serving.status())
 
     # Ends of children
 
@@ -234,7 +234,7 @@ class Supervisor:
                 if child.ready:
                     child.tell_restarts(slot.spec.name, self._restarts[slot.spec.name])
             _log.info("%s starts again in %.1f seconds", slot.spec.name, delay)
-            self._standing.serves(generation.status())
+            self._gateway_status.serves(generation.status())
 
     # Reloading
 
@@ -274,7 +274,7 @@ class Supervisor:
         if incoming is not None:
             self._retiring.take(incoming, replaced=False)
             self._listeners.cancel(incoming.change)
-        self._standing.refused(reason, told_begun=self._was_ready)
+        self._gateway_status.refused(reason, told_begun=self._was_ready)
 
     def _take_over(self, incoming: Generation) -> None:
         old, self._serving, self._incoming = self._serving, incoming, None
@@ -293,15 +293,15 @@ class Supervisor:
     def _now_ready(self, generation: Generation, *, at_start: bool) -> None:
         self._was_ready = True
         self._look_at_troubles()
-        self._standing.unreachable(self._listeners.unreachable())
+        self._gateway_status.unreachable(self._listeners.unreachable())
         self._sockets_at = time.monotonic() + SOCKETS_INTERVAL
-        self._standing.taken(generation.status(), at_start=at_start)
+        self._gateway_status.taken(generation.status(), at_start=at_start)
 
     def _look_at_troubles(self) -> None:
         """What those who serve say keeps them from judging mail."""
         if self._serving is not None:
             said = [child.trouble for child in self._serving.children() if child.trouble]
-            self._standing.unreadable(said)
+            self._gateway_status.unreadable(said)
 
     # Stopping
 
@@ -379,9 +379,9 @@ class Supervisor:
             self._ping_at = now + interval / 2
         if now >= self._sockets_at:
             self._sockets_at = now + SOCKETS_INTERVAL
-            self._standing.unreachable(self._listeners.unreachable())
-            self._reload_wanted |= self._news.come(self._serving)
-        self._standing.refresh()
+            self._gateway_status.unreachable(self._listeners.unreachable())
+            self._reload_wanted |= self._changed_files.reload_due(self._serving)
+        self._gateway_status.refresh()
         self._retiring.kill_overdue(now)
         for child in (*self._children(), *self._retiring):
             moment = child.overdue()

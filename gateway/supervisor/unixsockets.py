@@ -110,8 +110,8 @@ def obstacle(endpoint: UnixEndpoint) -> str | None:
             read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
             code = errno.EROFS if read_only else errno.EACCES
             raise OSError(code, os.strerror(code))
-        strangers = uid not in (-1, os.geteuid()) or gid not in (-1, os.getegid(), *os.getgroups())
-        if strangers and not privileges.is_root():
+        foreign = uid not in (-1, os.geteuid()) or gid not in (-1, os.getegid(), *os.getgroups())
+        if foreign and not privileges.is_root():
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
     except OSError as error:
         return _mended(error, endpoint)

@@ -81,14 +81,14 @@ class Unserved:
         )
         listener.socket.setblocking(False)
         self._taken[descriptor] = listener
-        self._readers[descriptor] = partial(self._turn_away, listener)
+        self._readers[descriptor] = partial(self._refuse, listener)
         self._selector.register(descriptor, selectors.EVENT_READ)
 
     def _let_go(self, descriptor: int) -> None:
         del self._taken[descriptor], self._readers[descriptor]
         self._selector.unregister(descriptor)
 
-    def _turn_away(self, listener: Listener) -> None:
+    def _refuse(self, listener: Listener) -> None:
         for _ in range(AT_ONCE):
             try:
                 client, _address = listener.socket.accept()

@@ -43,12 +43,12 @@ class Verifier:
 
     The store is read on every call and never cached here.  `kicks_mupdate`
     tells that mupdate is asked for mailboxes that the list does not hold.
-    `elsewhere` are the servers that hold what this one does not, for several
+    `murder` are the servers that hold what this one does not, for several
     engines to share; where it is None they are made from imapd.conf when they
     are needed.
     """
 
-    __slots__ = ("authority", "elsewhere", "kicks_mupdate", "store")
+    __slots__ = ("authority", "kicks_mupdate", "murder", "store")
 
     def __init__(
         self,
@@ -56,23 +56,23 @@ class Verifier:
         authority: Authority,
         *,
         kicks_mupdate: bool,
-        elsewhere: MurderUpstreams | None,
+        murder: MurderUpstreams | None,
     ) -> None:
         self.store = store
         self.authority = authority
         self.kicks_mupdate = kicks_mupdate
-        self.elsewhere = elsewhere
+        self.murder = murder
 
     @classmethod
     def for_store(
-        cls, store: CyrusStore, elsewhere: MurderUpstreams | None = None, *, answers: str = SMMAPD
+        cls, store: CyrusStore, murder: MurderUpstreams | None = None, *, answers: str = SMMAPD
     ) -> Verifier:
         """A Verifier that does as the store's imapd.conf says, as the authority `answers`."""
         return cls(
             store,
             _authority(store, answers),
             kicks_mupdate=store.conf.kicks_mupdate,
-            elsewhere=elsewhere,
+            murder=murder,
         )
 
     def answering(self, answers: str) -> Verifier:
@@ -83,7 +83,7 @@ class Verifier:
             self.store,
             _authority(self.store, answers),
             kicks_mupdate=self.kicks_mupdate,
-            elsewhere=self.elsewhere,
+            murder=self.murder,
         )
 
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
@@ -162,29 +162,29 @@ class Verifier:
         self, pending: Pending, trace: list[Step] | None, since: float | None, came: float
     ) -> Verdict | Pending:
         """The outcome where a backend or mupdate is asked; the question came at `came`."""
-        elsewhere = self.elsewhere
-        if elsewhere is None:
+        murder = self.murder
+        if murder is None:
             # A look-up that needs no other server does not import what asks one.
             from gateway.verification.murder import MurderUpstreams  # noqa: PLC0415
 
-            elsewhere = self.elsewhere = MurderUpstreams.for_conf(self.store.conf)
+            murder = self.murder = MurderUpstreams.for_conf(self.store.conf)
         if pending.server is None:
-            return self._kicked(pending, elsewhere, trace, came, came)
-        verdict = elsewhere.backends.verdict(
+            return self._kicked(pending, murder, trace, came, came)
+        verdict = murder.backends.verdict(
             pending.server, pending.query, pending.evidence, trace, since=since
         )
         if verdict.kind is not Kind.NONEXISTENT or not self.kicks_mupdate:
             return verdict
         # The list says that the mailbox is there, the backend that it is not: it
         # has been moved or deleted, and mupdate takes seconds to tell.
-        outcome = self._kicked(pending, elsewhere, trace, time.monotonic(), came)
+        outcome = self._kicked(pending, murder, trace, time.monotonic(), came)
         moved = not isinstance(outcome, Pending) or outcome.server != pending.server
         return outcome if moved else verdict
 
     def _kicked(
         self,
         pending: Pending,
-        elsewhere: MurderUpstreams,
+        murder: MurderUpstreams,
         trace: list[Step] | None,
         since: float,
         came: float,
@@ -194,7 +194,7 @@ class Verifier:
         Whoever is to be asked then is of a list that is current, unless nobody
         had been asked before.
         """
-        problem = elsewhere.kick(since, came)
+        problem = murder.kick(since, came)
         if trace is not None:
             trace.append(Step("mupdate", problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)

@@ -14,7 +14,7 @@ from gateway.verification.pool import VerifierPool
 from gateway.verification.questions import StoreQuestions
 from gateway.verification.verifier import Verifier
 from gateway.wiring.assembly import make_store
-from gateway.wiring.upstreams import WARNED_OF, make_elsewhere, make_remote
+from gateway.wiring.upstreams import WARNED_OF, make_murder, make_remote
 
 if TYPE_CHECKING:
     import ssl
@@ -50,7 +50,7 @@ class Engines:
         self._memories: dict[AuthorityName, Memory] = {}
         self._verifier = verifier
         self._remote: RemoteVerifier | None = None
-        self._elsewhere: MurderUpstreams | None = None
+        self._murder: MurderUpstreams | None = None
         self._sql: SqlPool | None = None
         self.concurrency_of: dict[str, int] = {}
         self.contexts: list[ssl.SSLContext] = []  # of connections to servers elsewhere
@@ -62,12 +62,12 @@ class Engines:
         else:
             store = make_store(settings)
             store.look()
-            self._elsewhere = make_elsewhere(settings, store.conf)
+            self._murder = make_murder(settings, store.conf)
             self.max_concurrency = settings.murder.pool_size
             if store.sql is not None:
                 self._sql = store.sql.pool
                 self.concurrency_of[self._sql.server.name()] = self._sql.size
-            first = verifier(store, self._elsewhere)
+            first = verifier(store, self._murder)
             self.pool.give_back(first.answering(settings.general.answers.value))
 
     def engine(self) -> Engine:
@@ -91,8 +91,8 @@ class Engines:
         return memory
 
     def _on_store(self) -> Verifier:
-        assert self._elsewhere is not None
-        verifier = self._verifier(make_store(self._settings, self._sql), self._elsewhere)
+        assert self._murder is not None
+        verifier = self._verifier(make_store(self._settings, self._sql), self._murder)
         return verifier.answering(self._settings.general.answers.value)
 
     @property
@@ -100,14 +100,14 @@ class Engines:
         """The servers elsewhere that there are, or that have been asked."""
         if self._remote is not None:
             return self._remote.servers
-        return self._elsewhere.backends.servers if self._elsewhere is not None else ()
+        return self._murder.backends.servers if self._murder is not None else ()
 
     def sweep(self) -> None:
         """Close connections to other servers that are not needed; never waits."""
         if self._remote is not None:
             self._remote.sweep()
-        elif self._elsewhere is not None:
-            self._elsewhere.backends.sweep()
+        elif self._murder is not None:
+            self._murder.backends.sweep()
         if self._sql is not None:
             self._sql.sweep()
 

@@ -42,7 +42,7 @@ def make_postfix(settings: Settings) -> Postfix | None:
             folder,
             ours=own_tables(settings),
             mailers=frozenset(settings.scope.mailers),
-            elsewhere=bool(settings.general.store),
+            remote_store=bool(settings.general.store),
             user=settings.general.user,
         )
     except MailServerError as fault:

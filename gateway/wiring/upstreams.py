@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.verification.servers import Server
 
 
-def make_elsewhere(settings: Settings, conf: ImapdConf) -> MurderUpstreams:
+def make_murder(settings: Settings, conf: ImapdConf) -> MurderUpstreams:
     """The other servers of the Murder that `conf` belongs to, if it does to one."""
     murder = settings.murder
     return MurderUpstreams(

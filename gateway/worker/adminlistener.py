@@ -56,9 +56,9 @@ class Admin:
         self._timer.start(self._site.sample)
         self._server.start()
 
-    def restarted(self, news: Iterable[Restarts]) -> None:
+    def restarted(self, messages: Iterable[Restarts]) -> None:
         """Take in how often processes have been started again."""
-        self._site.restarts.update({each.name: each.count for each in news})
+        self._site.restarts.update({each.name: each.count for each in messages})
 
     def drain(self, *, replaced: bool) -> None:
         """Take no more clients; another process does where it is `replaced`, or nobody."""

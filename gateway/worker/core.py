@@ -43,7 +43,7 @@ from gateway.worker import childmain, descriptors
 from gateway.worker.databasewatch import DatabaseWatch
 from gateway.worker.revocations import Revocations
 from gateway.worker.scopefiles import SETTLING_INTERVAL
-from gateway.worker.servers import Fronts, served
+from gateway.worker.servers import FrontEndServers, served
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -82,11 +82,11 @@ class Core:
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )
-        self._turns = [LoopHooks(memory) for memory in distinct]
+        self._loop_hooks = [LoopHooks(memory) for memory in distinct]
         self._done = Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
-        self._fronts = Fronts(
+        self._front_ends = FrontEndServers(
             parent,
             settings,
             memories=memories,
@@ -100,10 +100,10 @@ class Core:
         self._databases = None
         if not settings.general.store and _leads(parent, settings):
             self._databases = DatabaseWatch(make_store(settings, engines.sql), parent.trouble)
-        contexts = [*engines.contexts, *self._fronts.contexts]
+        contexts = [*engines.contexts, *self._front_ends.contexts]
         crl = settings.tls.crl
         self._revocations = Revocations(crl, contexts) if crl and contexts else None
-        self._news = self._loop.io(parent.fileno(), 1)
+        self._messages = self._loop.io(parent.fileno(), 1)
         self._exit_code = os.EX_OK
         self._settling = self._loop.timer(0, repeat=SETTLING_INTERVAL)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
@@ -117,12 +117,12 @@ class Core:
         # Reloads and ctrl-C are the supervisor's: it tells its children what follows.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
-        self._news.start(self._heard)
+        self._messages.start(self._heard)
         self._beat.start(self._alive)
         self._publish.start(self._recorder.publish)
         self._settling.start(self._begin)
         self._done.wait()
-        self._fronts.close()
+        self._front_ends.close()
         if self._admin is not None:
             self._admin.close()
         self._recorder.publish()
@@ -132,7 +132,7 @@ class Core:
         """Serve, unless a file has to settle first."""
         try:
             descriptors.require_enough(descriptors.raise_limit())
-            waits_for = self._fronts.files.waits_for()
+            waits_for = self._front_ends.files.waits_for()
         except ConfigurationError as error:
             self._parent.failed(str(error))
             self._exit_code = os.EX_CONFIG
@@ -142,8 +142,8 @@ class Core:
             self._parent.waiting(waits_for)
             return
         self._settling.stop()
-        self._fronts.files.tell()
-        self._fronts.start()
+        self._front_ends.files.tell()
+        self._front_ends.start()
         if self._admin is not None:
             self._admin.start()
         if self._databases is not None:
@@ -152,23 +152,23 @@ class Core:
 
     def _alive(self) -> None:
         self._parent.alive()
-        self._fronts.files.tell()
+        self._front_ends.files.tell()
         if self._databases is not None:
             self._databases.look()
         if self._draining:
-            self._parent.clients(self._fronts.clients)
+            self._parent.clients(self._front_ends.clients)
         self._engines.sweep()
         if self._revocations is not None:
             self._revocations.look()
 
     def _heard(self) -> None:
         """Word from the supervisor, or the news that it is gone."""
-        news = self._parent.receive()
-        if news is None:
+        messages = self._parent.receive()
+        if messages is None:
             _log.error("the supervisor is gone; leaving")
             self._done.set()
             return
-        for each in news:
+        for each in messages:
             match each:
                 case Restarts():
                     if self._admin is not None:
@@ -187,7 +187,7 @@ class Core:
         self._deadline = self._loop.timer(max(0.0, (patience or self._graceful) - DRAIN_MARGIN))
         self._deadline.start(self._done.set)
         if self._draining:
-            self._fronts.hurry()
+            self._front_ends.hurry()
             return
         self._draining = True
         self._engines.retire()
@@ -195,16 +195,16 @@ class Core:
         if self._admin is not None:
             self._admin.drain(replaced=bool(patience))
         if patience:
-            self._fronts.shrink()
-            self._fronts.drain(DRAIN_IDLE)
+            self._front_ends.shrink()
+            self._front_ends.drain(DRAIN_IDLE)
         else:
-            self._fronts.drain(0.0)
+            self._front_ends.drain(0.0)
         self._changed()
 
     def _changed(self) -> None:
         # Who is cut off at the end has not gone by itself.
         if self._draining and not self._done.is_set():
-            left = self._fronts.clients
+            left = self._front_ends.clients
             self._parent.clients(left)
             if not left:
                 self._done.set()

@@ -60,8 +60,8 @@ def require(settings: Settings, entries: Mapping[str, int] = NOTHING_KNOWN) -> N
 def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, str, int]:
     """To sort by: the files of the configuration and their lines, then what has none there."""
     files = {place.file for place in settings.places.values()}
-    elsewhere = fault.file not in files or fault.line is None
-    return (elsewhere, "" if elsewhere else fault.file or "", fault.line or 0)
+    other_file = fault.file not in files or fault.line is None
+    return (other_file, "" if other_file else fault.file or "", fault.line or 0)
 
 
 def scope_files(

@@ -178,8 +178,8 @@ class PymilterProcess:
         while waits_for := self._files.waits_for():
             parent.waiting(waits_for)
             select.select([parent.fileno()], [], [], SETTLING_INTERVAL)
-            news = parent.receive()
-            if news is None or any(isinstance(each, Leave) for each in news):
+            messages = parent.receive()
+            if messages is None or any(isinstance(each, Leave) for each in messages):
                 return False
         return True
 
@@ -206,11 +206,11 @@ class PymilterProcess:
         while not self._time_to_leave():
             pause = PAUSE if preparing else INTERVAL if self._deadline is None else SETTLE
             select.select([parent.fileno()], [], [], pause)
-            news = parent.receive()
-            if news is None:
+            messages = parent.receive()
+            if messages is None:
                 _log.error("the supervisor is gone; leaving")
                 return
-            for each in news:
+            for each in messages:
                 if isinstance(each, Leave):
                     self._stop(each.patience)
             with self._lock:

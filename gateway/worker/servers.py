@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Fronts:
+class FrontEndServers:
     """The servers of all front ends; `on_change` is called when a client has come or gone.
 
     `files` are those of [scope], which have to settle before the servers start.

@@ -18,7 +18,7 @@ from tests.rigs.cyrus import Cyrus
 LONGEST = 600
 # So many of one mail may be for the same user.
 _TOGETHER = 4
-STRANGERS = (
+UNKNOWN_NAMES = (
     "newbie", "newbie2", "NewBie3", "new!bie", "new/bie", "new.bie", "anyone", "anonymous", "admin",
     "root", PROXY, "nobodyhere", "odd0", "odd1", "odd2", "noinbox", "new^bie", "INBOX", "user", "a b",
     "newbie$x", "n&ew", "dom!newbie", "new bie", "\u00fcnew", "DELETED", "postmaster", "*", "%",
@@ -93,7 +93,7 @@ def _recipient(site: Site, exact: list[bytes], random: Random) -> bytes:
         address = user + b"+" + folder.encode() + at
     else:
         number = random.choice(("", "", str(random.randrange(1000))))
-        address = f"{random.choice(STRANGERS)}{number}@{random.choice(DOMAINS)}".encode()
+        address = f"{random.choice(UNKNOWN_NAMES)}{number}@{random.choice(DOMAINS)}".encode()
     for _ in range(random.choice((0, 0, 0, 1, 1, 2))):
         address = random.choice(_VARIATIONS)(random, address)
     return address

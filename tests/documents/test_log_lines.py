@@ -150,12 +150,12 @@ def test_an_entry_is_of_a_line_that_there_is() -> None:
 )
 def test_a_kind_of_fault_has_an_entry(kind: type[errors.GatewayError]) -> None:
     """But for the root, for what a client sends, and for mistakes in a configuration."""
-    elsewhere = {
+    others = {
         errors.GatewayError: "",
         errors.ProtocolError: "; disconnected",
         errors.ConfigurationError: "new configuration refused",
     }
-    assert elsewhere.get(kind, f"<!-- {kind.__name__} -->") in LOG
+    assert others.get(kind, f"<!-- {kind.__name__} -->") in LOG
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

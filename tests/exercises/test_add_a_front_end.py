@@ -92,14 +92,14 @@ def test_front_ends_are_found() -> None:
 
 def test_nothing_but_the_registry_lists_front_ends() -> None:
     """A module names a front end in its own files, or for a reason (`NAMES_ONE`)."""
-    elsewhere = {
+    others = {
         path: places
         for path in SOURCES
         for name, places in _named(tree(path)).items()
         if not _own(path, name)
     }
-    assert {path: where for path, where in elsewhere.items() if path not in NAMES_ONE} == {}
-    assert set(NAMES_ONE) - set(elsewhere) == set(), "NAMES_ONE has modules that name none"
+    assert {path: where for path, where in others.items() if path not in NAMES_ONE} == {}
+    assert set(NAMES_ONE) - set(others) == set(), "NAMES_ONE has modules that name none"
 
 
 def test_no_tuple_set_or_table_lists_front_ends() -> None:

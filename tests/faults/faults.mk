@@ -13,7 +13,7 @@
 #   make mutate           changes of the modules in tests/mutation/modules.toml that no test notices;
 #                         MODULE=gateway/... for one of them, TESTS=tests/... for other tests, MOST=n for a sample
 
-TALLY := build/soak-writers
+TOTALS := build/soak-writers
 
 .PHONY: soak soak-damage soak-writers kills reloads model dictionary fuzz mutate
 
@@ -30,14 +30,14 @@ soak-damage: venv
 
 soak-writers: venv
 	@tests/rigs/packages.sh install cyrus
-	@mkdir -p build; : >$(TALLY); \
+	@mkdir -p build; : >$(TOTALS); \
 	end=$$(($$(date +%s) + 60 * $(MINUTES))); \
 	for seed in $$(seq 0 1000000); do \
-	    RIGS_REQUIRED=1 WRITERS_SEED=$$seed WRITERS_TALLY=$(TALLY) \
+	    RIGS_REQUIRED=1 WRITERS_SEED=$$seed WRITERS_TOTALS=$(TOTALS) \
 	        $(BIN)/python -m pytest -q tests/real/test_writers.py tests/real/test_writers_twom.py; \
 	    failed=$$?; \
 	    awk '{ a += $$1; w += $$2; o += $$3; k += $$4 } END { print "soak, until seed '$$seed':", \
-	        a+0, "answers,", w+0, "wrong,", o+0, "operations,", k+0, "writers killed" }' $(TALLY); \
+	        a+0, "answers,", w+0, "wrong,", o+0, "operations,", k+0, "writers killed" }' $(TOTALS); \
 	    [ $$failed = 0 ] || exit 1; \
 	    [ $$(date +%s) -lt $$end ] || break; \
 	done

@@ -190,7 +190,7 @@ class Client:
         self.link.close()
 
 
-def turn_until(condition: Callable[[], object], what: str) -> None:
+def run_loop_until(condition: Callable[[], object], what: str) -> None:
     """Let the loop turn until something is the case."""
     with gevent.Timeout(DEADLINE_S, AssertionError(f"not within {DEADLINE_S:g} s: {what}")):
         while not condition():

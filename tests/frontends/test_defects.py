@@ -16,7 +16,7 @@ import pytest
 
 from gateway.server.dispatcher import Dispatcher
 from gateway.verification.model import Evidence, Pending, Query, Verdict
-from tests.frontends.lines import Lines, Site, far, site, turn_until
+from tests.frontends.lines import Lines, Site, far, run_loop_until, site
 
 
 def defect(*_arguments: object) -> bytes:
@@ -80,7 +80,7 @@ def test_after_a_defect_others_are_accepted(
     with monkeypatch.context() as patch:
         patch.setattr(lines.server, "session_for", defect)
         unlucky = lines.connect()
-        turn_until(lambda: lines.reported, "the defect was met")
+        run_loop_until(lambda: lines.reported, "the defect was met")
     assert printed == []
     assert unlucky.line() == b""
     assert lines.connect().ask(b"one") == b"one"
@@ -94,7 +94,7 @@ def test_a_defect_keeps_an_answer_from_nobody_else() -> None:
     waiting: tuple[Callable[[Verdict], object], ...] = (defect, told.append)
     for answered in waiting:
         dispatcher.ask(Pending(Query(b"fred"), "far", Evidence()), answered)  # type: ignore[arg-type]
-    turn_until(lambda: told, "the second was told")
+    run_loop_until(lambda: told, "the second was told")
     assert [type(each) for each in defects] == [ZeroDivisionError]
 
 

@@ -149,10 +149,10 @@ def test_smtputf8() -> None:
 def test_in_two_halves() -> None:
     """An event loop asks the engine in its own way, and gets the same decision."""
     judge = Judge(SCOPE, REPLIES)
-    query = judge.begin(question())
+    query = judge.prepare(question())
     assert query == Query(b"fred@example.org")
     verdict = Verdict(Kind.NONEXISTENT, b"Mailbox does not exist")
-    assert judge.end(question(), verdict) == judge.judge(question(), Engine(*_parts(verdict)))
+    assert judge.conclude(question(), verdict) == judge.judge(question(), Engine(*_parts(verdict)))
 
 
 def _parts(verdict: Verdict) -> tuple[Kind, bytes]:

@@ -213,9 +213,9 @@ def test_questions_carry_client_and_login() -> None:
     class Recorder(Judge):
         __slots__ = ()
 
-        def begin(self, question: Question) -> Query | Verdict | Decision:
+        def prepare(self, question: Question) -> Query | Verdict | Decision:
             heard.append(question)
-            return super().begin(question)
+            return super().prepare(question)
 
     session = PolicySession(Engine(), Recorder(Scope(RULES), ReplyTable()))
     session.receive(request(client_address=b"2001:db8::1", sasl_username=b"alice"))

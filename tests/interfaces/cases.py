@@ -36,7 +36,7 @@ FULL = Rcpt(b"over@example.org", OVER)
 BROKEN = Rcpt(b"broken@example.org", FAULT, reason=b"Mailbox has an invalid format")
 BROKEN_LENIENT = replace(BROKEN, lenient=True)
 FULL_LENIENT = replace(FULL, lenient=True)
-BOARD = Rcpt(b"bb+board@example.org", NO_POST)
+SEE_ONLY = Rcpt(b"bb+board@example.org", NO_POST)
 DENIED_USER = Rcpt(b"denied@example.org", BLOCKED, reason=DENIED)
 ANNA = Rcpt(b"anna@virt.example")
 TIGHT = Rcpt(b"tight@example.org")
@@ -95,7 +95,7 @@ _VERDICTS = {
     "a damaged mailbox record": Rcpt(b"wrecked@example.org", FAULT, reason=b"Invalid identifier"),
     "a shared folder that all may post to": Rcpt(b"bb+news@example.org"),
     "a shared folder that all may only post to": Rcpt(b"bb+slot@example.org"),
-    "a shared folder that all may only see": BOARD,
+    "a shared folder that all may only see": SEE_ONLY,
     "a shared folder that nobody may see": Rcpt(b"bb+vault@example.org", UNKNOWN),
     "a shared folder with a negative right": Rcpt(b"bb+guests@example.org", NO_POST),
     "a shared folder of some users": Rcpt(b"bb+staff@example.org", UNKNOWN),
@@ -244,7 +244,7 @@ _SENDERS = (
         sender=NULL,
     ),
     Case("an MTA's probe of nobody", (NOBODY,), sender=PROBE),
-    Case("an MTA's probe of a mailbox", (FRED, BOARD), sender=PROBE),
+    Case("an MTA's probe of a mailbox", (FRED, SEE_ONLY), sender=PROBE),
     Case(
         "an MTA's probe, over quota",
         (FULL_LENIENT,),
@@ -285,14 +285,14 @@ _UTF8 = (
 )
 
 _COMMANDS = (
-    Case("different verdicts in one mail", (FRED, NOBODY, FULL, BOARD, DENIED_USER, ANNA)),
+    Case("different verdicts in one mail", (FRED, NOBODY, FULL, SEE_ONLY, DENIED_USER, ANNA)),
     Case("the same recipient again", (NOBODY, FRED, NOBODY, FRED)),
-    Case("pipelined", (FULL, FRED, BROKEN, NOBODY, ANNA, BOARD), Flow.PIPELINED),
+    Case("pipelined", (FULL, FRED, BROKEN, NOBODY, ANNA, SEE_ONLY), Flow.PIPELINED),
     Case("pipelined with a size", (TIGHT_REFUSED, FRED), Flow.PIPELINED, size=20_000),
     Case("RSET", (FRED, NOBODY, FULL), Flow.RSET),
     Case("RSET with a size", (TIGHT_REFUSED, FRED), Flow.RSET, size=20_000),
     Case("two mails", (FRED, NOBODY, FULL), Flow.TWO_MAILS),
-    Case("two mails to several", (ANNA, BOARD, FRED), Flow.TWO_MAILS),
+    Case("two mails to several", (ANNA, SEE_ONLY, FRED), Flow.TWO_MAILS),
     Case("VRFY", (FRED,), Flow.VRFY),
     Case("VRFY of nobody", (NOBODY, FRED), Flow.VRFY),
     Case("VRFY, over quota", (FULL,), Flow.VRFY),

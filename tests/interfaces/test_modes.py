@@ -11,7 +11,7 @@ import pytest
 
 from gateway.verification.model import Kind
 from tests.interfaces.askcases import MailSite
-from tests.interfaces.cases import BOARD, BROKEN, DENIED_USER, FRED, FULL, NOBODY
+from tests.interfaces.cases import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY
 from tests.interfaces.conftest import DOMAINS, open_site, tables
 from tests.interfaces.model import Case, Interface, Rcpt
 from tests.interfaces.replies import expected
@@ -27,7 +27,7 @@ from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-REFUSED = (NOBODY, FULL, BOARD, DENIED_USER, BROKEN)
+REFUSED = (NOBODY, FULL, SEE_ONLY, DENIED_USER, BROKEN)
 # Nobody is asked there: these recipients live here.
 NO_BACKEND = 9
 INTERFACES_OF = {

@@ -17,7 +17,7 @@ from tests.interfaces.load import BAD, GOOD, SMTP_INTERFACES, Load
 from tests.interfaces.model import Interface
 from tests.interfaces.small import DEFAULTS, TABLES, rcpt, small_store
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.gateway import FRONTS
+from tests.rigs.gateway import FRONT_ENDS
 from tests.rigs.milter import MilterClient, MilterError
 from tests.rigs.smtp import Conversation
 from tests.rigs.waiting import wait_until
@@ -48,7 +48,7 @@ def count(deferred: Mapping[Interface, Counter[bytes]]) -> int:
 
 def inodes(site: MailSite) -> list[int]:
     """The sockets' inodes."""
-    return [os.stat(site.gateway.path(front)).st_ino for front in FRONTS]
+    return [os.stat(site.gateway.path(front)).st_ino for front in FRONT_ENDS]
 
 
 @pytest.mark.milter

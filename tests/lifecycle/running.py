@@ -52,7 +52,7 @@ class ManagedGateway:
     def __init__(self, tables: Tables | None = None, *, milter: bool = False) -> None:
         """`tables` add to or replace settings of gateway.toml, by table."""
         self._tables = {name: dict(table) for name, table in (tables or {}).items()}
-        self.fronts = ("socketmap", "policy", "milter") if milter else ("socketmap", "policy")
+        self.front_ends = ("socketmap", "policy", "milter") if milter else ("socketmap", "policy")
         # Where another user must be able to start it, a test puts another pair here.
         self.python = (sys.executable, ROOT)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -116,9 +116,9 @@ class ManagedGateway:
             "scope": {"domains": [DOMAIN]},
             "admin": {"listen": []},
             "logging": {"target": "stderr", "level": "warning"},
-            **{front: {"listen": [f"unix:{self.path(front)}"]} for front in self.fronts},
+            **{front: {"listen": [f"unix:{self.path(front)}"]} for front in self.front_ends},
         }
-        if "milter" in self.fronts:
+        if "milter" in self.front_ends:
             tables["milter"]["library"] = LIBRARY
         for name, settings in self._tables.items():
             tables.setdefault(name, {}).update(settings)

@@ -38,7 +38,7 @@ def limit(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_AS, (size + LEFT, size + LEFT))
 
 
-def stranger(number: int) -> bytes:
+def unknown(number: int) -> bytes:
     """A long address that is new each time."""
     return b"%d-%s@example.org" % (number, b"x" * 200)
 
@@ -49,7 +49,7 @@ def ask_interfaces(managed: ManagedGateway, number: int) -> None:
         with managed.open("policy") as policy, managed.open("socketmap") as socketmap:
             for each in range(number, number + QUESTIONS):
                 assert policy.ask(FRED) == b"DUNNO"
-                assert policy.ask(stranger(each)) == b"550 5.1.1 User unknown"
+                assert policy.ask(unknown(each)) == b"550 5.1.1 User unknown"
                 assert socketmap.ask(FRED) == b"OK " + FRED
     except (ClosedError, ConnectionResetError, BrokenPipeError):
         return
@@ -70,7 +70,7 @@ def ask_milter(managed: ManagedGateway, number: int) -> None:
                 for each in range(first, first + QUESTIONS // 10):
                     said = client.rcpt(b"<%s>" % FRED)
                     assert said == CONTINUE or said.startswith(b"4"), said
-                    said = client.rcpt(b"<%s>" % stranger(each))
+                    said = client.rcpt(b"<%s>" % unknown(each))
                     assert said.startswith((b"550 5.1.1", b"4")), said
         except (MilterError, OSError):
             return

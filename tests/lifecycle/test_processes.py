@@ -33,7 +33,7 @@ def managed() -> Iterator[ManagedGateway]:
         yield made
 
 
-def stranger(managed: ManagedGateway) -> Account:
+def other_user(managed: ManagedGateway) -> Account:
     """Another user, for whom the program can be reached."""
     managed.python = gateway_python(USER)
     return account(USER)
@@ -131,7 +131,7 @@ def test_no_process_outlives_a_supervisor_that_was_killed(managed: ManagedGatewa
     for pidfd in watched:
         managed.wait_gone(pidfd)
     assert managed.exit_code() == -signal.SIGKILL
-    assert all(os.path.lexists(managed.path(front)) for front in managed.fronts)
+    assert all(os.path.lexists(managed.path(front)) for front in managed.front_ends)
     managed.begin()
     assert managed.ask("policy", NOBODY) == b"550 5.1.1 User unknown"
 
@@ -145,7 +145,7 @@ def test_a_second_instance_is_refused_and_the_first_serves_on(managed: ManagedGa
     first = managed.daemon
     second = managed.start()
     assert managed.exit_code(second) == os.EX_CONFIG
-    for front in managed.fronts:
+    for front in managed.front_ends:
         assert managed.logged(
             f"cannot listen on unix:{managed.path(front)}", "perhaps a second instance"
         )
@@ -187,7 +187,7 @@ def test_what_is_no_socket_is_never_replaced(make: Callable[[str], None]) -> Non
 def test_every_process_leaves_root_for_good(managed: ManagedGateway) -> None:
     """User and group in all four forms, the user's groups, and no capability."""
     require_root("only root becomes somebody else")
-    who = stranger(managed)
+    who = other_user(managed)
     gid = account(GROUP).gid
     managed.configure({"": {"user": USER, "group": GROUP}})
     managed.begin()
@@ -201,7 +201,7 @@ def test_every_process_leaves_root_for_good(managed: ManagedGateway) -> None:
         assert {int(group) for group in found["Groups"].split()} == set(os.getgrouplist(USER, gid))
         for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(found[kind], 16) == 0, kind
-    for front in managed.fronts:
+    for front in managed.front_ends:
         made = os.lstat(managed.path(front))
         assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (who.uid, gid, 0o660)
     # And so do those that come later: after a crash, and after a reload.
@@ -215,7 +215,7 @@ def test_every_process_leaves_root_for_good(managed: ManagedGateway) -> None:
 def test_an_ordinary_user_starts_it_without_root(managed: ManagedGateway) -> None:
     """As whoever it is, whatever `user` says: nobody but root can become somebody else."""
     require_root("only root becomes somebody else")
-    who = stranger(managed)
+    who = other_user(managed)
     os.chown(managed.folder, who.uid, who.gid)
     managed.configure({"": {"user": "cyrus"}})
     managed.start(user=who)

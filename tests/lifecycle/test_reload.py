@@ -40,7 +40,7 @@ def test_no_request_is_lost_in_reloads_under_load(workers: int) -> None:
     with ManagedGateway(tables) as managed:
         managed.begin()
         first = [managed.watch(pid) for pid in managed.pids("core")]
-        with Load({interface: managed.path(interface) for interface in managed.fronts}) as load:
+        with Load({interface: managed.path(interface) for interface in managed.front_ends}) as load:
             for word in words[1:]:
                 managed.configure(text(word))
                 told = managed.reload()

@@ -12,7 +12,7 @@ from tests.lifecycle.running import ManagedGateway
 
 # Enough that nothing is looked at any more before the change, and few enough
 # that the look that comes by itself now and then (QUIET_TICKS) is not due.
-TURNS = 20
+QUESTIONS = 20
 
 
 @pytest.mark.parametrize("interface", ["socketmap", "policy"])
@@ -31,7 +31,7 @@ def test_a_configdirectory_that_is_exchanged_shows_in_the_next_answer(interface:
         with managed.open(interface) as client:
             known = client.ask(FRED)
             for target, same in ((bare, False), (full, True), (bare, False)):
-                for _ in range(TURNS):
+                for _ in range(QUESTIONS):
                     before = client.ask(FRED)
                 os.symlink(target, place + ".NEW")
                 os.rename(place + ".NEW", place)

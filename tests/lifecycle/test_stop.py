@@ -17,7 +17,7 @@ from tests.lifecycle.running import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 
-FRONTS = ("socketmap", "policy")
+FRONT_ENDS = ("socketmap", "policy")
 
 
 def refused(path: str) -> bool:
@@ -26,7 +26,7 @@ def refused(path: str) -> bool:
         return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
-@pytest.mark.parametrize("interface", FRONTS)
+@pytest.mark.parametrize("interface", FRONT_ENDS)
 def test_sigterm_finishes_what_is_under_way(interface: str) -> None:
     """Half a request was sent; nobody else gets in; the second half has its answer; then the end."""
     with ManagedGateway() as managed:
@@ -41,7 +41,7 @@ def test_sigterm_finishes_what_is_under_way(interface: str) -> None:
             assert FRED in client.receive() or interface == "policy"
             client.wait_closed()
         assert managed.exit_code() == os.EX_OK
-        assert not [front for front in FRONTS if os.path.lexists(managed.path(front))]
+        assert not [front for front in FRONT_ENDS if os.path.lexists(managed.path(front))]
 
 
 def test_who_is_in_the_queue_at_sigterm_is_still_served() -> None:
@@ -53,7 +53,7 @@ def test_who_is_in_the_queue_at_sigterm_is_still_served() -> None:
         with ExitStack() as stack:
             clients = [
                 stack.enter_context(managed.open(interface))
-                for interface in FRONTS
+                for interface in FRONT_ENDS
                 for _ in range(3)
             ]
             for client in clients:
@@ -86,7 +86,7 @@ def test_sigterm_under_load_breaks_off_no_answer() -> None:
     """Each client hears whole answers, and then that nobody is there."""
     with ManagedGateway() as managed:
         managed.begin()
-        with Load({interface: managed.path(interface) for interface in FRONTS}) as load:
+        with Load({interface: managed.path(interface) for interface in FRONT_ENDS}) as load:
             managed.signal(signal.SIGTERM)
             assert managed.exit_code() == os.EX_OK
             wait_until(lambda: load.faults, "the clients notice")
@@ -100,7 +100,7 @@ def held_sockets(managed: ManagedGateway) -> Iterator[dict[str, socket.socket]]:
     """Listening sockets at the paths of both interfaces, which outlive every gateway."""
     with ExitStack() as stack:
         held = {}
-        for front in managed.fronts:
+        for front in managed.front_ends:
             held[front] = stack.enter_context(socket.socket(socket.AF_UNIX))
             held[front].bind(managed.path(front))
             held[front].listen(1024)
@@ -109,7 +109,7 @@ def held_sockets(managed: ManagedGateway) -> Iterator[dict[str, socket.socket]]:
 
 def test_restarts_by_socket_activation_refuse_and_lose_nobody() -> None:
     """The service manager holds the sockets; clients wait in them while no gateway runs."""
-    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONTS}
+    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONT_ENDS}
     with (
         ManagedGateway({"": {"graceful_timeout": 10}, **tables}) as managed,
         held_sockets(managed) as held,
@@ -117,7 +117,7 @@ def test_restarts_by_socket_activation_refuse_and_lose_nobody() -> None:
         managed.start(passed=held)
         told = managed.wait_told("READY")
         assert told["MAINPID"] == str(managed.daemon.pid)
-        with Load({interface: managed.path(interface) for interface in FRONTS}) as load:
+        with Load({interface: managed.path(interface) for interface in FRONT_ENDS}) as load:
             for _ in range(3):
                 managed.signal(signal.SIGTERM)
                 assert managed.exit_code() == os.EX_OK
@@ -127,12 +127,12 @@ def test_restarts_by_socket_activation_refuse_and_lose_nobody() -> None:
         assert load.faults == []
         assert load.answers("socketmap") == {b"OK " + FRED, b"NOTFOUND Mailbox does not exist"}
         assert load.answers("policy") == {b"DUNNO", b"550 5.1.1 User unknown"}
-        assert all(os.path.lexists(managed.path(front)) for front in FRONTS)
+        assert all(os.path.lexists(managed.path(front)) for front in FRONT_ENDS)
 
 
 def test_a_milter_is_activated_by_its_socket_too() -> None:
     """And serves on it after a restart."""
-    tables = {front: {"listen": [f"fd:{front}"]} for front in (*FRONTS, "milter")}
+    tables = {front: {"listen": [f"fd:{front}"]} for front in (*FRONT_ENDS, "milter")}
     with ManagedGateway(tables, milter=True) as managed, held_sockets(managed) as held:
         for _ in range(2):
             managed.start(passed=held)
@@ -161,7 +161,7 @@ def test_a_socket_that_systemd_did_not_pass_ends_the_start() -> None:
 
 def test_a_interface_speaks_only_its_own_protocol() -> None:
     """Sockets are told apart by their names and not by their order."""
-    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONTS}
+    tables = {front: {"listen": [f"fd:{front}"]} for front in FRONT_ENDS}
     with ManagedGateway(tables) as managed, held_sockets(managed) as held:
         managed.start(passed=dict(reversed(held.items())))
         managed.wait_told("READY")

@@ -48,7 +48,7 @@ SHOCKS = 0.01
 
 
 @dataclass
-class Tally:
+class Totals:
     """What has been done, and what was wrong."""
 
     rounds: int = 0
@@ -69,18 +69,24 @@ class Model:
     """A store, whoever answers from it, and what happens."""
 
     def __init__(
-        self, cyrus: Cyrus, conf: str, store: Store, gateway: Gateway, fronts: list[Front], c: bool
+        self,
+        cyrus: Cyrus,
+        conf: str,
+        store: Store,
+        gateway: Gateway,
+        front_ends: list[Front],
+        c: bool,
     ) -> None:
         self._cyrus = cyrus
         self._conf = conf
         self.store = store
         self._gateway = gateway
-        self._fronts = fronts
+        self._front_ends = front_ends
         self._c = c
         self.shocks = SHOCKS
-        self._authorities = {SMMAPD, *(front.answers for front in fronts)}
+        self._authorities = {SMMAPD, *(front.answers for front in front_ends)}
 
-    def round(self, chance: Random, tally: Tally, *, programs: bool) -> None:
+    def round(self, chance: Random, totals: Totals, *, programs: bool) -> None:
         """Changes, and questions; with `programs` what is true is said by programs just started."""
         done = [self.store.change(chance) for _ in range(chance.randint(1, 5))]
         if chance.random() < self.shocks:
@@ -91,13 +97,13 @@ class Model:
             for pid in self._gateway.pids(module):
                 os.kill(pid, signal.SIGKILL)
             done.append(f"kill {module}")
-        tally.changes.update(each.split(" ", 1)[0] for each in done)
+        totals.changes.update(each.split(" ", 1)[0] for each in done)
         truth = {each: oracle.engine(self._conf, NAMES, each) for each in self._authorities}
         true = truth[SMMAPD]
         if self.store.stale and self.store.is_whole and LATER in true:
             # A writer that went on over a restore has damaged a file: which question meets the
             # damage depends on their order.
-            tally.damaged += 1
+            totals.damaged += 1
             self.store.mend()
             return
         if programs:
@@ -106,20 +112,20 @@ class Model:
             if self._c and not self.store.stale and not {LATER, DENIED}.intersection(true):
                 self._agree(true, "the C program", os.path.join(PROGRAMS, "smmapd"))
         names = list(enumerate(NAMES))
-        for front in chance.sample(self._fronts, len(self._fronts)):
+        for front in chance.sample(self._front_ends, len(self._front_ends)):
             chance.shuffle(names)
             true = truth[front.answers]
             said = front.ask([name for _, name in names])
-            tally.answers += len(said)
+            totals.answers += len(said)
             for (number, name), word in zip(names, said, strict=True):
                 if word != true[number]:
                     fresh = oracle.engine(self._conf, [name], front.answers)
                     later = front.ask([name, name]), fresh
-                    tally.wrong.append(
+                    totals.wrong.append(
                         f"{front.name}: {name!r} is {word}, not {true[number]}; round"
-                        f" {tally.rounds}, behind {'; '.join(done)}; asked again: {later}"
+                        f" {totals.rounds}, behind {'; '.join(done)}; asked again: {later}"
                     )
-        tally.rounds += 1
+        totals.rounds += 1
 
     def _agree(self, true: list[str], who: str, program: str) -> None:
         said = oracle.program(self._cyrus, program, self._conf, NAMES)
@@ -169,7 +175,7 @@ def model(formats: tuple[str, str, str], world: str, seed: int) -> Iterator[Mode
         }
         gateway = stack.enter_context(Gateway(conf, tables, python_path=path))
         gateway.start()
-        fronts: list[Front] = [
+        front_ends: list[Front] = [
             Socketmap("socketmap", lambda: Connection.to(gateway.path("socketmap"))),
             Policy(gateway.path("policy")),
             Milter(gateway.path("milter")),
@@ -178,11 +184,11 @@ def model(formats: tuple[str, str, str], world: str, seed: int) -> Iterator[Mode
         cyrus.add_service(SERVICE, f"{smmapd_program()} -C {conf}")
         cyrus.start()
         address = cyrus.socket_path(SERVICE)
-        fronts.append(Socketmap("under master", lambda: Connection.to(address)))
-        for front in fronts:
+        front_ends.append(Socketmap("under master", lambda: Connection.to(address)))
+        for front in front_ends:
             front.answers = answers if front.name in ("policy", "milter") else SMMAPD
             stack.callback(front.close)
-        yield Model(cyrus, conf, store, gateway, fronts, _OF_C.issuperset(formats))
+        yield Model(cyrus, conf, store, gateway, front_ends, _OF_C.issuperset(formats))
 
 
 def _owner(path: str) -> tuple[int, int]:
@@ -216,7 +222,7 @@ def main() -> int:
     options = parser.parse_args()
     # The servers are ended, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    total = Tally()
+    total = Totals()
     seed = options.seed
     began = time.monotonic()
     while total.rounds < options.rounds or total.answers < options.answers:

@@ -20,7 +20,7 @@ from tests.rigs.socketmap import Connection
 pytestmark = pytest.mark.real
 
 # Turns after which nothing is looked at any more that need not be.
-TURNS = 3
+ROUNDS = 3
 
 
 @pytest.fixture(params=["today", "unwatched"])
@@ -39,14 +39,14 @@ def site(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Front]]]:
             Gateway(cyrus.imapd_conf, {"scope": {"domains": ["example.org"]}}, python_path=path)
         )
         gateway.start()
-        fronts: list[Front] = [
+        front_ends: list[Front] = [
             Socketmap("socketmap", lambda: Connection.to(gateway.path("socketmap"))),
             Policy(gateway.path("policy")),
             Milter(gateway.path("milter")),
         ]
-        for front in fronts:
+        for front in front_ends:
             stack.callback(front.close)
-        yield place, fronts
+        yield place, front_ends
 
 
 def _lock(place: str) -> Callable[[], None]:
@@ -81,14 +81,14 @@ def test_a_quota_folder_that_cannot_be_entered_is_a_temporary_failure(
     site: tuple[str, list[Front]],
 ) -> None:
     """At all front ends, with verdicts that are remembered and without; and over when it is."""
-    place, fronts = site
+    place, front_ends = site
     for hinder in (_lock, _block, _loop):
-        for front in fronts:
-            for _ in range(TURNS):
+        for front in front_ends:
+            for _ in range(ROUNDS):
                 assert front.ask([b"fred"]) == [YES], (front.name, hinder)
         back = hinder(place)
-        for front in fronts:
+        for front in front_ends:
             assert front.ask([b"fred"]) == [LATER], (front.name, hinder)
         back()
-        for front in fronts:
+        for front in front_ends:
             assert front.ask([b"fred"]) == [YES], (front.name, hinder)

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.model import worlds
-from tests.model.run import FORMATS, Tally, model
+from tests.model.run import FORMATS, Totals, model
 from tests.rigs.require import require
 
 pytestmark = pytest.mark.real
@@ -27,13 +27,13 @@ PROGRAMS = 3
 def test_every_answer_is_true_at_the_moment_of_its_question(number: int) -> None:
     """In each format, kernel and file system; with reloads and killed processes in between."""
     require("cyrus")
-    tally = Tally()
+    totals = Totals()
     names = list(worlds.WORLDS)
     seed = SEED * len(FORMATS) + number
     with model(FORMATS[number], names[(number + SEED) % len(names)], seed) as running:
         chance = Random(seed)
         for number_ in range(ROUNDS):
-            running.round(chance, tally, programs=number_ % PROGRAMS == 0)
-            assert not tally.wrong, "\n".join(tally.wrong)
-    assert tally.rounds == ROUNDS
-    assert tally.answers > 50 * ROUNDS
+            running.round(chance, totals, programs=number_ % PROGRAMS == 0)
+            assert not totals.wrong, "\n".join(totals.wrong)
+    assert totals.rounds == ROUNDS
+    assert totals.answers > 50 * ROUNDS

@@ -39,7 +39,7 @@ def test_every_change_shows(folder: Path, name: str, change: object) -> None:
     """However it was made; and it stays one."""
     files = ConfigurationFiles(str(folder), [str(folder / "domains")])
     files.refresh()
-    assert (files.changed, files.version, files.news()) == (False, 0, None)
+    assert (files.changed, files.version, files.change()) == (False, 0, None)
     assert callable(change)
     change(folder / name)
     files.refresh()
@@ -53,12 +53,12 @@ def test_a_file_in_the_making_is_no_news_yet(folder: Path) -> None:
     files = ConfigurationFiles(str(folder), clock=lambda: now)
     by_rename(folder / "main.cf")
     now = (folder / "main.cf").stat().st_mtime
-    assert files.news() is None
+    assert files.change() is None
     now += SETTLE + 1
-    news = files.news()
-    assert news is not None
-    assert news[0] == str(folder / "main.cf")
-    assert files.news() == news  # the same change has the same name
+    change = files.change()
+    assert change is not None
+    assert change[0] == str(folder / "main.cf")
+    assert files.change() == change  # the same change has the same name
 
 
 def test_a_file_that_comes(folder: Path) -> None:

@@ -97,9 +97,9 @@ def test_rewritten(address: str, targets: list[str], by: str) -> None:
         ("team@mx.test.example", RoutingKind.LEFT),
         ("moved@virt.example", RoutingKind.LEFT),
         ("any@gone.relay.example", RoutingKind.LEFT),
-        ("nobody@other.example", RoutingKind.ELSEWHERE),
-        ("fred+x@virt.example", RoutingKind.ELSEWHERE),
-        ("x@sub.relay.example", RoutingKind.ELSEWHERE),
+        ("nobody@other.example", RoutingKind.OTHER_TRANSPORT),
+        ("fred+x@virt.example", RoutingKind.OTHER_TRANSPORT),
+        ("x@sub.relay.example", RoutingKind.OTHER_TRANSPORT),
         ("x@gmail.example", RoutingKind.NOT_OURS),
         ("a\nb@virt.example", RoutingKind.STAYS),  # no table has such a key
     ],
@@ -131,14 +131,14 @@ def test_a_table_that_cannot_be_asked(table: str) -> None:
     ("changes", "kind"),
     [
         ({}, RoutingKind.STAYS),
-        ({"mailbox_transport": ""}, RoutingKind.ELSEWHERE),
+        ({"mailbox_transport": ""}, RoutingKind.OTHER_TRANSPORT),
         (
             {"mailbox_transport": "", "mailbox_command": "/usr/lib/cyrus/bin/deliver"},
             RoutingKind.STAYS,
         ),
         ({"mailbox_transport": "", "fallback_transport": "lmtp:unix:/x"}, RoutingKind.STAYS),
         ({"local_transport": "lmtp:unix:/cyrus", "mailbox_transport": ""}, RoutingKind.STAYS),
-        ({"local_transport": "virtual"}, RoutingKind.ELSEWHERE),
+        ({"local_transport": "virtual"}, RoutingKind.OTHER_TRANSPORT),
         ({"luser_relay": "fred"}, RoutingKind.LEFT),
     ],
 )
@@ -151,14 +151,14 @@ def test_system_users_are_delivered_before_a_fallback_transport() -> None:
     """postconf(5), fallback_transport: for users that are in no password file."""
     world = postfix({"mailbox_transport": "", "fallback_transport": "lmtp:unix:/x"})
     system = {"unix:passwd.byname": {"daemon": "x"}}
-    assert routing(world, "daemon@mx.test.example", system).kind is RoutingKind.ELSEWHERE
+    assert routing(world, "daemon@mx.test.example", system).kind is RoutingKind.OTHER_TRANSPORT
     assert routing(world, "nobody@mx.test.example", system).kind is RoutingKind.STAYS
 
 
 def test_mailers_say_which_transports_are_ours() -> None:
     """Where [scope] names some, the others are not."""
     world = postfix({"relay_domains": "relay.example", **MAIN}, mailers=("cyrus",))
-    assert routing(world, "x@virt.example", {}).kind is RoutingKind.ELSEWHERE
+    assert routing(world, "x@virt.example", {}).kind is RoutingKind.OTHER_TRANSPORT
     ours = {"virtual_transport": "cyrus:", "mailbox_transport": "cyrus"}
     world = postfix(MAIN | ours, mailers=("cyrus",))
     assert routing(world, "x@virt.example", {}).kind is RoutingKind.STAYS
@@ -168,7 +168,10 @@ def test_mailers_say_which_transports_are_ours() -> None:
 def test_the_transport_that_the_milter_is_told_goes_first() -> None:
     """{rcpt_mailer} is what Postfix has found out itself."""
     world = postfix(MAIN)
-    assert routing(world, "x@virt.example", TABLES, transport="smtp").kind is RoutingKind.ELSEWHERE
+    assert (
+        routing(world, "x@virt.example", TABLES, transport="smtp").kind
+        is RoutingKind.OTHER_TRANSPORT
+    )
     assert routing(world, "x@other.example", TABLES, transport="lmtp").kind is RoutingKind.STAYS
 
 

@@ -21,7 +21,7 @@ from tests.lifecycle.clients import INTERFACES
 from tests.package.conftest import field, install
 from tests.rigs.debian import Root
 from tests.rigs.folders import write_text
-from tests.rigs.gateway import FRONTS, Value, toml
+from tests.rigs.gateway import FRONT_ENDS, Value, toml
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import complete, run
 from tests.rigs.program import ROOT
@@ -295,7 +295,7 @@ def serving(
         "admin": {"listen": []},
         "logging": {"target": "stderr"},
     }
-    for front in FRONTS:
+    for front in FRONT_ENDS:
         tables[front] = {"listen": [f"unix:/run/smmapd/{front}?mode=0660&group=smmapd"]}
     write_text(installed.path(CONFIGURATION), toml(tables))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:

@@ -2,7 +2,7 @@
 
 WRITERS_QUESTIONS=n is how many are asked at least in all tests together, before
 those that are asked until enough is written; WRITERS_SEED=n draws other
-questions and other moments of death; WRITERS_TALLY=file gets a line for each
+questions and other moments of death; WRITERS_TOTALS=file gets a line for each
 test: answers, wrong ones, operations, writers killed.
 """
 
@@ -18,7 +18,7 @@ from tests.real.writers import Writer
 
 QUESTIONS = int(os.environ.get("WRITERS_QUESTIONS", "200000"))
 SEED = int(os.environ.get("WRITERS_SEED", "0"))
-TALLY = os.environ.get("WRITERS_TALLY", "")
+TOTALS = os.environ.get("WRITERS_TOTALS", "")
 
 
 def settle_account(
@@ -39,8 +39,8 @@ def settle_account(
             f"\n{title}: {crowd.answered} answers ({by_interface}), {len(wrong)} wrong;"
             f" {operations} operations, {killed} writers killed: {dict(writer.killed)}"
         )
-    if TALLY:
-        with open(TALLY, "a", encoding="ascii") as file:
+    if TOTALS:
+        with open(TOTALS, "a", encoding="ascii") as file:
             file.write(f"{crowd.answered} {len(wrong)} {operations} {killed}\n")
     assert not wrong, "\n".join([*wrong, *log])
     if writer.error is not None:

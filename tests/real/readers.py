@@ -255,7 +255,9 @@ def interfaces(
     socketmap = SocketmapLanguage()
     milter = MilterLanguage(reasons)
     with ExitStack() as stack:
-        gateway = stack.enter_context(Gateway(imapd_conf, tables, fronts=("socketmap", "milter")))
+        gateway = stack.enter_context(
+            Gateway(imapd_conf, tables, front_ends=("socketmap", "milter"))
+        )
         gateway.start()
 
         for _ in range(CORE_READERS):

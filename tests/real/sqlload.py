@@ -132,5 +132,5 @@ def site(
     flat = FlatStore(folder, options=options)
     flat.write()
     os.chmod(folder, 0o755)
-    with Gateway(flat.conf_path, tables or {}, fronts=("socketmap",)) as gateway:
+    with Gateway(flat.conf_path, tables or {}, front_ends=("socketmap",)) as gateway:
         yield Site(server, gateway, count)

@@ -65,7 +65,7 @@ class Site:
                 store.mailboxes[b"user.%b%d" % (name, number)] = value
         store.write()
         self.gateway = stack.enter_context(
-            Gateway(store.conf_path, {"murder": {"deadline": 15}}, fronts=("socketmap",))
+            Gateway(store.conf_path, {"murder": {"deadline": 15}}, front_ends=("socketmap",))
         )
         self.gateway.start()
         self._stack = stack

@@ -250,7 +250,7 @@ def test_dovecot() -> None:
     assert counts[b"552 5.2.2"] > COUNT // 20
 
 
-STRANGERS = [b"word%d@example.com" % number for number in range(3)]
+UNKNOWN_NAMES = [b"word%d@example.com" % number for number in range(3)]
 EXPLAINED = "makes no mailbox", "defers a name that no mailbox can have"
 
 
@@ -274,16 +274,16 @@ def test_what_people_look_at_makes_no_mailbox(autocreates: bool) -> None:
             assert "answers to LHLO" in asked.out
             asked = run("check-config", "--ask", *words)
             assert EXPLAINED[autocreates] in asked.out
-            for stranger in STRANGERS:
-                explained = run("explain", *words, stranger.decode()).out
+            for unknown in UNKNOWN_NAMES:
+                explained = run("explain", *words, unknown.decode()).out
                 assert ("upstream-fault" if autocreates else "nonexistent") in explained
-            run("check", *words, *(each.decode() for each in STRANGERS))
+            run("check", *words, *(each.decode() for each in UNKNOWN_NAMES))
             assert set(cyrus.tools.dump_mailboxes()) == {"user.fred"}
             # A gateway that serves goes on, since mail must come in; its log says what happens.
             gateway.start()
             link = socketmap.Connection.to(gateway.path("socketmap"))
             assert link.ask(b"fred@example.com") == b"OK fred@example.com"
-            told = link.ask(STRANGERS[0])
+            told = link.ask(UNKNOWN_NAMES[0])
             link.close()
             assert told.startswith(b"OK" if autocreates else b"NOTFOUND")
             if autocreates:

@@ -22,7 +22,7 @@ from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-FRONTS = ("socketmap", "policy", "milter")
+FRONT_ENDS = ("socketmap", "policy", "milter")
 # Codes that a front end may answer for what happens to the mail.
 ANSWERS = {"sent": (250,), "deferred": (450, 451, 452), "bounced": (550, 553), "refused": (550,)}
 
@@ -73,7 +73,7 @@ DEAD_ENDS = (
     b"sql-x@virt.example",
 )
 # Recipients whose transport does not lead to Cyrus: their own table has to know them.
-ELSEWHERE = (b"whoever@other.example", b"special@virt.example")
+NOT_OURS = (b"whoever@other.example", b"special@virt.example")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_every_front_end_says_what_happens(site: MailSite) -> None:
     """What is delivered is taken, what is deferred comes again, and what bounces is refused."""
     recipients = [recipient for recipient, _ in RECIPIENTS]
     assert list(zip(recipients, site.fates(*recipients), strict=True)) == RECIPIENTS
-    for front in FRONTS:
+    for front in FRONT_ENDS:
         codes = site.rcpt(front, *recipients)
         wrong = {
             recipient: code
@@ -107,14 +107,18 @@ def test_aliases_that_lead_to_nobody(site: MailSite) -> None:
 def test_an_alias_of_who_is_over_quota(site: MailSite) -> None:
     """Policy and milter say so at once; with a table of recipients it waits in the queue."""
     assert site.fates(b"tofull@virt.example") == ["deferred"]
-    assert [site.rcpt(front, b"tofull@virt.example") for front in FRONTS] == [[250], [450], [452]]
+    assert [site.rcpt(front, b"tofull@virt.example") for front in FRONT_ENDS] == [
+        [250],
+        [450],
+        [452],
+    ]
 
 
 def test_recipients_of_another_system(site: MailSite) -> None:
     """transport_maps send them elsewhere, so policy and milter leave them alone."""
-    assert site.fates(*ELSEWHERE) == ["sent", "sent"]
+    assert site.fates(*NOT_OURS) == ["sent", "sent"]
     for front in ("policy", "milter"):
-        assert site.rcpt(front, *ELSEWHERE) == [250, 250], front
+        assert site.rcpt(front, *NOT_OURS) == [250, 250], front
 
 
 def test_bounces_to_rewritten_senders(site: MailSite) -> None:
@@ -122,12 +126,12 @@ def test_bounces_to_rewritten_senders(site: MailSite) -> None:
     rewritten = site.rewritten_sender("joe@gmail.example")
     assert rewritten.startswith(b"SRS0=")
     assert site.fates(rewritten) == ["sent"]
-    assert [site.rcpt(front, rewritten) for front in FRONTS] == [[250]] * 3
+    assert [site.rcpt(front, rewritten) for front in FRONT_ENDS] == [[250]] * 3
 
 
 def test_outbound_mail_is_untouched(site: MailSite) -> None:
     """Whoever may relay is not refused for recipients that no store of ours has."""
-    for front in FRONTS:
+    for front in FRONT_ENDS:
         assert site.rcpt(front, b"nobody@gmail.example", login="fred") == [250]
         assert site.rcpt(front, b"nobody@gmail.example") == [554]
 

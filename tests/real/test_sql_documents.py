@@ -32,7 +32,7 @@ def test_from_an_empty_server_to_a_served_recipient(make: type[SqlServer]) -> No
         tables = {"mboxlist_db": "sql", "quota_db": "sql", "userdeny_db": "sql"}
         flat = FlatStore(path, options={**server.options, **tables})
         flat.write()
-        with Gateway(flat.conf_path, {}, fronts=("socketmap",)) as gateway:
+        with Gateway(flat.conf_path, {}, front_ends=("socketmap",)) as gateway:
             gateway.start()
             site = sqlload.Site(server, gateway, 1)
             assert site.ask(b"fred", b"nobody") == [b"TEMP System I/O error"] * 2

@@ -90,7 +90,10 @@ def test_debians_cyrus_keeps_its_list_in_postgresql() -> None:
         cyrus.add_service("smmap", "smmapd")
         cyrus.add_service("ours", smmapd_program())
         cyrus.start()
-        with Gateway(cyrus.imapd_conf, fronts=("socketmap",)) as gateway, cyrus.admin() as admin:
+        with (
+            Gateway(cyrus.imapd_conf, front_ends=("socketmap",)) as gateway,
+            cyrus.admin() as admin,
+        ):
             gateway.start()
             with (
                 socketmap.Connection.to(gateway.path("socketmap")) as ours,
@@ -203,7 +206,7 @@ def test_a_server_that_hangs_holds_up_nobody_else() -> None:
         database.close()
         conf = cyrus.another_imapd_conf("sql", {**server.options, "mboxlist_db": "sql"})
         tables: Tables = {"scope": {"domains": ["example.org"]}}
-        with Gateway(conf, tables, fronts=("socketmap", "policy")) as gateway:
+        with Gateway(conf, tables, front_ends=("socketmap", "policy")) as gateway:
             gateway.start()
             path = gateway.path("socketmap")
             assert socketmap.ask(path, b"alice") == [b"OK alice"]
@@ -213,8 +216,8 @@ def test_a_server_that_hangs_holds_up_nobody_else() -> None:
             ):
                 policy.settimeout(DEADLINE_S)
                 policy.connect(gateway.path("policy"))
-                elsewhere = Rcpt(b"fred@other.test")
-                question = policy_request(Case("elsewhere", (elsewhere,)), elsewhere)
+                other = Rcpt(b"fred@other.test")
+                question = policy_request(Case("other", (other,)), other)
 
                 def others_are_first() -> bool:
                     waiting.send(socketmap.request(b"alice"))

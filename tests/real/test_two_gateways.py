@@ -76,7 +76,7 @@ class Site:
                     "socketmap": {"listen": [listen]},
                     "tls": self.tls("backend"),
                 },
-                fronts=(),
+                front_ends=(),
                 namespace=one.command,
             )
         )
@@ -94,7 +94,7 @@ class Site:
                     },
                     "tls": self.tls("mx"),
                 },
-                fronts=("socketmap",),
+                front_ends=("socketmap",),
                 namespace=other.command,
             )
         )

@@ -34,7 +34,7 @@ READERS = 8
 SHARE = 0.3
 USERS = 300
 FOLDERS = range(0, USERS, 9)
-STRANGERS = 200
+UNKNOWN_NAMES = 200
 # Users that are over quota all the time.
 FULL = range(5, USERS, 18)
 
@@ -54,11 +54,11 @@ def test_no_answer_is_wrong_or_stale(backend: str, capsys: pytest.CaptureFixture
     keys = [b"stable%d" % n for n in range(USERS)] + [b"stable%d+Sent" % n for n in FOLDERS]
     full = {b"stable%d" % n for n in FULL}
     stable = [History(key, OVER_QUOTA if key in full else ok(key)) for key in keys]
-    strangers = [History(b"missing%d" % n, NOT_FOUND) for n in range(STRANGERS)]
-    strangers += [History(b"stable%d+Nothing" % n, NOT_FOUND) for n in FOLDERS]
+    unknown = [History(b"missing%d" % n, NOT_FOUND) for n in range(UNKNOWN_NAMES)]
+    unknown += [History(b"stable%d+Nothing" % n, NOT_FOUND) for n in FOLDERS]
     chance = random.Random(f"{backend} {SEED}")
     moving: list[History] = []
-    crowd = Crowd(chance, stable + strangers, moving)
+    crowd = Crowd(chance, stable + unknown, moving)
     with Syslog() as log, Cyrus(settings) as cyrus:
         cyrus.tools.load_mailboxes(
             [Mailbox(f"user.{key.decode().replace('+', '.')}") for key in keys]

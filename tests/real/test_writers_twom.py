@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 SHARE = 0.1
 USERS = 200
 CHANGED = 40
-STRANGERS = 100
+UNKNOWN_NAMES = 100
 # Records of a transaction at most, and transactions that end well at least.
 MOST, ROUNDS = 8, 40
 # A record of the list for each reply that may come to be true of a user.
@@ -160,7 +160,7 @@ def test_no_answer_from_twom_is_wrong_or_stale(capsys: pytest.CaptureFixture[str
     require("cyrus")
     keys = [b"stable%d" % n for n in range(USERS)]
     fixed = [History(key, ok(key)) for key in keys]
-    fixed += [History(b"missing%d" % n, NOT_FOUND) for n in range(STRANGERS)]
+    fixed += [History(b"missing%d" % n, NOT_FOUND) for n in range(UNKNOWN_NAMES)]
     moving = [History(b"churn%d" % n, NOT_FOUND) for n in range(CHANGED)]
     crowd = Crowd(random.Random(f"twom readers {SEED}"), fixed, moving)
     with Cyrus({"virtdomains": "userid", "defaultdomain": DOMAIN}) as cyrus:

@@ -26,7 +26,7 @@ from tests.rigs.processes import Daemon, RigError, command_line
 from tests.rigs.program import ROOT, gateway_python
 from tests.rigs.waiting import DEADLINE_S, wait_until
 
-FRONTS = ("socketmap", "policy", "milter")
+FRONT_ENDS = ("socketmap", "policy", "milter")
 # Which library the milters of all gateways in the tests are on; `make test` runs what is marked
 # with `milter` for each of them.
 LIBRARY = os.environ.get("MILTER_LIBRARY", "pymilter")
@@ -60,7 +60,7 @@ class Gateway:
         imapd_conf: str,
         tables: Tables | None = None,
         *,
-        fronts: tuple[str, ...] = FRONTS,
+        front_ends: tuple[str, ...] = FRONT_ENDS,
         python_path: str = "",
         namespace: Sequence[str] = (),
     ) -> None:
@@ -71,7 +71,7 @@ class Gateway:
         """
         self._imapd_conf = imapd_conf
         self._tables = {name: dict(table) for name, table in (tables or {}).items()}
-        self._fronts = fronts
+        self._front_ends = front_ends
         self._python_path = python_path
         self._namespace = tuple(namespace)
         self._daemon: Daemon | None = None
@@ -104,9 +104,9 @@ class Gateway:
             "logging": {"target": "stderr", "level": "debug"},
             # Its port is the same everywhere, and others may be running.
             "admin": {"listen": []},
-            **{front: {"listen": [self._endpoint(front)]} for front in self._fronts},
+            **{front: {"listen": [self._endpoint(front)]} for front in self._front_ends},
         }
-        if "milter" in self._fronts:
+        if "milter" in self._front_ends:
             tables["milter"]["library"] = LIBRARY
         for name, settings in self._tables.items():
             tables.setdefault(name, {}).update(settings)

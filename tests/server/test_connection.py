@@ -15,7 +15,16 @@ from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
 from gateway.verification.model import Kind, Pending, Verdict
-from tests.frontends.lines import BATCH, BIG, DEADLINE_S, Site, dispatcher, far, site, turn_until
+from tests.frontends.lines import (
+    BATCH,
+    BIG,
+    DEADLINE_S,
+    Site,
+    dispatcher,
+    far,
+    run_loop_until,
+    site,
+)
 
 
 class Echo:
@@ -118,7 +127,7 @@ def test_many_who_ask_much_are_together_no_worse_than_one(lines: Site) -> None:
     batch = b"".join(b"%d\n" % number for number in range(1000))
     for client in greedy:
         client.send(batch)
-    turn_until(lambda: all(each.busy for each in lines.sessions[1:]), "all of them wait")
+    run_loop_until(lambda: all(each.busy for each in lines.sessions[1:]), "all of them wait")
     for number in range(20):
         lines.answered.clear()
         assert modest.ask(b"me, %d" % number) == b"me, %d" % number
@@ -145,7 +154,7 @@ def test_who_does_not_read_is_not_read_from(lines: Site) -> None:
     """Until it takes its replies, nothing more of what it sends is taken."""
     client, other = lines.connect(), lines.connect()
     client.send(b"big\n")
-    turn_until(lambda: lines.answered == ["a big"], "the first request is answered")
+    run_loop_until(lambda: lines.answered == ["a big"], "the first request is answered")
     client.send(b"big\n" * 10)
     assert [other.ask(b"%d" % number) for number in range(50)] == [b"%d" % n for n in range(50)]
     assert lines.sessions[0].received == len(b"big\n")
@@ -163,7 +172,7 @@ def test_who_has_ended_hears_everything(lines: Site) -> None:
         assert client.line() == BIG
         assert [client.line() for _ in range(3)] == [b"one", b"far two from far", b"three"]
     assert client.line() == b""
-    turn_until(lambda: not lines.server.connections, "the server has let go")
+    run_loop_until(lambda: not lines.server.connections, "the server has let go")
 
 
 def test_after_the_last_word_the_client_is_listened_to_for_a_while(lines: Site) -> None:
@@ -175,7 +184,7 @@ def test_after_the_last_word_the_client_is_listened_to_for_a_while(lines: Site) 
     for _ in range(5):
         client.send(b"y" * 1000)
     client.close()
-    turn_until(lambda: not lines.server.connections, "the server has let go")
+    run_loop_until(lambda: not lines.server.connections, "the server has let go")
 
 
 def test_after_the_last_word_there_is_an_end_to_listening(lines: Site) -> None:
@@ -220,7 +229,7 @@ def test_question_for_another_server_behind_replies_that_are_not_taken(tmp_path:
     with site(str(tmp_path / "socket"), resolve=resolve) as lines:
         client, other = lines.connect(), lines.connect()
         client.send(b"big\nfar one\nbig\nfar two\nlast\n")
-        turn_until(lambda: "a far one" in lines.answered, "the other server has answered")
+        run_loop_until(lambda: "a far one" in lines.answered, "the other server has answered")
         assert other.ask(b"still here") == b"still here"
         replies = [client.line() for _ in range(5)]
         assert replies == [BIG, b"far one from far", BIG, b"far two from far", b"last"]
@@ -238,10 +247,10 @@ def test_who_goes_away_while_another_server_is_asked(tmp_path: Path) -> None:
     with site(str(tmp_path / "socket"), resolve=resolve) as lines:
         client, other = lines.connect(), lines.connect()
         client.send(b"far one\n")
-        turn_until(lambda: lines.sessions and lines.sessions[0].busy, "the question has come")
+        run_loop_until(lambda: lines.sessions and lines.sessions[0].busy, "the question has come")
         client.close()
         gate.set()
-        turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
+        run_loop_until(lambda: len(lines.server.connections) == 1, "the server has let go")
         assert other.ask(b"still here") == b"still here"
 
 
@@ -255,7 +264,7 @@ def test_who_goes_away_at_any_time(lines: Site, data: bytes) -> None:
     # An end that is a reset, as of a process that was killed.
     client.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
-    turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
+    run_loop_until(lambda: len(lines.server.connections) == 1, "the server has let go")
     assert other.ask(b"two") == b"two"
 
 
@@ -266,6 +275,6 @@ def test_who_has_gone_when_another_server_should_be_asked(lines: Site) -> None:
     client = lines.connect()
     client.send(b"one\nfar two\n")
     client.close()
-    turn_until(lambda: len(lines.server.connections) == 1, "the server has let go")
+    run_loop_until(lambda: len(lines.server.connections) == 1, "the server has let go")
     assert other.ask(b"two") == b"two"
     assert lines.server.dispatcher.asked == 0

@@ -11,7 +11,7 @@ import pytest
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
-from tests.frontends.lines import DEADLINE_S, turn_until
+from tests.frontends.lines import DEADLINE_S, run_loop_until
 
 YES = Verdict(Kind.DELIVERABLE, b"")
 
@@ -79,7 +79,7 @@ def collect(dispatcher: Dispatcher, *questions: Pending) -> list[Verdict]:
 
 def wait(condition: Callable[[], object]) -> None:
     """Let the loop turn until `condition` is true."""
-    turn_until(condition, "the answers have come")
+    run_loop_until(condition, "the answers have come")
 
 
 def test_a_hundred_who_ask_the_same_are_one_question(servers: Servers) -> None:

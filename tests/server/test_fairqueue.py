@@ -8,10 +8,10 @@ import gevent
 import pytest
 
 from gateway.server.fairqueue import FairQueue
-from tests.frontends.lines import DEADLINE_S, turn_until
+from tests.frontends.lines import DEADLINE_S, run_loop_until
 
 
-def test_turns_come_in_order_and_once_each() -> None:
+def test_callbacks_come_in_order_and_once_each() -> None:
     """Whoever comes first is first; who wants another turn goes behind the others."""
     queue, seen = FairQueue(), list[str]()
 
@@ -22,20 +22,20 @@ def test_turns_come_in_order_and_once_each() -> None:
 
     queue.enqueue(again)
     queue.enqueue(lambda: seen.append("once"))
-    turn_until(lambda: len(seen) == 4, "everybody has had a turn")
+    run_loop_until(lambda: len(seen) == 4, "everybody has been served")
     assert seen == ["again", "once", "again", "again"]
 
 
-def test_a_socket_is_looked_at_between_two_turns() -> None:
+def test_a_socket_is_looked_at_between_two_callbacks() -> None:
     """However many wait in line, what arrives is seen behind one turn at most."""
-    queue, turns = FairQueue(), list[int]()
+    queue, rounds = FairQueue(), list[int]()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         watcher = gevent.get_hub().loop.io(ours.fileno(), 1)
 
         def callback() -> None:
-            turns.append(len(turns))
-            if len(turns) == 50:
+            rounds.append(len(rounds))
+            if len(rounds) == 50:
                 theirs.send(b"here")
             queue.enqueue(callback)
 
@@ -43,12 +43,12 @@ def test_a_socket_is_looked_at_between_two_turns() -> None:
             queue.enqueue(callback)
         with gevent.Timeout(DEADLINE_S):
             gevent.get_hub().wait(watcher)
-        assert len(turns) <= 52
+        assert len(rounds) <= 52
         watcher.close()
 
 
 def test_a_defect_in_one_turn_costs_the_others_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """gevent prints it, and the next one has its turn."""
+    """gevent prints it, and the next one is served."""
     queue, seen = FairQueue(), list[str]()
 
     def broken() -> None:
@@ -56,5 +56,5 @@ def test_a_defect_in_one_turn_costs_the_others_nothing(capfd: pytest.CaptureFixt
 
     queue.enqueue(broken)
     queue.enqueue(lambda: seen.append("next"))
-    turn_until(lambda: seen == ["next"], "the next one has its turn")
+    run_loop_until(lambda: seen == ["next"], "the next one is served")
     assert "IndexError" in capfd.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.server.server import Server, peer_name
-from tests.frontends.lines import Client, Site, dispatcher, site, turn_until
+from tests.frontends.lines import Client, Site, dispatcher, run_loop_until, site
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_who_comes_and_goes_is_counted(lines: Site) -> None:
     assert first.ask(b"one") == second.ask(b"one") == b"one"
     assert (lines.server.accepted, lines.server.served, lines.changes) == (2, 0, 2)
     first.close()
-    turn_until(lambda: lines.server.served == 1, "the first is let go")
+    run_loop_until(lambda: lines.server.served == 1, "the first is let go")
     assert (lines.server.accepted, lines.changes) == (2, 3)
     assert second.ask(b"two") == b"two"
 
@@ -120,7 +120,7 @@ def test_drain_parts_from_who_is_idle(lines: Site) -> None:
     assert idle.ask(b"one") == half.ask(b"one") == b"one"
     half.send(b"hal")
     unread.send(b"big\nlast\n")
-    turn_until(
+    run_loop_until(
         lambda: [s.received for s in lines.sessions] == [4, 7, 9], "everything has been read"
     )
     lines.server.drain(idle=0)
@@ -132,7 +132,7 @@ def test_drain_parts_from_who_is_idle(lines: Site) -> None:
     assert len(unread.line()) > 1_000_000
     assert unread.line() == b"last"
     assert unread.line() == b""
-    turn_until(lambda: not lines.server.connections, "everybody has gone")
+    run_loop_until(lambda: not lines.server.connections, "everybody has gone")
 
 
 def test_drained_server_takes_nobody(lines: Site) -> None:
@@ -164,7 +164,7 @@ def test_close_ends_everything_at_once(lines: Site) -> None:
     for client in clients:
         assert client.ask(b"one") == b"one"
     clients[0].send(b"big\n")
-    turn_until(lambda: "a big" in lines.answered, "a reply is under way")
+    run_loop_until(lambda: "a big" in lines.answered, "a reply is under way")
     lines.server.close()
     assert lines.server.connections == set()
     assert clients[1].line() == clients[2].line() == b""
@@ -176,7 +176,7 @@ def test_silent_client_is_closed(path: str) -> None:
     with site(path, idle_timeout=0.0, request_timeout=1000.0) as lines:
         idle, half = lines.connect(), lines.connect()
         half.send(b"hal")
-        turn_until(lambda: sum(s.received for s in lines.sessions) == 3, "half a line was read")
+        run_loop_until(lambda: sum(s.received for s in lines.sessions) == 3, "half a line was read")
         lines.server._close_idle()  # what a timer calls every few seconds
         assert idle.line() == b""
         half.send(b"f\n")
@@ -184,7 +184,7 @@ def test_silent_client_is_closed(path: str) -> None:
     with site(path + "2", idle_timeout=1000.0, request_timeout=0.0) as lines:
         idle, half = lines.connect(), lines.connect()
         half.send(b"hal")
-        turn_until(lambda: sum(s.received for s in lines.sessions) == 3, "half a line was read")
+        run_loop_until(lambda: sum(s.received for s in lines.sessions) == 3, "half a line was read")
         lines.server._close_idle()
         assert half.line() == b""
         assert idle.ask(b"one") == b"one"
@@ -231,7 +231,7 @@ def test_when_no_descriptor_is_left_clients_wait(
         client.send(b"me\n")
     no_descriptors()
     lines.server.start()
-    turn_until(lambda: lines.reported, "it is reported")
+    run_loop_until(lambda: lines.reported, "it is reported")
     assert first.ask(b"two") == b"two"
     assert lines.server.accepted == 1
     no_descriptors()

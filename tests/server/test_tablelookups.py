@@ -14,7 +14,7 @@ from gateway.mta.postmap import Asker
 from gateway.mta.tables import Run, Table, runs
 from gateway.server import tablelookups
 from gateway.server.tablelookups import BURST, TableQuestions
-from tests.frontends.lines import turn_until
+from tests.frontends.lines import run_loop_until
 from tests.mta.worlds import postfix
 
 ONE = runs("postmap", [Table("ldap", "/one")])[0]
@@ -69,7 +69,7 @@ def desk() -> Desk:
 
 def wait(condition: Callable[[], object]) -> None:
     """Let the loop turn until `condition` is true."""
-    turn_until(condition, "the answers have come")
+    run_loop_until(condition, "the answers have come")
 
 
 def test_what_comes_together_is_asked_together(desk: Desk) -> None:

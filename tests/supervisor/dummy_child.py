@@ -53,7 +53,7 @@ class Dummy:
                         wakeup.taken()
                         self._stop()
                     elif key.fd == self._me.fileno():
-                        self._news()
+                        self._messages()
                     elif key.fd in self._listeners:
                         self._accept(self._listeners[key.fd])
                     elif key.fd in self._clients:
@@ -69,11 +69,11 @@ class Dummy:
             self._selector.unregister(descriptor)
         self._me.clients(len(self._clients))
 
-    def _news(self) -> None:
-        news = self._me.receive()
-        if news is None:
+    def _messages(self) -> None:
+        messages = self._me.receive()
+        if messages is None:
             sys.exit(0)
-        for each in news:
+        for each in messages:
             match each:
                 case Restarts():
                     self._restarts[each.name] = each.count

@@ -43,9 +43,9 @@ import os
 from gateway.supervisor.channel import Leave, supervised
 me = supervised(os.environ)
 me._channel.setblocking(True)
-while not (news := me.receive()):
+while not (messages := me.receive()):
     pass
-raise SystemExit(7 if news == [Leave(2.5)] else 8)
+raise SystemExit(7 if messages == [Leave(2.5)] else 8)
 """
 
 

@@ -36,7 +36,7 @@ class Murder:
         self.files.write()
         os.makedirs(root / "conf" / "socket")
         self.mupdate = stack.enter_context(Fake(says_done, path=str(root / "conf" / SOCKET)))
-        self.elsewhere = self.servers()
+        self.upstreams = self.servers()
 
     def servers(self, *, ok: bool = False, deadline: float = 10.0) -> MurderUpstreams:
         """The other servers, as a frontend reaches them."""
@@ -60,11 +60,11 @@ class Murder:
     def engine(self) -> Verifier:
         """An engine for one thread."""
         conf = imapdconf.load(self.files.conf_path, "smmap")
-        return Verifier.for_store(CyrusStore(conf, b"smmap"), self.elsewhere)
+        return Verifier.for_store(CyrusStore(conf, b"smmap"), self.upstreams)
 
 
-def _close(elsewhere: MurderUpstreams) -> None:
-    for server in elsewhere.backends.servers:
+def _close(upstreams: MurderUpstreams) -> None:
+    for server in upstreams.backends.servers:
         server.pool.close()
 
 
@@ -114,7 +114,7 @@ def test_what_becomes_of_a_recipient_whose_backend_is_no_use(
     murder: Murder, talk: Talk, ok: bool
 ) -> None:
     """As configured; the reason is told, and the recipients of others are unharmed."""
-    murder.elsewhere = murder.servers(ok=ok, deadline=SHORT_S if talk is hangs else 10.0)
+    murder.upstreams = murder.servers(ok=ok, deadline=SHORT_S if talk is hangs else 10.0)
     bad, good = murder.backend(talk), murder.backend(smmapd(echo))
     murder.put(b"fred", bad.address)
     murder.put(b"anna", good.address)
@@ -131,7 +131,7 @@ def test_what_becomes_of_a_recipient_whose_backend_is_no_use(
         assert "problem" in dict(trace[-1].facts)
     assert engine.verify(Query(b"anna")).kind is Kind.DELIVERABLE
     bad.talk = smmapd(echo)
-    murder.elsewhere.backends.deadline = 10.0
+    murder.upstreams.backends.deadline = 10.0
     assert engine.verify(Query(b"fred")).evidence.fault is None or talk is hangs
 
 
@@ -174,7 +174,7 @@ def test_a_list_that_cannot_be_brought_up_to_date_refuses_nobody(murder: Murder)
 
 def test_servers_that_point_at_each_other(murder: Murder) -> None:
     """They count, and even where an unreachable backend is as good as OK it is a failure."""
-    murder.elsewhere = murder.servers(ok=True)
+    murder.upstreams = murder.servers(ok=True)
     hops: list[int] = []
 
     def ask_us_again(question: bytes) -> bytes:

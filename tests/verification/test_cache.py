@@ -205,9 +205,9 @@ def test_a_quota_folder_that_cannot_be_watched_is_looked_at(
 
 def test_quota_roots_whose_folder_is_gone_are_a_fault(tmp_path: Path) -> None:
     """What is remembered may rest on roots that cannot be seen any more."""
-    elsewhere = tmp_path / "elsewhere"
-    site = Site(tmp_path, more=f"mboxlist_db_path: {elsewhere}\n")
-    (site.conf / "mailboxes.db").rename(elsewhere)
+    moved = tmp_path / "moved"
+    site = Site(tmp_path, more=f"mboxlist_db_path: {moved}\n")
+    (site.conf / "mailboxes.db").rename(moved)
     assert site.kind(b"fred") is Kind.DELIVERABLE
     shutil.rmtree(site.conf)
     assert site.kind(b"fred") is Kind.STORE_FAULT

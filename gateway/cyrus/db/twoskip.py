@@ -264,7 +264,7 @@ class Twoskip:
         view = self._view
         try:
             raw = self._look()
-            waypoints.turn_to(raw, self._history.token)
+            waypoints.move_to(raw, self._history.token)
             snapshot = Snapshot.by(waypoints, view, self._orders)
             value = snapshot.get(key)
         except DatabaseDamaged:

@@ -58,7 +58,7 @@ class Waypoints:
         self.floor = 0
         self.records: dict[int, TwoskipRecord] = {}
 
-    def turn_to(self, raw: bytes, token: Hashable) -> None:
+    def move_to(self, raw: bytes, token: Hashable) -> None:
         """Be of the state with the header `raw` and the history `token`.
 
         Raises `DatabaseDamaged` where there is no sound header or no dummy record.

@@ -77,7 +77,7 @@ class Recorder:
         self._started = time.time()
         self._timings = Timings()
         self._reads = tuple(ReadCounts() for _ in DATABASES)
-        self._tallies: dict[str, OutcomeCounters] = {}
+        self._counters: dict[str, OutcomeCounters] = {}
         self._sources: list[Source] = []
         self._failed = False
         # Kept open: clients may have every descriptor by the time of a snapshot.
@@ -97,7 +97,7 @@ class Recorder:
 
         def source(snapshot: ProcessCounts) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
-            ready = sum(counters.answers_from_cache for counters in self._tallies.values())
+            ready = sum(counters.answers_from_cache for counters in self._counters.values())
             snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
             snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
             snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)
@@ -119,10 +119,10 @@ class Recorder:
 
     def counters(self, frontend: str) -> OutcomeCounters:
         """The counts of a front end, made at the first call."""
-        if frontend not in self._tallies:
+        if frontend not in self._counters:
             refusals: deque[Refused] = deque(maxlen=REFUSALS)
-            self._tallies[frontend] = OutcomeCounters(refusals)
-        return self._tallies[frontend]
+            self._counters[frontend] = OutcomeCounters(refusals)
+        return self._counters[frontend]
 
     def watch(self, source: Source) -> None:
         """Ask `source` for more at each snapshot."""
@@ -139,7 +139,7 @@ class Recorder:
         for name, reads in zip(DATABASES, self._reads, strict=True):
             snapshot.counts[f"database_retries/{name}"] = reads.retries
             snapshot.counts[f"database_faults/{name}"] = reads.faults
-        for frontend, counters in self._tallies.items():
+        for frontend, counters in self._counters.items():
             snapshot.counts |= _outcomes(frontend, counters)
             snapshot.refusals += [
                 self._refusal(frontend, each) for each in tuple(counters.refusals)

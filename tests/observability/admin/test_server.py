@@ -62,7 +62,7 @@ def read(client: waiting.socket) -> bytes:
     return received
 
 
-def turn_until(condition: Callable[[], bool]) -> None:
+def run_loop_until(condition: Callable[[], bool]) -> None:
     """Let the event loop turn until something is the case."""
     with gevent.Timeout(DEADLINE):
         while not condition():
@@ -150,7 +150,7 @@ def test_a_client_that_does_not_read_is_hung_up_on(
     monkeypatch.setattr(server, "REPLY_SECONDS", 0.3)
     with served.connect() as client:
         client.sendall(SANE.replace(b"/ ", b"/long "))
-        turn_until(lambda: not len(served.server._pool))
+        run_loop_until(lambda: not len(served.server._pool))
     assert served.ask(SANE).endswith(BODY)
 
 
@@ -159,7 +159,7 @@ def test_only_so_many_are_served_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(server, "CONNECTIONS", 2)
     served = Served()
     idle = [served.connect() for _ in range(2)]
-    turn_until(lambda: len(served.server._pool) == 2)
+    run_loop_until(lambda: len(served.server._pool) == 2)
     late = served.connect()
     late.sendall(SANE)
     gevent.sleep(0)
@@ -184,7 +184,7 @@ def test_replies_that_are_under_way_go_out_at_the_end() -> None:
     """A server that stops accepts nobody, and finishes what it has begun."""
     served = Served()
     with served.connect() as client:
-        turn_until(lambda: len(served.server._pool) == 1)
+        run_loop_until(lambda: len(served.server._pool) == 1)
         served.server.stop_accepting()
         with pytest.raises(ConnectionRefusedError):
             served.connect()

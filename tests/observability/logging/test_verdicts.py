@@ -16,7 +16,7 @@ from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import Connection
 from tests.rigs.waiting import wait_until
 
-FRONTS = ("socketmap", "policy", "milter")
+FRONT_ENDS = ("socketmap", "policy", "milter")
 SENDER = b"joe@sender.test"
 POLICY = (
     b"request=smtpd_access_policy\nprotocol_state=RCPT\ninstance=1f2a.1\n"
@@ -101,7 +101,7 @@ def start(front: str, recipient: str, verdict: str, sender: str = SENDER.decode(
 def test_whole_lines() -> None:
     """Of the files at first, then remembered; the recipient of each front end is its own."""
     with site() as here:
-        for front in FRONTS:
+        for front in FRONT_ENDS:
             recipient = f"nobody-{front}@example.org"
             for source in ("miss", "hit"):
                 line = here.line_from(source, front, recipient.encode())
@@ -126,7 +126,7 @@ def test_json_lines() -> None:
     """The same fields, in the same order, of their own types."""
     common = ["time", "level", "logger", "pid", "message", "frontend", "mode"]
     with site(format="json") as here:
-        for front in FRONTS:
+        for front in FRONT_ENDS:
             line = json.loads(here.line(here.ask[front], b"nobody@example.org"))
             who = [word.partition("=")[0] for word in WHO[front].split()]
             outcome = ["verdict", "reason", "reply", "cache", "microseconds"]
@@ -145,7 +145,7 @@ def test_private_lines(addresses: str, shown: str) -> None:
     named = {"text": "no {recipient}"}
     with site({"replies.nonexistent": named}, addresses=addresses) as here:
         recipients = set()
-        for front in FRONTS:
+        for front in FRONT_ENDS:
             line = here.line(here.ask[front], b"nobody@example.org")
             told = dict(word.split("=", 1) for word in line.split() if "=" in word)
             for name in {"sender", "recipient"} & told.keys():
@@ -172,7 +172,7 @@ def test_a_client_of_the_socketmap_on_tcp() -> None:
 def test_observed() -> None:
     """A refusal that is not carried out says so in its place."""
     with site({"": {"mode": "observe"}}) as here:
-        for front in FRONTS:
+        for front in FRONT_ENDS:
             line = here.line(here.ask[front], b"nobody@example.org")
             passes = PASSES[front].format("nobody@example.org")
             outcome = f"{UNKNOWN} {passes} not_enforced=observed"
@@ -183,9 +183,9 @@ def test_observed() -> None:
 def test_a_store_elsewhere() -> None:
     """Asked at first, then remembered, in each process by itself."""
     with site() as store:
-        elsewhere = {"store": f"socketmap:unix:{store.managed.path('socketmap')}"}
-        with site({"": elsewhere}) as here:
-            for front in FRONTS:
+        other = {"store": f"socketmap:unix:{store.managed.path('socketmap')}"}
+        with site({"": other}) as here:
+            for front in FRONT_ENDS:
                 recipient = f"nobody-{front}@example.org".encode()
                 assert " cache=asked " in here.line(here.ask[front], recipient)
                 assert " cache=hit " in here.line(here.ask[front], recipient)
@@ -194,7 +194,7 @@ def test_a_store_elsewhere() -> None:
 def test_without_verdict_lines() -> None:
     """At level warning verdicts are given and none is written."""
     with site(level="warning") as here:
-        for front in FRONTS:
+        for front in FRONT_ENDS:
             assert here.ask[front](b"fred@example.org")
             assert here.ask[front](b"nobody@example.org")
         assert not here.managed.logged("verdict")
