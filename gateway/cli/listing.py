@@ -19,13 +19,13 @@ from gateway.cli import output
 from gateway.cli.common import settings_of, store_of
 from gateway.cli.progress import Progress
 from gateway.cyrus import mailboxtypes
-from gateway.cyrus.db import count
 from gateway.cyrus.quota import STORAGE_UNIT
 from gateway.errors import DatabaseMissing, RecordDamaged
 
 if TYPE_CHECKING:
     import argparse
 
+    from gateway.cyrus.db.base import Database
     from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
@@ -56,7 +56,7 @@ class Listing:
 
     noun: str
     heading: str
-    database: Callable[[CyrusStore], tuple[str, str]]
+    database: Callable[[CyrusStore], Database]
     items: Callable[[CyrusStore], Iterator[ListedRecord | RecordDamaged]]
 
 
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _total(listing: Listing, store: CyrusStore) -> int | None:
     try:
-        return count.records(*listing.database(store))
+        return listing.database(store).count()
     except DatabaseMissing:
         return None
 
@@ -210,19 +210,19 @@ LISTINGS: dict[str, Listing] = {
     "over-quota": Listing(
         "quota roots over quota",
         _quota_line("used", "limit", "", "messages", "quota root"),
-        lambda store: (store.quotas.path, store.conf.quota_db),
+        lambda store: store.quotas.database,
         _over_quota,
     ),
     "denied": Listing(
         "denied users",
         f"{'user':<{_USER}}  {'pattern':<{_PLACE}}  message",
-        lambda store: (store.denials.path, store.conf.userdeny_db),
+        lambda store: store.denials.database,
         _denied,
     ),
     "mailboxes": Listing(
         "mailboxes",
         f"{'type':<{_TYPE}}  {'partition or server':<{_PLACE}}  mailbox",
-        lambda store: (store.mailboxes.path, store.conf.mboxlist_db),
+        lambda store: store.mailboxes.database,
         _mailboxes,
     ),
 }

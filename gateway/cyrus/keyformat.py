@@ -35,8 +35,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from gateway.cyrus.db.base import Database
-    from gateway.cyrus.db.consistentread import ConsistentRead, Record
+    from gateway.cyrus.db.base import Database, Record
 
 _ID_KEY = b"I"
 
@@ -96,7 +95,7 @@ class KeyForm:
         A key is empty where a list of that kind cannot have the mailbox.  Raises
         what the database raises.
         """
-        if getattr(self._database, "reads_consistently", False):
+        if self._database.reads_consistently:
             return self._find_at_once(newer, older)
         settles = shows_newer(newer)
         if settles:
@@ -120,7 +119,7 @@ class KeyForm:
         for wanted, prefixes in (((*keys, witness), ()), (keys, _TELLING)):
             if not prefixes and not witness:
                 continue
-            found = _look(self._database, wanted, prefixes)
+            found = self._database.look(wanted, prefixes)
             values = found.values
             if newer in values and shows_newer(newer):
                 self._saw(newer)
@@ -148,9 +147,7 @@ class KeyForm:
 
     def _samples(self) -> Sequence[Record | None]:
         """A record under each of _TELLING, where there is one."""
-        if getattr(self._database, "reads_consistently", False):
-            return _look(self._database, (), _TELLING).samples
-        return [next(iter(self._database.items(prefix)), None) for prefix in _TELLING]
+        return self._database.look((), _TELLING).samples
 
     def _conclude(self, samples: Sequence[Record | None]) -> None:
         """The kind that the records show, and the key of the one that shows it."""
@@ -183,18 +180,12 @@ def _kind(samples: Sequence[Record | None]) -> tuple[bool | None, bytes]:
     return None, b""
 
 
-def _look(database: Database, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> ConsistentRead:
-    """Values and samples of a database that has them at once."""
-    found: ConsistentRead = getattr(database, "look")(keys, prefixes)  # noqa: B009  (not every one has it)
-    return found
-
-
 def _marks(database: Database) -> Hashable:
     """Another value once another file is read, or this one may have been written.
 
     See gateway/cyrus/db/reopening.py.
     """
-    return (getattr(database, "lineage", None), getattr(database, "commits", None))
+    return (database.lineage, database.commits)
 
 
 def is_note(key: bytes) -> bool:

@@ -12,7 +12,6 @@ matter: it is being restored, or was lost, and nobody knows who is blocked.
 
 from __future__ import annotations
 
-from gateway.cyrus.wildmat import wildmat
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.values import Value
 
@@ -85,11 +84,11 @@ class UserDeny:
     @property
     def blocks_nobody(self) -> bool:
         """Whether the last look has found no database, and it has never existed."""
-        return bool(getattr(self.database, "missing", False)) and not self._was_there
+        return self.database.missing and not self._was_there
 
     @property
     def _was_there(self) -> bool:
-        return bool(getattr(self.database, "was_there", False))
+        return self.database.was_there
 
     def _excuse(self, fault: DatabaseMissing) -> None:
         """Raise DatabaseUnavailable unless the database has never been seen."""
@@ -105,6 +104,8 @@ def _denial(value: bytes, service: bytes) -> Denial | None:
     record = _parse(value.partition(b"\0")[0])
     if record is None:
         return None
+    from gateway.cyrus.wildmat import wildmat  # noqa: PLC0415  (few users have a record)
+
     patterns, message = record
     for pattern in patterns.split(b","):
         negated = pattern.startswith(b"!")

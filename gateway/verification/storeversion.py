@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 # for since are made anew.
 MAX_VERSIONS = 64
 
-# Formats that are written by system calls; twom is written through memory, of
-# which the kernel tells nothing, and SQLite beside its file.
-_TOLD = frozenset({"flat", "quotalegacy", "skiplist", "twoskip"})
-
 
 class StoreVersion:
     """The shared databases: the version they are in, and what recent commits have written.
@@ -132,6 +128,6 @@ def _is_linked(database: ReopeningDatabase) -> bool:
 
 def _folders(database: ReopeningDatabase, watch: FolderWatch) -> list[Folder | None]:
     """Where the kernel tells of every change of `database`; None among them if nowhere."""
-    if not database.missing and database.format not in _TOLD:
+    if not database.missing and not database.told_by_kernel:
         return [None]
     return [watch.folder(os.fsencode(path)) for path in database.folders()]

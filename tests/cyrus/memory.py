@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
+from gateway.cyrus.db.base import Database
 from gateway.errors import DatabaseMissing
 
 
-class MemoryDatabase:
+class MemoryDatabase(Database):
     """The records of `records`; with None the file does not exist."""
 
     path = "/memory.db"
     format = "memory"
+    commits: int = 0  # as ReopeningDatabase tells them
 
     def __init__(self, records: dict[bytes, bytes] | None) -> None:
         self.records = records
         self.asked: list[bytes] = []  # keys
         self.listed: list[bytes] = []  # prefixes
-        self.commits = 0  # as ReopeningDatabase tells them
 
     def _there(self) -> dict[bytes, bytes]:
         if self.records is None:
@@ -44,7 +45,7 @@ class MemoryDatabase:
 class ReplacedDatabase(MemoryDatabase):
     """A file that is replaced, as ReopeningDatabase tells it."""
 
-    lineage = 1
+    lineage: int = 1
 
     def replace(self, records: dict[bytes, bytes]) -> None:
         """Another file is there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.cyrus import olddefaults
-from gateway.cyrus.db import count, formats
+from gateway.cyrus.db import formats
 from gateway.errors import DatabaseMissing, StoreError
 from gateway.supervisor import privileges
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.cli.checks.finding import Finding
     from gateway.config import Settings
+    from gateway.cyrus.db.base import Database
     from gateway.cyrus.store import CyrusStore
     from gateway.supervisor.privileges import Identity
 
@@ -72,7 +73,7 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
         if kind == formats.SQL and store.server is not None:
             yield ok(_SUBJECT, f"{name}: {path} answers")
             continue
-        yield from _sound(name, path, kind, database.format, user)
+        yield from _sound(name, database, kind, user)
     yield from _older(store)
 
 
@@ -103,9 +104,10 @@ def _older(store: CyrusStore) -> Iterator[Finding]:
         yield warning(_SUBJECT, text, olddefaults.MEND)
 
 
-def _sound(name: str, path: str, configured: str, found: str, user: str) -> Iterator[Finding]:
+def _sound(name: str, database: Database, configured: str, user: str) -> Iterator[Finding]:
+    path, found = database.path, database.format
     try:
-        records = count.records(formats.location(path, configured), configured)
+        records = database.count()
     except StoreError as fault:
         yield error(_SUBJECT, f"{name}: {fault}", "let Cyrus recover it, or restore it")
         return

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import time
 
+from gateway.cyrus.db.base import Database, Description
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.filetoken import file_token
 from gateway.cyrus.db.order import orders
@@ -41,6 +42,11 @@ WHOLE = 64 * 1024
 MAX_LINE = 1024 * 1024
 
 _BLOCK = 2048
+
+# How much is read at once to count lines, in bytes, and how large a file may be to be counted for
+# a gauge: a few milliseconds.
+_PIECE = 1 << 20
+MAX_COUNTED = 4 * 1024 * 1024
 
 # What Cyrus writes, and what `sort` in the C locale does.
 _ORDERS = orders(True)
@@ -73,7 +79,7 @@ class _OtherOrder(Exception):
     """Two lines do not stand in the order that is searched, but in the other one."""
 
 
-class Flat:
+class Flat(Database):
     """The Database of one open flat file (see gateway/cyrus/db/base.py).
 
     `mboxsort` is ignored: the format always has mailbox order.  `now` is the
@@ -83,6 +89,7 @@ class Flat:
     __slots__ = ("_now", "_view")
 
     format = "flat"
+    told_by_kernel = True
 
     def __init__(
         self, view: FileView, *, mboxsort: bool = False, now: Callable[[], int] = time.time_ns
@@ -101,6 +108,19 @@ class Flat:
         """The open file's stamp (gateway/cyrus/db/filetoken.py): one system call."""
         now = self._now()
         return file_token(self._view.status(), now)
+
+    def count(self) -> int:
+        """By its lines, all of which are read."""
+        found = offset = 0
+        while piece := self._view.peek(offset, _PIECE):
+            found += piece.count(b"\n")
+            offset += len(piece)
+        return found
+
+    def describe(self) -> Description:
+        """Size, and records up to MAX_COUNTED bytes."""
+        size = self._view.size()
+        return Description(self.format, size, records=self.count() if size <= MAX_COUNTED else None)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None where no line has it."""

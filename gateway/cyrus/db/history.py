@@ -37,12 +37,13 @@ from __future__ import annotations
 
 import time
 
+from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.filetoken import is_young
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from gateway.cyrus.db.file import FileView
 
@@ -174,6 +175,41 @@ class Tail:
         self.start += at
         self._bytes = self._bytes[at:]
         self._records = [(begin - at, a - at, b - at) for begin, a, b in kept]
+
+
+class LogDatabase(Database):
+    """What the formats have in common that are logs between two repacks.
+
+    A subclass sets `_view` and `_history` before anything else is asked.
+    """
+
+    __slots__ = ("_history", "_view")
+
+    _history: History
+    _view: FileView
+
+    @property
+    def path(self) -> str:
+        """The file's path as the configuration gives it."""
+        return self._view.path
+
+    def close(self) -> None:
+        """Give the descriptor back; the object is not used again."""
+        self._view.close()
+
+    @property
+    def history(self) -> Hashable:
+        """The token of what is known of its past."""
+        return self._history.token
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether the file has had another past."""
+        return self._history.overwritten
+
+    def distrust(self) -> None:
+        """An earlier reader has found that it has had one."""
+        self._history.overwritten = True
 
 
 class History:

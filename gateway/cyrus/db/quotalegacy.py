@@ -28,6 +28,7 @@ import os
 import stat
 import time
 
+from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import OPEN_FLAGS, store_fault
 from gateway.cyrus.db.filetoken import AbsenceProof, FileProof, Young, file_token
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
@@ -68,7 +69,7 @@ def folder_hash(name: bytes, full: bool) -> bytes:
     return bytes((ord("A") + value % 23,))
 
 
-class QuotaLegacy:
+class QuotaLegacy(Database):
     """The Database of all quota roots below one folder (see gateway/cyrus/db/base.py).
 
     `path` is the folder, `virtdomains` tells whether imapd.conf's virtdomains is
@@ -79,6 +80,9 @@ class QuotaLegacy:
     __slots__ = ("_full", "_may_skip_atime", "_now", "_top", "_virtdomains", "path")
 
     format = "quotalegacy"
+    keeps_files = True
+    told_by_kernel = True
+    path: str
 
     def __init__(
         self,

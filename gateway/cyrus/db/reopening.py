@@ -31,6 +31,7 @@ import os
 import time
 
 from gateway.cyrus.db import formats
+from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import ReadCounts, store_fault
 from gateway.cyrus.db.filetoken import is_young
 from gateway.cyrus.pathwalk import absolute, folders_of
@@ -41,20 +42,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from typing import TypeVar
 
-    from gateway.cyrus.db.base import Database
-    from gateway.cyrus.db.consistentread import ConsistentRead
-    from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
+    from gateway.cyrus.db.base import ConsistentRead, Description, Proved
     from gateway.cyrus.folderwatch import FolderWatch
 
     T = TypeVar("T")
-    Proved = tuple[bytes | None, FileProof | AbsenceProof | None]
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
 MAX_REPLACED = 5
 
 
-class ReopeningDatabase:
+class ReopeningDatabase(Database):
     """The Database at `path`, opened when it is first needed (see gateway/cyrus/db/base.py).
 
     `configured` is the format that imapd.conf names; the file's own decides, and
@@ -62,24 +60,24 @@ class ReopeningDatabase:
     those of `formats.open_database`.  Nothing is opened, and nothing raised, here.
     """
 
+    path: str
+    commits: int
+
     __slots__ = (
         "_absent",
         "_configured",
         "_database",
-        "_fulldirhash",
         "_identity",
         "_lineage",
         "_looked",
         "_mark",
-        "_mboxsort",
+        "_open_file",
         "_overwritten",
         "_place",
         "_report",
         "_reported",
         "_state",
-        "_table",
         "_touched",
-        "_virtdomains",
         "commits",
         "counts",
         "has_links",
@@ -101,10 +99,15 @@ class ReopeningDatabase:
         # What is read again and what fails; another object may be put here before the first use.
         self.counts = ReadCounts()
         self._configured = configured
-        self._mboxsort = mboxsort
-        self._table = table
-        self._virtdomains = virtdomains
-        self._fulldirhash = fulldirhash
+        self._open_file: Callable[[ReadCounts], Database] = lambda counts: formats.open_database(
+            path,
+            configured,
+            mboxsort=mboxsort,
+            table=table,
+            virtdomains=virtdomains,
+            fulldirhash=fulldirhash,
+            counts=counts,
+        )
         self._report = report
         self._reported: str | None = None
         self._place = formats.location(path, configured)
@@ -145,7 +148,7 @@ class ReopeningDatabase:
         meanwhile, as skiplist's checkpoint empties the old one, the new one answers.
         """
         if self._looked:
-            return self._read(lambda database: getattr(database, "get_seen", database.get)(key))
+            return self._read(lambda database: database.get_seen(key))
         return self._read(lambda database: database.get(key))
 
     def _read(self, read: Callable[[Database], T]) -> T:
@@ -196,8 +199,7 @@ class ReopeningDatabase:
             database = self._opened()
             if since[1] != self._identity:
                 return None
-            changes = getattr(database, "changes", None)
-            keys: frozenset[bytes] | None = changes(since[0]) if changes is not None else None
+            keys = database.changes(since[0])
             if keys is None:
                 self._lineage += 1
             return keys
@@ -210,9 +212,9 @@ class ReopeningDatabase:
 
         Raises nothing: a fault shows in the look-up that meets it.
         """
-        prepare = getattr(self._database, "build_index_step", None)
+        database = self._database
         try:
-            return bool(prepare()) if prepare is not None else False
+            return database is not None and database.build_index_step()
         except StoreError:
             return False
 
@@ -228,8 +230,7 @@ class ReopeningDatabase:
 
     def known_absent(self, key: bytes) -> bool:
         """Whether it is known at no cost that the state seen last has no record `key`."""
-        absent = getattr(self._database, "known_absent", None)
-        return bool(absent(key)) if absent is not None else False
+        return self._database is not None and self._database.known_absent(key)
 
     @property
     def lineage(self) -> Hashable:
@@ -242,17 +243,24 @@ class ReopeningDatabase:
         if self._touched:
             self._touched = False
             self._lineage += 1
-        return self._lineage, getattr(self._database, "history", None)
+        return self._lineage, self._database.history if self._database is not None else None
 
     @property
     def reads_consistently(self) -> bool:
         """Whether `look` is one statement, and records that are read one by one are not."""
-        return getattr(self._database, "reads_consistently", False)
+        return self._database is not None and self._database.reads_consistently
 
     def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
-        """Of a reader that `reads_consistently`: values and samples of one committed state."""
-        found: ConsistentRead = self._read(lambda each: getattr(each, "look")(keys, prefixes))  # noqa: B009
-        return found
+        """Values and samples of what is open now; see `reads_consistently`."""
+        return self._read(lambda database: database.look(keys, prefixes))
+
+    def count(self) -> int | None:
+        """The number of records, where the file says it."""
+        return self._read(lambda database: database.count())
+
+    def describe(self) -> Description:
+        """What the file says of itself."""
+        return self._read(lambda database: database.describe())
 
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
@@ -261,23 +269,23 @@ class ReopeningDatabase:
         format that keeps files the folder of them all.  What leads to these is not among them.
         """
         place = absolute(self._place)
-        if self.keeps_files:
-            return (place,)
-        return folders_of(place)
+        return (place,) if self.keeps_files else folders_of(place)
 
     @property
     def keeps_files(self) -> bool:
         """Whether each record is a file of its own; `state` then says nothing about records."""
         return self._configured == formats.QUOTALEGACY
 
+    @property
+    def told_by_kernel(self) -> bool:
+        """Whether the kernel tells of each change; of a file, as soon as it is open."""
+        database = self._database
+        return self.keeps_files if database is None else database.told_by_kernel
+
     def get_proved(self, key: bytes, watch: FolderWatch | None = None) -> Proved:
         """For a format that keeps files: `get`, and what tells later that it stands."""
         try:
-            database = self._opened()
-            if self.keeps_files:
-                proved: Proved = getattr(database, "get_proved")(key, watch)  # noqa: B009
-                return proved
-            return database.get(key), None
+            return self._opened().get_proved(key, watch)
         except StoreError as error:
             self._give_up(error)
             raise
@@ -287,7 +295,7 @@ class ReopeningDatabase:
         database, self._database = self._database, None
         identity, self._identity = self._identity, None
         if database is not None:
-            if getattr(database, "overwritten", False):
+            if database.overwritten:
                 self._overwritten = identity
             database.close()
 
@@ -341,15 +349,7 @@ class ReopeningDatabase:
         try:
             status = os.fstat(held)
             self._identity = (status.st_dev, status.st_ino)
-            database = formats.open_database(
-                self.path,
-                self._configured,
-                mboxsort=self._mboxsort,
-                table=self._table,
-                virtdomains=self._virtdomains,
-                fulldirhash=self._fulldirhash,
-                counts=self.counts,
-            )
+            database = self._open_file(self.counts)
             try:
                 same = self._look() == self._identity
             except StoreError:
@@ -358,8 +358,8 @@ class ReopeningDatabase:
             if not same:
                 database.close()
                 return None
-            if self._identity == self._overwritten and hasattr(database, "overwritten"):
-                database.overwritten = True
+            if self._identity == self._overwritten:
+                database.distrust()
             return database
         finally:
             os.close(held)

@@ -44,7 +44,8 @@ reads what an open transaction has written so far.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.history import History
+from gateway.cyrus.db.base import Description
+from gateway.cyrus.db.history import History, LogDatabase
 from gateway.cyrus.db.order import MAILBOX, PLAIN
 from gateway.cyrus.db.skiplist_format import (
     ADD,
@@ -77,11 +78,15 @@ CHANGES_LIMIT = 1 << 20
 _ORDERS = (SIGNED_ORDER, MAILBOX, PLAIN)
 
 
+# Which of the header's fields is the number of records.
+_RECORDS = 5
+
+
 class _OtherOrder(Exception):
     """Neighbours in the file do not stand in the order that is searched, but in another one."""
 
 
-class Skiplist:
+class Skiplist(LogDatabase):
     """A skiplist file as a gateway.cyrus.db.base.Database.
 
     `mboxsort` (improved_mboxlist_sort) says which order is the likeliest.
@@ -89,21 +94,13 @@ class Skiplist:
     """
 
     format = "skiplist"
+    told_by_kernel = True
 
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
         self._orders = sorted(_ORDERS, key=lambda order: (order is MAILBOX) is not mboxsort)
         self._history = History(outline, DUMMY_OFFSET, 4)
         self._open()
-
-    @property
-    def path(self) -> str:
-        """The file's path as the configuration gives it."""
-        return self._view.path
-
-    def close(self) -> None:
-        """Give the descriptor back; the object is not used again."""
-        self._view.close()
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The token of the committed state: where its last COMMIT stands.
@@ -113,19 +110,14 @@ class Skiplist:
         self._refresh()
         return (self._view.identity, self._history.token, self._log.end)
 
-    @property
-    def history(self) -> Hashable:
-        """Another one where what was learnt of the records before the last look may be wrong."""
-        return self._history.token
+    def count(self) -> int:
+        """As of the last checkpoint, by the header."""
+        block = self._view.read(0, HEADER.size)
+        return int(HEADER.unpack(block)[_RECORDS])
 
-    @property
-    def overwritten(self) -> bool:
-        """Whether the file has had another past (see history.py)."""
-        return self._history.overwritten
-
-    @overwritten.setter
-    def overwritten(self, value: bool) -> None:
-        self._history.overwritten = value
+    def describe(self) -> Description:
+        """Size and records; there is no number of the generation."""
+        return Description(self.format, self._view.size(), records=self.count())
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway.cyrus.db.consistentread import ConsistentRead
+from gateway.cyrus.db.base import ConsistentRead, Database
 from gateway.cyrus.db.file import store_fault
 from gateway.cyrus.db.filetoken import file_token
 from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE, bounds
@@ -54,7 +54,7 @@ _DAMAGE = frozenset((11, 26))  # SQLITE_CORRUPT, SQLITE_NOTADB
 _BUSY = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED
 
 
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """The table `table` of the SQLite file `path` as a gateway.cyrus.db.base.Database.
 
     sql_layout.table_name says which table Cyrus uses for a database.
@@ -104,7 +104,7 @@ class SqliteDatabase:
     reads_consistently = True
 
     def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
-        """Values and samples of one committed state (gateway/cyrus/db/consistentread.py)."""
+        """Values and samples of one committed state (gateway/cyrus/db/base.py)."""
         statement = _DIALECT.select_look(self._table, len(keys), prefixes)
         parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
         rows = self._run(statement, tuple(parameters))

@@ -20,7 +20,7 @@ far.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.consistentread import ConsistentRead
+from gateway.cyrus.db.base import ConsistentRead, Description
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.sql_address import ColumnsUnfit
 from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, MAX_VALUE, bounds, table_name
@@ -136,6 +136,14 @@ class ServerTable(ReopeningDatabase):
     def changes(self, since: Hashable) -> frozenset[bytes] | None:
         """None: nobody keeps a log of the keys."""
         return None
+
+    def count(self) -> int | None:
+        """None: the server would read the whole table."""
+        return None
+
+    def describe(self) -> Description:
+        """Nothing but the format."""
+        return Description(self.format)
 
     @property
     def lineage(self) -> Hashable:

@@ -48,7 +48,8 @@ from __future__ import annotations
 
 from time import sleep
 
-from gateway.cyrus.db.history import History
+from gateway.cyrus.db.base import Description
+from gateway.cyrus.db.history import History, LogDatabase
 from gateway.cyrus.db.twom_format import (
     COMMIT,
     DELETE,
@@ -89,7 +90,7 @@ BATCH = 256
 CHANGES_LIMIT = 1 << 20
 
 
-class Twom:
+class Twom(LogDatabase):
     """A twom file as a gateway.cyrus.db.base.Database.
 
     `mboxsort` is accepted for the sake of the other formats: Cyrus orders the
@@ -106,15 +107,6 @@ class Twom:
         self._history = History(measure, DUMMY_OFFSET, 8)
         self._file = b""  # uuid and generation
         self._header()
-
-    @property
-    def path(self) -> str:
-        """The file's path as the configuration gives it."""
-        return self._view.path
-
-    def close(self) -> None:
-        """Give the descriptor back; the object is not used again."""
-        self._view.close()
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The token of the committed state: two system calls where nothing is new.
@@ -133,19 +125,14 @@ class Twom:
                 self._file = file
         return (view.identity, state_mark(block), history.token)
 
-    @property
-    def history(self) -> Hashable:
-        """Another one where what was learnt of the records before the last look may be wrong."""
-        return self._history.token
+    def count(self) -> int:
+        """By the header."""
+        return self._header().records
 
-    @property
-    def overwritten(self) -> bool:
-        """Whether the file has had another past (see history.py)."""
-        return self._history.overwritten
-
-    @overwritten.setter
-    def overwritten(self, value: bool) -> None:
-        self._history.overwritten = value
+    def describe(self) -> Description:
+        """Size, generation and records, by the header."""
+        header = self._header()
+        return Description(self.format, self._view.size(), header.generation, header.records)
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""

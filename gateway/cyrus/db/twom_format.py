@@ -61,14 +61,15 @@ HAS_TAIL = (False, False, True, True, True, True, False, False)
 class TwomHeader:
     """What the header says: `end` is where the committed records end.
 
+    `generation` grows with each repack, `records` is how many there are.
     `state` tells one committed state of this file from every other one;
     `dirty` is set while a writer is at work, or died at work.
     """
 
-    __slots__ = ("dirty", "end", "state")
+    __slots__ = ("dirty", "end", "generation", "records", "state")
 
     def __init__(self, block: bytes, path: str, checksum: Checksum | None) -> None:
-        magic, _, version, flags, _, _, _, _, _, end, _, csum = HEADER.unpack(block)
+        magic, _, version, flags, generation, records, _, _, _, end, _, csum = HEADER.unpack(block)
         if magic != MAGIC:
             raise DatabaseDamaged(path, "the file does not begin with twom's magic bytes")
         if checksum is not None and checksum(block[:CHECKSUM_OFFSET]) != csum:
@@ -80,6 +81,8 @@ class TwomHeader:
         if end < FIRST_RECORD:
             raise DatabaseDamaged(path, f"the header says that the records end at {end}")
         self.end: int = end
+        self.generation: int = generation
+        self.records: int = records
         self.dirty = bool(flags & FLAG_DIRTY)
         self.state = state_mark(block)
 

@@ -43,8 +43,9 @@ from __future__ import annotations
 
 import os
 
+from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.history import History
+from gateway.cyrus.db.history import History, LogDatabase
 from gateway.cyrus.db.order import orders
 from gateway.cyrus.db.twoskip_format import (
     HEADER_SIZE,
@@ -89,7 +90,7 @@ LOG_LIMIT = 1024 * 1024
 INDEX_ATTEMPTS = 5
 
 
-class Twoskip:
+class Twoskip(LogDatabase):
     """The Database of one open twoskip file (see gateway/cyrus/db/base.py).
 
     `mboxsort` names the sort order that is tried first (imapd.conf's
@@ -107,15 +108,14 @@ class Twoskip:
     __slots__ = (
         "_failures",
         "_file",
-        "_history",
         "_index",
         "_orders",
         "_seen",
-        "_view",
         "_waypoints",
     )
 
     format = "twoskip"
+    told_by_kernel = True
 
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
@@ -126,13 +126,6 @@ class Twoskip:
         self._history = History(measure, HEADER_SIZE, STEP)
         self._file: tuple[int, int] | None = None  # generation and size at the last repack
         self._failures = 0  # of making an index, one after the other
-
-    @property
-    def path(self) -> str:
-        return self._view.path
-
-    def close(self) -> None:
-        self._view.close()
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The header's bytes and the history's token: two system calls where nothing is new.
@@ -146,20 +139,6 @@ class Twoskip:
 
             self._waypoints = Waypoints(self._view, self._orders[0])
         return self._look(), self._history.token
-
-    @property
-    def history(self) -> Hashable:
-        """Another one where what was learnt of the records before the last look may be wrong."""
-        return self._history.token
-
-    @property
-    def overwritten(self) -> bool:
-        """Whether the file has had another past (see history.py)."""
-        return self._history.overwritten
-
-    @overwritten.setter
-    def overwritten(self, value: bool) -> None:
-        self._history.overwritten = value
 
     def _look(self) -> bytes:
         """The header's bytes; what is remembered of another history is forgotten."""
@@ -176,6 +155,18 @@ class Twoskip:
             self._file = file
             self._index = None
         return raw
+
+    def count(self) -> int:
+        """By the header."""
+        return self._header().records
+
+    def describe(self) -> Description:
+        """Size, generation and records, by the header."""
+        header = self._header()
+        return Description(self.format, self._view.size(), header.generation, header.records)
+
+    def _header(self) -> TwoskipHeader:
+        return TwoskipHeader(self.path, self._view.read(0, HEADER_SIZE))
 
     def known_absent(self, key: bytes) -> bool:
         """Whether the index shows that the state which `state` saw last has no record `key`."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cyrus.db import formats
-from gateway.cyrus.db.describe import describe
 from gateway.errors import DatabaseMissing, StoreError
 
 if TYPE_CHECKING:
@@ -66,9 +65,7 @@ def _look(name: str, database: ReopeningDatabase, configured: str) -> DatabaseSt
     try:
         database.refresh()
         database.get(_NO_KEY)
-        if configured == formats.SQL:
-            return DatabaseState(name, place, configured)
-        found = describe(database.path, configured)
+        found = database.describe()
     except DatabaseMissing as fault:
         absent = name == USERDENY
         return DatabaseState(name, place, configured, "" if absent else str(fault), absent)

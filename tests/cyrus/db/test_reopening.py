@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
@@ -295,7 +296,7 @@ def test_who_has_asked_for_the_state_is_answered_by_it(tmp_path: Path) -> None:
     """Until the next `refresh`, after which the file is looked at again for each key."""
     asked = []
 
-    class Seen:
+    class Seen(Database):
         """Says how it is asked."""
 
         format = "flat"
