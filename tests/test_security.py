@@ -63,7 +63,14 @@ ALLOWED: dict[str, frozenset[str]] = {
     "tempfile": frozenset(),
     # The C library by hand: inotify(7), the access check of libwrap, and posix_spawn(3), which
     # starts a program without keeping Python's lock until it runs.
-    "ctypes": frozenset({"gateway/cyrus/inotify.py", "gateway/mta/spawn.py", "smmapd/access.py"}),
+    "ctypes": frozenset(
+        {
+            "gateway/cyrus/inotify.py",
+            "gateway/mta/spawn.py",
+            "gateway/server/affinity.py",
+            "smmapd/access.py",
+        }
+    ),
 }
 
 # Flags of os.open that write, and modes of open().

@@ -24,6 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.frontends.milter_conversation import WANTED, Deferral
+from gateway.server.affinity import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from gateway.server.dispatcher import Dispatcher
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
+
+
+def _nothing() -> None:
+    """Nobody counts batches."""
 
 
 class Context(Protocol):
@@ -61,7 +66,8 @@ class Callbacks:
     `module` is pymilter's; `conversation` makes that of a new client.  `accepted` is
     how many MTAs have come.  `lock` is held around everything that is shared:
     whoever else uses `memory` or what the conversations count takes it, too.
-    `defect` hears of an exception that nobody expected.
+    `defect` hears of an exception that nobody expected, `batch_ended` of every
+    BATCH recipients, with the lock held.
     """
 
     def __init__(
@@ -71,9 +77,12 @@ class Callbacks:
         memory: Decider,
         lock: Any,
         defect: Callable[[Exception], None],
+        *,
+        batch_ended: Callable[[], None] = _nothing,
     ) -> None:
         self.accepted = 0
         self.connected: set[MilterConversation | _Broken] = set()
+        self._batch_ended = batch_ended
         self._conversation = conversation
         self._defect = defect
         self._dispatcher: Dispatcher | None = None
@@ -83,6 +92,7 @@ class Callbacks:
         self._module = module
         self._continue: int = module.CONTINUE
         self._no_reply: int = module.NOREPLY
+        self._recipients = 0
         self._reject: int = module.REJECT
         self._tempfail: int = module.TEMPFAIL
 
@@ -144,6 +154,9 @@ class Callbacks:
             outcome = conversation.rcpt(argument, partial(_value, ctx))
             if outcome is None:
                 outcome = self._ask_dispatcher(conversation)
+            self._recipients += 1
+            if self._recipients % BATCH == 0:
+                self._batch_ended()
         return self._carried(ctx, outcome)
 
     def over(self, ctx: Context) -> int:

@@ -31,6 +31,7 @@ from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
 from gateway.server import pymilter
+from gateway.server.affinity import Affinity
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.intake import Intake
@@ -101,6 +102,7 @@ class PymilterProcess:
         self._recorder = recorder = Recorder(parent, settings, address)
         recorder.watch_memories([self._memory])
         self._lock = lock = new_lock()
+        self._affinity = Affinity()
         self._files = ScopeFiles(parent, settings)
         self._databases = None
         if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
@@ -125,6 +127,7 @@ class PymilterProcess:
             self._memory,
             lock,
             self._defect,
+            batch_ended=self._affinity.batch_ended,
         )
         pool = VerifierPool(lambda: recorder.timed(engines.engine()))
         tables = (
@@ -219,6 +222,7 @@ class PymilterProcess:
                     published = time.monotonic()
                     self._recorder.publish()
                     self._look_at_room()
+                    self._affinity.tick()
             self._say_alive()
 
     def _say_alive(self) -> None:

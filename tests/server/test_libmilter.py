@@ -13,6 +13,7 @@ from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.server import pymilter
+from gateway.server.affinity import BATCH
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks, new_lock
@@ -82,6 +83,7 @@ class Milter:
     def __init__(self, **settings: Any) -> None:
         self.engine = Engine()
         self.looks = 0
+        self.batches = 0
         self.engine.expire_tick = self._look  # type: ignore[method-assign]
         self.defects: list[Exception] = []
         self.module = Module()
@@ -95,6 +97,7 @@ class Milter:
             self.engine,
             self.lock,
             self.defects.append,
+            batch_ended=self._batch_ended,
         )
         self.asked = threading.Event()
         self.answer = threading.Event()
@@ -106,6 +109,10 @@ class Milter:
     def _look(self) -> None:
         assert self.lock.locked()
         self.looks += 1
+
+    def _batch_ended(self) -> None:
+        assert self.lock.locked()
+        self.batches += 1
 
     def _advance(self, _pending: Pending, _since: float) -> Verdict | Pending:
         self.asked.set()
@@ -163,6 +170,16 @@ def test_there_is_a_look_before_each_answer(milter: Milter) -> None:
     for looks in range(1, 4):
         milter.rcpt(ctx, b"<fred@example.org>")
         assert milter.looks == looks
+
+
+def test_batches_of_recipients_are_counted_over_all_connections(milter: Milter) -> None:
+    """With the lock held: whoever hears of them moves threads."""
+    contexts = [milter.client(Context()) for _ in range(2)]
+    for number in range(2 * BATCH - 1):
+        milter.rcpt(contexts[number % 2], b"<fred@example.org>")
+    assert milter.batches == 1
+    milter.rcpt(contexts[0], b"<fred@example.org>")
+    assert milter.batches == 2
 
 
 def test_who_waits_for_the_lock_shares_the_next_look(milter: Milter) -> None:
