@@ -20,6 +20,7 @@ help:
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
+	@echo "make bench-peers  what people use to verify recipients, RCPT by RCPT through a real smtpd"
 	@echo "make deb    a Debian package in build/deb"
 	@echo "make dist   sdist and wheel of a release in dist/, checked by twine"
 	@echo "make soak   damage, and questions while Cyrus writes, for MINUTES=10"

@@ -173,6 +173,22 @@ static inline const Key *pick(KeyFile *file)
     return &file->keys[(number * file->count) >> 32];
 }
 
+/* A bijection of 40 bits, written with 32 letters: neighbours look unrelated, none repeats. */
+static inline size_t unique_name(char *out, uint64_t number)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz-_3456";
+    uint64_t x = number & 0xffffffffffull;
+    for (int turn = 0; turn < 3; turn++) {
+        x = (x * 0x9e3779b97f4a7c15ull) & 0xffffffffffull;
+        x ^= x >> 19;
+    }
+    for (int i = 0; i < 8; i++, x >>= 5)
+        out[i] = letters[x & 31];
+    if (out[0] < 'a') /* a name begins with a letter; an extra one keeps it unique */
+        return memmove(out + 1, out, 8), out[0] = 'q', 9;
+    return 8;
+}
+
 /* A connected socket, or -1 with errno.  `address` is a path or 127.0.0.1:PORT.  Blocks. */
 static inline int connect_to(const char *address)
 {

@@ -10,7 +10,7 @@ from tests.bench.cache import cache_folder
 from tests.bench.needs import Missing
 
 SOURCES = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ("load", "echo", "milterload", "first")
+PROGRAMS = ("load", "echo", "milterload", "smtpload", "first")
 _COMPILE = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
 
 

@@ -59,22 +59,6 @@ static struct { char name[24]; uint64_t count; } statuses[STATUSES];
 static uint64_t asked, answered, wrong, malformed, broken;
 static char first_wrong[160];
 
-/* A bijection of 40 bits, written with 32 letters: neighbours look unrelated, none repeats. */
-static size_t unique_name(char *out, uint64_t number)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz-_3456";
-    uint64_t x = number & 0xffffffffffull;
-    for (int turn = 0; turn < 3; turn++) {
-        x = (x * 0x9e3779b97f4a7c15ull) & 0xffffffffffull;
-        x ^= x >> 19;
-    }
-    for (int i = 0; i < 8; i++, x >>= 5)
-        out[i] = letters[x & 31];
-    if (out[0] < 'a') /* a name begins with a letter; an extra one keeps it unique */
-        return memmove(out + 1, out, 8), out[0] = 'q', 9;
-    return 8;
-}
-
 static const char policy_head[] =
     "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n"
     "client_address=192.0.2.77\nclient_name=mx7.example.net\nclient_port=40122\n"

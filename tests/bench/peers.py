@@ -12,16 +12,19 @@ packages.sh here and that of the rigs bring them.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 
 from tests.bench.needs import BENCH_PACKAGES, RIG_PACKAGES, check_packages
 from tests.bench.servers import DOMAIN, PROJECT, DaemonServer
-from tests.bench.stores import Store
-from tests.rigs.folders import write_text
+from tests.rigs.folders import make_subfolder, write_text
 from tests.rigs.processes import account
 from tests.rigs.require import unpacked
 
 # The peers' processes wait here for connections; more than the measures open.
 _PROCESSES = 1000
+# What Dovecot's users may have, unless somebody says otherwise.
+_QUOTA_BYTES = 1 << 30
 
 
 class MtaStsResolver(DaemonServer):
@@ -44,12 +47,12 @@ class MtaStsResolver(DaemonServer):
 
 
 class QuotaStatus(DaemonServer):
-    """Dovecot's quota-status, unpacked: each repeated user exists and has a quota."""
+    """Dovecot's quota-status, unpacked: each of `users` exists and has a quota."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, users: Iterable[str]) -> None:
         check_packages(RIG_PACKAGES, "dovecot")
         super().__init__()
-        self._store = store
+        self.users: dict[str, int] = dict.fromkeys(users, _QUOTA_BYTES)
         self._root = unpacked("dovecot", RIG_PACKAGES)
 
     def environment(self) -> dict[str, str]:
@@ -62,15 +65,8 @@ class QuotaStatus(DaemonServer):
         self.address = self.path("quota-status")
         lib = os.path.join(self._root, "usr/lib/dovecot")
         owner = account("mail")
-        os.makedirs(self.path("mail"))
-        os.chown(self.path("mail"), owner.uid, owner.gid)
-        with open(self._store.repeated_users, encoding="ascii") as keys:
-            users = [line.rstrip("\n") for line in keys]
-        passwd = [
-            f"{user}@{DOMAIN}::{owner.uid}:{owner.gid}::{self.path('mail')}/{user}:\n"
-            for user in users
-        ]
-        write_text(self.path("users"), "".join(passwd))
+        make_subfolder(self.folder, "mail", owner)
+        self.write_users()
         config = write_text(
             self.path("dovecot.conf"),
             f"""
@@ -100,7 +96,6 @@ passdb {{
 plugin {{
   quota = count:User quota
   quota_vsizes = yes
-  quota_rule = *:storage=1G
   quota_status_success = DUNNO
   quota_status_nouser = REJECT
   quota_status_overquota = "552 5.2.2 Mailbox is full"
@@ -132,6 +127,26 @@ service anvil {{
         words = ["-f", "service=master", "-c", config, "-m", "master", "-e"]
         dovecot = [os.path.join(self._root, "usr/sbin/dovecot"), "-F", "-c", config]
         return [os.path.join(self._root, "usr/bin/doveconf"), *words, *dovecot]
+
+    def write_users(self) -> None:
+        """Write the list of users anew, from `users`: the bytes that each may have."""
+        owner = account("mail")
+        passwd = [
+            f"{user}@{DOMAIN}::{owner.uid}:{owner.gid}::{self.path('mail')}/{user}:"
+            f":userdb_quota_rule=*:bytes={limit}\n"
+            for user, limit in self.users.items()
+        ]
+        # As an administrator's program does it: nobody reads a part.
+        os.rename(write_text(self.path("users.new"), "".join(passwd)), self.path("users"))
+
+    def deliver(self, user: str, size: int) -> None:
+        """Put a mail of `size` bytes into the user's mailbox."""
+        owner = account("mail")
+        for part in ("", "Maildir", "Maildir/cur", "Maildir/new", "Maildir/tmp"):
+            make_subfolder(self.path("mail"), os.path.join(user, part), owner)
+        name = f"mail/{user}/Maildir/new/{time.time_ns()}.bench"
+        path = write_text(self.path(name), "Subject: x\n\n" + "x" * (size - 12))
+        os.chown(path, owner.uid, owner.gid)
 
 
 class RateLimit(DaemonServer):

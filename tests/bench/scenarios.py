@@ -43,7 +43,7 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "milter": lambda store, quota: Gateway("milter", store, quota=quota),
     "milter-builtin": lambda store, quota: Gateway("milter", store, quota=quota, more=BUILTIN),
     "resolver": lambda store, quota: MtaStsResolver(),
-    "quota-status": lambda store, quota: QuotaStatus(store),
+    "quota-status": lambda store, quota: QuotaStatus(store.repeated()),
     "rate-limit": lambda store, quota: RateLimit(),
     "bare-milter": lambda store, quota: BareMilter(),
 }

@@ -64,6 +64,11 @@ class Store:
         """A key file: `REPEATED` users (or all, if there are fewer)."""
         return os.path.join(self.folder, "repeated.keys")
 
+    def repeated(self) -> list[str]:
+        """The names in that file."""
+        with open(self.repeated_users, encoding="ascii") as keys:
+            return keys.read().split()
+
     @property
     def parents(self) -> str:
         """A key file: `REPEATED` names with a leading dot, which exist nowhere."""
