@@ -109,7 +109,7 @@ class Site:
 
     name: str
     mta: Postfix
-    door: str
+    interface: str
     asked: tuple[Callable[[], float], ...]
     changes: Changes
     full: str = "4"
@@ -118,7 +118,7 @@ class Site:
     @property
     def address(self) -> str:
         """Where its smtpd listens."""
-        host, port = self.mta.address(self.door)
+        host, port = self.mta.address(self.interface)
         return f"{host}:{port}"
 
     def cpu_seconds(self) -> float:
@@ -137,7 +137,7 @@ def _cyrus(ground: Ground) -> float:
 @contextmanager
 def _nothing(ground: Ground, name: str) -> Iterator[Site]:
     """smtpd that asks nobody: what the sites have in common."""
-    with Postfix(main=_MAIN, doors={"plain": {}}) as mta:
+    with Postfix(main=_MAIN, interfaces={"plain": {}}) as mta:
         mta.start()
         yield Site(name, mta, "plain", (), CyrusChanges(ground))
 
@@ -146,7 +146,7 @@ def _nothing(ground: Ground, name: str) -> Iterator[Site]:
 def _verify(ground: Ground, name: str, more: Mapping[str, str]) -> Iterator[Site]:
     """reject_unverified_recipient against lmtpd; `more` are settings of main.cf."""
     transport = {"relay_transport": f"lmtp:unix:{ground.cyrus.socket_path('lmtp')}"}
-    with Postfix(main={**_MAIN, **transport, **more}, doors={"verify": _VERIFY}) as mta:
+    with Postfix(main={**_MAIN, **transport, **more}, interfaces={"verify": _VERIFY}) as mta:
         mta.start()
         count = partial(_cyrus, ground)
         yield Site(name, mta, "verify", (count,), CyrusChanges(ground), waits=True)
@@ -178,12 +178,12 @@ def _quota_status(ground: Ground, name: str) -> Iterator[Site]:
 @contextmanager
 def _gateway(ground: Ground, name: str, front_end: str, more: str = "") -> Iterator[Site]:
     """Ours, at one front end."""
-    door = {"socketmap": "relay"}.get(front_end, front_end)
+    interface = {"socketmap": "relay"}.get(front_end, front_end)
     with Gateway(front_end, ground.store, quota=True, more=more) as server:
         listens = {front_end: f"unix:{server.address}"}
         with _postfix_asking(**listens) as mta:
             mta.start()
-            yield Site(name, mta, door, (server.cpu_seconds,), CyrusChanges(ground))
+            yield Site(name, mta, interface, (server.cpu_seconds,), CyrusChanges(ground))
 
 
 def _postfix_asking(
