@@ -13,7 +13,7 @@ from gateway.config.model import SECTIONS
 
 if TYPE_CHECKING:
     from gateway.config.model import Settings
-    from gateway.config.sources import Place
+    from gateway.config.sources import SourceLocation
 
 # The column of the places, where the setting is no longer.
 _COLUMN = 44
@@ -49,7 +49,7 @@ def _values(settings: Settings, name: str) -> object:
     return getattr(settings, name or "general")
 
 
-def _written(place: Place | None) -> str:
+def _written(place: SourceLocation | None) -> str:
     """`FILE:LINE`; the scan for lines misses a key of an inline table, whose table has one."""
     return "set" if place is None else f"{place.file}:{place.line}"
 

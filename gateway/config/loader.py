@@ -20,7 +20,7 @@ from gateway.config.frontends import FRONT_ENDS
 from gateway.config.lines import line_of
 from gateway.config.model import SECTIONS, Settings
 from gateway.config.renamed import new_name
-from gateway.config.sources import Document, Place, parse, read
+from gateway.config.sources import Document, SourceLocation, parse, read
 from gateway.config.tables import (
     admin,
     general,
@@ -61,7 +61,7 @@ class _Reader:
         self._path = path
         self._document = document.values
         self._places = document.places
-        self._problems: list[tuple[Place | None, ConfigurationError]] = []
+        self._problems: list[tuple[SourceLocation | None, ConfigurationError]] = []
         self._given: set[str] = set()
         self.faulty: set[str] = set()
 
@@ -106,7 +106,7 @@ class _Reader:
     def finish(self) -> None:
         """Raise ConfigurationErrors if there was any problem, in the order of files and lines."""
         if self._problems:
-            nowhere = Place(0, "", 0)
+            nowhere = SourceLocation(0, "", 0)
             ordered = sorted(self._problems, key=lambda each: (each[0] is None, each[0] or nowhere))
             raise ConfigurationErrors([error for _, error in ordered], file=self._path)
 

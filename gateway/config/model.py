@@ -9,7 +9,7 @@ from types import MappingProxyType
 from gateway.config.declaration import Section
 from gateway.config.endpoints import Endpoint
 from gateway.config.frontends import FRONT_ENDS, FrontEndTables
-from gateway.config.sources import Place
+from gateway.config.sources import SourceLocation
 from gateway.config.tables import (
     admin,
     general,
@@ -71,7 +71,7 @@ class Settings(FrontEndTables):
     admin: AdminSettings
     logging: LoggingSettings
     given: frozenset[str] = field(default=frozenset(), compare=False)
-    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    places: Mapping[str, SourceLocation] = field(default_factory=dict, compare=False, repr=False)
     # What the files of [tls] hold, by path, where that was read when they were found good.
     tls_contents: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 

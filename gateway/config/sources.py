@@ -44,7 +44,7 @@ _LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits +
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourceLocation:
     """Where a key stands: `index` counts the files as they are read, `line` from 1."""
 
     index: int
@@ -57,7 +57,7 @@ class Document:
     """What all files say together, and where each key and table stands, by its dotted name."""
 
     values: Mapping[str, object]
-    places: Mapping[str, Place]
+    places: Mapping[str, SourceLocation]
 
 
 def read(path: str) -> bytes:
@@ -80,7 +80,7 @@ def parse(data: bytes, path: str) -> Document:
     Raises ConfigurationErrors with the fault of every file that is no TOML.
     """
     values: dict[str, object] = {}
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLocation] = {}
     faults = []
     for index, (file, content) in enumerate(_parts(data, path)):
         try:
@@ -90,9 +90,9 @@ def parse(data: bytes, path: str) -> Document:
             continue
         for name, line in key_lines(text).items():
             if not isinstance(_value(document, name), dict):
-                places[name] = Place(index, file, line)
+                places[name] = SourceLocation(index, file, line)
             else:
-                places.setdefault(name, Place(index, file, line))
+                places.setdefault(name, SourceLocation(index, file, line))
         _merge(values, document)
     if faults:
         raise ConfigurationErrors(faults, file=path)

@@ -52,7 +52,7 @@ class Folder:
     __slots__ = ("changes", "path", "place", "steps", "watched")
 
     def __init__(
-        self, path: bytes, place: WatchedPlace, steps: list[tuple[WatchedPlace, bytes]]
+        self, path: bytes, place: WatchedDirectory, steps: list[tuple[WatchedDirectory, bytes]]
     ) -> None:
         self.path = path
         self.place = place
@@ -61,7 +61,7 @@ class Folder:
         self.watched = True
 
 
-class WatchedPlace:
+class WatchedDirectory:
     """One watch of the kernel: a folder on the way of some, of which some want to know all.
 
     `identity` is its device and inode; more than one path without links may
@@ -87,8 +87,8 @@ class FolderWatch:
     def __init__(self) -> None:
         self.change_count = 0  # grows with every change of any folder
         self.path_changes = 0  # grows whenever a path may lead elsewhere
-        self._by_watch: dict[int, WatchedPlace] = {}
-        self._places: dict[bytes, WatchedPlace] = {}  # by path, without links
+        self._by_watch: dict[int, WatchedDirectory] = {}
+        self._places: dict[bytes, WatchedDirectory] = {}  # by path, without links
         self._by_path: dict[bytes, Folder] = {}
         self.descriptor: int | None = None
         self._both = select.epoll()
@@ -154,7 +154,7 @@ class FolderWatch:
         if hasattr(self, "_mounts"):
             self.close()
 
-    def _enter(self, path: bytes) -> WatchedPlace | None:
+    def _enter(self, path: bytes) -> WatchedDirectory | None:
         """The place of the folder at `path`, which has no links in it; its names are watched."""
         known = self._places.get(path)
         if known is not None:
@@ -168,7 +168,7 @@ class FolderWatch:
             return None
         place = self._by_watch.get(watch)
         if place is None:
-            place = self._by_watch[watch] = WatchedPlace(watch)
+            place = self._by_watch[watch] = WatchedDirectory(watch)
             place.identity = _identity(path)
         place.paths.add(path)
         self._places[path] = place
@@ -221,7 +221,7 @@ class FolderWatch:
             if place.paths and (place.identity is None or _identity(path) != place.identity):
                 self._lose(place)
 
-    def _lose(self, place: WatchedPlace) -> None:
+    def _lose(self, place: WatchedDirectory) -> None:
         """Forget every folder that is there or beyond, and the watch."""
         for folder in list(place.folders):
             self._forget(folder)
@@ -246,7 +246,7 @@ class FolderWatch:
             if not place.folders and not place.through:
                 self._drop(place)
 
-    def _drop(self, place: WatchedPlace) -> None:
+    def _drop(self, place: WatchedDirectory) -> None:
         for path in place.paths:
             self._places.pop(path, None)
         place.paths.clear()

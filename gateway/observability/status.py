@@ -104,7 +104,7 @@ class GatewayStatus:
         self._unreachable = self._changed(self._unreachable, troubles, logging.WARNING)
 
     def show(self, processes: Iterable[ProcessState]) -> None:
-        """Put it on the board, with the processes' states."""
+        """Put it into the shared metrics, with the processes' states."""
         self._registry.show(processes, self.reload, self._unreachable)
 
     def _changed(

@@ -88,7 +88,7 @@ class Supervised:
     from 0, `generation` counts configurations from 1.  `listeners` are its
     sockets by front end, `configuration` is the text that was validated, `files`
     are what the files held that it needs, by path.
-    `place` is where it puts what it counts, `beginning` what went before.
+    `metrics_slot` is where it puts what it counts, `beginning` what went before.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Supervised:
         configuration: bytes,
         files: Mapping[str, bytes],
         channel: socket.socket,
-        place: MetricsSlot,
+        metrics_slot: MetricsSlot,
         beginning: Beginning = FIRST,
     ) -> None:
         self.name = name
@@ -111,7 +111,7 @@ class Supervised:
         self.listeners = listeners
         self.configuration = configuration
         self.files = files
-        self.place = place
+        self.metrics_slot = metrics_slot
         self._channel = channel
         self._received = b""
 
@@ -190,7 +190,7 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         return None
     told: dict[str, object] = json.loads(text)
     name, index, generation = told["name"], told["index"], told["generation"]
-    channel, groups, place = told["channel"], told["listeners"], told["place"]
+    channel, groups, slot = told["channel"], told["listeners"], told["metrics_slot"]
     lengths, paths = told["lengths"], told["files"]
     assert isinstance(lengths, list)
     assert isinstance(paths, list)
@@ -199,12 +199,12 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     assert isinstance(generation, int)
     assert isinstance(channel, int)
     assert isinstance(groups, dict)
-    assert isinstance(place, list)
+    assert isinstance(slot, list)
     begun = told["beginning"]
     assert isinstance(begun, dict)
     known = begun["entries"]
     assert isinstance(known, dict)
-    shared_metrics, number, writer = (int(each) for each in place)
+    shared_metrics, number, writer = (int(each) for each in slot)
     os.set_inheritable(shared_metrics, False)
     listeners = {
         str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
@@ -222,7 +222,7 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
         configuration=configuration,
         files=MappingProxyType(dict(zip(map(str, paths), contents, strict=True))),
         channel=home,
-        place=MetricsSlot(SharedMetrics(shared_metrics), number, writer),
+        metrics_slot=MetricsSlot(SharedMetrics(shared_metrics), number, writer),
         beginning=Beginning(
             again=bool(begun["again"]),
             replaces=bool(begun["replaces"]),
@@ -250,7 +250,7 @@ def environment(
     *,
     channel: int,
     listeners: Mapping[str, tuple[Listener, ...]],
-    place: MetricsSlot,
+    metrics_slot: MetricsSlot,
     beginning: Beginning,
     lengths: Sequence[int],
     files: Sequence[str] = (),
@@ -270,7 +270,11 @@ def environment(
             "generation": generation,
             "channel": channel,
             "listeners": groups,
-            "place": [place.shared_metrics.fileno(), place.place, place.writer],
+            "metrics_slot": [
+                metrics_slot.shared_metrics.fileno(),
+                metrics_slot.index,
+                metrics_slot.writer,
+            ],
             "beginning": {
                 "again": beginning.again,
                 "replaces": beginning.replaces,

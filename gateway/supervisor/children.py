@@ -85,18 +85,18 @@ class Child:
         index: int,
         generation: int,
         listeners: Mapping[str, tuple[Listener, ...]],
-        place: MetricsSlot,
+        metrics_slot: MetricsSlot,
         *,
         beginning: Beginning = FIRST,
     ) -> None:
         """Start it; raises OSError when the program cannot be run.
 
-        `place` is where it puts what it counts, `beginning` what went before.
+        `metrics_slot` is where it puts what it counts, `beginning` what went before.
         """
         self.spec = spec
         self.index = index
         self.generation = generation
-        self.place = place
+        self.metrics_slot = metrics_slot
         self.label = f"{spec.name}[{index}]" if spec.count > 1 else spec.name
         self.ready = False
         self.given_up = False
@@ -115,7 +115,7 @@ class Child:
             generation,
             channel=theirs.fileno(),
             listeners=mine,
-            place=place,
+            metrics_slot=metrics_slot,
             beginning=beginning,
             lengths=[len(spec.configuration), *map(len, spec.files.values())],
             files=list(spec.files),
@@ -126,7 +126,7 @@ class Child:
                     spec.argv,
                     stdin=stdin,
                     env={**os.environ, channel.VARIABLE: told},
-                    pass_fds=[*passed, theirs.fileno(), place.shared_metrics.fileno()],
+                    pass_fds=[*passed, theirs.fileno(), metrics_slot.shared_metrics.fileno()],
                     # ctrl-C on a terminal is for the supervisor; it tells its children.
                     process_group=0,
                 )

@@ -116,9 +116,9 @@ class Generation:
         return next(filter(None, said), "")
 
     def start(
-        self, slot: Slot, place: MetricsSlot, entries: Mapping[str, int], *, replaces: bool
+        self, slot: Slot, metrics_slot: MetricsSlot, entries: Mapping[str, int], *, replaces: bool
     ) -> Child:
-        """Start the slot's process, which counts at `place`; raises OSError.
+        """Start the slot's process, which counts in `metrics_slot`; raises OSError.
 
         `entries` are those of files, by path; `replaces`: another generation
         serves until it is ready.
@@ -126,7 +126,7 @@ class Generation:
         slot.due = None
         beginning = Beginning(slot.starts > 0, replaces, entries)
         slot.child = Child(
-            slot.spec, slot.index, self.number, self.listeners, place, beginning=beginning
+            slot.spec, slot.index, self.number, self.listeners, metrics_slot, beginning=beginning
         )
         slot.starts += 1
         return slot.child

@@ -142,12 +142,12 @@ class Supervisor:
 
     def _begin(self, generation: Generation, slot: Slot) -> bool:
         """Start the process of a slot; a program that cannot be run counts as one that ended."""
-        place = self._registry.lend()
+        metrics_slot = self._registry.lend()
         try:
             replaces = generation is self._incoming and self._was_ready
-            child = generation.start(slot, place, self._entries, replaces=replaces)
+            child = generation.start(slot, metrics_slot, self._entries, replaces=replaces)
         except OSError as error:
-            self._registry.take_back(place)
+            self._registry.take_back(metrics_slot)
             reason = os.strerror(error.errno or 0)
             _log.error("%s: %s cannot be run: %s", slot.spec.name, slot.spec.argv[0], reason)
             self._lost(generation, slot, os.EX_OSERR)
@@ -208,7 +208,7 @@ class Supervisor:
                 break
         self._deafen(child)
         child.close()
-        self._registry.take_back(child.place)
+        self._registry.take_back(child.metrics_slot)
 
     def _ended(self, child: Child, code: int) -> None:
         if self._retiring.discard(child):

@@ -37,7 +37,7 @@ class Admin:
     ) -> None:
         self._site = Site(
             settings,
-            parent.place.shared_metrics,
+            parent.metrics_slot.shared_metrics,
             recorder,
             make_engine=engines.engine,
             # Mailboxes that are looked up elsewhere have no databases here.

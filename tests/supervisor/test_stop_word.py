@@ -29,7 +29,7 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
             configuration=b"",
             files={},
             channel=near,
-            place=registry.lend(),
+            metrics_slot=registry.lend(),
         )
         far.sendall(word[:3])
         assert me.receive() == []

@@ -215,7 +215,7 @@ class Flat(Database):
             raise DatabaseDamaged(self.path, f"the lines around {word!r} have no order; sort it")
         return size, None
 
-    def _bisect(self, word: bytes, size: int, order: bytes | None) -> _Place:
+    def _bisect(self, word: bytes, size: int, order: bytes | None) -> _Neighbours:
         """The first line that is not before `word` in `order`.
 
         At every step all lines before `low` are before `word` and no line
@@ -244,7 +244,7 @@ class Flat(Database):
             behind, start_behind = line, start
             if line.startswith(word) and word.endswith(b"\t"):
                 break
-        return _Place(before, behind, start_behind)
+        return _Neighbours(before, behind, start_behind)
 
     def _blame(self, start: int, line: bytes, before: bytes, behind: bytes) -> None:
         """Raise what is wrong with a line that does not stand between two others."""
@@ -257,7 +257,7 @@ class Flat(Database):
         raise DatabaseDamaged(self.path, f"the line at {start} is out of order; sort it")
 
 
-class _Place:
+class _Neighbours:
     """Where a search ended: the line before the word, and the one at or behind it at `start`."""
 
     __slots__ = ("before", "line", "start")

@@ -7,7 +7,7 @@ left for us, the question waits for one of those until its deadline.
 
 The servers of sql_hostnames are tried in their order; one that has failed
 comes last for a while, for every engine alike.  Each has its share of the
-time, and so has a connection that was kept: one that hangs leaves time for
+time, and so has a pooled connection: one that hangs leaves time for
 the next server.  A connection to another server than the first is given up
 after RETURN_SECONDS, so that the first one is used again once it is back.
 
@@ -49,7 +49,7 @@ LAST_SECONDS = 10.0
 # Seconds after which a connection to another server than the first is given up.
 RETURN_SECONDS = 60.0
 
-# Seconds that a connection is kept without a question.
+# Seconds that an idle connection stays in the pool.
 MAX_IDLE_TIME = 30.0
 
 # Seconds between two looks at whether a connection has become free, and between two
@@ -64,7 +64,7 @@ MAX_ADDRESSES = 4
 LISTING_SECONDS = 60.0
 
 
-class _Kept:
+class _PooledConnection:
     """A connection, where it leads, since when it has been open and idle, and if it was used."""
 
     __slots__ = ("connection", "host", "idle_since", "since", "used")
@@ -105,7 +105,7 @@ class SqlPool:
         self._connect = connect
         self._lookup = lookup
         self._pause = pause
-        self._idle: list[_Kept] = []
+        self._idle: list[_PooledConnection] = []
         self._places = [True] * size  # the right to open one more connection, each
         self._failed: dict[Host, float] = {}  # until when a server comes last
         self._rest = float("-inf")  # when servers may be tried again
@@ -120,66 +120,66 @@ class SqlPool:
     def rows(self, statement: str, parameters: tuple[bytes, ...], until: float) -> Rows:
         """All rows of `statement`, over at `until`.
 
-        A question that meets a connection that broke while it was kept is asked
+        A question that meets a connection that broke while it was idle is asked
         once more, on a new one.  Raises DatabaseUnavailable, of it DatabaseMissing,
         and DatabaseDamaged.
         """
-        kept = self._borrow(until)
+        pooled = self._borrow(until)
         now = self.clock()
-        share = now + (until - now) / 2 if kept.used else until
+        share = now + (until - now) / 2 if pooled.used else until
         try:
-            return self._asked(kept, statement, parameters, share)
+            return self._asked(pooled, statement, parameters, share)
         except DatabaseMissing:
             raise
         except DatabaseUnavailable:
-            if not kept.used or self.clock() >= until:
+            if not pooled.used or self.clock() >= until:
                 raise
-            self._comes_last(kept.host)
-        # Those that were kept beside it are no better.
+            self._comes_last(pooled.host)
+        # Those that were idle beside it are no better.
         self.close()
         return self._asked(self._borrow(until), statement, parameters, until)
 
     def stream(self, statement: str, parameters: tuple[bytes, ...]) -> Iterator[tuple[object, ...]]:
         """The rows of `statement` one by one, on a connection of their own."""
-        kept = self._borrow(self.clock() + self.deadline)
+        pooled = self._borrow(self.clock() + self.deadline)
         done = False
         try:
-            yield from kept.connection.stream(statement, parameters, LISTING_SECONDS)
+            yield from pooled.connection.stream(statement, parameters, LISTING_SECONDS)
             done = True
         finally:
             if done:
-                self._give_back(kept)
+                self._give_back(pooled)
             else:
-                self._drop(kept)
+                self._drop(pooled)
 
     def sweep(self) -> None:
         """Close what nobody has used for long; never waits."""
         now = self.clock()
         used = []
-        while (kept := self._pop(0)) is not None:
-            if now - kept.idle_since < MAX_IDLE_TIME:
-                used.append(kept)
+        while (pooled := self._pop(0)) is not None:
+            if now - pooled.idle_since < MAX_IDLE_TIME:
+                used.append(pooled)
             else:
-                self._drop(kept)
+                self._drop(pooled)
         self._idle[:0] = used
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while (kept := self._pop()) is not None:
-            self._drop(kept)
+        while (pooled := self._pop()) is not None:
+            self._drop(pooled)
 
     def retire(self) -> None:
         """Others serve now: one connection is enough for the clients who are still here."""
         self._retired = True
-        while len(self._idle) > 1 and (kept := self._pop(0)) is not None:
-            self._drop(kept)
+        while len(self._idle) > 1 and (pooled := self._pop(0)) is not None:
+            self._drop(pooled)
 
     def _asked(
-        self, kept: _Kept, statement: str, parameters: tuple[bytes, ...], until: float
+        self, pooled: _PooledConnection, statement: str, parameters: tuple[bytes, ...], until: float
     ) -> Rows:
         sound = False
         try:
-            rows = kept.connection.rows(statement, parameters, until)
+            rows = pooled.connection.rows(statement, parameters, until)
             sound = True
             return rows
         except DatabaseMissing:
@@ -187,21 +187,21 @@ class SqlPool:
             raise
         finally:
             if sound:
-                self._give_back(kept)
+                self._give_back(pooled)
             else:
-                self._drop(kept)
+                self._drop(pooled)
 
-    def _borrow(self, until: float) -> _Kept:
+    def _borrow(self, until: float) -> _PooledConnection:
         """A connection that nobody uses, a new one, or the next that becomes free."""
         again = float("-inf")
         problem = ""
         while True:
-            kept = self._pop()
+            pooled = self._pop()
             now = self.clock()
-            if kept is not None:
-                if self._is_worth_keeping(kept, now):
-                    return kept
-                self._drop(kept)
+            if pooled is not None:
+                if self._is_worth_keeping(pooled, now):
+                    return pooled
+                self._drop(pooled)
                 continue
             if now >= until:
                 raise DatabaseUnavailable(
@@ -219,9 +219,9 @@ class SqlPool:
                     again = self.clock() + AGAIN_SECONDS
             self._pause(min(PAUSE, max(0.0, until - now)))
 
-    def _is_worth_keeping(self, kept: _Kept, now: float) -> bool:
-        first = kept.host == self.server.hosts[0]
-        return first or now - kept.since < RETURN_SECONDS
+    def _is_worth_keeping(self, pooled: _PooledConnection, now: float) -> bool:
+        first = pooled.host == self.server.hosts[0]
+        return first or now - pooled.since < RETURN_SECONDS
 
     def _take_place(self) -> bool:
         if self._retired and self.open:
@@ -231,38 +231,38 @@ class SqlPool:
         except IndexError:
             return False
 
-    def _pop(self, place: int = -1) -> _Kept | None:
+    def _pop(self, place: int = -1) -> _PooledConnection | None:
         try:
             return self._idle.pop(place)
         except IndexError:
             return None
 
-    def _give_back(self, kept: _Kept) -> None:
-        kept.used = True
-        kept.idle_since = self.clock()
+    def _give_back(self, pooled: _PooledConnection) -> None:
+        pooled.used = True
+        pooled.idle_since = self.clock()
         if self._retired and self.open > 1:
-            self._drop(kept)
+            self._drop(pooled)
         else:
-            self._idle.append(kept)
+            self._idle.append(pooled)
 
-    def _drop(self, kept: _Kept) -> None:
+    def _drop(self, pooled: _PooledConnection) -> None:
         try:
-            kept.connection.close()
+            pooled.connection.close()
         finally:
             self._places.append(True)
 
-    def _opened(self, until: float) -> _Kept:
+    def _opened(self, until: float) -> _PooledConnection:
         """A new connection; the place for it is given back where there is none."""
         opened = False
         try:
-            kept = self._connected(until)
+            pooled = self._connected(until)
             opened = True
-            return kept
+            return pooled
         finally:
             if not opened:
                 self._places.append(True)
 
-    def _connected(self, until: float) -> _Kept:
+    def _connected(self, until: float) -> _PooledConnection:
         """To the first server that takes us; each has its share of the time."""
         server = self.server
         if self.clock() < self._rest:
@@ -283,7 +283,7 @@ class SqlPool:
                 self._comes_last(host)
                 continue
             self._failed.pop(host, None)
-            return _Kept(connection, host, self.clock())
+            return _PooledConnection(connection, host, self.clock())
         problem = "; ".join(problems)
         if busy:
             raise TooManyConnections(server.name(), problem)

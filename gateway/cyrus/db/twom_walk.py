@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 512
 
 
-class KeyPlace:
+class KeyPosition:
     """Where a key stands: the record with its pointers, and its newest version.
 
     `newest` is the record itself, or the DELETE in front of it.
@@ -64,7 +64,7 @@ class Walk:
         block = block[:size] if size <= len(block) else self._view.read(offset, size)
         return TwomRecord(block, offset, self._view.path, self._checksum, head=head)
 
-    def seek(self, key: bytes, end: int) -> KeyPlace | None:
+    def seek(self, key: bytes, end: int) -> KeyPosition | None:
         """The first place at or behind `key`.
 
         Each step must lead to a higher key, so that a damaged file cannot make
@@ -90,7 +90,7 @@ class Walk:
             place = self.next(place.record, end)
         return place
 
-    def next(self, here: TwomRecord, end: int) -> KeyPlace | None:
+    def next(self, here: TwomRecord, end: int) -> KeyPosition | None:
         """The place behind `here` at level 0."""
         offset = here.next0(end)
         if not offset:
@@ -99,7 +99,7 @@ class Walk:
         if newest.type == DELETE:
             there = self.record(newest.ancestor, end)
         self._check_step(here, there, 0)
-        return KeyPlace(there, newest)
+        return KeyPosition(there, newest)
 
     def _check_step(self, here: TwomRecord, there: TwomRecord, level: int) -> None:
         if not HAS_TAIL[there.type] or there.level <= level or there.key <= here.key:

@@ -120,7 +120,7 @@ class Site:
             _log.error("the metrics cannot be read: %s", error)
 
     def _gather(self) -> Gathered:
-        # What is shown once is on the board, and outlives this process.
+        # What is shown once is in the shared metrics, and outlives this process.
         self._recorder.publish()
         return gather(self._shared_metrics)
 

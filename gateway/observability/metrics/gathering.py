@@ -1,7 +1,7 @@
-"""Everything that stands on the board, added up: what one scrape shows.
+"""Everything in the shared metrics, added up: what one scrape shows.
 
 Counts are those of the living processes and of those that have ended; gauges
-those of the living.  All of it is of one state of the board: where a process
+those of the living.  All of it is of one state of the shared metrics: where a process
 ends or starts while it is read, the reading starts over.
 """
 
@@ -60,7 +60,7 @@ class Gathered:
 
 
 def gather(shared_metrics: SharedMetrics) -> Gathered:
-    """Read the whole board.
+    """Read all of the shared metrics.
 
     Raises BoardError where the supervisor's page cannot be read.
     """
@@ -82,12 +82,12 @@ def gather(shared_metrics: SharedMetrics) -> Gathered:
                 page.reload,
                 page.troubles,
             )
-    raise SharedMetricsError("the processes' board does not come to rest")
+    raise SharedMetricsError("the shared metrics change while they are read, again and again")
 
 
 def _snapshot(shared_metrics: SharedMetrics, lent: Lent) -> ProcessCounts | None:
     """What a process last said; None where it has said nothing yet, or nonsense."""
-    message = shared_metrics.read(lent.place, lent.writer)
+    message = shared_metrics.read(lent.slot, lent.writer)
     if message is None:
         return None
     try:

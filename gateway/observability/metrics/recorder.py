@@ -1,7 +1,7 @@
-"""What one process counts and shows: its tallies, timings, cache, connections and memory.
+"""What one process counts and shows: its counters, timings, cache, connections and memory.
 
 Front ends, cache and readers count for themselves, in plain numbers; once a
-second the recorder collects these and puts them on the board.  What is
+second the recorder collects these and puts them into the shared metrics.  What is
 collected costs nothing on the way of a request.
 
 Limits: what others see of this process is up to INTERVAL seconds old.
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two messages on the board.
+# Seconds between two messages in the shared metrics.
 INTERVAL = 1.0
 
 # Refusals kept by each front end of a process, and characters of their fields:
-# all of them fit into a place on the board.
+# all of them fit into a slot of the shared metrics.
 REFUSALS = 20
 FIELD_LIMIT = 160
 
@@ -63,7 +63,7 @@ class ServingProcess(Protocol):
     name: str
     index: int
     generation: int
-    place: MetricsSlot
+    metrics_slot: MetricsSlot
 
 
 class Recorder:
@@ -151,13 +151,13 @@ class Recorder:
         return snapshot
 
     def publish(self) -> None:
-        """Put a snapshot on the board; where that fails, a log line says so once."""
+        """Put a snapshot into the shared metrics; where that fails, a log line says so once."""
         try:
-            self._process.place.publish(self.snapshot().to_bytes())
+            self._process.metrics_slot.publish(self.snapshot().to_bytes())
         except SharedMetricsError as error:
             if not self._failed:
                 self._failed = True
-                _log.error("the metrics of this process stand still: %s", error)
+                _log.error("the metrics of this process are not updated: %s", error)
 
     def _resident_bytes(self) -> int:
         """The memory of this process (proc(5), statm)."""

@@ -1,4 +1,4 @@
-"""The supervisor's side of the board: who has which place, and the counts of those who have ended.
+"""The process registry: which process has which slot of the shared metrics, and past counts.
 
 A process' counts must not vanish with it: a sum that shrinks looks like a
 restart of everything to Prometheus.  So when a process has ended, the
@@ -7,7 +7,7 @@ its counts are in `past` is said in one message, so a reader sees the one with
 the other or neither.
 
 Limits: a process that is killed loses what it counted since its last message,
-a second at most.  Where the board fails (no memory), metrics stand still and
+a second at most.  Where the shared metrics fail (no memory), metrics are not updated and
 mail goes on; a log line says so once.
 """
 
@@ -76,18 +76,18 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A place on the board, and the number of the process that it is lent to."""
+    """A slot of the shared metrics, and the number of the process that it is lent to."""
 
-    place: int
+    slot: int
     writer: int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the supervisor has written: its message on the board.
+    """What the supervisor has written: its message in the shared metrics.
 
     `started` is when it started, in seconds since 1970; `living` are the
-    places of the processes that count; `past` what those counted that have ended.
+    slots of the processes that count; `past` what those counted that have ended.
     `reload` is how the last reload went, `troubles` are sockets that no client
     can reach, a sentence each.
     """
@@ -101,7 +101,7 @@ class Page:
     troubles: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """As a message for the board."""
+        """As a message for the shared metrics."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
@@ -113,7 +113,7 @@ class Page:
                 number(told["started"]),
                 int(number(told["pid"])),
                 tuple(
-                    Lent(int(number(each["place"])), int(number(each["writer"])))
+                    Lent(int(number(each["slot"])), int(number(each["writer"])))
                     for each in rows(told["living"])
                 ),
                 tuple(
@@ -138,7 +138,7 @@ class Page:
 
 
 class ProcessRegistry:
-    """Lends places to children and keeps what they counted."""
+    """Lends slots to children and keeps what they counted."""
 
     def __init__(self) -> None:
         self._shared_metrics = SharedMetrics.create()
@@ -154,19 +154,19 @@ class ProcessRegistry:
         self._publish()
 
     def lend(self) -> MetricsSlot:
-        """A place for a new process."""
-        place = next(n for n in range(1, len(self._living) + 2) if n not in self._living)
+        """A slot for a new process."""
+        slot = next(n for n in range(1, len(self._living) + 2) if n not in self._living)
         self._last += 1
-        self._living[place] = self._last
+        self._living[slot] = self._last
         self._publish()
-        return MetricsSlot(self._shared_metrics, place, self._last)
+        return MetricsSlot(self._shared_metrics, slot, self._last)
 
-    def take_back(self, place: MetricsSlot) -> None:
+    def take_back(self, slot: MetricsSlot) -> None:
         """The process has ended: keep what it counted."""
-        if self._living.get(place.place) != place.writer:
+        if self._living.get(slot.index) != slot.writer:
             return
-        del self._living[place.place]
-        message = self._shared_metrics.read(place.place, place.writer)
+        del self._living[slot.index]
+        message = self._shared_metrics.read(slot.index, slot.writer)
         if message is not None:
             try:
                 add(self._past, ProcessCounts.from_bytes(message).counts)
@@ -194,7 +194,7 @@ class ProcessRegistry:
         page = Page(
             self._started,
             os.getpid(),
-            tuple(Lent(place, writer) for place, writer in self._living.items()),
+            tuple(Lent(slot, writer) for slot, writer in self._living.items()),
             self._processes,
             self._past,
             self._reload,
@@ -205,4 +205,4 @@ class ProcessRegistry:
         except SharedMetricsError as error:
             if not self._failed:
                 self._failed = True
-                _log.error("metrics stand still: the processes' board: %s", error)
+                _log.error("metrics are not updated: %s", error)

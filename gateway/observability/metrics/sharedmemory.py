@@ -1,11 +1,11 @@
-"""Memory that the supervisor and its children share: each writes its own place, all read all.
+"""Memory that the supervisor and its children share: each writes its own slot, all read all.
 
-The board is a file in memory without a name (memfd_create(2)) that the
+The shared metrics are a file in memory without a name (memfd_create(2)) that the
 supervisor makes and every child inherits: nothing is left behind, and nobody
-else can open it.  Place 0 is the supervisor's, the others are lent to one
+else can open it.  Slot 0 is the supervisor's, the others are lent to one
 process each.
 
-A place has two halves, which are written in turn.  Each begins with the
+A slot has two halves, which are written in turn.  Each begins with the
 process' number of its writer, a sequence number, length and checksum; a reader
 takes the newer half that is whole.  So a writer that is killed in the middle
 leaves what it wrote before, and nobody waits for anybody.
@@ -23,7 +23,7 @@ from zlib import crc32
 # Bytes of one half, header included: the refusals of two front ends with fields of any
 # characters fit in.  A file in memory takes only what is written.
 HALF = 1 << 18
-_PLACE = 2 * HALF
+_SLOT = 2 * HALF
 # number of the writer, sequence, length of the message, CRC-32 of the three and the message
 _HEADER = Struct("<QQII")
 _CHECKED = Struct("<QQI")
@@ -33,11 +33,11 @@ SUPERVISOR = 0
 
 
 class SharedMetricsError(Exception):
-    """What stands on the board, or should, makes no sense; a defect of ours, or no memory left."""
+    """What is in the shared metrics makes no sense: a defect of ours, or no memory left."""
 
 
 class SharedMetrics:
-    """The whole board, by its descriptor."""
+    """The shared metrics, by their descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -55,24 +55,24 @@ class SharedMetrics:
         """Give the descriptor back."""
         os.close(self._descriptor)
 
-    def write(self, place: int, writer: int, sequence: int, message: bytes) -> None:
-        """Put `message` into a place; `sequence` is one more than the last time.
+    def write(self, slot: int, writer: int, sequence: int, message: bytes) -> None:
+        """Put `message` into a slot; `sequence` is one more than the last time.
 
         Raises BoardError for one that is longer than LIMIT, or where the
         system has no memory left.
         """
         if len(message) > LIMIT:
-            raise SharedMetricsError(f"{len(message)} bytes do not fit into a place of {LIMIT}")
+            raise SharedMetricsError(f"{len(message)} bytes do not fit into a slot of {LIMIT}")
         checked = _CHECKED.pack(writer, sequence, len(message))
         header = _HEADER.pack(writer, sequence, len(message), crc32(checked + message))
         try:
-            os.pwrite(self._descriptor, header + message, place * _PLACE + sequence % 2 * HALF)
+            os.pwrite(self._descriptor, header + message, slot * _SLOT + sequence % 2 * HALF)
         except OSError as error:
             raise SharedMetricsError(f"cannot be written: {error.strerror}") from error
 
-    def read(self, place: int, writer: int) -> bytes | None:
-        """What that writer last put into that place; None where there is nothing whole."""
-        halves = (self._half(place * _PLACE), self._half(place * _PLACE + HALF))
+    def read(self, slot: int, writer: int) -> bytes | None:
+        """What that writer last put into that slot; None where there is nothing whole."""
+        halves = (self._half(slot * _SLOT), self._half(slot * _SLOT + HALF))
         found = [half for half in halves if half is not None and half[0] == writer]
         return max(found)[2] if found else None
 
@@ -89,7 +89,7 @@ class SharedMetrics:
 
 
 class MetricsSlot:
-    """One process' place on the board, for its messages.
+    """One process' slot in the shared metrics, for its messages.
 
     `writer` is the number that the supervisor gave to the process; no two
     processes have the same, so what an earlier one left is never taken for
@@ -97,14 +97,14 @@ class MetricsSlot:
     """
 
     def __init__(
-        self, shared_metrics: SharedMetrics, place: int, writer: int, sequence: int = 0
+        self, shared_metrics: SharedMetrics, index: int, writer: int, sequence: int = 0
     ) -> None:
         self.shared_metrics = shared_metrics
-        self.place = place
+        self.index = index
         self.writer = writer
         self._sequence = sequence
 
     def publish(self, message: bytes) -> None:
-        """Put `message` in the place of the one before (Board.write)."""
+        """Put `message` in place of the one before (SharedMetrics.write)."""
         self._sequence += 1
-        self.shared_metrics.write(self.place, self.writer, self._sequence, message)
+        self.shared_metrics.write(self.index, self.writer, self._sequence, message)

@@ -1,4 +1,4 @@
-"""What one process has counted, as it stands on the board; and such counts added up.
+"""What one process has counted, as it is in the shared metrics; and such counts added up.
 
 Counts and gauges go by the name of a metric and the values of its labels,
 joined by slashes: `requests/policy/over-quota`.  Counts only grow, and those
@@ -66,7 +66,7 @@ class ProcessCounts:
     upstreams: list[Upstream] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
-        """As a message for the board."""
+        """As a message for the shared metrics."""
         return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
 
     @classmethod
@@ -111,7 +111,7 @@ class ProcessCounts:
 
 
 def parse(message: bytes) -> Mapping[str, object]:
-    """A message of the board, an object; raises BoardError."""
+    """A message of the shared metrics, an object; raises SharedMetricsError."""
     try:
         told: object = json.loads(message)
     except ValueError as error:

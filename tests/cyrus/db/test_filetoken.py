@@ -17,7 +17,7 @@ from gateway.cyrus.db.filetoken import (
     file_token,
     is_young,
 )
-from gateway.cyrus.folderwatch import Folder, WatchedPlace
+from gateway.cyrus.folderwatch import Folder, WatchedDirectory
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -92,7 +92,7 @@ def test_the_proof_of_a_file(
     """It is looked at where nobody watches its folder, or where something has happened there."""
     status = _status(tmp_path)
     path = f"{tmp_path}/file"
-    folder = Folder(b"folder", WatchedPlace(1), []) if watched else None
+    folder = Folder(b"folder", WatchedDirectory(1), []) if watched else None
     proof = FileProof(path.encode(), status, status.st_ctime_ns + RACY_NS, folder)
     assert proof.found
     assert proof.conclusive
@@ -112,7 +112,7 @@ def test_a_file_that_was_young_when_it_was_read_is_read_again_after_any_event(
     """Its stamp is also that of what may have been written just after it was read."""
     status = _status(tmp_path)
     path = f"{tmp_path}/file".encode()
-    folder = Folder(b"folder", WatchedPlace(1), [])
+    folder = Folder(b"folder", WatchedDirectory(1), [])
     proof = FileProof(path, status, status.st_ctime_ns, folder)
     assert proof.conclusive
     assert proof.holds()
@@ -127,7 +127,7 @@ def test_a_file_that_was_young_when_it_was_read_is_read_again_after_any_event(
 def test_the_proof_that_there_is_no_file(tmp_path: object, watched: bool) -> None:
     """The same."""
     path = f"{tmp_path}/file"
-    folder = Folder(b"folder", WatchedPlace(1), []) if watched else None
+    folder = Folder(b"folder", WatchedDirectory(1), []) if watched else None
     proof = AbsenceProof(path.encode(), folder)
     assert not proof.found
     assert proof.conclusive
@@ -153,7 +153,7 @@ def test_absence_is_proved_by_enoent_alone(
     def stat(path: bytes) -> os.stat_result:
         raise OSError(number, os.strerror(number), path)
 
-    folder = Folder(b"folder", WatchedPlace(1), []) if watched else None
+    folder = Folder(b"folder", WatchedDirectory(1), []) if watched else None
     proof = AbsenceProof(b"/nowhere/at/all", folder)
     if folder is not None:
         folder.changes += 1
@@ -167,7 +167,7 @@ def test_absence_is_proved_by_enoent_alone(
 def test_nothing_is_proved_by_a_folder_that_is_watched_no_more(tmp_path: object) -> None:
     """Nobody would tell of the next change."""
     status = _status(tmp_path)
-    folder = Folder(b"folder", WatchedPlace(1), [])
+    folder = Folder(b"folder", WatchedDirectory(1), [])
     folder.watched = False
     path = f"{tmp_path}/file".encode()
     assert not FileProof(path, status, status.st_ctime_ns + RACY_NS, folder).holds()

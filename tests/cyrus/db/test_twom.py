@@ -15,7 +15,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
 from gateway.cyrus.db.twom_format import TwomHeader
-from gateway.cyrus.db.twom_walk import KeyPlace
+from gateway.cyrus.db.twom_walk import KeyPosition
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps
@@ -200,7 +200,7 @@ def test_what_is_read_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         really = database._walk.seek
         commits = iter([b"1", b"2"])
 
-        def seek(key: bytes, end: int) -> KeyPlace | None:
+        def seek(key: bytes, end: int) -> KeyPosition | None:
             for value in islice(commits, 1):
                 finish(writer.store(b"user.000003", value))
                 finish(writer.commit())

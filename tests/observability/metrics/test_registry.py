@@ -26,9 +26,9 @@ def registry() -> Iterator[ProcessRegistry]:
     made.close()
 
 
-def say(place: MetricsSlot, pid: int = 1, **more: float) -> None:
+def say(slot: MetricsSlot, pid: int = 1, **more: float) -> None:
     """Publish a snapshot with these counts, and the gauge `open` of 1."""
-    place.publish(ProcessCounts("core", pid=pid, counts=dict(more), gauges={"open": 1}).to_bytes())
+    slot.publish(ProcessCounts("core", pid=pid, counts=dict(more), gauges={"open": 1}).to_bytes())
 
 
 def test_counts_and_gauges_add_up(registry: ProcessRegistry) -> None:
@@ -49,14 +49,14 @@ def test_counts_outlive_their_process_and_gauges_do_not(registry: ProcessRegistr
     found = gather(one.shared_metrics)
     assert (found.counts, found.gauges, found.snapshots) == ({"asked": 3}, {}, ())
     again = registry.lend()
-    assert again.place == one.place
+    assert again.index == one.index
     assert gather(one.shared_metrics).counts == {"asked": 3}
     say(again, asked=2)
     assert gather(one.shared_metrics).counts == {"asked": 5}
 
 
 def test_a_process_is_taken_back_once(registry: ProcessRegistry) -> None:
-    """Its counts are added once, and a place that is lent again stays with the new process."""
+    """Its counts are added once, and a slot that is lent again stays with the new process."""
     one = registry.lend()
     say(one, asked=3)
     registry.take_back(one)
@@ -96,7 +96,7 @@ def test_states_are_shown(registry: ProcessRegistry) -> None:
 
 
 def test_no_supervisor_no_sum() -> None:
-    """A board on which no supervisor has written is a defect, and said to be one."""
+    """Shared metrics to which no supervisor has written are a defect, and said to be one."""
     shared_metrics = SharedMetrics.create()
     with pytest.raises(SharedMetricsError):
         gather(shared_metrics)
@@ -130,14 +130,14 @@ def test_parsers_raise_their_own_error_only(message: bytes) -> None:
 
 def test_the_newest_refusals_of_all_come_first(registry: ProcessRegistry) -> None:
     """As many as the page shows."""
-    places = [registry.lend() for _ in range(2)]
-    for number, place in enumerate(places):
+    slots = [registry.lend() for _ in range(2)]
+    for number, slot in enumerate(slots):
         refusals = [
             LastRefusal(float(2 * n + number), "policy", "denied", "", str(n), "", "", "", "")
             for n in range(15)
         ]
-        place.publish(ProcessCounts("core", refusals=refusals).to_bytes())
-    found = gather(places[0].shared_metrics)
+        slot.publish(ProcessCounts("core", refusals=refusals).to_bytes())
+    found = gather(slots[0].shared_metrics)
     assert [each.time for each in found.refusals] == [float(n) for n in range(29, 9, -1)]
 
 
@@ -146,6 +146,6 @@ def test_the_newest_answer_of_each_server_is_shown(registry: ProcessRegistry) ->
     answers = [Upstream(2.0, "backend", "one", "late"), Upstream(1.0, "backend", "one", "")]
     for answer in answers:
         registry.lend().publish(ProcessCounts("core", upstreams=[answer]).to_bytes())
-    place = registry.lend()
-    place.publish(ProcessCounts("core", upstreams=[Upstream(1.0, "mupdate", "", "")]).to_bytes())
-    assert gather(place.shared_metrics).upstreams == [answers[0], Upstream(1.0, "mupdate", "", "")]
+    slot = registry.lend()
+    slot.publish(ProcessCounts("core", upstreams=[Upstream(1.0, "mupdate", "", "")]).to_bytes())
+    assert gather(slot.shared_metrics).upstreams == [answers[0], Upstream(1.0, "mupdate", "", "")]

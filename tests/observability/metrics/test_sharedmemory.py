@@ -1,4 +1,4 @@
-"""The board: what one process writes, all read; and what a dead one leaves."""
+"""The shared metrics: what one process writes, all read; and what a dead one leaves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gateway.observability.metrics.sharedmemory import (
 
 @pytest.fixture
 def shared_metrics() -> Iterator[SharedMetrics]:
-    """A new board."""
+    """New shared metrics."""
     made = SharedMetrics.create()
     yield made
     made.close()
 
 
 def test_nothing_has_been_said(shared_metrics: SharedMetrics) -> None:
-    """A place that nobody has written to, wherever it is, holds nothing."""
+    """A slot that nobody has written to, wherever it is, holds nothing."""
     assert shared_metrics.read(0, 1) is None
     assert shared_metrics.read(1000, 1) is None
 
@@ -43,7 +43,7 @@ def test_the_newest_message_is_read(shared_metrics: SharedMetrics) -> None:
 
 
 def test_what_an_earlier_process_left_is_not_taken(shared_metrics: SharedMetrics) -> None:
-    """A place that is lent again is empty until its new process has spoken."""
+    """A slot that is lent again is empty until its new process has spoken."""
     MetricsSlot(shared_metrics, 1, 2).publish(b"old")
     assert shared_metrics.read(1, 3) is None
     MetricsSlot(shared_metrics, 1, 3).publish(b"new")
@@ -66,8 +66,8 @@ def test_a_writer_that_dies_leaves_its_last_message(written: int, before: bytes)
 
 def test_a_message_that_is_too_long_is_refused(shared_metrics: SharedMetrics) -> None:
     """It would reach into the next half."""
-    place = MetricsSlot(shared_metrics, 0, 1)
-    place.publish(bytes(LIMIT))
+    slot = MetricsSlot(shared_metrics, 0, 1)
+    slot.publish(bytes(LIMIT))
     with pytest.raises(SharedMetricsError, match="do not fit"):
-        place.publish(bytes(LIMIT + 1))
+        slot.publish(bytes(LIMIT + 1))
     assert shared_metrics.read(0, 1) == bytes(LIMIT)
