@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-# man(7): letters of the macros that set their words in turns.
+# man(7): letters of the macros that set their words in alternating.
 _FONTS = {"B": "strong", "I": "em", "R": ""}
 _ALTERNATING = re.compile(r"\.([BIR])([BIR])")
 # groff_char(7), as far as the pages use it.
@@ -77,10 +77,10 @@ def _styled(line: str) -> str:
     if not line.startswith("."):
         return _inline(line)
     macro, _, rest = line.partition(" ")
-    turns = _ALTERNATING.fullmatch(macro)
-    if turns is not None:
+    alternating = _ALTERNATING.fullmatch(macro)
+    if alternating is not None:
         parts = enumerate(_words(rest))
-        return "".join(_wrapped(_inline(word), turns[1 + at % 2]) for at, word in parts)
+        return "".join(_wrapped(_inline(word), alternating[1 + at % 2]) for at, word in parts)
     if macro in (".B", ".I"):
         return _wrapped(_inline(" ".join(_words(rest))), macro[1])
     raise UnknownMarkup(f"the macro {line!r}")

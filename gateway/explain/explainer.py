@@ -28,7 +28,7 @@ from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 from gateway.wiring.assembly import counts_sizes
 from gateway.wiring.judges import make_judge, make_replies
-from gateway.wiring.mailserver import fate_rows, make_postfix
+from gateway.wiring.mailserver import make_postfix, routing_rows
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -75,7 +75,7 @@ class Explainer:
         sections += [(step.name, tuple(steps.rows(step, asked, naming))) for step in trace]
         postfix = self._postfix if not verdict.kind.accepts else None
         if postfix is not None and isinstance(parsed, Address):
-            sections.append(("mail server", tuple(fate_rows(postfix, parsed))))
+            sections.append(("mail server", tuple(routing_rows(postfix, parsed))))
         return Explanation(
             inquiry=inquiry,
             answers=named,

@@ -117,8 +117,8 @@ class MilterSession(JudgingSession["Event"]):
             self._macros.step(step.command)
         return b"" if step in (ABORT, NEXT_CLIENT) else CONTINUE
 
-    def _unless(self, silent: int) -> bytes:
-        return b"" if self._conversation.no_reply_steps & silent else CONTINUE
+    def _unless(self, no_reply: int) -> bytes:
+        return b"" if self._conversation.no_reply_steps & no_reply else CONTINUE
 
 
 def _packet(outcome: Decision | Deferral | None) -> bytes:

@@ -162,13 +162,13 @@ class _Milter:
 
     def step(self, command: bytes, data: bytes, macros: dict[bytes, bytes]) -> Heard | None:
         """What the milter says to one step; None where it does not look at it or says nothing."""
-        unwanted, silent = _STEPS[command]
+        unwanted, no_reply = _STEPS[command]
         if self._steps & unwanted:
             return None
         pairs = b"".join(name + b"\0" + value + b"\0" for name, value in macros.items() if value)
         self._send(b"D", command + pairs)
         self._send(command, data)
-        if self._steps & silent:
+        if self._steps & no_reply:
             return None
         word, said = self._packet()
         while word == _PROGRESS:

@@ -61,7 +61,7 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
         _log.warning("%s; nobody of them is refused: %s", text, advice)
 
 
-def fate_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:
+def routing_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:
     """What the mail server does with a recipient, for a person; waits for its tables."""
     routing = postfix.routing_now(Mailbox(recipient.local, recipient.domain))
     yield "asked", f"Postfix {postfix.parameters['mail_version']} in {postfix.parameters.folder}"

@@ -39,15 +39,15 @@ def traffic(site: Site, seconds: float) -> None:
     """Mail for all interfaces: more and less, as through a day."""
     choose = random.Random(7)
     end = time.monotonic() + seconds
-    turn = 0
+    step = 0
     while time.monotonic() < end:
-        turn += 1
-        burst = int(9 + 6 * math.sin(turn / 60))
+        step += 1
+        burst = int(9 + 6 * math.sin(step / 60))
         names = [f"{choose.choice(USERS)}@example.org".encode() for _ in range(burst)]
         site.socketmap(*names)
         for name in names[: burst // 3]:
             site.policy(name, f"news{choose.randrange(9)}@sender.example".encode())
-        if turn % 4 == 0:
+        if step % 4 == 0:
             site.milter(names[0])
         time.sleep(PAUSE)
 

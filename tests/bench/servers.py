@@ -247,7 +247,7 @@ class Gateway(DaemonServer):
         conf = write_text(self.path("imapd.conf"), "\n".join(lines) + "\n")
         toml = write_text(
             self.path("gateway.toml"),
-            f"workers = {self._workers}\n{self.elsewhere()}"
+            f"workers = {self._workers}\n{self.remote_settings()}"
             f'[cyrus]\nimapd_conf = "{conf}"\nservice = "{SERVICE}"\n'
             # As the servers it is compared with, it writes no line for each verdict.
             f'[logging]\nlevel = "warning"\n'
@@ -257,7 +257,7 @@ class Gateway(DaemonServer):
         )
         return [self.program, "serve", "-c", toml]
 
-    def elsewhere(self) -> str:
+    def remote_settings(self) -> str:
         """The setting `store`, where it is not the default."""
         return ""
 
@@ -281,7 +281,7 @@ class Remote(Gateway):
         finally:
             self._backend.stop()
 
-    def elsewhere(self) -> str:
+    def remote_settings(self) -> str:
         """The other gateway's socket."""
         return f'store = "socketmap:unix:{self._backend.address}"\n'
 

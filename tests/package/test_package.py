@@ -136,7 +136,7 @@ def _matches(line: str, rules: list[str]) -> bool:
 
 
 def test_logcheck_is_told_what_is_usual(installed: Root) -> None:
-    """A line a recipient is no news; whatever is wrong is."""
+    """A line a recipient is no warnings; whatever is wrong is."""
     with open(installed.path("/etc/logcheck/ignore.d.server/smmapd-gateway")) as file:
         rules = [line.rstrip("\n") for line in file]
     heads = ("Nov 30 10:00:00 mx ", "2026-11-30T10:00:00.123456+01:00 mx ")
@@ -145,13 +145,13 @@ def test_logcheck_is_told_what_is_usual(installed: Root) -> None:
         "smmapd[12]: verdict frontend=socketmap mode=enforce verdict=deliverable",
         "smmapd-gateway[12]: ready: serving with core, milter",
     ]
-    news = ["smmapd-gateway[12]: core died", "smmapd-gateway[12]: cannot read /x: verdict frontend"]
+    warnings = ["smmapd-gateway[12]: core died", "smmapd-gateway[12]: cannot read /x: verdict frontend"]
     for rule in rules:
         assert rule[0] + rule[-1] == "^$"
     for head in heads:
         for line in usual:
             assert _matches(head + line, rules), line
-        for line in news:
+        for line in warnings:
             assert not _matches(head + line, rules), line
 
 

@@ -112,7 +112,7 @@ class MailSite:
             assert client.mail(SENDER).code == 250
             return [client.rcpt(each).code for each in recipients]
 
-    def fates(self, *recipients: bytes) -> list[str]:
+    def outcomes(self, *recipients: bytes) -> list[str]:
         """What happens to mails that nobody asks us about: refused, sent, deferred or bounced."""
         queued: list[str] = []
         with Conversation(self.interfaces["plain"]) as client:

@@ -86,7 +86,7 @@ def site() -> Iterator[MailSite]:
 def test_every_front_end_says_what_happens(site: MailSite) -> None:
     """What is delivered is taken, what is deferred comes again, and what bounces is refused."""
     recipients = [recipient for recipient, _ in RECIPIENTS]
-    assert list(zip(recipients, site.fates(*recipients), strict=True)) == RECIPIENTS
+    assert list(zip(recipients, site.outcomes(*recipients), strict=True)) == RECIPIENTS
     for front in FRONT_ENDS:
         codes = site.rcpt(front, *recipients)
         wrong = {
@@ -99,14 +99,14 @@ def test_every_front_end_says_what_happens(site: MailSite) -> None:
 
 def test_aliases_that_lead_to_nobody(site: MailSite) -> None:
     """They bounce, so policy and milter refuse them."""
-    assert site.fates(*DEAD_ENDS) == ["bounced"] * len(DEAD_ENDS)
+    assert site.outcomes(*DEAD_ENDS) == ["bounced"] * len(DEAD_ENDS)
     for front in ("policy", "milter"):
         assert site.rcpt(front, *DEAD_ENDS) == [550] * len(DEAD_ENDS), front
 
 
 def test_an_alias_of_who_is_over_quota(site: MailSite) -> None:
     """Policy and milter say so at once; with a table of recipients it waits in the queue."""
-    assert site.fates(b"tofull@virt.example") == ["deferred"]
+    assert site.outcomes(b"tofull@virt.example") == ["deferred"]
     assert [site.rcpt(front, b"tofull@virt.example") for front in FRONT_ENDS] == [
         [250],
         [450],
@@ -116,7 +116,7 @@ def test_an_alias_of_who_is_over_quota(site: MailSite) -> None:
 
 def test_recipients_of_another_system(site: MailSite) -> None:
     """transport_maps send them elsewhere, so policy and milter leave them alone."""
-    assert site.fates(*NOT_OURS) == ["sent", "sent"]
+    assert site.outcomes(*NOT_OURS) == ["sent", "sent"]
     for front in ("policy", "milter"):
         assert site.rcpt(front, *NOT_OURS) == [250, 250], front
 
@@ -125,7 +125,7 @@ def test_bounces_to_rewritten_senders(site: MailSite) -> None:
     """postsrsd unwinds them, later than we are asked."""
     rewritten = site.rewritten_sender("joe@gmail.example")
     assert rewritten.startswith(b"SRS0=")
-    assert site.fates(rewritten) == ["sent"]
+    assert site.outcomes(rewritten) == ["sent"]
     assert [site.rcpt(front, rewritten) for front in FRONT_ENDS] == [[250]] * 3
 
 
