@@ -145,7 +145,10 @@ def test_logcheck_is_told_what_is_usual(installed: Root) -> None:
         "smmapd[12]: verdict frontend=socketmap mode=enforce verdict=deliverable",
         "smmapd-gateway[12]: ready: serving with core, milter",
     ]
-    warnings = ["smmapd-gateway[12]: core died", "smmapd-gateway[12]: cannot read /x: verdict frontend"]
+    warnings = [
+        "smmapd-gateway[12]: core died",
+        "smmapd-gateway[12]: cannot read /x: verdict frontend",
+    ]
     for rule in rules:
         assert rule[0] + rule[-1] == "^$"
     for head in heads:
