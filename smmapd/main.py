@@ -12,7 +12,6 @@ import os
 import sys
 
 from gateway.errors import ConfigurationError
-from smmapd import exits
 from smmapd.options import USAGE, Options, UsageError, parse
 
 TYPE_CHECKING = False
@@ -35,20 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
         _complain(service, f"{error}\n{USAGE}")
-        return exits.USAGE
+        return os.EX_USAGE
     if os.geteuid() == 0 and not options.stdio:
         _complain(
             service, "must run as the Cyrus user; only with -X may root look something up by hand"
         )
-        return exits.USAGE
+        return os.EX_USAGE
     try:
         return _run(options, service)
     except ConfigurationError as error:
         _complain(service, str(error))
-        return exits.CONFIG
+        return os.EX_CONFIG
     except OSError as error:
         _complain(service, f"{error.filename or 'system'}: {error.strerror}")
-        return exits.IOERR
+        return os.EX_IOERR
 
 
 def _run(options: Options, service: str) -> int:
@@ -96,7 +95,7 @@ def _run(options: Options, service: str) -> int:
         gc.enable()
         return under_master.run(options, make_verifier, verdicts, start)
     stdio.serve(make_verifier(), verdicts.observer())
-    return exits.OK
+    return os.EX_OK
 
 
 def _debug(conf: ImapdConf, service: str) -> None:

@@ -4,15 +4,14 @@ master starts a service with two descriptors: 3 is a pipe to it, 4 the socket
 that listens already (master/service.h).  A service tells master of what it
 does in messages of two native integers, message and pid (master/service.c,
 notify_master).  A child that says nothing counts as ready, and master starts
-another only while none is.
+another only while none is.  It ends with 0 or 75 (EX_TEMPFAIL) where all is well: master takes
+anything else for a failure, and disables a service after five in a row, until SIGHUP.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-
-from smmapd import exits
 
 STATUS_FD = 3
 LISTEN_FD = 4
@@ -63,7 +62,7 @@ class StartupSignals:
         _signal.signal(_signal.SIGUSR1, self._toggle)
 
     def _leave(self, _number: int, _frame: object) -> None:
-        os._exit(exits.TEMPFAIL)
+        os._exit(os.EX_TEMPFAIL)
 
     def _hang_up(self, _number: int, _frame: object) -> None:
         self.hangup = True

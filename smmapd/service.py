@@ -27,11 +27,9 @@ from gateway.server.dispatcher import Dispatcher
 from gateway.server.loophooks import LoopHooks
 from gateway.server.resolver import Names
 from gateway.server.server import Server, end_without_memory, peer_name
-from gateway.verification.cache import VerdictCache
 from gateway.verification.murder import MurderUpstreams
-from gateway.verification.pool import VerifierPool
-from gateway.verification.questions import StoreQuestions
-from smmapd import exits, syslog
+from gateway.verification.pool import VerifierPool, memory_on
+from smmapd import syslog
 from smmapd.access import Access
 from smmapd.master import LISTEN_FD
 
@@ -39,7 +37,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.verification.decider import Memory
     from gateway.verification.verifier import Verifier
     from smmapd.options import Options
     from smmapd.waitingclients import Start
@@ -83,8 +80,8 @@ class MasterService:
         self._hub = gevent.get_hub()
         self._done = Event()
         self._draining = False
-        self._exit_code = exits.OK
-        cache = _memory(verifier)
+        self._exit_code = os.EX_OK
+        cache = memory_on(verifier)
         replies = SocketmapReplyCache(cache)
         self._murder = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
         pool = VerifierPool(lambda: _sharing(make_verifier(), self._murder))
@@ -113,7 +110,7 @@ class MasterService:
     def run(self) -> int:
         """Serve until it is time to leave; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            gevent.signal_handler(number, self._leave, exits.TEMPFAIL)
+            gevent.signal_handler(number, self._leave, os.EX_TEMPFAIL)
         gevent.signal_handler(signal.SIGHUP, self._drain, "SIGHUP")
         gevent.signal_handler(signal.SIGUSR1, syslog.toggle_debug)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -166,7 +163,7 @@ class MasterService:
         self._check_program()
         if self._draining:
             if not self._server.connections:
-                self._leave(exits.OK)
+                self._leave(os.EX_OK)
         elif self._options.uses <= self._server.served:
             self._drain(f"{self._server.served} connections were served")
         elif not self._server.connections and self._idle_timer is not None:
@@ -187,20 +184,14 @@ class MasterService:
         syslog.debug(f"leaving: {reason}; {len(self._server.connections)} clients connected")
         self._server.drain()
         self._status.no_more()
-        self._drain_timer.start(self._leave, exits.OK)
+        self._drain_timer.start(self._leave, os.EX_OK)
         if not self._server.connections:
-            self._leave(exits.OK)
+            self._leave(os.EX_OK)
 
     def _leave(self, code: int) -> None:
         self._exit_code = code
         self._server.stop_accepting()
         self._done.set()
-
-
-def _memory(verifier: Verifier) -> Memory:
-    """Remembered verdicts; none where the loop would have to wait for an SQL server."""
-    server = verifier.store.server
-    return VerdictCache(verifier) if server is None else StoreQuestions(server)
 
 
 def _sharing(verifier: Verifier, murder: MurderUpstreams) -> Verifier:
@@ -226,7 +217,7 @@ def run(
         return MasterService(options, make_verifier, verdicts, start).run()
     except MemoryError:
         syslog.error("out of memory; leaving, and master starts another")
-        os._exit(exits.TEMPFAIL)
+        os._exit(os.EX_TEMPFAIL)
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"

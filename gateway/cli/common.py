@@ -12,7 +12,7 @@ from gateway.config import load
 from gateway.cyrus.pathwalk import absolute
 from gateway.frontends.scope import client_address
 from gateway.wiring.assembly import make_store
-from gateway.wiring.engines import Engines
+from gateway.wiring.engines import make_engines
 from gateway.wiring.upstreams import SPARED
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def engine_of(settings: Settings) -> Engine:
     """The engine that the settings ask for; raises ConfigurationError."""
-    return Engines(settings, creators=SPARED).pool.borrow()
+    return make_engines(settings, creators=SPARED).pool.borrow()
 
 
 def store_of(settings: Settings) -> CyrusStore:

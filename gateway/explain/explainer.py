@@ -25,7 +25,6 @@ from gateway.explain.explanation import (
 from gateway.frontends.scope import Skip
 from gateway.protocols.address import Address, BadAddress, parse_bare
 from gateway.verification.model import Query, Verdict
-from gateway.verification.verifier import Verifier
 from gateway.wiring.assembly import counts_sizes
 from gateway.wiring.judges import make_judge, make_replies
 from gateway.wiring.mailserver import make_postfix, routing_rows
@@ -65,10 +64,10 @@ class Explainer:
         trace: list[Step] = []
         settings = self._settings
         memories = {
-            answers: _Memory(_answering(self._verifier, answers)) for answers in AuthorityName
+            answers: _Memory(self._verifier.answering(answers.value)) for answers in AuthorityName
         }
         verdict = memories[settings.general.answers].first(Query(asked, inquiry.size), trace)
-        naming = self._verifier.store.naming if isinstance(self._verifier, Verifier) else None
+        naming = self._verifier.store.naming if self._verifier.store is not None else None
         named = self._named(settings.general.answers)
         authority: tuple[Row, ...] = (("authority", AUTHORITIES[named]),)
         sections = [("answers", authority)]
@@ -119,11 +118,6 @@ class Explainer:
             withheld=_reply_text(answer.withheld),
             waiver=WAIVERS[waiver] if waiver is not None else "",
         )
-
-
-def _answering(engine: Engine, answers: AuthorityName) -> Engine:
-    """The engine as an authority; servers elsewhere have their own."""
-    return engine.answering(answers.value) if isinstance(engine, Verifier) else engine
 
 
 class _Memory:

@@ -78,13 +78,14 @@ class Backends:
         """The backend's verdict, at most `deadline` seconds after `since` (default: now)."""
         if query.hops >= MAX_HOPS:
             return self._loop(name, evidence, trace)
-        until = (since if since is not None else time.monotonic()) + self.deadline
+        asked = time.monotonic()
+        until = (since if since is not None else asked) + self.deadline
         try:
             told = self._server(name).ask(query.recipient, query.hops + 1, until)
         except UpstreamError as fault:
-            return self._unreachable(fault, evidence, trace)
+            return self._unreachable(fault, evidence, trace, asked)
         if trace is not None:
-            trace.append(Step("backend", server=name, answer=told.words))
+            trace.append(Step("backend", time.monotonic() - asked, server=name, answer=told.words))
         return Verdict(told.kind, told.reason, evidence, cacheable=False)
 
     def _server(self, name: str) -> SocketmapServer:
@@ -105,10 +106,17 @@ class Backends:
         return server
 
     def _unreachable(
-        self, fault: UpstreamError, evidence: Evidence, trace: list[Step] | None
+        self, fault: UpstreamError, evidence: Evidence, trace: list[Step] | None, asked: float
     ) -> Verdict:
         if trace is not None:
-            trace.append(Step("backend", server=fault.server, problem=fault.problem))
+            trace.append(
+                Step(
+                    "backend",
+                    time.monotonic() - asked,
+                    server=fault.server,
+                    problem=fault.problem,
+                )
+            )
         evidence = _with_fault(evidence, fault.server, str(fault))
         kind = Kind.DELIVERABLE if self.unreachable_is_ok else Kind.UPSTREAM_FAULT
         reason = b"" if self.unreachable_is_ok else UNREACHABLE_TEXT

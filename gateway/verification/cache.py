@@ -90,7 +90,7 @@ class VerdictCache:
         self.invalidations = 0
         # Hears how many seconds each answer took that was not remembered.
         self.timing: Callable[[float], None] | None = None
-        self._store = verifier.store
+        self.store = verifier.store
         self._mailboxes, self._denials, self._quotas = verifier.store.databases
         self._max_entries = max_entries
         self._shrunk = False
@@ -215,7 +215,7 @@ class VerdictCache:
         """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
         if not self._looked:
             self._look()
-        store = self._store
+        store = self.store
         if not self._newer_keys:
             self._newer_keys = store.mailboxes.is_newer
         if not self._store_version.number or not self._newer_keys or self.verifier.kicks_mupdate:
@@ -264,7 +264,7 @@ class VerdictCache:
                 return
         if not self._store_version.look():
             self._forget_all()
-        self._nobody_denied = self._store.denials.blocks_nobody
+        self._nobody_denied = self.store.denials.blocks_nobody
         if self._store_version.number and self._store_version.covered_by(self.watch):
             self._quiet_ticks = QUIET_TICKS
 

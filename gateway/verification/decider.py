@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.cyrus.folderwatch import FolderWatch
+    from gateway.cyrus.store import CyrusStore
     from gateway.verification.entry import Entry
     from gateway.verification.model import Kind, Pending, Query, Step, Verdict
     from gateway.verification.records import Records
@@ -67,6 +68,13 @@ class Decider(Protocol):
 class Engine(Protocol):
     """May wait for other servers; used by one thread at a time."""
 
+    @property
+    def store(self) -> CyrusStore | None:
+        """The store whose databases it reads; None where other servers know the mailboxes."""
+
+    def answering(self, answers: str) -> Engine:
+        """The same engine as the authority `answers`; other servers have their own."""
+
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
         """The verdict on `query`; steps are appended to `trace`."""
 
@@ -86,6 +94,12 @@ class Memory(Decider, Protocol):
     misses: int
     invalidations: int
     nonexistent: Verdict  # what `known_absent` stands for
+    # Hears how many seconds each answer took that was not remembered.
+    timing: Callable[[float], None] | None
+
+    @property
+    def store(self) -> CyrusStore | None:
+        """The store whose databases it reads itself."""
 
     @property
     def watch(self) -> FolderWatch | None:

@@ -186,16 +186,18 @@ class Step(Value):
     """One step of the engine, as `explain` prints it: what was looked at, and what it showed.
 
     `name` is one of STEPS; `facts` are pairs of a word and a value (bytes,
-    str, int, bool or None).
+    str, int, bool or None).  `seconds` is how long another server took, where one was asked.
     """
 
-    __slots__ = ("facts", "name")
+    __slots__ = ("facts", "name", "seconds")
     facts: tuple[tuple[str, object], ...]
     name: str
+    seconds: float | None
 
-    def __init__(self, name: str, **facts: object) -> None:
+    def __init__(self, name: str, seconds: float | None = None, /, **facts: object) -> None:
         self.facts = tuple(facts.items())
         self.name = name
+        self.seconds = seconds
         self._freeze()
 
 

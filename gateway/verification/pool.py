@@ -1,4 +1,4 @@
-"""Engines for any number of threads, each used by one at a time.
+"""What decides on an event loop, and engines for any number of threads, each used by one at a time.
 
 The event loop's engine belongs to the loop.  Threads that wait for another
 server borrow one here.  As many are made as
@@ -8,12 +8,29 @@ lock is needed.
 
 from __future__ import annotations
 
+from gateway.verification.cache import VerdictCache
+from gateway.verification.questions import StoreQuestions
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.verification.decider import Engine
+    from gateway.verification.decider import Engine, Memory
     from gateway.verification.model import Pending, Verdict
+    from gateway.verification.verifier import Verifier
+
+
+def memory_on(verifier: Verifier) -> Memory:
+    """What an event loop decides with: remembered verdicts of `verifier`, where it need not wait.
+
+    The verifier is not to be used by others.
+    """
+    server = verifier.store.server
+    return (
+        VerdictCache(verifier)
+        if server is None
+        else StoreQuestions(server, verifier.authority.name)
+    )
 
 
 class VerifierPool:

@@ -69,6 +69,10 @@ class RemoteVerifier(UncachedMemory):
         outcome = self.decide(query, trace)
         return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
 
+    def answering(self, _answers: str) -> RemoteVerifier:
+        """The same: the servers have an authority of their own."""
+        return self
+
     def decide(self, query: Query, trace: list[Step] | None = None) -> Verdict | Pending:
         """The verdict as far as it is remembered, or that the servers must be asked."""
         if query.hops >= MAX_HOPS:
@@ -102,11 +106,14 @@ class RemoteVerifier(UncachedMemory):
             except UpstreamError as fault:
                 problems.append(str(fault))
                 if trace is not None:
-                    trace.append(Step("backend", server=fault.server, problem=fault.problem))
+                    seconds = self._clock() - now
+                    trace.append(
+                        Step("backend", seconds, server=fault.server, problem=fault.problem)
+                    )
                 continue
             name = server.pool.server
             if trace is not None:
-                trace.append(Step("backend", server=name, answer=told.words))
+                trace.append(Step("backend", self._clock() - now, server=name, answer=told.words))
             if not told.kind.try_next_server:
                 verdict = Verdict(told.kind, told.reason, Evidence(server=name), cacheable=False)
                 self.memory.keep(query.recipient, verdict, self._clock())

@@ -9,6 +9,10 @@ from __future__ import annotations
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class UncachedMemory:
     """The part of a Memory that needs no knowledge of what is asked."""
@@ -17,7 +21,9 @@ class UncachedMemory:
         self.hits = 0
         self.misses = 0
         self.invalidations = 0
+        self.store = None
         self.watch = None  # no file is read
+        self.timing: Callable[[float], None] | None = None  # nothing is looked up here
         self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
         self._tick = 0
 

@@ -194,9 +194,10 @@ class Verifier:
         Whoever is to be asked then is of a list that is current, unless nobody
         had been asked before.
         """
+        began = time.monotonic()
         problem = murder.kick(since, came)
         if trace is not None:
-            trace.append(Step("mupdate", problem=problem))
+            trace.append(Step("mupdate", time.monotonic() - began, problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
         if problem is None:
             return outcome

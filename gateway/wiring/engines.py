@@ -1,17 +1,18 @@
 """The engines of one process: one for its event loop, and as many as its threads need.
 
-Where `store` is cyrus, each thread has a Verifier of its own, and what asks the
-backends of a Murder is shared by all, as are the connections to an SQL server.
-Where it names servers elsewhere, one RemoteVerifier serves everybody.
+`make_engines` is where it is chosen what decides about a store.  Where `store` is
+cyrus, each thread has a Verifier of its own, and what asks the backends of a Murder is
+shared by all, as are the connections to an SQL server (verification/pool.py says
+what the event loop gets then).  Where it names servers elsewhere, one RemoteVerifier
+serves everybody.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from gateway.verification.cache import VerdictCache
-from gateway.verification.pool import VerifierPool
-from gateway.verification.questions import StoreQuestions
+from gateway.verification.pool import VerifierPool, memory_on
 from gateway.verification.verifier import Verifier
 from gateway.wiring.assembly import make_store
 from gateway.wiring.upstreams import WARNED_OF, make_murder, make_remote
@@ -27,96 +28,130 @@ if TYPE_CHECKING:
     from gateway.upstream.lmtp import Creators
     from gateway.verification.decider import Engine, Memory
     from gateway.verification.murder import MurderUpstreams
-    from gateway.verification.remote import RemoteVerifier
     from gateway.verification.servers import Server
 
 
-class Engines:
+def make_engines(
+    settings: Settings,
+    verifier: Callable[[CyrusStore, MurderUpstreams], Verifier] = Verifier.for_store,
+    creators: Creators = WARNED_OF,
+) -> Engines:
     """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
 
-    `pool` lends engines to threads; `max_concurrency` is how many questions another
-    server is asked at once, `concurrency_of` has those for which it is another number.
     `creators` are servers that make mailboxes for whom they are asked about.
     `verifier` makes an engine on a store.
     """
+    if settings.general.store:
+        return RemoteEngines(settings, creators)
+    return StoreEngines(settings, verifier)
 
-    def __init__(
-        self,
-        settings: Settings,
-        verifier: Callable[[CyrusStore, MurderUpstreams], Verifier] = Verifier.for_store,
-        creators: Creators = WARNED_OF,
-    ) -> None:
-        self._settings = settings
-        self._memories: dict[AuthorityName, Memory] = {}
-        self._verifier = verifier
-        self._remote: RemoteVerifier | None = None
-        self._murder: MurderUpstreams | None = None
-        self._sql: SqlPool | None = None
+
+class Engines(ABC):
+    """The engines of one process.
+
+    `pool` lends engines to threads; `max_concurrency` is how many questions another
+    server is asked at once, `concurrency_of` has those for which it is another number.
+    `contexts` are those of TLS connections to other servers, `sql` the connections to
+    the SQL server that holds a database, if one does.
+    """
+
+    max_concurrency: int
+    sql: SqlPool | None = None
+
+    def __init__(self) -> None:
         self.concurrency_of: dict[str, int] = {}
-        self.contexts: list[ssl.SSLContext] = []  # of connections to servers elsewhere
+        self.contexts: list[ssl.SSLContext] = []
         self.pool = VerifierPool(self.engine)
-        if settings.general.store:
-            self._remote = make_remote(settings, creators, self.contexts)
-            # Their questions share one line (RemoteVerifier.name).
-            self.max_concurrency = settings.remote.pool_size * len(self._remote.servers)
-        else:
-            store = make_store(settings)
-            store.look()
-            self._murder = make_murder(settings, store.conf)
-            self.max_concurrency = settings.murder.pool_size
-            if store.sql is not None:
-                self._sql = store.sql.pool
-                self.concurrency_of[self._sql.server.name()] = self._sql.size
-            first = verifier(store, self._murder)
-            self.pool.give_back(first.answering(settings.general.answers.value))
 
+    @abstractmethod
     def engine(self) -> Engine:
         """An engine for one thread."""
-        return self._remote if self._remote is not None else self._on_store()
 
+    @abstractmethod
     def memory(self, answers: AuthorityName) -> Memory:
-        """Remembered verdicts of an authority for the event loop, made when first asked for.
-
-        None are remembered where the store is on an SQL server.
-        """
-        if self._remote is not None:
-            return self._remote
-        memory = self._memories.get(answers)
-        if memory is None:
-            verifier = self._on_store().answering(answers.value)
-            server = verifier.store.server
-            memory = self._memories[answers] = (
-                VerdictCache(verifier) if server is None else StoreQuestions(server, answers.value)
-            )
-        return memory
-
-    def _on_store(self) -> Verifier:
-        assert self._murder is not None
-        verifier = self._verifier(make_store(self._settings, self._sql), self._murder)
-        return verifier.answering(self._settings.general.answers.value)
+        """What decides for an authority on the event loop, made when first asked for."""
 
     @property
+    @abstractmethod
     def servers(self) -> tuple[Server, ...]:
         """The servers elsewhere that there are, or that have been asked."""
-        if self._remote is not None:
-            return self._remote.servers
-        return self._murder.backends.servers if self._murder is not None else ()
 
+    @abstractmethod
     def sweep(self) -> None:
         """Close connections to other servers that are not needed; never waits."""
-        if self._remote is not None:
-            self._remote.sweep()
-        elif self._murder is not None:
-            self._murder.backends.sweep()
-        if self._sql is not None:
-            self._sql.sweep()
-
-    @property
-    def sql(self) -> SqlPool | None:
-        """The connections to the SQL server that holds a database, if one does."""
-        return self._sql
 
     def retire(self) -> None:
         """Others serve now: give connections back as soon as nobody here needs them."""
-        if self._sql is not None:
-            self._sql.retire()
+        if self.sql is not None:
+            self.sql.retire()
+
+
+class RemoteEngines(Engines):
+    """The mailboxes are behind other servers, which one engine asks for everybody."""
+
+    def __init__(self, settings: Settings, creators: Creators) -> None:
+        super().__init__()
+        self._remote = make_remote(settings, creators, self.contexts)
+        # Their questions share one line (RemoteVerifier.name).
+        self.max_concurrency = settings.remote.pool_size * len(self._remote.servers)
+
+    def engine(self) -> Engine:
+        """The one."""
+        return self._remote
+
+    def memory(self, answers: AuthorityName) -> Memory:
+        """The same: servers elsewhere have an authority of their own."""
+        return self._remote
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Those of the setting `store`."""
+        return self._remote.servers
+
+    def sweep(self) -> None:
+        """As any Engines'."""
+        self._remote.sweep()
+
+
+class StoreEngines(Engines):
+    """The mailboxes are in a Cyrus store of this machine, perhaps on an SQL server."""
+
+    def __init__(
+        self, settings: Settings, verifier: Callable[[CyrusStore, MurderUpstreams], Verifier]
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._memories: dict[AuthorityName, Memory] = {}
+        self._verifier = verifier
+        store = make_store(settings)
+        store.look()
+        self._murder = make_murder(settings, store.conf)
+        self.max_concurrency = settings.murder.pool_size
+        if store.sql is not None:
+            self.sql = store.sql.pool
+            self.concurrency_of[self.sql.server.name()] = self.sql.size
+        first = verifier(store, self._murder)
+        self.pool.give_back(first.answering(settings.general.answers.value))
+
+    def engine(self) -> Verifier:
+        """One more, with a reader of its own."""
+        verifier = self._verifier(make_store(self._settings, self.sql), self._murder)
+        return verifier.answering(self._settings.general.answers.value)
+
+    def memory(self, answers: AuthorityName) -> Memory:
+        """As any Engines'."""
+        memory = self._memories.get(answers)
+        if memory is None:
+            memory = self._memories[answers] = memory_on(self.engine().answering(answers.value))
+        return memory
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The backends of the Murder that have been asked."""
+        return self._murder.backends.servers
+
+    def sweep(self) -> None:
+        """As any Engines'."""
+        self._murder.backends.sweep()
+        if self.sql is not None:
+            self.sql.sweep()

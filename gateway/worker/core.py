@@ -37,7 +37,7 @@ from gateway.supervisor.channel import Leave, Restarts
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
-from gateway.wiring.engines import Engines
+from gateway.wiring.engines import make_engines
 from gateway.wiring.mailserver import announce, make_postfix
 from gateway.worker import childmain, descriptors
 from gateway.worker.databasewatch import DatabaseWatch
@@ -48,6 +48,7 @@ from gateway.worker.servers import FrontEndServers, served
 if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.supervisor.channel import Supervised
+    from gateway.wiring.engines import Engines
     from gateway.worker.adminlistener import Admin
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Core:
 
     def __init__(self, parent: Supervised, settings: Settings) -> None:
         self._parent = parent
-        self._engines = engines = Engines(settings)
+        self._engines = engines = make_engines(settings)
         asked = {settings.front_end(row.name).answers for row in served(parent, settings)}
         memories = {answers: engines.memory(answers) for answers in asked}
         address = AddressWriter(settings.logging.addresses)

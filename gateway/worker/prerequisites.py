@@ -28,7 +28,7 @@ from gateway.frontends.frontend import Process
 from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched
 from gateway.server import pymilter
 from gateway.supervisor import privileges, unixsockets
-from gateway.wiring.engines import Engines
+from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge, make_trust
 from gateway.wiring.mailserver import make_postfix
 from gateway.wiring.upstreams import server_context
@@ -126,7 +126,7 @@ def _account(settings: Settings) -> Iterator[ConfigurationError]:
 
 def _store(settings: Settings) -> Iterator[ConfigurationError]:
     try:
-        Engines(settings)
+        make_engines(settings)
     except ConfigurationError as fault:
         if fault.file == settings.cyrus.imapd_conf and fault.line is None and fault.option is None:
             yield _at(settings, "cyrus.imapd_conf", str(fault))

@@ -41,7 +41,7 @@ from gateway.supervisor.channel import OUT_OF_MEMORY, Leave
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE, PYMILTER
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
-from gateway.wiring.engines import Engines
+from gateway.wiring.engines import make_engines
 from gateway.wiring.mailserver import announce, make_postfix
 from gateway.worker import childmain, descriptors
 from gateway.worker.scopefiles import SETTLING_INTERVAL, ScopeFiles
@@ -95,7 +95,7 @@ class PymilterProcess:
         self._parent = parent
         self._module = module
         self._listener = _mine(parent)
-        self._engines = engines = Engines(settings)
+        self._engines = engines = make_engines(settings)
         self._memory = engines.memory(settings.milter.answers)
         self._due = STRAIN
         address = AddressWriter(settings.logging.addresses)

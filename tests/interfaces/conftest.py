@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import load
 from gateway.verification.decider import Engine
-from gateway.wiring.engines import Engines
+from gateway.wiring.engines import make_engines
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
 from tests.interfaces.store import SETTINGS, Backend, populate
@@ -50,7 +50,7 @@ def tables(aliases: str, port: int) -> Tables:
 @contextmanager
 def engine(configuration: str) -> Iterator[Engine]:
     """An engine of the test's own, as a gateway.toml asks for."""
-    engines = Engines(load(configuration))
+    engines = make_engines(load(configuration))
     yield engines.engine()
     for server in engines.servers:
         server.pool.close()

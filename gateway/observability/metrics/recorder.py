@@ -23,15 +23,14 @@ from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetric
 from gateway.observability.metrics.snapshot import LastRefusal, Numbers, ProcessCounts, add
 from gateway.observability.metrics.timing import ClockedEngine, Timings
 from gateway.printable import printable
-from gateway.verification.cache import VerdictCache
 from gateway.verification.model import KINDS, Verdict
-from gateway.verification.verifier import Verifier
 from gateway.wiring.judges import make_replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.config import Settings
+    from gateway.cyrus.store import CyrusStore
     from gateway.observability.logging.setup import AddressWriter
     from gateway.server.server import Server
     from gateway.verification.counter import Refused
@@ -85,15 +84,14 @@ class Recorder:
 
     def timed(self, engine: Engine) -> Engine:
         """`engine` for a thread, with what it reads and whom it asks counted."""
-        self._count_reads(engine)
+        self._count_reads(engine.store)
         return ClockedEngine(engine, self._timings)
 
     def watch_memories(self, memories: Sequence[Memory]) -> None:
         """Count what `memories` remember, and how long it takes where they do not."""
         for memory in memories:
-            if isinstance(memory, VerdictCache):
-                self._count_reads(memory.verifier)
-                memory.timing = self._timings.lookup
+            self._count_reads(memory.store)
+            memory.timing = self._timings.lookup
 
         def source(snapshot: ProcessCounts) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
@@ -163,9 +161,9 @@ class Recorder:
         """The memory of this process (proc(5), statm)."""
         return int(os.pread(self._memory, _STATM, 0).split()[1]) * _PAGE
 
-    def _count_reads(self, engine: Engine) -> None:
-        if isinstance(engine, Verifier):
-            for database, counts in zip(engine.store.databases, self._reads, strict=True):
+    def _count_reads(self, store: CyrusStore | None) -> None:
+        if store is not None:
+            for database, counts in zip(store.databases, self._reads, strict=True):
                 database.counts = counts
 
     def _refusal(self, frontend: str, refused: Refused) -> LastRefusal:

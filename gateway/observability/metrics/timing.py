@@ -16,6 +16,7 @@ from gateway.printable import printable
 from gateway.verification.model import Pending
 
 if TYPE_CHECKING:
+    from gateway.cyrus.store import CyrusStore
     from gateway.verification.decider import Engine
     from gateway.verification.model import Query, Step, Verdict
 
@@ -107,6 +108,15 @@ class ClockedEngine:
         self._engine = engine
         self._timings = timings
 
+    @property
+    def store(self) -> CyrusStore | None:
+        """As the engine's."""
+        return self._engine.store
+
+    def answering(self, answers: str) -> ClockedEngine:
+        """As the engine's, told to the same."""
+        return ClockedEngine(self._engine.answering(answers), self._timings)
+
     def verify(self, query: Query, trace: list[Step] | None = None) -> Verdict:
         """The verdict on `query`; waits for other servers."""
         outcome = self.decide(query)
@@ -124,21 +134,24 @@ class ClockedEngine:
     def advance(
         self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
     ) -> Verdict | Pending:
-        """Ask whom `pending` names."""
+        """Ask whom `pending` names; each server that was asked is timed by itself."""
         steps: list[Step] = []
         start = time.perf_counter()
         outcome = self._engine.advance(pending, steps, since=since)
-        seconds = time.perf_counter() - start
-        for step in steps:
-            if step.name in UPSTREAMS:
-                facts = dict(step.facts)
-                server, problem = facts.get("server"), facts.get("problem")
-                self._timings.upstream(
-                    step.name,
-                    printable(str(server or ""), SHOWN),
-                    printable(str(problem or ""), SHOWN),
-                    seconds,
-                )
+        whole = time.perf_counter() - start
+        asked = [step for step in steps if step.name in UPSTREAMS]
+        for step in asked:
+            facts = dict(step.facts)
+            server, problem = facts.get("server"), facts.get("problem")
+            self._timings.upstream(
+                step.name,
+                printable(str(server or ""), SHOWN),
+                printable(str(problem or ""), SHOWN),
+                step.seconds or 0.0,
+            )
+        if not asked:
+            # The databases are on an SQL server, and have been looked up.
+            self._timings.lookup(whole)
         if trace is not None:
             trace += steps
         return outcome

@@ -99,16 +99,21 @@ def test_a_server_that_fails_counts_as_failing_until_it_answers() -> None:
 
 
 class Engine:
-    """Asks a backend, which is late, then mupdate, which answers."""
+    """Asks an SQL server, a backend, which is late, then mupdate, which answers."""
+
+    store = None
 
     def __init__(self) -> None:
         self.asked = 0
+
+    def answering(self, _answers: str) -> Engine:
+        return self
 
     def verify(self, query: Query, _trace: list[Step] | None = None) -> Verdict:
         raise AssertionError("a timed engine decides and advances")
 
     def decide(self, query: Query) -> Verdict | Pending:
-        return Pending(query, "backend.example", Evidence())
+        return Pending(query, "mysql at db.example", Evidence())
 
     def advance(
         self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
@@ -116,9 +121,9 @@ class Engine:
         assert trace is not None
         self.asked += 1
         if self.asked == 1:
-            trace.append(Step("backend", server="backend.example", problem="late"))
-            return Pending(pending.query, None, Evidence())
-        trace.append(Step("mupdate", problem=None))
+            return Pending(pending.query, "backend.example", Evidence())
+        trace.append(Step("backend", 2.0, server="backend.example", problem="late"))
+        trace.append(Step("mupdate", 0.5, problem=None))
         return Verdict(Kind.DELIVERABLE, b"")
 
 
@@ -134,7 +139,9 @@ def test_other_servers_are_timed_one_by_one() -> None:
     assert found["smmapd_upstream_questions_total", ("answered", "backend")] == 0
     assert found["smmapd_upstream_questions_total", ("answered", "mupdate")] == 1
     assert found["smmapd_upstream_seconds_count", ("mupdate",)] == 1
-    assert found["smmapd_lookup_seconds_count", ()] == 1
+    assert found["smmapd_upstream_seconds_sum", ("backend",)] == 2.0
+    assert found["smmapd_upstream_seconds_sum", ("mupdate",)] == 0.5
+    assert found["smmapd_lookup_seconds_count", ()] == 2, "an SQL server's look-up is one, too"
     assert found["smmapd_upstream_failing", ("backend",)] == 1
     assert [(each.name, each.problem) for each in timings.last()] == [
         ("backend.example", "late"),
