@@ -168,9 +168,11 @@ def test_its_settings_can_be_listened_on(row: Row) -> None:
 
 
 @EACH
-def test_it_has_a_judge_and_says_something_for_each_kind(row: Row) -> None:
+def test_it_has_a_judge_and_says_something_for_each_kind(row: Row, tmp_path: Path) -> None:
     """What the log, the status page and explain show; the codes alone name nobody."""
-    settings = loaded('[scope]\ndomains = ["example.org"]\n')
+    build(str(tmp_path))
+    store = f'[cyrus]\nimapd_conf = "{tmp_path}/imapd.conf"\n'
+    settings = loaded(f'{store}[scope]\ndomains = ["example.org"]\n')
     assert make_judge(settings, row.front_end).scope is not None
     replies = make_replies(settings)
     for kind in KINDS:
