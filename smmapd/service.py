@@ -24,6 +24,7 @@ from gevent.event import Event
 from gateway.errors import ConfigurationError
 from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.server.dispatcher import Dispatcher
+from gateway.server.garbage import GarbageCollection
 from gateway.server.loophooks import LoopHooks
 from gateway.server.resolver import Names
 from gateway.server.server import Server, end_without_memory, peer_name
@@ -105,6 +106,7 @@ class MasterService:
         reuse = self._reuse_timeout() if options.timeout else 0.0
         self._idle_timer = loop.timer(reuse, repeat=reuse) if reuse else None
         self._drain_timer = loop.timer(DRAIN_LIMIT)
+        self._garbage = GarbageCollection()
         self._program_timer = loop.timer(PROGRAM_CHECK, repeat=PROGRAM_CHECK)
 
     def run(self) -> int:
@@ -171,6 +173,7 @@ class MasterService:
 
     def _now_and_then(self) -> None:
         self._murder.backends.sweep()
+        self._garbage.look()
         self._check_program()
 
     def _check_program(self) -> None:

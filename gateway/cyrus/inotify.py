@@ -7,6 +7,7 @@ inotify, `init` gives None.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 
@@ -59,7 +60,9 @@ _EVENT = struct.Struct("iIII")
 _STATFS_SIZE = 256
 
 
+@functools.cache
 def _library() -> ctypes.CDLL | None:
+    # Made once: each is a circle of objects, which only the search for garbage lets go.
     library = ctypes.CDLL(None)
     return library if hasattr(library, "inotify_init1") else None
 

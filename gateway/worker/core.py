@@ -30,6 +30,7 @@ from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics import recorder
 from gateway.observability.metrics.recorder import Recorder
 from gateway.server.dispatcher import Dispatcher
+from gateway.server.garbage import GarbageCollection
 from gateway.server.loophooks import LoopHooks
 from gateway.server.server import end_without_memory
 from gateway.server.tablelookups import TableQuestions
@@ -109,6 +110,7 @@ class Core:
         self._settling = self._loop.timer(0, repeat=SETTLING_INTERVAL)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)
         self._publish = self._loop.timer(0, repeat=recorder.INTERVAL)
+        self._garbage = GarbageCollection()
         self._graceful = settings.general.graceful_timeout
         self._deadline = self._loop.timer(self._graceful)
 
@@ -159,6 +161,7 @@ class Core:
         if self._draining:
             self._parent.clients(self._front_ends.clients)
         self._engines.sweep()
+        self._garbage.look()
         if self._revocations is not None:
             self._revocations.look()
 

@@ -33,6 +33,7 @@ from gateway.observability.metrics.recorder import INTERVAL, Recorder
 from gateway.server import pymilter
 from gateway.server.affinity import Affinity
 from gateway.server.dispatcher import THREADS, Dispatcher
+from gateway.server.garbage import GarbageCollection
 from gateway.server.helpers import HelperThreads
 from gateway.server.intake import Intake
 from gateway.server.libmilter import Callbacks, new_lock
@@ -103,6 +104,7 @@ class PymilterProcess:
         recorder.watch_memories([self._memory])
         self._lock = lock = new_lock()
         self._affinity = Affinity()
+        self._garbage = GarbageCollection()
         self._files = ScopeFiles(parent, settings)
         self._databases = None
         if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
@@ -236,6 +238,8 @@ class PymilterProcess:
             self._said = now
             self._parent.alive()
             self._engines.sweep()
+            with self._lock:
+                self._garbage.look()
             self._files.tell()
             self._look_at_databases()
 
