@@ -13,7 +13,11 @@ do.  None stands for plain order, as it does for `translate`.
 
 from __future__ import annotations
 
+from gateway.errors import DatabaseDamaged
+
 PLAIN: None = None
+
+Orders = tuple[bytes | None, ...]
 
 
 def _mailbox_order() -> bytes:
@@ -31,3 +35,23 @@ MAILBOX: bytes = _mailbox_order()
 def orders(mboxsort: bool) -> tuple[bytes | None, bytes | None]:
     """Both orders, the one that the configuration names (`mboxsort`) first."""
     return (MAILBOX, PLAIN) if mboxsort else (PLAIN, MAILBOX)
+
+
+class Ascent:
+    """A walk's memory: the last key, and the orders in which all keys so far ascend."""
+
+    __slots__ = ("key", "orders")
+
+    def __init__(self, key: bytes | None, orders: Orders) -> None:
+        self.key = key
+        self.orders = orders
+
+    def step(self, path: str, key: bytes) -> Ascent:
+        """The memory after going on to `key`; `DatabaseDamaged` where no order is left."""
+        last = self.key
+        if last is None:
+            return Ascent(key, self.orders)
+        left = tuple(o for o in self.orders if last.translate(o) < key.translate(o))
+        if not left:
+            raise DatabaseDamaged(path, f"key {key!r} stands behind key {last!r}")
+        return Ascent(key, left)

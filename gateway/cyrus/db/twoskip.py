@@ -46,7 +46,7 @@ import os
 from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import History, LogDatabase
-from gateway.cyrus.db.order import orders
+from gateway.cyrus.db.order import Ascent, orders
 from gateway.cyrus.db.twoskip_format import (
     HEADER_SIZE,
     START,
@@ -56,7 +56,6 @@ from gateway.cyrus.db.twoskip_format import (
     committed,
     measure,
 )
-from gateway.cyrus.db.twoskip_search import Ascent
 from gateway.cyrus.db.twoskip_snapshot import Snapshot
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 

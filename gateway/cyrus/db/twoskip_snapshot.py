@@ -12,6 +12,7 @@ greater key in one of the two orders.
 from __future__ import annotations
 
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.order import Ascent, Orders
 from gateway.cyrus.db.twoskip_format import (
     BLANK,
     COMMIT,
@@ -21,7 +22,6 @@ from gateway.cyrus.db.twoskip_format import (
     RECORD,
     TwoskipRecord,
 )
-from gateway.cyrus.db.twoskip_search import Ascent, Found, Orders
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
@@ -33,6 +33,42 @@ if TYPE_CHECKING:
 # Records that one commit is believed to delete side by side; beyond that, forgetting
 # everything is cheaper.
 MAX_DELETED = 64
+
+
+class Found:
+    """Where a search ended.
+
+    `before` is the record in front of the key, None where that is the dummy, and
+    `record` the first one at or behind it, None at the end of the list.
+    `visited` are the records whose keys were compared, in that order, and
+    `read` those among them that were not known.  `ordered` is False where their
+    keys did not ascend in the order that the search assumed; `record` means
+    nothing then.
+    """
+
+    __slots__ = ("before", "ordered", "read", "record", "visited")
+
+    def __init__(self) -> None:
+        self.before: TwoskipRecord | None = None
+        self.record: TwoskipRecord | None = None
+        self.visited: list[TwoskipRecord] = []
+        self.read: list[TwoskipRecord] = []
+        self.ordered = True
+
+    def is_same_in(self, orders: Orders, key: bytes) -> bool:
+        """Whether a search in any of the orders, if the list has it, ends here, too.
+
+        Of two neighbours one is in front of the key in it and one behind: so
+        is whatever stands in front of the one, and behind the other.
+        """
+        before, behind = self.before, self.record
+        for order in orders:
+            wanted = key.translate(order)
+            if before is not None and before.key.translate(order) >= wanted:
+                return False
+            if behind is not None and behind.key.translate(order) <= wanted:
+                return False
+        return True
 
 
 class Snapshot:
