@@ -29,7 +29,7 @@ limit of length here; a name that is longer than Cyrus allows is in no list.
 
 from __future__ import annotations
 
-from gateway.cyrus import mutf7, namepath
+from gateway.cyrus import namepath
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR, NamePath
 from gateway.values import Value
@@ -361,6 +361,8 @@ def spellings(detail: bytes) -> tuple[bytes, ...]:
     What is well-formed is most likely encoded already; but `R&AOQ-` may be
     meant letter by letter, too.
     """
+    from gateway.cyrus import mutf7  # noqa: PLC0415  (most addresses name no folder)
+
     encoded = mutf7.encode(detail)
     if not mutf7.looks_encoded(detail):
         return (encoded,)

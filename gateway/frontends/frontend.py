@@ -25,17 +25,56 @@ if TYPE_CHECKING:
     from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.replies import ReplyTable
     from gateway.frontends.scope import Scope, ScopeRules, Skip
-    from gateway.frontends.session import Session
     from gateway.frontends.waiver import Waiver, Waivers
+    from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.mta.postfix import Postfix
     from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.decider import Memory
-    from gateway.verification.model import Verdict
+    from gateway.verification.model import Pending, Verdict
 
     # Makes the session of one more client, whose name for the log it is given.
-    SessionFor = Callable[[str], Session]
+    SessionFor = Callable[[str], "Session"]
     # Named parts of a log line.
     Fields = Mapping[str, str | bytes]
+
+
+class Session(Protocol):
+    """What the server needs of a conversation; see gateway.frontends.session for the meanings."""
+
+    @property
+    def pending(self) -> Pending | Lookups | None:
+        """A question that others answer (dispatcher.py)."""
+
+    @property
+    def finished(self) -> bool:
+        """The last word has been said."""
+
+    @property
+    def busy(self) -> bool:
+        """Requests wait for `replies`, or one for `resolved`."""
+
+    @property
+    def idle(self) -> bool:
+        """Not busy, and no part of a request is held."""
+
+    @property
+    def engaged(self) -> bool:
+        """Several requests belong together, as those of a mail, and the last is still to come."""
+
+    def cached_reply(self, data: bytes) -> bytes | None:
+        """All replies to `data` at once, or None: then `receive` takes it."""
+
+    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
+        """Take bytes from the client; empty bytes are their end.
+
+        `coalesced` says that other bytes came before these in the same piece of the wire.
+        """
+
+    def replies(self) -> bytes:
+        """Answer as many requests as may be answered before others are served."""
+
+    def resolved(self, told: Verdict | TableAnswers) -> bytes:
+        """Answer the pending request, or go on to what else it needs."""
 
 
 class Process(Enum):

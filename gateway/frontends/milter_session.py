@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _WANTED = tuple((stage, names.encode()) for stage, names in WANTED)
 
 
-class MilterSession(JudgingSession["Event"]):
+class MilterSession(JudgingSession):
     """The bytes between one MTA and its conversation."""
 
     __slots__ = ("_conversation", "_macros", "_value")

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _DUNNO = render(b"DUNNO")
 
 
-class PolicySession(JudgingSession[PolicyRequest]):
+class PolicySession(JudgingSession):
     """The state between the bytes of one smtpd and the engine."""
 
     __slots__ = ("_actions", "_observe_cached")

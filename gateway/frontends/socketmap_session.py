@@ -1,12 +1,5 @@
 """One client's socketmap conversation, without its socket.
 
-A Session takes the client's bytes and gives the replies' bytes back, in the
-order of the requests, whoever moves them: standard input and output, or an
-event loop.  It promises that one call answers at most `limit` requests, so
-that a client that sends without end cannot keep the others waiting, and that
-it stops at a question for another server (`pending`), which the caller
-resolves where it may block.
-
 Without a judge it answers every key with the engine's verdict, as the C
 program does; with one (socketmap_judge.py), some keys are never found, and
 some refusals are not carried out.
@@ -18,6 +11,7 @@ what the client sent behind the error is not looked at.
 from __future__ import annotations
 
 from gateway.errors import ProtocolError
+from gateway.frontends.session import QueuedSession
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.protocols.socketmap import (
     MAX_LENGTH_DIGITS,
@@ -212,24 +206,22 @@ def _is_frame(frame: bytes) -> bool:
     )
 
 
-class SocketmapSession:
+class SocketmapSession(QueuedSession):
     """The state between the bytes of one client and the engine."""
 
+    batch = BATCH
+
     __slots__ = (
-        "_between",
         "_count",
         "_decider",
-        "_decoder",
         "_folds",
         "_judge",
         "_key",
         "_observe",
         "_observe_cached",
         "_origin",
-        "_queue",
+        "_pending",
         "_replies",
-        "finished",
-        "pending",
     )
 
     def __init__(
@@ -251,6 +243,7 @@ class SocketmapSession:
         that `replies` does not count itself, those that were not cached.
         `origin`, on the same decider, is marked for whoever observes.
         """
+        super().__init__(Decoder())
         self._count = count
         self._origin = origin
         self._decider = decider
@@ -259,27 +252,13 @@ class SocketmapSession:
         self._observe_cached = None if faults_only else observe
         self._judge = judge
         self._replies = replies
-        self._decoder = Decoder()
-        self._queue: list[bytes] = []  # request payloads, the next one last
-        self._between = True  # idle and not finished; kept, because `cached_reply` asks each time
         self._key = b""  # the key that `pending` is about
-        self.pending: Pending | None = None
-        self.finished = False
+        self._pending: Pending | None = None
 
     @property
-    def busy(self) -> bool:
-        """True while requests wait for `replies`, or one for another server."""
-        return bool(self._queue) or self.pending is not None
-
-    @property
-    def idle(self) -> bool:
-        """True between requests: nothing waits, and no part of one is held."""
-        return not self.busy and self._decoder.idle
-
-    @property
-    def engaged(self) -> bool:
-        """False: a request stands for itself."""
-        return False
+    def pending(self) -> Pending | None:
+        """A question for another server."""
+        return self._pending
 
     def cached_reply(self, data: bytes) -> bytes | None:
         """The replies to `data` if they are all cached; else None, and nothing has happened."""
@@ -289,65 +268,36 @@ class SocketmapSession:
             return self._replies.cached_reply(data, self._observe_cached)
         return None
 
-    def receive(self, data: bytes, *, coalesced: bool = False) -> None:
-        """Take bytes from the client; empty bytes are the end of what it sends.
-
-        `coalesced` says that other bytes came before these in the same piece of the wire.
-        """
-        if self.finished:
-            return
-        self._between = False
+    def _arrived(self) -> None:
         if self._origin is not None:
             self._origin.arrived()
-        if data:
-            began = not self._decoder.idle
-            payloads = self._decoder.feed(data)
-            if coalesced or began or len(payloads) != 1:
-                # Part of this may have been sent after the tick's look at the files.
-                self._decider.expire_tick()
-            if payloads:
-                payloads.reverse()
-                self._queue[:0] = payloads
-        else:
-            self._decoder.end()
 
-    def replies(self, limit: int = BATCH) -> bytes:
-        """Answer up to `limit` waiting requests; the replies as they go to the client."""
-        out: list[bytes] = []
-        queue = self._queue
+    def _expire_tick(self) -> None:
+        self._decider.expire_tick()
+
+    def _answer(self, payload: bytes) -> bytes:
+        try:
+            map_name, key = split_request(payload)
+        except ProtocolError as error:
+            return self._refuse(error)
+        unasked = self._judge.unasked(key) if self._judge is not None else None
+        if unasked is not None:
+            return self._reply(key, unasked)
         decide = self._decider.decide if self._origin is None else self._origin.decide
-        while queue and limit and self.pending is None:
-            limit -= 1
-            payload = queue.pop()
-            try:
-                map_name, key = split_request(payload)
-            except ProtocolError as error:
-                out.append(self._refuse(error))
-                return b"".join(out)
-            unasked = self._judge.unasked(key) if self._judge is not None else None
-            if unasked is not None:
-                out.append(self._reply(key, unasked))
-                continue
-            outcome = decide(Query(key, None, hops_of(map_name), folded=self._folds))
-            if isinstance(outcome, Pending):
-                self._key = key
-                self.pending = outcome
-            elif self._replies is None:
-                out.append(self._reply(key, outcome))
-            else:
-                waiver = self._waiver(key, outcome)
-                self._tell(key, outcome, waiver)
-                out.append(self._replies.reply(payload, key, outcome, waiver))
-        if self._decoder.error is not None and not self.busy and not self.finished:
-            out.append(self._refuse(self._decoder.error))
-        self._between = self.idle and not self.finished
-        return b"".join(out)
+        outcome = decide(Query(key, None, hops_of(map_name), folded=self._folds))
+        if isinstance(outcome, Pending):
+            self._key = key
+            self._pending = outcome
+            return b""
+        if self._replies is None:
+            return self._reply(key, outcome)
+        waiver = self._waiver(key, outcome)
+        self._tell(key, outcome, waiver)
+        return self._replies.reply(payload, key, outcome, waiver)
 
-    def resolved(self, told: Verdict | TableAnswers) -> bytes:
-        """The reply to the request that was pending, now that its verdict is known."""
+    def _resolve(self, told: Verdict | TableAnswers) -> bytes:
         assert isinstance(told, Verdict)
-        self.pending = None
-        self._between = self.idle
+        self._pending = None
         return self._reply(self._key, told)
 
     def _reply(self, key: bytes, verdict: Verdict) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.session import Session
+    from gateway.frontends.frontend import Session
     from gateway.mta.lookups import TableAnswers
     from gateway.server.dispatcher import Dispatcher
     from gateway.server.fairqueue import FairQueue

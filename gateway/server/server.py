@@ -32,7 +32,7 @@ from gateway.server.fairqueue import FairQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.session import Session
+    from gateway.frontends.frontend import Session
     from gateway.server.dispatcher import Dispatcher
 
 # libev's event bit for reading (gevent's loop.io takes it as a number).

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from gateway.frontends.session import Session
+    from gateway.frontends.frontend import Session
     from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.model import Pending, Verdict
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.config.choices import AuthorityName
     from gateway.config.frontends import FrontEndSettings, Row
+    from gateway.frontends.frontend import Session as AnySession
     from gateway.frontends.frontend import Shrinkable
-    from gateway.frontends.session import Session as AnySession
     from gateway.mta.postfix import Postfix
     from gateway.observability.logging.setup import AddressWriter
     from gateway.observability.metrics.recorder import Recorder

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.frontends.frontend import Session as AnySession
 from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MilterConversation
 from gateway.frontends.milter_session import MilterSession
@@ -15,7 +16,6 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.replycache import ReplyCache
 from gateway.frontends.scope import Scope, ScopeRules
-from gateway.frontends.session import Session as AnySession
 from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
