@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Seconds between two searches in a process that rests, and in one that never does.
 PAUSE = 60.0
-LONGEST = 3600.0
+LONGEST = 300.0
 
 # A process rests that has used no more than this part of the time since the last look.
 RESTING = 0.02

@@ -62,7 +62,7 @@ def test_a_process_at_rest_searches_now_and_then() -> None:
 def test_a_busy_process_puts_it_off_until_it_rests() -> None:
     """A moment's rest is enough."""
     clocks = Clocks()
-    assert not any(clocks.pass_by(5, 0.5) for _ in range(100))
+    assert not any(clocks.pass_by(5, 0.5) for _ in range(50))
     assert clocks.pass_by(5, 0.0)
 
 
@@ -70,7 +70,7 @@ def test_but_not_for_ever() -> None:
     """Whatever a library leaves has a bound."""
     clocks = Clocks()
     searched = [clocks.pass_by(10, 0.9) for _ in range(800)]
-    assert searched.count(True) == 2
+    assert searched.count(True) == 8000 // garbage.LONGEST
 
 
 def test_where_nothing_has_come_of_age_there_is_nothing_to_search() -> None:
