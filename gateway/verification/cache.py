@@ -31,7 +31,7 @@ from time import perf_counter
 
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
-from gateway.verification.entry import Entry
+from gateway.verification.entry import Entry, make_room
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, Ordinary
 from gateway.verification.storeversion import StoreVersion
@@ -63,8 +63,8 @@ MAX_UNKNOWN = 8192
 # nothing, and bounds the harm where a kernel does not.
 QUIET_TICKS = 256
 
-# The part of them that gives way at once when there is no room.
-_EVICTED = 16
+# Verdicts that are let go at once, in some 2 ms; a hundred times as many may have become invalid.
+_RELEASED = 8192
 
 # Different verdicts of which one object is kept; deny messages are few.
 _MAX_SHARED = 1024
@@ -103,6 +103,10 @@ class VerdictCache:
         self._newer_keys = False  # known since the last look at the files
         self._change_count = -1  # the watch's, at the last look
         self._quiet_ticks = 0  # ticks that need no look while nothing changes
+        # Recipients whose verdicts have become invalid and are not let go yet, and the first
+        # tick of the look that found it.
+        self._outdated: list[bytes] = []
+        self._valid_from = 0
         self._unwatched = False  # something remembered has to be looked at itself
         self._ticks = 0  # of the event loop
         self._checked_tick = 0  # the one in which the databases were looked at last
@@ -169,9 +173,8 @@ class VerdictCache:
         self._max_entries = min(self._max_entries, FEW_ENTRIES)
         for entries in (self.entries, self._unknown, self._folded):
             for entry in entries.values():
-                entry.store_version = (
-                    entry.tick
-                ) = -1  # whoever has kept a reply ready holds it, too
+                # Whoever has kept a reply ready holds it, too.
+                entry.store_version = entry.tick = -1
             entries.clear()
 
     def build_index_step(self) -> bool:
@@ -180,6 +183,9 @@ class VerdictCache:
         A piece takes about 2 ms.  Worth while for a process that has met many
         such questions, and again after a database was replaced.
         """
+        if self._outdated:
+            self._release()
+            return True
         return not self._shrunk and self._mailboxes.build_index_step()
 
     def resolve(self, pending: Pending) -> Verdict:
@@ -233,7 +239,8 @@ class VerdictCache:
         return True
 
     def _forget(self, entry: Entry) -> bool:
-        self.invalidations += 1
+        if entry.tick >= self._valid_from:
+            self.invalidations += 1  # else it was counted when all were forgotten
         entry.store_version = entry.tick = -1
         for entries in (self.entries, self._unknown, self._folded):
             if entries.get(entry.recipient) is entry:
@@ -269,11 +276,31 @@ class VerdictCache:
             self._quiet_ticks = QUIET_TICKS
 
     def _forget_all(self) -> None:
+        """No verdict is valid any more: each is of a version whose changes are not known.
+
+        That alone is what makes them invalid (`is_valid`).  To let many go takes long, so
+        nobody waits for that: they give way to new ones, or are let go in pieces.
+        """
+        self._valid_from = self._checked_tick
         self.invalidations += len(self.entries)
-        self.entries.clear()
+        if len(self.entries) <= _RELEASED:
+            self._outdated = []
+            self.entries.clear()
+        else:
+            self._outdated = list(self.entries)
         self._unknown.clear()
         self._folded.clear()
         self._unwatched = False
+
+    def _release(self) -> None:
+        """Let go of some verdicts that are not valid any more."""
+        entries = self.entries
+        for recipient in self._outdated[-_RELEASED:]:
+            entry = entries.get(recipient)
+            if entry is not None and entry.tick < self._valid_from:
+                entry.store_version = entry.tick = -1
+                del entries[recipient]
+        del self._outdated[-_RELEASED:]
 
     def _fresh(self, query: Query) -> Verdict | Pending:
         if query.size is not None:
@@ -324,7 +351,7 @@ class VerdictCache:
         elif verdict.kind is Kind.NONEXISTENT:
             entries, limit = self._unknown, min(limit, MAX_UNKNOWN)
         if len(entries) >= limit:
-            _make_room(entries)
+            make_room(entries)
         shared = self._shared(verdict)
         if any(proof.folder is None for proof in proven):
             self._unwatched = True
@@ -363,8 +390,3 @@ class VerdictCache:
 def worth_keeping(recipient: bytes, verdict: Verdict) -> bool:
     """Whether a verdict is short enough to be remembered."""
     return len(recipient) <= MAX_RECIPIENT and len(verdict.reason) <= MAX_REASON
-
-
-def _make_room(entries: dict[bytes, Entry]) -> None:
-    for recipient in list(entries)[: max(1, len(entries) // _EVICTED)]:
-        entries.pop(recipient).store_version = -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from gateway.verification.counter import UNCOUNTED
 
 TYPE_CHECKING = False
@@ -10,6 +12,11 @@ if TYPE_CHECKING:
     from gateway.verification.model import Verdict
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
+
+# The part of the entries that gives way at once when there is no room, and how many that may be:
+# some 2 ms of work.
+_EVICTED = 16
+_MOST_EVICTED = 4096
 
 
 class Entry:
@@ -50,3 +57,10 @@ class Entry:
         self.frame = b""
         self.reply = b""
         self.counter = UNCOUNTED
+
+
+def make_room(entries: dict[bytes, Entry]) -> None:
+    """Let some of the oldest go."""
+    count = max(1, min(len(entries) // _EVICTED, _MOST_EVICTED))
+    for recipient in list(islice(entries, count)):
+        entries.pop(recipient).store_version = -1

@@ -81,9 +81,9 @@ DAMAGED_ATTEMPTS = 8
 # How many records `items` reads under one look at the header.
 BATCH = 256
 
-# The longest piece of the log, in bytes, that `changes` reads: beyond it, forgetting
-# everything is cheaper than being precise.
-LOG_LIMIT = 1024 * 1024
+# The longest piece of the log, in bytes, that `changes` reads, in some 5 ms: beyond it, to forget
+# everything is cheaper than to let somebody wait.
+LOG_LIMIT = 192 * 1024
 
 # How often an index is begun before this file is left without one.
 INDEX_ATTEMPTS = 5
@@ -179,7 +179,7 @@ class Twoskip(LogDatabase):
                     return False
             except DatabaseDamaged:
                 return False
-        return not index.candidates(key)
+        return index.ready and not index.candidates(key)
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""
@@ -235,6 +235,8 @@ class Twoskip(LogDatabase):
             if self._index is not index or (raw != index.header and not index.follow(raw)):
                 self._index = None
                 return False, None
+            if not index.ready:
+                return False, None  # it has to catch up
             for offset in index.candidates(key):
                 record = TwoskipRecord.read(view, offset, index.end)
                 if record.key == key:

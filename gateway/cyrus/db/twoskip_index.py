@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 # Bytes that one step reads: about 2 ms of work.
 CHUNK = 384 * 1024
 
-# Bytes of log that `follow` reads at once; behind that the index is built anew.
-MAX_LOG = 4 * 1024 * 1024
+# Bytes of log that `follow` reads while somebody waits for an answer; more is for `step`.
+FOLLOWED = CHUNK // 2
 
 # A power of two; a bucket of a million records holds some 250.
 _BUCKETS = 4096
@@ -69,7 +69,7 @@ class KeyIndex:
     """The keys of one twoskip file up to `end`.
 
     `step` builds it; `ready` tells when it may be asked.  `header` are the
-    bytes of the header that it agrees with.
+    bytes of the header that it agrees with, or will when it is ready.
     """
 
     __slots__ = (
@@ -107,7 +107,8 @@ class KeyIndex:
         if self.ready:
             return False
         if self.end < self._target:
-            self._read(min(self._target, self.end + CHUNK), first=True)
+            # Sorted buckets are those of an index that was ready, and has to catch up.
+            self._read(min(self._target, self.end + CHUNK), first=not self._sorted)
             return True
         entries = 0
         while entries < _SORTED_PER_STEP and self._sorted < _BUCKETS:
@@ -121,14 +122,16 @@ class KeyIndex:
     def follow(self, raw: bytes) -> bool:
         """Take in what commits have appended; False where another index is needed.
 
-        `raw` are the bytes of the header as it is now.
+        `raw` are the bytes of the header as it is now.  Where much was appended, the
+        index is not `ready` any more until `step` has caught up.
         """
         header = TwoskipHeader(self._view.path, raw)
-        if header.generation != self.generation or not (
-            self.end <= header.end <= min(self.end + MAX_LOG, _MAX_SIZE)
-        ):
+        if header.generation != self.generation or not self.end <= header.end <= _MAX_SIZE:
             return False
-        while self.end < header.end:
+        if header.end - self.end > FOLLOWED:
+            self._target = header.end
+            self.ready = False
+        while self.ready and self.end < header.end:
             self._read(header.end, first=False)
         self.header = raw
         return True

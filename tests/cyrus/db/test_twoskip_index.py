@@ -122,6 +122,81 @@ def test_a_writer_between_any_two_reads_does_no_harm(
     database.close()
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    operations=OPERATIONS,
+    seed=st.integers(0, 999),
+    start=st.integers(2, 60),
+    steps_made=st.lists(st.integers(0, 3), max_size=80),
+    followed=st.integers(0, 600),
+    chunk=st.integers(300, 2000),
+)
+def test_an_index_that_is_behind_catches_up_in_pieces(
+    disk: Disk,
+    operations: list[Operation],
+    seed: int,
+    start: int,
+    steps_made: list[int],
+    followed: int,
+    chunk: int,
+) -> None:
+    """What it does not know yet is walked for: the answers are the commits all the time."""
+    steps = _written(operations, seed).steps
+    os.ftruncate(disk.fd, 0)
+    for step in steps[:start]:
+        step.apply(disk.fd)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(twoskip_index, "FOLLOWED", followed)
+        patched.setattr(twoskip_index, "CHUNK", chunk)
+        database = indexed(disk.reader())
+        for number, step in enumerate(steps[start:]):
+            step.apply(disk.fd)
+            for _ in range(steps_made[number] if number < len(steps_made) else 0):
+                database.build_index_step()
+            database.state()
+            for key in KEYS + ABSENT:
+                assert not (database.known_absent(key) and key in step.committed)
+                assert database.get(key) == database.get_seen(key) == step.committed.get(key)
+        indexed(database)
+        database.state()
+        committed = steps[-1].committed
+        for key in KEYS + ABSENT:
+            assert database.get(key) == committed.get(key)
+        assert database._index is not None
+        assert database._index.ready
+    database.close()
+
+
+def test_a_long_log_is_followed_in_pieces(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for all of it, and nothing that was indexed is read again."""
+    monkeypatch.setattr(twoskip_index, "FOLLOWED", 1000)
+    monkeypatch.setattr(twoskip_index, "CHUNK", 2000)
+    writer = Writer(seed=2)
+    writer.fill((b"user.%d" % n, b"value") for n in range(500))
+    disk.apply(writer)
+    database = indexed(disk.reader())
+    index = database._index
+    assert index is not None
+    known = index.end
+    for number in range(100):
+        writer.store(b"user.new%d" % number, b"value")
+    writer.commit()
+    disk.apply(writer)
+    database.state()
+    assert not database.known_absent(b"user.absent")
+    assert index.end == known
+    assert not index.ready
+    assert database.get(b"user.new7") == b"value"
+    pieces = 0
+    while database.build_index_step():
+        pieces += 1
+        assert index.end - known <= 2000 * pieces
+    assert pieces >= 3
+    assert database._index is index
+    assert database.known_absent(b"user.absent")
+    database.close()
+
+
 def test_what_was_seen_is_answered_without_another_look(disk: Disk) -> None:
     """By `get_seen`: a commit since the last look does no harm, and shows with the next one."""
     writer = Writer(seed=1)
