@@ -1,7 +1,7 @@
 """Files that somebody names: opened here and nowhere else, so that no open ever waits.
 
 The open of a FIFO waits for a writer, a device may wait for anything, and a
-folder opens and cannot be read.  What is no regular file is an error at once,
+folder opens and cannot be read.  What is not a regular file is an error at once,
 which is told from the descriptor, so that it does not matter what stood at the
 path a moment before.
 

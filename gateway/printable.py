@@ -10,7 +10,7 @@ _CUT = "..."
 def printable(text: bytes | str, limit: int = DEFAULT_LIMIT) -> str:
     """`text` with whatever does not print written as an escape, at most `limit` characters.
 
-    Bytes that are no UTF-8 become `\\xNN`; control characters, line breaks,
+    Bytes that are not UTF-8 become `\\xNN`; control characters, line breaks,
     bidirectional marks and lone surrogates become `\\n`, `\\xNN` or `\\uNNNN`.
     What is cut ends in three dots.  No input raises.
     """

@@ -81,7 +81,7 @@ def parse(arguments: list[str]) -> Options:
         if word == "--":
             break
         if len(word) < 2 or word[0] != "-":
-            raise UsageError(f"{word!r} is no option")
+            raise UsageError(f"{word!r} is not an option")
         letter = word[1]
         if letter not in _TABLE:
             raise UsageError(f"invalid option {word!r}")
@@ -97,7 +97,7 @@ def parse(arguments: list[str]) -> Options:
         fields[field] = max(_NUMBERS[field], atoi(argument)) if field in _NUMBERS else argument
     rest = next(words, None)
     if rest is not None:
-        raise UsageError(f"{rest!r} is no option")
+        raise UsageError(f"{rest!r} is not an option")
     return Options(**fields)  # type: ignore[arg-type]
 
 

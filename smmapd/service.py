@@ -141,7 +141,7 @@ class MasterService:
             try:
                 allowed = self._access.allows(peer)
             except ConfigurationError as error:  # rules came up that cannot be enforced
-                self._log.error("%s; nobody is let in", error)
+                self._log.error("%s; every client is refused", error)
                 allowed = False
             if not allowed:
                 return False
@@ -151,7 +151,7 @@ class MasterService:
         return True
 
     def _client_defect(self, error: Exception) -> None:
-        self._log.error("defect while answering a client, who is parted from: %r", error)
+        self._log.error("defect while answering a client, which is disconnected: %r", error)
 
     def _defect(self, error: BaseException) -> None:
         self._log.error("defect while asking another server: %r", error)
@@ -219,7 +219,7 @@ def run(
     try:
         return MasterService(options, make_verifier, verdicts, start).run()
     except MemoryError:
-        syslog.error("out of memory; leaving, and master starts another")
+        syslog.error("out of memory; exiting, and master starts another process")
         os._exit(os.EX_TEMPFAIL)
     except OSError as error:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """What holds for every test, whoever runs them and wherever.
 
 Files are made with the usual umask: the programs under test run as other users
-and must read them, and a root with a umask of 077 is no fault of theirs.
+and must read them, and a root with a umask of 077 is not a fault of theirs.
 
 The soft limit of descriptors is the hard one, as it is in the programs under
 test.

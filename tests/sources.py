@@ -22,7 +22,7 @@ def tree(path: str) -> ast.Module:
 
 
 def dotted(node: ast.AST) -> str:
-    """A name with its dots; what is no plain name in front of a dot is left out."""
+    """A name with its dots; what is not a plain name in front of a dot is left out."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

@@ -47,7 +47,7 @@ MAKERS = {
 
 @pytest.fixture(params=MAKERS)
 def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The path of something that is no file, and how that is said."""
+    """The path of something that is not a file, and how that is said."""
     make: Callable[[Path], None]
     make, words = MAKERS[request.param]
     make(tmp_path / "it")

@@ -82,7 +82,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         "--ask",
         action="store_true",
         help="ask LMTP servers of `store` about a name that no mailbox can have, to see whether "
-        "they make mailboxes for whom they are asked about (autocreate_post)",
+        "they create mailboxes for the recipients that they are asked about (autocreate_post)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
     parser.add_argument("--json", action="store_true", help="print one JSON object a finding")

@@ -49,7 +49,7 @@ def store_of(settings: Settings) -> CyrusStore:
     """The Cyrus store that the settings name; raises ArgumentsError where it is elsewhere."""
     if settings.general.store:
         servers = ", ".join(map(str, settings.general.store))
-        raise ArgumentsError(f"the mailboxes are elsewhere ({servers}); ask on that machine")
+        raise ArgumentsError(f"the mailboxes are on other servers ({servers}); ask on that machine")
     return make_store(settings)
 
 
@@ -64,17 +64,17 @@ def warn_on_terminal() -> None:
 
 
 def client(argument: str) -> bytes:
-    """The value of --client; raises ArgumentsError for what is no IP address."""
+    """The value of --client; raises ArgumentsError for what is not an IP address."""
     data = os.fsencode(argument)
     if data and client_address(data) is None:
         raise ArgumentsError(
-            f"--client {argument}: this is no IP address, write for example 192.0.2.1"
+            f"--client {argument}: this is not an IP address, write for example 192.0.2.1"
         )
     return data
 
 
 def size(argument: str | None) -> int | None:
-    """The value of --size in bytes; raises ArgumentsError for what is no number."""
+    """The value of --size in bytes; raises ArgumentsError for what is not a number."""
     if argument is None:
         return None
     # More digits than a mail can have bytes would be slow to convert.

@@ -60,7 +60,7 @@ class ReadLines:
 
 
 def total_size(paths: Sequence[str]) -> int | None:
-    """The bytes of all files together; None where one is no regular file or cannot be seen."""
+    """The bytes of all files together; None where one is not a regular file or cannot be seen."""
     total = 0
     for path in paths:
         try:

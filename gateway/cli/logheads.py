@@ -134,7 +134,7 @@ def _object(line: bytes) -> Headed | bytes | None:
 
 
 def _bytes(value: object) -> bytes | None:
-    """A field of the journal: a string, or a list of bytes where it is no UTF-8."""
+    """A field of the journal: a string, or a list of bytes where it is not UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, list) and all(isinstance(each, int) and 0 <= each < 256 for each in value):

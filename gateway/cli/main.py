@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
         if closed and options.run is not serve.run:
-            message("standard output is closed, and so nobody sees the result")
+            message("standard output is closed, so nobody sees the result")
             return os.EX_IOERR
     except BrokenPipeError:
         # Who read our output has enough.

@@ -29,7 +29,7 @@ def field(data: bytes | str) -> str:
 
 
 def text(data: bytes | None) -> str | None:
-    """`data` for JSON: its text, with `\\xNN` for bytes that are no UTF-8; not cut."""
+    """`data` for JSON: its text, with `\\xNN` for bytes that are not UTF-8; not cut."""
     return None if data is None else data.decode("utf-8", "backslashreplace")
 
 
@@ -51,11 +51,11 @@ def message(line: str) -> None:
 def readable(line: str) -> str:
     """`line` in UTF-8, also where Python has read an argument as of another encoding.
 
-    Bytes of arguments and file names that are no UTF-8 become escapes.
+    Bytes of arguments and file names that are not UTF-8 become escapes.
     """
     try:
         return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # surrogates that are no bytes
+    except UnicodeEncodeError:  # surrogates that are not bytes
         return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

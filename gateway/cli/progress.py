@@ -1,7 +1,7 @@
 """A progress bar on the terminal of who waits, and nothing anywhere else.
 
 It is drawn on standard error, at most ten times a second, and wiped away at
-the end.  Where standard error is no terminal, or a dumb one, not a byte is
+the end.  Where standard error is not a terminal, or a dumb one, not a byte is
 written.
 """
 

@@ -98,8 +98,8 @@ def report(results: Sequence[Result], read_lines: ReadLines) -> Iterator[str]:
     rows = counts.total()
     if rows > len(results):
         yield (
-            f"the table adds up to {output.grouped(rows)}: a recipient stands in the row of each "
-            "outcome that he had, once"
+            f"the table adds up to {output.grouped(rows)}: a recipient is counted once in the row "
+            "of each outcome that it had"
         )
     if read_lines.strange is not None:
         yield strange_line(read_lines.strange)

@@ -88,7 +88,7 @@ def _nobody(read_lines: ReadLines) -> str:
     """Why a log tells of no recipient, as far as its lines tell."""
     if not read_lines.lines:
         return "is empty"
-    said = f"none of {output.plural(read_lines.lines, 'line')} tells of a recipient"
+    said = f"none of {output.plural(read_lines.lines, 'line')} is about a recipient"
     if read_lines.strange is not None:
         return f"{said}; {strange_line(read_lines.strange)}"
     return f"{said}: all are of other programs, or of no delivery of Postfix or Sendmail"

@@ -131,8 +131,8 @@ def _tls_is_complete(settings: Settings) -> Iterator[Problem]:
     if serves and settings.tls.verify_clients and not settings.tls.ca:
         yield (
             "tls.ca",
-            "clients must show a certificate (tls.verify_clients) and nothing says who signs "
-            "them; set it",
+            "clients must show a certificate (tls.verify_clients) and nothing says which "
+            "authority signs them; set it",
         )
     if settings.tls.client_names and not (serves and settings.tls.verify_clients):
         yield (

@@ -136,7 +136,7 @@ def _parse_unix(text: str, rest: str) -> UnixEndpoint:
     mode = options.get("mode")
     if mode is not None and (not _OCTAL.match(mode) or int(mode, 8) > 0o777):
         raise EndpointError(
-            f'"{text}": mode={mode} is no permission; write octal digits, for example mode=0660'
+            f'"{text}": mode={mode} is not a permission; write octal digits, for example mode=0660'
         )
     for key in ("user", "group"):
         name = options.get(key)

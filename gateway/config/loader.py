@@ -133,7 +133,7 @@ class _Reader:
         return section.build(**values)
 
     def _table(self, name: str) -> Mapping[str, object]:
-        """The table of that dotted name; empty where there is none or it is no table."""
+        """The table of that dotted name; empty where there is none or it is not a table."""
         found: object = self._document
         reached = ""
         for part in name.split(".") if name else ():

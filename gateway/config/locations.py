@@ -64,7 +64,7 @@ def parse(text: str) -> Location:
     protocol = next((each for each in Protocol if each.value == word), None)
     if protocol is None:
         raise BadValue(
-            ("", f"{toml_string(text)} is no store; write {toml_string(CYRUS)}, {_FORMS}")
+            ("", f"{toml_string(text)} is not a store; write {toml_string(CYRUS)}, {_FORMS}")
         )
     tls = scheme != word
     try:

@@ -20,7 +20,8 @@ MAN_HEAD = (
     ".SH DESCRIPTION",
     ".BR smmapd\\-gateway (8)",
     "reads this file at start and when it gets SIGHUP.",
-    "It is TOML 1.0: strings stand in double quotes, lists in brackets, comments begin with #.",
+    "It is TOML 1.0: strings are written in double quotes, lists in brackets, comments begin with "
+    "#.",
     "Every setting has a default; a front end is on when its",
     ".B listen",
     "names a socket.",
@@ -35,13 +36,14 @@ MAN_HEAD = (
     ".TP",
     "\\fBunix:\\fIPATH\\fR[\\fB?mode=\\fIOCTAL\\fR][\\fB&user=\\fINAME\\fR][\\fB&group=\\fINAME\\fR]",
     "A Unix stream socket. The path is absolute and has at most 107 bytes. The mode is 0660 where "
-    "none is given; whoever is to connect needs write permission. The owner is the user and group "
+    "none is given; a client needs write permission to connect. The owner is the user and group "
     "that the gateway runs as, where none is given. The folder must exist. A socket that a dead "
     "process left behind is replaced; one that somebody serves, and any other file, is not. For "
     "Sendmail no folder above the socket may be writable by its group or by others.",
     ".TP",
     "\\fBinet:\\fIADDRESS\\fB:\\fIPORT\\fR[\\fB?tls=yes\\fR]",
-    "A TCP socket on a numeric address; IPv6 addresses stand in brackets. 0.0.0.0 and [::] are "
+    "A TCP socket on a numeric address; IPv6 addresses are written in brackets. 0.0.0.0 and [::] "
+    "are "
     "every address of their family. With ?tls=yes clients speak TLS, as [tls] says; only the "
     "socketmap front end knows it.",
     ".TP",

@@ -77,7 +77,7 @@ def joined(parts: Sequence[tuple[str, bytes]]) -> bytes:
 def parse(data: bytes, path: str) -> Document:
     """What `data` from `read` says; `path` is the file's name where it is one alone.
 
-    Raises ConfigurationErrors with the fault of every file that is no TOML.
+    Raises ConfigurationErrors with the fault of every file that is not TOML.
     """
     values: dict[str, object] = {}
     places: dict[str, SourceLocation] = {}
@@ -104,7 +104,7 @@ def _read(path: str, mend: str = "") -> bytes:
         try:
             return read_file(path, FILE_LIMIT)
         except (NotAFile, TooLong) as error:
-            problem = f"{error.strerror}; this is no gateway.toml"
+            problem = f"{error.strerror}; this is not a gateway.toml"
         raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
 
     return _seen(path, read_it, mend)
@@ -130,7 +130,7 @@ def _seen(path: str, look: Callable[[], T], mend: str = "") -> T:
     try:
         return look()
     except OSError as error:
-        mend += "let the user who starts the gateway read it"
+        mend += "let the user that starts the gateway read it"
         problem = f"cannot be read: {os.strerror(error.errno or 0)}; {mend}"
     except ValueError as error:  # a NUL byte in the path
         problem = f"cannot be read: {error}; name the file with -c"
@@ -189,7 +189,7 @@ def _syntax_error(message: str, path: str) -> ConfigurationError:
         column = " (at the end of the file)"
     reason = message[: place.start()] if place else message
     return ConfigurationError(
-        f"is not TOML: {reason}{column}; strings stand in quotes, lists in brackets",
+        f"is not TOML: {reason}{column}; strings are written in quotes, lists in brackets",
         file=path,
         line=line,
     )

@@ -218,7 +218,7 @@ def networks() -> SettingType[tuple[Network, ...]]:
             wider = ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise BadValue(
-                ("", f"{toml_string(text)} is no network; write for example "
+                ("", f"{toml_string(text)} is not a network; write for example "
                  '"192.0.2.0/24" or "2001:db8::/32"')
             ) from None  # fmt: skip
         raise BadValue(("", f'"{text}" has bits set behind its prefix; write "{wider}"'))
@@ -232,9 +232,7 @@ def domains() -> SettingType[tuple[str, ...]]:
     def one(value: object) -> str:
         text = _text("a string: a domain", value)
         if "@" in text:
-            raise BadValue(
-                ("", f"{toml_string(text)} is an address; write what stands behind the @")
-            )
+            raise BadValue(("", f"{toml_string(text)} is an address; write what follows the @"))
         problem = entry_problem(text.encode())
         if problem is not None:
             raise BadValue(("", problem))
@@ -250,7 +248,7 @@ def recipient_patterns() -> SettingType[tuple[str, ...]]:
         text = _text("a string: a pattern of addresses", value)
         shown = toml_string(text)
         if not text or not text.isprintable() or " " in text:
-            raise BadValue(("", f'{shown} is no pattern; write for example "postmaster@*"'))
+            raise BadValue(("", f'{shown} is not a pattern; write for example "postmaster@*"'))
         if not set(text) - set("*@"):
             raise BadValue(
                 ("", f'{shown} exempts every recipient; write mode = "observe" if nothing '
@@ -282,7 +280,7 @@ def delimiters() -> SettingType[str]:
         text = _text("a string: the characters of recipient_delimiter", value)
         if not text.isascii() or any(each.isalnum() or each in "@ " for each in text):
             raise BadValue(
-                ("", f'{toml_string(text)} holds what is no delimiter; write "+" or "+-"')
+                ("", f'{toml_string(text)} holds what is not a delimiter; write "+" or "+-"')
             )
         return text
 
@@ -296,7 +294,7 @@ def host_names() -> SettingType[tuple[str, ...]]:
         text = _text("a string: a host name", value)
         if not is_domain(text.encode()):
             raise BadValue(
-                ("", f"{toml_string(text)} is no host name; write for example "
+                ("", f"{toml_string(text)} is not a host name; write for example "
                  '"mx1.example.org", without a port')
             )  # fmt: skip
         return text.lower()

@@ -3,7 +3,7 @@
 The rules are those of autocreate_inbox (imap/lmtpd.c), autocreate_user
 (imap/autocreate.c), mboxlist_create_namecheck and mboxname_policycheck
 (imap/mboxlist.c, imap/mboxname.c): `autocreate_post`, an `autocreate_quota`
-that is not negative, a user who is no admin and no proxyserver and one of
+that is not negative, a user who is not an admin and no proxyserver and one of
 `autocreate_users`, and a name that Cyrus allows.
 
 Limits: who is in a `group:`, or whom `auth_mech: pts` knows under which name,
@@ -79,7 +79,7 @@ class Autocreate:
         if conf.autocreate_quota < 0:
             return NO, f"autocreate_quota is {conf.autocreate_quota}"
         if userid == _ANONYMOUS:
-            return NO, "nobody makes a mailbox for anonymous"
+            return NO, "Cyrus creates no mailbox for anonymous"
         doubts = []
         identity = self._identity(userid)
         admin = _member(identity, self._admins)
@@ -90,7 +90,7 @@ class Autocreate:
             return NO, "none of autocreate_users"
         in_domain = userid != localpart
         if not _creatable(localpart, internal, in_domain=in_domain):
-            return FAILS, "Cyrus makes no mailbox of such a name"
+            return FAILS, "Cyrus creates no mailbox of such a name"
         if admin is None:
             doubts.append("whether one of the groups of admins or proxyservers")
         if allowed is None:

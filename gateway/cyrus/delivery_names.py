@@ -6,7 +6,7 @@ of mbname_from_recipient in imap/mboxname.c:
 - The address arrives by LMTP: a local part that needs quotes has them, and
   they are part of the user's name (taken away up to Cyrus 2.5, never a mailbox
   from 3.0 on).  Eight-bit characters, and domains of anything but letters,
-  digits, dots and hyphens, are no address (501) unless `lmtp_strict_rfc2821`
+  digits, dots and hyphens, are not an address (501) unless `lmtp_strict_rfc2821`
   is off: then each such byte of a local part is an X.
 - A source route in front is skipped.
 - User and domain are put in lower case after the domain was compared with the
@@ -95,7 +95,7 @@ class DeliveryNaming:
         return self._naming
 
     def recipient(self, address: bytes, *, folders: bool = True) -> Addressed | None:
-        """What `address` means; None where it is no address to lmtpd.
+        """What `address` means; None where it is not an address to lmtpd.
 
         Without `folders` those of a user are left out, who get mail without them.
         """

@@ -40,7 +40,7 @@ _BRACE, _BACKSLASH = b"{\\"
 
 
 class DlistError(ValueError):
-    """The bytes are no dlist; `trailing` where a whole one has more behind it."""
+    """The bytes are not dlist; `trailing` where a whole one has more behind it."""
 
     def __init__(self, problem: str, *, trailing: bool = False) -> None:
         self.trailing = trailing
@@ -203,7 +203,7 @@ def _lenient_string(data: bytes, position: int) -> tuple[bytes, int]:
 
 
 def _skip_space(data: bytes, position: int) -> int:
-    """Where the next byte is that is no white space; there must be one."""
+    """Where the next byte is that is not white space; there must be one."""
     while position < len(data):
         if data[position] not in _SPACE:
             return position

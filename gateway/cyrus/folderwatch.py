@@ -99,7 +99,7 @@ class FolderWatch:
             return
         self._both.register(self._queue, select.EPOLLIN)
         self._both.register(self._mounts, select.EPOLLIN | select.EPOLLET)
-        self._both.poll(0)  # the table of mounts is always readable: this is no edge
+        self._both.poll(0)  # the table of mounts is always readable: this is not an edge
         self.descriptor = self._both.fileno()
 
     def folder(self, path: bytes) -> Folder | None:

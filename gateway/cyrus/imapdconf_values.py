@@ -2,7 +2,7 @@
 
 Each function takes the bytes behind the colon and gives the value, or raises
 ValueError with a reason for the administrator.  Words are compared with
-regard to case, as Cyrus does: `Yes` is no switch.
+regard to case, as Cyrus does: `Yes` is not a switch.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _add(descriptor: int, path: bytes, mask: int) -> int | None:
 
 
 def remove(descriptor: int | None, watch: int) -> None:
-    """Watch no more; a watch that is gone already is no fault."""
+    """Watch no more; a watch that is gone already is not a fault."""
     library = _library()
     if library is not None and descriptor is not None:
         library.inotify_rm_watch(descriptor, watch)

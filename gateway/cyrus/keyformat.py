@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _ID_KEY = b"I"
 
-# Cyrus' own records of rights and of the queue of changes to them, which are no mailboxes.
+# Cyrus' own records of rights and of the queue of changes to them, which are not mailboxes.
 _NOTES = (b"$RACL", b"$RUNQ")
 
 # Records of rights, and of JMAP's ids, in a newer list (KEY_TYPE_ACL and _JID in imap/mboxlist.c).

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # Why nobody is refused, and what to do.
 _EMPTY = (
-    "has no mailbox at all, so it tells nothing of anybody: it is being restored, or another one"
-    " is in its place; where there really is no mailbox, see allow_empty_list in gateway.toml(5),"
+    "has no mailbox at all, so nothing follows from it: it is being restored, or another list has "
+    "replaced it; where there really is not a mailbox, see allow_empty_list in gateway.toml(5),"
     " smmapd_allow_empty_list in smmapd(8)"
 )
 
@@ -141,7 +141,7 @@ class MailboxList:
         if seen is not None and seen[0] == dbkey:
             value, newer = seen[1], True
         else:
-            # "N" alone is the name without any part; and Cyrus' own notes are no mailboxes.
+            # "N" alone is the name without any part; and Cyrus' own notes are not mailboxes.
             value, newer = self._form.find(
                 dbkey if dbkey != NAME_KEY else b"", b"" if is_note(name.oldkey) else name.oldkey
             )

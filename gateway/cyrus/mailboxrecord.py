@@ -176,7 +176,7 @@ def _entry_of(name: bytes, fields: dict[bytes, bytes], acl: bytes, *, old: bool)
 
 
 def _letters(letters: bytes, *, old: bool) -> int:
-    """A type; up to Cyrus 3.4 a letter that there is not is no flag, later it is damage."""
+    """A type; up to Cyrus 3.4 a letter that there is not is not a flag, later it is damage."""
     if letters == b"e":
         return MBTYPE_EMAIL
     mbtype = 0
@@ -248,6 +248,6 @@ def _number(text: bytes) -> tuple[int, bytes]:
     rest = digits.lstrip(b"0123456789")
     if len(rest) == len(digits):
         return 0, text
-    # Types are 32 bits wide; more digits than that are no type at all.
+    # Types are 32 bits wide; more digits than that are not a type at all.
     number = int(digits[: len(digits) - len(rest)][:20])
     return (-number if sign == b"-" else number) & 0xFFFFFFFF, rest

@@ -48,7 +48,7 @@ _INT64_DIGITS, _UINT64_DIGITS = len(str(_INT64_MAX)), len(str(_UINT64))
 
 _DIGITS = b"0123456789"
 
-# All that is no digit becomes a blank.
+# All that is not a digit becomes a blank.
 _NUMBERS = bytes(byte if byte in _DIGITS else ord(b" ") for byte in range(256))
 # The longest record that may be an ordinary one.
 _ORDINARY_LENGTH = 160

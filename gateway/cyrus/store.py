@@ -38,7 +38,7 @@ class CyrusStore:
     ConfigurationError where imapd.conf asks for an SQL server and does not say
     which, or its driver is not installed.
 
-    `empty_list` says that a mailbox list without any record is no fault; None is
+    `empty_list` says that a mailbox list without any record is not a fault; None is
     what imapd.conf says.  `sql` are the connections to the SQL server, for
     several stores to share; without them the store has its own (`sql_pool`).
 
@@ -210,7 +210,7 @@ def _sqlite_file(conf: ImapdConf) -> str:
         )
     if conf.sql_engine is None and not conf.sql_database.startswith("/"):
         raise ConfigurationError(
-            f"the option is missing, and {conf.sql_database} is no file of SQLite: Cyrus then"
+            f"the option is missing, and {conf.sql_database} is not a file of SQLite: Cyrus then"
             " takes the engine that it was built with first; name it",
             option="sql_engine",
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AUTHORITIES: dict[str, str] = {
     "delivery": "delivery: what Cyrus' lmtpd does with a mail",
     "smmapd": "smmapd: what the program of that name says",
-    "": "that of the servers elsewhere ([remote])",
+    "": "that of the other servers ([remote])",
 }
 # Why a recipient is not judged, for people.
 SKIPS: dict[Skip, str] = {

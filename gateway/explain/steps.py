@@ -111,7 +111,7 @@ def _mailbox(facts: Mapping[str, object]) -> list[Row]:
 
 def _mupdate(facts: Mapping[str, object]) -> list[Row]:
     problem = facts["problem"]
-    done = "told to look for news; the list is read again"
+    done = "told to update the list, which is read again"
     return [("mupdate", done if problem is None else f"{_text(problem)}; the list is read again")]
 
 

@@ -65,7 +65,7 @@ def entry_problem(entry: bytes) -> str | None:
     if is_domain(entry.removeprefix(b".").removesuffix(b".")):
         return None
     shown = entry[:_SHOWN].decode("utf-8", "backslashreplace")
-    return f"{shown!r} is no domain; write example.org, or .example.org for all below it"
+    return f"{shown!r} is not a domain; write example.org, or .example.org for all below it"
 
 
 def parse(data: bytes) -> tuple[DomainList, list[LineProblem]]:

@@ -7,7 +7,7 @@ after the other (SMFIC_QUIT_NC).  Transports bring the events and carry the
 decisions: `milter_session` by our own codec, `gateway.server.libmilter` by
 pymilter.
 
-Where RCPT's argument is no plain address (comments, blanks: `<otto(c)@example.org>`),
+Where RCPT's argument is not a plain address (comments, blanks: `<otto(c)@example.org>`),
 the address that the MTA has made of it is judged ({rcpt_addr}; RFC 5321 lets an
 MTA be liberal, and Postfix and Sendmail are).
 
@@ -74,7 +74,7 @@ WANTED: tuple[tuple[int, str], ...] = (
     (milter.AT_RCPT, "i {rcpt_mailer} {rcpt_host} {rcpt_addr}"),
 )
 
-# Bytes of an argument that is remembered: what is longer is no address.
+# Bytes of an argument that is remembered: what is longer is not an address.
 MAX_REMEMBERED = MAX_LENGTH
 
 # Bytes of what a cached reply rests on, all together: a recipient that is remembered, and room

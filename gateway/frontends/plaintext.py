@@ -8,7 +8,7 @@ such a file from a list with mistakes in it; mistakes are a matter of lines.
 
 from __future__ import annotations
 
-# Marks at the beginning of texts in Unicode's encodings; that of UTF-8 is no fault.
+# Marks at the beginning of texts in Unicode's encodings; that of UTF-8 is not a fault.
 _UTF8_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -52,7 +52,7 @@ def unusable(data: bytes) -> str | None:
     if nuls * _PLENTY > len(head):
         return _COMPILED
     if b"\0" in data:
-        return "holds NUL bytes and is no text; save it in UTF-8"
+        return "holds NUL bytes and is not text; save it in UTF-8"
     if data.lstrip()[:_LONGEST_PAGE].lower().startswith(_PAGES):
         return "is a page of HTML or XML; put the list there"
     bare = data.count(b"\r") - data.count(b"\r\n")

@@ -100,13 +100,13 @@ def problems(kind: Kind, template: Template) -> list[ConfigurationError]:
     code = template.code
     refuses = 400 <= code <= 599 and code // 10 % 10 <= 5
     if not refuses:
-        problem("code", f"{code} is no refusal; write a code from 400 to 459 or 500 to 559")
+        problem("code", f"{code} is not a refusal; write a code from 400 to 459 or 500 to 559")
     elif code in SESSION_CODES:
         problem("code", f"{code} would end the session for all recipients; write another code")
     elif code >= 500 and not kind.permanent_reply_allowed:
         problem("code", f"{code} is permanent; a fault of the server needs a code from 400 to 459")
     if not _ENHANCED.fullmatch(template.enhanced):
-        problem("enhanced", f"{template.enhanced!r} is no enhanced status code such as 5.1.1")
+        problem("enhanced", f"{template.enhanced!r} is not an enhanced status code such as 5.1.1")
     elif refuses and template.enhanced[0] != str(code)[0]:
         problem("enhanced", f"the class of {template.enhanced} is not that of the code {code}")
 
@@ -209,7 +209,7 @@ class ReplyTable:
         }
 
     def __getitem__(self, kind: Kind) -> Template:
-        """The template of `kind`; KeyError for the one that is no refusal."""
+        """The template of `kind`; KeyError for the one that is not a refusal."""
         return self._templates[kind]
 
     def socketmap(self, verdict: Verdict, key: bytes) -> bytes:
@@ -219,7 +219,7 @@ class ReplyTable:
     def smtp(
         self, verdict: Verdict, recipient: bytes, *, smtputf8: bool = False
     ) -> SmtpReply | None:
-        """The SMTP reply to `recipient`, or None where the verdict is no refusal.
+        """The SMTP reply to `recipient`, or None where the verdict is not a refusal.
 
         `smtputf8` tells that the client asked for SMTPUTF8 (RFC 6531).
         """

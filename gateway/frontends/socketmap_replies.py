@@ -35,7 +35,7 @@ ROWS: tuple[Row, ...] = (
     (Kind.OVER_QUOTA_PERMANENT, b"PERM", 552, "5.2.2", "Over quota", False),
     (Kind.SIZE_OVER_QUOTA, b"TEMP", 452, "4.2.2", "Message exceeds the free quota", False),
     (Kind.REFUSED, b"PERM", 550, "5.2.0", "Mailbox refuses mail", True),
-    # A bare domain or any other odd key is no mailbox: PERM would make Postfix
+    # A bare domain or any other odd key is not a mailbox: PERM would make Postfix
     # answer 451 4.3.5 "Server configuration error".
     (Kind.BAD_ADDRESS, b"NOTFOUND", 553, "5.1.3", "Bad recipient address syntax", False),
     (Kind.RESERVED, b"TEMP", 451, "4.2.1", "Mailbox is currently reserved", False),

@@ -77,7 +77,7 @@ class Trust:
     One change may take up to `max_loss` per cent of a file's entries, and
     always FEW of them, if anything is left; 100: whatever it says.  `known` is how
     many entries files had, by path, before this process began; with `lenient`
-    a file that is unusable at the beginning is no error, but not settled:
+    a file that is unusable at the beginning is not an error, but not settled:
     others have found it usable.  `at_once`: the first reading counts, however
     young the file is, for a command that tells how things are now.
     """
@@ -115,7 +115,7 @@ class Watched(Generic[T]):
     failures.  `settled` tells whether the value is of a file that was left
     alone; `problem` is why the file is not used as it is now, empty where it is.
     Raises ConfigurationError, which names the file, if it cannot be used; one
-    that was changed just now may yet become usable, and is no error.
+    that was changed just now may yet become usable, and is not an error.
     """
 
     __slots__ = (
@@ -250,7 +250,9 @@ class Watched(Generic[T]):
         if self.problem != str(problem):
             self.problem = str(problem)
             old = "what it said before still counts"
-            self._report(f"{problem}; {old if self.settled else 'whom it could save is deferred'}")
+            self._report(
+                f"{problem}; {old if self.settled else 'recipients that it may hold are deferred'}"
+            )
 
     def _read(self) -> tuple[os.stat_result, bytes]:
         """The content, and the file's status afterwards."""

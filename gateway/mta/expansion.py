@@ -42,7 +42,7 @@ def addresses(
 
 
 def aliases(value: bytes, extension: bytes, origin: bytes) -> tuple[Mailbox, ...] | None:
-    """What an alias is; None where a part of it is no address."""
+    """What an alias is; None where a part of it is not an address."""
     return _targets(value, extension, origin)
 
 

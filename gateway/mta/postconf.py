@@ -89,7 +89,7 @@ def read(folder: str) -> Parameters:
     values = pairs(ask(folder, "-x", *PARAMETERS))
     if not values.get("mail_version"):
         # Every Postfix tells that: this one told nonsense.
-        raise MailServerError("postconf", f"tells nothing of {folder or 'its configuration'}")
+        raise MailServerError("postconf", f"says nothing about {folder or 'its configuration'}")
     return Parameters(folder, values)
 
 

@@ -289,7 +289,7 @@ class Postfix:
         return Maps(parameter, tables.runs(program, known))
 
     def _by_key(self, asked: _Round) -> list[tuple[Maps, Sequence[Key]]]:
-        """The parameters whose keys are no addresses alone, with their keys."""
+        """The parameters whose keys are not addresses alone, with their keys."""
         found: list[tuple[Maps, Sequence[Key]]] = [(self._transport_maps, asked.transport_keys)]
         if asked.local:
             found.append((self._aliases, asked.alias_keys))

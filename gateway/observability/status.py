@@ -91,7 +91,7 @@ class GatewayStatus:
         if seconds < WAITING_TOLD or waiting in ("", self._waiting):
             return
         self._waiting = waiting
-        words = f"the new configuration waits for {waiting}; the old one serves on"
+        words = f"the new configuration waits for {waiting}; the old one stays in force"
         setup.answer(_log, logging.WARNING, words)
         self._notifier.status(words)
 

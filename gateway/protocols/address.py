@@ -82,7 +82,7 @@ class Address(Value):
 
 
 class BadAddress(Value):
-    """Bytes that are no address; `problem` is one of PROBLEMS.
+    """Bytes that are not an address; `problem` is one of PROBLEMS.
 
     `domain` is what the domain would be if one can be made out, in lower
     case, else empty: it tells whether the address claims to be one of ours.
@@ -226,7 +226,7 @@ def _unquote(local: bytes) -> bytes | None:
 
 
 def _guess_domain(text: bytes) -> bytes:
-    """What stands behind the last @ of something that is no address."""
+    """What stands behind the last @ of something that is not an address."""
     _, at, domain = text.rpartition(b"@")
     domain = domain.rstrip(b"> \t\r\n").removesuffix(b".").lower() if at else b""
     return domain if len(domain) <= MAX_LENGTH and domain and is_domain(domain) else b""

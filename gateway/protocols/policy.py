@@ -287,7 +287,7 @@ def _number(attributes: dict[bytes, bytes], name: bytes) -> int:
     if not value:
         return 0
     if not value.isdigit() or len(value) > MAX_DIGITS:  # bytes.isdigit knows ASCII only
-        raise ProtocolError(f"{name.decode('ascii')}={value[:_SHOWN]!r} is no number")
+        raise ProtocolError(f"{name.decode('ascii')}={value[:_SHOWN]!r} is not a number")
     return int(value)
 
 

@@ -124,8 +124,8 @@ class Affinity:
         except OSError as error:
             self._possible = False
             _log.warning(
-                "milter: not every thread runs on the CPUs that it should run on (%s): %s; a reload"
-                " starts the process anew",
+                "milter: not every thread runs on the CPUs that it should run on (%s): %s; a "
+                "reload restarts the process",
                 ", ".join(map(str, sorted(cpus))),
                 error,
             )

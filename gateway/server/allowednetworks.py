@@ -34,7 +34,7 @@ class Allowed:
             host = peer.getpeername()[0]
         except OSError:  # it is gone already
             return False
-        # fe80::1%eth0: the zone is no part of the network.
+        # fe80::1%eth0: the zone is not part of the network.
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
         if any((mapped or address) in network for network in self._networks):

@@ -99,7 +99,7 @@ class Names:
         except OSError as error:
             shared.error = error
         except UnicodeError:
-            shared.error = socket.gaierror(socket.EAI_NONAME, "this is no host name")
+            shared.error = socket.gaierror(socket.EAI_NONAME, "this is not a host name")
         finally:
             with self._lock:
                 del self._under_way[key]

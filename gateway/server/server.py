@@ -237,7 +237,7 @@ class Server:
             raise
         except Exception as error:  # noqa: BLE001
             if self._report is not None:
-                self._report("a client could not be taken: %r", error)
+                self._report("a client could not be accepted: %r", error)
             return False
         return True
 

@@ -20,7 +20,7 @@ _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 class ActivationError(ConfigurationError):
-    """The variables make no sense, or a descriptor is no listening stream socket."""
+    """The variables make no sense, or a descriptor is not a listening stream socket."""
 
 
 def take(
@@ -56,7 +56,7 @@ def _adopt(descriptor: int, label: str) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise ActivationError(
-            f"descriptor {descriptor} ({label}) from systemd is no socket: {reason}"
+            f"descriptor {descriptor} ({label}) from systemd is not a socket: {reason}"
         ) from None
     listens = adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if adopted.type != socket.SOCK_STREAM or not listens:

@@ -137,8 +137,8 @@ class Listeners:
                 gone = not os.path.lexists(each.endpoint.path)
                 what = "has gone" if gone else "is another program's"
                 found.append(
-                    f"nobody reaches {each.endpoint}: the file {what}; "
-                    "SIGHUP (systemctl reload) makes it anew"
+                    f"no client reaches {each.endpoint}: the file {what}; "
+                    "SIGHUP (systemctl reload) creates it again"
                 )
         return tuple(found)
 

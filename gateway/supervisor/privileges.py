@@ -45,7 +45,7 @@ def resolve(user: str, group: str = "") -> Identity:
         ) from None
     if account.pw_uid == ROOT:
         raise PrivilegeError(
-            f'"{user}" is root; name a user without rights of its own, who can read the '
+            f'"{user}" is root; name a user without special rights that can read the '
             "databases of Cyrus",
             option="user",
         )

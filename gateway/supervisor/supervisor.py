@@ -263,7 +263,7 @@ class Supervisor:
             self._refuse(f"it cannot be loaded: {error!r}")
             return
         if self._serving is not None and plan.identity != self._serving.plan.identity:
-            _log.warning("a new user or group takes a restart, not a reload")
+            _log.warning("a new user or group needs a restart, not a reload")
         self._incoming = incoming = self._generation(plan, change)
         for slot in incoming.slots:
             if not self._begin(incoming, slot):
@@ -354,7 +354,7 @@ class Supervisor:
 
         No child could say meanwhile that it is alive.
         """
-        _log.warning("woke up %.0f seconds late; no process is called stuck for that", late)
+        _log.warning("woke up %.0f seconds late; no process is considered stuck for it", late)
         for child in (*self._children(), *self._retiring):
             child.excuse(time.monotonic())
 

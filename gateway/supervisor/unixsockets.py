@@ -241,7 +241,7 @@ def _why_alive(path: str) -> str | None:
             f"stop it (fuser {path} shows it) or choose another path"
         )
     return (
-        f"a socket is there and whether somebody serves it cannot be told: {os.strerror(code)}; "
+        f"a socket is there, and whether a process serves it is unknown: {os.strerror(code)}; "
         "remove it by hand if it is not in use"
     )
 

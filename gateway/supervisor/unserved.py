@@ -75,8 +75,9 @@ class Unserved:
 
     def _take(self, descriptor: int, listener: Listener) -> None:
         _log.error(
-            "nobody serves %s: its clients are parted from until a process does; the lines above"
-            " say why none starts",
+            "no process serves %s: its clients are disconnected until one does; the lines above "
+            "say "
+            "why none starts",
             listener.endpoint,
         )
         listener.socket.setblocking(False)
@@ -95,7 +96,7 @@ class Unserved:
             except BlockingIOError:
                 return
             except OSError as error:
-                _log.warning("%s: no client can be taken: %s", listener.endpoint, error)
+                _log.warning("%s: no client can be accepted: %s", listener.endpoint, error)
                 return
             client.close()
 

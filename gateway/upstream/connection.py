@@ -172,7 +172,7 @@ class Dialer:
             plain = self._first_that_answers(address, until)
             return UpstreamConnection(self.server, self._secured(plain, address.host, until))
         except UnicodeError as error:
-            raise UpstreamError(self.server, "this is no host name") from error
+            raise UpstreamError(self.server, "this is not a host name") from error
         except OSError as error:
             raise _fault(self.server, error, "cannot connect") from error
 

@@ -40,11 +40,11 @@ def next_updates(pem: bytes) -> list[datetime | None]:
         try:
             der = base64.b64decode(match[1])
         except binascii.Error as error:
-            raise ValueError(f"list {number + 1} is no base64: {error}") from error
+            raise ValueError(f"list {number + 1} is not base64: {error}") from error
         try:
             found.append(_next_update(der))
         except (IndexError, ValueError) as error:
-            raise ValueError(f"list {number + 1} is no CRL: {error}") from error
+            raise ValueError(f"list {number + 1} is not a CRL: {error}") from error
     if not found:
         raise ValueError("no X509 CRL in PEM")
     return found

@@ -129,7 +129,7 @@ class LmtpClient:
 
     def _asked(self, link: UpstreamConnection, question: bytes, until: float) -> lmtp.LmtpReply:
         if self.creates and self._creators is not None and self._creators.are_spared:
-            raise NotTaken(link.server, f"not asked about anybody: {CREATES}")
+            raise NotTaken(link.server, f"not asked about any recipient: {CREATES}")
         return self._talk(link, question, until)
 
     def _greeted(self, until: float) -> UpstreamConnection:

@@ -10,7 +10,7 @@ smmapd ignores: `cyrus;hop=1 fred`.  Ours looks at it (socketmap_session.py),
 so that servers that take each other for the holder of a mailbox notice it.
 
 A question that is too long for the C program is not asked, and one that the
-server calls malformed is no failure of the server: whoever sends such
+server calls malformed is not a failure of the server: whoever sends such
 recipients must not have everybody else's questions held back.
 """
 
@@ -49,7 +49,7 @@ STATUSES = (b"OK", b"NOTFOUND", b"TEMP", b"TIMEOUT", b"PERM")
 # Those that refuse a recipient for ever.
 _REFUSALS = (b"NOTFOUND", b"PERM")
 
-# A complaint about our request is no answer about the recipient.
+# A complaint about our request is not an answer about the recipient.
 _BAD_PROTOCOL = b"Bad protocol"
 
 # What stands before the recipient, with the hops behind it.
@@ -80,7 +80,7 @@ def parse_reply(server: str, reply: bytes) -> SocketmapAnswer | None:
     """
     digits, colon, rest = reply.partition(b":")
     if not digits.isdigit() and (digits or colon):
-        raise UpstreamError(server, f"the reply is no netstring: {reply[:40]!r}")
+        raise UpstreamError(server, f"the reply is not a netstring: {reply[:40]!r}")
     if len(digits) > len(str(MAX_REPLY)) or (digits and int(digits) > MAX_REPLY):
         raise UpstreamError(server, f"the reply is longer than {MAX_REPLY} bytes")
     if not colon or len(rest) <= int(digits):

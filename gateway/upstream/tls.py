@@ -99,7 +99,7 @@ def read(option: str, path: str) -> bytes:
 def client_context(files: TlsFiles) -> ssl.SSLContext:
     """For connections to servers, whose certificate and host name are checked."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # A name in the subject of a certificate that has no subjectAltName is no host's (RFC 9525).
+    # A name in the subject of a certificate that has no subjectAltName is not a host's (RFC 9525).
     context.hostname_checks_common_name = False
     _prepare(context, files)
     if files.ca:
@@ -127,7 +127,7 @@ def server_context(files: TlsFiles, *, verify_clients: bool) -> ssl.SSLContext:
 def load_crl(context: ssl.SSLContext, path: str, data: bytes, now: datetime) -> None:
     """Let `context` refuse whom `data`, the file at `path`, revokes.
 
-    May be done again with newer lists.  Raises ConfigurationError for what is no list, or one
+    May be done again with newer lists.  Raises ConfigurationError for what is not a list, or one
     that has expired by `now`: OpenSSL would refuse every peer then.
     """
     try:

@@ -94,7 +94,7 @@ class Backends:
             try:
                 address = addresses.parse(name, self.port)
             except ValueError as error:
-                raise UpstreamError(name, f"this is no host name: {error}") from error
+                raise UpstreamError(name, f"this is not a host name: {error}") from error
             dialer = Dialer(name, address, lookup=self._lookup)
             server = SocketmapServer(
                 SocketmapClient(dialer, deadline=self.deadline, max_idle=self._max_idle)

@@ -176,7 +176,7 @@ class RemoteVerifier(UncachedMemory):
 
     def _loop(self, trace: list[Step] | None) -> Verdict:
         problem = (
-            f"asked by a server that was asked itself, {MAX_HOPS} times over: gateways point at"
+            f"asked by a server that was asked itself, {MAX_HOPS} times in a row: gateways point at"
             " each other, see the setting store of each"
         )
         if trace is not None:

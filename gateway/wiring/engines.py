@@ -38,7 +38,7 @@ def make_engines(
 ) -> Engines:
     """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
 
-    `creators` are servers that make mailboxes for whom they are asked about.
+    `creators` are servers that create mailboxes for the recipients that they are asked about.
     `verifier` makes an engine on a store.
     """
     if settings.general.store:

@@ -58,7 +58,7 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
         _log.info("%s", text)
     else:
         advice = "name the transport that leads to Cyrus in mailers of [scope]"
-        _log.warning("%s; nobody of them is refused: %s", text, advice)
+        _log.warning("%s; none of their recipients is refused: %s", text, advice)
 
 
 def routing_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:

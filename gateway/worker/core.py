@@ -169,7 +169,7 @@ class Core:
         """Word from the supervisor, or the news that it is gone."""
         messages = self._parent.receive()
         if messages is None:
-            _log.error("the supervisor is gone; leaving")
+            _log.error("the supervisor is gone; shutting down")
             self._done.set()
             return
         for each in messages:

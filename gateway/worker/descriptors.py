@@ -40,7 +40,7 @@ def require_enough(limit: int) -> None:
     in_use = len(os.listdir("/proc/self/fd"))
     if in_use + FOR_ONE > limit:
         raise ConfigurationError(
-            f"{limit} open files are too few: {in_use} are open before anybody has asked, and a "
+            f"{limit} open files are too few: {in_use} are open before the first question, and a "
             f"question takes up to {FOR_ONE}; {ADVICE}"
         )
 

@@ -84,7 +84,8 @@ PAUSE = 0.006
 SWITCH_INTERVAL = 0.25
 
 FULL = (
-    "milter: no open file is left for more MTAs; %d talk to it, others wait: raise the limit of"
+    "milter: no more files can be opened for MTAs; %d are connected, others wait: raise the limit "
+    "of"
     " open files (LimitNOFILE= in the unit, ulimit -Hn)"
 )
 
@@ -213,7 +214,7 @@ class PymilterProcess:
             select.select([parent.fileno()], [], [], pause)
             messages = parent.receive()
             if messages is None:
-                _log.error("the supervisor is gone; leaving")
+                _log.error("the supervisor is gone; shutting down")
                 return
             for each in messages:
                 if isinstance(each, Leave):

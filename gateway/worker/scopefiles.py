@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Seconds between two looks at whether the files have settled.
 SETTLING_INTERVAL = 0.2
 
-# Seconds that a start waits for a file; whom it could save is deferred after that.
+# Seconds that a start waits for a file; recipients that it may hold are deferred after that.
 START_PATIENCE = 3.0
 
 

@@ -222,4 +222,4 @@ def _speaks_tls(listener: Listener) -> bool:
 
 
 def _client_defect(error: Exception) -> None:
-    _log.error("defect while answering a client, who is parted from: %r", error)
+    _log.error("defect while answering a client, which is disconnected: %r", error)

@@ -50,4 +50,4 @@ def make_serving(
 
 def defect(error: Exception) -> None:
     """Tell the log of an exception that nobody expected."""
-    _log.error("defect while judging a recipient, who is deferred: %r", error)
+    _log.error("defect while judging a recipient, which is deferred: %r", error)

@@ -104,7 +104,7 @@ def test_a_lost_socket_is_not_ready(own_site: Site) -> None:
     site = own_site
     os.unlink(site.gateway.path("policy"))
     wait_until(lambda: site.get("/readyz").status == 503, "the loss is seen")
-    assert site.get("/readyz").text.startswith("nobody reaches unix:")
+    assert site.get("/readyz").text.startswith("no client reaches unix:")
     site.gateway.daemon.send_signal(signal.SIGHUP)
     wait_until(lambda: site.get("/readyz").status == 200, "the socket is there again")
     assert site.policy(b"nobody@example.org").startswith(b"550 ")

@@ -43,7 +43,7 @@ def test_all_processes_add_up(own_site: Site) -> None:
 
 
 def test_memory_and_look_ups_are_told_apart(own_site: Site) -> None:
-    """What is answered from memory is no look-up, and each look-up is timed."""
+    """What is answered from memory is not a look-up, and each look-up is timed."""
     site = own_site
     # A flat file that was just written is not remembered: its times prove nothing yet.
     wait_until(lambda: remembered(site), "a verdict is remembered")

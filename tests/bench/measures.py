@@ -160,7 +160,7 @@ class OpenAll:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`setup_s` to the last answer, then the summed memory."""
         if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is no service of master")
+            raise TypeError(f"{server} is not a service of master")
         server.retire()
         words = ["-a", server.address, "-n", str(self.connections), "-k", store.every_user]
         words += ["-e", "OK"]
@@ -185,7 +185,7 @@ class ColdService:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`ms` from before connect to behind the reply."""
         if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is no service of master")
+            raise TypeError(f"{server} is not a service of master")
         key = first_key(store)
         took = []
         for _ in range(self.times):
@@ -207,7 +207,7 @@ class StandardInput:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`ms` from before fork to behind the reply."""
         if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is no service of master")
+            raise TypeError(f"{server} is not a service of master")
         words = [str(self.times), first_key(store).decode(), server.program]
         # The C program knows -X, too, as every service of Cyrus does.
         words += ["-X", "-C", server.cyrus.imapd_conf]

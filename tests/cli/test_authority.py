@@ -146,7 +146,7 @@ def test_two_services_that_deliver_with_other_options(tmp_path: Path) -> None:
         ({"lmtp_strict_quota": "yes"}, b"brim+Own@example.org", ("delivery", "folder"), "it does not fit into user.brim.Own either", "over-quota"),
         ({}, b"nobody@example.org", ("autocreate", "INBOX"), "not made: autocreate_post is off", "nonexistent"),
         ({"autocreate_post": "yes", "autocreate_quota": "0"}, b"new@example.org", ("autocreate", "INBOX"), "made on delivery: autocreate_post", "created-on-delivery"),
-        ({"autocreate_post": "yes", "autocreate_quota": "0"}, b"n&w@example.org", ("autocreate", "INBOX"), "cannot be made: Cyrus makes no mailbox of such a name", "not-creatable"),
+        ({"autocreate_post": "yes", "autocreate_quota": "0"}, b"n&w@example.org", ("autocreate", "INBOX"), "cannot be made: Cyrus creates no mailbox of such a name", "not-creatable"),
         (GROUPS, b"new@example.org", ("autocreate", "INBOX"), "counts as made on delivery: not known here: whether one of the groups of autocreate_users", "created-on-delivery"),
         ({"lmtp_catchall_mailbox": "catch"}, b"nobody@example.org", ("catch-all", "mailbox"), "catch (lmtp_catchall_mailbox) is asked instead", "catch-all"),
         ({}, b"den@example.org", ("userdeny", "result"), "denied", "disabled"),

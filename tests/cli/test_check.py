@@ -43,7 +43,7 @@ def test_lines(site: Site) -> None:
 
 
 def test_lists(site: Site) -> None:
-    """From files and from standard input; comments, empty lines and CR LF are no matter."""
+    """From files and from standard input; comments, empty lines and CR LF do not matter."""
     path = os.path.join(site.root, "list")
     with open(path, "wb") as file:
         file.write(b"# ours\n\nfred\r\n<nobody@example.org>\n")

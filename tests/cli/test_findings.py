@@ -180,7 +180,7 @@ def check(site: Site, breakage: Breakage | None = None) -> Done:
 def found(done: Done) -> list[tuple[str, str, str]]:
     """Level, text and advice of what is not well, but for what a test's folder is like."""
     rows = [(str(each["level"]), str(each["what"]), str(each["mend"])) for each in done.objects]
-    usual = re.compile("nobody serves|the folder /tmp may be written by others")
+    usual = re.compile("no process serves|the folder /tmp may be written by others")
     return [row for row in rows if row[0] != "ok" and not usual.search(row[1])]
 
 

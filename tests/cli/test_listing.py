@@ -65,7 +65,7 @@ def test_json(site: Site) -> None:
 
 
 def test_no_records(site: Site) -> None:
-    """A store without quotas or denials is no fault."""
+    """A store without quotas or denials is not a fault."""
     site.store.quotas.clear()
     site.store.write()
     os.unlink(os.path.join(site.store.configdirectory, "user_deny.db"))

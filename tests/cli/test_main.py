@@ -190,7 +190,7 @@ def test_a_narrow_terminal(site: Site) -> None:
 
 @pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1", ""])
 def test_any_locale(site: Site, locale: str) -> None:
-    """Results are the same bytes in each, also for an address that is no ASCII, or no UTF-8."""
+    """Results are the same bytes in each, also for an address that is not ASCII, or no UTF-8."""
     # Python would take UTF-8 by itself for some of them.
     env = {"LC_ALL": locale, "LANG": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     recipients = ("fr\u00e9d@example.org".encode(), b"fr\xe9d@example.org")

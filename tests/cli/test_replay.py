@@ -83,7 +83,7 @@ def test_postfix(site: Site) -> None:
     counted, adds_up, strange = blocks[1]
     assert counted == "6 recipients in 11 lines; skipped: 2 other, 1 not understood"
     assert adds_up == (
-        "the table adds up to 7: a recipient stands in the row of each outcome that he had, once"
+        "the table adds up to 7: a recipient is counted once in the row of each outcome that it had"
     )
     assert 'mail.log, line 11: "Nov 22 10:00:10 mx postfix/lmtp[2]: 3D7: to=<fred@exam"' in strange
     assert [[" ".join(line.split()) for line in block] for block in blocks[2:]] == [
@@ -242,7 +242,7 @@ def test_logs_that_cannot_be_used(site: Site, content: bytes | None) -> None:
 
 
 def test_a_folder(site: Site) -> None:
-    """It is no log."""
+    """It is not a log."""
     done = site.run("replay", site.root)
     assert done.code == os.EX_NOINPUT
     assert site.root in done.err

@@ -46,11 +46,11 @@ BAD = [
     ),
     (
         "unix:/run/x?mode=rw",
-        '"unix:/run/x?mode=rw": mode=rw is no permission; write octal digits, for example mode=0660',
+        '"unix:/run/x?mode=rw": mode=rw is not a permission; write octal digits, for example mode=0660',
     ),
     (
         "unix:/run/x?mode=4755",
-        '"unix:/run/x?mode=4755": mode=4755 is no permission; write octal digits, for example '
+        '"unix:/run/x?mode=4755": mode=4755 is not a permission; write octal digits, for example '
         "mode=0660",
     ),
     (

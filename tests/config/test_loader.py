@@ -64,7 +64,7 @@ BAD = [
     ),
     (
         'store = "dovecot"\n' + ON,
-        '1: store: "dovecot" is no store; write "cyrus", "socketmap://HOST:PORT", '
+        '1: store: "dovecot" is not a store; write "cyrus", "socketmap://HOST:PORT", '
         '"socketmap+tls://HOST:PORT", "lmtp://HOST:PORT", "socketmap:unix:/PATH" or '
         '"lmtp:unix:/PATH"',
     ),
@@ -201,12 +201,12 @@ BAD = [
     ),
     (
         ON + '[scope]\nexempt_clients = ["2001:db8::/129"]\n',
-        '4: scope.exempt_clients[0]: "2001:db8::/129" is no network; write for example '
+        '4: scope.exempt_clients[0]: "2001:db8::/129" is not a network; write for example '
         '"192.0.2.0/24" or "2001:db8::/32"',
     ),
     (
         ON + '[scope]\ndomains = ["fred@example.org"]\n',
-        '4: scope.domains[0]: "fred@example.org" is an address; write what stands behind the @',
+        '4: scope.domains[0]: "fred@example.org" is an address; write what follows the @',
     ),
     (
         ON + '[scope]\nexempt_recipients = ["*@*"]\n',
@@ -296,11 +296,11 @@ def test_the_error_carries_each_problem_for_programs() -> None:
 NOT_TOML = [
     (
         "workers = \n",
-        "1: is not TOML: Invalid value (column 11); strings stand in quotes, lists in brackets",
+        "1: is not TOML: Invalid value (column 11); strings are written in quotes, lists in brackets",
     ),
     (
         "a = 1\na = 2\n",
-        "2: is not TOML: Cannot overwrite a value (column 6); strings stand in quotes, lists in brackets",
+        "2: is not TOML: Cannot overwrite a value (column 6); strings are written in quotes, lists in brackets",
     ),
 ]
 
@@ -327,8 +327,7 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationErrors) as caught:
         config.load(path)
     assert str(caught.value) == (
-        f"{path}: cannot be read: No such file or directory; name the file with -c, and let the "
-        "user who starts the gateway read it"
+        f"{path}: cannot be read: No such file or directory; name the file with -c, and let the user that starts the gateway read it"
     )
 
 
@@ -336,7 +335,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     """Whatever it is, it is not a configuration."""
     path = tmp_path / "huge.toml"
     path.write_bytes(b"#" * (FILE_LIMIT + 1))
-    with pytest.raises(ConfigurationErrors, match=r"this is no gateway\.toml"):
+    with pytest.raises(ConfigurationErrors, match=r"this is not a gateway\.toml"):
         config.load(str(path))
 
 

@@ -98,8 +98,7 @@ BAD = [
     ),
     (
         TLS_ON + '[tls]\ncertificate = "/c"\n',
-        "3: tls.ca: clients must show a certificate (tls.verify_clients) and nothing says who "
-        "signs them; set it",
+        "3: tls.ca: clients must show a certificate (tls.verify_clients) and nothing says which authority signs them; set it",
     ),
     (
         ON + '[scope]\ndomains = ["a.example"]\n[policy]\nlisten = ["inet:127.0.0.1:1?tls=yes"]\n'

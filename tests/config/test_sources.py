@@ -109,7 +109,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     bad.symlink_to("/nowhere")
     assert problems(path) == [
         "gateway.toml.d/a.toml: cannot be read: No such file or directory; "
-        "let the user who starts the gateway read it"
+        "let the user that starts the gateway read it"
     ]
     bad.unlink()
     bad.mkdir()

@@ -87,7 +87,7 @@ def sandbox(writable: str) -> Sandbox:
 
 
 def test_the_sandbox_is_one() -> None:
-    """Else the next test would show nothing; writing into the folder and raising a limit are no crimes."""
+    """Else the next test would show nothing; writing into the folder and raising a limit are not crimes."""
     require("systemd", "build")
     with folder("box") as own, folder("box") as place:
         python, _ = gateway_python(USER)

@@ -58,7 +58,7 @@ def test_every_mailbox_of_every_type(tmp_path: os.PathLike[str]) -> None:
 
 
 def test_an_older_list() -> None:
-    """Keys up to Cyrus 3.4 are internal names; Cyrus' notes are no mailboxes."""
+    """Keys up to Cyrus 3.4 are internal names; Cyrus' notes are not mailboxes."""
     records = {b"$RACL$A$x": b"0 x", b"N": b"0 default", b"user.fred": b"1 there fred\tlrs\t"}
     records[b"$offers"] = b"%(P default F 1)"
     assert list(MailboxList(MemoryDatabase(records)).entries()) == [
@@ -76,7 +76,7 @@ def test_an_older_list() -> None:
 
 
 def test_a_newer_list() -> None:
-    """A number means another type there, and N alone is no name."""
+    """A number means another type there, and N alone is not a name."""
     records = {b"$RACL$A$x": b"0 x", b"N": b"0 x", b"Nuser\x1ffred": b"1 default fred\tlrs\t"}
     assert list(MailboxList(MemoryDatabase(records)).entries()) == [
         MailboxEntry(b"user.fred", MBTYPE_NETNEWS, partition=b"default", acl=b"fred\tlrs\t")

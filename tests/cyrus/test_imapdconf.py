@@ -295,7 +295,7 @@ def chain(folder: Path, files: int) -> str:
 
 
 def test_files_include_each_other_to_a_depth(write: Write, tmp_path: Path) -> None:
-    """A chain of links with ever new names ends; files side by side are no chain."""
+    """A chain of links with ever new names ends; files side by side are not a chain."""
     beside = [tmp_path / f"beside{number}" for number in range(MAX_INCLUDE_DEPTH + 1)]
     for path in beside:
         path.write_bytes(b"# nothing")

@@ -100,7 +100,7 @@ def test_ports(found: int) -> None:
 
 @pytest.mark.parametrize("word", [b"0", b"65536", b"-1", b"smtp"])
 def test_no_ports(word: bytes) -> None:
-    """0 is no port that a server could be asked on."""
+    """0 is not a port that a server could be asked on."""
     with pytest.raises(ValueError, match=r"not a port from 1 to 65535|number"):
         port(word)
 

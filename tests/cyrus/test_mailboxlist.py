@@ -204,7 +204,7 @@ def test_lists_from_before_3_6(
 
 @pytest.mark.parametrize("address", [b"gone", b"between", b"nobody", b"+$RACL$U$fred", b"+user"])
 def test_what_is_not_in_an_old_list(address: bytes) -> None:
-    """Deleted mailboxes and Cyrus' own notes are no mailboxes there either."""
+    """Deleted mailboxes and Cyrus' own notes are not mailboxes there either."""
     assert look(address, OLD) is None
 
 

@@ -29,7 +29,7 @@ _ENOUGH = 40
 # Methods that write a line at warning or above, and callables that are handed one.
 _LOGGING = frozenset({"warning", "error", "critical", "exception", "answer"})
 _REPORTING = frozenset({"report", "_report", "complain", "_complain"})
-# What is no log: findings and usage on a terminal, mistakes in gateway.toml.
+# What is not a log: findings and usage on a terminal, mistakes in gateway.toml.
 _NO_LOG = re.compile(r"^gateway/cli/|^gateway/config/")
 # Parts of lines that are made in one place and written in another.
 ASSEMBLED = (

@@ -43,7 +43,7 @@ OWN = (
     "gateway/config/tables/{name}",
     "gateway/config/frontends.py",
 )
-# Modules that name a front end, or read its table, and are no list of them.
+# Modules that name a front end, or read its table, and are not a list of them.
 NAMES_ONE = {
     "gateway/cli/checks/postfix_order.py": "what Postfix' parameters do around each protocol",
     "gateway/cli/checks/postfix_sockets.py": "what an observing table does, and proxymap",

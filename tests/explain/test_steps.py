@@ -51,7 +51,7 @@ def test_each_reading_says_what_becomes_of_the_domain() -> None:
     [
         (
             Step("mupdate", problem=None),
-            [("mupdate", "told to look for news; the list is read again")],
+            [("mupdate", "told to update the list, which is read again")],
         ),
         (
             Step("mupdate", problem="no socket"),

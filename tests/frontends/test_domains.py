@@ -61,7 +61,7 @@ def test_parse() -> None:
     assert b"sub.example.net" in found
     assert b"two" not in found
     advice = (
-        "is no domain; write example.org, or .example.org for all below it; the line is skipped"
+        "is not a domain; write example.org, or .example.org for all below it; the line is skipped"
     )
     assert problems == [
         (5, f"'two words' {advice}"),

@@ -66,7 +66,7 @@ def test_not_ours_is_not_asked() -> None:
 
 
 def test_bad_address() -> None:
-    """What is no address is refused without asking, if it claims a domain of ours."""
+    """What is not an address is refused without asking, if it claims a domain of ours."""
     engine = Engine()
     judge = Judge(SCOPE, REPLIES)
     decision = judge.judge(question("<a b@example.org>"), engine)

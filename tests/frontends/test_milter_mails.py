@@ -88,7 +88,7 @@ def test_a_client_that_was_not_announced() -> None:
     ],
 )
 def test_senders(talk: Talk, argument: bytes, sender: bytes) -> None:
-    """The sender is known by its bare address; one that is no address is not the null sender."""
+    """The sender is known by its bare address; one that is not an address is not the null sender."""
     talk.mail(argument)
     talk.rcpt(b"<fred@example.org>")
     assert talk.heard.transaction.sender == sender
@@ -108,7 +108,7 @@ def test_senders(talk: Talk, argument: bytes, sender: bytes) -> None:
     ],
 )
 def test_sizes(talk: Talk, parameters: tuple[bytes, ...], size: int | None) -> None:
-    """SIZE is what MAIL announces, and nothing that is no number of bytes."""
+    """SIZE is what MAIL announces, and nothing that is not a number of bytes."""
     talk.mail(b"<joe@sender.test>", *parameters)
     reply = talk.rcpt(b"<large@example.org>")
     assert talk.engine.asked == [Query(b"large@example.org", size)]

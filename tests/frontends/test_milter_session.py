@@ -196,7 +196,7 @@ RESOLVED = {b"{rcpt_mailer}": b"lmtp", b"{rcpt_addr}": b"fred@example.org"}
     ],
 )
 def test_the_address_that_the_mta_has_made_of_it_is_judged(talk: Talk, argument: bytes) -> None:
-    """Where the argument is no plain address and the MTA takes it."""
+    """Where the argument is not a plain address and the MTA takes it."""
     talk.mail()
     assert talk.rcpt(argument, RESOLVED) is None
     assert talk.heard.recipient == b"fred@example.org"

@@ -47,7 +47,7 @@ def skip(
     ],
 )
 def test_domains(recipient: str, reason: Skip | None) -> None:
-    """Only recipients of our domains are judged, also those that are no proper address."""
+    """Only recipients of our domains are judged, also those that are not proper addresses."""
     assert skip(OURS, recipient) is reason
 
 
@@ -188,7 +188,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_address_is_exempt_by_client_only() -> None:
-    """What is no address matches no pattern; its client may be exempt all the same."""
+    """What is not an address matches no pattern; its client may be exempt all the same."""
     settings = replace(OURS, exempt_recipients=("*",), exempt_clients=("192.0.2.0/24",))
     scope = Scope(settings)
     assert scope.skip(BadAddress("x", b"example.org")) is None
@@ -223,8 +223,8 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         )
     problems = str(caught.value).split("; ")
     for text in (
-        "domains: 'example..org' is no domain",
-        "domains: '*.example.org' is no domain",
+        "domains: 'example..org' is not a domain",
+        "domains: '*.example.org' is not a domain",
         f"{tmp_path}/d1: domain_files: cannot be read: No such file or directory",
         f"{tmp_path}/d2: domain_files: cannot be read: No such file or directory",
         f"{tmp_path}/a1: aliases: cannot be read: No such file or directory",

@@ -167,7 +167,7 @@ def test_idle_is_between_requests() -> None:
 
 
 def test_each_verdict_is_observed_once_with_its_key() -> None:
-    """Also those of other servers; faults of the protocol are no verdicts."""
+    """Also those of other servers; faults of the protocol are not verdicts."""
     seen: list[tuple[bytes, Kind]] = []
     conversation = SocketmapSession(
         Engine(),

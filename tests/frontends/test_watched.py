@@ -85,7 +85,7 @@ def test_unreadable_at_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "nul"])
 def test_no_regular_file(tmp_path: Path, kind: str) -> None:
-    """A path that is no regular file is refused, and nobody waits for it."""
+    """A path that is not a regular file is refused, and nobody waits for it."""
     path = str(tmp_path / kind)
     if kind == "folder":
         os.mkdir(path)

@@ -141,7 +141,7 @@ def test_a_loss_shows_against_what_was_known_before(path: Path) -> None:
     told: list[str] = []
     file = Watched(str(path), parse, told.append, Trust(known=known, lenient=True))
     assert (file.entries, file.settled, file.refused) == (0, False, True)
-    assert told[0].endswith("; whom it could save is deferred")
+    assert told[0].endswith("; recipients that it may hold are deferred")
     path.write_text(listed(2 * MANY))
     assert file.refresh()
     assert (file.entries, file.settled, file.refused) == (2 * MANY, True, False)
@@ -151,7 +151,7 @@ def test_a_loss_shows_against_what_was_known_before(path: Path) -> None:
 def test_a_file_that_was_changed_just_now_is_not_settled(
     path: Path, content: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it says: it may be half of it, and it is no error that it is."""
+    """Whatever it says: it may be half of it, and it is not an error that it is."""
     monkeypatch.setattr(watched, "SETTLE", NEVER_S)
     monkeypatch.setattr(watched, "SETTLE_EMPTY", NEVER_S)
     path.write_text(content)

@@ -82,7 +82,7 @@ def engine(_case: Case, rcpt: Rcpt) -> bytes:
 
 
 def socketmap(_case: Case, rcpt: Rcpt) -> bytes:
-    """The reply's payload; a key that is no recipient of ours is not looked up."""
+    """The reply's payload; a key that is not a recipient of ours is not looked up."""
     if rcpt.address.startswith(b"@"):
         return b"NOTFOUND no local part"
     if b"@" in rcpt.address and not rcpt.ours:

@@ -116,7 +116,7 @@ FLAWED = {
     ),
     "another kind of request": (b"request=junk\n\n", "request"),
     "an attribute twice": (b"recipient=a\nrecipient=b\n\n", "recipient"),
-    "a size that is no number": (b"request=smtpd_access_policy\nsize=1e3\n\n", "size"),
+    "a size that is not a number": (b"request=smtpd_access_policy\nsize=1e3\n\n", "size"),
     "a line of another protocol": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "without '='"),
     "a NUL byte in an address": (ASKED.replace(b"nobody@", b"no\0body@"), "NUL byte"),
     "a NUL byte in a name of no interest": (b"helo_name=\0\n" + ASKED, "NUL byte"),

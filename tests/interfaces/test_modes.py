@@ -138,12 +138,12 @@ def test_observe_after_a_reload(cyrus: Cyrus) -> None:
 
 @contextmanager
 def damaged(cyrus: Cyrus) -> Iterator[None]:
-    """The mailbox list is no database for as long as this lasts."""
+    """The mailbox list is not a database for as long as this lasts."""
     path = cyrus.tools.path(MAILBOX_LIST)
     away = f"{path}.away"
     os.rename(path, away)
     try:
-        write_text(path, "this is no mailbox list\n" * 100)
+        write_text(path, "this is not a mailbox list\n" * 100)
         yield
     finally:
         os.rename(away, path)

@@ -110,8 +110,8 @@ def test_a_lost_socket_is_missed_and_made_anew() -> None:
         managed.begin()
         os.unlink(managed.path("policy"))
         assert "the file has gone" in managed.wait_told("STATUS")["STATUS"]
-        assert managed.wait_log("nobody reaches", "/policy", "SIGHUP")
-        assert "nobody reaches" not in managed.reload()["STATUS"]
+        assert managed.wait_log("no client reaches", "/policy", "SIGHUP")
+        assert "no client reaches" not in managed.reload()["STATUS"]
         assert managed.ask("policy", NOBODY).startswith(b"550 ")
         os.unlink(managed.path("socketmap"))
         with socket.socket(socket.AF_UNIX) as other:

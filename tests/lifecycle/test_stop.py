@@ -67,7 +67,7 @@ def test_who_is_in_the_queue_at_sigterm_is_still_served() -> None:
 
 
 def test_a_client_that_never_ends_its_request_does_not_hold_up_the_end() -> None:
-    """After graceful_timeout it is cut off; that is no fault."""
+    """After graceful_timeout it is cut off; that is not a fault."""
 
     def in_good_order() -> bool:
         with ManagedGateway({"": {"graceful_timeout": 1}}) as managed:

@@ -121,7 +121,7 @@ class Store:
         return f"repack {os.path.basename(database.path)}"
 
     def edit(self, chance: Random) -> str | None:
-        """A quota root is edited in place; where they are no files, one more commit."""
+        """A quota root is edited in place; where there are no files, one more commit."""
         if not isinstance(self.quotas, Roots):
             return self.commit(chance)
         for _ in range(chance.choice((1, 2))):

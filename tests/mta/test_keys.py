@@ -59,7 +59,7 @@ def test_without_delimiters_nothing_is_split() -> None:
     ],
 )
 def test_tables_have_quoted_forms(local: bytes, form: bytes) -> None:
-    """Where a local part is no dot-atom."""
+    """Where a local part is not a dot-atom."""
     assert quoted(local) == form
 
 

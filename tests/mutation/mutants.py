@@ -2,7 +2,7 @@
 
 A comparison gets its neighbour (`<` and `<=`), `and` becomes `or`, `+` becomes
 `-`, a whole number grows by one, `True` becomes `False`, and a condition that
-is no comparison is turned round.  Annotations and what only type checkers look
+is not a comparison is turned round.  Annotations and what only type checkers look
 at are left alone.  Text, calls and the order of statements are not changed.
 
 A mutant is known by its function and by what its statement becomes, not by its

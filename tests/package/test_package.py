@@ -136,7 +136,7 @@ def _matches(line: str, rules: list[str]) -> bool:
 
 
 def test_logcheck_is_told_what_is_usual(installed: Root) -> None:
-    """A line a recipient is no warnings; whatever is wrong is."""
+    """A line per recipient is not a warning; whatever is wrong is."""
     with open(installed.path("/etc/logcheck/ignore.d.server/smmapd-gateway")) as file:
         rules = [line.rstrip("\n") for line in file]
     heads = ("Nov 30 10:00:00 mx ", "2026-11-30T10:00:00.123456+01:00 mx ")

@@ -118,7 +118,7 @@ def test_paths(argument: bytes, address: bytes, domain: bytes) -> None:
 
 @pytest.mark.parametrize(("argument", "problem", "domain"), BAD_PATHS)
 def test_bad_paths(argument: bytes, problem: str, domain: bytes) -> None:
-    """What is no address says why, and which domain it claims where that can be seen."""
+    """What is not an address says why, and which domain it claims where that can be seen."""
     assert parse_path(argument) == BadAddress(problem, domain)
 
 

@@ -119,10 +119,10 @@ def test_attributes(data: bytes, expected: PolicyRequest) -> None:
         (START + b"\r\n", "attribute line without '=': b'\\r'"),
         (START + b"recipient=a\0b\n", "NUL byte in the attribute line b'recipient=a\\x00b'"),
         (START + b"recipient=a\nrecipient=b\n", "attribute recipient given twice"),
-        (START + b"size=-1\n\n", "size=b'-1' is no number"),
-        (START + b"size=1e3\n\n", "size=b'1e3' is no number"),
-        (START + b"size=" + b"9" * 21 + b"\n\n", f"size=b'{'9' * 21}' is no number"),
-        (START + b"recipient_count= 1\n\n", "recipient_count=b' 1' is no number"),
+        (START + b"size=-1\n\n", "size=b'-1' is not a number"),
+        (START + b"size=1e3\n\n", "size=b'1e3' is not a number"),
+        (START + b"size=" + b"9" * 21 + b"\n\n", f"size=b'{'9' * 21}' is not a number"),
+        (START + b"recipient_count= 1\n\n", "recipient_count=b' 1' is not a number"),
         (b"x" * (MAX_LINE + 1), f"attribute line of more than {MAX_LINE} bytes"),
         (b"x=" + b"y" * (MAX_LINE - 1) + b"\n", f"attribute line of more than {MAX_LINE} bytes"),
         (b"x=\n" * (MAX_ATTRIBUTES + 1), f"request of more than {MAX_ATTRIBUTES} attributes"),
@@ -135,7 +135,7 @@ def test_attributes(data: bytes, expected: PolicyRequest) -> None:
     ],
 )
 def test_errors(data: bytes, error: str) -> None:
-    """Bytes that are no request end the conversation with an error that says why."""
+    """Bytes that are not a request end the conversation with an error that says why."""
     assert outcome(POSTFIX, data) == ([REQUEST], error)
     assert outcome(POSTFIX + data) == ([REQUEST], error)
 
@@ -166,7 +166,7 @@ def test_endless_line_is_not_kept() -> None:
 
 
 def test_nothing_is_parsed_behind_an_error() -> None:
-    """What follows an error is no request, whatever it looks like."""
+    """What follows an error is not a request, whatever it looks like."""
     parser = PolicyParser()
     assert parser.feed(b"junk\n" + POSTFIX) == []
     error = parser.error

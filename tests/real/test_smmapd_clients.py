@@ -39,7 +39,7 @@ def undisturbed() -> Iterator[Serving]:
 
 
 def replies_until_close(connection: Connection) -> list[bytes]:
-    """Every reply up to the end of the connection; raises for anything that is no netstring."""
+    """Every reply up to the end of the connection; raises for anything that is not a netstring."""
     replies = []
     while not connection.at_end():
         replies.append(connection.receive())
@@ -66,7 +66,7 @@ def replies_until_close(connection: Connection) -> list[bytes]:
     ids=lambda value: repr(value)[:24],
 )
 def test_garbage_gets_one_reply_and_a_close(data: bytes, replies: list[bytes] | None) -> None:
-    """The server says once what is wrong and parts; what is no complete request is waited for."""
+    """The server says once what is wrong and parts; what is not a complete request is waited for."""
     with undisturbed() as service, service.connect() as client:
         client.send(data)
         if replies is None:

@@ -26,7 +26,7 @@ NAMED = {"CYRUS_SERVICE": SERVICE, "CYRUS_ID": "1"}
         (["-Z"], "invalid option '-Z'"),
         (["-U5"], "'-U5': options and arguments MUST be separated by whitespace"),
         (["-C"], "option '-C' requires an argument"),
-        (["now"], "'now' is no option"),
+        (["now"], "'now' is not an option"),
     ],
 )
 def test_wrong_usage_ends_with_64(words: list[str], said: str) -> None:
@@ -59,7 +59,7 @@ def test_root_is_refused_without_x() -> None:
     ("line", "said"),
     [
         ("virtdomains: perhaps", "imapd.conf:{line}: virtdomains: "),
-        ("this is no option", "imapd.conf:{line}: "),
+        ("this is not an option", "imapd.conf:{line}: "),
         ("@include: /nonexistent/more.conf", "/nonexistent/more.conf"),
     ],
 )

@@ -3,7 +3,7 @@
 What MTAs send in each version of the protocol, by hand and at random, and what
 both hang up on.  Left out is what libmilter passes over in silence and our own
 codec does not (steps before the negotiation, a second one; tests/protocols/test_milter.py
-has it), and clients whose name is no UTF-8, which pymilter does not announce
+has it), and clients whose name is not UTF-8, which pymilter does not announce
 (tests/interfaces/test_bad_input.py), and macros without a value, of which libmilter dies.
 
 TRANSPORTS_CONVERSATIONS is how many are had at random.

@@ -96,7 +96,7 @@ class CyrusTools:
         """The list as `ctl_mboxlist -d -y` shows it, by internal name."""
         rows = json.loads(self.run("ctl_mboxlist", "-d", "-y"))
         if not isinstance(rows, dict):
-            raise RigError("ctl_mboxlist -d printed something that is no JSON object")
+            raise RigError("ctl_mboxlist -d printed something that is not JSON object")
         return rows
 
     # --- any database ---------------------------------------------------------------------

@@ -264,7 +264,7 @@ main() {
         [[ -n ${GROUPS_INSTALLED[$group]:-} ]] || usage
     done
     command -v dpkg-query >/dev/null || {
-        say "this is no Debian machine (no dpkg-query); the tests of real programs need Debian 12 or 13"
+        say "this is not a Debian machine (no dpkg-query); the tests of real programs need Debian 12 or 13"
         exit 1
     }
     "$verb" "$@"

@@ -38,7 +38,7 @@ DAEMONS = "/usr/lib/postfix/sbin"
 RELAY_DOMAIN = "example.org"
 VIRTUAL_DOMAIN = "virt.example"
 HOSTNAME = "mx.test.example"
-# An interface's setting that is no parameter: whether its smtpd is chrooted to the queue, y or n.
+# An interface's setting that is not a parameter: whether its smtpd is chrooted to the queue, y or n.
 CHROOT = "chroot"
 INTERFACES = ("relay", "virtual", "policy", "milter")
 

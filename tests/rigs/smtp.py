@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Self
 
 TIMEOUT_S = 60.0
-# RFC 5321 allows 512; what is far beyond that is no SMTP.
+# RFC 5321 allows 512; what is far beyond that is not SMTP.
 _LONGEST_LINE = 65536
 
 
 class SmtpError(AssertionError):
-    """The server closed too early or sent something that is no SMTP reply."""
+    """The server closed too early or sent something that is not an SMTP reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _MOST_DIGITS = 9
 
 
 class SocketmapError(AssertionError):
-    """The server sent something that is no netstring, or closed before its reply was complete."""
+    """The server sent something that is not a netstring, or closed before its reply was complete."""
 
 
 def frame(payload: bytes) -> bytes:

@@ -35,7 +35,7 @@ class Context:
         self._kept: object = None
 
     def getsymval(self, name: str) -> str | None:
-        """A macro; `wild` has bytes that are no UTF-8."""
+        """A macro; `wild` has bytes that are not UTF-8."""
         value = self.macros.get(name.strip("{}"))
         if value == "wild":
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
@@ -200,7 +200,7 @@ def test_who_waits_for_the_lock_shares_the_next_look(milter: Milter) -> None:
 
 
 def test_macros_of_any_bytes(milter: Milter) -> None:
-    """What is no UTF-8 is a value all the same."""
+    """What is not UTF-8 is a value all the same."""
     milter = Milter(exempt_authenticated=True)
     ctx = milter.client(Context(auth_authen="wild"))
     assert milter.rcpt(ctx, b"<nobody@example.org>") == milter.module.CONTINUE

@@ -72,7 +72,7 @@ def test_a_client_that_cannot_be_looked_at_is_the_only_one_that_suffers(
         assert unlucky.line() == unlucky_too.line() == b""
         assert welcome.ask(b"one") == b"one"
         assert (lines.server.accepted, lines.server.served) == (1, 0)
-        assert lines.reported == [f"a client could not be taken: {error!r}"] * 2
+        assert lines.reported == [f"a client could not be accepted: {error!r}"] * 2
 
 
 def test_a_client_whose_conversation_cannot_begin_is_the_only_one_that_suffers(

@@ -42,9 +42,9 @@ def test_options(words: str, options: Options) -> None:
         ("--help", "invalid option '--help'"),
         ("-C", "option '-C' requires an argument"),
         ("-p -T", "option '-T' requires an argument"),
-        ("smmapd", "'smmapd' is no option"),
-        ("-p -- more", "'more' is no option"),
-        ("-", "'-' is no option"),
+        ("smmapd", "'smmapd' is not an option"),
+        ("-p -- more", "'more' is not an option"),
+        ("-", "'-' is not an option"),
     ],
 )
 def test_words_that_make_no_sense(words: str, complaint: str) -> None:
@@ -56,7 +56,7 @@ def test_words_that_make_no_sense(words: str, complaint: str) -> None:
 
 def test_an_empty_word_is_no_option() -> None:
     """As a shell passes it for an unset variable in quotes."""
-    with pytest.raises(UsageError, match="'' is no option"):
+    with pytest.raises(UsageError, match="'' is not an option"):
         parse([""])
 
 

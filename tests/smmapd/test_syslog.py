@@ -159,12 +159,12 @@ def test_a_storm_of_clients_is_a_few_lines(lines: list[tuple[int, str]]) -> None
     log = ClientLog(now=lambda: clock[0])
     for number in range(2000):
         log.warning("refused connection from [%s]", number)
-    log.error("a client could not be taken: %r", ValueError("x"))
+    log.error("a client could not be accepted: %r", ValueError("x"))
     expected = [
         (system.LOG_WARNING, f"refused connection from [{number}]")
         for number in range(CLIENT_LINES)
     ]
-    expected.append((system.LOG_ERR, "a client could not be taken: ValueError('x')"))
+    expected.append((system.LOG_ERR, "a client could not be accepted: ValueError('x')"))
     assert lines == expected
     clock[0] += FAULT_INTERVAL
     lines.clear()

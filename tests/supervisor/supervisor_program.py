@@ -28,7 +28,7 @@ CHILD = str(Path(__file__).parent / "dummy_child.py")
 
 
 def load() -> Plan:
-    """The plan of the file, or a ConfigurationError for one that is no JSON."""
+    """The plan of the file, or a ConfigurationError for one that is not JSON."""
     path = sys.argv[1]
     try:
         told = json.loads(Path(path).read_text())

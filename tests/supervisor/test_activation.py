@@ -103,7 +103,7 @@ def test_a_descriptor_that_is_no_socket_is_refused() -> None:
     variables = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "p"}
     with pytest.raises(ActivationError) as caught:
         activation.take(dict(variables), first=FIRST)
-    assert "descriptor 1000 (p) from systemd is no socket" in str(caught.value)
+    assert "descriptor 1000 (p) from systemd is not a socket" in str(caught.value)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         os.dup2(other.fileno(), FIRST)
     with pytest.raises(ActivationError) as caught:

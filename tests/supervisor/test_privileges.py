@@ -37,7 +37,7 @@ def test_names_become_numbers() -> None:
         (
             "root",
             "",
-            'user: "root" is root; name a user without rights of its own, who can read the '
+            'user: "root" is root; name a user without special rights that can read the '
             "databases of Cyrus",
         ),
     ],

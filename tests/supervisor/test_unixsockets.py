@@ -99,7 +99,7 @@ def test_another_programs_datagram_socket_is_left_alone(tmp_path: Path) -> None:
     """Such as /dev/log: a connect says nothing about who serves it."""
     path = tmp_path / "s"
     with _datagram(path):
-        assert "whether somebody serves it cannot be told" in refusal(UnixEndpoint(str(path)))
+        assert "whether a process serves it is unknown" in refusal(UnixEndpoint(str(path)))
     assert path.exists()
 
 
@@ -121,7 +121,7 @@ def _fifo(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [_file, _folder, _link, _fifo])
 def test_a_foreign_file_is_never_removed(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    """Whatever is no socket stays."""
+    """Whatever is not a socket stays."""
     path = tmp_path / "s"
     make(path)
     before = path.lstat()

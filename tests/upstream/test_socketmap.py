@@ -100,8 +100,8 @@ BAD: list[tuple[Talk, str]] = [
     (sends(b""), "it closed the connection before a whole reply"),
     (sends(b"7:OK fr"), "it closed the connection before a whole reply"),
     (sends(b"11"), "it closed the connection before a whole reply"),
-    (sends(b"hello\r\n"), "the reply is no netstring: b'hello"),
-    (sends(b"\xb2:"), "the reply is no netstring"),
+    (sends(b"hello\r\n"), "the reply is not a netstring: b'hello"),
+    (sends(b"\xb2:"), "the reply is not a netstring"),
     (sends(HUGE), f"the reply is longer than {MAX_REPLY} bytes"),
     (sends(b"0" * 70_000), f"the reply is longer than {MAX_REPLY} bytes"),
     (sends(b"7:OK fred;"), "the reply does not end where it should"),
@@ -258,7 +258,7 @@ def test_a_refusal_for_ever_is_believed_on_a_new_connection() -> None:
 
 
 def test_who_speaks_before_it_is_asked_is_at_fault() -> None:
-    """Whatever it says then is no answer."""
+    """Whatever it says then is not an answer."""
     spoken = threading.Event()
 
     def early(peer: socket.socket) -> None:

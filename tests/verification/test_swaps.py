@@ -97,7 +97,7 @@ def test_a_quota_root_behind_a_symbolic_link_is_looked_at(
     assert site.kind(b"fred") is Kind.OVER_QUOTA
     there.unlink()
     calm(site)
-    assert site.kind(b"fred") is Kind.DELIVERABLE  # a link to nothing is no root
+    assert site.kind(b"fred") is Kind.DELIVERABLE  # a link to nothing is not a root
     there.write_text("2000\n1\n")
     assert site.kind(b"fred") is Kind.OVER_QUOTA
 

@@ -93,7 +93,7 @@ CASES: list[tuple[bytes, Kind, bytes]] = [
     (b"example.org", Kind.NONEXISTENT, NOWHERE),
     (b"fr\0ed", Kind.NONEXISTENT, NOWHERE),
     (b"x" * 9000, Kind.NONEXISTENT, NOWHERE),
-    # Records that are no mailbox, or none yet.
+    # Records that are not a mailbox, or none yet.
     (b"gone", Kind.NONEXISTENT, NOWHERE),
     (b"between", Kind.NONEXISTENT, NOWHERE),
     (b"new", Kind.RESERVED, b"Mailbox is currently reserved"),

@@ -68,7 +68,11 @@ def test_its_parameters(program: Program) -> None:
     ("transport", "level", "words"),
     [
         ("lmtp:unix:/cyrus", "INFO", "judged are recipients of virtual_mailbox_domains (by lmtp:"),
-        ("virtual", "WARNING", "nobody of them is refused: name the transport that leads to Cyrus"),
+        (
+            "virtual",
+            "WARNING",
+            "none of their recipients is refused: name the transport that leads to Cyrus",
+        ),
     ],
 )
 def test_what_is_judged_is_told(
@@ -90,8 +94,8 @@ def test_what_is_judged_is_told(
     [
         ("sleep 100", "postconf: gives no answer in time; look at its tables"),
         ("exec yes", "postconf: says more than"),
-        ("echo hello", "postconf: tells nothing of /etc/postfix"),
-        ("exit 0", "postconf: tells nothing of /etc/postfix"),
+        ("echo hello", "postconf: says nothing about /etc/postfix"),
+        ("exit 0", "postconf: says nothing about /etc/postfix"),
         (
             "echo 'postconf: fatal: /etc/postfix/main.cf, line 3: missing =' >&2; exit 1",
             "line 3: missing =",

@@ -151,4 +151,4 @@ def test_root_cannot_be_the_user(root: str) -> None:
     """The gateway has no use for its rights."""
     require_root("only root looks the user up")
     (problem,) = problems(root, ('user = ""', 'user = "root"'))
-    assert problem.startswith('1: user: "root" is root; name a user without rights')
+    assert problem.startswith('1: user: "root" is root; name a user without special rights')

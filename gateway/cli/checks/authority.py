@@ -48,7 +48,7 @@ _DIFFERENCES = (
     _Difference(
         "autocreate_post",
         lambda conf: Autocreate(conf).active,
-        "takes mail for whoever has no mailbox yet and makes it",
+        "takes mail for users without a mailbox and creates it",
         "refuses them as unknown",
         loses=True,
     ),
@@ -116,8 +116,8 @@ def _differences(conf: ImapdConf, asked: dict[str, AuthorityName]) -> Iterator[F
             yield ok(_SUBJECT, what)
     yield ok(
         _SUBJECT,
-        "everywhere: a folder behind the + that is missing or full is no reason for delivery, and "
-        "one for smmapd; smmapd adds a mail to a quota of messages, delivery does not",
+        "everywhere: a folder behind the + that is missing or full makes a difference to smmapd, "
+        "not to delivery; smmapd adds a mail to a quota of messages, delivery does not",
     )
 
 
@@ -164,8 +164,8 @@ def _not_honoured(store: CyrusStore) -> Iterator[Finding]:
     if unsure:
         yield warning(
             _SUBJECT,
-            f"who is in {', '.join(unsure)} is not known here: whoever has no mailbox counts as "
-            "one whose mailbox delivery makes",
+            f"who is in {', '.join(unsure)} is not known here: each user without a mailbox counts "
+            "as one whose mailbox delivery creates",
             "name users in autocreate_users and admins, or expect mail for unknown users to be "
             "taken and bounced",
         )

@@ -34,7 +34,7 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         return
     except OSError as fault:
         what = f"{path} cannot be read: {fault.strerror}"
-        yield warning(_SUBJECT, what, "run check-config as a user who can read it")
+        yield warning(_SUBJECT, what, "run check-config as a user that can read it")
         return
     entries = [each for each in found if each.program == _PROGRAM]
     if not entries:

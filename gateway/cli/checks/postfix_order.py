@@ -101,8 +101,8 @@ def _senders(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
     if named or postfix.of(use.service, "smtpd_reject_unlisted_sender") == "yes":
         yield warning(
             _SUBJECT,
-            f"{use.service}: {_UNLISTED} looks senders up in [socketmap], too: whoever is over "
-            "quota or blocked cannot send",
+            f"{use.service}: {_UNLISTED} looks senders up in [socketmap], too: a user that is "
+            "over quota or blocked cannot send",
             f"leave {_UNLISTED} and smtpd_reject_unlisted_sender off, or ask by [policy] or "
-            f"[milter] in the place of {use.parameter}",
+            f"[milter] instead of {use.parameter}",
         )

@@ -120,7 +120,7 @@ def _near(
     meant = [path for path, (front, _) in ours.items() if front == use.protocol]
     return error(
         _SUBJECT,
-        f"{use.service} asks {use.written} in {use.parameter}, which is {place}, and nobody "
+        f"{use.service} asks {use.written} in {use.parameter}, which is {place}, and nothing "
         "listens there",
         f"correct the path: [{use.protocol}] listens at {meant[0]}"
         if meant
@@ -179,7 +179,7 @@ def _may_connect(
     try:
         account = pwd.getpwnam(owner)
     except KeyError:
-        yield warning(_SUBJECT, f"there is no user {owner} (mail_owner)", "install Postfix anew")
+        yield warning(_SUBJECT, f"there is no user {owner} (mail_owner)", "reinstall Postfix")
         return
     groups = os.getgrouplist(owner, account.pw_gid)
     barred = access.entry_barred(endpoint.path, account.pw_uid, groups)

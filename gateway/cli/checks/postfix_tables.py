@@ -78,14 +78,16 @@ def _known(
         if kind not in _TEXT_TABLES:
             yield warning(
                 _SUBJECT,
-                f"{table} ({parameter}) is not known to policy and milter: whoever is {what} there "
+                f"{table} ({parameter}) is not known to policy and milter: a recipient that is "
+                f"{what} there "
                 "and has no mailbox is refused",
                 f'set postfix = "{folder}" in [scope]: Postfix\' tables are then asked',
             )
         elif os.path.realpath(path) not in named and os.path.exists(path):
             yield warning(
                 _SUBJECT,
-                f"{path} ({parameter}) is not in [scope]: whoever is {what} there and has no "
+                f"{path} ({parameter}) is not in [scope]: a recipient that is {what} there and "
+                "has no "
                 "mailbox is refused",
                 f'set postfix = "{folder}" in [scope], or add "{path}" to aliases there',
             )
@@ -108,8 +110,8 @@ def _asked(
         if path in barred:
             yield error(
                 _SUBJECT,
-                f"{table} ({parameter}): {path}: user {user} {barred[path]}: recipients whom it "
-                "may save are deferred",
+                f"{table} ({parameter}): {path}: user {user} {barred[path]}: recipients that it "
+                "may hold are deferred",
                 f"setfacl -m u:{user}:r {path}, or put {user} into the group that may read it",
             )
     missing = sorted(
@@ -122,7 +124,7 @@ def _asked(
     for kind in missing if postfix.table_types else ():
         yield error(
             _SUBJECT,
-            f"Postfix knows no tables of type {kind} here: recipients whom one may save are "
+            f"Postfix knows no tables of type {kind} here: recipients that one may hold are "
             "deferred",
             f"install postfix-{kind}, or take the table out of main.cf",
         )
@@ -155,7 +157,7 @@ def _srs(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     if used and not settings.scope.srs:
         yield warning(
             _SUBJECT,
-            f"{used[0]} looks like SRS, and [scope] says that there is none: bounces to SRS0=... "
+            f"{used[0]} looks like SRS, but [scope] does not say so: bounces to SRS0=... "
             "recipients are refused",
             "take srs = false out of [scope]",
         )

@@ -74,7 +74,7 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         return
     except OSError as fault:
         what = f"{path} cannot be read: {fault.strerror}"
-        yield warning(_SUBJECT, what, "run check-config as a user who can read it")
+        yield warning(_SUBJECT, what, "run check-config as a user that can read it")
         return
     ours = _ours(settings)
     asked = False
@@ -87,7 +87,7 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
             asked = True
             yield error(
                 _SUBJECT,
-                f"{use.name} in {path} asks {use.socket}, and nobody listens there",
+                f"{use.name} in {path} asks {use.socket}, and nothing listens there",
                 f"correct the path: {' '.join(each for each in ours if each.startswith('/'))}",
             )
     if not asked:
@@ -170,7 +170,7 @@ def _aliases(settings: Settings, text: str) -> Iterator[Finding]:
             if path.startswith("/") and os.path.realpath(path) not in known:
                 yield warning(
                     _SUBJECT,
-                    f"{path} (AliasFile) is not in [scope]: whoever is an alias there and has no "
-                    "mailbox is refused",
+                    f"{path} (AliasFile) is not in [scope]: an alias there that has no mailbox is "
+                    "refused",
                     f'add "{path}" to aliases in [scope]',
                 )

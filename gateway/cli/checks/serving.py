@@ -42,7 +42,7 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
     if refused:
         yield warning(
             _SUBJECT,
-            f"[{name}]: nobody serves {endpoint}: {os.strerror(refused)}",
+            f"[{name}]: no process serves {endpoint}: {os.strerror(refused)}",
             "start the gateway, for example systemctl start smmapd-gateway",
         )
         return

@@ -44,7 +44,7 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
             else:
                 yield ok(_SUBJECT, f"{name}: {endpoint}")
         case DescriptorEndpoint():
-            mend = f"FileDescriptorName={endpoint.name} must stand in a .socket unit"
+            mend = f"FileDescriptorName={endpoint.name} must be in a .socket unit"
             yield ok(_SUBJECT, f"{name}: {endpoint} comes from systemd; {mend}")
 
 
@@ -78,7 +78,7 @@ def _file(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
     if not stat.S_ISSOCK(mode):
         yield error(
             _SUBJECT,
-            f"{name}: {endpoint.path} is there and is no socket",
+            f"{name}: {endpoint.path} is there and is not a socket",
             "move it away, or choose another path",
         )
 

@@ -47,12 +47,12 @@ def postfix(settings: Settings) -> str:
             "",
             "# Socketmap: in the table of your address class (ADDRESS_CLASS_README).",
             f"relay_recipient_maps = {table}",
-            "# Instead, as virtual mailbox domains, in the place of relay_domains:",
+            "# Instead, as virtual mailbox domains, instead of relay_domains:",
             f"#virtual_mailbox_domains = {ours}",
             f"#virtual_mailbox_maps = {table}",
             "# Instead, as domains of this machine (mydestination):",
             f"#local_recipient_maps = {table} $alias_maps",
-            "# Senders would be looked up there, too: who is over quota could not send.",
+            "# Senders would be looked up there, too: a user over quota could not send.",
             "smtpd_reject_unlisted_sender = no",
         ]
     if settings.policy.listen:

@@ -19,7 +19,7 @@ class AdminSettings:
         listen(),
         default=DEFAULT_LISTEN,
         description="Sockets for HTTP: the status page at /, /metrics, /healthz, /readyz and "
-        "/explain; empty: none. It asks nobody for a password, so keep it on loopback or on a "
+        "/explain; empty: none. It asks for no password, so keep it on loopback or on a "
         "Unix socket.",
         example='["unix:/run/smmapd/admin?mode=0660&group=adm"]',
     )

@@ -21,8 +21,8 @@ def allow_setting() -> tuple[Network, ...]:
     return setting(
         networks(),
         default=(),
-        description="Networks whose clients may connect to the TCP sockets; empty: everybody who "
-        "reaches them. Others are disconnected at once.",
+        description="Networks whose clients may connect to the TCP sockets; empty: any client "
+        "that reaches them. Others are disconnected at once.",
         example='["127.0.0.0/8", "2001:db8::/32"]',
     )
 

@@ -24,7 +24,7 @@ class GeneralSettings:
         locations(),
         default=(),
         description="Where mailboxes are looked up. `cyrus` reads the databases of the Cyrus IMAP "
-        "installation that [cyrus] names. Servers elsewhere are asked, as [remote] says: "
+        "installation that [cyrus] names. Other servers are asked, as [remote] says: "
         "`socketmap://host:port` is a smmapd or another gateway, `socketmap+tls://host:port` a "
         "gateway with TLS, `lmtp://host:port` an LMTP server; `socketmap:unix:/path` and "
         "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list one answers.",
@@ -36,7 +36,7 @@ class GeneralSettings:
         description="Whose answer is given where store is cyrus. `delivery`: what Cyrus' lmtpd "
         "does with a mail in the end. `smmapd`: what the program of that name says. "
         "smmapd-gateway(8) has the table of differences. Each front end may have its own "
-        "`answers`. Servers elsewhere answer as they do.",
+        "`answers`. Other servers answer as they are configured to.",
         example='"smmapd"',
     )
     workers: int = setting(
@@ -99,7 +99,7 @@ class GeneralSettings:
 SECTION = Section(
     name="",
     title="Top of the file",
-    description="These stand before the first table.",
+    description="These come before the first table.",
     build=GeneralSettings,
     declarations=declarations_of(GeneralSettings),
 )

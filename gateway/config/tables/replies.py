@@ -34,7 +34,7 @@ WHEN: Mapping[str, str] = MappingProxyType(
         f"With size_check = permanent, `code` is {PERMANENT_SIZE.code} and `enhanced` is "
         f"{PERMANENT_SIZE.enhanced} by default.",
         "refused": "Another server refused the recipient for a reason of its own.",
-        "bad-address": "The recipient is no address.",
+        "bad-address": "The recipient is not an address.",
         "reserved": "The mailbox is being created or renamed.",
         "disabled": "The userdeny database blocks the user for the delivery service.",
         "not-creatable": "Delivery would make the mailbox (autocreate_post), and Cyrus allows no "

@@ -34,7 +34,7 @@ class SocketmapSettings:
         inherits="mode",
         description="The mode of this front end. In `observe` every recipient of a domain of ours "
         "is found: a mail server that asks then accepts unknown users, and bounces later. Keys "
-        "that are no recipients (a bare domain, `@domain`) are not.",
+        "that are not recipients (a bare domain, `@domain`) are not.",
         example='"observe"',
     )
     answers: AuthorityName = inherited(

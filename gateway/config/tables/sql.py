@@ -28,7 +28,7 @@ def _host(value: object) -> str:
     except (ConfigurationError, ValueError):
         found = Host("")
     if not found.name or not isinstance(value, str):
-        reason = f'"{text}" is no HOST, HOST:PORT, [IPV6]:PORT or /folder/of/a/socket'
+        reason = f'"{text}" is not a HOST, HOST:PORT, [IPV6]:PORT or /folder/of/a/socket'
         raise BadValue(("", reason))
     return text
 

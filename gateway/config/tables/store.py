@@ -24,7 +24,8 @@ class CyrusSettings:
         default="smmap",
         description="The name under which the gateway appears to Cyrus, as an entry of "
         "cyrus.conf(5) would: it selects options of imapd.conf with that prefix, and it is what "
-        "the patterns of the userdeny database are matched against. Whom it denies is refused, "
+        "the patterns of the userdeny database are matched against. A user that it denies is "
+        "refused, "
         "whatever delivery would do.",
         example='"lmtp"',
     )

@@ -30,7 +30,8 @@ class TlsSettings:
     ca: str = setting(
         file_path(empty="empty: the system's"),
         default="",
-        description="The certificates of those who sign for our peers, in PEM. A server's "
+        description="The certificates of the authorities that sign for our peers, in PEM. A "
+        "server's "
         "certificate must be signed by one of them and be valid for the host that `store` names; "
         "a client's must be signed by one of them.",
         example='"/etc/smmapd/ca.crt"',
@@ -48,8 +49,8 @@ class TlsSettings:
         host_names(),
         default=(),
         description="Which clients may connect to a socket that listens with TLS, by the DNS names "
-        "in their certificates (subjectAltName). Without any, everybody whom `ca` has signed for "
-        "may; so it should be an authority of your own.",
+        "in their certificates (subjectAltName). Without any, every client whose certificate `ca` "
+        "has signed may; so it should be an authority of your own.",
         example='["mx1.example.org", "mx2.example.org"]',
     )
     verify_clients: bool = setting(

@@ -69,7 +69,7 @@ class FileView:
 
     `counts` is where its reader counts what it reads again.  Raises on
     construction: `DatabaseMissing` where there is no such file, `DatabaseUnavailable`
-    where it cannot be opened or is no regular file.
+    where it cannot be opened or is not a regular file.
     """
 
     __slots__ = ("_fd", "counts", "identity", "path")

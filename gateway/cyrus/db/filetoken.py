@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Nanoseconds.  Two seconds cover the coarsest clock of a file system in use (FAT, HFS+: 1 to 2 s).
 RACY_NS = 2_000_000_000
 
-# A time that is no whole second was taken by a file system that keeps fractions; then only
+# A time that is not a whole second was taken by a file system that keeps fractions; then only
 # the kernel's tick counts, 10 ms at most (CONFIG_HZ=100), and this is several of them.
 RACY_FRACTION_NS = 100_000_000
 _SECOND = 1_000_000_000

@@ -53,5 +53,5 @@ class Ascent:
             return Ascent(key, self.orders)
         left = tuple(o for o in self.orders if last.translate(o) < key.translate(o))
         if not left:
-            raise DatabaseDamaged(path, f"key {key!r} stands behind key {last!r}")
+            raise DatabaseDamaged(path, f"key {key!r} comes after key {last!r}")
         return Ascent(key, left)

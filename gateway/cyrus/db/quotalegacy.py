@@ -58,7 +58,7 @@ def folder_hash(name: bytes, full: bool) -> bytes:
     """The one-letter folder for `name`, up to its first dot (`dir_hash_c`).
 
     With `full` (imapd.conf's fulldirhash) `A` to `W`, else the first letter
-    itself in lower case, `q` where that is no letter.
+    itself in lower case, `q` where that is not a letter.
     """
     if not full:
         first = name[:1].lower()

@@ -90,7 +90,7 @@ class Skiplist(LogDatabase):
     """A skiplist file as a gateway.cyrus.db.base.Database.
 
     `mboxsort` (improved_mboxlist_sort) says which order is the likeliest.
-    Raises DatabaseDamaged where `view` is no skiplist file.
+    Raises DatabaseDamaged where `view` is not a skiplist file.
     """
 
     format = "skiplist"
@@ -195,7 +195,7 @@ class Skiplist(LogDatabase):
         self._header = SkiplistHeader(view.read(0, HEADER.size), view.path)
         self._dummy = Node(view, DUMMY_OFFSET, self._header.first)
         if self._dummy.type != DUMMY or self._dummy.end != self._header.first:
-            raise DatabaseDamaged(view.path, "the first record is no DUMMY with all levels")
+            raise DatabaseDamaged(view.path, "the first record is not a DUMMY with all levels")
         try:
             self._log = Log(view, self._header.log_start)
         except Changed as change:

@@ -163,7 +163,7 @@ class SqliteDatabase(Database):
             self.close()
             raise self._explained(fault) from fault
         except UnicodeDecodeError as fault:
-            # Its message quotes bytes of a damaged schema, and they are no text.
+            # Its message quotes bytes of a damaged schema, and they are not text.
             self.close()
             raise DatabaseDamaged(
                 self._path, "SQLite: its schema is damaged; restore the file"

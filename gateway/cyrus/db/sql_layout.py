@@ -212,7 +212,7 @@ DIALECTS = {
             value="left(data, {most})",
             parameter="%s",
             part="({})",
-            # A BINARY column has filled its keys up with NUL bytes, which are no part of them.
+            # A BINARY column has filled its keys up with NUL bytes, which are not part of them.
             mends=(
                 "ALTER TABLE {table} MODIFY dbkey VARBINARY(1024) NOT NULL;"
                 " UPDATE {table} SET dbkey = TRIM(TRAILING x'00' FROM dbkey);",

@@ -95,7 +95,7 @@ class Twom(LogDatabase):
 
     `mboxsort` is accepted for the sake of the other formats: Cyrus orders the
     keys of a twom file by their bytes, always (lib/cyrusdb_twom.c).
-    Raises DatabaseDamaged where `view` is no twom file.
+    Raises DatabaseDamaged where `view` is not a twom file.
     """
 
     format = "twom"

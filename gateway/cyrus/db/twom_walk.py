@@ -72,7 +72,7 @@ class Walk:
         """
         here = self.record(DUMMY_OFFSET, end)
         if here.type != DUMMY:
-            raise DatabaseDamaged(self._view.path, "the first record is no DUMMY")
+            raise DatabaseDamaged(self._view.path, "the first record is not a DUMMY")
         ahead = 0  # seen to be at or behind `key` already, a level above
         for level in range(here.level - 1, 0, -1):
             while True:

@@ -148,7 +148,7 @@ class Twoskip(LogDatabase):
         try:
             header = TwoskipHeader(view.path, raw)
         except DatabaseDamaged:
-            return raw  # in the middle of its writing, or damaged: it tells nothing of the log
+            return raw  # in the middle of its writing, or damaged: it says nothing about the log
         file = (header.generation, header.repack_size)
         if not history.prove(view, header.end, same=file == self._file):
             self._file = file

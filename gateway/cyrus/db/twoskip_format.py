@@ -37,7 +37,7 @@ BLANK = b" BLANK\x07\xa0"
 # stores is far below a megabyte, and an absurd length must not exhaust memory.
 MAX_BODY = 64 * 1024 * 1024
 
-# A 64-bit size beyond this is no file's size, and `pread` could not take it.
+# A 64-bit size beyond this is not a file's size, and `pread` could not take it.
 _MAX_OFFSET = 1 << 62
 
 # How much is read at a record's offset at once, in bytes.  A head is at most 288; most mailbox
@@ -119,7 +119,7 @@ class TwoskipHeader:
     def __init__(self, path: str, raw: bytes) -> None:
         """Parse the first 64 bytes of `raw`.
 
-        Raises `DatabaseDamaged` where they are no sound twoskip header, and
+        Raises `DatabaseDamaged` where they are not a sound twoskip header, and
         `DatabaseUnavailable` where a newer Cyrus wrote another version of it.
         """
         if len(raw) < HEADER_SIZE:

@@ -208,6 +208,6 @@ class KeyIndex:
                 self._suspects.add(offset)
                 self._suspects.add(record.pointers[0])
             elif record.type not in (COMMIT, DUMMY):
-                raise DatabaseDamaged(view.path, f"an unknown record stands at {offset}")
+                raise DatabaseDamaged(view.path, f"there is an unknown record at {offset}")
             at += record.length
         self.end = start + at

@@ -102,7 +102,7 @@ class Snapshot:
         self.read: list[TwoskipRecord] = []
         self._dummy = dummy
         if self._dummy.type != DUMMY or not self._dummy.level:
-            raise DatabaseDamaged(view.path, "no dummy record stands behind the header")
+            raise DatabaseDamaged(view.path, "no dummy record follows the header")
 
     @classmethod
     def at(cls, view: FileView, start: bytes, end: int, orders: Orders) -> Snapshot:
@@ -184,7 +184,7 @@ class Snapshot:
                 record.value(view)
                 keys.add(record.key)
             elif record.type != COMMIT:
-                raise DatabaseDamaged(view.path, f"an unknown record stands at {since + at}")
+                raise DatabaseDamaged(view.path, f"there is an unknown record at {since + at}")
             at += record.length
         for successor in successors:
             deleted = self._deleted_before(successor, since)
@@ -287,7 +287,7 @@ class Snapshot:
                     record = self._record(offset)
                 found.read.append(record)
             if record.type != RECORD or record.level < level:
-                raise DatabaseDamaged(view.path, f"no record of level {level} stands at {offset}")
+                raise DatabaseDamaged(view.path, f"there is no record of level {level} at {offset}")
             visited.append(record)
             rank = record.key.translate(order)
             if rank < wanted:
@@ -328,7 +328,7 @@ class Snapshot:
             record = TwoskipRecord.read(self._view, offset, self.end)
             if record.type == RECORD and record.level:
                 return record
-        raise DatabaseDamaged(self._view.path, f"no record stands at {offset}")
+        raise DatabaseDamaged(self._view.path, f"there is no record at {offset}")
 
     def _successor(self, record: TwoskipRecord) -> TwoskipRecord | None:
         """The next record of the lowest level, past a delete record; None at the end."""

@@ -58,5 +58,5 @@ def _size(value: bytes) -> int | None:
 
 def _client(value: bytes) -> bytes:
     if value and client_address(value) is None:
-        raise BadInquiry("client is no IP address; write for example 192.0.2.1")
+        raise BadInquiry("client is not an IP address; write for example 192.0.2.1")
     return value

@@ -1,6 +1,6 @@
 """Whether mail can be judged now, and if not why, a line for each reason.
 
-A configuration that was refused is no reason, because the old one serves; it
+A configuration that was refused is not a reason, because the old one serves; it
 is noted.
 """
 

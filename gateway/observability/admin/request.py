@@ -59,7 +59,7 @@ def check(head: bytes, hosts: Collection[str]) -> BadRequest | None:
     for line in lines:
         found = _HEADER.fullmatch(line)
         if found is None:
-            return _bad("a line of the head is no header")
+            return _bad("a line of the head is not a header")
         headers.setdefault(found[1].lower(), []).append(found[2].rstrip(b" \t"))
     if b"transfer-encoding" in headers or set(headers.get(b"content-length", [])) - {b"0"}:
         return BadRequest(413, "Content Too Large", "nothing here takes a body")
@@ -76,16 +76,16 @@ def check(head: bytes, hosts: Collection[str]) -> BadRequest | None:
 def _check_line(line: bytes) -> BadRequest | None:
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        return _bad("the first line is no HTTP request")
+        return _bad("the first line is not an HTTP request")
     method, target, major, _ = found.groups()
     if major != b"1":
         return BadRequest(505, "HTTP Version Not Supported", "HTTP/1.1 is spoken here")
     if method not in _METHODS:
-        return BadRequest(405, "Method Not Allowed", "GET and HEAD are all there is")
+        return BadRequest(405, "Method Not Allowed", "only GET and HEAD are supported")
     if len(target) > MAX_TARGET:
         return BadRequest(414, "URI Too Long", f"more than {MAX_TARGET} bytes")
     if not target.startswith(b"/") or b"#" in target:
-        return _bad("the target is no path")
+        return _bad("the target is not a path")
     return None
 
 

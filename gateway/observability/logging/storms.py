@@ -2,7 +2,7 @@
 
 A storm of equal warnings or errors is one line with a count; of lines that
 differ in what a client sent, only the first few are written.  Answers to an
-administrator's signal are no storm.
+administrator's signal are not a storm.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class DatabaseState:
 
     `problem` is empty where it can be read.  `size` is in bytes; what the
     format does not say is None.  `absent` tells that there is no such file and
-    that this is no fault: Cyrus makes user_deny.db when it is first needed.
+    that this is not a fault: Cyrus makes user_deny.db when it is first needed.
     """
 
     name: str

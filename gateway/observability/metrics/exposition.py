@@ -234,7 +234,7 @@ def _processes(view: View) -> Iterator[Metric]:
     gathered = view.gathered
     failing = GaugeMetricFamily(
         PREFIX + "upstream_failing",
-        "Other servers whose last answer was none.",
+        "Other servers that gave no usable answer last time.",
         labels=("upstream",),
     )
     for kind in UPSTREAMS:

@@ -122,7 +122,7 @@ def parse(message: bytes) -> Mapping[str, object]:
 def number(told: object) -> float:
     """A finite number; raises BoardError for anything else."""
     if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
-        raise SharedMetricsError(f"{told!r:.80} is no number")
+        raise SharedMetricsError(f"{told!r:.80} is not a number")
     return told
 
 
@@ -131,7 +131,7 @@ def numbers(told: object) -> Numbers:
     found: Numbers = {}
     for name, value in _object(told).items():
         if len(name) > _MAX_NAME or not name.isprintable():
-            raise SharedMetricsError(f"{name!r:.80} is no name")
+            raise SharedMetricsError(f"{name!r:.80} is not a name")
         found[name] = number(value)
     return found
 
@@ -139,7 +139,7 @@ def numbers(told: object) -> Numbers:
 def rows(told: object) -> list[Mapping[str, object]]:
     """A list of objects; raises BoardError for anything else."""
     if not isinstance(told, list):
-        raise SharedMetricsError(f"{told!r:.80} is no list")
+        raise SharedMetricsError(f"{told!r:.80} is not a list")
     return [_object(each) for each in told]
 
 
@@ -151,7 +151,7 @@ def table(told: object) -> Mapping[str, object]:
 def texts(told: object) -> list[object]:
     """A list; raises BoardError for anything else."""
     if not isinstance(told, list):
-        raise SharedMetricsError(f"{told!r:.80} is no list")
+        raise SharedMetricsError(f"{told!r:.80} is not a list")
     return told
 
 
@@ -171,7 +171,7 @@ def added(all_of: Iterable[Mapping[str, float]]) -> Numbers:
 
 def _object(told: object) -> Mapping[str, object]:
     if not isinstance(told, dict):
-        raise SharedMetricsError(f"{told!r:.80} is no object")
+        raise SharedMetricsError(f"{told!r:.80} is not an object")
     return told
 
 

@@ -52,7 +52,7 @@ def test_escaping(plain: bytes, escaped: bytes) -> None:
 
 
 def test_an_escape_without_its_byte_is_dropped() -> None:
-    """As the C program does, a lone 0xff at the end is no byte."""
+    """As the C program does, a lone 0xff at the end is not a byte."""
     assert decode(b"abc\xff") == b"abc"
 
 

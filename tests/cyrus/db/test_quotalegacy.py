@@ -180,7 +180,7 @@ def test_states_follow_one_root(tmp_path: object, monkeypatch: pytest.MonkeyPatc
     database = QuotaLegacy(str(tmp_path))
     assert database.state(b"user.fred") != database.state(b"user.fred")
     os.utime(path, (1000, 1000))
-    # An old time of writing is no proof: `cp -p` and `rsync -t` set one.
+    # An old time of writing is not proof: `cp -p` and `rsync -t` set one.
     assert database.state(b"user.fred") != database.state(b"user.fred")
     let_age(monkeypatch)
     state = database.state(b"user.fred")

@@ -152,7 +152,7 @@ def test_no_report_where_the_format_is_the_configured_one(store: Store) -> None:
 
 
 def test_only_its_own_states_have_changes(store: Store) -> None:
-    """What is no state of this database gives None."""
+    """What is not a state of this database gives None."""
     store.commit(fred=b"1")
     database = store.open()
     for token in (None, "state", (), (1, 2), (b"x", (0, 0))):

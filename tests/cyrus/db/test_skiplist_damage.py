@@ -19,7 +19,7 @@ from tests.cyrus.db.skiplist_writer import DUMMY_OFFSET, FIRST, SkiplistWriter, 
 
 
 def test_zeros_in_the_log_are_passed_over() -> None:
-    """Words of zero between transactions, which old recoveries left, are no damage."""
+    """Words of zero between transactions, which old recoveries left, are not damage."""
     with written() as writer, reading(writer) as database:
         finish(writer.store(b"a", b"1"))
         finish(writer.commit())
@@ -43,7 +43,7 @@ def test_a_log_that_goes_on_with_nonsense_is_damaged(word: int) -> None:
 
 
 def test_a_length_that_swallows_commits_is_damaged() -> None:
-    """A log that ends with a COMMIT is no unfinished record."""
+    """A log that ends with a COMMIT is not an unfinished record."""
     with written() as writer:
         finish(fill(writer, 50))
         os.pwrite(writer.fd, struct.pack(">I", 1 << 20), FIRST + 4)

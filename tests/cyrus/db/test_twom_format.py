@@ -81,7 +81,7 @@ def test_what_makes_another_state() -> None:
 
 
 def test_the_end_in_an_earlier_state() -> None:
-    """None for another file, another generation, and what is no state."""
+    """None for another file, another generation, and what is not a state."""
     now = TwomHeader(header(commits=7, end=8192), "p", checksum)
     assert mark_end(state_mark(header()), now) == 4096
     for mark in (

@@ -166,7 +166,7 @@ def test_a_log_with_an_unknown_record_is_damage(disk: Disk) -> None:
     writer._append(Node(b"?", [0, 0]))
     writer.commit()
     disk.apply(writer)
-    with pytest.raises(DatabaseDamaged, match=f"unknown record stands at {place}"):
+    with pytest.raises(DatabaseDamaged, match=f"unknown record at {place}"):
         database.changes(state)
     database.close()
 

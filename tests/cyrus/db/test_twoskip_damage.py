@@ -199,7 +199,7 @@ def test_the_list_leads_to_records_only(disk: Disk) -> None:
         writer._rewrite(node)
         disk.apply(writer)
         database = disk.reader()
-        with pytest.raises(DatabaseDamaged, match=f"no record stands at {target}"):
+        with pytest.raises(DatabaseDamaged, match=f"there is no record at {target}"):
             list(database.items())
         database.close()
 

@@ -46,7 +46,7 @@ def test_inquiries(query: str, inquiry: Inquiry) -> None:
         ("recipient=a&size=-1", "size is a number of bytes"),
         ("recipient=a&size=1e3", "size is a number of bytes"),
         ("recipient=a&size=" + "9" * 21, "size is a number of bytes"),
-        ("recipient=a&client=mx", "client is no IP address"),
+        ("recipient=a&client=mx", "client is not an IP address"),
     ],
 )
 def test_questions_that_ask_nothing(query: str, problem: str) -> None:

@@ -70,7 +70,7 @@ def test_a_series_is_of_five_minutes() -> None:
 
 
 def test_a_series_never_falls_below_zero() -> None:
-    """A process gone wrong may take counts with it; that is no negative traffic."""
+    """A process gone wrong may take counts with it; that is not negative traffic."""
     history = CountHistory()
     for n, count in enumerate((5, 0, 5)):
         history.keep(float(n), {"a": count})
