@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Why nobody is refused, and what to do.
 _EMPTY = (
     "has no mailbox at all, so nothing follows from it: it is being restored, or another list has "
-    "replaced it; where there really is not a mailbox, see allow_empty_list in gateway.toml(5),"
+    "replaced it; where there really is no mailbox, see allow_empty_list in gateway.toml(5),"
     " smmapd_allow_empty_list in smmapd(8)"
 )
 

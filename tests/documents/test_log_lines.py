@@ -35,7 +35,7 @@ _NO_LOG = re.compile(r"^gateway/cli/|^gateway/config/")
 ASSEMBLED = (
     "new configuration refused, the old one stays in force",
     "the new configuration waits for",
-    "the old one serves on",
+    "the old one stays in force",
     "cannot be read: ",
     "; is this the right file?",
     "more lines are wrong and skipped",

@@ -93,7 +93,7 @@ def test_a_reload_waits_until_the_file_is_whole() -> None:
         def told() -> list[str]:
             writer.go_on()
             assert answers(managed, SALES) == ACCEPTED
-            return managed.logged("waits for", "aliases", "the old one serves on")
+            return managed.logged("waits for", "aliases", "the old one stays in force")
 
         wait_until(told, "the log says what is waited for", DEADLINE_S)
         assert old in managed.pids("core")

@@ -88,7 +88,7 @@ def _filled(store: CyrusStore, settings: Settings) -> Iterator[Finding]:
             _SUBJECT,
             f"mailbox list: {store.mailboxes.path} has no mailbox at all; every recipient is "
             "answered temporarily",
-            "restore it; where there really is not a mailbox, set allow_empty_list = true in [cyrus]",
+            "restore it; where there really is no mailbox, set allow_empty_list = true in [cyrus]",
         )
 
 
