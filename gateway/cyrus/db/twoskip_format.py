@@ -91,24 +91,30 @@ def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
     return end, pointers, body - 4 if kind in (RECORD, DUMMY) else pointers
 
 
-def ordinary_key(data: bytes, at: int, room: int) -> tuple[bytes, int] | None:
-    """The key of the record at `at`, and where the next one begins.
+def ordinary_keys(data: bytes, at: int, room: int) -> tuple[list[bytes], list[int], int]:
+    """The keys of the records from `at` on, where each of them begins, and what stands behind.
 
-    None unless it is a record with a key, of the usual lengths, that ends at `room` or
-    before and passes all its checksums: whoever wants to know more parses it (`TwoskipRecord`),
-    which takes three times as long.
+    As many as are records with a key, of the usual lengths, that end at `room` or
+    before and pass all their checksums: whoever wants to know more parses what comes then
+    (`TwoskipRecord`), which takes four times as long.
     """
-    if at + _SHORTEST > room:
-        return None
-    kind, level, key_length, value_length = _FIXED.unpack_from(data, at)
-    body = at + 8 + 8 * level + 16
-    end = body + (key_length + value_length + 7) // 8 * 8
-    if kind != RECORD or level > MAX_LEVEL or key_length == 0xFFFF or end > room:
-        return None
-    head, tail = _CHECKSUMS.unpack_from(data, body - 8)
-    if crc32(data[at : body - 8]) != head or crc32(data[body:end]) != tail:
-        return None
-    return data[body : body + key_length], end
+    keys: list[bytes] = []
+    places: list[int] = []
+    parse, checksums = _FIXED.unpack_from, _CHECKSUMS.unpack_from
+    last = room - _SHORTEST
+    while at <= last:
+        kind, level, key_length, value_length = parse(data, at)
+        body = at + 24 + 8 * level
+        end = body + (key_length + value_length + 7 & -8)
+        if kind != RECORD or level > MAX_LEVEL or key_length == 0xFFFF or end > room:
+            break
+        head, tail = checksums(data, body - 8)
+        if crc32(data[at : body - 8]) != head or crc32(data[body:end]) != tail:
+            break
+        keys.append(data[body : body + key_length])
+        places.append(at)
+        at = end
+    return keys, places, at
 
 
 class TwoskipHeader:

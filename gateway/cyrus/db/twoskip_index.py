@@ -37,7 +37,7 @@ from gateway.cyrus.db.twoskip_format import (
     RECORD,
     TwoskipHeader,
     TwoskipRecord,
-    ordinary_key,
+    ordinary_keys,
 )
 from gateway.errors import DatabaseDamaged
 
@@ -175,6 +175,13 @@ class KeyIndex:
         else:
             insort(bucket, entry)
 
+    def _take_all(self, keys: list[bytes], places: list[int], start: int) -> None:
+        """Index many records, before the buckets are sorted; places count from `start`."""
+        buckets, mask, count = self._buckets, _HASH_MASK, _BUCKETS
+        for key, place in zip(keys, places, strict=True):
+            code = hash(key) & mask
+            buckets[code % count].append(code << 32 | start + place >> 3)
+
     def _read(self, until: int, *, first: bool) -> None:
         """Index the records from `end` on, as many as lie below `until` as a whole."""
         view = self._view
@@ -186,12 +193,14 @@ class KeyIndex:
         # What of the chunk is committed; behind `limit` a writer may be at work.
         room = min(size, limit - start)
         while at < size:
-            ordinary = ordinary_key(data, at, room)
-            if ordinary is not None:
-                key, behind = ordinary
-                self._take(key, start + at, first=first)
-                at = behind
-                continue
+            keys, places, at = ordinary_keys(data, at, room)
+            if first:
+                self._take_all(keys, places, start)
+            else:
+                for key, place in zip(keys, places, strict=True):
+                    self._take(key, start + place, first=False)
+            if at == size:
+                break
             if data.startswith(BLANK, at):
                 at += len(BLANK)
                 continue
