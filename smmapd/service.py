@@ -22,7 +22,8 @@ import gevent
 from gevent.event import Event
 
 from gateway.errors import ConfigurationError
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
 from gateway.server.loophooks import LoopHooks

@@ -15,7 +15,7 @@ from gateway.frontends.socketmap_session import SocketmapSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.frontends.socketmap_session import Observer
+    from gateway.frontends.socketmap_replies import Observer
     from gateway.verification.verifier import Verifier
 
 # Bytes read at once.

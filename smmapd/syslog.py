@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.socketmap_session import Observer
+    from gateway.frontends.socketmap_replies import Observer
     from gateway.verification.model import Verdict
 
 # Bytes of one line; syslogd cuts at 1024 in its oldest form (RFC 3164 4.1).

@@ -19,7 +19,7 @@ from smmapd.program import Program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.frontends.socketmap_session import Observer
+    from gateway.frontends.socketmap_replies import Observer
     from gateway.verification.verifier import Verifier
 
 # Clients that are served before the loop: one start is caused by one client,

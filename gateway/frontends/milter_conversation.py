@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.frontends.judge import Judge
     from gateway.frontends.origin import AnswerOrigin
-    from gateway.frontends.replycache import ReplyCache
+    from gateway.frontends.replycache import DecisionCache
     from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.verification.decider import Decider
     from gateway.verification.model import Pending, Verdict
@@ -148,7 +148,7 @@ class MilterConversation:
         judge: Judge,
         *,
         observe: Observer | None = None,
-        reply_cache: ReplyCache[Key] | None = None,
+        reply_cache: DecisionCache[Key] | None = None,
         faults_only: bool = False,
         count: Observer | None = None,
         origin: AnswerOrigin | None = None,
@@ -284,7 +284,7 @@ class MilterConversation:
         key = self._key(argument, mailer)
         replies = self._reply_cache
         cached = replies.get(key) if replies is not None and key is not None else None
-        if cached is not None:
+        if cached is not None and cached.decision is not None:
             cached.count(known.sender, known.client)
             if self._observe_cached is not None:
                 if judging.origin is not None:
@@ -305,7 +305,7 @@ class MilterConversation:
         )
         decision = judging.judged(Rcpt(shown, macros("i"), known), question)
         if decision is not None and replies is not None and key is not None and plain:
-            replies.keep(key, shown, decision)
+            replies.decided(key, shown, decision)
         return decision
 
     def _key(self, argument: bytes, mailer: bytes) -> Key | None:

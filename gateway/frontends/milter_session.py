@@ -15,7 +15,7 @@ from gateway.frontends.judging_frontend import JudgingFrontEnd
 from gateway.frontends.judging_session import JudgingSession
 from gateway.frontends.milter_conversation import WANTED, Deferral, MilterConversation
 from gateway.frontends.origin import AnswerOrigin
-from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.replycache import DecisionCache
 from gateway.protocols import milter
 from gateway.protocols.address import BadAddress, parse_path
 from gateway.protocols.milter import (
@@ -144,7 +144,7 @@ class MilterFrontEnd(JudgingFrontEnd):
     def conversations(self, serving: Serving[Judge]) -> Callable[[], MilterConversation]:
         """What makes the conversation of one more MTA, whichever transport brings its steps."""
         memory, judge, counters = serving.memory, serving.judge, serving.counters
-        reply_cache: ReplyCache[Key] = ReplyCache(memory, judge, counters.cached_decision)
+        reply_cache: DecisionCache[Key] = DecisionCache(memory, judge, counters.cached_decision)
         serving.caches.append(reply_cache)
         written = serving.log.enabled
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.replycache import DecisionCache
 from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.protocols.policy_shapes import Shapes
+from gateway.verification.counter import UNCOUNTED
 from gateway.verification.model import MAX_RECIPIENT
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ class PolicyActionCache:
         self,
         memory: Memory,
         judge: Judge,
-        counter_of: Callable[[Decision], OutcomeCounter] | None = None,
+        counter_of: Callable[[Decision], OutcomeCounter] = lambda _decision: UNCOUNTED,
     ) -> None:
         """`counter_of` says where the cached actions of a decision are counted."""
         self._checks_size = judge.checks_size
         self._heeds_clients = judge.scope.heeds_clients
         self._heeds_logins = judge.scope.heeds_logins
-        self._reply_cache: ReplyCache[Key] = ReplyCache(memory, judge, counter_of)
+        self._reply_cache: DecisionCache[Key] = DecisionCache(memory, judge, counter_of)
         self._shapes = Shapes()
 
     def cached_reply(self, data: bytes, observe: Observer | None) -> bytes | None:
@@ -64,7 +65,7 @@ class PolicyActionCache:
         if cached is None:
             return None
         cached.count(values[2], values[3])
-        if observe is not None:
+        if observe is not None and cached.decision is not None:
             observe(request_of(whole_request(data) or {}), cached.decision)
         return cached.reply
 
@@ -81,7 +82,7 @@ class PolicyActionCache:
             )
         )
         if key is not None:
-            self._reply_cache.keep(key, request.recipient, decision, action)
+            self._reply_cache.decided(key, request.recipient, decision, action)
 
     def shrink(self) -> None:
         """Give back memory; only a few actions are cached from now on."""

@@ -2,23 +2,26 @@
 
 A reply is given again only while the verdict behind it is valid (Memory.is_valid)
 and the files of the scope say what they said.  What else it rests on is the
-key, which is the front end's matter.  Limits: MAX_REPLIES; the oldest give way.
+key, which is the front end's matter.  Limits: as many as the front end says; the
+oldest give way.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gateway.verification.counter import UNCOUNTED
-from gateway.verification.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision, Judge
+    from gateway.frontends.scope import Scope
     from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
     from gateway.verification.entry import Entry
+    from gateway.verification.model import Verdict
 
 KeyT = TypeVar("KeyT")
 
@@ -26,9 +29,19 @@ MAX_REPLIES = 65_536
 # The same in a process that is about to leave, and has only the clients that it still had.
 FEW_REPLIES = 1024
 
+# The part of them that gives way at once when there is no room, and the most: what takes longer
+# keeps others waiting.
+_EVICTED = 16
+_MOST_EVICTED = 4096
+
 
 class CachedReply:
-    """A reply and its decision; `recipient` is the bare address, `counter` where it is counted."""
+    """A reply, and what is to be told of it.
+
+    `recipient` is the bare address, `counter` where it is counted, `decision` what a judge
+    has decided, where there is one.  `entry` is the verdict in memory, None where there
+    is no verdict.
+    """
 
     __slots__ = ("counter", "decision", "entry", "recipient", "reply")
 
@@ -36,42 +49,41 @@ class CachedReply:
         self,
         reply: bytes,
         recipient: bytes,
-        decision: Decision,
         entry: Entry | None,
         counter: OutcomeCounter,
+        decision: Decision | None,
     ) -> None:
-        """`entry` is the verdict in memory, None where there is no verdict."""
         self.counter = counter
         self.decision = decision
         self.entry = entry
         self.recipient = recipient
         self.reply = reply
 
-    def count(self, sender: bytes | None, client: bytes) -> None:
+    @property
+    def reason(self) -> bytes:
+        """The reason of its verdict."""
+        return self.entry.verdict.reason if self.entry is not None else b""
+
+    def count(self, sender: bytes | None = None, client: bytes = b"") -> None:
         """Count that it is given again, to this sender's and client's mail."""
         counter = self.counter
         counter.count += 1
-        if counter.refusals is not None and self.decision.verdict is not None:
-            counter.refused(self.recipient, self.decision.verdict.reason, sender, client)
+        if counter.refusals is not None:
+            counter.refused(self.recipient, self.reason, sender, client)
 
 
 class ReplyCache(Generic[KeyT]):
-    """Remembers the replies of one judge."""
+    """Remembers the replies that rest on `memory` and on the files of `scope`, `most` of them."""
 
-    def __init__(
-        self,
-        memory: Memory,
-        judge: Judge,
-        counter_of: Callable[[Decision], OutcomeCounter] | None = None,
-    ) -> None:
-        """`counter_of` says where the cached replies of a decision are counted."""
-        self._counter_of = counter_of if counter_of is not None else lambda _decision: UNCOUNTED
+    def __init__(self, memory: Memory, scope: Scope | None, most: int) -> None:
         self._memory = memory
-        self._scope = judge.scope
-        self._has_files = judge.scope.has_files
-        self._shrunk = False
+        self._is_valid = memory.is_valid
+        self._scope = scope
+        self._has_files = scope is not None and scope.has_files
+        self._most = most
         self._tick = -1
-        self._version = judge.scope.version  # what everything that is known rests on, or older
+        # What everything that is known rests on, or older.
+        self._version = scope.version if scope is not None else 0
         self._known: dict[KeyT, CachedReply] = {}
 
     def get(self, key: KeyT) -> CachedReply | None:
@@ -79,45 +91,75 @@ class ReplyCache(Generic[KeyT]):
         if self._has_files:
             self._look_at_files()
         cached = self._known.get(key)
-        if cached is None or (cached.entry is not None and not self._memory.is_valid(cached.entry)):
+        if cached is None:
+            return None
+        entry = cached.entry
+        if entry is not None and not self._is_valid(entry):
+            del self._known[key]
             return None
         return cached
 
-    def keep(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
-        """Remember `decision`, and `reply` made of it, if anything tells later that it is valid.
+    def keep(
+        self,
+        key: KeyT,
+        recipient: bytes,
+        verdict: Verdict | None,
+        counter: OutcomeCounter,
+        *,
+        reply: bytes = b"",
+        decision: Decision | None = None,
+    ) -> None:
+        """Remember a reply, if anything tells later that it is valid.
 
-        It must have been decided in this tick of the event loop.
+        It must have been made in this tick of the event loop.
         """
-        if not decision.lasting:
-            return
         entry: Entry | None = None
-        if isinstance(decision.verdict, Verdict):
+        if verdict is not None:
             entry = self._memory.entry(recipient)
             # Another spelling may have been asked for (a dot behind the
             # domain), or the verdict is one that is not remembered.
-            if entry is None or entry.verdict.kind is not decision.verdict.kind:
+            if entry is None or entry.verdict.kind is not verdict.kind:
                 return
-        most = FEW_REPLIES if self._shrunk else MAX_REPLIES
-        if len(self._known) >= most:
-            for old in list(self._known)[: most // 16]:
-                del self._known[old]
-        self._known[key] = CachedReply(
-            reply, recipient, decision, entry, self._counter_of(decision)
-        )
+        known = self._known
+        if len(known) >= self._most:
+            count = max(1, min(self._most // _EVICTED, _MOST_EVICTED))
+            for old in list(islice(known, count)):
+                del known[old]
+        known[key] = CachedReply(reply, recipient, entry, counter, decision)
 
     def shrink(self) -> None:
         """Give back memory; only a few replies are cached from now on."""
-        self._shrunk = True
+        self._most = FEW_REPLIES
         self._known.clear()
 
     def _look_at_files(self) -> None:
-        """Once in a turn: forget what rests on what they said before."""
+        """Once in a tick: forget what rests on what they said before."""
         tick = self._memory.tick()
-        if tick == self._tick:
+        scope = self._scope
+        if tick == self._tick or scope is None:
             return
         self._tick = tick
-        scope = self._scope
         scope.refresh()
         if scope.version != self._version:
             self._version = scope.version
             self._known.clear()
+
+
+class DecisionCache(ReplyCache[KeyT]):
+    """Remembers the decisions of one judge, and the replies made of them."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        judge: Judge,
+        counter_of: Callable[[Decision], OutcomeCounter] = lambda _decision: UNCOUNTED,
+    ) -> None:
+        """`counter_of` says where the cached replies of a decision are counted."""
+        super().__init__(memory, judge.scope, MAX_REPLIES)
+        self._counter_of = counter_of
+
+    def decided(self, key: KeyT, recipient: bytes, decision: Decision, reply: bytes = b"") -> None:
+        """Remember `decision`, and `reply` made of it, as `keep` does."""
+        if decision.lasting:
+            counter = self._counter_of(decision)
+            self.keep(key, recipient, decision.verdict, counter, reply=reply, decision=decision)

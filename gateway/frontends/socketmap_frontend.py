@@ -9,9 +9,10 @@ from gateway.frontends import mtaview
 from gateway.frontends.frontend import Answer, FrontEnd
 from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.scope import ScopeRules
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_replies import socketmap_payload
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession, rendered
+from gateway.frontends.socketmap_replies import rendered, socketmap_payload
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.verification.model import Query
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
         """As any FrontEnd's."""
         memory, judge, counters = serving.memory, serving.judge, serving.counters
         replies = SocketmapReplyCache(memory, judge, counters.cached_verdict)
+        serving.caches.append(replies)
         written = serving.log.enabled
 
         def session(client: str) -> SocketmapSession:

@@ -65,21 +65,6 @@ class SocketmapJudge:
         """What tells which domains are ours."""
         return self._scope
 
-    @property
-    def has_files(self) -> bool:
-        """Whether there is anything to `refresh`."""
-        return self._scope is not None and self._scope.has_files
-
-    @property
-    def version(self) -> int:
-        """A number that grows whenever a file of domains says something new."""
-        return self._scope.version if self._scope is not None else 0
-
-    def refresh(self) -> None:
-        """Read the files of domains again that have changed."""
-        if self._scope is not None:
-            self._scope.refresh()
-
     def unasked(self, key: bytes) -> Verdict | None:
         """What is said to `key` without asking the engine; None where it is to be asked."""
         local, at, domain = key.rpartition(b"@")

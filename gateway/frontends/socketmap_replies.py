@@ -15,6 +15,15 @@ from __future__ import annotations
 from gateway.verification.model import Kind, Verdict
 from gateway.verification.texts import NONEXISTENT_TEXT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.frontends.waiver import Waiver
+
+    # Called for each verdict with the key as it came, and why it is not carried out.
+    Observer = Callable[[bytes, Verdict, Waiver | None], None]
+
 # Bytes of a reply's payload that Postfix accepts (dict_sockmap.c); only a deny
 # message can be as long, and it is cut.
 MAX_PAYLOAD = 100_000
@@ -75,3 +84,8 @@ def socketmap_payload(verdict: Verdict, key: bytes) -> bytes:
     if kind.accepts:
         kind, verdict = Kind.NONEXISTENT, _NOBODY
     return (_STATUS[kind] + (verdict.reason or _TEXT[kind]))[:MAX_PAYLOAD]
+
+
+def rendered(key: bytes, verdict: Verdict, waiver: Waiver | None) -> bytes:
+    """The payload of the reply to `key`: found where the verdict is not carried out."""
+    return b"OK " + key if waiver is not None else socketmap_payload(verdict, key)

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
 
-# Verdicts remembered: 540 to 680 bytes each with key, reply and proofs, 170 MiB
-# in all; 360 MiB if every recipient is as long as may be.  Fewer than there are
+# Verdicts remembered: 630 to 770 bytes each with key, cached reply and proofs, 190 MiB
+# in all; 380 MiB if every recipient is as long as may be.  Fewer than there are
 # users is worse than it sounds: asked in turn, each would be forgotten just
 # before its time.
 MAX_ENTRIES = 262_144

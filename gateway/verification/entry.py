@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from itertools import islice
 
-from gateway.verification.counter import UNCOUNTED
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
@@ -22,17 +20,13 @@ _MOST_EVICTED = 4096
 class Entry:
     """A verdict about `recipient`, and the files' states that it rests on.
 
-    `frame`, `reply` and `counter` belong to the front end that keeps a reply ready.
     With `everything` it rests on all records, since any might have been found.
     """
 
     __slots__ = (
-        "counter",
         "everything",
-        "frame",
         "proofs",
         "recipient",
-        "reply",
         "store_version",
         "tick",
         "verdict",
@@ -54,9 +48,6 @@ class Entry:
         self.store_version = store_version
         self.tick = tick
         self.proofs = proofs
-        self.frame = b""
-        self.reply = b""
-        self.counter = UNCOUNTED
 
 
 def make_room(entries: dict[bytes, Entry]) -> None:

@@ -20,7 +20,8 @@ from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_session import FRONT_END as POLICY
 from gateway.frontends.policy_session import PolicySession
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.counter import OutcomeCounter

@@ -11,7 +11,8 @@ from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.judge import Decision
 from gateway.frontends.replies import SmtpReply
 from gateway.frontends.scope import Skip
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.frontends.waiver import Waiver
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache

@@ -14,9 +14,10 @@ from gateway.frontends.origin import ASKED, HIT, MISS, NONE, AnswerOrigin
 from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.replycache import DecisionCache
 from gateway.frontends.scope import Scope, ScopeRules
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
@@ -119,7 +120,7 @@ def test_recipients_of_a_milter(
         memory,
         judge,
         observe=lambda _rcpt, _decision: seen.append(origin.source),
-        reply_cache=ReplyCache(memory, judge),
+        reply_cache=DecisionCache(memory, judge),
         origin=origin,
     )
     session = MilterSession(conversation)

@@ -19,7 +19,7 @@ from gateway.frontends.judge import Judge
 from gateway.frontends.milter_conversation import MAX_KEY, MilterConversation, Rcpt
 from gateway.frontends.milter_session import MilterSession
 from gateway.frontends.replies import ReplyTable
-from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.replycache import DecisionCache
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import CONTINUE, packet, refusal
 from gateway.verification.cache import VerdictCache
@@ -60,7 +60,7 @@ class Site:
         judge = Judge(Scope(rules, sees_mailers=True), ReplyTable(), check_size=check_size)
         self.refusals: deque[Any] = deque()
         self.counters = OutcomeCounters(self.refusals)
-        self.reply_cache: ReplyCache[Key] = ReplyCache(
+        self.reply_cache: DecisionCache[Key] = DecisionCache(
             self.cache, judge, self.counters.cached_decision
         )
         self.seen: list[Rcpt] = []
@@ -194,7 +194,7 @@ def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
-    monkeypatch.setattr(replycache, "MAX_REPLIES", 16)
+    monkeypatch.setattr(site.reply_cache, "_most", 16)
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
     assert len(site.reply_cache._known) <= 16

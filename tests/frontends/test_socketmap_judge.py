@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.frontends.scope import Scope, ScopeRules
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_judge import SocketmapJudge
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
@@ -125,15 +126,16 @@ def test_a_domain_that_main_cf_has_now_is_not_refused(tmp_path: Path) -> None:
     main.write_text("relay_domains = example.org\n")
     known = {"mail_version": "3.7.11", "relay_domains": "example.org"}
     postfix = Postfix(Parameters(str(tmp_path), known), ours=lambda _table: False)
-    judge = SocketmapJudge(Waivers(), Scope(ScopeRules(postfix=str(tmp_path)), postfix=postfix))
-    judge.refresh()
-    said, version = judge.unasked(b"fred@example.net"), judge.version
+    scope = Scope(ScopeRules(postfix=str(tmp_path)), postfix=postfix)
+    judge = SocketmapJudge(Waivers(), scope)
+    scope.refresh()
+    said, version = judge.unasked(b"fred@example.net"), scope.version
     assert said is not None
     assert said.kind is Kind.NONEXISTENT
     main.write_text("relay_domains = example.org example.net\n")
-    judge.refresh()
+    scope.refresh()
     said = judge.unasked(b"fred@example.net")
     assert said is not None
     assert said.kind.temporary
-    assert judge.version > version
+    assert scope.version > version
     assert judge.unasked(b"fred@example.org") is None

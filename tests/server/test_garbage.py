@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frontends.socketmap_session import SocketmapReplyCache, SocketmapSession
+from gateway.frontends.socketmap_cache import SocketmapReplyCache
+from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.server import garbage
 from gateway.server.garbage import GarbageCollection

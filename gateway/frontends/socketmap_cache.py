@@ -1,0 +1,140 @@
+"""Replies of the socketmap that are encoded already, for all sessions of a server.
+
+A reply is found by the whole request, byte for byte.  Beside those there are the refusals of
+recipients that are known to be absent at no cost (Memory.known_absent), which are not cached.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.frontends.replycache import ReplyCache
+from gateway.frontends.socketmap_replies import rendered
+from gateway.protocols.socketmap import MAX_LENGTH_DIGITS, MAX_REQUEST, encode
+from gateway.verification.cache import MAX_ENTRIES
+from gateway.verification.counter import UNCOUNTED
+from gateway.verification.model import MAX_RECIPIENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.frontends.socketmap_judge import SocketmapJudge
+    from gateway.frontends.socketmap_replies import Observer
+    from gateway.frontends.waiver import Waiver
+    from gateway.verification.counter import OutcomeCounter
+    from gateway.verification.decider import Memory
+    from gateway.verification.model import Verdict
+
+    CounterOf = Callable[[Verdict, Waiver | None], OutcomeCounter]
+
+# Requests in one piece that are answered from memory without the engine: what
+# comes of them stays within a few hundred KiB, however long a deny message is.
+MAX_CACHED_BATCH = 128
+
+# Bytes of a request whose reply is cached: a map name and a recipient that is remembered.
+MAX_CACHED_REQUEST = MAX_RECIPIENT + 64
+
+_COMMA = 0x2C
+
+
+class SocketmapReplyCache:
+    """Remembers the replies of one judge; as many as there are verdicts in memory."""
+
+    __slots__ = ("_absent", "_counter_of", "_get", "_judge", "_memory", "_reply_cache")
+
+    def __init__(
+        self,
+        memory: Memory,
+        judge: SocketmapJudge | None = None,
+        counter_of: CounterOf = lambda _verdict, _waiver: UNCOUNTED,
+    ) -> None:
+        """`counter_of` says where cached replies are counted."""
+        self._memory = memory
+        self._judge = judge
+        self._counter_of = counter_of
+        self._absent = counter_of(memory.nonexistent, None)
+        scope = judge.scope if judge is not None else None
+        self._reply_cache: ReplyCache[bytes] = ReplyCache(memory, scope, MAX_ENTRIES)
+        self._get = self._reply_cache.get
+
+    def cached_reply(self, data: bytes, observe: Observer | None) -> bytes | None:
+        """The replies to `data` where it is whole requests that are all known, else None."""
+        if not data or data[-1] != _COMMA:
+            return None
+        cached = self._get(data)
+        if cached is not None:
+            counter = cached.counter
+            counter.count += 1
+            if counter.refusals is not None:
+                counter.refused(cached.recipient, cached.reason)
+            if observe is not None and cached.entry is not None:
+                verdict = cached.entry.verdict
+                observe(cached.recipient, verdict, self._waiver(cached.recipient, verdict))
+            return cached.reply
+        frame = data[:-1]
+        if b"," in frame:
+            return self._several(frame, observe)
+        key = frame[frame.find(b" ") + 1 :]
+        memory = self._memory
+        if _is_frame(frame) and memory.entry(key) is None and memory.known_absent(key):
+            verdict = memory.nonexistent
+            waiver = self._waiver(key, verdict)
+            counter = self._absent if waiver is None else self._counter_of(verdict, waiver)
+            counter.count += 1
+            counter.refused(key, verdict.reason)
+            if observe is not None:
+                observe(key, verdict, waiver)
+            return encode(rendered(key, verdict, waiver))
+        return None
+
+    def reply(
+        self, payload: bytes, key: bytes, verdict: Verdict, waiver: Waiver | None = None
+    ) -> bytes:
+        """The reply to one request; cached where its verdict is remembered."""
+        reply = encode(rendered(key, verdict, waiver))
+        if b"," not in payload and len(payload) <= MAX_CACHED_REQUEST:
+            counter = self._counter_of(verdict, waiver)
+            self._reply_cache.keep(encode(payload), key, verdict, counter, reply=reply)
+        return reply
+
+    def shrink(self) -> None:
+        """Give back memory; only a few replies are cached from now on."""
+        self._reply_cache.shrink()
+
+    def _several(self, frames: bytes, observe: Observer | None) -> bytes | None:
+        """The replies to requests in one piece; those that are cached hold no comma inside."""
+        pieces = frames.split(b",")
+        if len(pieces) > MAX_CACHED_BATCH:
+            return None
+        # Some of these may have been sent after the tick's look at the files.
+        self._memory.expire_tick()
+        found = []
+        for frame in pieces:
+            cached = self._get(frame + b",")
+            if cached is None:
+                return None
+            found.append(cached)
+        for cached in found:
+            cached.count()
+            if observe is not None and cached.entry is not None:
+                verdict = cached.entry.verdict
+                observe(cached.recipient, verdict, self._waiver(cached.recipient, verdict))
+        return b"".join([cached.reply for cached in found])
+
+    def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
+        return self._judge.waiver(key, verdict) if self._judge is not None else None
+
+
+def _is_frame(frame: bytes) -> bool:
+    """Whether `frame` is exactly one request without its comma: nothing is taken for granted."""
+    digits, colon, payload = frame.partition(b":")
+    return (
+        colon == b":"
+        and digits.isdigit()
+        and len(digits) <= MAX_LENGTH_DIGITS
+        and int(digits) == len(payload)
+        and b" " in payload
+        and b"\0" not in payload
+        and b" " not in digits
+        and len(payload) <= MAX_REQUEST
+    )
