@@ -193,6 +193,7 @@ def test_it_comes_with_pages_completion_and_examples(installed: Root) -> None:
         "NEWS.Debian.gz",
         "docs/index.md",
         "docs/status.png",
+        "docs/peers.svg",
     ):
         assert any(os.path.isfile(f"{documents}/{name}{end}") for end in ("", ".gz")), name
 

@@ -26,8 +26,8 @@ FIRST, AGAIN, UNKNOWN, FULL, SESSIONS = "first", "again", "unknown", "full", "se
 KINDS = (FIRST, AGAIN, UNKNOWN, FULL, SESSIONS)
 # Whom smtpd lets in when nobody is asked is nothing to compare.
 _OF_NOTHING = (AGAIN, SESSIONS)
-# Connections of sessions, and of questions that wait; and of those before the first measure.
-_MANY, _BEFORE = 20, 50
+# Connections of sessions, and of questions that wait for a probe.
+_MANY, _WAITING = 20, 50
 # Each measure with names that never repeat gets a range of its own.
 _UNIQUE_STEP = 1 << 20
 # Sessions before those that are measured.
@@ -46,13 +46,13 @@ class Sizes:
     With `requests` a measure ends after so many, instead of after `seconds`.
     """
 
-    rounds: int = 3
-    seconds: float = 1.0
+    rounds: int = 7
+    seconds: float = 0.5
     requests: int = 0
     again: int = 200
-    first: int = 600
+    first: int = 1000
     full: int = 60
-    waiting: int = 60
+    waiting: int = 100
     watch_s: float = 20.0
 
 
@@ -70,7 +70,7 @@ def words(site: Site, kind: str, ground: Ground, sizes: Sizes, number: int) -> l
     if kind == SESSIONS:
         found += ["-s", "-n", str(_MANY)]
     elif asked_once and site.waits:
-        found += ["-n", str(_MANY)]
+        found += ["-n", str(_WAITING)]
     if kind == UNKNOWN:
         found += ["-u", str(_UNIQUE_STEP * (number + 1))]
     elif kind == FIRST:
@@ -91,7 +91,7 @@ def ask_before(site: Site, ground: Ground) -> None:
         FULL: ground.recipients.full,
     }
     for kind, names in who.items():
-        asked = ["-a", site.address, "-D", DOMAIN, "-w", str(_PATIENCE_S), "-n", str(_BEFORE)]
+        asked = ["-a", site.address, "-D", DOMAIN, "-w", str(_PATIENCE_S), "-n", str(_WAITING)]
         with Client("smtpload", [*asked, "-k", ground.keys(kind), "-r", str(len(names))]) as client:
             rates(client.result(), 0)
 

@@ -66,14 +66,25 @@ _COLUMNS = (
 )
 # Those of README's table.
 _SHORT = (
-    ("first, ms", FIRST, "p50_us", 1000.0),
+    ("first time, ms", FIRST, "p50_us", 1000.0),
     ("again, ms", AGAIN, "p50_us", 1000.0),
     ("unknown, ms", UNKNOWN, "p50_us", 1000.0),
     ("over quota, ms", FULL, "p50_us", 1000.0),
-    ("CPU us, first", FIRST, "cpu_us", 1.0),
-    ("again", AGAIN, "cpu_us", 1.0),
+    ("CPU us, first time", FIRST, "cpu_us", 1.0),
+    ("CPU us, again", AGAIN, "cpu_us", 1.0),
     ("sessions/s", SESSIONS, "requests_per_s", 1.0),
 )
+# What the kinds are called in the tables, and the control's line.
+_NAMES = {
+    FIRST: "first time",
+    AGAIN: "again",
+    UNKNOWN: "unknown",
+    FULL: "over quota",
+    SESSIONS: "a session",
+}
+_CONTROL = "*control: the socketmap twice*"
+# Behind what was not measured, but is configured.
+_SET = " (set)"
 
 
 def age_text(found: Found, site: str, change: str) -> str:
@@ -84,7 +95,7 @@ def age_text(found: Found, site: str, change: str) -> str:
     if seen["seconds"] is not None:
         return "at once" if seen["wrong"] == 0 else in_words(seen["seconds"])
     if site == VERIFY:
-        return in_words(bound_s(found, change)) + " (set)"
+        return in_words(bound_s(found, change)) + _SET
     return f"more than {found.sizes['watch_s']:g} s"
 
 
@@ -109,7 +120,7 @@ def text(found: Found) -> str:
             parts.append(f"  {TITLES[site]:42}{', '.join(cells)}; {wrong} wrong answers")
     parts.append("\nverify(8) by `postconf -d`: " + _pairs(found.verify))
     parts += [f"not measured: {name}: {why}" for name, why in found.reasons.items()]
-    return "\n".join([*parts, "", *markdown(found), ""])
+    return "\n".join([*parts, "", *markdown(found), "", *markdown_with_spread(found), ""])
 
 
 def _pairs(values: Mapping[str, object]) -> str:
@@ -133,22 +144,73 @@ def _block(samples: Samples, heading: str, kind: str, name: str, unit: float) ->
 
 def markdown(found: Found) -> list[str]:
     """The short table: medians; how old an answer was seen to become, or can."""
-    lines = [
-        "| | " + " | ".join(heading for heading, *_ in _SHORT) + " | created | deleted | filled |",
-        "|---" * (len(_SHORT) + 4) + "|",
-    ]
-    for site in SITES:
-        if site == CONTROL or site not in found.samples:
-            continue
+    head = [heading for heading, *_ in _SHORT]
+    lines = _head([*head, "old answers go on after: created, deleted, filled"])
+    for site in _compared(found):
         cells = []
         for _, kind, name, unit in _SHORT:
             seen = spread(found.samples, site, kind, name)
             cells.append("" if seen is None else short(seen.median / unit))
-        cells += [age_text(found, site, change) for change in CHANGES[:3]]
-        lines.append(f"| {TITLES[site]} | " + " | ".join(cells) + " |")
-    noise = []
-    for _, kind, name, _ in _SHORT:
-        ratio = control(found.samples, kind, name)
-        noise.append("" if ratio is None else f"{ratio:.2f}")
-    lines.append("| *control: the socketmap twice* | " + " | ".join(noise) + " | | | |")
-    return lines
+        lines.append(_line(TITLES[site], [*cells, ages_text(found, site)]))
+    noise = (_ratio(found, kind, name) for _, kind, name, _ in _SHORT)
+    return [*lines, _line(_CONTROL, [*noise, ""])]
+
+
+def markdown_with_spread(found: Found) -> list[str]:
+    """Two tables: latencies, median and p99; then costs and sessions. In brackets, the rounds'."""
+    lines = _head([f"{_NAMES[kind]}, ms" for kind in KINDS])
+    for site in _compared(found):
+        cells = []
+        for kind in KINDS:
+            middle = spread(found.samples, site, kind, "p50_us")
+            high = spread(found.samples, site, kind, "p99_us")
+            both = "" if middle is None or high is None else short(high.median / 1000)
+            cells.append(both and f"{_with_spread(middle, 1000)}; {both}")
+        lines.append(_line(TITLES[site], cells))
+    ratios = ((_ratio(found, kind, "p50_us"), _ratio(found, kind, "p99_us")) for kind in KINDS)
+    lines += [_line(_CONTROL, [f"{middle}; {high}" for middle, high in ratios]), ""]
+    lines += _head([*(f"{_NAMES[kind]}, CPU us" for kind in KINDS), "sessions/s"])
+    figures = [*((kind, "cpu_us") for kind in KINDS), (SESSIONS, "requests_per_s")]
+    for site in _compared(found):
+        seen = (spread(found.samples, site, kind, name) for kind, name in figures)
+        lines.append(_line(TITLES[site], [_with_spread(figure, 1) for figure in seen]))
+    return [*lines, _line(_CONTROL, [_ratio(found, kind, name) for kind, name in figures])]
+
+
+def ages_text(found: Found, site: str) -> str:
+    """All of a site's ages, in one cell."""
+    seen = [age_text(found, site, change) for change in CHANGES[:3]]
+    if not any(seen):
+        return ""
+    if len(set(seen)) == 1:
+        return seen[0]
+    if all(one.endswith(_SET) for one in seen):
+        return ", ".join(one.removesuffix(_SET) for one in seen) + _SET
+    return ", ".join(seen)
+
+
+def _compared(found: Found) -> list[str]:
+    return [site for site in SITES if site != CONTROL and site in found.samples]
+
+
+def _ratio(found: Found, kind: str, name: str) -> str:
+    """The control's, as a cell; bold where it is off."""
+    ratio = control(found.samples, kind, name)
+    if ratio is None:
+        return ""
+    return f"**{ratio:.2f}**" if abs(ratio - 1) > NOISE else f"{ratio:.2f}"
+
+
+def _with_spread(seen: Spread | None, unit: float) -> str:
+    if seen is None:
+        return ""
+    middle, low, high = (short(value / unit) for value in (seen.median, seen.lowest, seen.highest))
+    return f"{middle} ({low} to {high})"
+
+
+def _head(cells: Sequence[str]) -> list[str]:
+    return [_line("", cells), "|---" * (len(cells) + 1) + "|"]
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"

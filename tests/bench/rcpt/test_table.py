@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,17 @@ from tests.bench.measures import Sample
 from tests.bench.rcpt.chart import chart
 from tests.bench.rcpt.questions import AGAIN, SESSIONS
 from tests.bench.rcpt.sites import CONTROL, CONTROLLED, NOTHING, SITES, TITLES, VERIFY, VERIFY_SHORT
-from tests.bench.rcpt.table import Found, Spread, age_text, control, markdown, spread, text
+from tests.bench.rcpt.table import (
+    Found,
+    Spread,
+    age_text,
+    ages_text,
+    control,
+    markdown,
+    markdown_with_spread,
+    spread,
+    text,
+)
 
 VERIFY_TIMES: dict[str, int | str] = {
     "positive_refresh_s": 604_800,
@@ -87,9 +98,11 @@ def test_what_is_said_of_an_age(site: str, said: str) -> None:
     assert age_text(found(), site, "created") == said
 
 
-def test_the_short_table_has_a_line_for_each_site() -> None:
-    """And the control's; the others as many cells as the head."""
-    head, rule, *lines = markdown(found())
+@pytest.mark.parametrize("made", [markdown, markdown_with_spread])
+def test_a_table_has_a_line_for_each_site(made: Callable[[Found], list[str]]) -> None:
+    """And the control's; all have as many cells as the head."""
+    head, rule, *lines = made(found())
+    lines = lines[: lines.index("")] if "" in lines else lines
     assert [line.split("|")[1].strip() for line in lines] == [
         TITLES[NOTHING],
         TITLES[VERIFY],
@@ -97,6 +110,25 @@ def test_the_short_table_has_a_line_for_each_site() -> None:
         "*control: the socketmap twice*",
     ]
     assert {line.count("|") for line in (rule, *lines)} == {head.count("|")}
+
+
+def test_a_cell_with_the_spread() -> None:
+    """The median, the rounds' lowest and highest, and the median p99; the control that is off is bold."""
+    lines = markdown_with_spread(found())
+    (line,) = (line for line in lines if "to 0.4); " in line)
+    assert "| 0.3 (0.2 to 0.4); 0.6 |" in line
+    assert any("| **1.20**; **1.20** |" in line for line in lines)
+
+
+def test_ages_in_one_cell() -> None:
+    """One word where all are the same."""
+    seen = found()
+    assert ages_text(seen, NOTHING) == ""
+    for change in ("deleted", "filled"):
+        seen.ages[CONTROLLED][change] = {"seconds": 0.01, "wrong": 0}
+        seen.ages[VERIFY][change] = {"seconds": None, "wrong": 1}
+    assert ages_text(seen, CONTROLLED) == "at once"
+    assert ages_text(seen, VERIFY) == "3 h, 31 d, 31 d (set)"
 
 
 def test_the_picture_has_a_point_for_each_figure() -> None:
