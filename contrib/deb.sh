@@ -21,7 +21,7 @@ git -C "$source" -c safe.directory="$source" ls-files -z --cached --others --exc
     tar -C "$source" --null --files-from=- --ignore-failed-read -c |
     tar -C "$output/source" -x
 cp -R "$output/source/contrib/debian" "$output/source/debian"
-# Whoever builds the package maintains it: DEBFULLNAME and DEBEMAIL, as for dch(1), or this user.
+# The builder of the package maintains it: DEBFULLNAME and DEBEMAIL, as for dch(1), or this user.
 maintainer="${DEBFULLNAME:-The smmapd developers} <${DEBEMAIL:-$(id -un)@$(hostname -f 2>/dev/null || hostname)}>"
 sed -i "s/@MAINTAINER@/$maintainer/" "$output/source/debian/control" \
     "$output/source/debian/changelog" "$output/source/debian/NEWS" "$output/source/debian/copyright"

@@ -41,7 +41,7 @@ fi
     exit 69
 }
 
-# An environment whose interpreter is gone, or that another one made, is made anew.
+# An environment whose interpreter is gone, or that another one made, is made again.
 [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null || rm -rf "$venv"
 [ -d "$venv" ] || "$python" -m venv "$venv"
 # What pip says is shown only where it fails: its warnings are about itself.

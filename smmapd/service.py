@@ -103,7 +103,7 @@ class MasterService:
             defect=self._client_defect,
         )
         loop = self._hub.loop
-        # Repeating: only such a timer can be started anew from its full time (`again`).
+        # Repeating: only such a timer can be started again from its full time (`again`).
         reuse = self._reuse_timeout() if options.timeout else 0.0
         self._idle_timer = loop.timer(reuse, repeat=reuse) if reuse else None
         self._drain_timer = loop.timer(DRAIN_LIMIT)

@@ -8,8 +8,8 @@ dnl
 dnl   FEATURE(`smmapd', `local:/run/smmapd/socketmap', `example.org virtual.example')dnl
 dnl
 dnl SOCKET is local:PATH or inet:PORT@HOST.  The socket's folder, and every folder above it, must
-dnl be writable by its owner only.  Sendmail's own tables come first: nobody is refused whom aliases
-dnl or virtusertable know, and postmaster never.
+dnl be writable by its owner only.  Sendmail's own tables come first: recipients that aliases or
+dnl virtusertable know are never refused, nor is postmaster.
 divert(0)dnl
 ifelse(len(X`'_ARG_), `1', `errprint(`*** FEATURE(smmapd): name the socket, local:PATH or inet:PORT@HOST
 ')')dnl
@@ -29,7 +29,7 @@ R$+ <@ $={CyrusDomain}>		$: <?> $1 <@ $2>
 # Postmaster gets mail whatever the tables say (RFC 5321, 4.5.1).
 R<?> postmaster <@ $+>		$@ OK
 ifdef(`_VIRTUSER_TABLE_', `dnl
-# Who stands in virtusertable is left to Sendmail.
+# Recipients in virtusertable are left to Sendmail.
 R<?> $+ <@ $+>			$: <$(virtuser $1 @ $2 $: ? $)> $1 <@ $2>
 R<?> $+ + $* <@ $+>		$: <$(virtuser $1 + * @ $3 $: ? $)> $1 + $2 <@ $3>
 R<?> $+ + $* <@ $+>		$: <$(virtuser $1 @ $3 $: ? $)> $1 + $2 <@ $3>
@@ -39,7 +39,7 @@ R<?> $+ <@ $+>			$: <$(virtuser @ $2 $: ? $)> $1 <@ $2>
 R<?> $+ <@ $=w>			$: <$(aliases $1 $: ? $)> $1 <@ $2>
 R<?> $+ + $* <@ $=w>		$: <$(aliases $1 + * $: ? $)> $1 + $2 <@ $3>
 R<?> $+ + $* <@ $=w>		$: <$(aliases $1 $: ? $)> $1 + $2 <@ $3>
-# Whom no table knows: of a domain in class w Cyrus is given the local part alone.
+# Recipients that no table knows: of a domain in class w Cyrus is given the local part alone.
 R<?> $+ <@ $=w>			$: <!> $(cyrus $1 $: <NO> $)
 R<?> $+ <@ $+>			$: <!> $(cyrus $1 @ $2 $: <NO> $)
 R<!> $* <TMPF>			$#error $@ 4.3.0 $: "451 4.3.0 Try again later"

@@ -6,10 +6,10 @@
 #   ca.sh DIR sign NAME SAN...         a certificate and its key, DIR/NAME.crt and .key, for
 #                                      these names: DNS:mx1.example.org IP:192.0.2.1
 #   ca.sh DIR revoke NAME              puts it on the list of revoked certificates
-#   ca.sh DIR crl                      writes the list anew, DIR/ca.crl: it expires after 30 days
+#   ca.sh DIR crl                      writes the list again, DIR/ca.crl: it expires after 30 days
 #
 # Keep DIR on a machine that serves nobody.  A server needs the name that `store`
-# has for it; a client the one in `client_names`.  Sign anew before YEAR is over,
+# has for it; a client the one in `client_names`.  Sign again before YEAR is over,
 # and write the list every week (cron).
 set -eu
 

@@ -108,7 +108,7 @@ def _admin_is_local(settings: Settings) -> Iterator[Problem]:
         if isinstance(endpoint, InetEndpoint) and not endpoint.address.is_loopback:
             yield (
                 "admin.listen",
-                f'"{endpoint}" can be reached by other machines, and it asks nobody for a '
+                f'"{endpoint}" can be reached by other machines, and it asks for no '
                 "password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
             )
 

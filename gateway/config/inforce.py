@@ -1,6 +1,6 @@
 """The settings in force as TOML, each with the place where it was set.
 
-What nobody has set stands behind a comment sign with its default, so that the text, read as
+What is not set follows a comment sign with its default, so that the text, read as
 a gateway.toml, is the same configuration.
 """
 

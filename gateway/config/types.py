@@ -153,7 +153,7 @@ def _absolute_path(value: object) -> str:
              "so let it begin with /")
         )  # fmt: skip
     if "\0" in text or len(os.fsencode(text)) > _PATH_LIMIT:
-        raise BadValue(("", f"is no path: NUL byte or more than {_PATH_LIMIT} bytes"))
+        raise BadValue(("", f"is not a path: NUL byte or more than {_PATH_LIMIT} bytes"))
     return text
 
 

@@ -211,7 +211,7 @@ class QuotaRoots:
         try:
             return _record(root, value)
         except ValueError as error:
-            problem = f"is no quota: {error}"
+            problem = f"is not a quota: {error}"
             raise RecordDamaged(self.path, root, problem, text=_BAD_FORMAT) from error
 
 

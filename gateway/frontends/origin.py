@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.verification.decider import Memory
     from gateway.verification.model import Query, Verdict
 
-# Where an answer is from: it was remembered, it was made anew of this machine's
+# Where an answer is from: it was remembered, it was computed from this machine's
 # files, another server was asked for it, or nothing had to be looked up.
 HIT = "hit"
 MISS = "miss"

@@ -5,7 +5,7 @@ it is read.  Whoever would refuse because of what the files said (a domain that
 is none of Postfix', a table that is not among its parameters) looks first
 whether they still say it: an administrator who adds a domain to main.cf must
 not have its recipients refused until our next reload.  Once changed they stay
-so; a new generation reads them anew.
+so; a new generation reads them again.
 
 Limits: files that name each other in a list of domains are watched one deep,
 and what main.cf takes from elsewhere ($(...) or the environment) is not.

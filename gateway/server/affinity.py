@@ -8,7 +8,7 @@ its turn comes.
 
 This is asked for only while both hold: many recipients a second, and
 more than one switch of threads a recipient.  It is given up after a few seconds, and
-decided anew, so that a CPU that somebody else needs meanwhile is left again.
+decided again, so that a CPU that somebody else needs meanwhile is left again.
 
 Limits: Linux.  Where the process has one CPU, or may not choose (the service's
 SystemCallFilter denies sched_setaffinity(2)), everything stays as it is.
@@ -39,7 +39,7 @@ BUSY_RATE = 5000
 # 0.4 on one busy connection, 1.0 on two to five, 2.5 on twenty, 3.2 on a hundred.
 SWITCHES = 0.75
 
-# Seconds for which the threads stay on a CPU before it is decided anew.
+# Seconds for which the threads stay on a CPU before it is decided again.
 HOLD = 10.0
 
 # Seconds without a look after which the load is over.

@@ -132,7 +132,7 @@ class Pool:
                 self.close()
                 broken = True
         try:
-            result = self._anew(talk, until, keep=not refused)
+            result = self._on_new_connection(talk, until, keep=not refused)
         except NotTaken:
             raise
         except UpstreamError:
@@ -140,12 +140,14 @@ class Pool:
             # its socket was another process'; whoever serves after it is asked once more.
             if not broken or time.monotonic() >= until:
                 raise
-            result = self._anew(talk, until, keep=not refused)
+            result = self._on_new_connection(talk, until, keep=not refused)
         if refused and final is not None and not final(result):
             self.close()
         return result
 
-    def _anew(self, talk: Callable[[UpstreamConnection], T], until: float, *, keep: bool) -> T:
+    def _on_new_connection(
+        self, talk: Callable[[UpstreamConnection], T], until: float, *, keep: bool
+    ) -> T:
         """What `talk` makes of a new connection, which stays for the next question with `keep`."""
         link = self._open_link(until)
         self.opened += 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
 
 # Commits whose written keys are remembered; verdicts that have not been asked
-# for since are made anew.
+# for since are made again.
 MAX_VERSIONS = 64
 
 

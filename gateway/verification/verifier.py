@@ -109,7 +109,7 @@ class Verifier:
         return self.decide_now(query, trace, kicked=kicked)
 
     def expire_tick(self) -> None:
-        """Time has passed: nothing to do here, where every answer is made anew (see cache)."""
+        """Time has passed: nothing to do here, where every answer is made again (see cache)."""
 
     def decide_now(
         self,

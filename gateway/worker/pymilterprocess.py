@@ -80,7 +80,7 @@ PAUSE = 0.006
 # A callback takes some microseconds, and holds the lock: where a hundred connections are busy,
 # many wait for longer than the usual 5 ms, and each of them would stop one that holds the lock,
 # for which all others then wait.  What takes longer in one piece (a large alias file that is read
-# anew) keeps the callbacks waiting for no more than this.
+# again) keeps the callbacks waiting for no more than this.
 SWITCH_INTERVAL = 0.25
 
 FULL = (
@@ -303,7 +303,7 @@ class PymilterProcess:
 
     def _defect(self, error: Exception) -> None:
         if isinstance(error, MemoryError):
-            # It would go on to defer everybody; the next process begins anew.
+            # It would go on to defer everybody; the next process begins again.
             self._parent.failed(OUT_OF_MEMORY)
             os._exit(os.EX_OSERR)
         defect(error)

@@ -100,7 +100,7 @@ def test_a_refused_reload_is_shown_and_keeps_nobody_from_being_served(own_site: 
 
 
 def test_a_lost_socket_is_not_ready(own_site: Site) -> None:
-    """Nobody reaches it, until a reload makes it anew."""
+    """Nobody reaches it, until a reload makes it again."""
     site = own_site
     os.unlink(site.gateway.path("policy"))
     wait_until(lambda: site.get("/readyz").status == 503, "the loss is seen")

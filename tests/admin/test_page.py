@@ -29,7 +29,7 @@ ATTACKS = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each opens the page anew."""
+    """One browser for all tests; each opens the page again."""
     require("chromium")
     with Browser() as made:
         yield made

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.bench.newprocess [--mailboxes N] [--rounds N] [--seconds S,S,...]
 
-The C daemon and ours, under master, in turn: each is started anew for each row, and
+The C daemon and ours, under master, in turn: each is started again for each row, and
 50 connections ask everybody once.  A row is the first S seconds of that, or all of
 it (`everybody`).  Ours makes its index of keys while it answers; `index` says after how many
 seconds a process that is asked like this has it, seen from its memory.  A control is the

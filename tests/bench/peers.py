@@ -129,7 +129,7 @@ service anvil {{
         return [os.path.join(self._root, "usr/bin/doveconf"), *words, *dovecot]
 
     def write_users(self) -> None:
-        """Write the list of users anew, from `users`: the bytes that each may have."""
+        """Write the list of users again, from `users`: the bytes that each may have."""
         owner = account("mail")
         passwd = [
             f"{user}@{DOMAIN}::{owner.uid}:{owner.gid}::{self.path('mail')}/{user}:"

@@ -29,7 +29,7 @@ from tests.rigs.cyrus_tools import PROGRAMS, quota_record
 from tests.rigs.folders import write_text
 from tests.rigs.processes import Account, account, run
 
-# Stores made by another version of this file are made anew; raise it with every change below.
+# Stores made by another version of this file are made again; raise it with every change below.
 VERSION = 2
 
 FOLDERS = ("", "Drafts", "Junk", "Sent", "Trash")

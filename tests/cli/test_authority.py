@@ -97,7 +97,7 @@ GROUPS = {"autocreate_post": "yes", "autocreate_quota": "0", "autocreate_users":
         ({"lmtp_catchall_mailbox": "none"}, {}, Level.WARNING, "'none' has no INBOX"),
         ({"autocreate_post": "yes", "autocreate_quota": "0"}, {}, Level.OK, "autocreate_post is set"),
         ({"createonpost": "yes", "autocreatequota": "0"}, {"top": 'answers = "smmapd"'}, Level.WARNING, "autocreate_post is set"),
-        (GROUPS, {}, Level.WARNING, "who is in group:staff is not known here"),
+        (GROUPS, {}, Level.WARNING, "the members of group:staff are not known here"),
         ({"lmtp_strict_quota": "yes"}, {}, Level.OK, "lmtp_strict_quota is set"),
         ({"lmtp_fuzzy_mailbox_match": "yes"}, {}, Level.OK, "lmtp_fuzzy_mailbox_match is set"),
         ({"quota_use_conversations": "yes"}, {}, Level.WARNING, "quota_use_conversations"),

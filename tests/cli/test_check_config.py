@@ -216,7 +216,7 @@ def test_sockets(world: Site) -> None:
         pass
     world.configure(toml().replace("run/socketmap", "run/socketmap?group=no-such-group"))
     errors = findings(check(world), "error")
-    assert any("is no socket" in each for each in errors)
+    assert any("is not a socket" in each for each in errors)
     assert any("no-such-group" in each for each in errors)
 
 

@@ -72,7 +72,7 @@ def test_a_new_socket_must_be_one_that_the_user_can_make(
 
 @pytest.mark.parametrize("served", [True, False])
 def test_a_socket_that_is_served_is_kept(world: Site, served: bool) -> None:
-    """A reload does not make it; a file that nobody listens on would be made anew."""
+    """A reload does not make it; a file that nobody listens on would be made again."""
     with socket.socket(socket.AF_UNIX) as listener:
         path = os.path.join(world.root, "run", "policy")
         listener.bind(path)

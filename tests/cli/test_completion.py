@@ -32,7 +32,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 def test_scripts_are_those_of_this_command_line(tmp_path: os.PathLike[str]) -> None:
-    """Else contrib/completion.py makes them anew."""
+    """Else contrib/completion.py makes them again."""
     subprocess.run(
         [sys.executable, "contrib/completion.py", tmp_path], check=True, cwd=ROOT, env=environment()
     )

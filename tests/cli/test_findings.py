@@ -81,8 +81,8 @@ class Breakage:
 
 BREAKAGES = [
     # --- sockets that Postfix asks ---
-    Breakage("a mistyped path", "nobody listens there", "smmapd/socketmap", "error", main=("smmapd/socketmap:", "smmapd/sockmap:")),
-    Breakage("a mistyped folder", "nobody listens there", "smmapd/policy", "error", main=("unix:smmapd/policy", "unix:smmap/policy")),
+    Breakage("a mistyped path", "nothing listens there", "smmapd/socketmap", "error", main=("smmapd/socketmap:", "smmapd/sockmap:")),
+    Breakage("a mistyped folder", "nothing listens there", "smmapd/policy", "error", main=("unix:smmapd/policy", "unix:smmap/policy")),
     Breakage("policy asked as a milter", "as a milter, and that is [policy]'s socket", "[milter]", "error", main=("smtpd_milters = { unix:smmapd/milter", "smtpd_milters = { unix:smmapd/policy")),
     Breakage("socketmap asked as a policy service", "as a policy, and that is [socketmap]'s socket", "[policy]", "error", main=("unix:smmapd/policy", "unix:smmapd/socketmap")),
     Breakage("a milter asked as a table", "as a socketmap, and that is [milter]'s socket", "[socketmap]", "error", main=("smmapd/socketmap:", "smmapd/milter:")),
@@ -116,7 +116,7 @@ BREAKAGES = [
     Breakage("databases for root alone", "may not read it", "setfacl", "error", modes=(("mailboxes.db", 0o600),)),
     Breakage("several mistakes of imapd.conf", "lmtp_downcase_rcpt", "Cyrus reads the same file", "error", imapd="virtdomains: perhaps\nlmtp_downcase_rcpt: maybe\n"),
     # --- Sendmail ---
-    Breakage("sendmail: a mistyped path", "nobody listens there", "smmapd/", "error", sendmail=("smmapd/socketmap", "smmapd/sockmap")),
+    Breakage("sendmail: a mistyped path", "nothing listens there", "smmapd/", "error", sendmail=("smmapd/socketmap", "smmapd/sockmap")),
     Breakage("sendmail: the wrong protocol", "as a milter, and that is [socketmap]'s socket", "[milter]", "error", sendmail=("S=local:{root}/queue/smmapd/milter", "S=local:{root}/queue/smmapd/socketmap")),
     Breakage("sendmail: no F=T", "lets every recipient in", "F=T", sendmail=(" F=T,", "")),
     Breakage("sendmail: no -T", "has no -T", "-T<TMPF>", sendmail=(" -T<TMPF>", "")),

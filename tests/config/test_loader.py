@@ -147,8 +147,8 @@ BAD = [
     ("", "socketmap.listen: no front end listens; set listen in [socketmap], [policy] or [milter]"),
     (
         ON + '[admin]\nlisten = ["inet:192.0.2.1:80"]\n',
-        '4: admin.listen: "inet:192.0.2.1:80" can be reached by other machines, and it asks nobody '
-        "for a password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
+        '4: admin.listen: "inet:192.0.2.1:80" can be reached by other machines, and it asks for no '
+        "password; use 127.0.0.1, [::1] or a Unix socket, or set admin.allow_remote = true",
     ),
     # milter
     *(

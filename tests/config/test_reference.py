@@ -33,7 +33,7 @@ IDS = [section.dotted(key) for section, key, _ in EVERY]
     ],
 )
 def test_the_files_are_what_the_declarations_give(path: str, made: object) -> None:
-    """Whoever changes a setting makes them anew (see gateway.config.reference)."""
+    """Whoever changes a setting makes them again (see gateway.config.reference)."""
     assert callable(made)
     assert (ROOT / path).read_text() == made()
 

@@ -71,7 +71,7 @@ def test_one_folder_is_watched_once(watch: FolderWatch, tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_watched_no_more(
     watch: FolderWatch, tmp_path: Path, how: str
 ) -> None:
-    """What was seen there counts as changed, and the path can be watched anew."""
+    """What was seen there counts as changed, and the path can be watched again."""
     place = tmp_path / "quota"
     place.mkdir()
     folder = watch.folder(os.fsencode(place))

@@ -166,7 +166,7 @@ class Judge:
         """The truth about each of them, from one mail if lmtpd lives through it.
 
         The process lives on: it finds that the databases are others now, as it
-        does where a database is written anew.
+        does where a database is written again.
         """
         try:
             if self._server is None:

@@ -34,7 +34,7 @@ class Difference:
 
 
 class _CProgram:
-    """The release's own smmapd, started anew where it dies."""
+    """The release's own smmapd, started again where it dies."""
 
     def __init__(self, cyrus: Cyrus) -> None:
         self._cyrus = cyrus

@@ -65,7 +65,7 @@ def test_what_a_policy_answer_heeds_is_read_of_a_ready_one_too() -> None:
     heeded = {
         node.attr
         for part in tree(path).body
-        if getattr(part, "name", "") != "_write"  # the log's line is written anew each time
+        if getattr(part, "name", "") != "_write"  # the log's line is written again each time
         for node in ast.walk(part)
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "request"
     }

@@ -1,7 +1,7 @@
 """One connection per interface that stays open, and one question at a time on it.
 
 What changes in the store between two questions must show in the second one:
-no interface may be opened anew for that.
+no interface may be opened again for that.
 """
 
 from __future__ import annotations

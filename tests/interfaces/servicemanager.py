@@ -5,7 +5,7 @@
         gateway.wait_log("ready")
 
 It is harsher than systemd, which ends what is left of a service before it
-starts it anew, and waits RestartSec: here the new supervisor meets children
+starts it again, and waits RestartSec: here the new supervisor meets children
 of the old one that are about to leave.
 """
 

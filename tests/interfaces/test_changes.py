@@ -143,7 +143,7 @@ def test_rights_of_a_shared_folder(living: Living) -> None:
         living.say(FOLDER, kind)
 
 
-def test_the_database_is_written_anew(user: Living) -> None:
+def test_the_database_is_written_again(user: Living) -> None:
     """A repacked mailbox list is another file with the same answers, and the next change shows."""
     user.cyrus.tools.db_repack(MAILBOX_LIST, "twoskip")
     user.say(USER, Kind.DELIVERABLE)

@@ -104,7 +104,7 @@ def test_every_mistake_is_told_with_file_and_line() -> None:
             assert managed.logged(f"gateway.toml:{line}: mistake{line - 1}:")
 
 
-def test_a_lost_socket_is_missed_and_made_anew() -> None:
+def test_a_lost_socket_is_missed_and_made_again() -> None:
     """Its file was removed, or another program's stands there."""
     with ManagedGateway() as managed:
         managed.begin()

@@ -20,7 +20,7 @@ from tests.rigs.program import gateway_python
 from tests.rigs.require import require_root
 
 # Kills until the delay has grown; each process that has lived for ten seconds, as on a busy
-# machine it may, starts it anew.
+# machine it may, starts it again.
 MOST_KILLS = 20
 # A user and a group that every Debian has, and that do not belong together.
 USER, GROUP = "daemon", "mail"

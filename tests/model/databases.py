@@ -73,8 +73,8 @@ class Database(ABC):
         if way.endswith("times"):
             os.utime(self.path, OLD)
 
-    def reopen(self) -> None:  # noqa: B027 (most writers come anew each time)
-        """Whoever writes to it starts anew."""
+    def reopen(self) -> None:  # noqa: B027 (most writers come again each time)
+        """Whoever writes to it starts again."""
 
 
 class Cyrus(Database):

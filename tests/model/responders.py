@@ -1,7 +1,7 @@
 """Whoever answers: each asked about many recipients at once, and what was said in one set of words.
 
 A connection that was closed, because its process was killed or replaced, is made
-anew and the question asked once more, as mail servers do.
+again and the question asked once more, as mail servers do.
 """
 
 from __future__ import annotations

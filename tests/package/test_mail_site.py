@@ -71,7 +71,7 @@ class Site:
     debians: str
 
     def paste(self, name: str) -> None:
-        """One of our files behind Debian's main.cf, and Postfix anew."""
+        """One of our files behind Debian's main.cf, and Postfix again."""
         text = self.debians + "\n" + (POSTFIX / name).read_text()
         write_text(self.machine.root.path("/etc/postfix/main.cf"), text)
         self.machine.run("systemctl", "restart", "postfix")

@@ -164,7 +164,7 @@ class CyrusWriter(Writer):
 
     def _repack(self, number: int) -> None:
         # Debian's cyr_dbtool dies of an assertion when it is to repack a
-        # skiplist; that format is written anew whenever its log has grown.
+        # skiplist; that format is written again whenever its log has grown.
         if number % 2 == 0 and self._backend != "skiplist":
             tools = self._cyrus.tools
             self._operation("repack", lambda: tools.db_repack(MAILBOX_LIST, self._backend))

@@ -1,4 +1,4 @@
-"""Mailbox lists that Cyrus' own tools empty and make anew: nobody is unknown because of them."""
+"""Mailbox lists that Cyrus' own tools empty and make again: nobody is unknown because of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULT, UNKNOWN, KNOWN = Kind.STORE_FAULT, Kind.NONEXISTENT, Kind.DELIVERABLE
 
 @pytest.mark.parametrize("backend", ["twoskip", "skiplist", "sql"])
 def test_an_empty_list_is_a_fault(backend: str) -> None:
-    """Whose last record is deleted, that is made anew, and that is filled again."""
+    """Whose last record is deleted, that is made again, and that is filled again."""
     require("cyrus")
     with Cyrus() as cyrus:
         options = {"mboxlist_db": backend}

@@ -156,7 +156,7 @@ FAULTS = (
 
 
 class _Oracle:
-    """The C daemon; it may abort on a key, and is then started anew."""
+    """The C daemon; it may abort on a key, and is then started again."""
 
     def __init__(self, cyrus: Cyrus, imapd_conf: str) -> None:
         self._cyrus = cyrus

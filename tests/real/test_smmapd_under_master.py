@@ -187,7 +187,7 @@ def test_sighup_under_load_loses_no_request(prefork: int, tcp: bool) -> None:
         old = service.pid()
         service.cyrus.reload()
         service.log.wait_for("leaving: SIGHUP")
-        load.go_on()  # those who come anew can only be served by the new process
+        load.go_on()  # those who come again can only be served by the new process
         new = [pid for pid in service.pids() if pid != old]
         assert len(new) == 1
         load.go_on()

@@ -30,7 +30,7 @@ RELOADS = int(os.environ.get("SQL_RELOADS", "3"))
 
 @pytest.mark.parametrize("make", [Postgres, MariaDb], ids=lambda each: each.engine)
 def test_a_dump_that_is_restored_refuses_nobody(make: type[SqlServer]) -> None:
-    """Tables are dropped, made anew without a record, and filled: temporary answers meanwhile."""
+    """Tables are dropped, made again without a record, and filled: temporary answers meanwhile."""
     require("sql")
     with make() as server, folder("sql") as path:
         server.start()

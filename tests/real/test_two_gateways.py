@@ -107,7 +107,7 @@ class Site:
         return {"certificate": pair.certificate, "key": pair.key, "ca": self.ca}
 
     def revoke(self, *names: str, age: int = 0) -> str:
-        """The path of the list of revoked certificates, which is written anew."""
+        """The path of the list of revoked certificates, which is written again."""
         return self.authority.revoke(*(self.pairs[name] for name in names), age=age)
 
     def times_read(self) -> int:

@@ -88,4 +88,4 @@ def test_no_answer_is_wrong_or_stale(backend: str, capsys: pytest.CaptureFixture
     heard = [line for line in log.messages() if f" {SERVICE}[" in line]
     title = f"{backend} ({len(writer.files)} files), quotas in {quotas}"
     settle_account(title, crowd, writer, heard, capsys)
-    assert len(writer.files) > 1, "the list was never written anew"
+    assert len(writer.files) > 1, "the list was never written again"

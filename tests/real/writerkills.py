@@ -2,7 +2,7 @@
 
 inotify tells of each change in the folders of the databases, and the writer is
 killed when it has made the n-th one: between two writes of a transaction, in
-fsync(2), before the rename of a new file.  n is drawn anew each time, from as
+fsync(2), before the rename of a new file.  n is drawn again each time, from as
 many changes as that operation has been seen to make; where the operation
 returns before that many, nobody is killed.  Limits: changes that follow each
 other without a pause are told as one.

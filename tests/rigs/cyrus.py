@@ -102,7 +102,7 @@ class Cyrus(Rig):
         self.tools.recover()
 
     def write_imapd_conf(self, changes: Mapping[str, str] | None = None) -> None:
-        """Write imapd.conf anew, with changed settings; a running service keeps what it read."""
+        """Write imapd.conf again, with changed settings; a running service keeps what it read."""
         self._settings.update(changes or {})
         self._write_settings(self.imapd_conf, self._settings)
 
@@ -172,7 +172,7 @@ class Cyrus(Rig):
         return self.daemon
 
     def write_cyrus_conf(self) -> None:
-        """Write cyrus.conf from the services added so far; master reads it anew on SIGHUP."""
+        """Write cyrus.conf from the services added so far; master reads it again on SIGHUP."""
         services = "".join(f"  {line}\n" for line in self._services.values())
         write_text(self.cyrus_conf, f"START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n")
 

@@ -135,7 +135,7 @@ class CyrusTools:
         return b"Yes" in out
 
     def db_repack(self, name: str, backend: str) -> None:
-        """Write the database anew without its old records (`cyr_dbtool repack`)."""
+        """Write the database again without its old records (`cyr_dbtool repack`)."""
         self.run("cyr_dbtool", self.path(name), backend, "repack")
 
     def convert(self, old: str, old_backend: str, new: str, new_backend: str) -> None:

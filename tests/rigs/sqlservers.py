@@ -27,7 +27,7 @@ from tests.rigs.waiting import wait_until
 USER = "cyrus"
 PASSWORD = "it's \\secret"
 DATABASE = "cyrus"
-# A first start writes its files anew.
+# A first start writes its files again.
 START_LIMIT_S = 60.0
 # Of a million records.
 LONG_LIMIT_S = 300.0

@@ -93,7 +93,7 @@ CHANGES: list[tuple[Callable[[Site], None], bytes, Kind]] = [
 def test_a_change_is_seen_in_the_next_turn(
     site: Site, change: Callable[[Site], None], recipient: bytes, kind: Kind, watched: bool
 ) -> None:
-    """Whatever the verdict rested on has changed: the next one is made anew, watched or not."""
+    """Whatever the verdict rested on has changed: the next one is made again, watched or not."""
     if not watched:
         site.cache.watch.close()
     site.quota("over", "2000\n1")
@@ -147,7 +147,7 @@ def test_a_denial_leaves_the_verdicts_of_others_alone(tmp_path: Path) -> None:
     assert site.kind(b"fred") is Kind.DENIED
 
 
-def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_anew(site: Site) -> None:
+def test_verdicts_that_were_not_asked_for_in_many_commits_are_made_again(site: Site) -> None:
     """What was written is remembered for some commits only."""
     site.ask(b"fred")
     for _ in range(100):

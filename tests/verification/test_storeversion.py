@@ -48,7 +48,7 @@ def test_a_version_lasts_until_a_commit(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_some_commits_are_remembered(tmp_path: Path) -> None:
-    """A verdict that was not asked for since is made anew."""
+    """A verdict that was not asked for since is made again."""
     site = Site(tmp_path)
     versions = StoreVersion(site.verifier.store)
     versions.look()

@@ -264,7 +264,7 @@ def test_evidence_says_what_the_verdict_rests_on(flat: FlatStore) -> None:
 def test_faults_and_passing_states_are_not_to_be_remembered(
     flat: FlatStore, recipient: bytes, cacheable: bool
 ) -> None:
-    """They must be asked anew the next time."""
+    """They must be asked again the next time."""
     assert decide(verifier(flat), recipient).cacheable is cacheable
 
 

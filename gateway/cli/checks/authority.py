@@ -164,7 +164,8 @@ def _not_honoured(store: CyrusStore) -> Iterator[Finding]:
     if unsure:
         yield warning(
             _SUBJECT,
-            f"who is in {', '.join(unsure)} is not known here: each user without a mailbox counts "
+            f"the members of {', '.join(unsure)} are not known here: each user without a mailbox "
+            "counts "
             "as one whose mailbox delivery creates",
             "name users in autocreate_users and admins, or expect mail for unknown users to be "
             "taken and bounced",

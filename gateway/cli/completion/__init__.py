@@ -2,7 +2,7 @@
 
 They are made while the program is built and lie beside this file, so that neither
 `print-completion` nor the package needs shtab; a test tells when they are old.
-`python contrib/completion.py gateway/cli/completion` makes them anew.
+`python contrib/completion.py gateway/cli/completion` makes them again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def settings(settings: Settings) -> str:
-    """All of them as TOML; what nobody has set stands behind a comment sign."""
+    """All of them as TOML; what is not set follows a comment sign."""
     files = dict.fromkeys((settings.file, *(each.file for each in settings.places.values())))
     head = f"# In force: {', '.join(files)}."
     return "\n".join((head, *in_force(settings)))

@@ -137,7 +137,7 @@ def _unusable(path: str, configured: str, found: str) -> DatabaseDamaged | Datab
             path, f"is empty, which a {configured} database never is; restore it"
         )
     return DatabaseDamaged(
-        path, f"is no {configured} database and none of another known format; restore it"
+        path, f"is not a {configured} database, nor one of another known format; restore it"
     )
 
 

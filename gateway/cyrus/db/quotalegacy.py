@@ -143,7 +143,7 @@ class QuotaLegacy(Database):
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise DatabaseUnavailable(os.fsdecode(place), "is no regular file; remove it")
+                raise DatabaseUnavailable(os.fsdecode(place), "is not a regular file; remove it")
             text = os.read(descriptor, min(status.st_size, MAX_RECORD) + 1)
         except OSError as error:
             raise store_fault(os.fsdecode(place), "cannot be read", error) from error
@@ -214,7 +214,7 @@ class QuotaLegacy(Database):
             raise store_fault(self.path, "the quota roots' folder", error) from error
         if not stat.S_ISDIR(mode):
             raise DatabaseUnavailable(
-                self.path, "is no folder, but quotalegacy keeps its files in one; check quota_db"
+                self.path, "is not a folder, but quotalegacy keeps its files in one; check quota_db"
             )
 
     def _path(self, root: bytes) -> bytes | None:

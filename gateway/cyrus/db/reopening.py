@@ -21,7 +21,7 @@ A file that is the same one may have been written over (gateway/cyrus/db/history
 its reader finds that out, and what it found holds for the file's next reader,
 too; after a fault it is taken for granted.
 
-Whatever fails closes the reader; the next call tries anew, and works again
+Whatever fails closes the reader; the next call tries again, and works
 as soon as the file does.
 """
 

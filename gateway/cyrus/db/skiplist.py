@@ -34,7 +34,7 @@ if not, in the records in front of the log, which are compared as far as the tai
 
 A checkpoint writes a new file, renames it, and empties the old one, which this
 object holds: all methods then raise DatabaseUnavailable, and whoever owns this
-object opens the path anew.
+object opens the path again.
 
 Limits: the format has no checksum, so a damaged key or value is not noticed
 unless it breaks the order.  The first look-up reads the whole log, which
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
     from gateway.cyrus.db.skiplist_read import Item
 
-# `changes` gives up on more log than this; reading anew is then no dearer.
+# `changes` gives up on more log than this; reading again is then no dearer.
 CHANGES_LIMIT = 1 << 20
 
 
@@ -203,7 +203,7 @@ class Skiplist(LogDatabase):
         self._history.prove(view, self._log.end, same=False)
 
     def _refresh(self) -> None:
-        """Take in new commits; start anew where the file has another past than the known one."""
+        """Take in new commits; start again where the file has another past than the known one."""
         view, history, log = self._view, self._history, self._log
         if history.is_quiet(view):
             return

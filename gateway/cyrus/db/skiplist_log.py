@@ -18,7 +18,7 @@ offset), sorted, and one of 32 bits for each DELETE, and no key.
 
 Limits: fdatasync failing behind a COMMIT makes Cyrus take that COMMIT back,
 with the file getting shorter; this is noticed by the length, or by the word in
-front of `end` being another one, and the index is to be built anew.
+front of `end` being another one, and the index is to be built again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ its change counter, and keeps the pages that it has read until then; data_versio
 says no more.  A backup that is copied over the file and committed to as often as the
 file had been has the same counter, so a connection would go on showing pages of the
 overwritten history.  What tells is the file's stamp: a connection that was opened behind
-every change reads every page anew (gateway/cyrus/db/filetoken.py: what two contents
+every change reads every page again (gateway/cyrus/db/filetoken.py: what two contents
 can have in common).  A commit with WAL is written beside the file and has
 data_version; its log is not a history that a backup of the file could have.
 
@@ -68,7 +68,7 @@ class SqliteDatabase(Database):
         self._table = table
         self._connection: sqlite3.Connection | None = None
         self._stamp: Hashable = None  # of the file when the connection was opened
-        # Stands for the connection in a state: data_version counts anew in each.
+        # Stands for the connection in a state: data_version counts again in each.
         self._session = object()
 
     @property

@@ -86,7 +86,7 @@ HEADER_PAUSE = 0.001
 WALKS = 8
 # Records that `items` takes between two looks at the header.
 BATCH = 256
-# `changes` gives up on more log than this; reading anew is then no dearer.
+# `changes` gives up on more log than this; reading again is then no dearer.
 CHANGES_LIMIT = 1 << 20
 
 

@@ -200,7 +200,7 @@ class SkiplistWriter:
         yield
 
     def recover(self) -> Steps:
-        """What the next writer does behind one that died: set all pointers anew, cut the tail."""
+        """What the next writer does behind one that died: set all pointers again, cut the tail."""
         self.log = []
         last = [DUMMY_OFFSET] * LEVELS
         at = FIRST

@@ -111,7 +111,7 @@ def test_an_empty_flat_file_is_one(tmp_path: object) -> None:
 def test_unknown_files_are_damaged(tmp_path: object, data: bytes) -> None:
     """What looks like nothing is not taken for a flat database."""
     path = _put(tmp_path, data)
-    with pytest.raises(DatabaseDamaged, match="no twoskip database") as caught:
+    with pytest.raises(DatabaseDamaged, match="not a twoskip database") as caught:
         open_database(path, "twoskip")
     assert caught.value.path == path
 

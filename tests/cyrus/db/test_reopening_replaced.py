@@ -80,7 +80,7 @@ def test_replacement_while_it_is_being_opened_is_seen(
 def test_file_that_is_replaced_without_end_is_a_fault(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking for a file that stays comes to an end, and the next question begins anew."""
+    """Looking for a file that stays comes to an end, and the next question begins again."""
     opens = formats.open_database
 
     def busy_open(*words: Any, **options: Any) -> Any:
@@ -137,7 +137,7 @@ def test_a_question_follows_so_many_files_and_no_more(
 def test_a_file_that_fails_in_its_place_is_asked_once(
     store: Store, question: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading it again would not help, whatever is asked; the next question tries anew."""
+    """Reading it again would not help, whatever is asked; the next question tries again."""
     asked = []
 
     def fail(_reader: Twoskip, *words: object) -> Iterator[Any]:

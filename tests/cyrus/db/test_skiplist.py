@@ -60,7 +60,7 @@ def test_every_moment_of_a_writer_shows_the_last_commit(
 def test_recovery_of_a_dead_writer_changes_nothing(
     before: list[Verb], history: list[Verb], dies: int
 ) -> None:
-    """While the next writer sets all pointers anew and cuts the tail, the last commit is read."""
+    """While the next writer sets all pointers again and cuts the tail, the last commit is read."""
     with written(12) as writer:
         checkpointed(writer, before)
         with reading(writer) as database:

@@ -349,7 +349,7 @@ def test_absent_is_said_by_the_index_alone(disk: Disk) -> None:
 
 
 def test_another_generation_needs_another_index(disk: Disk) -> None:
-    """A file that was written anew in place is read by its own pointers."""
+    """A file that was written again in place is read by its own pointers."""
     writer = Writer(seed=3)
     writer.fill((b"user.%d" % n, b"old") for n in range(20))
     disk.apply(writer)
