@@ -33,3 +33,19 @@ def test_times_of_postfix() -> None:
     lines = run(["/usr/sbin/postconf", "-d", *times]).decode().splitlines()
     built_in = dict(line.split(" = ", 1) for line in lines)
     assert times == {name: {value} for name, value in built_in.items()}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("`address_verify_poll_count`, 3, or 1 under stress", "${stress?{1}:{3}}"),
+        ("`unverified_recipient_reject_code`, 450", "450"),
+    ],
+)
+def test_numbers_of_postfix(words: str, value: str) -> None:
+    """What is no time, in docs/from-smmapd.md."""
+    require("postfix")
+    assert words in (ROOT / "docs" / "from-smmapd.md").read_text(encoding="utf-8")
+    parameter = words.split("`")[1]
+    assert run(["/usr/sbin/postconf", "-dh", parameter]).decode().strip() == value
