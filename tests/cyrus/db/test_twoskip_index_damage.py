@@ -1,0 +1,93 @@
+"""The index of a twoskip file that is damaged: it hides nothing, and is given up where it must."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import DatabaseDamaged, StoreError
+from tests.cyrus.db.test_twoskip_index import indexed
+from tests.cyrus.db.twoskip_disk import Disk, Interrupted
+from tests.cyrus.db.twoskip_writer import Writer
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """One file for all examples."""
+    made = Disk(str(tmp_path_factory.mktemp("index") / "mailboxes.db"))
+    yield made
+    os.close(made.fd)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(64, 6000), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_damaged_record_never_hides_another(disk: Disk, flips: list[tuple[int, int]]) -> None:
+    """With bytes flipped, each answer is right or a fault; the index refuses to be made."""
+    writer = Writer(seed=5)
+    writer.fill((b"user.%02d" % n, b"value %d" % n) for n in range(40))
+    image = bytearray(writer.image())
+    for offset, bits in flips:
+        image[64 + offset % (len(image) - 64)] ^= bits
+    disk.put(bytes(image))
+    database = indexed(disk.reader())
+    for key in (b"user.00", b"user.17", b"user.39", b"user.1", b"zzz"):
+        try:
+            assert database.get(key) == writer.committed.get(key)
+        except StoreError as fault:
+            assert fault.path == disk.path
+    database.close()
+
+
+@pytest.mark.parametrize("place", [0, 60, b"user.17", b"value 17"])
+def test_what_is_damaged_behind_an_index_hides_nothing(disk: Disk, place: int | bytes) -> None:
+    """A byte of the header, the key or the value flips after the index was made: a fault, not None."""
+    writer = Writer(seed=7)
+    writer.fill((b"user.%02d" % n, b"value %d" % n) for n in range(40))
+    image = bytearray(writer.image())
+    disk.put(bytes(image))
+    database = indexed(disk.reader())
+    assert database.get(b"user.17") == b"value 17"
+    image[place if isinstance(place, int) else image.index(place)] ^= 1
+    disk.put(bytes(image))
+    with pytest.raises(DatabaseDamaged):
+        database.get(b"user.17")
+    disk.apply(writer)
+    assert database.get(b"user.17") == b"value 17"
+    database.close()
+
+
+def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
+    """After some attempts the file stays without one, and look-ups go on by walking."""
+    writer = Writer(seed=6)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(40))
+    image = bytearray(writer.image())
+    image[image.index(b"user.20")] ^= 1
+    disk.put(bytes(image))
+    view = Interrupted(disk.path, [], [])
+    database = Twoskip(view)
+    assert sum(1 for _ in iter(database.build_index_step, False)) == 4
+    assert database._index is None
+    view.reads = 0
+    assert not database.build_index_step()
+    assert view.reads == 0
+    database.close()
+
+
+def test_golden_files_are_indexed_completely() -> None:
+    """What Cyrus wrote: the index and the walk give the same for every key and its neighbours."""
+    path = os.path.join("tests", "golden", "head-twoskip", "conf", "mailboxes.db")
+    plain, fast = Twoskip(FileView(path)), indexed(Twoskip(FileView(path)))
+    assert fast._index is not None
+    for key, value in plain.items():
+        assert fast.get(key) == value
+        for near in (key + b"\0", key[:-1], b"-" + key):
+            assert fast.get(near) == plain.get(near)
+    plain.close()
+    fast.close()
