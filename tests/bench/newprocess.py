@@ -4,9 +4,9 @@
 
 The C daemon and ours, under master, in turn: each is started again for each row, and
 50 connections ask everybody once.  A row is the first S seconds of that, or all of
-it (`everybody`).  Ours makes its index of keys while it answers; `index` says after how many
-seconds a process that is asked like this has it, seen from its memory.  A control is the
-same server once more: what differs there is the noise of this run.
+it (`everybody`); ours makes its index of keys while it answers.  Medians, with the least
+and the most.  A control is the same server once more: what differs there is the noise of
+this run.
 
 Nothing is asserted.
 """
@@ -14,7 +14,6 @@ Nothing is asserted.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 from collections.abc import Callable
 
@@ -53,7 +52,7 @@ def main() -> None:
     store = stores.store(arguments.mailboxes)
     rows = [(f"{each} s", ["-t", each]) for each in arguments.seconds.split(",") if each]
     rows.append(("everybody", ["-r", str(store.users)]))
-    print(f"{'':28}" + "".join(f"{figure:>16}" for figure in FIGURES))
+    print(f"{'':28}" + "".join(f"{figure:>26}" for figure in FIGURES))
     for name, ends in rows:
         found: dict[str, list[Sample]] = {label: [] for label in SERVERS}
         for number in range(arguments.rounds):
@@ -61,7 +60,7 @@ def main() -> None:
                 with SERVERS[label](store) as server:
                     found[label].append(sample(server, store, ends))
         for label, samples in found.items():
-            row = "".join(f"{_figure(samples, figure):>16}" for figure in FIGURES)
+            row = "".join(f"{_figure(samples, figure):>26}" for figure in FIGURES)
             print(f"{name + ', ' + label:28}{row}", flush=True)
 
 
@@ -71,9 +70,8 @@ def _figure(samples: list[Sample], figure: str) -> str:
     most = max(values)
     digits = 0 if most >= 100 else 1
     spread = f"{min(values):.{digits}f}-{most:.{digits}f}"
-    return f"{statistics.median(values):.{digits}f} {spread}" if len(values) > 1 else spread
+    return f"{statistics.median(values):.{digits}f} ({spread})" if len(values) > 1 else spread
 
 
 if __name__ == "__main__":
-    os.nice(0)
     main()
