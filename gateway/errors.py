@@ -114,7 +114,7 @@ class MailServerError(GatewayError):
     """The mail server beside us: its programs or tables cannot be asked, or talk nonsense.
 
     `subject` is the program or the table.  What could not be learned makes a
-    temporary failure of those whom it could have saved.
+    temporary failure of the recipients that it could hold.
     """
 
     def __init__(self, subject: str, problem: str) -> None:

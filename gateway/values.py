@@ -70,7 +70,7 @@ def _read_only_twin(cls: type[Value]) -> Any:
         "__delattr__": _refuse_to_delete,
     }
     twin = type(cls.__name__, (cls,), body, read_only=True)
-    twin.__slots__ = cls.__slots__  # type: ignore[attr-defined]  # whoever asks for the fields
+    twin.__slots__ = cls.__slots__  # type: ignore[attr-defined]  # for callers that ask for the fields
     cls._read_only = twin
     return twin
 

@@ -2,5 +2,5 @@
 
 Everything that belongs to the manual page and to Cyrus master stands here:
 options, the service protocol, standard input and output, logging like a Cyrus
-service.  Who is asked, and what is answered, is `gateway`.
+service.  What is asked and answered is `gateway`.
 """

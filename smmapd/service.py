@@ -8,7 +8,7 @@ serve the clients that are there to their end first), and at once on SIGTERM,
 SIGINT and SIGQUIT.  It promises that no request is lost in a drain: master is
 told first, so that a successor accepts meanwhile.
 
-Limits: a drain ends after DRAIN_LIMIT seconds whoever is still connected.
+Limits: a drain ends after DRAIN_LIMIT seconds, whatever is still connected.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class MasterService:
 
     def _changed(self) -> None:
         """A client has come or gone."""
-        if self._done.is_set():  # those who are let go at the end
+        if self._done.is_set():  # those that are let go at the end
             return
         if self._idle_timer is not None:
             self._idle_timer.stop()

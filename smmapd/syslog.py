@@ -5,7 +5,7 @@ it): it never blocks for long, reconnects by itself, and drops lines when
 nobody listens.  Whatever comes from a client or a file is made printable and
 cut before it is logged.
 
-Nobody who connects may fill the disk: what a client or a broken file may cause
+No client may fill the disk: what a client or a broken file may cause
 any number of times goes through a `Ration`, a few lines a minute and a count.
 """
 
@@ -86,7 +86,7 @@ def toggle_debug() -> None:
 
 
 def debug(message: str) -> None:
-    """For somebody who looks for a fault."""
+    """For the search for a fault."""
     syslog.syslog(syslog.LOG_DEBUG, printable(message))
 
 

@@ -1,4 +1,4 @@
-"""Answers who is waiting already, before the event loop is loaded.
+"""Answers clients that are waiting already, before the event loop is loaded.
 
 master starts a process because a client has connected; loading gevent takes
 several times as long as the answer.  So the clients that wait at the start

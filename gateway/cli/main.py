@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             message("standard output is closed, so nobody sees the result")
             return os.EX_IOERR
     except BrokenPipeError:
-        # Who read our output has enough.
+        # The reader of our output has enough.
         _give_up_output()
         return BROKEN_PIPE
     except KeyboardInterrupt:

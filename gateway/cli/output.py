@@ -2,7 +2,7 @@
 
 Results go to standard output, messages to standard error.  Whatever comes
 from a database, a log or the command line is made printable first, so that no
-record can move the cursor of who looks at it.
+record can move the reader's cursor.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def emit(line: str = "") -> None:
 
 
 def message(line: str) -> None:
-    """One line for the person who waits, on standard error."""
+    """One line for the person at the terminal, on standard error."""
     print(f"smmapd-gateway: {readable(line)}", file=sys.stderr)
 
 

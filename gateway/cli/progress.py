@@ -1,4 +1,4 @@
-"""A progress bar on the terminal of who waits, and nothing anywhere else.
+"""A progress bar on the terminal, and nothing anywhere else.
 
 It is drawn on standard error, at most ten times a second, and wiped away at
 the end.  Where standard error is not a terminal, or a dumb one, not a byte is

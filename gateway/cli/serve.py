@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# For who runs it; what it is made of says the text above.
+# For its operator; what it is made of says the text above.
 _DESCRIPTION = """Serve socketmap, policy and milter in the foreground, as far as the configuration
 turns them on, until told to stop (SIGTERM).  SIGHUP reads the configuration again.  Started as
 root it opens the sockets and then becomes the configuration's user and group."""

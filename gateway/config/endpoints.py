@@ -42,7 +42,7 @@ class UnixEndpoint:
     """A Unix stream socket at the absolute `path`, at most 107 bytes.
 
     `mode` are its permission bits, `user` and `group` its owners by name; None
-    leaves the owner to whoever opens it.
+    leaves the owner to the process that opens it.
     """
 
     path: str

@@ -34,7 +34,7 @@ class FrontEndSettings(Protocol):
 
     @property
     def allow(self) -> tuple[Network, ...]:
-        """Who may connect; empty: everybody."""
+        """Which clients may connect; empty: all."""
 
     @property
     def mode(self) -> Mode:

@@ -1,12 +1,12 @@
-"""Whether lmtpd makes the mailbox of a user who has none, and what its quota is then.
+"""Whether lmtpd makes the mailbox of a user that has none, and what its quota is then.
 
 The rules are those of autocreate_inbox (imap/lmtpd.c), autocreate_user
 (imap/autocreate.c), mboxlist_create_namecheck and mboxname_policycheck
 (imap/mboxlist.c, imap/mboxname.c): `autocreate_post`, an `autocreate_quota`
-that is not negative, a user who is not an admin and no proxyserver and one of
+that is not negative, a user that is neither an admin nor a proxyserver and one of
 `autocreate_users`, and a name that Cyrus allows.
 
-Limits: who is in a `group:`, or whom `auth_mech: pts` knows under which name,
+Limits: which users are in a `group:`, or known to `auth_mech: pts` under which name,
 is not asked; such a user counts as one whose mailbox is made, because a
 refusal might lose his mail.
 """
@@ -112,7 +112,7 @@ class Autocreate:
         )
 
     def _identity(self, userid: bytes) -> str:
-        """Who the user is to the lists; anonymous where auth_unix takes him for nobody."""
+        """Who the user is to the lists; anonymous where auth_unix takes the user for nobody."""
         if _IDENTIFIER.fullmatch(userid) is None or _NOT_IDENTIFIER.search(userid) is not None:
             return _ANONYMOUS.decode()
         text = userid.decode("ascii")

@@ -86,7 +86,7 @@ class DeliveryNaming:
         self._strict = conf.lmtp_strict_rfc2821
         listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())
-        # Who is written in any letters, and made: identities are folded (username_tolower).
+        # A user may be written in any letters, and made: identities are folded (username_tolower).
         self._created = frozenset(each.lower() for each in listed)
 
     @property
@@ -97,7 +97,7 @@ class DeliveryNaming:
     def recipient(self, address: bytes, *, folders: bool = True) -> Addressed | None:
         """What `address` means; None where it is not an address to lmtpd.
 
-        Without `folders` those of a user are left out, who get mail without them.
+        Without `folders` those of a user are left out, which gets mail without them.
         """
         simple = _SIMPLE.fullmatch(address)
         if simple is not None:
@@ -234,7 +234,7 @@ class DeliveryNaming:
         """Users whose capitals count, before they were lost.
 
         `postuser` written with capitals; a user called as `postuser` is but for
-        them; and a user whom `autocreate_users` names with capitals, or anyone.
+        them; and a user that `autocreate_users` names with capitals, or anyone.
         """
         user, _, detail = local.partition(b"+")
         postuser = self._naming.postuser

@@ -2,7 +2,7 @@
 
 A look at a file costs a system call, and a busy gateway would make one for
 each question.  inotify(7) tells instead: an event is queued before the system
-call that changes a folder returns, so whoever reads the queue after a
+call that changes a folder returns, so a process that reads the queue after a
 question has arrived knows of every change that came before it.
 
 A `Folder` counts the changes of what is in the folder that its path leads to.
@@ -18,7 +18,7 @@ Limits: Linux; only file systems whose changes all pass through this kernel (a
 network file system may change elsewhere) and tell of themselves (zfs' rollback
 does not); folders that may be read, on the way too; /proc; MAX_FOLDERS watches, those on
 the way among them.  Wherever it cannot be used, `folder` gives None and the
-caller looks at the file each time.  Whoever has a file with another name (a hard
+caller looks at the file each time.  An owner of a file with another name (a hard
 link) must do so, too: what is written under that name is not told of.
 """
 
@@ -38,7 +38,7 @@ MAX_FOLDERS = 4096
 _READ = 65_536
 _LARGEST_EVENT = 272
 
-# Readable for those who wait for edges when anything is mounted or unmounted
+# Readable for those that wait for edges when anything is mounted or unmounted
 # in this process' mount namespace (proc(5)).
 MOUNTS = "/proc/self/mountinfo"
 

@@ -112,7 +112,7 @@ class MailboxName(Value):
         """The internal names whose quota roots count, the reached mailbox's last.
 
         The C program knows the name as it was formed; where that is another
-        user's than the one who is reached, what is his counts as well.
+        user's than the one that is reached, what is the user's counts as well.
         """
         if self.owner in (None, self.userid) or self.internal == self.oldkey:
             return (self.oldkey,)

@@ -1,6 +1,6 @@
 """What imapd.conf leaves open for a mailbox list with the keys of Cyrus up to 3.4.
 
-Options that decide about answers had other defaults in 2.x.  Whoever runs such
+Options that decide about answers had other defaults in 2.x.  An installation with such
 a Cyrus, or has moved its list to a newer one, has them only by writing them
 down; otherwise the defaults of the newest Cyrus count here.
 """

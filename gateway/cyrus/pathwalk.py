@@ -1,6 +1,6 @@
 """Follows a path as the kernel does, name by name, through symbolic links.
 
-Who wants to know when a path begins to lead elsewhere has to watch each
+To know when a path begins to lead to another file, a process has to watch each
 folder in which a name of it is looked up, and has to watch it before the name
 is looked up there: what changes afterwards is then told.  `follow` therefore
 calls `enter` with each folder first.

@@ -171,7 +171,7 @@ class QuotaRoots:
     ) -> QuotaRecord | None:
         """The record of the root that `internal` belongs to; None without a root.
 
-        `get` reads a root in the database's stead, for who wants to know
+        `get` reads a root in the database's stead, for callers that want to know
         which ones are read.  Raises `RecordDamaged` where the record makes no
         sense, and what the database raises.
         """

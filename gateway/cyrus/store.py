@@ -122,7 +122,7 @@ class CyrusStore:
         try:
             self.mailboxes.has_newer_keys()
         except StoreError:
-            return  # whoever looks something up meets the fault, too
+            return  # the next look-up meets the fault, too
 
     def _found_older(self) -> None:
         """Warn where imapd.conf leaves open what an older list needs; once."""

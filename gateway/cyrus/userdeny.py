@@ -1,4 +1,4 @@
-"""userdeny: users who are blocked for a service, with a text for them.
+"""userdeny: users that are blocked for a service, with a text for them.
 
 A record of user_deny.db is `version TAB patterns` or, in version 2, `version
 TAB patterns TAB text`.  The patterns are separated by commas; the first one
@@ -7,7 +7,7 @@ from the left that matches the service's name decides, with `!` in front for
 right, as the comment there goes on to say).  Blanks belong to a pattern.
 A record of another version, or one that is none, blocks nobody, and so does
 a database that does not exist.  One that was there and is missing is another
-matter: it is being restored, or was lost, and nobody knows who is blocked.
+matter: it is being restored, or was lost, and nobody knows which users are blocked.
 """
 
 from __future__ import annotations

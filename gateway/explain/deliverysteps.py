@@ -26,7 +26,7 @@ _OUTCOMES = {
 
 
 def name(facts: Mapping[str, object], recipient: bytes) -> list[Row]:
-    """Who is addressed, as lmtpd reads the address."""
+    """Which user is addressed, as lmtpd reads the address."""
     address = ("address", printable(recipient))
     if "problem" in facts:
         return [address, ("result", f"lmtpd takes no such address: {_text(facts['problem'])}")]
@@ -48,7 +48,7 @@ def creation(facts: Mapping[str, object]) -> list[Row]:
 
 
 def catch_all(facts: Mapping[str, object]) -> list[Row]:
-    """Who takes what is refused."""
+    """What takes mail that is refused."""
     return [("mailbox", f"{_text(facts['mailbox'])} (lmtp_catchall_mailbox) is asked instead")]
 
 

@@ -2,7 +2,7 @@
 
 A question that another server must answer, or a table of the mail server's,
 waits here (`pending`) until it is resolved; nothing else is asked meanwhile.
-Who observes and who counts hears of each decision.  Limits: one question at a
+Observers and counters hear of each decision.  Limits: one question at a
 time.
 """
 
@@ -43,7 +43,7 @@ class Judging(Generic[RequestT]):
 
     `observe` hears of each decision; `count` of those that are not counted
     where they were kept ready.  `origin`, on the same decider, is marked for
-    whoever observes.
+    the observer.
     """
 
     __slots__ = ("_count", "_decider", "_observe", "_waiting", "judge", "origin")

@@ -121,7 +121,7 @@ class LastChecks:
             if isinstance(checked, Skip):
                 return Skip.REWRITTEN
             refusals.append(checked)
-        # Whoever may be delivered later makes the whole a matter of later.
+        # One that may be delivered later defers the whole.
         return next((each for each in refusals if self._temporary(each)), refusals[0])
 
     def _temporary(self, verdict: Verdict) -> bool:

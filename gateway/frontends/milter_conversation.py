@@ -249,7 +249,7 @@ class MilterConversation:
     def _deferred(self, error: Exception) -> Deferral:
         """A defect of ours defers its recipient.
 
-        An MTA without a default action lets in whoever comes after the end of
+        An MTA without a default action lets in every recipient after the end of
         its connection to us.
         """
         if self._defect is not None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LONGEST_ANSWER = 100_000
 # The name of the map: any is answered (socketmap(5) of Sendmail, smmapd(8)).
 _MAP_NAME = b"smmapd"
-# What log lines of the gateway show of who asked.
+# What log lines of the gateway show of the client.
 INSTANCE = b"smmapd-gateway-ask"
 
 

@@ -1,7 +1,7 @@
 """How an answer came about, for its line in the log: how long it took, and where it is from.
 
-A front end marks a `AnswerOrigin` on the way of each question, and who writes the
-line reads it.  Where no lines are written there is none, and nobody looks at a
+A front end marks a `AnswerOrigin` on the way of each question, and the writer of the
+line reads it.  Where no lines are written there is none, and nothing looks at a
 clock.
 
 Limits: one question at a time.

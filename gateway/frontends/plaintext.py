@@ -2,7 +2,7 @@
 
 An upload of the wrong file, an editor's other encoding, a page that says "404"
 in the file's place: read line by line they would be a list of nothing, and
-everybody who stood in it would be refused.  What is looked for is what tells
+every name in it would be refused.  What is looked for is what tells
 such a file from a list with mistakes in it; mistakes are a matter of lines.
 """
 

@@ -1,7 +1,7 @@
 """A conversation with one client, without its socket: events wait, and are answered in turn.
 
 A QueuedSession takes the client's bytes and gives the replies' bytes back, in the order of
-the events, whoever moves them: standard input and output, or an event loop.  It
+the events, whatever moves them: standard input and output, or an event loop.  It
 promises that one call answers at most `limit` events, so that a client that sends
 without end cannot keep the others waiting, and that it stops at a question for another
 server (`pending`), which the caller resolves where it may block.

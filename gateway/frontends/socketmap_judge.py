@@ -42,7 +42,7 @@ class SocketmapJudge:
 
     `scope` tells which domains are ours, None where nothing does.  With
     `needs_domain` no key without an @ is found.  `folds` tells that keys may have
-    been put in lower case by who asks.
+    been put in lower case by the client.
     """
 
     __slots__ = ("_needs_domain", "_scope", "_waivers", "folds")

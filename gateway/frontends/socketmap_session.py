@@ -73,7 +73,7 @@ class SocketmapSession(QueuedSession):
         server.  With `faults_only`, `observe` need not hear of verdicts that
         were remembered: they are never faults.  `count` hears of the verdicts
         that `replies` does not count itself, those that were not cached.
-        `origin`, on the same decider, is marked for whoever observes.
+        `origin`, on the same decider, is marked for the observer.
         """
         super().__init__(Decoder())
         self._count = count

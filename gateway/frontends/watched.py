@@ -1,14 +1,14 @@
 """Files that an administrator edits while the gateway runs.
 
 A `Watched` file is read and parsed at construction, and again by `refresh`
-once it has changed and then been left alone for SETTLE seconds: who looks at a
+once it has changed and then been left alone for SETTLE seconds: a reader of a
 file while somebody writes it sees a part of it, and a name that is missing
 there would be refused.  Until a file has been read that was left alone,
-`settled` is False, and whoever would refuse somebody for ever because of what
+`settled` is False, and a judge that would refuse somebody for ever because of what
 it does not say must not (`Scope.settled`).
 
 What becomes unusable later is told once, and what it said before stands: a slip
-in an editor must not change who gets mail.  Unusable is what cannot be read, is
+in an editor must not change which recipients get mail.  Unusable is what cannot be read, is
 no text in lines (plaintext.py), has more wrong lines than right ones, or has
 lost most of its entries in one change (`Trust`).
 
@@ -43,7 +43,7 @@ MAX_SIZE = 128 * 1024 * 1024
 SETTLE = 1.0
 
 # The same for an empty file that had something in it: what writes it may still be looking for its
-# first word, and whoever wants no aliases at all can wait.
+# first word, and an administrator that wants no aliases at all can wait.
 SETTLE_EMPTY = 60.0
 
 # Bytes that are parsed at once, in some 5 ms; more than that on a thread.
@@ -150,7 +150,7 @@ class Watched(Generic[T]):
         self._trust = trust
         self._parse = parse
         self._report = report
-        self._reading = threading.Lock()  # held by whoever reads the file
+        self._reading = threading.Lock()  # held by the thread that reads the file
         self._seen: Token | None = None  # of a file that has not been left alone for long enough
         self._since = 0.0  # when that was seen first (time.monotonic)
         # Of the file that was read last and had been left alone, whether it is used or not.
@@ -210,7 +210,7 @@ class Watched(Generic[T]):
         """Read the file again on a thread; False where none can be started."""
         try:
             threading.Thread(target=self._read_again, name=f"read {self.path}", daemon=True).start()
-        except RuntimeError:  # no thread left; then those who ask have to wait
+        except RuntimeError:  # no thread left; then callers have to wait
             return False
         return True
 

@@ -5,7 +5,7 @@ what becomes of it before it would reach Cyrus: rewritten, redirected, bound for
 another place, or none of these.  Tables of every type are asked by Postfix' own
 `postmap -q -` and `postalias -q -`, many keys a call.
 
-Nothing here knows a verdict or a reply; nothing here starts a thread.  Whoever
+Nothing here knows a verdict or a reply; nothing here starts a thread.  A caller that
 must not wait gets the look-ups that are needed (`Lookup`) and brings the answers.
 
 Sources: postconf(5), virtual(5), canonical(5), aliases(5), transport(5),

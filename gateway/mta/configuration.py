@@ -1,7 +1,7 @@
 """Files of Postfix' configuration that are read at a start or reload: have they changed since?
 
 `ConfigurationFiles` notes what tells each file from itself at another time, before
-it is read.  Whoever would refuse because of what the files said (a domain that
+it is read.  A judge that would refuse because of what the files said (a domain that
 is none of Postfix', a table that is not among its parameters) looks first
 whether they still say it: an administrator who adds a domain to main.cf must
 not have its recipients refused until our next reload.  Once changed they stay

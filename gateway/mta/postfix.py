@@ -228,7 +228,7 @@ class Postfix:
         return Routing(RoutingKind.UNKNOWN, detail=fault) if fault else asked.unless_faulty(STAYS)
 
     def routing_now(self, mailbox: Mailbox) -> Routing:
-        """As `routing`, for who may wait for the tables."""
+        """As `routing`, for callers that may wait for the tables."""
         reasoning = self.routing(mailbox)
         try:
             wanted = next(reasoning)

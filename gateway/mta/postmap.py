@@ -36,7 +36,7 @@ _NOT_INSTALLED = re.compile(r"unsupported dictionary type: (?P<kind>\w+)")
 
 
 class Asker:
-    """Asks the tables of the instance in `folder`; `user` is who reads them, for advice.
+    """Asks the tables of the instance in `folder`; `user` is the one that reads them, for advice.
 
     Any number of threads may share one.
     """

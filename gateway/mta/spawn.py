@@ -9,7 +9,7 @@ back for that time.
 Promises: the program has three descriptors and no others, no signal is blocked
 or ignored for it, and it leads a session of its own.  Raises OSError.
 
-Limits: glibc 2.34 or later (`AVAILABLE`); else who calls uses subprocess.
+Limits: glibc 2.34 or later (`AVAILABLE`); else the caller uses subprocess.
 """
 
 from __future__ import annotations

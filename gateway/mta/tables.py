@@ -1,6 +1,6 @@
 """Postfix' lookup tables, as lists in main.cf name them.
 
-A `Table` is `type:name`; `proxy:` in front only says who reads it for Postfix,
+A `Table` is `type:name`; `proxy:` in front only says which process reads it for Postfix,
 and is taken away, because proxymap(8) talks to nobody but Postfix.  A `Run` is
 tables that stand one behind the other in a list and can be asked in one call.
 

@@ -1,7 +1,7 @@
 """How the gateway stands: one account for `systemctl status`, the log, /readyz and /metrics.
 
 The supervisor tells what happens (a reload was taken or refused, a process
-cannot read its databases, a socket's file has gone); whoever asks is told the
+cannot read its databases, a socket's file has gone); every client is told the
 same.  A trouble has one log line when it begins and one when it is over.
 """
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class ServiceManager(Protocol):
-    """Whoever started the gateway, and is told how it is (gateway.supervisor.notify)."""
+    """The service manager, which is told how it is (gateway.supervisor.notify)."""
 
     def ready(self, status: str) -> bool:
         """A start or a reload is over; whether that was heard."""
@@ -39,7 +39,7 @@ class ServiceManager(Protocol):
 
 
 class GatewayStatus:
-    """Tells `notifier` and `registry`; `serving` is who serves, in words for `systemctl status`."""
+    """Tells `notifier` and `registry`; `serving` says what serves, for `systemctl status`."""
 
     def __init__(self, notifier: ServiceManager, registry: ProcessRegistry) -> None:
         self.reload = Reload()
@@ -53,14 +53,14 @@ class GatewayStatus:
 
     @property
     def status(self) -> str:
-        """One line: who serves, and whatever is not as it should be."""
+        """One line: what serves, and whatever is not as it should be."""
         refused = f"{REFUSED}: {self.reload.problem}" if self.reload.problem else ""
         return "; ".join(
             part for part in (self._serving, *self._unreadable, *self._unreachable, refused) if part
         )
 
     def serves(self, serving: str) -> None:
-        """Who serves now, or is waited for."""
+        """What serves now, or is waited for."""
         self._serving = serving
         self._tell()
 

@@ -13,7 +13,7 @@ that
 
 Attributes come in any order, and unknown ones are ignored, because newer
 versions of Postfix send more.  A known one that comes twice is an error: which
-one counts would be a guess about who may get mail.
+one counts would be a guess about which recipients may get mail.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class Connection:
                     self._send(reply)
                     return
                 if large or not self._session.idle:
-                    # Much at once, or a request in pieces: whoever asks one question goes first.
+                    # Much at once, or a request in pieces: clients that ask one question go first.
                     self._read_watcher.stop()
                     self._queued = data
                     self._server.fair_queue.enqueue(self._take_queued)

@@ -1,7 +1,7 @@
 """Questions for other servers, on their way: asked on threads, answered on the event loop.
 
 Where there is no loop, a lock takes its part (gateway/server/helpers.py): everything
-here is called by who holds it.
+here is called by the thread that holds it.
 
 Callers that wait for the same answer share one question (single flight).  At most
 `max_concurrency` questions are put to one server at once, the others wait in its
@@ -12,7 +12,7 @@ The time in the queue counts towards the deadline: a question is told when it wa
 asked, and is given up where its deadline is over.  Where its
 answer is that somebody else has to be asked, the time runs on.
 
-Limits: THREADS questions are under way at once, whoever is asked.
+Limits: THREADS questions are under way at once, whichever server is asked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     # Asks the mail server's tables.
     AskTables = Callable[[Lookups, Callable[[TableAnswers], None]], None]
-    # Asks the one whom the Pending names; blocks, on a thread.
+    # Asks the server that the Pending names; blocks, on a thread.
     Advance = Callable[[Pending, float], Verdict | Pending]
     Answered = Callable[[Verdict | TableAnswers], None]
     Outcome = Verdict | Pending | BaseException
@@ -57,7 +57,7 @@ class Threads(Protocol):
 
 
 class _SharedQuestion:
-    """One question and all who wait for its answer."""
+    """One question and all callers that wait for its answer."""
 
     __slots__ = ("key", "pending", "since", "waiting")
 
@@ -102,7 +102,7 @@ class Dispatcher:
     ) -> None:
         """`pool` has at least `threads` threads; default: those beside gevent's loop."""
         if pool is None:
-            # Whoever brings threads of another kind has no gevent.
+            # A caller that brings threads of another kind has no gevent.
             from gateway.server.loopthreads import LoopThreads  # noqa: PLC0415
 
             pool = LoopThreads(threads)
@@ -112,7 +112,7 @@ class Dispatcher:
         self._advance = advance
         self._defect = defect
         self._max_concurrency = max_concurrency
-        # One kick of mupdate serves all who wait for it.
+        # One kick of mupdate serves all that wait for it.
         self._limits: dict[str | None, int] = {None: 1}
         self._limits.update(concurrency_of or {})
         self._threads = threads
@@ -182,7 +182,7 @@ class Dispatcher:
                 self._tell(answered, outcome)
 
     def _tell(self, answered: Answered, verdict: Verdict) -> None:
-        """Tell one who has waited; a defect in that must not keep it from the others."""
+        """Tell one caller; a defect in that must not keep the answer from the others."""
         try:
             answered(verdict)
         except Exception as error:

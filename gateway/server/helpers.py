@@ -2,7 +2,7 @@
 
 What is done under the lock is what a loop would do in its turns: it is brief, and
 never waits.  Questions that may take long are asked by threads that do not hold it;
-who hears of their ends, and of time, holds it again.  `gateway.server.dispatcher` and
+what hears of their ends, and of time, holds it again.  `gateway.server.dispatcher` and
 `gateway.server.tablelookups` are used so, as on gevent's loop (loop_threads.py).
 
 Limits: `threads` at most, made when they are needed and kept; where none can be made,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class HelperThreads:
     """Threads for the process of `lock`.
 
-    `spawn`, `later` and `soon` are called by who holds the lock.  `defect` hears
+    `spawn`, `later` and `soon` are called by the holder of the lock.  `defect` hears
     of an exception that nobody expected.
     """
 
@@ -99,7 +99,7 @@ class HelperThreads:
                     self._time_due.wait(left)
 
     def _called(self, call: Callable[..., None], *arguments: object) -> None:
-        """A defect in who hears must not keep it from others."""
+        """A defect in a callback must not keep the answer from others."""
         try:
             call(*arguments)
         except Exception as error:  # noqa: BLE001  (whatever it is)

@@ -10,7 +10,7 @@ without a pause: a processor is lost to that, and no database can be opened any
 more.  So some descriptors are held back; when all others are taken (`look`) those
 are given free for the databases, and clients wait until there is room again.
 
-Limits: who calls `look` does so now and then; until it does, libmilter tries.
+Limits: `look` is called now and then; until it does, libmilter tries.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Intake:
         return self.open != before
 
     def shut(self) -> None:
-        """Whoever accepts waits on a socket that nobody knows."""
+        """The accepting thread waits on a socket that nobody knows."""
         self._give(0)
         os.dup2(self._decoy.fileno(), self._number, inheritable=False)
         self.open = False
@@ -69,13 +69,13 @@ class Intake:
         self.shut()
         os.close(self._true)
         self._true = -1
-        self._decoy.close()  # whoever accepts has another descriptor of it
+        self._decoy.close()  # the accepting thread has another descriptor of it
 
     def reopen(self) -> None:
         """Clients are accepted again."""
         os.dup2(self._true, self._number, inheritable=False)
         self.open = True
-        # Whoever accepts still waits for a client of the decoy's; this one wakes it.
+        # The accepting thread still waits for a client of the decoy's; this one wakes it.
         with socket.socket(socket.AF_UNIX) as nudge:
             nudge.setblocking(False)
             nudge.connect(self._decoy.getsockname())

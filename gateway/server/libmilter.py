@@ -2,7 +2,7 @@
 
 libmilter calls back on native threads of its own, a connection now on one, now
 on another; what is remembered of one is in its context.  One lock is around the
-conversations, and the memory of verdicts that they share; who must wait for
+conversations, and the memory of verdicts that they share; a thread that must wait for
 another server gives it back meanwhile (helpers.py).  Before an answer the news of
 watched folders are taken, or others have taken them since the question came:
 no answer is older than its question.
@@ -65,7 +65,7 @@ class Callbacks:
 
     `module` is pymilter's; `conversation` makes that of a new client.  `accepted` is
     how many MTAs have come.  `lock` is held around everything that is shared:
-    whoever else uses `memory` or what the conversations count takes it, too.
+    everything else that uses `memory` or what the conversations count takes it, too.
     `defect` hears of an exception that nobody expected, `batch_ended` of every
     BATCH recipients, with the lock held.
     """
@@ -250,7 +250,7 @@ class _Answer:
         self._done.set()
 
     def wait(self) -> Verdict | TableAnswers:
-        """The answer, as soon as it is there: whoever was asked has a deadline."""
+        """The answer, as soon as it is there: what was asked has a deadline."""
         self._done.wait()
         return self._told[0]
 

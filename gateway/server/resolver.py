@@ -1,7 +1,7 @@
 """Host names looked up within a deadline, and remembered.
 
 Python cannot interrupt getaddrinfo, so each look-up runs on a thread of its
-own, and whoever asked waits for it no longer than it may.  Who asks for a name
+own, and a caller waits for it no longer than it may.  A caller that asks for a name
 that is being looked up waits for the same answer.  Addresses are looked up
 again after HOLD seconds, since the resolver does not tell for how long they
 hold; nobody waits for that, and while the name service is away, or hangs, the

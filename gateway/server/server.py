@@ -54,7 +54,7 @@ QUEUE = 4096
 SWEEP = 5
 DRAIN_SWEEP = 0.01
 
-# Seconds that a client who has just come has for its first word, even while draining.
+# Seconds that a new client has for its first bytes, even while draining.
 FIRST_WORD = 1.0
 
 # Seconds to wait when the process has no descriptor left for a new client.
@@ -88,7 +88,7 @@ class Server:
     servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
     takes a line for the log as logging does, text and values; `defect` an
-    exception that nobody expected, after which the client is parted from
+    exception that nobody expected, after which the client is disconnected
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests, and for `request_timeout` within one or while a reply
     waits for it.  Beyond `max_connections` new clients wait in the socket's
@@ -157,7 +157,7 @@ class Server:
             connection.resume(unsent)
 
     def stop_accepting(self) -> None:
-        """Take no more clients; those who are here are served on."""
+        """Take no more clients; those that are here are served on."""
         self._accepting = False
         self._accept_watcher.stop()
         self._pause.stop()
@@ -175,7 +175,7 @@ class Server:
         self.listener.close()
 
     def drain(self, idle: float = DRAIN_IDLE) -> None:
-        """Stop accepting, and part from each client once it has been idle for `idle` seconds.
+        """Stop accepting, and disconnect each client once it has been idle for `idle` seconds.
 
         One whose mail is under way is left until that is over.
         """
@@ -298,11 +298,11 @@ def end_without_memory() -> None:
 
 
 def _nobody_hears(_error: Exception) -> None:
-    """Of a defect; the client is parted from all the same."""
+    """Of a defect; the client is disconnected all the same."""
 
 
 def peer_name(peer: plain_socket.socket) -> str:
-    """Who is at the other end, for a log line: an address, or [local]."""
+    """The other end, for a log line: an address, or [local]."""
     if peer.family == plain_socket.AF_UNIX:
         return "[local]"
     try:

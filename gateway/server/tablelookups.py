@@ -1,13 +1,13 @@
 """Questions for Postfix' tables, on their way: asked on threads, answered on the event loop.
 
 Where there is no loop, a lock takes its part (gateway/server/helpers.py): everything
-here is called by who holds it.
+here is called by the thread that holds it.
 
-Whoever asks for the same key shares one question (single flight).  Keys that
+Callers that ask for the same key share one question (single flight).  Keys that
 come within WINDOW seconds go in one call of postmap, and while calls are rare
 they wait for each other longer: no more than CALLS a second are made, whatever
 comes.  Each run of tables has MAX_CALLS calls under way at most, so that one that
-hangs holds up nobody who does not need it.
+hangs holds up no caller that does not need it.
 
 What cannot be asked in time has a fault instead of an answer: a run whose
 waiting keys would take longer than the deadline is not asked for more of them
@@ -57,7 +57,7 @@ _LATE = f"has not answered within {DEADLINE:g} s; look at what it asks"
 
 
 class LoopHelpers(Protocol):
-    """Threads for work that may block, and a clock; whoever hears of either is on the loop."""
+    """Threads for work that may block, and a clock; callbacks of either run on the loop."""
 
     def spawn(
         self, work: Callable[[], Told], finished: Callable[[Told | BaseException], None]
@@ -109,7 +109,7 @@ class _RunQueue:
 class TableQuestions:
     """Asks the tables of one Postfix for an event loop.
 
-    `defect` hears of an exception that nobody expected; who asked gets a fault.
+    `defect` hears of an exception that nobody expected; the caller gets a fault.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class TableQuestions:
     ) -> None:
         """`helpers` are those beside gevent's loop unless given."""
         if helpers is None:
-            # Whoever brings others has no gevent.
+            # A caller that brings others has no gevent.
             from gateway.server.loopthreads import LoopThreads  # noqa: PLC0415
 
             helpers = LoopThreads(THREADS)
@@ -197,7 +197,7 @@ class TableQuestions:
             self._plan(max(WINDOW, (1.0 - self._tokens) / CALLS))
 
     def _give_up(self, queue: _RunQueue, now: float) -> None:
-        """Tell those who have waited for too long."""
+        """Tell callers that have waited for too long."""
         while queue.waiting and queue.keys[queue.waiting[0]].until <= now:
             key = queue.waiting.popleft()
             self._finished(queue, key, None, f"{queue.run.name}: {_LATE}")
@@ -252,7 +252,7 @@ class TableQuestions:
                 self._tell(group)
 
     def _tell(self, group: _Group) -> None:
-        """A defect in who hears it must not keep it from the others."""
+        """A defect in a callback must not keep the answer from the others."""
         try:
             group.answered(group.answers)
         except Exception as error:

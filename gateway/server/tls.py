@@ -121,7 +121,7 @@ class TlsSession:
             self._complain(f"TLS: {reason}")
 
     def _has_other_name(self) -> bool:
-        """Whether the client's certificate has none of the names; then it is parted from."""
+        """Whether the client's certificate has none of the names; then it is disconnected."""
         found = cast("Sequence[tuple[str, str]]", (self._tls.getpeercert() or {}).get(_NAMES, ()))
         theirs = [value.lower() for kind, value in found if kind == "DNS"]
         self._failed = not any(name in self._names for name in theirs)

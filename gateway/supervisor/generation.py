@@ -152,7 +152,7 @@ class Generation:
 
 
 # Generations whose processes still have clients after a reload.  Each of them is a process more;
-# an administrator who reloads every minute has ten minutes' worth of SMTP sessions.
+# an administrator that reloads every minute has ten minutes' worth of SMTP sessions.
 MAX_RETIRING = 10
 
 
@@ -161,7 +161,7 @@ class Retiring:
 
     def __init__(self) -> None:
         self._deadlines: dict[Child, float] = {}
-        self._graceful: dict[Child, float] = {}  # seconds, for those who can be told to hurry
+        self._graceful: dict[Child, float] = {}  # seconds, for those that can be told to hurry
 
     def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._deadlines))
@@ -197,7 +197,7 @@ class Retiring:
             self.hurry(generation)
 
     def hurry(self, generation: int | None = None) -> None:
-        """Let those who have time for their clients end as at a stop; all, or a generation's."""
+        """Let those that have time for their clients end as at a stop; all, or a generation's."""
         for child, graceful in tuple(self._graceful.items()):
             if generation in (None, child.generation):
                 del self._graceful[child]

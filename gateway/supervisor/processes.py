@@ -1,6 +1,6 @@
 """The kinds of processes that the supervisor starts: their names, programs and sockets.
 
-It stands apart from the programs themselves, so that who starts them need not
+It stands apart from the programs themselves, so that what starts them need not
 import what they are made of.
 """
 

@@ -14,8 +14,8 @@ from gateway.supervisor.generation import Plan
 from gateway.supervisor.listeners import Change, Listeners
 from gateway.supervisor.unixsockets import TakenError
 
-# A supervisor that was killed leaves children who leave by themselves, but have its sockets until
-# then; whoever is there longer is another instance.
+# A supervisor that was killed leaves children that leave by themselves, but have its sockets until
+# then; what is there longer is another instance.
 PREDECESSOR_SECONDS = 2.0
 _PAUSE = 0.02
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def open_and_drop(plan: Plan, environ: MutableMapping[str, str]) -> tuple[Listeners, Change]:
-    """The sockets of the plan, opened as whoever we are, before we become its user.
+    """The sockets of the plan, opened as the user that we are, before we become its user.
 
     Names are resolved first, so that nothing is opened for a user that does
     not exist.  Raises ConfigurationError; sockets that are open by then are

@@ -3,12 +3,12 @@
 What it promises:
 
 - Sockets belong to it.  A child that dies is started again on the same ones, later each time
-  (gateway.supervisor.children); clients of sockets that nobody serves are parted from (unserved).
+  (gateway.supervisor.children); clients of sockets that none serves are disconnected (unserved).
 - SIGHUP reloads: the new configuration is validated, its sockets are opened and
   its children started and ready before the old ones are told to stop.  If any
   of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
-- Who leaves after a reload has time for its clients, SMTP sessions `session_timeout`; the
-  number of generations that leave at once is bounded, and the log says who was cut off.
+- A child that leaves after a reload has time for its clients, SMTP sessions `session_timeout`; the
+  number of generations that leave at once is bounded, and the log says what was cut off.
 - SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, of older generations too, SIGKILL
   to those that are still there after the graceful timeout or at a second signal.
 - READY=1 is sent when every child is ready; one that exits with 64, 77 or 78 (sysexits.h)
@@ -61,7 +61,7 @@ class Supervisor:
 
     It is called at start and at every reload.  `environ` is usually os.environ;
     what systemd put there for the supervisor alone is taken out.  `entries` is
-    kept up to date with how many entries files have, by path, as those who serve say.
+    kept up to date with how many entries files have, by path, as those that serve say.
     """
 
     def __init__(
@@ -257,7 +257,7 @@ class Supervisor:
             complain(error)
             self._refuse(str(error).splitlines()[0])
             return
-        # A defect of ours in the new configuration must not end those who serve with the old one.
+        # A defect of ours in the new configuration must not end those that serve with the old one.
         except Exception as error:  # noqa: BLE001
             setup.answer(_log, logging.ERROR, f"defect while loading the configuration: {error!r}")
             self._refuse(f"it cannot be loaded: {error!r}")
@@ -298,7 +298,7 @@ class Supervisor:
         self._gateway_status.taken(generation.status(), at_start=at_start)
 
     def _look_at_troubles(self) -> None:
-        """What those who serve say keeps them from judging mail."""
+        """What those that serve say keeps them from judging mail."""
         if self._serving is not None:
             said = [child.trouble for child in self._serving.children() if child.trouble]
             self._gateway_status.unreadable(said)
@@ -322,7 +322,7 @@ class Supervisor:
             self._listeners.cancel(self._incoming.change)
             self._incoming = None
         self._unserved.release()
-        # The children close theirs, too: who comes now is refused, and not left waiting.
+        # The children close theirs, too: new clients are refused, and not left waiting.
         self._listeners.close()
 
     def _signalled(self, numbers: frozenset[int]) -> None:

@@ -32,7 +32,7 @@ _LOCK_SECONDS = 2.0
 _LOCK_PAUSE = 0.01
 _PRIVATE_UMASK = 0o177
 
-# A reload is done by whom the start has become.
+# A reload is done by the user that the start has become.
 _ROOT_MAY = "restart the gateway, whose start opens sockets as root"
 
 Inode = tuple[int, int]
@@ -184,7 +184,7 @@ def _locked_folder(endpoint: UnixEndpoint) -> Iterator[None]:
     try:
         deadline = time.monotonic() + _LOCK_SECONDS
         # flock(2) knows no deadline.  Only the supervisor comes here, at a start or a reload;
-        # whoever is served is served by other processes.
+        # clients that are served are served by other processes.
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise ListenError(

@@ -1,8 +1,8 @@
-"""Sockets that nobody serves: clients are parted from, and do not wait for an answer.
+"""Sockets that no process serves: clients are disconnected, and do not wait for an answer.
 
 The supervisor's sockets take connections whether a process serves them or not.
-While one starts again, who connects waits, which is a moment as a rule.  Where
-it does not start (no memory, a file that is gone), whoever waits would do so
+While one starts again, new clients wait, which is a moment as a rule.  Where
+it does not start (no memory, a file that is gone), whatever waits would do so
 until its own patience ends, some of them in the middle of a mail.  So, once a start has
 failed and nobody has served a socket for PATIENCE seconds, the supervisor itself
 takes each client and closes the connection: to an MTA that is a failure for
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.supervisor.generation import Generation
     from gateway.supervisor.listeners import Listener
 
-# Seconds, in which the next start may succeed; shorter than what anybody who asks
+# Seconds, in which the next start may succeed; shorter than what any client that asks
 # about a recipient waits for.
 PATIENCE = 5.0
 

@@ -1,7 +1,7 @@
 """When a server is asked no more for a while: a circuit breaker.
 
 After THRESHOLD failures in a row the breaker opens: the server is not asked,
-and whoever would ask knows so at once instead of after a deadline.  When the
+and a caller that would ask knows so at once instead of after a deadline.  When the
 pause is over one question goes through as a probe; if it succeeds the breaker
 closes, if not the next pause is twice as long, up to LONGEST_PAUSE.
 

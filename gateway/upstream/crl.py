@@ -2,7 +2,7 @@
 
 A CRL is PEM around DER (RFC 5280, 5.1): SEQUENCE { SEQUENCE tbsCertList
 { [version], signature, issuer, thisUpdate, [nextUpdate], ... }, ... }.  Only
-those fields are stepped over and read; whether the list is signed by whom it
+those fields are stepped over and read; whether the list is signed by the issuer that it
 names is OpenSSL's to see.  Raises ValueError for bytes that are none.
 
 Limits: at most MAX_LISTS lists in a file.

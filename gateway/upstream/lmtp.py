@@ -7,11 +7,11 @@ a refused MAIL, 421, more or other replies than commands) is an UpstreamError
 that names the server.
 
 RCPT changes nothing, but for one kind of server: Cyrus' lmtpd with
-autocreate_post makes the mailbox of whom it is asked about.  Where that is
+autocreate_post makes the mailbox of a recipient that it is asked about.  Where that is
 wanted (`Creators`), the first connection asks about a name that no mailbox can
 have, which such a server defers where others refuse it.
 
-Limits: no STARTTLS and no AUTH, so the server must trust who connects, as
+Limits: no STARTTLS and no AUTH, so the server must trust its clients, as
 Cyrus' lmtpd does on its Unix socket and with `-a`; the size of the mail is
 not announced.
 """
@@ -65,7 +65,7 @@ CREATES = (
 
 
 class Creators(Value):
-    """What to do with a server that makes a mailbox for whom it is asked about.
+    """What to do with a server that makes a mailbox for a recipient that it is asked about.
 
     `report` hears of it, once a server; where they are spared, no recipient is asked about.
     """

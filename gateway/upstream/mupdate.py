@@ -32,7 +32,7 @@ class Kicker:
     """Kicks the mupdate process of the server whose configdirectory is given.
 
     Threads may share one.  Where several kick at once each does so for
-    itself; whoever brings the threads lets one do it for all (dispatcher.py).
+    itself; the owner of the threads lets one do it for all (dispatcher.py).
     """
 
     __slots__ = ("_began", "_breaker", "_deadline", "_last_problem", "_path", "kicks")

@@ -5,7 +5,7 @@ not needed grow old and are closed.  A connection that was kept may have been
 ended by the peer at any moment: one that shows so beforehand is thrown away,
 and a question that meets one that breaks is asked once more, on a new
 connection.  So is one that is refused for ever over a connection that was kept:
-a server that had answered an earlier question twice would refuse whoever is
+a server that had answered an earlier question twice would refuse the recipient that is
 asked about next.  Where bytes come before the question, the server is at fault.
 
 A server that keeps failing is not asked for a while (breaker.py);
@@ -13,7 +13,7 @@ one that answers, and does not take a question, has not failed.
 
 Several threads share a pool without a lock: what they share is a list, and
 its append and pop are atomic.  At most `max_idle` connections are kept; how
-many questions are under way at once is decided by whoever brings the threads
+many questions are under way at once is decided by the owner of the threads
 (gateway/server/dispatcher.py).
 """
 
@@ -137,7 +137,7 @@ class Pool:
             raise
         except UpstreamError:
             # A server that ended while it was asked may have taken the new connection, too, before
-            # its socket was another process'; whoever serves after it is asked once more.
+            # its socket was another process'; its successor is asked once more.
             if not broken or time.monotonic() >= until:
                 raise
             result = self._on_new_connection(talk, until, keep=not refused)

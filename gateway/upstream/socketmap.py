@@ -10,7 +10,7 @@ smmapd ignores: `cyrus;hop=1 fred`.  Ours looks at it (socketmap_session.py),
 so that servers that take each other for the holder of a mailbox notice it.
 
 A question that is too long for the C program is not asked, and one that the
-server calls malformed is not a failure of the server: whoever sends such
+server calls malformed is not a failure of the server: a client that sends such
 recipients must not have everybody else's questions held back.
 """
 

@@ -118,14 +118,14 @@ def server_context(files: TlsFiles, *, verify_clients: bool) -> ssl.SSLContext:
         _load_ca(context, files)
         _check_revocations(context, files)
         context.verify_mode = ssl.CERT_REQUIRED
-        # Who resumes a session shows no certificate again, and it may have been revoked.
+        # A client that resumes a session shows no certificate again, and it may have been revoked.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
     return context
 
 
 def load_crl(context: ssl.SSLContext, path: str, data: bytes, now: datetime) -> None:
-    """Let `context` refuse whom `data`, the file at `path`, revokes.
+    """Let `context` refuse the peers that `data`, the file at `path`, revokes.
 
     May be done again with newer lists.  Raises ConfigurationError for what is not a list, or one
     that has expired by `now`: OpenSSL would refuse every peer then.

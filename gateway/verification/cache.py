@@ -19,7 +19,7 @@ have come after the tick's look.  What cannot show is then at most the rest of a
 tick old.
 
 Temporary failures and whatever another server said are never remembered, and
-unknown recipients only a few: a dictionary attack must not push out those who
+unknown recipients only a few: a dictionary attack must not push out those that
 get mail.  Where the mailbox list has an index (`build_index_step`), they need not be
 (`known_absent`).  Limits: MAX_ENTRIES verdicts, the oldest give way, of recipients and
 with reasons that are not longer than they may be in SMTP.
@@ -173,7 +173,7 @@ class VerdictCache:
         self._max_entries = min(self._max_entries, FEW_ENTRIES)
         for entries in (self.entries, self._unknown, self._folded):
             for entry in entries.values():
-                # Whoever has kept a reply ready holds it, too.
+                # The reply cache holds it, too.
                 entry.store_version = entry.tick = -1
             entries.clear()
 
@@ -375,7 +375,7 @@ class VerdictCache:
     def _shared(self, verdict: Verdict) -> Verdict:
         """`verdict` without its evidence, one object for all that are alike.
 
-        What is remembered is which answer to give; who wants the evidence
+        What is remembered is which answer to give; a caller that wants the evidence
         asks the engine.
         """
         key = (verdict.kind, verdict.reason)

@@ -28,7 +28,7 @@ class Authority(Protocol):
         """As `answers` in gateway.toml calls it."""
 
     def decide(self, query: Query, records: Records) -> Verdict | Pending:
-        """The verdict as far as this machine's files tell, or who must be asked."""
+        """The verdict as far as this machine's files tell, or which server must be asked."""
 
     def keys(self, recipient: bytes, kind: Kind) -> set[bytes]:
         """The keys of all records that a verdict of that kind on `recipient` rests on."""
@@ -56,7 +56,7 @@ class Authority(Protocol):
 
 
 class Decider(Protocol):
-    """Decides at once, or says who must be asked."""
+    """Decides at once, or says which server must be asked."""
 
     def decide(self, query: Query) -> Verdict | Pending:
         """The verdict, or the question that another server must answer."""
@@ -84,7 +84,7 @@ class Engine(Protocol):
     def advance(
         self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
     ) -> Verdict | Pending:
-        """Ask whom `pending` names; the deadline runs from `since` (time.monotonic)."""
+        """Ask the server that `pending` names; the deadline runs from `since` (time.monotonic)."""
 
 
 class Memory(Decider, Protocol):

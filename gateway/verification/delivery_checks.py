@@ -63,7 +63,7 @@ class DeliveryChecks:
         self._mailboxes = DeliveryMailboxes(store, self._naming, self._autocreate)
 
     def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
-        """The key without which `recipient` does not exist, and the owner who may be denied."""
+        """The key without which `recipient` does not exist, and the owner that may be denied."""
         if self._catch_all is not None or self._autocreate.active:
             return None
         naming = self._naming.naming
@@ -107,8 +107,8 @@ class DeliveryChecks:
         return found
 
     def decide(self, query: Query, records: Records) -> Outcome:
-        """The verdict, or who must be asked; raises StoreError."""
-        # Only strict quotas, and whoever wants to see it, make a user's folder matter.
+        """The verdict, or which server must be asked; raises StoreError."""
+        # Only strict quotas, and a trace, make a user's folder matter.
         folders = self._conf.lmtp_strict_quota or records.trace is not None
         addressed = self._naming.recipient(query.recipient, folders=folders)
         if addressed is None:
@@ -187,7 +187,7 @@ class DeliveryChecks:
         if isinstance(second, Pending):
             return second
         if not second.kind.accepts:
-            # Cyrus 2.5 keeps the first reason; and who hands the mail over may not tell its size.
+            # Cyrus 2.5 keeps the first reason; and the MTA may not announce the size.
             keeps = catch_all is CatchAll.MAY_TAKE or not self._store.mailboxes.has_newer_keys()
             worse = outcome.kind.temporary and _is_final(second.kind)
             return outcome if keeps and worse else second

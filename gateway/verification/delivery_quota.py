@@ -78,7 +78,7 @@ class DeliveryQuota:
                 if not fits:
                     return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), CatchAll.NOT_ASKED
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
-        # Refused for its size alone: who hands the mail to lmtpd may not announce it.
+        # Refused for its size alone: the MTA that hands the mail to lmtpd may not announce it.
         savable = after_data or (exceeded and not self._exceeded_at_rcpt(record, 0))
         if savable and any(self._saves(each, size, records) for each in folders):
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES

@@ -4,7 +4,7 @@ Another server does not tell when its answer changes, so an answer is worth
 something for a while only, and for a different while whether it was yes, no
 or over quota (`Lifetimes`).  A temporary failure is never remembered.  What is
 too old is kept all the same, to be given while no server can be asked, if that
-is wanted (`serve_stale`); but never a refusal: whom it refuses for ever may have
+is wanted (`serve_stale`); but never a refusal: a recipient refused for ever may have
 been created since.
 
 Several threads share one memory without a lock: what they share is a dict,

@@ -2,7 +2,7 @@
 
 All values are frozen.  A verdict says what is true of the recipient and why;
 it knows no reply code, no socket and no protocol.  Its limits: reasons and
-evidence are bytes or numbers as the store has them, unfiltered; whoever shows
+evidence are bytes or numbers as the store has them, unfiltered; code that shows
 them to a client or in a log makes them printable first.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from gateway.values import Value
 
 # The longest recipient that is remembered (RFC 5321, 4.5.3.1: 64 + 1 + 255
-# bytes), and the longest reason (a reply line, 4.5.3.1.5).  Who makes longer ones up
+# bytes), and the longest reason (a reply line, 4.5.3.1.5).  A client that makes longer ones up
 # is answered, and costs no memory.
 MAX_RECIPIENT = 320
 MAX_REASON = 512
@@ -108,7 +108,7 @@ def _accepted(name: str) -> Kind:
 
 
 def _refused(name: str, remembered_as: str = NO) -> Kind:
-    """A kind of recipient who gets no mail, now or later."""
+    """A kind of recipient that gets no mail, now or later."""
     return Kind(
         name,
         accepts=False,
@@ -123,7 +123,7 @@ def _refused(name: str, remembered_as: str = NO) -> Kind:
 def _deferred(
     name: str, remembered_as: str | None = None, *, permanent_reply_allowed: bool = True
 ) -> Kind:
-    """A kind of recipient who gets no mail now, and may later."""
+    """A kind of recipient that gets no mail now, and may later."""
     return Kind(
         name,
         accepts=False,
@@ -224,7 +224,7 @@ class Query(Value):
     `recipient` is the address as it came, in bytes, without angle brackets.
     `size` is the announced size in bytes, or None where none was announced.
     `hops` is how often other servers have passed the question on.  `folded`
-    tells that whoever asked may have put the address in lower case, as
+    says that the client may have put the address in lower case, as
     Postfix does with the keys of a socketmap.
     """
 

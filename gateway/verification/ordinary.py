@@ -7,8 +7,8 @@ at userdeny, and at the quota root, all of them those that the authority would m
 
 Whatever else turns up is the authority's to decide (`Verifier.decide_now`), with the record
 that was seen already: an address that has several readings, another type of mailbox, a
-root without room, a user who is denied, an unusual record, a fault.  So nothing is
-refused here but who has no record, and who is accepted would be accepted there:
+root without room, a user that is denied, an unusual record, a fault.  So nothing is
+refused here but what has no record, and what is accepted would be accepted there:
 tests/verification/test_ordinary.py holds the two against each other.
 """
 
@@ -70,7 +70,7 @@ class Ordinary:
                 return UNDECIDED
             return DELIVERABLE if self._has_room(internal_name(key)) else UNDECIDED
         except StoreError:
-            return UNDECIDED  # who meets the fault again says so
+            return UNDECIDED  # the next look-up that meets the fault says so
 
     def _missing(self, recipient: bytes) -> str:
         """There is no record: is there nothing else that may save the recipient?"""

@@ -54,7 +54,7 @@ class VerifierPool:
         self._idle.append(verifier)
 
     def advance(self, pending: Pending, since: float) -> Verdict | Pending:
-        """Ask whom `pending` names, with an engine of the calling thread's own; may block."""
+        """Ask the server that `pending` names, with an engine of the calling thread; may block."""
         verifier = self.borrow()
         outcome = verifier.advance(pending, since=since)
         self.give_back(verifier)

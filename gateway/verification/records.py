@@ -65,7 +65,7 @@ class Records:
         return denial
 
     def denied(self, userid: bytes | None) -> Verdict | None:
-        """The verdict on a user who is blocked at our own service; a user is asked for once."""
+        """The verdict on a user that is blocked at our own service; a user is asked for once."""
         if userid is None or userid in self._asked:
             return None
         self._asked.add(userid)
@@ -90,7 +90,7 @@ class Records:
         return entry
 
     def rights(self, entry: MailboxEntry) -> int:
-        """What somebody may do who sends mail and is nobody in particular."""
+        """What a sender that is nobody in particular may do."""
         rights = acl.rights(entry.acl)
         if self.trace is not None:
             self.note(

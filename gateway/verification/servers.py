@@ -1,7 +1,7 @@
 """Other servers, each asked in its own protocol, all giving the same kind of answer.
 
 `ask` blocks up to a deadline and raises UpstreamError where there is no
-usable answer; what follows from that is decided by who asked (backends.py for
+usable answer; what follows from that is decided by the caller (backends.py for
 the backends of a Murder, remote.py for stores that are elsewhere).
 """
 

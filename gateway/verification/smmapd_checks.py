@@ -31,7 +31,7 @@ SMMAPD = "smmapd"
 
 
 class SmmapdChecks:
-    """The checks on a store; its imapd.conf says what over quota means, and who is asked."""
+    """The checks on a store; its imapd.conf says what over quota means, and which server to ask."""
 
     __slots__ = ("_over_quota", "_store")
     name = SMMAPD
@@ -44,7 +44,7 @@ class SmmapdChecks:
         self._over_quota = Kind.OVER_QUOTA_PERMANENT if permanent else Kind.OVER_QUOTA
 
     def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
-        """The key without which `recipient` does not exist, and the owner who may be denied."""
+        """The key without which `recipient` does not exist, and the owner that may be denied."""
         return self._store.naming.plain(recipient)
 
     def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:

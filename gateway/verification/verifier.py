@@ -101,7 +101,7 @@ class Verifier:
     def decide(
         self, query: Query, trace: list[Step] | None = None, *, kicked: bool = False
     ) -> Verdict | Pending:
-        """The verdict as far as this machine's files tell, or who must be asked.
+        """The verdict as far as this machine's files tell, or which server must be asked.
 
         `kicked` tells that mupdate has been kicked for this query already.
         """
@@ -133,14 +133,14 @@ class Verifier:
             return _store_fault(fault, trace)
 
     def resolve(self, pending: Pending, trace: list[Step] | None = None) -> Verdict:
-        """Ask whom `pending` names, and whoever is to be asked after that."""
+        """Ask the server that `pending` names, and those to be asked after it."""
         outcome = self.advance(pending, trace)
         return self.resolve(outcome, trace) if isinstance(outcome, Pending) else outcome
 
     def advance(
         self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
     ) -> Verdict | Pending:
-        """Ask the one whom `pending` names; another may have to be asked after that.
+        """Ask the server that `pending` names; another may have to be asked after that.
 
         Blocks up to that server's deadline, which runs from `since` (a moment
         of time.monotonic, the default is now).
@@ -191,7 +191,7 @@ class Verifier:
     ) -> Verdict | Pending:
         """What is decided once the list is as current as at `since`; the question came at `came`.
 
-        Whoever is to be asked then is of a list that is current, unless nobody
+        The server to be asked then is of a list that is current, unless nobody
         had been asked before.
         """
         began = time.monotonic()

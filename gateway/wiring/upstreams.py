@@ -136,7 +136,7 @@ def _client_context(settings: Settings) -> ssl.SSLContext | None:
 def tls_contents(settings: Settings) -> dict[str, bytes]:
     """What the files of [tls] hold now, by path, as far as they can be read.
 
-    One that cannot is left out: whoever needs it says so.
+    One that cannot is left out: the code that needs it says so.
     """
     found = {}
     for option, path in _files(settings).options:

@@ -206,7 +206,7 @@ class Core:
         self._changed()
 
     def _changed(self) -> None:
-        # Who is cut off at the end has not gone by itself.
+        # A client that is cut off at the end has not gone by itself.
         if self._draining and not self._done.is_set():
             left = self._front_ends.clients
             self._parent.clients(left)

@@ -229,7 +229,7 @@ class PymilterProcess:
             self._say_alive()
 
     def _say_alive(self) -> None:
-        """Say now and then that the lock is not held for ever, and who is left."""
+        """Say now and then that the lock is not held for ever, and which clients are left."""
         now = time.monotonic()
         left = len(self._callbacks.connected)
         if self._deadline is not None and left != self._said_left:

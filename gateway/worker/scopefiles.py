@@ -2,11 +2,11 @@
 
 A process that begins has no older content to stand by.  So one that takes the
 place of another waits until the files have been left alone, because the other
-serves on; one that starts again cannot wait, and its judges defer whom a file
+serves on; one that starts again cannot wait, and its judges defer recipients that a file
 could save (`Watched.settled`).  What a file that was left alone cannot be used
 for ends a start or a reload, as it would have if it had been there before.
 
-The supervisor is told how many entries the files have, so that whoever begins
+The supervisor is told how many entries the files have, so that a process that begins
 later knows when one has lost most of them.
 """
 

@@ -102,7 +102,7 @@ class FrontEndServers:
 
         An MTA's session with the milter is as long as the SMTP session, and
         idle between the client's words: where others serve, it ends by itself.
-        With 0 nobody does: who waits is taken in, and parted from where no mail
+        With 0 none does: waiting clients are accepted, and disconnected where no mail
         is under way.
         """
         for name, servers in self._servers.items():
@@ -122,7 +122,7 @@ class FrontEndServers:
             cache.shrink()
 
     def hurry(self) -> None:
-        """After `drain`: part from every client with whom nothing is under way, and no mail."""
+        """After `drain`: disconnect every client for which nothing is under way, and no mail."""
         for server in self._all():
             server.drain(0.0)
 

@@ -1,6 +1,6 @@
 """Whether a user can read files: tried as that user, or told by owners and modes.
 
-Trying is exact (ACLs, mounts, security modules) and needs root, who becomes
+Trying is exact (ACLs, mounts, security modules) and needs root, which becomes
 the user in a child process.  What modes tell is for users of other programs,
 and knows neither ACLs nor capabilities.
 """

@@ -34,7 +34,7 @@ _NAMES = ("defaultdomain", "lmtp_downcase_rcpt", "postuser", "unixhierarchysep",
 class _Difference:
     """What an option makes the two answer differently.
 
-    `loses` tells that smmapd refuses for ever whom delivery takes.
+    `loses` tells that smmapd refuses for ever what delivery takes.
     """
 
     option: str
@@ -141,7 +141,7 @@ def _service_options(settings: Settings, store: CyrusStore, path: str) -> Iterat
         try:
             conf = imapdconf.load(settings.cyrus.imapd_conf, other.name)
         except ConfigurationError:
-            continue  # told by whoever reads that service's options
+            continue  # told where that service's options are read
         if conf != theirs:
             yield warning(
                 _SUBJECT,

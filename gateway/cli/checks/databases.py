@@ -123,7 +123,7 @@ def _sound(name: str, database: Database, configured: str, user: str) -> Iterato
 
 
 def _reader(settings: Settings) -> tuple[Identity | None, Finding | None]:
-    """As whom reading is tried: the gateway's user if we are root, else ourselves."""
+    """As which user reading is tried: the gateway's user if we are root, else ourselves."""
     user = settings.general.user
     if not privileges.is_root():
         own = access.own_user()

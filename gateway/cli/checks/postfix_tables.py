@@ -1,4 +1,4 @@
-"""Postfix' tables that rewrite or redirect a recipient: who reads them, and can they be read?
+"""Postfix' tables that rewrite or redirect recipients: which user reads them, and can they be read?
 
 With `postfix` in [scope] the gateway asks them through postmap, as its user; else
 it knows only the text files that `aliases` names.
@@ -69,7 +69,7 @@ def _tables(postfix: PostfixInstance, parameter: str) -> list[str]:
 def _known(
     settings: Settings, postfix: PostfixInstance, tables: list[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """Without `postfix` in [scope]: whom policy and milter refuse though Postfix knows them."""
+    """Without `postfix` in [scope]: what policy and milter refuse though Postfix knows it."""
     named = {os.path.realpath(path) for path in settings.scope.aliases}
     folder = postfix.parameters.get("config_directory") or "/etc/postfix"
     for parameter, table in tables:

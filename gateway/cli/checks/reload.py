@@ -1,7 +1,7 @@
 """Sockets that a reload would have to make: can a gateway that has left root make them?
 
 A start opens its sockets as root.  A reload opens those that are new as the
-gateway's user, who may write in few folders and give a socket to groups of its
+gateway's user, which may write in few folders and give a socket to groups of its
 own alone.  To be run as that user; a socket that is there already is kept, and
 not looked at.
 

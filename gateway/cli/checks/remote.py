@@ -1,7 +1,7 @@
 """Servers elsewhere: does each of them answer, and in its protocol?
 
 An LMTP server is greeted and asked about nobody, because one that makes
-mailboxes for whom it is asked about (Cyrus' lmtpd with autocreate_post) must
+mailboxes for recipients that it is asked about (Cyrus' lmtpd with autocreate_post) must
 not make one here.  With `ask` it is asked about a name that no mailbox can
 have, which tells such a server from others.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.verification.servers import SocketmapServer
 
-# RFC 5321, 4.5.1: whoever takes mail has it, and if not, that is an answer too.
+# RFC 5321, 4.5.1: a server that takes mail has it, and if not, that is an answer too.
 _RECIPIENT = b"postmaster"
 _MEND = "see that it runs and that this machine may ask it"
 
@@ -32,7 +32,7 @@ _MEND = "see that it runs and that this machine may ask it"
 def check(settings: Settings, *, ask: bool = False) -> Iterator[Finding]:
     """A finding or two for each server of the setting `store`."""
     try:
-        # Who makes mailboxes is told below.
+        # A server that makes mailboxes is reported below.
         creators = Creators(lambda _text: None, are_spared=True) if ask else None
         verifier = make_remote(settings, creators)
     except ConfigurationError as fault:

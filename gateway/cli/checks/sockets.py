@@ -34,7 +34,7 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
         case UnixEndpoint():
             yield from _unix(name, endpoint)
         case InetEndpoint():
-            # A front end answers whoever reaches it; [admin] has a setting of its own.
+            # A front end answers any client that reaches it; [admin] has a setting of its own.
             if name in NAMES and not endpoint.address.is_loopback:
                 yield warning(
                     _SUBJECT,

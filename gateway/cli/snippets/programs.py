@@ -1,4 +1,4 @@
-"""Where our own programs are, for whoever is to start them."""
+"""Where our own programs are, for the tools that start them."""
 
 from __future__ import annotations
 

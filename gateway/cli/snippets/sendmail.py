@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.config.endpoints import Endpoint
 
 # The ruleset Local_check_rcpt; TABs stand between the two sides of a rule.  Sendmail's own tables
-# come first, because check_rcpt runs before them: nobody is refused whom they know.
+# come first, because check_rcpt runs before them: no recipient that they know is refused.
 RULES = (
     "# Written as Sendmail itself writes it: user <@ domain>.",
     "R$*\t\t\t\t$: $>canonify $1",

@@ -12,7 +12,7 @@ from gateway.config.types import Network, integer, networks, seconds
 # Linux' usual hard limit of descriptors; each connection needs one.
 MAX_CONNECTIONS = 500_000
 
-# Seconds: a day; who waits longer has forgotten the connection.
+# Seconds: a day; a client that waits longer has forgotten the connection.
 MAX_TIMEOUT = 86_400
 
 

@@ -8,7 +8,7 @@ from gateway.config.choices import Order
 from gateway.config.declaration import Section, declarations_of, setting
 from gateway.config.types import choice, integer, seconds
 
-# Postfix waits 100 s for a socketmap; whoever waits longer gets no answer.
+# Postfix waits 100 s for a socketmap; a client that waits longer gets no answer.
 MAX_DEADLINE = 60
 # To the C smmapd each connection is a process.
 MAX_POOL = 128

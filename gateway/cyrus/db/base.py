@@ -6,7 +6,7 @@ state.  It holds no thread, no global and no gevent; one object is used by one
 thread at a time.
 
 What only some formats can do has a default here that is true of all others, so
-that whoever asks names no format.
+that its callers name no format.
 """
 
 from __future__ import annotations

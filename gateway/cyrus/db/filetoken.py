@@ -120,7 +120,7 @@ class FileProof:
 class AbsenceProof:
     """That there is no file at `path`: one system call at most, and no exception if it holds.
 
-    Nothing but ENOENT proves it: who may not enter a folder cannot know what is in it.
+    Nothing but ENOENT proves it: a process that may not enter a folder cannot know what is in it.
     """
 
     __slots__ = ("_path", "folder", "seen")

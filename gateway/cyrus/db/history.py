@@ -1,7 +1,7 @@
 """Whether the log that a file holds now is the one that was read before, and longer.
 
 twoskip, twom and skiplist append: what a commit has written never changes, but
-for the pointers of its records.  So whoever knows a file up to some end has
+for the pointers of its records.  So a reader that knows a file up to some end has
 only to read what stands behind it, unless the file has been given another past
 meanwhile: a backup written over it in place, and commits on top of that.  The
 length does not tell, nor do the numbers in the header: each history counts its own

@@ -238,7 +238,7 @@ class ReopeningDatabase(Database):
 
         That is with each file that is opened, where `changes` could not say how the
         records have become what they are, and where they have another past than they had.
-        Who does not ask for the `state` does not hear of that; then it is with each change.
+        Callers that never ask for the `state` do not hear of that; then it is with each change.
         """
         if self._touched:
             self._touched = False

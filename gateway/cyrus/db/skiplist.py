@@ -1,7 +1,7 @@
 """Reads skiplist, the old database format of Cyrus IMAP (lib/cyrusdb_skiplist.c), without a lock.
 
 Promise: exactly the committed state.  A writer sets the forward pointers before
-it commits, so whoever follows them sees what may yet be aborted; Cyrus takes a
+it commits, so a reader that follows them sees what may yet be aborted; Cyrus takes a
 lock against that, and a writer that holds it holds up all readers.  This reader
 needs no lock because it believes no pointer:
 
@@ -33,7 +33,7 @@ checkpoints differ in where the log starts or in the second that the header name
 if not, in the records in front of the log, which are compared as far as the tail reaches.
 
 A checkpoint writes a new file, renames it, and empties the old one, which this
-object holds: all methods then raise DatabaseUnavailable, and whoever owns this
+object holds: all methods then raise DatabaseUnavailable, and the owner of this
 object opens the path again.
 
 Limits: the format has no checksum, so a damaged key or value is not noticed

@@ -17,7 +17,7 @@ data_version; its log is not a history that a backup of the file could have.
 
 Limits: a writer that is just putting its commit into the file holds up this
 reader (that is SQLite's locking; with WAL it does not), for BUSY_SECONDS at
-most.  A crashed writer's journal must be rolled back by somebody who may
+most.  A crashed writer's journal must be rolled back by a process that may
 write.  A program must not open and close the file by other means while a
 statement runs on it: POSIX drops SQLite's locks then.
 """
@@ -119,7 +119,7 @@ class SqliteDatabase(Database):
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, PAGE of one committed state at a time.
 
-        A statement that waits for whoever takes its rows would hold up Cyrus' commits.
+        A statement that waits for its rows to be taken would hold up Cyrus' commits.
         """
         first: tuple[bytes, ...] = bounds(prefix)
         statement = _DIALECT.select_page(self._table, prefix, after=False)

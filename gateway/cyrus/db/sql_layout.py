@@ -1,6 +1,6 @@
 """How Cyrus keeps a database in an SQL table (lib/cyrusdb_sql.c), engine by engine.
 
-Names and statement texts only; whoever has a connection runs them.  A table
+Names and statement texts only; the owners of connections run them.  A table
 has two columns, `dbkey` and `data`, of the engine's type for bytes, and no
 index.  Keys are parameters and are given as bytes, so that a quote or a
 backslash in a key is a character like any other; the C program puts the key

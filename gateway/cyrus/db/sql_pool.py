@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 POOL_SIZE = 4
 
 # Seconds in which a server is not tried again after none of them could be
-# reached, so that those who wait in line hear of it soon.
+# reached, so that those that wait hear of it soon.
 REST_SECONDS = 1.0
 
 # Seconds for which a server that has failed comes after the others.
@@ -169,7 +169,7 @@ class SqlPool:
             self._drop(pooled)
 
     def retire(self) -> None:
-        """Others serve now: one connection is enough for the clients who are still here."""
+        """Others serve now: one connection is enough for the clients that are still here."""
         self._retired = True
         while len(self._idle) > 1 and (pooled := self._pop(0)) is not None:
             self._drop(pooled)

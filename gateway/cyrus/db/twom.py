@@ -36,7 +36,7 @@ argument.  Commits are written through memory and may not show in the times; a r
 is written by system calls, and does.
 
 A repack writes a new file and renames it; the old one, which this object
-holds, keeps its last state.  Whoever owns this object watches the path.
+holds, keeps its last state.  The owner of this object watches the path.
 
 Limits: a record that a walk steps on and that is damaged fails the walk, even
 if another record was asked for, because its key cannot be trusted; without

@@ -34,7 +34,7 @@ the same bytes of the header before and after it enclose no restore, which empti
 rewrites the file from its first block on.
 
 Where it ends: a repack makes a new file and renames it into place, and the old
-one never changes again; whoever holds a Twoskip looks at the path's inode
+one never changes again; the owner of a Twoskip looks at the path's inode
 (gateway/cyrus/db/reopening.py does).  Bytes that are overwritten in place by
 something other than Cyrus are noticed where a checksum covers them.
 """
@@ -133,7 +133,7 @@ class Twoskip(LogDatabase):
         writing, or is damaged, equals no sound one: its checksum differs.
         """
         if self._waypoints is None:
-            # Whoever asks for this asks again and again; who does not, does not pay for it.
+            # A caller asks for this again and again, or never; then it does not pay for it.
             from gateway.cyrus.db.twoskip_waypoints import Waypoints  # noqa: PLC0415
 
             self._waypoints = Waypoints(self._view, self._orders[0])
@@ -196,7 +196,7 @@ class Twoskip(LogDatabase):
         return self._consistently(lambda snapshot: snapshot.get(key))
 
     def get_seen(self, key: bytes) -> bytes | None:
-        """As `get`, for whoever has called `state` since the question came.
+        """As `get`, for a caller that has called `state` since the question came.
 
         With the index it is what the state that was seen then has, or a later
         one, and the header is not looked at again.

@@ -95,7 +95,7 @@ def ordinary_keys(data: bytes, at: int, room: int) -> tuple[list[bytes], list[in
     """The keys of the records from `at` on, where each of them begins, and what stands behind.
 
     As many as are records with a key, of the usual lengths, that end at `room` or
-    before and pass all their checksums: whoever wants to know more parses what comes then
+    before and pass all their checksums: a caller that wants to know more parses what comes then
     (`TwoskipRecord`), which takes four times as long.
     """
     keys: list[bytes] = []

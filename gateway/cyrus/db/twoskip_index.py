@@ -11,8 +11,8 @@ appended and never change but for their pointers.
 - Of several records of one key the last one counts.  It is live unless it was
   deleted behind its place.  A delete record names the successor of the
   deleted record and not that record, but the deleted one keeps pointing to
-  that successor, or to the delete record of one in between.  Who points to
-  neither is live; who does may be, and the skip list tells.
+  that successor, or to the delete record of one in between.  A record that points to
+  neither is live; one that does may be, and the skip list tells.
 - All bytes that are read pass their checksums; where one fails there is no
   index, and every look-up walks.
 - It is of one history of the file: its reader compares the end of the log in

@@ -93,7 +93,7 @@ class AdminServer:
             server.start()
 
     def stop_accepting(self) -> None:
-        """Take no more clients and close the sockets; who is here is answered."""
+        """Take no more clients and close the sockets; clients that are here are answered."""
         for server in self._servers:
             server.close()
 

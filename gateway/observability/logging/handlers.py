@@ -131,7 +131,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class StreamHandler(LineHandler):
     """Lines to a descriptor; with `priorities` each begins with <N> as sd-daemon(3) says.
 
-    Never blocks, whoever reads there: what has no room is lost and counted.
+    Never blocks, whatever reads there: what has no room is lost and counted.
     The descriptor is shared with other programs, so it is not made
     non-blocking.  Its limit: where several processes write to one pipe and
     nobody reads it, one of them may find the last room taken after all; it

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class VerdictLog:
     """Writes the verdicts of one front end (gateway.frontends.frontend.VerdictWriter).
 
-    `address` shows an address as the settings want it.  Whoever writes tells
+    `address` shows an address as the settings want it.  The caller tells
     the question's `origin`, or None where verdicts are not written.
     """
 

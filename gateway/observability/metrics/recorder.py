@@ -83,7 +83,7 @@ class Recorder:
         self._memory = os.open("/proc/self/statm", os.O_RDONLY)
 
     def timed(self, engine: Engine) -> Engine:
-        """`engine` for a thread, with what it reads and whom it asks counted."""
+        """`engine` for a thread, with what it reads and asks counted."""
         self._count_reads(engine.store)
         return ClockedEngine(engine, self._timings)
 

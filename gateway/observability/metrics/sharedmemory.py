@@ -11,7 +11,7 @@ takes the newer half that is whole.  So a writer that is killed in the middle
 leaves what it wrote before, and nobody waits for anybody.
 
 Limits: HALF bytes a message.  Nothing is believed of what is read here but
-its checksum; who parses it must expect nonsense from a process gone wrong.
+its checksum; a parser must expect nonsense from a process gone wrong.
 """
 
 from __future__ import annotations

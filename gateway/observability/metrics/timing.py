@@ -125,7 +125,7 @@ class ClockedEngine:
         return outcome
 
     def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict as far as this machine tells, or who must be asked."""
+        """The verdict as far as this machine tells, or what must be asked."""
         start = time.perf_counter()
         outcome = self._engine.decide(query)
         self._timings.lookup(time.perf_counter() - start)
@@ -134,7 +134,7 @@ class ClockedEngine:
     def advance(
         self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
     ) -> Verdict | Pending:
-        """Ask whom `pending` names; each server that was asked is timed by itself."""
+        """Ask the server that `pending` names; each server that was asked is timed by itself."""
         steps: list[Step] = []
         start = time.perf_counter()
         outcome = self._engine.advance(pending, steps, since=since)
