@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 # Records remembered: of two million the seven lowest levels are left to be read.
 MAX_RECORDS = 16384
 
+# Records of earlier states that a search lets go, in some 20 us: all of them at once would take
+# 10 ms, and somebody would wait for it after each commit.
+RELEASED = 32
+
 
 class Waypoints:
     """The records of one state by their offsets, the dummy record among them.
@@ -44,7 +48,17 @@ class Waypoints:
     `end` is the state's committed size; `floor` is the lowest level that is remembered.
     """
 
-    __slots__ = ("_order", "_ranks", "_sorted", "_state", "_view", "end", "floor", "records")
+    __slots__ = (
+        "_order",
+        "_outdated",
+        "_ranks",
+        "_sorted",
+        "_state",
+        "_view",
+        "end",
+        "floor",
+        "records",
+    )
 
     def __init__(self, view: FileView, order: bytes | None) -> None:
         """`order` is that in which a key is looked for first (order.py)."""
@@ -52,6 +66,7 @@ class Waypoints:
         # What is remembered but for the dummy, sorted, and by what.
         self._sorted: list[TwoskipRecord] = []
         self._ranks: list[bytes] = []
+        self._outdated: list[TwoskipRecord] = []  # of earlier states: only to be let go
         self._view = view
         self._state: Hashable = None
         self.end = 0
@@ -63,6 +78,8 @@ class Waypoints:
 
         Raises `DatabaseDamaged` where there is no sound header or no dummy record.
         """
+        if self._outdated:
+            self.release(RELEASED)
         state = committed(raw), token
         if state == self._state:
             return
@@ -78,9 +95,26 @@ class Waypoints:
         self.records = {
             HEADER_SIZE: TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, self.end)
         }
-        self._sorted.clear()
-        self._ranks.clear()
+        self._put_aside()
         self._state = state
+
+    def forget(self) -> None:
+        """Remember nothing; the next search begins anew."""
+        self._state = None
+        self.records = {}
+        self._put_aside()
+
+    def release(self, most: int) -> bool:
+        """Let go of some records that are of no use any more; False if there were none."""
+        outdated = self._outdated
+        there = bool(outdated)
+        del outdated[-most:]
+        return there
+
+    def _put_aside(self) -> None:
+        self._outdated += self._sorted
+        self._sorted = []
+        self._ranks = []
 
     def keep(self, records: list[TwoskipRecord]) -> None:
         """Remember what a search has read in this state, as far as it is sound."""

@@ -145,6 +145,39 @@ def test_only_so_many_records_are_remembered(disk: Disk, monkeypatch: pytest.Mon
     database.close()
 
 
+def test_records_of_earlier_states_are_let_go_bit_by_bit(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits after a commit until all of them are gone; with an index none is left."""
+    monkeypatch.setattr(twoskip_waypoints, "RELEASED", 3)
+    writer = Writer(seed=1)
+    writer.fill((b"user.%03d" % n, b"value") for n in range(100))
+    disk.apply(writer)
+    database = remembering(disk.reader())
+    for key in writer.committed:
+        assert database.get(key) == b"value"
+    waypoints = database._waypoints
+    assert waypoints is not None
+    known = len(waypoints._sorted)
+    assert known > 20
+    writer.store(b"user.new", b"value")
+    writer.commit()
+    disk.apply(writer)
+    assert database.get(b"user.new") == b"value"
+    assert len(waypoints._outdated) == known
+    assert len(waypoints._sorted) < 20
+    assert database.get(b"user.007") == b"value"
+    assert len(waypoints._outdated) == known - 3
+    while database.build_index_step():
+        pass
+    assert not waypoints._outdated
+    assert not waypoints._sorted
+    assert not waypoints.records
+    for key in (*writer.committed, b"user.x"):
+        assert database.get(key) == writer.committed.get(key)
+    database.close()
+
+
 def test_a_damaged_record_is_not_remembered(disk: Disk) -> None:
     """It is damage for whoever needs it, the first time and every other time."""
     writer = Writer(seed=1)
