@@ -34,6 +34,10 @@ FEW_REPLIES = 1024
 _EVICTED = 16
 _MOST_EVICTED = 4096
 
+# Of those that a change of the files has made invalid, how many each new one lets go: all of
+# them at once would keep others waiting, too.
+_RELEASED = 64
+
 
 class CachedReply:
     """A reply, and what is to be told of it.
@@ -85,6 +89,7 @@ class ReplyCache(Generic[KeyT]):
         # What everything that is known rests on, or older.
         self._version = scope.version if scope is not None else 0
         self._known: dict[KeyT, CachedReply] = {}
+        self._outdated: list[CachedReply] = []  # only to be let go
 
     def get(self, key: KeyT) -> CachedReply | None:
         """The reply for `key` if it is known and still right."""
@@ -120,6 +125,8 @@ class ReplyCache(Generic[KeyT]):
             # domain), or the verdict is one that is not remembered.
             if entry is None or entry.verdict.kind is not verdict.kind:
                 return
+        if self._outdated:
+            del self._outdated[-_RELEASED:]
         known = self._known
         if len(known) >= self._most:
             count = max(1, min(self._most // _EVICTED, _MOST_EVICTED))
@@ -131,6 +138,7 @@ class ReplyCache(Generic[KeyT]):
         """Give back memory; only a few replies are cached from now on."""
         self._most = FEW_REPLIES
         self._known.clear()
+        self._outdated.clear()
 
     def _look_at_files(self) -> None:
         """Once in a tick: forget what rests on what they said before."""
@@ -142,6 +150,7 @@ class ReplyCache(Generic[KeyT]):
         scope.refresh()
         if scope.version != self._version:
             self._version = scope.version
+            self._outdated += self._known.values()
             self._known.clear()
 
 

@@ -135,6 +135,25 @@ def test_an_alias_counts_for_the_next_question(site: Site) -> None:
     assert site.ask(b"info@example.org")[0] == UNKNOWN
 
 
+def test_what_a_changed_file_makes_invalid_is_let_go_bit_by_bit(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is given again, and nobody waits until all of it is gone."""
+    monkeypatch.setattr(replycache, "_RELEASED", 2)
+    addresses = [name + b"@example.org" for name in (b"fred", b"Fred", b"FRED", b"over", b"OVER")]
+    for _ in range(3):
+        asked = [site.ask(address) for address in addresses]
+    replies = [CONTINUE, CONTINUE, CONTINUE, OVER, OVER]
+    assert asked == [(reply, True) for reply in replies]
+    site.aliases.write_text("info: fred\nmore: fred\n")
+    left = []
+    for address, reply in zip(addresses, replies, strict=True):
+        assert site.ask(address) == (reply, False)
+        left.append(len(site.reply_cache._outdated))
+    assert left == [3, 1, 0, 0, 0]
+    assert [site.ask(address) for address in addresses] == asked
+
+
 def test_refusals_are_kept_with_their_mail(site: Site) -> None:
     """Whoever the first refusal was for."""
     for sender in (b"<one@sender.test>", b"<two@sender.test>", b"<three@sender.test>"):
