@@ -68,7 +68,7 @@ class DatabaseMissing(DatabaseUnavailable):
 
 
 class DatabaseEmpty(DatabaseUnavailable):
-    """A mailbox list without any record: it is being restored, or stands in another's place."""
+    """A mailbox list without any record: it is being restored, or has replaced another."""
 
 
 class DatabaseDamaged(StoreError):

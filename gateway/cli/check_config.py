@@ -4,7 +4,7 @@ First gateway.toml and imapd.conf are checked as a start would.  Then it looks
 whether the gateway's user can read every database, whether the folders of the
 sockets exist and are safe, whether Postfix reaches them and agrees on which
 domains are ours, whether alias files are there, and whether cyrus.conf's
-smmapd entry fits.  Every finding says how to mend it.  The exit code is 0
+smmapd entry fits.  Every finding says how to fix it.  The exit code is 0
 where there is no error, and 78 otherwise.  Nothing is changed.
 
 With --start only what would keep the gateway from starting is looked at, as the
@@ -144,7 +144,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _databases(settings: Settings) -> list[str]:
-    """The paths that imapd.conf names; none where it cannot be read, which is told elsewhere."""
+    """The paths that imapd.conf names; none where it cannot be read: another check says so."""
     if settings.general.store:
         return []
     try:
@@ -161,8 +161,8 @@ def _start(path: str) -> Iterator[Finding]:
     try:
         make_plan(path)
     except ConfigurationErrors as faults:
-        mend = "correct it; until then a start fails, and a reload changes nothing"
-        yield from (error("start", str(each), mend) for each in faults.errors)
+        fix = "correct it; until then a start fails, and a reload changes nothing"
+        yield from (error("start", str(each), fix) for each in faults.errors)
     except ConfigurationError as fault:
         yield error("start", str(fault), "correct it")
     else:
@@ -197,8 +197,8 @@ _STYLES = {Level.OK: Style.GOOD, Level.WARNING: Style.DOUBTFUL, Level.ERROR: Sty
 def _text(finding: Finding, palette: Palette) -> Iterator[str]:
     level = palette.paint(f"{finding.level.value:<8}", _STYLES[finding.level])
     yield f"{level} {finding.subject:<10} {output.show(finding.what)}"
-    if finding.mend:
-        yield f"{'':<8} {'':<10} -> {output.show(finding.mend)}"
+    if finding.fix:
+        yield f"{'':<8} {'':<10} -> {output.show(finding.fix)}"
 
 
 def _json(finding: Finding) -> Iterator[str]:
@@ -207,6 +207,6 @@ def _json(finding: Finding) -> Iterator[str]:
             "level": finding.level.value,
             "subject": finding.subject,
             "what": finding.what,
-            "mend": finding.mend or None,
+            "mend": finding.fix or None,
         }
     )

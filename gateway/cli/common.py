@@ -46,7 +46,7 @@ def engine_of(settings: Settings) -> Engine:
 
 
 def store_of(settings: Settings) -> CyrusStore:
-    """The Cyrus store that the settings name; raises ArgumentsError where it is elsewhere."""
+    """The Cyrus store that the settings name; raises ArgumentsError where there is none."""
     if settings.general.store:
         servers = ", ".join(map(str, settings.general.store))
         raise ArgumentsError(f"the mailboxes are on other servers ({servers}); ask on that machine")

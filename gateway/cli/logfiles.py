@@ -3,7 +3,7 @@
 Whether a file is compressed is told by how it begins, never by its name: gzip,
 xz and bzip2 by the standard library, zstd by Python 3.14's or by the package
 zstandard where it is installed.  A file that ends in the middle of its
-compressed data is an error that names it; what stands before has been given
+compressed data is an error that names it; what comes before it has been given
 by then.
 """
 
@@ -76,7 +76,7 @@ def total_size(paths: Sequence[str]) -> int | None:
 def attempts(path: str, read_lines: ReadLines, progress: Progress) -> Iterator[Attempt]:
     """Every attempt in one log; raises InputError, which names the file, where it cannot be read.
 
-    What stands before the fault has been given by then.
+    What comes before the fault has been given by then.
     """
     if path == STANDARD_INPUT:
         with _damage_named("standard input"):

@@ -1,4 +1,4 @@
-"""What stands in front of a log line's message: who wrote it, in whichever way it was kept.
+"""The head of a log line before its message: who wrote it, in whichever way it was kept.
 
 Bytes in, `Headed` out; no file is opened here.  A line is unwrapped first (a
 container's prefix, a JSON object), then its head is read:
@@ -84,7 +84,7 @@ _STAMPED = re.compile(_ISO + rb" (?=(?:<\d{1,3}>)?" + _TIME + rb" )")
 def read_head(line: bytes) -> Headed | None:
     """Who wrote `line`, and what; None where it does not begin as any log's line does.
 
-    An empty program stands for a head behind which no program is named.
+    An empty program means a head after which no program is named.
     """
     for _ in range(_MAX_WRAPPERS):
         if line.startswith(b"{"):

@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
     )
     for command in COMMANDS:
-        # What stands behind the command's name outdoes what stands before it.
+        # What follows the command's name overrides what comes before it.
         _add_common(
             command.add(commands),
             config=argparse.SUPPRESS,

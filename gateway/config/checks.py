@@ -60,17 +60,17 @@ def _scope_is_known(settings: Settings) -> Iterator[Problem]:
     lacking = [row for row in settings.serving if not knows_scope(settings, row)]
     if not lacking:
         return
-    mend = "set scope.domains, scope.domain_files or scope.postfix"
+    fix = "set scope.domains, scope.domain_files or scope.postfix"
     if all(row.front_end.sees_mailers for row in lacking):
-        mend += ", or scope.mailers"
+        fix += ", or scope.mailers"
     elif settings.scope.mailers:
-        mend += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
+        fix += " (scope.mailers serves the milter only: Postfix does not tell a policy service)"
     names = " and ".join(row.name for row in lacking)
     on, sees = ("is on", "it sees") if len(lacking) == 1 else ("are on", "they see")
     yield (
         "scope.domains",
         f"{names} {on} and nothing says which recipients are ours: {sees} "
-        f"outbound mail too and would refuse it; {mend}",
+        f"outbound mail too and would refuse it; {fix}",
     )
 
 
@@ -89,15 +89,15 @@ def _library_honours(settings: Settings) -> Iterator[Problem]:
     milter = settings.milter
     if milter.library is not Library.PYMILTER or not milter.listen:
         return
-    mend = 'leave it out, or set milter.library = "builtin"'
+    fix = 'leave it out, or set milter.library = "builtin"'
     for key in ("milter.allow", "milter.max_connections", "milter.request_timeout"):
         if key in settings.given:
-            yield key, f'the library "pymilter" cannot do that; {mend}'
+            yield key, f'the library "pymilter" cannot do that; {fix}'
     if milter.idle_timeout < LIBMILTER_SWEEP:
         yield (
             "milter.idle_timeout",
             f'the library "pymilter" looks for idle connections every {LIBMILTER_SWEEP:g} s; set '
-            f"no less, {mend}",
+            f"no less, {fix}",
         )
 
 

@@ -23,12 +23,12 @@ from gateway.upstream.address import Address, UnixAddress
 CYRUS = "cyrus"
 _TLS = "+tls"
 
-# A cluster of more servers than that stands behind one name.
+# A larger cluster has one name.
 MAX_LOCATIONS = 64
 
 
 class Protocol(Enum):
-    """What a server elsewhere speaks."""
+    """What another server speaks."""
 
     SOCKETMAP = "socketmap"
     LMTP = "lmtp"
@@ -44,7 +44,7 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One server elsewhere."""
+    """One other server."""
 
     protocol: Protocol
     address: Address
@@ -87,7 +87,7 @@ def parse(text: str) -> Location:
 
 
 def locations() -> SettingType[tuple[Location, ...]]:
-    """`"cyrus"`, which is the empty tuple, or one server elsewhere, or a list of them."""
+    """`"cyrus"`, which is the empty tuple, or another server, or a list of them."""
 
     def one(value: object) -> Location:
         if not isinstance(value, str):

@@ -143,7 +143,7 @@ def _escape(text: str) -> str:
 
 
 def _roff(text: str) -> str:
-    """`text` for man(7), with what stands between backticks in bold."""
+    """`text` for man(7), with what is between backticks in bold."""
     parts = []
     for index, part in enumerate(_MARKUP.split(text)):
         escaped = part.replace("\\", "\\e").replace('"', "\\(dq")

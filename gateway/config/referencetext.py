@@ -65,7 +65,7 @@ MAN_ANSWERS = (
     "With \\fBsmmapd\\fR it is said what the program of that name says. Where both find the "
     "mailbox and it is on a backend of a Murder, and where",
     ".B store",
-    "names servers elsewhere, those answer as they do: a smmapd as smmapd, a gateway as its own "
+    "names other servers, those answer as they do: a smmapd as smmapd, a gateway as its own "
     "\\fBanswers\\fR say, an LMTP server as it delivers. What differs:",
     ".TP",
     "a user\\(aqs folder that is missing, full, or not to post to",

@@ -99,7 +99,7 @@ def parse(data: bytes, path: str) -> Document:
     return Document(values, places)
 
 
-def _read(path: str, mend: str = "") -> bytes:
+def _read(path: str, fix: str = "") -> bytes:
     def read_it() -> bytes:
         try:
             return read_file(path, FILE_LIMIT)
@@ -107,7 +107,7 @@ def _read(path: str, mend: str = "") -> bytes:
             problem = f"{error.strerror}; this is not a gateway.toml"
         raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)
 
-    return _seen(path, read_it, mend)
+    return _seen(path, read_it, fix)
 
 
 def _drop_ins(path: str) -> list[str]:
@@ -125,13 +125,13 @@ def _drop_ins(path: str) -> list[str]:
     return [os.path.join(folder, name) for name in sorted(names, key=os.fsencode)]
 
 
-def _seen(path: str, look: Callable[[], T], mend: str = "") -> T:
+def _seen(path: str, look: Callable[[], T], fix: str = "") -> T:
     """What `look` gives; raises ConfigurationErrors where `path` cannot be read."""
     try:
         return look()
     except OSError as error:
-        mend += "let the user that starts the gateway read it"
-        problem = f"cannot be read: {os.strerror(error.errno or 0)}; {mend}"
+        fix += "let the user that starts the gateway read it"
+        problem = f"cannot be read: {os.strerror(error.errno or 0)}; {fix}"
     except ValueError as error:  # a NUL byte in the path
         problem = f"cannot be read: {error}; name the file with -c"
     raise ConfigurationErrors([ConfigurationError(problem, file=path)], file=path)

@@ -7,7 +7,7 @@ question has arrived knows of every change that came before it.
 
 A `Folder` counts the changes of what is in the folder that its path leads to.
 It is over (`watched` is false), and has changed once more, as soon as
-the path may lead elsewhere: after a rename, a removal or another mode of any
+the path may leads to another place: after a rename, a removal or another mode of any
 folder on the way from the root, another symbolic link there, an unmount, a
 mount.  This holds for the same moments as any other change: there is no time
 in which a path that was swapped, as a restore does it, passes for the old one.
@@ -19,7 +19,7 @@ network file system may change elsewhere) and tell of themselves (zfs' rollback
 does not); folders that may be read, on the way too; /proc; MAX_FOLDERS watches, those on
 the way among them.  Wherever it cannot be used, `folder` gives None and the
 caller looks at the file each time.  An owner of a file with another name (a hard
-link) must do so, too: what is written under that name is not told of.
+link) must do so, too: what is written under that name is not noticed.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class FolderWatch:
 
     def __init__(self) -> None:
         self.change_count = 0  # grows with every change of any folder
-        self.path_changes = 0  # grows whenever a path may lead elsewhere
+        self.path_changes = 0  # grows whenever a path may lead to another file
         self._by_watch: dict[int, WatchedDirectory] = {}
         self._places: dict[bytes, WatchedDirectory] = {}  # by path, without links
         self._by_path: dict[bytes, Folder] = {}
@@ -193,7 +193,7 @@ class FolderWatch:
         if place is None:
             return
         if mask & inotify.GONE:
-            # Moved, removed or unmounted: the path may lead elsewhere now.
+            # Moved, removed or unmounted: the path may lead to another file now.
             self._lose(place)
             self._check()
             return

@@ -160,7 +160,7 @@ class ImapdConf(Value):
 
     The three `*_db_path` are never empty: they are what the file says or
     Cyrus' default below `configdirectory`.  `defaultdomain`, `postuser`,
-    `lmtp_catchall_mailbox` and the prefixes are bytes as they stand in the file;
+    `lmtp_catchall_mailbox` and the prefixes are bytes as they are in the file;
     `autocreate_quota` is in KiB.  `given` are the names of the options that the
     file has.
     """

@@ -5,10 +5,10 @@ imap/mboxname.c and of verify_user in imap/smmapd.c.  Versions of Cyrus read
 some addresses differently, and an address may be meant in two ways; so an
 address has one or more `readings`, in the order in which they are looked up:
 
-- The domain stands behind the last `@`.  It is dropped where virtdomains is
+- The domain follows the last `@`.  It is dropped where virtdomains is
   off or where it is the default domain; where it is the default domain in
   other letters, it is kept first and dropped then.
-- The folders stand behind the first `+`, divided by the hierarchy separator,
+- The folders follow the first `+`, divided by the hierarchy separator,
   empty parts skipped; in UTF-8 or in modified UTF-7 already.  Where they hold
   a `&`, either may be meant (`spellings`); Cyrus up to 3.2 takes them as they
   stand.

@@ -11,7 +11,7 @@ further resources behind their names, and a dlist `%(S (used limit) M (used
 limit) ...)`.  As in the C program, a dlist that is damaged limits nothing,
 and a number in it that is none counts as 0.
 
-Limits: `quota_use_conversations` is not heeded; what counts is what stands in
+Limits: `quota_use_conversations` is not heeded; what counts is what is in
 the record.
 """
 

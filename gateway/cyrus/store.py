@@ -172,7 +172,7 @@ def sql_pool(
 ) -> SqlPool | None:
     """Connections to the SQL server that holds a database; None where none does.
 
-    `hostnames` stand for sql_hostnames, `deadline` is in seconds, `size` the number of
+    `hostnames` replaces sql_hostnames, `deadline` is in seconds, `size` the number of
     connections; `lookup` finds addresses in time.  Raises ConfigurationError where
     imapd.conf does not say which server, or its driver is not installed.
     """

@@ -48,7 +48,7 @@ def _match_one(byte: int, pattern: bytes, place: int) -> int | None:
 
 
 def _match_class(byte: int, pattern: bytes, place: int) -> int | None:
-    """The same for the class whose `[` stands at `place`.
+    """The same for the class whose `[` is at `place`.
 
     `]` and `-` are members where they come first.  Bytes are signed, as in C
     on the machines that Cyrus runs on.

@@ -89,7 +89,7 @@ class Explainer:
         )
 
     def _named(self, answers: AuthorityName) -> str:
-        """The authority's name; empty where the store is elsewhere."""
+        """The authority's name; empty where the store is remote."""
         return "" if self._settings.general.store else answers.value
 
     @property

@@ -73,7 +73,7 @@ class FrontEndAnswer:
 class Explanation:
     """The engine's steps, its verdict, and what each front end makes of it.
 
-    `answers` is the authority, empty where servers elsewhere have their own.
+    `answers` is the authority, empty where other servers have their own.
     `problem` says what is wrong with an address that is none.  `sections` are
     the steps for people: a title, and rows of a label and a text.
     """

@@ -42,7 +42,7 @@ class Judging(Generic[RequestT]):
     """From a request's question to its decision.
 
     `observe` hears of each decision; `count` of those that are not counted
-    where they were kept ready.  `origin`, on the same decider, is marked for
+    in the reply cache.  `origin`, on the same decider, is marked for
     the observer.
     """
 
@@ -92,7 +92,7 @@ class Judging(Generic[RequestT]):
     def resolved(self, told: Verdict | TableAnswers) -> Decision | None:
         """The decision on the request that was pending, or None where more must be asked.
 
-        It is not kept ready: the scope was asked some turns ago, and may say
+        It is not cached: the scope was asked some turns ago, and may say
         something else by now.
         """
         waiting = self._waiting

@@ -22,7 +22,7 @@ NO_SCOPE = "nothing in [scope] says which recipients are ours"
 class JudgingFrontEnd(FrontEnd[Judge]):
     """A front end whose recipients have a scope and a Judge.
 
-    `accepted` is what it says where nothing is refused, `word` what stands before what it
+    `accepted` is what it says where nothing is refused, `word` what comes before what it
     says where people read it.
     """
 

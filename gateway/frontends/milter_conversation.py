@@ -81,7 +81,7 @@ MAX_REMEMBERED = MAX_LENGTH
 # for a mailer and a client's address.
 MAX_KEY = MAX_RECIPIENT + 128
 
-# MAIL FROM parameters, as they stand behind the address.
+# MAIL FROM parameters, as they follow the address.
 _SIZE = b"SIZE="
 _SMTPUTF8 = b"SMTPUTF8"
 # Digits of a size: RFC 1870, 3.

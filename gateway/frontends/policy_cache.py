@@ -70,7 +70,7 @@ class PolicyActionCache:
         return cached.reply
 
     def keep(self, request: PolicyRequest, decision: Decision, action: bytes) -> None:
-        """Remember the action for `request`, decided in this turn, if that is possible."""
+        """Remember the action for `request`, decided in this tick, if that is possible."""
         key = self._key(
             (
                 request.protocol_state,

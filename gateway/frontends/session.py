@@ -1,4 +1,4 @@
-"""A conversation with one client, without its socket: events wait, and are answered in turn.
+"""A conversation with one client, without its socket: events wait, and are answered in order.
 
 A QueuedSession takes the client's bytes and gives the replies' bytes back, in the order of
 the events, whatever moves them: standard input and output, or an event loop.  It
@@ -71,7 +71,7 @@ class QueuedSession:
 
     @property
     def engaged(self) -> bool:
-        """False: a request stands for itself."""
+        """False: each request is on its own."""
         return False
 
     def receive(self, data: bytes, *, coalesced: bool = False) -> None:

@@ -12,7 +12,7 @@ A verdict that would refuse is waived where
 The log (`not_enforced`), the metric, `explain` and the status page read the
 `Waiver` that was decided; none of them decides again.
 
-Limits: what a socketmap's key must be to be waived stands in socketmap_judge.
+Limits: what a socketmap's key must be to be waived is in socketmap_judge.
 """
 
 from __future__ import annotations

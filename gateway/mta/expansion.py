@@ -62,7 +62,7 @@ def _targets(value: bytes, extension: bytes, origin: bytes) -> tuple[Mailbox, ..
 
 
 def _items(value: bytes) -> Iterator[bytes]:
-    """What stands between commas outside of quotes."""
+    """What is between commas outside of quotes."""
     item = bytearray()
     quoted = escaped = False
     for byte in value:

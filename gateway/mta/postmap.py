@@ -5,7 +5,7 @@ key that is found is a line `KEY<TAB>VALUE` (`KEY:<TAB>VALUE` of postalias), the
 exit code is 1 where none is found, and a table that cannot be asked ends the
 program with a message.
 
-Limits: a value with a line end in it loses what stands behind that.
+Limits: a value with a line end in it loses what follows that.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Table:
 
     @property
     def constant(self) -> bool:
-        """It stands in main.cf itself."""
+        """It is in main.cf itself."""
         return self.kind in ("inline", "static")
 
     @property

@@ -176,7 +176,7 @@ def _is_hop(hop: bytes) -> bool:
 
 
 def is_domain(domain: bytes) -> bool:
-    """True for bytes that can stand behind the @: labels and dots, or an address literal."""
+    """True for bytes that can follow the @: labels and dots, or an address literal."""
     if domain.startswith(b"["):
         # An address literal (RFC 5321, 4.1.3): printable ASCII without brackets.
         inner = domain[1:-1]
@@ -226,7 +226,7 @@ def _unquote(local: bytes) -> bytes | None:
 
 
 def _guess_domain(text: bytes) -> bytes:
-    """What stands behind the last @ of something that is not an address."""
+    """What follows the last @ of something that is not an address."""
     _, at, domain = text.rpartition(b"@")
     domain = domain.rstrip(b"> \t\r\n").removesuffix(b".").lower() if at else b""
     return domain if len(domain) <= MAX_LENGTH and domain and is_domain(domain) else b""

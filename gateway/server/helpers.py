@@ -1,6 +1,6 @@
 """Threads that ask others, and a clock, for a process in which a lock takes the event loop's part.
 
-What is done under the lock is what a loop would do in its turns: it is brief, and
+What is done under the lock is what a loop would do in its ticks: it is brief, and
 never waits.  Questions that may take long are asked by threads that do not hold it;
 what hears of their ends, and of time, holds it again.  `gateway.server.dispatcher` and
 `gateway.server.tablelookups` are used so, as on gevent's loop (loop_threads.py).

@@ -3,7 +3,7 @@
 libmilter calls back on native threads of its own, a connection now on one, now
 on another; what is remembered of one is in its context.  One lock is around the
 conversations, and the memory of verdicts that they share; a thread that must wait for
-another server gives it back meanwhile (helpers.py).  Before an answer the news of
+another server gives it back meanwhile (helpers.py).  Before an answer the events of
 watched folders are taken, or others have taken them since the question came:
 no answer is older than its question.
 
@@ -87,7 +87,7 @@ class Callbacks:
         self._defect = defect
         self._dispatcher: Dispatcher | None = None
         self._lock = lock
-        self._looks = 0  # at the news; the last one has begun
+        self._looks = 0  # at the events; the last one has begun
         self._memory = memory
         self._module = module
         self._continue: int = module.CONTINUE

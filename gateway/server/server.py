@@ -144,7 +144,7 @@ class Server:
         self._sweep.start(self._close_idle)
 
     def adopt(self, peer: plain_socket.socket, session: Session, unsent: bytes) -> None:
-        """Serve a client that was accepted elsewhere, goes on with `session`, and has `unsent` due.
+        """Serve a client that another part accepted, goes on with `session`, and has `unsent` due.
 
         A session that is between two requests gives way to one of ours.
         """

@@ -29,7 +29,7 @@ _CHUNK = 65_536
 
 
 class TlsSession:
-    """`inner`, spoken to through TLS; `complain` hears why a client is parted from.
+    """`inner`, spoken to through TLS; `complain` hears why a client is disconnected.
 
     Where there are `names`, the client's certificate must have one of them
     (subjectAltName, in lower case).
@@ -133,7 +133,7 @@ class TlsSession:
         return self._failed
 
     def replies(self) -> bytes:
-        """A turn's worth of replies, and whatever TLS has to say."""
+        """A batch of replies, and whatever TLS has to say."""
         if not self._failed:
             plain = self._ready
             self._ready = b""
@@ -161,7 +161,7 @@ class TlsSession:
                 self._inner.receive(b"")
                 return
             # A piece of the wire may hold several records, the last of which came after the
-            # turn's look at the files.
+            # tick's look at the files.
             reply = None if coalesced else self._inner.cached_reply(plain)
             if reply is None:
                 self._inner.receive(plain, coalesced=coalesced)

@@ -221,12 +221,12 @@ def listen_inet(endpoint: InetEndpoint) -> socket.socket:
 
 def _inet_reason(error: OSError, endpoint: InetEndpoint) -> str:
     code = error.errno or 0
-    mends = {
+    fixes = {
         errno.EADDRINUSE: f"stop the program that listens there (ss -ltnp sport = :{endpoint.port} "
         "shows it) or choose another port",
         errno.EADDRNOTAVAIL: "no interface of this machine has that address; see ip address",
         errno.EAFNOSUPPORT: "this machine has no IPv6; remove the line",
     }
     if endpoint.port < _FIRST_FREE_PORT:
-        mends[errno.EACCES] = "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-    return "; ".join(filter(None, (os.strerror(code), mends.get(code))))
+        fixes[errno.EACCES] = "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    return "; ".join(filter(None, (os.strerror(code), fixes.get(code))))

@@ -45,7 +45,7 @@ __all__ = ["ChildSpec", "Plan", "Supervisor"]
 
 _log = logging.getLogger(__name__)
 
-# Exit codes of a child that no restart will mend: wrong usage, no permission, configuration.
+# Exit codes of a child that no restart will fix: wrong usage, no permission, configuration.
 FATAL_AT_START = frozenset({os.EX_USAGE, os.EX_NOPERM, os.EX_CONFIG})
 _LAST_READS = 4
 # Seconds that the supervisor may be late on a busy machine; more, and it did not run.  Children

@@ -284,7 +284,7 @@ def _set_permissions(endpoint: UnixEndpoint, ids: tuple[int, int]) -> Inode:
 
 def _mended(error: OSError, endpoint: UnixEndpoint) -> str:
     folder = os.path.dirname(endpoint.path)
-    mends = {
+    fixes = {
         errno.ENOENT: f"create the folder {folder} (tmpfiles.d, or RuntimeDirectory= in the unit)",
         errno.ENOTDIR: f"{folder} must be a folder",
         errno.EACCES: f"{_ROOT_MAY}, or let the gateway's user read and write the folder {folder}",
@@ -295,4 +295,4 @@ def _mended(error: OSError, endpoint: UnixEndpoint) -> str:
         errno.EADDRINUSE: "another program made a socket there at this moment; start again",
     }
     code = error.errno or 0
-    return "; ".join(filter(None, (os.strerror(code), mends.get(code))))
+    return "; ".join(filter(None, (os.strerror(code), fixes.get(code))))

@@ -67,7 +67,7 @@ def answer(
     `decide` is what finds it in the databases of `store`.
 
     All that it asks has one deadline, which runs from `since`.  One that has
-    waited in line for longer is given up: the caller will not wait for the rest.
+    waited in the queue for longer is given up: the caller will not wait for the rest.
     """
     now = time.monotonic()
     came = since if since is not None else now

@@ -3,7 +3,7 @@
 `make_engines` is where it is chosen what decides about a store.  Where `store` is
 cyrus, each thread has a Verifier of its own, and what asks the backends of a Murder is
 shared by all, as are the connections to an SQL server (verification/pool.py says
-what the event loop gets then).  Where it names servers elsewhere, one RemoteVerifier
+what the event loop gets then).  Where it names other servers, one RemoteVerifier
 serves everybody.
 """
 
@@ -74,7 +74,7 @@ class Engines(ABC):
     @property
     @abstractmethod
     def servers(self) -> tuple[Server, ...]:
-        """The servers elsewhere that there are, or that have been asked."""
+        """The other servers that there are, or that have been asked."""
 
     @abstractmethod
     def sweep(self) -> None:
@@ -100,7 +100,7 @@ class RemoteEngines(Engines):
         return self._remote
 
     def memory(self, answers: AuthorityName) -> Memory:
-        """The same: servers elsewhere have an authority of their own."""
+        """The same: other servers have an authority of their own."""
         return self._remote
 
     @property

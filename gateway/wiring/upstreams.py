@@ -1,4 +1,4 @@
-"""From settings to the servers that are asked: the backends of a Murder, the stores elsewhere.
+"""From settings to the servers that are asked: the backends of a Murder, the remote stores.
 
 Nothing is connected or looked up here.  Raises ConfigurationError where files
 of certificates cannot be used.

@@ -40,7 +40,7 @@ class Admin:
             parent.metrics_slot.shared_metrics,
             recorder,
             make_engine=engines.engine,
-            # Mailboxes that are looked up elsewhere have no databases here.
+            # Mailboxes that are looked up on other servers have no databases here.
             make_store=None if settings.general.store else lambda: make_store(settings),
         )
         self._server = AdminServer(

@@ -46,7 +46,7 @@ def require_enough(limit: int) -> None:
 
 
 def too_many(error: OSError) -> ConfigurationError | None:
-    """`error` as what an administrator can mend, where no more files can be opened; else None."""
+    """`error` as what an administrator can fix, where no more files can be opened; else None."""
     if error.errno not in (errno.EMFILE, errno.ENFILE):
         return None
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

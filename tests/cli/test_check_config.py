@@ -1,4 +1,4 @@
-"""`check-config`: what it finds in the configuration and in the world, and how to mend it."""
+"""`check-config`: what it finds in the configuration and in the world, and how to fix it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def check(site: Site, *words: str, postconf: str | None = None) -> Done:
 
 
 def findings(done: Done, level: str) -> list[str]:
-    """What was found of one level; each warning and error has a mend."""
+    """What was found of one level; each warning and error has a fix."""
     found = []
     for line, behind in zip(done.lines, [*done.lines[1:], ""], strict=True):
         if line.startswith(level + " "):

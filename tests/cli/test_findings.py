@@ -185,7 +185,7 @@ def found(done: Done) -> list[tuple[str, str, str]]:
 
 
 def test_a_sound_world(world: Site) -> None:
-    """Nothing to mend."""
+    """Nothing to fix."""
     done = check(world)
     assert found(done) == []
     assert done.code == 0
@@ -243,7 +243,7 @@ def test_a_unit_that_hides_what_is_needed(
     loaded = config.load(write_text(os.path.join(folder, "gateway.toml"), toml))
     databases = ["/var/spool/cyrus/mailboxes.db"] if "Inaccessible" in lines else []
     rows = list(unit_check.check(loaded, databases, [folder]))
-    assert [each.level for each in rows if named in each.what + each.mend][:1] == [Level.ERROR]
+    assert [each.level for each in rows if named in each.what + each.fix][:1] == [Level.ERROR]
 
 
 def test_our_own_unit_hides_nothing(tmp_path: os.PathLike[str]) -> None:

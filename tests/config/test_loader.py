@@ -258,7 +258,7 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[message for _, message in BAD])
 def test_a_bad_setting_is_refused_with_line_key_reason_and_mend(text: str, message: str) -> None:
-    """One mistake gives one line, and the line says where, what and how to mend it."""
+    """One mistake gives one line, and the line says where, what and how to fix it."""
     assert problems(text) == [message]
 
 

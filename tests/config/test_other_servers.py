@@ -1,4 +1,4 @@
-"""Settings about other servers: stores elsewhere, the Murder, TLS, and who may connect."""
+"""Settings about other servers: remote stores, the Murder, TLS, and who may connect."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[message for _, message in BAD])
 def test_a_bad_setting_is_refused(text: str, message: str) -> None:
-    """One mistake gives one line, and the line says where, what and how to mend it."""
+    """One mistake gives one line, and the line says where, what and how to fix it."""
     assert problems(text) == [message]
 
 

@@ -64,7 +64,7 @@ class Store:
         """Whether no database is away."""
         return self._away is None
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Put a backup of each database into its place, as another file."""
         for database in self.all:
             database.reopen()

@@ -104,7 +104,7 @@ class Model:
             # A writer that went on over a restore has damaged a file: which question meets the
             # damage depends on their order.
             totals.damaged += 1
-            self.store.mend()
+            self.store.fix()
             return
         if programs:
             self._agree(true, "our program", smmapd_program())

@@ -89,7 +89,7 @@ class DyingWriter(CyrusWriter):
     def _true(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """What Cyrus says, once what the dead writer left is mended: by a tool, a writer or a reader.
 
-        Readers do not mend a skiplist: until somebody writes to it, they show
+        Readers do not fix a skiplist: until somebody writes to it, they show
         what was never committed; and ctl_cyrusdb does not either, if somebody
         did within the same second.
         """

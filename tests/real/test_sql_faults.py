@@ -82,7 +82,7 @@ class Site:
         )
         assert self.answers() == RIGHT
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Run the statements that `explain` gives, if it gives any."""
         explained = run("explain", "-c", self.managed.configuration, f"alice@{DOMAIN}").out
         told = explained.partition("as the table's owner: ")[2].partition("\n")[0]
@@ -221,7 +221,7 @@ def test_columns_that_are_not_bytes_are_a_fault_with_what_mends_it(
                 assert set(wrong.values()) == {FAULT}, (table, columns)
                 # PostgreSQL cannot compare such a key, and tells of the other column then.
                 for _ in range(1 + columns.endswith("TEXT")):
-                    here.mend()
+                    here.fix()
                 assert here.answers() == RIGHT, (table, columns)
                 here.server.script(f"DROP TABLE {table}; ALTER TABLE away RENAME TO {table};\n")
                 here.wait_right()

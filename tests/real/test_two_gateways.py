@@ -167,7 +167,7 @@ CLIENTS = [
 def test_an_mx_host_with_a_wrong_certificate_is_refused(
     site: Site, who: str | None, reason: str
 ) -> None:
-    """None, one that is out of date, one that somebody else signed; until a reload mends it."""
+    """None, one that is out of date, one that somebody else signed; until a reload fixes it."""
     site.mx.reload({"tls": site.tls(who)})
     site.refuses(reason)
     site.backend.wait_log("TLS:", "disconnected")
@@ -309,7 +309,7 @@ def test_a_network_that_is_gone(site: Site) -> None:
         assert site.ask() == AWAY
         assert site.ask(b"nobody") == AWAY
     finally:
-        site.networks.mend()
+        site.networks.fix()
     site.mx.reload({"remote": {"deadline": DEADLINE_S}})
     site.recovers()
 

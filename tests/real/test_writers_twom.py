@@ -59,7 +59,7 @@ class TwomProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def records(self) -> dict[str, str]:
-        """Start one, which mends what the one before has left; the records that it finds."""
+        """Start one, which fixes what the one before has left; the records that it finds."""
         self.close()
         argv = [sys.executable, "-m", "tests.real.twom_process", self._path, "cyrus"]
         pipe = subprocess.PIPE

@@ -2,7 +2,7 @@
 
     python -m tests.real.twom_process PATH USER
 
-It opens or makes the file at PATH as USER, mends it if the one before has
+It opens or makes the file at PATH as USER, fixes it if the one before has
 died, and prints its records as one line of JSON.  Then it takes transactions,
 one line of JSON each: `[[["store", key, value], ["delete", key], ["commit"]],
 writes]`, and prints how many writes each took.  When it has made the given
@@ -11,7 +11,7 @@ number of writes it kills itself with SIGKILL; null is never.
 What a kill leaves is what pwrite(2) has written: no write is torn, and none is
 lost.  Text stands for bytes by latin-1.
 
-It does not die while it mends: twom.c's recovery1, as it is, passes over a
+It does not die while it fixes: twom.c's recovery1, as it is, passes over a
 pointer that an earlier recovery has mended, and so over a checksum that this
 one was not granted the time to write.  Such a file is damaged for Cyrus, too.
 """

@@ -98,7 +98,7 @@ class Writer(ABC):
         """One operation in which its writer is killed, unless `strike` says that it has returned.
 
         What was left behind is asked about before `truth` asks Cyrus, which
-        mends it.
+        fixes it.
         """
         for history, replies in expected:
             history.begin(*replies)

@@ -73,7 +73,7 @@ class Networks:
         """Pull the cable: packets are lost without a word."""
         run(["ip", "-n", self.pair[0].name, "link", "set", "cable", "down"])
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Put the cable back."""
         run(["ip", "-n", self.pair[0].name, "link", "set", "cable", "up"])
 

@@ -180,7 +180,7 @@ def test_every_split_of_the_bytes_gives_the_same(
 def test_a_record_that_came_with_another_is_answered_after_a_fresh_look(
     certificates: Certificates,
 ) -> None:
-    """It may have been sent after the turn's look at the files, as a pipelined request may."""
+    """It may have been sent after the tick's look at the files, as a pipelined request may."""
     engine = Everybody()
     talk = Talk(*both(certificates), inner=SocketmapSession(engine))
     talk.handshake()

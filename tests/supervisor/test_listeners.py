@@ -43,7 +43,7 @@ def test_a_tcp_socket_listens_on_its_family_alone() -> None:
 
 
 def test_a_port_in_use_is_refused_with_the_way_to_find_its_owner() -> None:
-    """The message names address, reason and mend."""
+    """The message names address, reason and fix."""
     with listen_inet(InetEndpoint("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
         with pytest.raises(ListenError) as caught:

@@ -1,4 +1,4 @@
-"""The engine that asks servers elsewhere: memory, failover, spread, staleness."""
+"""The engine that asks other servers: memory, failover, spread, staleness."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _child(writer: int, identity: Identity, look: Callable[[], Iterable[Finding]
             found = list(look())
         except privileges.PrivilegeError as fault:
             found = [error(_SUBJECT, str(fault), "run check-config as root")]
-        rows = [(each.level.value, each.subject, each.what, each.mend) for each in found]
+        rows = [(each.level.value, each.subject, each.what, each.fix) for each in found]
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(json.dumps(rows).encode())
     finally:

@@ -110,8 +110,8 @@ def _differences(conf: ImapdConf, asked: dict[str, AuthorityName]) -> Iterator[F
             continue
         what = f"{each.option} is set: delivery {each.delivery}, smmapd {each.smmapd}"
         if each.loses and smmapd:
-            mend = f'set answers = "delivery" for {", ".join(smmapd)}'
-            yield warning(_SUBJECT, what, mend)
+            fix = f'set answers = "delivery" for {", ".join(smmapd)}'
+            yield warning(_SUBJECT, what, fix)
         else:
             yield ok(_SUBJECT, what)
     yield ok(

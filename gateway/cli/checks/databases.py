@@ -62,8 +62,8 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
             if optional:
                 yield ok(_SUBJECT, f"{name}: {path} does not exist: nobody is denied")
             else:
-                mend = "start Cyrus once, or correct configdirectory and the paths in imapd.conf"
-                yield error(_SUBJECT, f"{name}: {path} does not exist", mend)
+                fix = "start Cyrus once, or correct configdirectory and the paths in imapd.conf"
+                yield error(_SUBJECT, f"{name}: {path} does not exist", fix)
             continue
         except StoreError as fault:
             yield error(_SUBJECT, f"{name}: {fault}", "every look-up is answered temporarily")

@@ -16,12 +16,12 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`subject` is the part of the world, `mend` says what to do; empty where nothing is to do."""
+    """`subject` is the part of the world, `fix` says what to do; empty where nothing is to do."""
 
     level: Level
     subject: str
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(subject: str, what: str) -> Finding:
@@ -29,11 +29,11 @@ def ok(subject: str, what: str) -> Finding:
     return Finding(Level.OK, subject, what)
 
 
-def warning(subject: str, what: str, mend: str) -> Finding:
+def warning(subject: str, what: str, fix: str) -> Finding:
     """Something that is perhaps not meant."""
-    return Finding(Level.WARNING, subject, what, mend)
+    return Finding(Level.WARNING, subject, what, fix)
 
 
-def error(subject: str, what: str, mend: str) -> Finding:
+def error(subject: str, what: str, fix: str) -> Finding:
     """Something that cannot work."""
-    return Finding(Level.ERROR, subject, what, mend)
+    return Finding(Level.ERROR, subject, what, fix)

@@ -68,8 +68,8 @@ def _program(path: str, entry: CyrusService) -> Iterator[Finding]:
 def _listen(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:
     listen = entry.listen
     if not listen:
-        mend = f'write for example listen="/run/cyrus/socket/{entry.name}"'
-        yield error(_SUBJECT, f"{path}: {entry.name} has no listen", mend)
+        fix = f'write for example listen="/run/cyrus/socket/{entry.name}"'
+        yield error(_SUBJECT, f"{path}: {entry.name} has no listen", fix)
         return
     if not listen.startswith("/"):
         return
@@ -93,8 +93,8 @@ def _listen(settings: Settings, path: str, entry: CyrusService) -> Iterator[Find
                     "take the entry out of cyrus.conf, or give each a path of its own",
                 )
     for text in folder_warnings(UnixEndpoint(listen)):
-        what, _, mend = text.partition("; ")
-        yield warning(_SUBJECT, f"{path}: {entry.name}: {what}", mend)
+        what, _, fix = text.partition("; ")
+        yield warning(_SUBJECT, f"{path}: {entry.name}: {what}", fix)
 
 
 def _children(settings: Settings, path: str, entry: CyrusService) -> Iterator[Finding]:

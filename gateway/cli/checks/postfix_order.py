@@ -29,7 +29,7 @@ _UNLISTED = "reject_unlisted_sender"
 
 
 def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
-    """What stands before and behind each of our sockets."""
+    """What comes before and after each of our sockets."""
     paths = {
         name: {
             os.path.normpath(each.path)

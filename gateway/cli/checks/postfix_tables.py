@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
 
 _SUBJECT = "postfix"
-# Parameters, and what a recipient is that stands in one of their tables.
+# Parameters, and what a recipient in one of their tables is.
 _REDIRECTING = {
     "virtual_alias_maps": "an alias",
     "recipient_canonical_maps": "rewritten",

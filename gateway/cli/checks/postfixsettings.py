@@ -27,8 +27,8 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
     try:
         postfix = ask(folder)
     except PostfixError as fault:
-        mend = "correct Postfix' configuration, or name its folder with --postfix"
-        yield warning(_SUBJECT, f"cannot be asked: {fault}", mend)
+        fix = "correct Postfix' configuration, or name its folder with --postfix"
+        yield warning(_SUBJECT, f"cannot be asked: {fault}", fix)
         return
     if postfix is None:
         yield ok(_SUBJECT, "not installed (there is no postconf)")

@@ -33,5 +33,5 @@ def check(settings: Settings) -> Iterator[Finding]:
             if isinstance(endpoint, UnixEndpoint):
                 reason = unixsockets.obstacle(endpoint)
                 if reason is not None:
-                    what, _, mend = reason.partition("; ")
-                    yield error(_SUBJECT, f"{name}: cannot listen on {endpoint}: {what}", mend)
+                    what, _, fix = reason.partition("; ")
+                    yield error(_SUBJECT, f"{name}: cannot listen on {endpoint}: {what}", fix)

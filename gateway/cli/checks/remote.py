@@ -1,4 +1,4 @@
-"""Servers elsewhere: does each of them answer, and in its protocol?
+"""Other servers: does each of them answer, and in its protocol?
 
 An LMTP server is greeted and asked about nobody, because one that makes
 mailboxes for recipients that it is asked about (Cyrus' lmtpd with autocreate_post) must
@@ -62,7 +62,7 @@ def _lmtp(server: LmtpServer) -> Iterator[Finding]:
             f"{name} answers to LHLO; with --ask it is asked whether it makes mailboxes",
         )
     elif server.creates:
-        problem, _, mend = CREATES.partition(". ")
-        yield warning("store", f"{name}: {problem}", mend)
+        problem, _, fix = CREATES.partition(". ")
+        yield warning("store", f"{name}: {problem}", fix)
     else:
         yield ok("store", f"{name} answers, and makes no mailbox for {NOBODY.decode()}")

@@ -73,7 +73,7 @@ def _by_postfix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
 
     for found in asuser.seen_by(identity, look):
         # Where Postfix does not ask this socket, it need not be able to.
-        yield warning(found.subject, found.what, found.mend)
+        yield warning(found.subject, found.what, found.fix)
 
 
 def _refused(endpoint: Endpoint) -> int | None:

@@ -44,8 +44,8 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
             else:
                 yield ok(_SUBJECT, f"{name}: {endpoint}")
         case DescriptorEndpoint():
-            mend = f"FileDescriptorName={endpoint.name} must be in a .socket unit"
-            yield ok(_SUBJECT, f"{name}: {endpoint} comes from systemd; {mend}")
+            fix = f"FileDescriptorName={endpoint.name} must be in a .socket unit"
+            yield ok(_SUBJECT, f"{name}: {endpoint} comes from systemd; {fix}")
 
 
 def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
@@ -63,8 +63,8 @@ def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
         wrong = True
         yield finding
     for text in folder_warnings(endpoint):
-        what, _, mend = text.partition("; ")
-        yield warning(_SUBJECT, f"{name}: {what}", mend)
+        what, _, fix = text.partition("; ")
+        yield warning(_SUBJECT, f"{name}: {what}", fix)
         wrong = True
     if not wrong:
         yield ok(_SUBJECT, f"{name}: {endpoint}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.config.endpoints import Endpoint
 
-# The ruleset Local_check_rcpt; TABs stand between the two sides of a rule.  Sendmail's own tables
+# The ruleset Local_check_rcpt; TABs are between the two sides of a rule.  Sendmail's own tables
 # come first, because check_rcpt runs before them: no recipient that they know is refused.
 RULES = (
     "# Written as Sendmail itself writes it: user <@ domain>.",

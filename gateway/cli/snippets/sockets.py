@@ -9,7 +9,7 @@ from gateway.config.endpoints import UnixEndpoint
 if TYPE_CHECKING:
     from gateway.config.endpoints import Endpoint, InetEndpoint
 
-# What stands for a socket that only a systemd unit knows.
+# A placeholder for a socket that only a systemd unit knows.
 UNKNOWN = "unix:PATH"
 EXAMPLE_DOMAIN = "example.org"
 
@@ -20,7 +20,7 @@ def first(listen: tuple[Endpoint, ...]) -> Endpoint:
 
 
 def host(endpoint: InetEndpoint) -> str:
-    """The address as it stands before a port."""
+    """The address as it is written before a port."""
     return f"[{endpoint.host}]" if endpoint.address.version == 6 else endpoint.host
 
 

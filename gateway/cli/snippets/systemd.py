@@ -64,7 +64,7 @@ AppArmorProfile=-smmapd-gateway
 # Nothing is written but sockets.  A socket elsewhere needs its folder here.
 ProtectSystem=strict
 ReadWritePaths={folders}
-# Mail itself is never looked at; mend this if databases stand below.
+# Mail itself is never looked at; fix this if databases are below.
 InaccessiblePaths=-/var/spool/cyrus
 ProtectHome=yes
 # Not for a socket in /tmp, which would be out of sight for everybody else.

@@ -1,4 +1,4 @@
-"""The table [remote]: how servers elsewhere are asked, where `store` names some."""
+"""The table [remote]: how other servers are asked, where `store` names some."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_ENTRIES = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSettings:
-    """How servers elsewhere are asked, and how long their answers hold."""
+    """How other servers are asked, and how long their answers hold."""
 
     deadline: float = setting(
         seconds(0.1, MAX_DEADLINE),
@@ -38,7 +38,7 @@ class RemoteSettings:
         default=8,
         units="connections",
         description="How many connections one process keeps to each server, and how many "
-        "questions it asks one server at once. Further ones wait in line.",
+        "questions it asks one server at once. Further ones are queued.",
         example="32",
     )
     order: Order = setting(
@@ -92,7 +92,7 @@ class RemoteSettings:
 
 SECTION = Section(
     name="remote",
-    title="Servers elsewhere",
+    title="Other servers",
     description="Used where `store` names servers. What they said is remembered for a short time; "
     "the same recipient asked many times at once is one question.",
     build=RemoteSettings,

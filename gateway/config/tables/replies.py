@@ -91,7 +91,7 @@ def sections(size_check: SizeCheck) -> Mapping[str, Section[ReplySettings]]:
 
 
 def problems(name: str, template: Template, size_check: SizeCheck) -> Iterator[tuple[str, str]]:
-    """What is wrong with a reply as a whole: pairs of dotted key and reason with mend."""
+    """What is wrong with a reply as a whole: pairs of dotted key and reason with fix."""
     for error in replies.problems(KINDS[name], template):
         yield error.option or f"replies.{name}", error.problem
     wanted = {SizeCheck.TEMPORARY: 4, SizeCheck.PERMANENT: 5}.get(size_check)

@@ -64,7 +64,7 @@ class SqlSettings:
         default=POOL_SIZE,
         units="connections",
         description="How many connections one process has at most, and how many questions it asks "
-        "at once; further ones wait in line. The server needs room for this number times the "
+        "at once; further ones are queued. The server needs room for this number times the "
         "processes (each worker, and one for the milter), and twice that while a new configuration "
         "comes into force.",
         example="8",

@@ -76,7 +76,7 @@ def decode(escaped: bytes) -> bytes:
 
 
 class _OtherOrder(Exception):
-    """Two lines do not stand in the order that is searched, but in the other one."""
+    """Two lines are not in the order that is searched, but in the other one."""
 
 
 class Flat(Database):
@@ -247,7 +247,7 @@ class Flat(Database):
         return _Neighbours(before, behind, start_behind)
 
     def _blame(self, start: int, line: bytes, before: bytes, behind: bytes) -> None:
-        """Raise what is wrong with a line that does not stand between two others."""
+        """Raise what is wrong with a line that is not between two others in order."""
         for order in _ORDERS:
             rank = _rank(line, order)
             if (not before or _rank(before, order) < rank) and (

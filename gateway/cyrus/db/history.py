@@ -2,11 +2,11 @@
 
 twoskip, twom and skiplist append: what a commit has written never changes, but
 for the pointers of its records.  So a reader that knows a file up to some end has
-only to read what stands behind it, unless the file has been given another past
+only to read what follows it, unless the file has been given another past
 meanwhile: a backup written over it in place, and commits on top of that.  The
 length does not tell, nor do the numbers in the header: each history counts its own
 commits.  A `Tail` therefore keeps the last bytes of the log that is known, and
-`follow` compares them with those that stand in the same place now, without the
+`follow` compares them with those that are in the same place now, without the
 pointers, before anything is believed of what was read earlier.
 
 What can two different histories have in common, and why is it not enough?  They have
@@ -82,7 +82,7 @@ class Tail:
         self._records: list[tuple[int, int, int]] = []
 
     def capture(self, view: FileView, end: int) -> bool:
-        """Keep what stands in front of `end`; False where that is not records up to there.
+        """Keep what is before `end`; False where that is not records up to there.
 
         Raises `DatabaseUnavailable`, and `DatabaseDamaged` where the file is shorter.
         """
@@ -103,7 +103,7 @@ class Tail:
             width *= 8
 
     def follow(self, view: FileView, end: int) -> bool:
-        """Whether all that is known still stands there, and only records behind it up to `end`.
+        """Whether all that is known is still there, and only records after it up to `end`.
 
         These are known then, too.  Raises as `capture` does.
         """

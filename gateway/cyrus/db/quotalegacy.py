@@ -115,7 +115,7 @@ class QuotaLegacy(Database):
     ) -> tuple[bytes | None, FileProof | AbsenceProof | None]:
         """What `get` gives, and what tells later that it is still so.
 
-        It tells at no cost where `watch`, whose news have been taken, can
+        It tells at no cost where `watch`, whose events have been read, can
         watch the root's folder, else by one system call.  There is no proof
         where only a stamp could tell, and the file is too young for one
         (gateway/cyrus/db/filetoken.py).
@@ -159,7 +159,7 @@ class QuotaLegacy(Database):
         if not text.startswith(b"%"):
             text = text.replace(b"\n", b" ", 1)
         if status.st_nlink > 1:
-            folder = None  # written to under its other name, it would not be told of
+            folder = None  # written to under its other name, it would not be noticed
         proof = FileProof(place, status, now, folder, seen)
         return text, proof if proof.conclusive else None
 

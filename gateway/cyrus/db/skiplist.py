@@ -9,7 +9,7 @@ needs no lock because it believes no pointer:
   up to date by reading what was appended; skiplist_log.py has the argument.
 - The INORDER records in front of the log were written by a checkpoint, in
   another file that was then renamed to this one.  Nothing but their pointers
-  changes after that, and they stand in key order, end to end.  What was
+  changes after that, and they are in key order, end to end.  What was
   deleted of them, the log says.
 - To find a key among them, pointers are hints.  The walk follows one that
   leads forward to an INORDER record or to a record of the committed log, and
@@ -83,7 +83,7 @@ _RECORDS = 5
 
 
 class _OtherOrder(Exception):
-    """Neighbours in the file do not stand in the order that is searched, but in another one."""
+    """Neighbours in the file are not in the order that is searched, but in another one."""
 
 
 class Skiplist(LogDatabase):

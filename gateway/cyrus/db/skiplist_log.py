@@ -50,7 +50,7 @@ class Changed(Exception):
 
 
 class Scan:
-    """One reading of the log from `start`: what stands in front of the last COMMIT.
+    """One reading of the log from `start`: what comes before the last COMMIT.
 
     `end` is behind that COMMIT, `start` where there is none.  `problem` says
     at which offset and why reading stopped, unless that was at the end of the
@@ -106,7 +106,7 @@ class Scan:
         )
 
     def end_is_commit(self, end: int) -> bool:
-        """Whether a COMMIT stands in front of `end`."""
+        """Whether a COMMIT comes before `end`."""
         return self.view.peek(end - 4, 4) == COMMIT_WORD
 
 

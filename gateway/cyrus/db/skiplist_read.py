@@ -30,12 +30,12 @@ _KEYED = frozenset((INORDER, ADD, DUMMY))
 
 
 class Node:
-    """The record with a key that stands at `offset`; `end` is where the next one begins."""
+    """The record with a key at `offset`; `end` is where the next one begins."""
 
     __slots__ = ("end", "key", "offset", "pointers", "type", "value")
 
     def __init__(self, view: FileView, offset: int, limit: int) -> None:
-        """Read it; all of it must stand in front of `limit`.  Raises DatabaseDamaged."""
+        """Read it; all of it must be before `limit`.  Raises DatabaseDamaged."""
         if offset & 3 or offset + 16 > limit:
             raise DatabaseDamaged(view.path, f"a pointer leads to {offset}; records end at {limit}")
         block = view.read(offset, min(READ_AHEAD, limit - offset))

@@ -4,7 +4,7 @@ The file is opened read only and is never created.  Each statement runs in a
 transaction of its own and is read to its end at once, so SQLite's lock on the
 file is held for that statement only, and what is seen is committed.  A
 connection is opened when it is first needed, again after every fault, and
-again when another file stands at the path or the file has been written to.
+again when another file is at the path or the file has been written to.
 
 The last is because of restores in place.  SQLite knows that a file has changed by
 its change counter, and keeps the pages that it has read until then; data_version

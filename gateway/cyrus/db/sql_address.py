@@ -128,7 +128,7 @@ class SqlServer(Value):
     def from_conf(
         cls, conf: ImapdConf, hostnames: str = "", seconds: float = ANSWER_SECONDS
     ) -> SqlServer:
-        """As imapd.conf says; `hostnames`, if there are any, stand for sql_hostnames.
+        """As imapd.conf says; `hostnames`, if there are any, replace sql_hostnames.
 
         Raises ConfigurationError for what names no server.
         """
@@ -171,7 +171,7 @@ def hosts(text: str) -> tuple[Host, ...]:
     """The servers of sql_hostnames, `host[:port]` with commas between, in their order.
 
     Nothing is the local server.  Beyond the C program an IPv6 address may
-    stand in brackets.  Raises ConfigurationError.
+    are written in brackets.  Raises ConfigurationError.
     """
     found = [_host(part.strip()) for part in text.split(",") if part.strip()]
     return tuple(found) or (Host(""),)

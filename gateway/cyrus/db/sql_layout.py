@@ -56,14 +56,14 @@ class Dialect(Value):
     the engine makes an unquoted identifier, as the C program writes it, lower
     case.  `key` and `value` are the columns as bytes, the latter no longer than
     `{most}`; `parameter` stands for the parameter number `{n}`; `part` makes
-    `{}` one of several that a statement joins; `mends` are what makes the columns
+    `{}` one of several that a statement joins; `fixes` are what makes the columns
     of the table `{table}` those that Cyrus makes, by column.
     """
 
-    __slots__ = ("fold", "key", "mends", "name", "parameter", "part", "quote", "value")
+    __slots__ = ("fixes", "fold", "key", "name", "parameter", "part", "quote", "value")
     fold: bool
     key: str
-    mends: tuple[str, ...]
+    fixes: tuple[str, ...]
     name: str
     parameter: str
     part: str
@@ -80,11 +80,11 @@ class Dialect(Value):
         value: str,
         parameter: str,
         part: str,
-        mends: tuple[str, ...] = (),
+        fixes: tuple[str, ...] = (),
     ) -> None:
         self.fold = fold
         self.key = key
-        self.mends = mends
+        self.fixes = fixes
         self.name = name
         self.parameter = parameter
         self.part = part
@@ -93,7 +93,7 @@ class Dialect(Value):
         self._freeze()
 
     def identifier(self, table: str) -> str:
-        """The table's name as it stands in a statement."""
+        """The table's name as it is written in a statement."""
         name = self.folded(table)
         return self.quote + name.replace(self.quote, 2 * self.quote) + self.quote
 
@@ -147,7 +147,7 @@ class Dialect(Value):
     def mending(self, table: str, columns: Sequence[int]) -> str:
         """The statements that make those of COLUMNS what Cyrus makes them."""
         named = self.identifier(table)
-        return " ".join(self.mends[column].format(table=named) for column in columns)
+        return " ".join(self.fixes[column].format(table=named) for column in columns)
 
     def _values(self, table: str, count: int, first: int) -> str:
         keys = ", ".join(self.parameter.format(n=first + each) for each in range(count))
@@ -199,7 +199,7 @@ DIALECTS = {
             value="substring(data from 1 for {most})",
             parameter="${n}",
             part="({})",
-            mends=(
+            fixes=(
                 "ALTER TABLE {table} ALTER dbkey TYPE bytea USING convert_to(dbkey, 'UTF8');",
                 "ALTER TABLE {table} ALTER data TYPE bytea USING convert_to(data, 'UTF8');",
             ),
@@ -213,7 +213,7 @@ DIALECTS = {
             parameter="%s",
             part="({})",
             # A BINARY column has filled its keys up with NUL bytes, which are not part of them.
-            mends=(
+            fixes=(
                 "ALTER TABLE {table} MODIFY dbkey VARBINARY(1024) NOT NULL;"
                 " UPDATE {table} SET dbkey = TRIM(TRAILING x'00' FROM dbkey);",
                 "ALTER TABLE {table} MODIFY data MEDIUMBLOB;",

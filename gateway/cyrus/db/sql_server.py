@@ -76,7 +76,7 @@ def driver(engine: str) -> Connect:
 
 
 class ServerTable(ReopeningDatabase):
-    """The table that stands for the database file `filename`, as a ReopeningDatabase.
+    """The table in place of the database file `filename`, as a ReopeningDatabase.
 
     There is no path to be followed: each question asks the server.  `optional` is
     for a table that need not be there: until it has been seen once, it is looked
@@ -197,7 +197,7 @@ class ServerTable(ReopeningDatabase):
         return rows
 
     def _explained(self, fault: StoreError) -> StoreError:
-        """The fault with the table's name, and with what mends it."""
+        """The fault with the table's name, and with what fixes it."""
         if isinstance(fault, DatabaseMissing):
             pool = self._session.pool
             pool.tables_missing[self.path] = (pool.clock() + MISSING_SECONDS, fault.problem)
@@ -206,10 +206,10 @@ class ServerTable(ReopeningDatabase):
         if not isinstance(fault, ColumnsUnfit):
             return fault
         named = " and ".join(COLUMNS[each] for each in fault.columns)
-        mend = self._dialect.mending(self._filename, fault.columns)
+        fix = self._dialect.mending(self._filename, fault.columns)
         return DatabaseDamaged(
             self.path,
-            f"{named}: {fault.found}, and keys and values are bytes; as the table's owner: {mend}",
+            f"{named}: {fault.found}, and keys and values are bytes; as the table's owner: {fix}",
         )
 
     def _values(self, rows: Rows, keys: Sequence[bytes]) -> dict[bytes, bytes]:

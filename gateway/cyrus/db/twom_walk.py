@@ -50,7 +50,7 @@ class Walk:
         self._checksum = checksum
 
     def record(self, offset: int, end: int, *, head: bool = True) -> TwomRecord:
-        """The checked record at `offset`, all of which must stand in front of `end`."""
+        """The checked record at `offset`, all of which must be before `end`."""
         if offset + SMALLEST_RECORD > end or offset & 7 or offset < DUMMY_OFFSET:
             raise DatabaseDamaged(
                 self._view.path, f"a pointer leads to {offset}; records end at {end}"

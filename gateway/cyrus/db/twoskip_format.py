@@ -92,7 +92,7 @@ def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
 
 
 def ordinary_keys(data: bytes, at: int, room: int) -> tuple[list[bytes], list[int], int]:
-    """The keys of the records from `at` on, where each of them begins, and what stands behind.
+    """The keys of the records from `at` on, where each of them begins, and what follows.
 
     As many as are records with a key, of the usual lengths, that end at `room` or
     before and pass all their checksums: a caller that wants to know more parses what comes then
@@ -222,7 +222,7 @@ class TwoskipRecord:
         return record
 
     def condense(self, view: FileView) -> None:
-        """Let go of what stands behind the key, which has passed its checksum.
+        """Drop what follows the key, which has passed its checksum.
 
         Raises as `value` does, which would read it again.
         """

@@ -59,7 +59,7 @@ class Found:
         """Whether a search in any of the orders, if the list has it, ends here, too.
 
         Of two neighbours one is in front of the key in it and one behind: so
-        is whatever stands in front of the one, and behind the other.
+        is whatever comes before the one, and after the other.
         """
         before, behind = self.before, self.record
         for order in orders:

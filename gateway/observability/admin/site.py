@@ -53,7 +53,7 @@ class Site:
     """The application.
 
     `make_engine` and `make_store` give an engine and a store that nobody else
-    uses; there is no store where mailboxes are looked up elsewhere.
+    uses; there is no store where mailboxes are looked up on other servers.
     """
 
     def __init__(
