@@ -15,7 +15,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.frontends import mtaview
 from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
 from gateway.frontends.judging_frontend import JudgingFrontEnd
@@ -166,6 +165,8 @@ class PolicyFrontEnd(JudgingFrontEnd):
 
     def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
         """As any FrontEnd's."""
+        from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
+
         return mtaview.policy(link, question, until)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.frontends import mtaview
 from gateway.frontends.frontend import Answer, FrontEnd
 from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.scope import ScopeRules
@@ -104,6 +103,8 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
 
     def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
         """As any FrontEnd's."""
+        from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
+
         return mtaview.socketmap(link, question, until)
 
 
