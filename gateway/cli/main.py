@@ -12,7 +12,6 @@ import argparse
 import io
 import os
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
 from gateway.cli import (
@@ -30,6 +29,7 @@ from gateway.cli import (
 from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
 from gateway.cli.output import message, readable
 from gateway.errors import GatewayError
+from gateway.observability import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,14 +115,6 @@ def _add_common(
         help=f"{', '.join(colour.WHEN)} (default: auto, on a terminal unless NO_COLOR is set)",
     )
     parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
-
-
-def version() -> str:
-    """The installed version; of a source tree that is not installed, unknown."""
-    try:
-        return metadata.version("smmapd")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,17 +27,17 @@ from __future__ import annotations
 import os
 import time
 
-from gateway.cyrus.db.base import ConsistentRead, Database
+from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import store_fault
 from gateway.cyrus.db.filetoken import file_token
-from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE, bounds
+from gateway.cyrus.db.sql_layout import DIALECTS, SqlRecords, bounds
 from gateway.cyrus.pathwalk import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator
 
 # How long a look-up waits for a commit to get through: longer than a commit
 # takes on a slow disk, and shorter than an MTA's patience.
@@ -54,7 +54,7 @@ _DAMAGE = frozenset((11, 26))  # SQLITE_CORRUPT, SQLITE_NOTADB
 _BUSY = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED
 
 
-class SqliteDatabase(Database):
+class SqliteDatabase(SqlRecords, Database):
     """The table `table` of the SQLite file `path` as a gateway.cyrus.db.base.Database.
 
     sql_layout.table_name says which table Cyrus uses for a database.
@@ -62,19 +62,17 @@ class SqliteDatabase(Database):
     """
 
     format = "sql"
+    path: str = ""
+    _dialect = _DIALECT
 
     def __init__(self, path: str, table: str) -> None:
-        self._path = path
-        self._table = table
+        self.path = path
+        self._table_name = table
+        self._where = f"table {table}: "
         self._connection: sqlite3.Connection | None = None
         self._stamp: Hashable = None  # of the file when the connection was opened
         # Stands for the connection in a state: data_version counts again in each.
         self._session = object()
-
-    @property
-    def path(self) -> str:
-        """The file's path as the configuration gives it."""
-        return self._path
 
     def close(self) -> None:
         """Close the connection; another call would open it again."""
@@ -93,7 +91,7 @@ class SqliteDatabase(Database):
         table of the file.  Costs a stat of the path and a read of the file's first page
         under a shared lock.
         """
-        row = self._run("PRAGMA data_version", ())[0]
+        row = self._select("PRAGMA data_version", ())[0]
         return (self._session, row[0])
 
     def get(self, key: bytes) -> bytes | None:
@@ -103,53 +101,26 @@ class SqliteDatabase(Database):
     # For gateway/cyrus/keyformat.py: a commit may come between two statements.
     reads_consistently = True
 
-    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
-        """Values and samples of one committed state (gateway/cyrus/db/base.py)."""
-        statement = _DIALECT.select_look(self._table, len(keys), prefixes)
-        parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
-        rows = self._run(statement, tuple(parameters))
-        values = {self._bytes(row[0]): self._value(row[1]) for row in rows if row[2] is not None}
-        seen = [(self._bytes(row[0]), self._value(row[1])) for row in rows if row[2] is None]
-        samples = [
-            next((record for record in seen if record[0].startswith(prefix)), None)
-            for prefix in prefixes
-        ]
-        return ConsistentRead(values, samples)
-
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, PAGE of one committed state at a time.
 
         A statement that waits for its rows to be taken would hold up Cyrus' commits.
         """
         first: tuple[bytes, ...] = bounds(prefix)
-        statement = _DIALECT.select_page(self._table, prefix, after=False)
+        statement = _DIALECT.select_page(self._table_name, prefix, after=False)
         while True:
-            rows = self._run(statement, (*first, PAGE))
+            rows = self._select(statement, (*first, PAGE))
             for key, value in rows:
-                yield self._bytes(key), self._value(value)
+                yield self._column(key), self._value(value)
             if len(rows) < PAGE:
                 return
-            last = self._bytes(rows[-1][0])
-            statement = _DIALECT.select_page(self._table, prefix, after=True)
+            last = self._column(rows[-1][0])
+            statement = _DIALECT.select_page(self._table_name, prefix, after=True)
             first = (last, *bounds(prefix)[1:])
 
-    def _value(self, value: object) -> bytes:
-        found = self._bytes(value)
-        if len(found) > MAX_VALUE:
-            raise DatabaseDamaged(
-                self._path, f"table {self._table}: a value of more than {MAX_VALUE} bytes"
-            )
-        return found
-
-    def _bytes(self, value: object) -> bytes:
-        """A column's value; NULL is an empty one, as for the C program."""
-        if value is None:
-            return b""
-        if not isinstance(value, bytes):
-            raise DatabaseDamaged(self._path, f"table {self._table}: a value that is not bytes")
-        return value
-
-    def _run(self, statement: str, parameters: tuple[bytes | int, ...]) -> list[tuple[object, ...]]:
+    def _select(
+        self, statement: str, parameters: tuple[bytes | int, ...]
+    ) -> list[tuple[object, ...]]:
         """All rows that `statement` gives."""
         import sqlite3  # noqa: PLC0415 - most stores have no SQL database
 
@@ -166,13 +137,13 @@ class SqliteDatabase(Database):
             # Its message quotes bytes of a damaged schema, and they are not text.
             self.close()
             raise DatabaseDamaged(
-                self._path, "SQLite: its schema is damaged; restore the file"
+                self.path, "SQLite: its schema is damaged; restore the file"
             ) from fault
         except MemoryError as fault:
             # SQLite believes a size that it reads.
             self.close()
             raise DatabaseUnavailable(
-                self._path, "SQLite: out of memory; a size in it may be damaged: restore the file"
+                self.path, "SQLite: out of memory; a size in it may be damaged: restore the file"
             ) from fault
 
     def _connected(self) -> sqlite3.Connection:
@@ -181,17 +152,17 @@ class SqliteDatabase(Database):
 
         now = time.time_ns()
         try:
-            status = os.stat(self._path)
+            status = os.stat(self.path)
         except OSError as fault:
             self.close()
-            raise store_fault(self._path, "cannot be examined", fault) from fault
+            raise store_fault(self.path, "cannot be examined", fault) from fault
         seen = file_token(status, now)
         if self._connection is None or seen != self._stamp:
             self.close()
             self._stamp = seen
             self._session = object()
             self._connection = sqlite3.connect(
-                uri(self._path),
+                uri(self.path),
                 uri=True,
                 timeout=BUSY_SECONDS,
                 # No transaction around statements that only read.
@@ -205,14 +176,14 @@ class SqliteDatabase(Database):
         """What is wrong, with the table's name, and what to do."""
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGE:
-            return DatabaseDamaged(self._path, f"SQLite: {fault}; restore the file")
+            return DatabaseDamaged(self.path, f"SQLite: {fault}; restore the file")
         if code in _BUSY:
             return DatabaseUnavailable(
-                self._path, f"SQLite: {fault}, for more than {BUSY_SECONDS:g} seconds"
+                self.path, f"SQLite: {fault}, for more than {BUSY_SECONDS:g} seconds"
             )
         return DatabaseUnavailable(
-            self._path,
-            f"table {self._table}: SQLite: {fault}; look at sql_database in imapd.conf"
+            self.path,
+            f"table {self._table_name}: SQLite: {fault}; look at sql_database in imapd.conf"
             " and at the rights on the file and its folder",
         )
 

@@ -16,11 +16,15 @@ Limits: a key with a NUL byte cannot be stored by Cyrus, so none is found.
 
 from __future__ import annotations
 
+from gateway.cyrus.db.base import ConsistentRead
+from gateway.errors import DatabaseDamaged
 from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    SqlRows = Sequence[tuple[object, ...]]
 
 # Nothing makes keys unique, and two writers at once may have left a few of one.
 MAX_ROWS = 16
@@ -221,3 +225,58 @@ DIALECTS = {
         ),
     )
 }
+
+
+class SqlRecords:
+    """What the tables of SQLite and of servers have in common: the records in rows.
+
+    A subclass has the `_dialect`, and `_table_name` as statements have it; `_select` runs
+    one statement.  `_where` stands before what is wrong with a value, `_fix` behind it.
+    """
+
+    __slots__ = ()
+
+    path: str
+    _dialect: Dialect
+    _table_name: str
+    _where = ""
+    _fix = ""
+
+    def _select(self, statement: str, parameters: tuple[bytes, ...]) -> SqlRows:
+        """All rows of `statement`; raises StoreError."""
+        raise NotImplementedError
+
+    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
+        """Values and samples of one committed state (gateway/cyrus/db/base.py)."""
+        statement = self._dialect.select_look(self._table_name, len(keys), prefixes)
+        parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
+        rows = self._select(statement, tuple(parameters))
+        seen = [(self._column(row[0]), self._value(row[1])) for row in rows if row[2] is None]
+        samples = [
+            next((record for record in seen if record[0].startswith(prefix)), None)
+            for prefix in prefixes
+        ]
+        return ConsistentRead(self._values(rows, keys), samples)
+
+    def _values(self, rows: SqlRows, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The values of those of `keys` that are there; of several rows the last one."""
+        # Whatever the server takes for equal, the bytes decide.
+        return {
+            key: self._value(row[1])
+            for row in rows
+            if row[2] is not None and (key := self._column(row[0])) in keys
+        }
+
+    def _value(self, value: object) -> bytes:
+        found = self._column(value)
+        if len(found) > MAX_VALUE:
+            raise DatabaseDamaged(self.path, f"{self._where}a value of more than {MAX_VALUE} bytes")
+        return found
+
+    def _column(self, value: object) -> bytes:
+        """A column's value; NULL is an empty one, as for the C program."""
+        if value is None:
+            return b""
+        if not isinstance(value, bytes):
+            raise DatabaseDamaged(self.path, f"{self._where}a value that is not bytes{self._fix}")
+        return value

@@ -20,10 +20,10 @@ far.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.base import ConsistentRead, Description
+from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.sql_address import ColumnsUnfit
-from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, MAX_VALUE, bounds, table_name
+from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, SqlRecords, bounds, table_name
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -34,7 +34,7 @@ from gateway.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator
 
     from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.cyrus.db.sql_address import Connect, Rows
@@ -75,7 +75,7 @@ def driver(engine: str) -> Connect:
         ) from error
 
 
-class ServerTable(ReopeningDatabase):
+class ServerTable(SqlRecords, ReopeningDatabase):
     """The table in place of the database file `filename`, as a ReopeningDatabase.
 
     There is no path to be followed: each question asks the server.  `optional` is
@@ -83,15 +83,16 @@ class ServerTable(ReopeningDatabase):
     for every MISSING_SECONDS only.
     """
 
-    __slots__ = ("_dialect", "_filename", "_optional", "_session")
+    __slots__ = ("_dialect", "_optional", "_session", "_table_name")
 
+    _fix = "; the column must be BLOB"
     # For gateway/cyrus/keyformat.py: between two statements anything may happen.
     reads_consistently = True
 
     def __init__(self, session: SqlSession, filename: str, *, optional: bool = False) -> None:
-        self._filename = table_name(filename)
+        self._table_name = table_name(filename)
         self._dialect = DIALECTS[session.server.engine]
-        name = f"{session.server.name()}/{self._dialect.folded(self._filename)}"
+        name = f"{session.server.name()}/{self._dialect.folded(self._table_name)}"
         super().__init__(name, "sql")
         self._session = session
         self._optional = optional
@@ -105,27 +106,15 @@ class ServerTable(ReopeningDatabase):
             found = self.look((key,), (b"",))
             self._require_filled(found.samples[0] is not None)
             return found.values.get(key)
-        statement = self._dialect.select_values(self._filename, 1)
-        return self._values(self._rows(statement, (key,)), (key,)).get(key)
-
-    def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:
-        """Values and samples, of one statement."""
-        statement = self._dialect.select_look(self._filename, len(keys), prefixes)
-        parameters = [*keys, *(bound for prefix in prefixes for bound in bounds(prefix))]
-        rows = self._rows(statement, tuple(parameters))
-        seen = [(self._bytes(row[0]), self._value(row[1])) for row in rows if row[2] is None]
-        samples = [
-            next((record for record in seen if record[0].startswith(prefix)), None)
-            for prefix in prefixes
-        ]
-        return ConsistentRead(self._values(rows, keys), samples)
+        statement = self._dialect.select_values(self._table_name, 1)
+        return self._values(self._select(statement, (key,)), (key,)).get(key)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """All records whose key starts with `prefix`, of one committed state, as they come."""
-        statement = self._dialect.select_items(self._filename, prefix)
+        statement = self._dialect.select_items(self._table_name, prefix)
         try:
             for key, value in self._session.stream(statement, bounds(prefix)):
-                yield self._bytes(key), self._value(value)
+                yield self._column(key), self._value(value)
         except StoreError as fault:
             raise self._explained(fault) from fault
 
@@ -183,7 +172,7 @@ class ServerTable(ReopeningDatabase):
                 f" deleted, which is believed after {RESTORE_SECONDS:g} s",
             )
 
-    def _rows(self, statement: str, parameters: tuple[bytes, ...]) -> Rows:
+    def _select(self, statement: str, parameters: tuple[bytes, ...]) -> Rows:
         pool = self._session.pool
         if self._optional and not self.was_there:
             moment, problem = pool.tables_missing.get(self.path, (0.0, ""))
@@ -206,31 +195,8 @@ class ServerTable(ReopeningDatabase):
         if not isinstance(fault, ColumnsUnfit):
             return fault
         named = " and ".join(COLUMNS[each] for each in fault.columns)
-        fix = self._dialect.mending(self._filename, fault.columns)
+        fix = self._dialect.mending(self._table_name, fault.columns)
         return DatabaseDamaged(
             self.path,
             f"{named}: {fault.found}, and keys and values are bytes; as the table's owner: {fix}",
         )
-
-    def _values(self, rows: Rows, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The values of those of `keys` that are there; of several rows the last one."""
-        # Whatever the server takes for equal, the bytes decide.
-        return {
-            key: self._value(row[1])
-            for row in rows
-            if row[2] is not None and (key := self._bytes(row[0])) in keys
-        }
-
-    def _value(self, value: object) -> bytes:
-        found = self._bytes(value)
-        if len(found) > MAX_VALUE:
-            raise DatabaseDamaged(self.path, f"a value of more than {MAX_VALUE} bytes")
-        return found
-
-    def _bytes(self, value: object) -> bytes:
-        """A column's value; NULL is an empty one, as for the C program."""
-        if value is None:
-            return b""
-        if not isinstance(value, bytes):
-            raise DatabaseDamaged(self.path, "a value that is not bytes; the column must be BLOB")
-        return value

@@ -12,9 +12,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from gateway.observability import version
 from gateway.observability.admin.history import STEP
 from gateway.observability.admin.latency import quantile
-from gateway.observability.metrics.exposition import version
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 from gateway.verification.model import KINDS
 

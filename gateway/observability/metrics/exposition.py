@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import gevent
@@ -22,6 +21,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from gateway.observability import version
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 
@@ -281,11 +281,3 @@ def _processes(view: View) -> Iterator[Metric]:
     )
     info.add_metric([version(), platform.python_version(), gevent.__version__], 1)
     yield info
-
-
-def version() -> str:
-    """The installed version; of a source tree that is not installed, unknown."""
-    try:
-        return metadata.version("smmapd")
-    except metadata.PackageNotFoundError:
-        return "unknown"

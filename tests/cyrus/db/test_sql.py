@@ -365,7 +365,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     assert database.get(b"k") == b"v"
     database.close()
     with pytest.raises(DatabaseUnavailable, match=r"readonly|read-only"):
-        database._run("CREATE TABLE x (y)", ())
+        database._select("CREATE TABLE x (y)", ())
 
 
 def test_the_way_up_from_behind_a_link_is_the_kernels(tmp_path: Path) -> None:
