@@ -67,9 +67,11 @@ lint: venv
 # Tests mostly wait for processes that they started, so three files of them run side by side.
 BESIDE := -n 3 --dist loadfile
 
-# Everything that it leaves out is part of `make test`.
+# Everything that it leaves out is part of `make test`.  What its tests write stays in memory: on a
+# busy disk the removal of their files takes longer than they do.
 unit: venv
-	$(BIN)/python -m pytest -q -n 2 --dist load -m "not real and not slow and not processes"
+	@folder=$$(mktemp -d /dev/shm/unit.XXXXXX 2>/dev/null || mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(BIN)/python -m pytest -q -n 2 --dist load --basetemp="$$folder" -m "not real and not slow and not processes"
 
 # Only root can start real programs as their own users.  For anybody else what
 # is missing is named, and their tests are skipped with the reason; on CI

@@ -18,6 +18,7 @@ import gc
 import logging
 import os
 import resource
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -46,7 +47,28 @@ STARTING = (
     "tests/package/",
     "tests/rigs/",
     "tests/supervisor/",
+    "tests/frontends/test_tls_peers.py",
+    "tests/mta/test_programs.py",
+    "tests/observability/logging/test_verdicts.py",
+    "tests/server/test_tls.py",
+    "tests/smmapd/test_main.py",
+    "tests/smmapd/test_service.py",
+    "tests/smmapd/test_start_up.py",
+    "tests/test_dist.py",
+    "tests/test_hanging.py",
+    "tests/upstream/test_crl.py",
+    "tests/worker/test_descriptors.py",
 )
+# What a test of `make unit` may not do, as audit events.
+_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
+_MAY_START = ("processes", "real", "slow", "clean", "delivery")
+
+
+class _Unit:
+    """Whether the test that runs is one of `make unit`."""
+
+    runs = False
+
 
 settings.register_profile(
     PROFILE, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -65,6 +87,22 @@ def pytest_configure() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings.load_profile(PROFILE)
+    sys.addaudithook(_starts_nothing)
+
+
+def _starts_nothing(event: str, _arguments: tuple[object, ...]) -> None:
+    """An audit hook: what stays in `make unit` waits for no process."""
+    if _Unit.runs and event in _STARTS:
+        raise RuntimeError("a test of `make unit` starts a process: mark it with `processes`")
+
+
+# Debian 12's pytest has no `wrapper` yet.
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch the tests that are not marked."""
+    _Unit.runs = not any(item.get_closest_marker(mark) for mark in _MAY_START)
+    yield
+    _Unit.runs = False
 
 
 def pytest_collection_finish() -> None:

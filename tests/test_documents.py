@@ -80,6 +80,7 @@ def own_options(of: argparse.ArgumentParser) -> Iterator[str]:
         yield from (each for each in action.option_strings if each not in _EVERYWHERE)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", PAGES)
 def test_a_manual_page_has_no_warnings(name: str) -> None:
     """groff has nothing to complain about."""

@@ -90,6 +90,7 @@ def test_no_module_is_too_long() -> None:
     assert {each: count for each, count in lengths.items() if count > MAX_LINES} == {}
 
 
+@pytest.mark.processes
 def test_the_launcher_starts_smmapd_without_site() -> None:
     """`make venv` writes it: the program runs, from any folder, without Python's site module."""
     launcher = Path(sys.executable).parent / "smmapd"
@@ -109,6 +110,7 @@ def test_the_launcher_starts_smmapd_without_site() -> None:
     assert "/nonexistent/imapd.conf" in done.stderr
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["smmapd", "smmapd-gateway"])
 def test_both_programs_are_installed(name: str) -> None:
     """`make venv` puts them beside the interpreter."""

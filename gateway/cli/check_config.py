@@ -114,7 +114,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         settings = settings_of(options)
     except ConfigurationErrors as faults:
         # Nothing else can be looked at before the file is understood.
-        yield from (error("settings", str(each), "see gateway.toml(5)") for each in faults.errors)
+        action = "correct it; until then a start or a reload is refused"
+        yield from (error("settings", str(each), action) for each in faults.errors)
         return
     yield ok("settings", settings.file)
     about_user = list(user.check(settings))

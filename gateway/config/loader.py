@@ -167,9 +167,11 @@ class _Reader:
         hint = _closest(key, known)
         if not hint:
             owners = [each for each in SECTIONS if key in each.declarations]
-            if len(owners) == 1:
-                place = f"in [{owners[0].name}]" if owners[0].name else "at the top of the file"
-                hint = f" it belongs {place};"
+            places = [
+                f"in [{each.name}]" if each.name else "at the top of the file" for each in owners
+            ]
+            if places:
+                hint = f" it belongs {' or '.join(places)};"
         self.report(section.dotted(key), f"unknown setting;{hint} see gateway.toml(5)")
 
 

@@ -28,6 +28,7 @@ def test_what_is_printed_is_the_same_configuration(example: str) -> None:
     )
 
 
+@pytest.mark.processes
 def test_where_each_was_set(tmp_path: Path) -> None:
     """A file and line, that of a drop-in too, the setting that it inherits, or its default."""
     path = tmp_path / "gateway.toml"

@@ -104,6 +104,11 @@ BAD = [
         "3: socketmap.workers: unknown setting; it belongs at the top of the file; see gateway.toml(5)",
     ),
     (
+        ON + '[cyrus]\nmode = "observe"\n',
+        "4: cyrus.mode: unknown setting; it belongs at the top of the file or in [socketmap] or "
+        "in [policy] or in [milter]; see gateway.toml(5)",
+    ),
+    (
         ON + 'domains = ["a.example"]\n',
         "3: socketmap.domains: unknown setting; it belongs in [scope]; see gateway.toml(5)",
     ),

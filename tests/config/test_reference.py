@@ -86,6 +86,7 @@ def test_every_kind_of_verdict_is_explained() -> None:
     assert set(WHEN) == set(KINDS)
 
 
+@pytest.mark.processes
 def test_the_manual_page_has_no_warnings() -> None:
     """groff has nothing to complain about."""
     require_command("groff", "apt-get install groff-base")

@@ -115,6 +115,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.processes
 def test_a_process_without_memory_ends() -> None:
     """In whichever callback it was; the main greenlet hears of it."""
     done = subprocess.run([sys.executable, "-c", _NO_MEMORY], capture_output=True, check=False)

@@ -69,6 +69,7 @@ def test_long_reason_is_cut() -> None:
     assert payload.startswith(b"NOTFOUND LLL")
 
 
+@pytest.mark.processes
 def test_light_import() -> None:
     """Rendering a socketmap reply needs none of the slow standard modules."""
     program = (

@@ -173,6 +173,7 @@ def test_quoting_is_undone(local: bytes) -> None:
     assert found == Address(local + b"@example.org", b"example.org", local)
 
 
+@pytest.mark.processes
 def test_light_import() -> None:
     """Reading an address needs none of the slow standard modules."""
     program = (

@@ -137,6 +137,7 @@ def test_cpus_that_are_gone_are_told(process: Process, caplog: pytest.LogCapture
     assert process.moves == [ONE, ALL]
 
 
+@pytest.mark.processes
 def test_every_thread_of_a_real_process_moves_and_later_ones_do() -> None:
     """And all of them go back."""
     if len(os.sched_getaffinity(0)) < 2:

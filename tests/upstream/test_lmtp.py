@@ -206,8 +206,11 @@ def test_replies_that_do_not_fit_the_commands_are_a_fault(rset: bytes) -> None:
 
 
 @pytest.mark.parametrize("lhlo", [LHLO, PLAIN_LHLO], ids=["pipelining", "plain"])
-def test_an_rset_that_nobody_answers_does_not_cost_the_deadline(lhlo: bytes) -> None:
+def test_an_rset_that_nobody_answers_does_not_cost_the_deadline(
+    lhlo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer is there already; the connection is not used again."""
+    monkeypatch.setattr("gateway.upstream.lmtp.RSET_SECONDS", 0.1)
     with Fake(lmtpd(lhlo=lhlo, rset=b"")) as server:
         asking = client(server.address, NEVER_S)
         assert asking.ask(b"fred").good

@@ -14,7 +14,7 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.protocols.socketmap import hops_of
-from gateway.upstream.mupdate import SOCKET, Kicker
+from gateway.upstream.mupdate import DEFAULT_DEADLINE, SOCKET, Kicker
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.backends import Backends
 from gateway.verification.model import Kind, Pending, Query, Step
@@ -38,11 +38,13 @@ class Murder:
         self.mupdate = stack.enter_context(Fake(says_done, path=str(root / "conf" / SOCKET)))
         self.upstreams = self.servers()
 
-    def servers(self, *, ok: bool = False, deadline: float = 10.0) -> MurderUpstreams:
+    def servers(
+        self, *, ok: bool = False, deadline: float = 10.0, kick: float = DEFAULT_DEADLINE
+    ) -> MurderUpstreams:
         """The other servers, as a frontend reaches them."""
         made = MurderUpstreams(
             Backends(unreachable_is_ok=ok, deadline=deadline),
-            Kicker(self.files.configdirectory),
+            Kicker(self.files.configdirectory, kick),
         )
         self._stack.callback(_close, made)
         return made
@@ -167,6 +169,7 @@ def test_a_list_that_cannot_be_brought_up_to_date_refuses_nobody(murder: Murder)
     one = murder.backend(smmapd(lambda _key: b"NOTFOUND Mailbox does not exist"))
     murder.put(b"fred", one.address)
     murder.mupdate.talk = sends(b"")
+    murder.upstreams = murder.servers(kick=0.2)
     verdict = murder.engine().verify(Query(b"fred"))
     assert verdict.kind is Kind.UPSTREAM_FAULT
     assert verdict.evidence.fault is not None

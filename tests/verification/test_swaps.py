@@ -50,6 +50,7 @@ def test_another_folder_in_the_place_of_one_shows_at_once(
     assert site.kind(b"fred") is Kind.NONEXISTENT
 
 
+@pytest.mark.processes
 def test_a_mount_over_a_folder_shows_at_once(tmp_path: Path) -> None:
     """And so does its end."""
     require_root("only root may mount")
