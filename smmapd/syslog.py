@@ -41,25 +41,14 @@ _FACILITIES = {
     **{f"local{n}": getattr(syslog, f"LOG_LOCAL{n}") for n in range(8)},
 }
 
-# The C program's words for every kind of verdict (imap/smmapd.c, auditlog_client).
+# The C program's words (imap/smmapd.c, auditlog_client): those of who gets the mail, of three
+# states, and of everything else.
+_OK, _OTHER = "ok", "failed"
 _EVENTS = {
-    "deliverable": "ok",
-    "created-on-delivery": "ok",
-    "catch-all": "ok",
     "nonexistent": "nonexistent",
-    "not-postable": "failed",
     "denied": "denied",
     "over-quota": "overquota",
     "over-quota-permanent": "overquota",
-    "size-over-quota": "failed",
-    "refused": "failed",
-    "bad-address": "failed",
-    "reserved": "failed",
-    "disabled": "failed",
-    "not-creatable": "failed",
-    "not-for-mail": "failed",
-    "store-fault": "failed",
-    "upstream-fault": "failed",
 }
 
 
@@ -121,7 +110,8 @@ def audit_line(key: bytes, verdict: Verdict, client: str) -> str:
 
     The event's names are the C program's.
     """
-    event = _EVENTS[verdict.kind.name]
+    kind = verdict.kind
+    event = _OK if kind.accepts else _EVENTS.get(kind.name, _OTHER)
     line = f"event={event} u.username={_field(key)} r.clienthost={_field(client)}"
     if verdict.reason:
         line += f" reason={_field(verdict.reason)}"

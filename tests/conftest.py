@@ -30,7 +30,7 @@ PROFILE = "steady"
 # both of its libraries (rigs/gateway.py, LIBRARY), and so is whatever is marked.
 WHOLE = ("tests/contrib/", "tests/interfaces/", "tests/faults/", "tests/lifecycle/", "tests/real/")
 
-# Folders whose tests start processes of ours, or other people's programs: `make unit` leaves them
+# Folders and files whose tests start processes of ours, or other people's programs: `make unit` leaves them
 # to `make test`.
 STARTING = (
     *WHOLE,
@@ -39,11 +39,14 @@ STARTING = (
     "tests/cli/",
     "tests/delivery/",
     "tests/demo/",
-    "tests/documents/",
+    "tests/documents/test_away.py",
+    "tests/documents/test_console.py",
+    "tests/documents/test_site.py",
     "tests/fuzz/",
     "tests/golden/",
     "tests/model/",
     "tests/mutation/",
+    "tests/observability/logging/test_verdicts.py",
     "tests/package/",
     "tests/rigs/",
     "tests/supervisor/",

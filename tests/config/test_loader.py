@@ -12,6 +12,7 @@ from gateway.config import ConfigurationErrors, Settings
 from gateway.config.choices import LogTarget, Mode, OnError, SizeCheck
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.config.sources import FILE_LIMIT
+from gateway.frontends.replies import REFUSALS
 
 FILE = "/etc/smmapd/gateway.toml"
 ON = '[socketmap]\nlisten = ["unix:/run/s"]\n'
@@ -248,8 +249,7 @@ BAD = [
     (
         ON + "[replies.overquota]\ncode = 552\n",
         '3: replies.overquota: unknown kind of verdict; did you mean "over-quota"? there are '
-        "nonexistent, not-postable, denied, over-quota, over-quota-permanent, size-over-quota, "
-        "refused, bad-address, reserved, disabled, not-creatable, not-for-mail, store-fault, upstream-fault",
+        + ", ".join(kind.name for kind in REFUSALS),
     ),
     (
         'size_check = "temporary"\n'

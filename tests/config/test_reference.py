@@ -35,7 +35,9 @@ IDS = [section.dotted(key) for section, key, _ in EVERY]
 def test_the_files_are_what_the_declarations_give(path: str, made: object) -> None:
     """Whoever changes a setting makes them again (see gateway.config.reference)."""
     assert callable(made)
-    assert (ROOT / path).read_text() == made()
+    kind = "man" if path.startswith("man/") else "example"
+    again = f"make it again: .venv/bin/python -m gateway.config.reference {kind} > {path}"
+    assert (ROOT / path).read_text() == made(), again
 
 
 def test_the_example_is_a_configuration_that_loads() -> None:

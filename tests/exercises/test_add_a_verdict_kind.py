@@ -2,7 +2,7 @@
 
 The kind itself (`gateway/verification/model.py`) says what follows from it; these say where else it
 has to appear: its replies, its sentence in gateway.toml(5), docs/verdicts.md's and smmapd(8)'s lists of
-answers, the syslog event, the demo.  tests/verification/test_kinds.py holds the kinds themselves.
+answers, the demo, the tests' cases for real mail servers.  tests/verification/test_kinds.py holds the kinds themselves.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from gateway.config.tables import replies as reply_settings
 from gateway.frontends.replies import DEFAULTS
 from gateway.frontends.socketmap_replies import ROWS
 from gateway.verification import texts
-from gateway.verification.model import KINDS, Kind, Query, Verdict
+from gateway.verification.model import KINDS, Kind, Query
 from gateway.wiring.assembly import make_verifier
-from smmapd.syslog import audit_line
 from tests.demo.store import NOT_SHOWN, QUESTIONS, build
 from tests.exercises.reading import loaded, man, text
+from tests.interfaces.cases import CASES
+from tests.interfaces.replies import TABLE
 from tests.sources import SOURCES, tree
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -54,12 +55,6 @@ def test_its_reply_can_be_configured(kind: Kind) -> None:
     assert f"replies.{kind.name}" in {section.name for section in SECTIONS}
     assert f"[replies.{kind.name}]" in text("contrib/gateway.toml")
     assert f"replies.{kind.name}" in man("gateway.toml.5")
-
-
-@EVERY
-def test_smmapds_audit_line_has_a_word_for_it(kind: Kind) -> None:
-    """smmapd/syslog.py: the C program's event, and no default that a new kind falls to."""
-    assert audit_line(b"fred", Verdict(kind, b""), "").startswith("event=")
 
 
 @EVERY
@@ -105,6 +100,16 @@ def test_the_demo_shows_it_or_says_why_not(tmp_path: Path) -> None:
     }
     assert set(NOT_SHOWN) & shown == set(), "the demo shows these after all"
     assert shown | set(NOT_SHOWN) == {kind.name for kind in KINDS}
+
+
+def test_real_mail_servers_are_asked_for_it() -> None:
+    """tests/interfaces: a case (cases.py), with what each interface says (replies.py)."""
+    shown = {rcpt.kind for case in CASES for rcpt in case.rcpts}
+    shown |= {Kind.BAD_ADDRESS for case in CASES for rcpt in case.rcpts if rcpt.bad}
+    # These need autocreate or a catch-all mailbox: tests/delivery has them.
+    other_tests = {Kind.CREATED, Kind.CATCH_ALL, Kind.NOT_CREATABLE}
+    assert shown == set(KINDS) - other_tests
+    assert set(TABLE) == set(KINDS) - other_tests
 
 
 def test_nothing_else_lists_kinds() -> None:

@@ -192,7 +192,7 @@ def test_all_problems_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [each for each in KINDS if each.our_fault or each is Kind.RESERVED], ids=str
+    "kind", [each for each in KINDS if not (each.accepts or each.permanent_reply_allowed)], ids=str
 )
 def test_faults_are_never_permanent(kind: Kind) -> None:
     """No configuration makes a permanent refusal of a fault of the server."""

@@ -5,20 +5,6 @@ from __future__ import annotations
 from gateway.verification.model import KINDS, Evidence, Kind, Query, QuotaUse, Verdict
 
 
-def test_what_may_be_another_answer_later() -> None:
-    """Quota, what is being created, and faults; the rest is final."""
-    assert {kind for kind in KINDS if kind.temporary} == {
-        Kind.OVER_QUOTA,
-        Kind.SIZE_OVER_QUOTA,
-        Kind.RESERVED,
-        Kind.DISABLED,
-        Kind.NOT_CREATABLE,
-        Kind.NOT_FOR_MAIL,
-        Kind.STORE_FAULT,
-        Kind.UPSTREAM_FAULT,
-    }
-
-
 def test_who_gets_the_mail() -> None:
     """Whoever delivery reaches, wherever it puts the mail."""
     accepting = {kind for kind in KINDS if kind.accepts}

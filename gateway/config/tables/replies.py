@@ -87,6 +87,14 @@ def sections(size_check: SizeCheck) -> Mapping[str, Section[ReplySettings]]:
     defaults = dict(replies.DEFAULTS)
     if size_check is SizeCheck.PERMANENT:
         defaults[Kind.SIZE_OVER_QUOTA] = PERMANENT_SIZE
+    for name, kind in KINDS.items():
+        # For whoever adds a kind; tests/exercises name the other places.
+        if kind not in defaults:
+            raise LookupError(
+                f"{name} has no row in ROWS of gateway/frontends/socketmap_replies.py"
+            )
+        if name not in WHEN:
+            raise LookupError(f"{name} has no sentence in WHEN of gateway/config/tables/replies.py")
     return MappingProxyType({name: _section(name, defaults[kind]) for name, kind in KINDS.items()})
 
 
