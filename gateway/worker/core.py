@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# libev's event bit for reading (gevent's loop.io takes it as a number).
+_READ = 1
+
 # Seconds that a client may be idle before the core parts from it in a drain.
 # Postfix asks again on a new connection when its old one was closed while idle.
 DRAIN_IDLE = 1.0
@@ -105,7 +108,7 @@ class Core:
         contexts = [*engines.contexts, *self._front_ends.contexts]
         crl = settings.tls.crl
         self._revocations = Revocations(crl, contexts) if crl and contexts else None
-        self._messages = self._loop.io(parent.fileno(), 1)
+        self._messages = self._loop.io(parent.fileno(), _READ)
         self._exit_code = os.EX_OK
         self._settling = self._loop.timer(0, repeat=SETTLING_INTERVAL)
         self._beat = self._loop.timer(ALIVE_INTERVAL, repeat=ALIVE_INTERVAL)

@@ -25,6 +25,8 @@ BIG = b"x" * 3_000_000
 
 # Requests that a session answers in one turn.
 BATCH = 4
+# libev's event bit for reading.
+READ = 1
 
 
 class Lines:

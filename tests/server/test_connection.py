@@ -19,6 +19,7 @@ from tests.frontends.lines import (
     BATCH,
     BIG,
     DEADLINE_S,
+    READ,
     Site,
     dispatcher,
     far,
@@ -75,7 +76,7 @@ def client() -> Iterator[socket.socket]:
 def read(client: socket.socket) -> bytes:
     """The next bytes for the client, while the loop turns."""
     with gevent.Timeout(DEADLINE_S):
-        gevent.get_hub().wait(gevent.get_hub().loop.io(client.fileno(), 1))
+        gevent.get_hub().wait(gevent.get_hub().loop.io(client.fileno(), READ))
     return client.recv(4096)
 
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from gateway.server.fairqueue import FairQueue
-from tests.frontends.lines import DEADLINE_S, run_loop_until
+from tests.frontends.lines import DEADLINE_S, READ, run_loop_until
 
 
 def test_callbacks_come_in_order_and_once_each() -> None:
@@ -31,7 +31,7 @@ def test_a_socket_is_looked_at_between_two_callbacks() -> None:
     queue, rounds = FairQueue(), list[int]()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        watcher = gevent.get_hub().loop.io(ours.fileno(), 1)
+        watcher = gevent.get_hub().loop.io(ours.fileno(), READ)
 
         def callback() -> None:
             rounds.append(len(rounds))

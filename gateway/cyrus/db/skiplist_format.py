@@ -33,6 +33,11 @@ COMMIT = 255
 DUMMY = 257
 
 DUMMY_OFFSET = HEADER.size
+# Bytes of each field of a record; records begin at a multiple of it.
+WORD = 4
+_DUMMY_HEAD = 3 * WORD  # type and two lengths
+# No record with a key is shorter: type, two lengths, and the ones.
+SHORTEST = 4 * WORD
 # The word behind the pointers.
 ONES = b"\xff\xff\xff\xff"
 COMMIT_WORD = b"\0\0\0\xff"
@@ -61,7 +66,7 @@ class SkiplistHeader:
             raise DatabaseDamaged(path, f"the header claims {levels} levels of at most {MAX_LEVEL}")
         self.levels: int = levels
         # The DUMMY record: type, two lengths of zero, its pointers, the ones.
-        self.first = DUMMY_OFFSET + 12 + 4 * levels + 4
+        self.first = DUMMY_OFFSET + _DUMMY_HEAD + WORD * levels + len(ONES)
         self.log_start: int = log_start
         self._recovered: int = recovered  # when (time_t) a checkpoint or recovery wrote the file
         if log_start < self.first or log_start % 4:

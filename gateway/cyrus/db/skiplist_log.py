@@ -26,7 +26,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 
-from gateway.cyrus.db.skiplist_format import ADD, COMMIT, COMMIT_WORD, DELETE, INORDER, ONES
+from gateway.cyrus.db.skiplist_format import (
+    ADD,
+    COMMIT,
+    COMMIT_WORD,
+    DELETE,
+    INORDER,
+    ONES,
+    WORD,
+)
 from gateway.cyrus.db.skiplist_read import Stop, records
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
@@ -77,7 +85,7 @@ class Scan:
                         raise Stop(item.offset, f"a DELETE of the record at {item.target}")
                     self.deleted.append(item.target)
                 elif item.type == COMMIT:
-                    self.end = item.offset + 4
+                    self.end = item.offset + len(COMMIT_WORD)
                     added, deleted = len(self.added), len(self.deleted)
                 else:
                     raise Stop(item.offset, f"a record of type {INORDER} in the log")
@@ -107,13 +115,14 @@ class Scan:
 
     def end_is_commit(self, end: int) -> bool:
         """Whether a COMMIT comes before `end`."""
-        return self.view.peek(end - 4, 4) == COMMIT_WORD
+        return self.view.peek(end - len(COMMIT_WORD), len(COMMIT_WORD)) == COMMIT_WORD
 
 
 def _ends_with_commit(view: FileView, size: int) -> bool:
     """Whether the file ends with a COMMIT behind a record (SAFE_TO_APPEND in the C source)."""
-    tail = view.peek(size - 12, 12)
-    return tail[8:] == COMMIT_WORD and (tail[4:8] == ONES or tail[:4] == _DELETE_WORD)
+    tail = view.peek(size - 3 * WORD, 3 * WORD)
+    before, last, commit = tail[:WORD], tail[WORD : 2 * WORD], tail[2 * WORD :]
+    return commit == COMMIT_WORD and (last == ONES or before == _DELETE_WORD)
 
 
 class Log:

@@ -8,6 +8,8 @@ from gateway.cyrus.db.skiplist_format import (
     DELETE,
     DUMMY,
     INORDER,
+    SHORTEST,
+    WORD,
     Incomplete,
     measure,
     word,
@@ -36,7 +38,7 @@ class Node:
 
     def __init__(self, view: FileView, offset: int, limit: int) -> None:
         """Read it; all of it must be before `limit`.  Raises DatabaseDamaged."""
-        if offset & 3 or offset + 16 > limit:
+        if offset % WORD or offset + SHORTEST > limit:
             raise DatabaseDamaged(view.path, f"a pointer leads to {offset}; records end at {limit}")
         block = view.read(offset, min(READ_AHEAD, limit - offset))
         while True:

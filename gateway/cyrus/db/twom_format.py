@@ -34,6 +34,9 @@ HEADER_SIZE = 96
 # repack size, current size, highest level, checksum of the 92 bytes before it
 HEADER = Struct("<16s16sIIQQQQQQII")
 CHECKSUM_OFFSET = 92
+# Where the fields of the header are that tell one committed state from another.
+_UUID, _GENERATION = slice(16, 32), slice(40, 48)
+_COMMITS, _END = slice(56, 64), slice(80, 88)
 VERSION = 1
 
 FLAG_DIRTY = 1 << 0
@@ -46,15 +49,22 @@ MAX_LEVEL = 31
 DUMMY_OFFSET = HEADER_SIZE
 # Of `state_mark`, the bytes that all states of one file have: uuid and generation.
 FILE_MARK = 24
+# In it, where `end` is, and its size: uuid, generation, commits, end.
+_MARK_END = 32
+_MARK_SIZE = 40
 # No record is shorter than this (DELETE and COMMIT).
 SMALLEST_RECORD = 24
-FIRST_RECORD = DUMMY_OFFSET + 24 + 8 * MAX_LEVEL
+# Bytes of a pointer; the dummy record has one for each level.
+_POINTER = 8
+FIRST_RECORD = DUMMY_OFFSET + SMALLEST_RECORD + _POINTER * MAX_LEVEL
 
 # By type: where the forward pointers stand, where the ancestor stands (0: none),
 # whether the lengths are 64 bits wide, whether there is a key and a value.
 _POINTERS = (0, 8, 8, 24, 16, 32, 8, 8)
 _ANCESTOR = (0, 0, 0, 0, 8, 24, 8, 0)
 _FAT = (False, False, False, True, False, True, False, False)
+# Where the two lengths of a record are: of usual width, and wide ones, which are aligned.
+_LENGTHS_AT, _FAT_LENGTHS_AT = 2, 8
 HAS_TAIL = (False, False, True, True, True, True, False, False)
 
 
@@ -89,16 +99,16 @@ class TwomHeader:
 
 def state_mark(block: bytes) -> bytes:
     """What the header says of the committed state: uuid, generation, commits, end."""
-    return block[16:32] + block[40:48] + block[56:64] + block[80:88]
+    return block[_UUID] + block[_GENERATION] + block[_COMMITS] + block[_END]
 
 
 def mark_end(mark: object, header: TwomHeader) -> int | None:
     """The `end` in an earlier mark of the file that `header` is of; None where it is of another."""
-    if not isinstance(mark, bytes) or len(mark) != 40:
+    if not isinstance(mark, bytes) or len(mark) != _MARK_SIZE:
         return None
     if mark[:FILE_MARK] != header.state[:FILE_MARK]:
         return None
-    return int.from_bytes(mark[32:], "little")
+    return int.from_bytes(mark[_MARK_END:], "little")
 
 
 def file_checksum(block: bytes, path: str) -> Checksum | None:
@@ -131,7 +141,9 @@ def file_checksum(block: bytes, path: str) -> Checksum | None:
 def _lengths(block: bytes) -> tuple[int, int]:
     """The lengths in bytes of the key and of the value."""
     key_length, value_length = (
-        unpack_from("<QQ", block, 8) if _FAT[block[0]] else unpack_from("<HI", block, 2)
+        unpack_from("<QQ", block, _FAT_LENGTHS_AT)
+        if _FAT[block[0]]
+        else unpack_from("<HI", block, _LENGTHS_AT)
     )
     return key_length, value_length
 

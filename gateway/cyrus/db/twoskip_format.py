@@ -44,11 +44,17 @@ _MAX_OFFSET = 1 << 62
 # records fit as a whole, so that a step of a search is one system call.
 _PEEK = 480
 
+# Where the fields of the header are that a commit changes.
+_GENERATION, _CURRENT_SIZE = slice(24, 32), slice(48, 56)
 _HEADER = Struct(">20sIQQQQII")
 _FIXED = Struct(">BBHI")
 _LONG = Struct(">Q")
 _CHECKSUM = Struct(">I")
 _CHECKSUMS = Struct(">II")
+# A head is the fixed part, long lengths where there are some, a pointer for level 0 and one for
+# each level above, and both checksums.
+_POINTER = _LONG.size
+_REST_OF_HEAD = _POINTER + _CHECKSUMS.size
 # One for each level: the pointers, then both CRCs.
 _POINTERS = tuple(Struct(f">{level + 1}QII") for level in range(MAX_LEVEL + 1))
 _SHORTEST = 24
@@ -56,12 +62,12 @@ _KINDS = bytes((DUMMY, RECORD, DELETE, COMMIT))
 
 
 # The header and the head of the dummy record behind it (level 31), in one system call.
-START = HEADER_SIZE + 8 + 8 * 32 + 8
+START = HEADER_SIZE + _SHORTEST + _POINTER * MAX_LEVEL
 
 
 def committed(raw: bytes) -> bytes:
     """What of a header's bytes changes with each commit: generation and current size."""
-    return raw[24:32] + raw[48:56]
+    return raw[_GENERATION] + raw[_CURRENT_SIZE]
 
 
 def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
@@ -75,14 +81,14 @@ def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
     if at + _SHORTEST > size or data[at] not in _KINDS:
         return None
     kind, level, key_length, value_length = _FIXED.unpack_from(data, at)
-    pointers = at + 8
+    pointers = at + _FIXED.size
     if key_length == 0xFFFF:
         key_length = _LONG.unpack_from(data, pointers)[0]
         pointers += 8
     if value_length == 0xFFFFFFFF and pointers + 8 <= size:
         value_length = _LONG.unpack_from(data, pointers)[0]
         pointers += 8
-    body = pointers + 8 * level + 16
+    body = pointers + _POINTER * level + _REST_OF_HEAD
     end = body + (key_length + value_length + 7) // 8 * 8
     if level > MAX_LEVEL or end > size:
         return None
@@ -101,10 +107,11 @@ def ordinary_keys(data: bytes, at: int, room: int) -> tuple[list[bytes], list[in
     keys: list[bytes] = []
     places: list[int] = []
     parse, checksums = _FIXED.unpack_from, _CHECKSUMS.unpack_from
+    shortest, pointer = _SHORTEST, _POINTER
     last = room - _SHORTEST
     while at <= last:
         kind, level, key_length, value_length = parse(data, at)
-        body = at + 24 + 8 * level
+        body = at + shortest + pointer * level
         end = body + (key_length + value_length + 7 & -8)
         if kind != RECORD or level > MAX_LEVEL or key_length == 0xFFFF or end > room:
             break
@@ -182,14 +189,14 @@ class TwoskipRecord:
         kind, level, key_length, value_length = _FIXED.unpack_from(raw)
         if level > MAX_LEVEL:
             raise DatabaseDamaged(path, f"the record at {offset} has level {level}")
-        at = 8
+        at = _FIXED.size
         if key_length == 0xFFFF:
             key_length = _LONG.unpack_from(raw, at)[0]
             at = 16
         if value_length == 0xFFFFFFFF:
             value_length = _LONG.unpack_from(raw, at)[0]
             at += 8
-        body = at + 8 * level + 16
+        body = at + _POINTER * level + _REST_OF_HEAD
         if len(raw) < body:
             raise DatabaseDamaged(path, f"the record at {offset} has no complete head")
         self.type: int = kind
