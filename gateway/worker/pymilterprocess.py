@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.frontends.milter_session import FRONT_END
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
+from gateway.observability.metrics.declared import CONNECTIONS, CONNECTIONS_ACCEPTED
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
 from gateway.server import pymilter
 from gateway.server.affinity import Affinity
@@ -298,8 +299,8 @@ class PymilterProcess:
             _log.warning(FULL, len(self._callbacks.connected))
 
     def _connections(self, snapshot: ProcessCounts) -> None:
-        snapshot.counts[f"connections_accepted/{FRONT_END.name}"] = self._callbacks.accepted
-        snapshot.gauges[f"connections/{FRONT_END.name}"] = len(self._callbacks.connected)
+        snapshot.counts[CONNECTIONS_ACCEPTED.of(FRONT_END.name)] = self._callbacks.accepted
+        snapshot.gauges[CONNECTIONS.of(FRONT_END.name)] = len(self._callbacks.connected)
 
     def _defect(self, error: Exception) -> None:
         if isinstance(error, MemoryError):

@@ -12,7 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.observability.metrics.snapshot import Numbers
+    from collections.abc import Callable
+
+    from gateway.observability.metrics.declared import MetricKey, Numbers
 
 # Seconds between two samples, and how many are kept: five minutes.
 STEP = 5.0
@@ -55,9 +57,9 @@ class CountHistory:
         """The oldest sample."""
         return self._samples[0] if self._samples else None
 
-    def series(self, *prefixes: str) -> list[float]:
-        """How many a second between samples, of all counts whose name has one of `prefixes`."""
-        sums = [(each.moment, total(each.counts, *prefixes)) for each in self._samples]
+    def series(self, wanted: Callable[[MetricKey], bool]) -> list[float]:
+        """How many a second between samples, of all counts whose key is `wanted`."""
+        sums = [(each.moment, total(each.counts, wanted)) for each in self._samples]
         return [
             max(0.0, after - before) / (later - earlier)
             for (earlier, before), (later, after) in pairwise(sums)
@@ -65,6 +67,6 @@ class CountHistory:
         ]
 
 
-def total(counts: Numbers, *prefixes: str) -> float:
-    """The sum of all counts whose name begins with one of `prefixes`."""
-    return sum(count for name, count in counts.items() if name.startswith(prefixes))
+def total(counts: Numbers, wanted: Callable[[MetricKey], bool]) -> float:
+    """The sum of all counts whose key is `wanted`."""
+    return sum(count for key, count in counts.items() if wanted(key))

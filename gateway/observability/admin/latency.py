@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.observability.metrics.declared import REST
+
 if TYPE_CHECKING:
-    from gateway.observability.metrics.snapshot import Numbers
+    from collections.abc import Callable
+
+    from gateway.observability.metrics.declared import MetricKey, Numbers
 
 
 def quantile(
-    share: float, key: str, bounds: tuple[float, ...], now: Numbers, before: Numbers
+    share: float,
+    key: Callable[[str], MetricKey],
+    bounds: tuple[float, ...],
+    now: Numbers,
+    before: Numbers,
 ) -> float | None:
     """Seconds under which `share` of the durations fell between two states of the counts.
 
     Within a bucket they are taken to be spread evenly; in the last one, which
     has no end, its beginning is given.  None where there were none.
     """
-    names = [*map(str, bounds), "inf"]
-    counts = [now.get(f"{key}/{each}", 0) - before.get(f"{key}/{each}", 0) for each in names]
+    names = [*map(str, bounds), REST]
+    counts = [now.get(key(each), 0) - before.get(key(each), 0) for each in names]
     wanted = share * sum(counts)
     if wanted <= 0:
         return None

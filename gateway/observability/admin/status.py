@@ -10,21 +10,39 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.observability import version
 from gateway.observability.admin.history import STEP
 from gateway.observability.admin.latency import quantile
+from gateway.observability.metrics.declared import (
+    CACHE_ENTRIES,
+    CACHE_HITS,
+    CACHE_INVALIDATIONS,
+    CACHE_MISSES,
+    CONNECTIONS,
+    CONNECTIONS_ACCEPTED,
+    CPU_SECONDS,
+    DATABASE_FAULTS,
+    DATABASE_RETRIES,
+    LOOKUP,
+    NOT_ENFORCED,
+    REQUESTS,
+    RESIDENT_BYTES,
+    SKIPPED,
+    UPSTREAM,
+)
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 from gateway.verification.model import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.config import Settings
     from gateway.observability.admin.history import CountHistory
+    from gateway.observability.metrics.declared import Declared, MetricKey, Numbers
     from gateway.observability.metrics.exposition import View
-    from gateway.observability.metrics.snapshot import Numbers
 
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
@@ -37,12 +55,12 @@ class _Numbers:
     before: Numbers
     seconds: float | None
 
-    def row(self, name: str, key: str) -> dict[str, object]:
+    def row(self, name: str, key: MetricKey) -> dict[str, object]:
         """One count: its name, total, and how often it comes a second."""
         total = self.now.get(key, 0)
         return {"name": name, "total": total, "per_second": self.per_second(key)}
 
-    def per_second(self, *keys: str) -> float | None:
+    def per_second(self, *keys: MetricKey) -> float | None:
         """So many a second of all these together."""
         if not self.seconds:
             return None
@@ -64,9 +82,9 @@ def document(
     )
     earlier = oldest.counts if oldest is not None else {}
     served = [row.name for row in settings.serving]
-    asked = [f"requests/{name}/{kind.name}" for name in served for kind in KINDS]
+    asked = [REQUESTS.of(name, kind.name) for name in served for kind in KINDS]
     refused = [
-        f"requests/{name}/{kind.name}" for name in served for kind in KINDS if not kind.accepts
+        REQUESTS.of(name, kind.name) for name in served for kind in KINDS if not kind.accepts
     ]
     return {
         "host": os.uname().nodename,
@@ -86,23 +104,25 @@ def document(
         },
         "history": {
             "step": STEP,
-            "asked": history.series("requests/"),
-            "undeliverable": history.series(*refused),
+            "asked": history.series(lambda key: key.metric == REQUESTS.name),
+            "undeliverable": history.series(frozenset(refused).__contains__),
         },
         "front_ends": [_front_end(name, view, numbers, settings) for name in served],
         "memory": _memory(gathered.counts, gathered.gauges, numbers),
         "latency": {
-            "lookup": _quantiles("lookup", LOOKUP_BOUNDS, gathered.counts, earlier),
+            "lookup": _quantiles(LOOKUP.of, LOOKUP_BOUNDS, gathered.counts, earlier),
             **{
-                kind: _quantiles(f"upstream/{kind}", UPSTREAM_BOUNDS, gathered.counts, earlier)
+                kind: _quantiles(
+                    partial(UPSTREAM.of, kind), UPSTREAM_BOUNDS, gathered.counts, earlier
+                )
                 for kind in UPSTREAMS
             },
         },
         "databases": [
             {
                 **asdict(each),
-                "retries": gathered.counts.get(f"database_retries/{each.name}", 0),
-                "faults": gathered.counts.get(f"database_faults/{each.name}", 0),
+                "retries": gathered.counts.get(DATABASE_RETRIES.of(each.name), 0),
+                "faults": gathered.counts.get(DATABASE_FAULTS.of(each.name), 0),
             }
             for each in view.databases
         ],
@@ -116,48 +136,52 @@ def _front_end(name: str, view: View, numbers: _Numbers, settings: Settings) -> 
     gathered = view.gathered
     own = settings.front_end(name)
     verdicts = [
-        numbers.row(kind.name, f"requests/{name}/{kind.name}")
+        numbers.row(kind.name, REQUESTS.of(name, kind.name))
         for kind in KINDS
-        if gathered.counts.get(f"requests/{name}/{kind.name}")
+        if gathered.counts.get(REQUESTS.of(name, kind.name))
     ]
     return {
         "name": name,
         "listen": [str(each) for each in own.listen],
         "mode": own.mode.value,
-        "connections": gathered.gauges.get(f"connections/{name}", 0),
-        "accepted": gathered.counts.get(f"connections_accepted/{name}", 0),
+        "connections": gathered.gauges.get(CONNECTIONS.of(name), 0),
+        "accepted": gathered.counts.get(CONNECTIONS_ACCEPTED.of(name), 0),
         "asked": sum(
-            count for key, count in gathered.counts.items() if key.startswith(f"requests/{name}/")
+            count
+            for key, count in gathered.counts.items()
+            if key.metric == REQUESTS.name and key.labels[0] == name
         ),
         "verdicts": verdicts,
-        "skipped": _rows("skipped", name, numbers),
-        "not_enforced": _rows("not_enforced", name, numbers),
+        "skipped": _rows(SKIPPED, name, numbers),
+        "not_enforced": _rows(NOT_ENFORCED, name, numbers),
     }
 
 
-def _rows(key: str, frontend: str, numbers: _Numbers) -> list[dict[str, object]]:
-    begin = f"{key}/{frontend}/"
+def _rows(metric: Declared, frontend: str, numbers: _Numbers) -> list[dict[str, object]]:
     return [
-        numbers.row(name.removeprefix(begin), name)
-        for name in sorted(numbers.now)
-        if name.startswith(begin)
+        numbers.row(key.labels[1], key)
+        for key in sorted(numbers.now)
+        if key.metric == metric.name and key.labels[0] == frontend
     ]
 
 
 def _memory(counts: Numbers, gauges: Numbers, numbers: _Numbers) -> dict[str, object]:
-    hits, misses = counts.get("cache_hits", 0), counts.get("cache_misses", 0)
-    lately = (numbers.per_second("cache_hits"), numbers.per_second("cache_hits", "cache_misses"))
+    hits, misses = counts.get(CACHE_HITS.of(), 0), counts.get(CACHE_MISSES.of(), 0)
+    lately = (
+        numbers.per_second(CACHE_HITS.of()),
+        numbers.per_second(CACHE_HITS.of(), CACHE_MISSES.of()),
+    )
     return {
-        "entries": gauges.get("cache_entries", 0),
+        "entries": gauges.get(CACHE_ENTRIES.of(), 0),
         "hits": hits,
         "misses": misses,
-        "invalidations": counts.get("cache_invalidations", 0),
+        "invalidations": counts.get(CACHE_INVALIDATIONS.of(), 0),
         "share": lately[0] / lately[1] if lately[0] is not None and lately[1] else None,
     }
 
 
 def _quantiles(
-    key: str, bounds: tuple[float, ...], now: Numbers, before: Numbers
+    key: Callable[[str], MetricKey], bounds: tuple[float, ...], now: Numbers, before: Numbers
 ) -> Mapping[str, float | None]:
     return {name: quantile(share, key, bounds, now, before) for name, share in QUANTILES}
 
@@ -172,10 +196,10 @@ def _processes(view: View) -> list[dict[str, object]]:
             {
                 **asdict(state),
                 "started": snapshot.started if snapshot is not None else None,
-                "resident_bytes": snapshot.gauges.get(f"resident_bytes/{state.name}")
+                "resident_bytes": snapshot.gauges.get(RESIDENT_BYTES.of(state.name))
                 if snapshot is not None
                 else None,
-                "cpu_seconds": snapshot.counts.get(f"cpu_seconds/{state.name}")
+                "cpu_seconds": snapshot.counts.get(CPU_SECONDS.of(state.name))
                 if snapshot is not None
                 else None,
                 "restarts": view.restarts.get(state.name, 0),

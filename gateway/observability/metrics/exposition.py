@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import gevent
@@ -22,96 +23,19 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from gateway.observability import version
+from gateway.observability.metrics.declared import COUNTS, GAUGES, LOOKUP, REST, SUM, UPSTREAM
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.observability.metrics.databases import DatabaseState
-    from gateway.observability.metrics.snapshot import Numbers
+    from gateway.observability.metrics.declared import Declared, MetricKey, Numbers
 
 PREFIX = "smmapd_"
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """One metric: its name without prefix and ending, labels, meaning; `key` is a snapshot's."""
-
-    name: str
-    labels: tuple[str, ...]
-    help: str
-    key: str
-
-
-COUNTS = (
-    Declared(
-        "requests",
-        ("frontend", "verdict"),
-        "Recipients judged, by front end and verdict.",
-        "requests",
-    ),
-    Declared(
-        "skipped",
-        ("frontend", "reason"),
-        "Recipients that were not judged, by front end and reason.",
-        "skipped",
-    ),
-    Declared(
-        "not_enforced",
-        ("frontend", "reason"),
-        "Refusals that were not carried out, by front end and reason.",
-        "not_enforced",
-    ),
-    Declared(
-        "cache_hits",
-        (),
-        "Questions answered from memory; they are not in smmapd_lookup_seconds.",
-        "cache_hits",
-    ),
-    Declared("cache_misses", (), "Questions that were not remembered.", "cache_misses"),
-    Declared(
-        "cache_invalidations",
-        (),
-        "Verdicts forgotten because what they rested on has changed.",
-        "cache_invalidations",
-    ),
-    Declared(
-        "connections_accepted",
-        ("frontend",),
-        "Clients that have connected.",
-        "connections_accepted",
-    ),
-    Declared(
-        "database_retries",
-        ("database",),
-        "Reads that started over because Cyrus wrote meanwhile.",
-        "database_retries",
-    ),
-    Declared(
-        "database_faults",
-        ("database",),
-        "Reads that failed: damaged, unreadable or lost files.",
-        "database_faults",
-    ),
-    Declared(
-        "upstream_questions",
-        ("upstream", "outcome"),
-        "Questions to other servers, by their kind and by what became of them.",
-        "upstream_questions",
-    ),
-    Declared("process_cpu_seconds", ("process",), "Processor time used.", "cpu_seconds"),
-)
-GAUGES = (
-    Declared("cache_entries", (), "Verdicts remembered.", "cache_entries"),
-    Declared("connections", ("frontend",), "Clients that are connected.", "connections"),
-    Declared(
-        "process_resident_memory_bytes",
-        ("process",),
-        "Memory of the processes of a kind, shared pages counted in each.",
-        "resident_bytes",
-    ),
-)
-LOOKUP_SECONDS = "lookup_seconds"
-UPSTREAM_SECONDS = "upstream_seconds"
 RESTARTS = "process_restarts"
 
 
@@ -172,24 +96,21 @@ def _fill(
     family: CounterMetricFamily | GaugeMetricFamily, declared: Declared, numbers: Numbers
 ) -> None:
     for key in sorted(numbers):
-        name, *labels = key.split("/")
-        if name == declared.key and len(labels) == len(declared.labels):
-            family.add_metric(labels, numbers[key])
+        if key.metric == declared.name and len(key.labels) == len(declared.labels):
+            family.add_metric(key.labels, numbers[key])
 
 
 def _durations(counts: Numbers) -> Iterator[Metric]:
     lookups = HistogramMetricFamily(
-        PREFIX + LOOKUP_SECONDS,
-        "Time to judge a recipient that is not remembered, from the files of this machine.",
+        PREFIX + LOOKUP.name,
+        LOOKUP.help,
         labels=(),
     )
-    _add_histogram(lookups, [], counts, "lookup", LOOKUP_BOUNDS)
+    _add_histogram(lookups, [], counts, LOOKUP.of, LOOKUP_BOUNDS)
     yield lookups
-    upstreams = HistogramMetricFamily(
-        PREFIX + UPSTREAM_SECONDS, "Time that other servers took to answer.", labels=("upstream",)
-    )
+    upstreams = HistogramMetricFamily(PREFIX + UPSTREAM.name, UPSTREAM.help, labels=("upstream",))
     for kind in UPSTREAMS:
-        _add_histogram(upstreams, [kind], counts, f"upstream/{kind}", UPSTREAM_BOUNDS)
+        _add_histogram(upstreams, [kind], counts, partial(UPSTREAM.of, kind), UPSTREAM_BOUNDS)
     yield upstreams
 
 
@@ -197,15 +118,15 @@ def _add_histogram(
     family: HistogramMetricFamily,
     labels: list[str],
     counts: Numbers,
-    key: str,
+    key: Callable[[str], MetricKey],
     bounds: tuple[float, ...],
 ) -> None:
     buckets, below = [], 0.0
     for bound in bounds:
-        below += counts.get(f"{key}/{bound}", 0)
+        below += counts.get(key(str(bound)), 0)
         buckets.append((str(bound), below))
-    buckets.append(("+Inf", below + counts.get(f"{key}/inf", 0)))
-    family.add_metric(labels, buckets, counts.get(f"{key}/sum", 0.0))
+    buckets.append(("+Inf", below + counts.get(key(REST), 0)))
+    family.add_metric(labels, buckets, counts.get(key(SUM), 0.0))
 
 
 def _databases(databases: tuple[DatabaseState, ...]) -> Iterator[Metric]:

@@ -15,9 +15,10 @@ from gateway.observability.metrics.sharedmemory import SUPERVISOR, SharedMetrics
 from gateway.observability.metrics.snapshot import ProcessCounts, added
 
 if TYPE_CHECKING:
+    from gateway.observability.metrics.declared import Numbers
     from gateway.observability.metrics.registry import Lent, ProcessState
     from gateway.observability.metrics.sharedmemory import SharedMetrics
-    from gateway.observability.metrics.snapshot import LastRefusal, Numbers, Upstream
+    from gateway.observability.metrics.snapshot import LastRefusal, Upstream
 
 # Processes do not start and end so fast that more would be needed.
 _ATTEMPTS = 10

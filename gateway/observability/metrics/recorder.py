@@ -19,8 +19,24 @@ from gateway.config.frontends import front_end
 from gateway.cyrus.db.file import ReadCounts
 from gateway.frontends.counters import OutcomeCounters
 from gateway.observability.metrics.databases import DATABASES
+from gateway.observability.metrics.declared import (
+    CACHE_ENTRIES,
+    CACHE_HITS,
+    CACHE_INVALIDATIONS,
+    CACHE_MISSES,
+    CONNECTIONS,
+    CONNECTIONS_ACCEPTED,
+    CPU_SECONDS,
+    DATABASE_FAULTS,
+    DATABASE_RETRIES,
+    NOT_ENFORCED,
+    REQUESTS,
+    RESIDENT_BYTES,
+    SKIPPED,
+    Numbers,
+)
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetricsError
-from gateway.observability.metrics.snapshot import LastRefusal, Numbers, ProcessCounts, add
+from gateway.observability.metrics.snapshot import LastRefusal, ProcessCounts, add
 from gateway.observability.metrics.timing import ClockedEngine, Timings
 from gateway.printable import printable
 from gateway.verification.model import KINDS, Verdict
@@ -96,10 +112,10 @@ class Recorder:
         def source(snapshot: ProcessCounts) -> None:
             # What was ready to be sent did not ask the memory, but rests on it.
             ready = sum(counters.answers_from_cache for counters in self._counters.values())
-            snapshot.counts["cache_hits"] = sum(each.hits for each in memories) + ready
-            snapshot.counts["cache_misses"] = sum(each.misses for each in memories)
-            snapshot.counts["cache_invalidations"] = sum(each.invalidations for each in memories)
-            snapshot.gauges["cache_entries"] = sum(len(each.entries) for each in memories)
+            snapshot.counts[CACHE_HITS.of()] = sum(each.hits for each in memories) + ready
+            snapshot.counts[CACHE_MISSES.of()] = sum(each.misses for each in memories)
+            snapshot.counts[CACHE_INVALIDATIONS.of()] = sum(each.invalidations for each in memories)
+            snapshot.gauges[CACHE_ENTRIES.of()] = sum(len(each.entries) for each in memories)
 
         self.watch(source)
 
@@ -109,8 +125,8 @@ class Recorder:
         def source(snapshot: ProcessCounts) -> None:
             accepted = sum(server.accepted for server in servers)
             connected = sum(len(server.connections) for server in servers)
-            snapshot.counts[f"connections_accepted/{frontend}"] = accepted
-            snapshot.gauges[f"connections/{frontend}"] = connected
+            snapshot.counts[CONNECTIONS_ACCEPTED.of(frontend)] = accepted
+            snapshot.gauges[CONNECTIONS.of(frontend)] = connected
 
         if servers:
             self.watch(source)
@@ -135,15 +151,15 @@ class Recorder:
         snapshot.counts |= self._timings.numbers()
         snapshot.upstreams += self._timings.last()
         for name, reads in zip(DATABASES, self._reads, strict=True):
-            snapshot.counts[f"database_retries/{name}"] = reads.retries
-            snapshot.counts[f"database_faults/{name}"] = reads.faults
+            snapshot.counts[DATABASE_RETRIES.of(name)] = reads.retries
+            snapshot.counts[DATABASE_FAULTS.of(name)] = reads.faults
         for frontend, counters in self._counters.items():
             snapshot.counts |= _outcomes(frontend, counters)
             snapshot.refusals += [
                 self._refusal(frontend, each) for each in tuple(counters.refusals)
             ]
-        snapshot.counts[f"cpu_seconds/{process.name}"] = time.process_time()
-        snapshot.gauges[f"resident_bytes/{process.name}"] = self._resident_bytes()
+        snapshot.counts[CPU_SECONDS.of(process.name)] = time.process_time()
+        snapshot.gauges[RESIDENT_BYTES.of(process.name)] = self._resident_bytes()
         for source in self._sources:
             source(snapshot)
         return snapshot
@@ -192,9 +208,9 @@ class Recorder:
 
 def _outcomes(frontend: str, counters: OutcomeCounters) -> Numbers:
     """The counts of one front end; those that are still 0 are shown, too."""
-    found: Numbers = {f"requests/{frontend}/{kind.name}": 0 for kind in KINDS}
+    found: Numbers = {REQUESTS.of(frontend, kind.name): 0 for kind in KINDS}
     for (kind, skip, waiver), count in counters.outcomes():
-        for name, word in (("requests", kind), ("skipped", skip), ("not_enforced", waiver)):
+        for metric, word in ((REQUESTS, kind), (SKIPPED, skip), (NOT_ENFORCED, waiver)):
             if word:
-                add(found, {f"{name}/{frontend}/{word}": count})
+                add(found, {metric.of(frontend, word): count})
     return found

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gateway.observability.metrics.sharedmemory import (
@@ -27,9 +27,9 @@ from gateway.observability.metrics.sharedmemory import (
     SharedMetricsError,
 )
 from gateway.observability.metrics.snapshot import (
-    Numbers,
     ProcessCounts,
     add,
+    joined,
     number,
     numbers,
     parse,
@@ -40,6 +40,8 @@ from gateway.observability.metrics.snapshot import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gateway.observability.metrics.declared import Numbers
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +104,8 @@ class Page:
 
     def to_bytes(self) -> bytes:
         """As a message for the shared metrics."""
-        return json.dumps(asdict(self)).encode()
+        told = asdict(replace(self, past={})) | {"past": joined(self.past)}
+        return json.dumps(told).encode()
 
     @classmethod
     def from_bytes(cls, message: bytes) -> Page:

@@ -1,7 +1,7 @@
 """What one process has counted, as it is in the shared metrics; and such counts added up.
 
-Counts and gauges go by the name of a metric and the values of its labels,
-joined by slashes: `requests/policy/over-quota`.  Counts only grow, and those
+Counts and gauges go by their keys (declared.py); in a message these are joined by
+slashes: `requests/policy/over-quota`.  Counts only grow, and those
 of processes that have ended are kept; gauges are of the moment and end with
 their process.  Both add up over processes.
 """
@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TypeAlias
+from dataclasses import asdict, dataclass, field, fields
 
+from gateway.observability.metrics.declared import MetricKey, Numbers
 from gateway.observability.metrics.sharedmemory import SharedMetricsError
 
 # Longer than the longest name with its labels; anything else is a defect.
 _MAX_NAME = 120
-
-Numbers: TypeAlias = dict[str, float]
+# Between a metric and its labels in a message; none of them has it.
+_JOINT = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,10 @@ class ProcessCounts:
 
     def to_bytes(self) -> bytes:
         """As a message for the shared metrics."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        told |= {"counts": joined(self.counts), "gauges": joined(self.gauges)}
+        told |= {name: [asdict(each) for each in told[name]] for name in ("refusals", "upstreams")}
+        return json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
     @classmethod
     def from_bytes(cls, message: bytes) -> ProcessCounts:
@@ -127,12 +130,13 @@ def number(told: object) -> float:
 
 
 def numbers(told: object) -> Numbers:
-    """Numbers by name; raises BoardError for anything else."""
+    """Numbers by key; raises BoardError for anything else."""
     found: Numbers = {}
     for name, value in _object(told).items():
         if len(name) > _MAX_NAME or not name.isprintable():
             raise SharedMetricsError(f"{name!r:.80} is not a name")
-        found[name] = number(value)
+        metric, *labels = name.split(_JOINT)
+        found[MetricKey(metric, tuple(labels))] = number(value)
     return found
 
 
@@ -155,14 +159,19 @@ def texts(told: object) -> list[object]:
     return told
 
 
-def add(total: Numbers, more: Mapping[str, float]) -> None:
-    """Add `more` to `total`, name by name."""
-    for name, value in more.items():
-        total[name] = total.get(name, 0) + value
+def joined(told: Numbers) -> dict[str, float]:
+    """Numbers for a message; `numbers` takes them apart again."""
+    return {_JOINT.join((key.metric, *key.labels)): value for key, value in told.items()}
 
 
-def added(all_of: Iterable[Mapping[str, float]]) -> Numbers:
-    """The sum of all, name by name."""
+def add(total: Numbers, more: Numbers) -> None:
+    """Add `more` to `total`, key by key."""
+    for key, value in more.items():
+        total[key] = total.get(key, 0) + value
+
+
+def added(all_of: Iterable[Numbers]) -> Numbers:
+    """The sum of all, key by key."""
     total: Numbers = {}
     for each in all_of:
         add(total, each)

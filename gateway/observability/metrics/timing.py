@@ -9,14 +9,26 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.observability.metrics.snapshot import Numbers, Upstream
+from gateway.observability.metrics.declared import (
+    LOOKUP,
+    REST,
+    SUM,
+    UPSTREAM,
+    UPSTREAM_QUESTIONS,
+    Numbers,
+)
+from gateway.observability.metrics.snapshot import Upstream
 from gateway.printable import printable
 from gateway.verification.model import Pending
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.cyrus.store import CyrusStore
+    from gateway.observability.metrics.declared import MetricKey
     from gateway.verification.decider import Engine
     from gateway.verification.model import Query, Step, Verdict
 
@@ -54,11 +66,11 @@ class Histogram:
         self._buckets[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
-    def numbers(self, name: str) -> Numbers:
+    def numbers(self, key: Callable[[str], MetricKey]) -> Numbers:
         """For a snapshot: the buckets, not cumulative, by their bounds, and the sum."""
-        found: Numbers = {f"{name}/sum": self._sum}
-        for bound, count in zip((*self._bounds, "inf"), self._buckets, strict=True):
-            found[f"{name}/{bound}"] = count
+        found: Numbers = {key(SUM): self._sum}
+        for bound, count in zip((*self._bounds, REST), self._buckets, strict=True):
+            found[key(str(bound))] = count
         return found
 
 
@@ -88,11 +100,11 @@ class Timings:
     def numbers(self) -> Numbers:
         """All counts, for a snapshot."""
         with self._lock:
-            found = self._lookups.numbers("lookup")
+            found = self._lookups.numbers(LOOKUP.of)
             for kind, histogram in self._upstreams.items():
-                found |= histogram.numbers(f"upstream/{kind}")
+                found |= histogram.numbers(partial(UPSTREAM.of, kind))
             for (kind, outcome), count in self._questions.items():
-                found[f"upstream_questions/{kind}/{outcome}"] = count
+                found[UPSTREAM_QUESTIONS.of(kind, outcome)] = count
         return found
 
     def last(self) -> list[Upstream]:

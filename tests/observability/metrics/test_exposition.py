@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cyrus.db.formats import QUOTALEGACY
 from gateway.observability.metrics import databases
 from gateway.observability.metrics.databases import DatabaseState
+from gateway.observability.metrics.declared import CACHE_HITS, REQUESTS, MetricKey
 from gateway.observability.metrics.exposition import View, render
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.registry import ProcessState
@@ -39,7 +40,7 @@ def samples(view: View) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def view(
-    counts: dict[str, float] | None = None,
+    counts: dict[MetricKey, float] | None = None,
     *,
     upstreams: list[Upstream] | None = None,
     found: tuple[DatabaseState, ...] = (),
@@ -51,7 +52,15 @@ def view(
 
 def test_counts_become_samples() -> None:
     """Names and labels come from the snapshot's keys; keys that nobody declared are left out."""
-    found = samples(view({"requests/policy/denied": 2, "cache_hits": 5, "nobody/knows": 1}))
+    found = samples(
+        view(
+            {
+                REQUESTS.of("policy", "denied"): 2,
+                CACHE_HITS.of(): 5,
+                MetricKey("nobody", ("knows",)): 1,
+            }
+        )
+    )
     assert found["smmapd_requests_total", ("policy", "denied")] == 2
     assert found["smmapd_cache_hits_total", ()] == 5
     assert not [name for name, _ in found if "nobody" in name]
