@@ -65,14 +65,14 @@ def test_the_page_shows_what_the_gateway_counts(site: Site, page: Browser) -> No
     site.wait_value(1, "smmapd_requests_total", "policy", "denied")
     # Each process speaks for itself, and two may have answered.
     page.wait_script(
-        "return document.getElementById('front_ends').innerText.includes('over quota')",
+        "return document.getElementById('front-ends').innerText.includes('over quota')",
         "the verdicts of socketmap are shown",
     )
     page.wait_script(
         "return document.getElementById('refusals').innerText.includes('dora@example.org')",
         "the refusal is shown",
     )
-    assert "socketmap, a second" in page.text("#front_ends")
+    assert "socketmap, a second" in page.text("#front-ends")
     assert "Your account is locked" in page.text("#refusals")
     assert page.text("#databases").count("readable") == 3
     assert page.text("#processes").count("ready") == 3
@@ -87,7 +87,7 @@ def test_before_anything_has_happened_it_says_so() -> None:
     with folder("admin") as path, running(path) as site, Browser() as page:
         page.open(site.url)
         page.wait_script(LIVE, "the page is live")
-        assert page.text("#front_ends") == "Nobody has asked yet."
+        assert page.text("#front-ends") == "Nobody has asked yet."
         assert page.text("#refusals") == "Nothing has been refused by the processes that run now."
         assert "nothing to draw yet" in page.text("#trace-text")
         assert "none in the last 5 minutes" in page.text("#figures")

@@ -97,7 +97,9 @@ def test_each_recipient_is_asked_once(server: SmtpServer, keys: str, connections
     recipients = sorted(server.verbs(b"RCPT TO:"))
     names = [f"{'known' if n % 2 else 'other'}.{n}" for n in range(6)] * 10
     assert recipients == sorted(f"RCPT TO:<{name}@{DOMAIN}>".encode() for name in names)
-    assert len(server.verbs(b"MAIL")) == len(server.verbs(b"RSET")) + connections
+    # One that is connected late finds nothing left to ask, and begins no mail.
+    unfinished = len(server.verbs(b"MAIL")) - len(server.verbs(b"RSET"))
+    assert 1 <= unfinished <= connections
 
 
 def test_it_begins_behind_those_that_are_skipped(server: SmtpServer, keys: str) -> None:

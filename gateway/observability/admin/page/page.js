@@ -217,8 +217,8 @@ function showFrontEnds(data) {
   add("verdicts", (name) => name, false);
   add("skipped", (name) => `not judged: ${name}`, true);
   add("not_enforced", (name) => `not carried out: ${name}`, true);
-  table("fronts", heads, rows, "Nobody has asked yet.");
-  $("fronts-note").replaceChildren(...fronts.map((front) => element("li", null,
+  table("front-ends", heads, rows, "Nobody has asked yet.");
+  $("front-ends-note").replaceChildren(...fronts.map((front) => element("li", null,
     element("b", null, front.name), ` ${front.mode}, ${count(front.connections)} connected, `,
     element("code", null, front.listen.join(", ")))));
 }
