@@ -14,7 +14,6 @@ new ones.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import resource
@@ -110,12 +109,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     _Unit.runs = not any(item.get_closest_marker(mark) for mark in _MAY_START)
     yield
     _Unit.runs = False
-
-
-def pytest_collection_finish() -> None:
-    """Tests that count descriptors collect garbage: what was imported by now is none."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
