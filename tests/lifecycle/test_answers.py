@@ -119,7 +119,7 @@ def test_a_lost_socket_is_missed_and_made_again() -> None:
             other.listen()
             assert "is another program's" in managed.wait_told("STATUS")["STATUS"]
             status = managed.reload()["STATUS"]
-            assert REFUSED in status
+            assert "new configuration refused" in status  # what is behind it may be cut
             assert managed.wait_log("another process accepts connections there")
         managed.reload()
         assert managed.ask("socketmap", FRED) == b"OK " + FRED
