@@ -29,8 +29,8 @@ PROFILE = "steady"
 # both of its libraries (rigs/gateway.py, LIBRARY), and so is whatever is marked.
 WHOLE = ("tests/contrib/", "tests/interfaces/", "tests/faults/", "tests/lifecycle/", "tests/real/")
 
-# Folders and files whose tests start processes of ours, or other people's programs: `make unit` leaves them
-# to `make test`.
+# Folders and files whose tests start processes of ours, or other people's programs: `make unit`
+# leaves them to `make test`.
 STARTING = (
     *WHOLE,
     "tests/admin/",
@@ -45,7 +45,6 @@ STARTING = (
     "tests/golden/",
     "tests/model/",
     "tests/mutation/",
-    "tests/observability/logging/test_verdicts.py",
     "tests/package/",
     "tests/rigs/",
     "tests/supervisor/",

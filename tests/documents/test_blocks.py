@@ -134,6 +134,7 @@ def _squeezed(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+@pytest.mark.processes
 @_all("ini")
 def test_a_drop_in_is_read_by_systemd(block: Block) -> None:
     """On top of the unit; systemd-analyze has nothing to say of it."""

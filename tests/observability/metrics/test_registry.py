@@ -112,7 +112,8 @@ def test_no_supervisor_no_sum() -> None:
 
 
 names = st.text(
-    st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/"),
+    # Debian 12's Hypothesis knows no exclude_characters.
+    st.sampled_from([chr(code) for code in range(33, 127) if chr(code) != "/"]),
     min_size=1,
     max_size=20,
 )
