@@ -15,6 +15,7 @@ libraries might leave.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -27,6 +28,9 @@ LONGEST = 300.0
 
 # A process rests that has used no more than this part of the time since the last look.
 RESTING = 0.02
+
+# Since Python 3.14 the oldest are searched in small pieces, and there is nothing to put off.
+INCREMENTAL = sys.version_info >= (3, 14)
 
 # More searches of the middle-aged than a process makes.
 _NEVER = 2**31 - 1
@@ -47,6 +51,8 @@ class GarbageCollection:
         self._cpu = cpu
         self._looked = self._searched = now()
         self._used = cpu()
+        if INCREMENTAL:
+            return
         young, middle, _ = gc.get_threshold()
         gc.set_threshold(young, middle, _NEVER)
         # What a start has made stays, and need not be looked through again.
@@ -55,6 +61,8 @@ class GarbageCollection:
 
     def look(self) -> bool:
         """Search if there is time for it, or it has been put off for long; called now and then."""
+        if INCREMENTAL:
+            return False
         now, used = self._now(), self._cpu()
         rests = used - self._used <= (now - self._looked) * RESTING
         self._looked, self._used = now, used

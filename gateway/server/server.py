@@ -271,6 +271,10 @@ class Server:
             self._on_change()
 
     def _close_idle(self) -> None:
+        # gevent stops the watcher of a callback that raises, and where memory is short what the
+        # callback does about that may fail as well.
+        if not self._full:
+            self._accept_again()
         now = time.monotonic()
         for connection in list(self.connections):
             connection.looked_at(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -66,18 +67,36 @@ def refused(answer: tuple[bytes, ...]) -> bool:
     return any(word.startswith(b"5") for word in answer)
 
 
+# Seconds between two writes; the gateway takes a file for whole after one second.
+PAUSE_S = 0.05
+
+
 class Writer:
-    """Somebody who writes the file for as long as a `with` lasts, and does not get further."""
+    """Somebody who writes the file for as long as a `with` lasts, and does not get further.
+
+    On a thread: on a busy machine a question may take longer than the file has to be left alone.
+    """
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
         self._text = text
-        self._count = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on)
 
-    def go_on(self) -> None:
-        """Some bytes more; what is there is never the whole."""
-        self._count += 1
-        write(self._path, self._text + "#" * (self._count % 2))
+    def __enter__(self) -> None:
+        write(self._path, self._text)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _go_on(self) -> None:
+        """Some bytes more, and again as many; what is there is never the whole."""
+        count = 0
+        while not self._over.wait(PAUSE_S):
+            count += 1
+            write(self._path, self._text + "#" * (count % 2))
 
 
 def test_a_reload_waits_until_the_file_is_whole() -> None:
@@ -85,18 +104,16 @@ def test_a_reload_waits_until_the_file_is_whole() -> None:
     with ManagedGateway(milter=True) as managed:
         begin(managed)
         old = managed.pid("core")
-        writer = Writer(aliases(managed), HALF)
-        writer.go_on()
-        managed.signal(signal.SIGHUP)
-        managed.wait_told("RELOADING")
 
         def told() -> list[str]:
-            writer.go_on()
             assert answers(managed, SALES) == ACCEPTED
             return managed.logged("waits for", "aliases", "the old one stays in force")
 
-        wait_until(told, "the log says what is waited for", DEADLINE_S)
-        assert old in managed.pids("core")
+        with Writer(aliases(managed), HALF):
+            managed.signal(signal.SIGHUP)
+            managed.wait_told("RELOADING")
+            wait_until(told, "the log says what is waited for", DEADLINE_S)
+            assert old in managed.pids("core")
         write(aliases(managed), WHOLE + "more: fred\n")
         assert "new configuration" not in managed.wait_told("READY")["STATUS"]
         assert answers(managed, SALES) == ACCEPTED
@@ -108,24 +125,17 @@ def test_a_reload_that_waits_gives_way_to_the_next() -> None:
     """Whoever takes the file out of the configuration need not wait for it."""
     with ManagedGateway(milter=True) as managed:
         begin(managed)
-        writer = Writer(aliases(managed), HALF)
-        writer.go_on()
-        managed.signal(signal.SIGHUP)
-        managed.wait_told("RELOADING")
-
-        def waits() -> list[str]:
-            writer.go_on()
-            return managed.logged("waits for")
-
-        wait_until(waits, "the reload waits", DEADLINE_S)
-        managed.configure({"scope": {"aliases": []}})
-        managed.signal(signal.SIGHUP)
-
-        def without() -> bool:
-            writer.go_on()
-            return answers(managed, SALES) == (UNKNOWN, UNKNOWN)
-
-        wait_until(without, "the newest configuration is in force", DEADLINE_S)
+        with Writer(aliases(managed), HALF):
+            managed.signal(signal.SIGHUP)
+            managed.wait_told("RELOADING")
+            wait_until(lambda: managed.logged("waits for"), "the reload waits", DEADLINE_S)
+            managed.configure({"scope": {"aliases": []}})
+            managed.signal(signal.SIGHUP)
+            wait_until(
+                lambda: answers(managed, SALES) == (UNKNOWN, UNKNOWN),
+                "the newest configuration is in force",
+                DEADLINE_S,
+            )
 
 
 @pytest.mark.parametrize(
@@ -136,14 +146,8 @@ def test_a_process_that_starts_again_meanwhile_defers(process: str, content: str
     with ManagedGateway(milter=True) as managed:
         begin(managed)
         front = {"core": 0, "milter": 1}[process]
-        writer = Writer(aliases(managed), content)
-        writer.go_on()
-        gone = managed.watch(pid := managed.pid(process))
-        os.kill(pid, signal.SIGKILL)
-        managed.wait_gone(gone)
 
         def deferred() -> bool:
-            writer.go_on()
             try:
                 said = answers(managed, SALES)
                 assert not refused(said)
@@ -155,7 +159,11 @@ def test_a_process_that_starts_again_meanwhile_defers(process: str, content: str
                 raise
             return b"4" in said[front][:20]
 
-        wait_until(deferred, "it defers", DEADLINE_S)
+        with Writer(aliases(managed), content):
+            gone = managed.watch(pid := managed.pid(process))
+            os.kill(pid, signal.SIGKILL)
+            managed.wait_gone(gone)
+            wait_until(deferred, "it defers", DEADLINE_S)
         write(aliases(managed), WHOLE)
         wait_until(
             lambda: answers(managed, NOBODY)[front] == UNKNOWN, "the file counts", DEADLINE_S
@@ -233,14 +241,8 @@ def test_a_socketmap_does_not_lose_a_domain_in_the_making() -> None:
         managed.begin()
         fred = b"fred@example.org"
         assert managed.ask("socketmap", fred) == b"OK " + fred
-        writer = Writer(path, domains[:40])
-        writer.go_on()
-        gone = managed.watch(pid := managed.pid("core"))
-        os.kill(pid, signal.SIGKILL)
-        managed.wait_gone(gone)
 
         def deferred() -> bool:
-            writer.go_on()
             try:
                 said = managed.ask("socketmap", fred)
             except OSError:
@@ -248,6 +250,10 @@ def test_a_socketmap_does_not_lose_a_domain_in_the_making() -> None:
             assert not said.startswith(b"NOTFOUND")
             return said.startswith(b"TEMP")
 
-        wait_until(deferred, "it defers", DEADLINE_S)
+        with Writer(path, domains[:40]):
+            gone = managed.watch(pid := managed.pid("core"))
+            os.kill(pid, signal.SIGKILL)
+            managed.wait_gone(gone)
+            wait_until(deferred, "it defers", DEADLINE_S)
         write(path, domains)
         wait_until(lambda: managed.ask("socketmap", fred) == b"OK " + fred, "it counts", DEADLINE_S)

@@ -19,8 +19,9 @@ from tests.verification.sites import Site, repack
 
 
 @pytest.fixture(autouse=True)
-def collector() -> Iterator[None]:
-    """As it was, afterwards."""
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One that is put off, whatever Python this is; as it was, afterwards."""
+    monkeypatch.setattr(garbage, "INCREMENTAL", False)
     thresholds = gc.get_threshold()
     yield
     gc.unfreeze()
@@ -44,11 +45,22 @@ class Clocks:
         return self.collection.look()
 
 
-def test_it_is_left_to_us() -> None:
+def test_it_is_left_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
     """CPython searches the young objects only, and not what the start has made."""
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(gc, "set_threshold", lambda *each: asked.append(each))
     GarbageCollection()
-    assert gc.get_threshold()[2] > 10**9
+    assert asked[0][2] > 10**9
     assert gc.get_freeze_count() > 1000
+
+
+def test_where_python_does_it_in_pieces_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 3.14."""
+    monkeypatch.setattr(garbage, "INCREMENTAL", True)
+    before = gc.get_threshold()
+    clocks = Clocks()
+    assert gc.get_threshold() == before
+    assert not clocks.pass_by(2 * garbage.LONGEST, 0.0)
 
 
 def test_a_process_at_rest_searches_now_and_then() -> None:

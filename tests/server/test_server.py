@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.server import server as server_module
 from gateway.server.server import Server, peer_name
 from tests.frontends.lines import Client, Site, dispatcher, run_loop_until, site
 
@@ -38,6 +39,19 @@ def test_who_comes_and_goes_is_counted(lines: Site) -> None:
     run_loop_until(lambda: lines.server.served == 1, "the first is let go")
     assert (lines.server.accepted, lines.changes) == (2, 3)
     assert second.ask(b"two") == b"two"
+
+
+def test_a_watcher_that_the_loop_has_stopped_is_started_again(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gevent stops one whose callback raises; nobody would be accepted any more."""
+    monkeypatch.setattr(server_module, "SWEEP", 0.05)
+    with site(path) as lines:
+        lines.server._accept_watcher.stop()
+        assert lines.connect().ask(b"one") == b"one"
+        lines.server.stop_accepting()
+        run_loop_until(lambda: not lines.server._pause.active, "it stays as it was told")
+        assert not lines.server._accept_watcher.active
 
 
 def test_who_is_not_admitted_is_closed(path: str) -> None:
