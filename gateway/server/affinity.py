@@ -37,7 +37,7 @@ BUSY_RATE = 5000
 
 # Voluntary switches of threads a recipient from which threads wait for each other.  Measured:
 # 0.4 on one busy connection, 1.0 on two to five, 2.5 on twenty, 3.2 on a hundred.
-SWITCHES = 0.75
+SWITCHES = 0.5
 
 # Seconds for which the threads stay on a CPU before it is decided again.
 HOLD = 10.0
