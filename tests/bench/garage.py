@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +30,9 @@ def spec_of(entrant: Entrant) -> Spec:
 class Garage:
     """The servers that run at this moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, servers: Mapping[str, Callable[[Store, bool], Server]] = SERVERS) -> None:
+        """`servers` makes each kind, by the name that an entrant has for it."""
+        self._servers = servers
         self._running: dict[Spec, tuple[Server, Store, Progress]] = {}
         self._failed: dict[Spec, str] = {}
 
@@ -45,7 +47,7 @@ class Garage:
         if spec not in self._running:
             try:
                 with_store = store(entrant.mailboxes)
-                server = SERVERS[entrant.server](with_store, entrant.quota)
+                server = self._servers[entrant.server](with_store, entrant.quota)
                 server.__enter__()
             except NOT_STARTED as error:
                 self._failed[spec] = str(error)

@@ -215,8 +215,8 @@ class CSmmapd(UnderMaster):
 class OurSmmapd(UnderMaster):
     """Ours: one process for all connections."""
 
-    def __init__(self, store: Store, *, quota: bool) -> None:
-        path = check_program(os.path.join(VENV_PROGRAMS, "smmapd"), MAKE_VENV)
+    def __init__(self, store: Store, *, quota: bool, programs: str = VENV_PROGRAMS) -> None:
+        path = check_program(os.path.join(programs, "smmapd"), MAKE_VENV)
         # Else the process would retire after 250 connections, in the middle of a measure.
         super().__init__(path, store, quota=quota, options="-U 1000000000")
 
@@ -225,13 +225,19 @@ class Gateway(DaemonServer):
     """smmapd-gateway with one front end on a store of the cache: `socketmap`, `policy`, `milter`."""
 
     user = "cyrus"
-    program = os.path.join(VENV_PROGRAMS, "smmapd-gateway")
 
     def __init__(
-        self, front_end: str, store: Store, *, quota: bool, workers: int = 1, more: str = ""
+        self,
+        front_end: str,
+        store: Store,
+        *,
+        quota: bool,
+        workers: int = 1,
+        more: str = "",
+        programs: str = VENV_PROGRAMS,
     ) -> None:
         """`more` are lines of the front end's table."""
-        check_program(self.program, MAKE_VENV)
+        self.program = check_program(os.path.join(programs, "smmapd-gateway"), MAKE_VENV)
         super().__init__()
         self._front_end = front_end
         self._settings = store.settings(quota=quota)
