@@ -75,6 +75,10 @@ class DatabaseDamaged(StoreError):
     """The bytes are there and contradict the format: checksum, bounds, order or truncation."""
 
 
+class SharedIndexRefused(GatewayError):
+    """What another process has made of a mailbox list is not what it should be; it is not used."""
+
+
 class RecordDamaged(StoreError):
     """The database is sound, one record in it is not; `key` is that record's key.
 

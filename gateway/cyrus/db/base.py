@@ -132,9 +132,23 @@ class Database(ABC):
         """The keys written since `since`, an earlier `state()`; None where nothing tells."""
         return None
 
-    def build_index_step(self) -> bool:
-        """Do a piece of what makes later look-ups cheap; False if nothing is left to do."""
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """Do a piece of what makes later look-ups cheap; False if nothing is left to do.
+
+        With `alone` false another process makes what takes long (`index_wanted`).
+        """
         return False
+
+    @property
+    def index_wanted(self) -> str:
+        """The file of which another process should make an index; empty for none."""
+        return ""
+
+    def offer_index(self, descriptor: int) -> None:  # noqa: B027  (most have no index)
+        """Another process has made an index; `build_index_step` finds out whether it is of use.
+
+        The descriptor may be closed then.  Raises `SharedIndexRefused` where it cannot be one.
+        """
 
     def known_absent(self, key: bytes) -> bool:
         """Whether it is known at no cost that the state seen last has no record `key`."""

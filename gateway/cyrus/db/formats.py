@@ -85,6 +85,28 @@ def location(path: str, configured: str) -> str:
     return os.path.dirname(path) or "."
 
 
+class FormatWarning:
+    """Reports once, for each format that is found at `path`, that imapd.conf names another."""
+
+    __slots__ = ("_configured", "_path", "_report", "_reported")
+
+    def __init__(self, path: str, configured: str, report: Callable[[str], None] | None) -> None:
+        self._path = path
+        self._configured = configured
+        self._report = report
+        self._reported: str | None = None
+
+    def found(self, format_: str) -> None:
+        """A file of this format has been opened."""
+        if format_ in (self._configured, self._reported) or self._report is None:
+            return
+        self._reported = format_
+        self._report(
+            f"{self._path} is {format_}, imapd.conf says {self._configured};"
+            f" reading it as {format_}"
+        )
+
+
 def open_database(
     path: str,
     configured: str,

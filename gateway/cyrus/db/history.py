@@ -126,6 +126,20 @@ class Tail:
             self._trim()
         return True
 
+    def kept(self) -> tuple[int, bytes]:
+        """Where what is known begins, and its bytes up to `end`: for another process."""
+        return self.start, self._bytes
+
+    def take(self, start: int, kept: bytes) -> bool:
+        """Know what another one has `kept`; False where that is not records."""
+        self.forget()
+        records = self._outline(kept, 0)
+        if not kept or records is None:
+            return False
+        self.start, self.end = start, start + len(kept)
+        self._bytes, self._records = kept, records
+        return True
+
     def _is_same(self, data: bytes) -> bool:
         """Whether `data` is what is kept, but for what may change."""
         kept = self._bytes

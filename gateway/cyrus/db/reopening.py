@@ -74,10 +74,9 @@ class ReopeningDatabase(Database):
         "_open_file",
         "_overwritten",
         "_place",
-        "_report",
-        "_reported",
         "_state",
         "_touched",
+        "_warning",
         "commits",
         "counts",
         "has_links",
@@ -108,8 +107,7 @@ class ReopeningDatabase(Database):
             fulldirhash=fulldirhash,
             counts=counts,
         )
-        self._report = report
-        self._reported: str | None = None
+        self._warning = formats.FormatWarning(path, configured, report)
         self._place = formats.location(path, configured)
         self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
@@ -207,16 +205,29 @@ class ReopeningDatabase(Database):
             self._give_up(error)
             raise
 
-    def build_index_step(self) -> bool:
-        """Do a piece of what makes later look-ups cheap; False if nothing is left to do.
-
-        Raises nothing: a fault shows in the look-up that meets it.
-        """
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """As any Database's.  Raises nothing: a fault shows in the look-up that meets it."""
         database = self._database
         try:
-            return database is not None and database.build_index_step()
+            return database is not None and database.build_index_step(alone=alone)
         except StoreError:
             return False
+
+    @property
+    def index_wanted(self) -> str:
+        """As any Database's.  Raises nothing."""
+        try:
+            return self._database.index_wanted if self._database is not None else ""
+        except StoreError:
+            return ""
+
+    def offer_index(self, descriptor: int) -> None:
+        """As any Database's, to a reader of the file that is there now; no fault of that shows."""
+        try:
+            self.refresh()
+            self._opened().offer_index(descriptor)
+        except StoreError:
+            return
 
     @property
     def missing(self) -> bool:
@@ -234,11 +245,9 @@ class ReopeningDatabase(Database):
 
     @property
     def lineage(self) -> Hashable:
-        """Another one as soon as what was learnt of the records may not hold any more.
+        """As any Database's: with each file that is opened, and for all that `changes` cannot say.
 
-        That is with each file that is opened, where `changes` could not say how the
-        records have become what they are, and where they have another past than they had.
-        Callers that never ask for the `state` do not hear of that; then it is with each change.
+        Callers that never ask for the `state` hear of another past with each change.
         """
         if self._touched:
             self._touched = False
@@ -265,8 +274,7 @@ class ReopeningDatabase(Database):
     def folders(self) -> tuple[str, ...]:
         """The folders in which anything must happen for what is at the path to change.
 
-        The one of the path and, where a symbolic link is there, the one that it leads to; for a
-        format that keeps files the folder of them all.  What leads to these is not among them.
+        Those of the path and of what it leads to, or that of all files; not what leads to these.
         """
         place = absolute(self._place)
         return (place,) if self.keeps_files else folders_of(place)
@@ -331,16 +339,15 @@ class ReopeningDatabase(Database):
             if database is not None:
                 self._database = database
                 self._lineage += 1
-                self._warn(database.format)
+                self._warning.found(database.format)
                 return database
         raise DatabaseUnavailable(self._place, "is replaced faster than it can be opened")
 
     def _open(self) -> Database | None:
         """A reader of the file whose identity is kept; None where the path changed meanwhile.
 
-        A descriptor holds the file from before its identity is taken until the path
-        has been looked at again: the inode of a file that nobody holds may be
-        given to the next one, which would then pass for the one that is open.
+        A descriptor holds the file until the path has been looked at again: the inode of
+        one that nobody holds may be given to the next, which would pass for it.
         """
         try:
             held = os.open(self._place, os.O_PATH | os.O_CLOEXEC)
@@ -363,15 +370,6 @@ class ReopeningDatabase(Database):
             return database
         finally:
             os.close(held)
-
-    def _warn(self, found: str) -> None:
-        """Report once, for each format that is found, that imapd.conf names another."""
-        if found in (self._configured, self._reported) or self._report is None:
-            return
-        self._reported = found
-        self._report(
-            f"{self.path} is {found}, imapd.conf says {self._configured}; reading it as {found}"
-        )
 
     def _was_replaced(self, error: StoreError) -> bool:
         """Give up because of `error`; True where it is of a file that has been replaced since."""

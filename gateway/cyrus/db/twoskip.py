@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from gateway.cyrus.db.twoskip_index import KeyIndex
+    from gateway.cyrus.db.twoskip_indexmaker import IndexMaker
     from gateway.cyrus.db.twoskip_waypoints import Waypoints
 
     T = TypeVar("T")
@@ -88,8 +89,8 @@ LOG_LIMIT = 192 * 1024
 # Upper levels that are let go at once, in some 2 ms, when there is an index.
 _RELEASED = 4096
 
-# How often an index is begun before this file is left without one.
-INDEX_ATTEMPTS = 5
+# Records from which on another process had better make the index: 40 ms of work in this one.
+SHARED_FROM = 20_000
 
 
 class Twoskip(LogDatabase):
@@ -108,9 +109,9 @@ class Twoskip(LogDatabase):
     """
 
     __slots__ = (
-        "_failures",
         "_file",
         "_index",
+        "_maker",
         "_orders",
         "_seen",
         "_waypoints",
@@ -127,7 +128,7 @@ class Twoskip(LogDatabase):
         self._waypoints: Waypoints | None = None
         self._history = History(measure, HEADER_SIZE, STEP)
         self._file: tuple[int, int] | None = None  # generation and size at the last repack
-        self._failures = 0  # of making an index, one after the other
+        self._maker: IndexMaker | None = None
 
     def state(self, key: bytes | None = None) -> Hashable:
         """The header's bytes and the history's token: two system calls where nothing is new.
@@ -210,26 +211,42 @@ class Twoskip(LogDatabase):
                 return value
         return self.get(key)
 
-    def build_index_step(self) -> bool:
-        """Do a piece (about 2 ms) of what makes later look-ups cheap; False if nothing is left.
-
-        See gateway/cyrus/db/twoskip_index.py.
-        """
-        if self._failures >= INDEX_ATTEMPTS:
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """As any Database's, in about 2 ms.  See gateway/cyrus/db/twoskip_indexmaker.py."""
+        maker = self._index_maker()
+        if maker.given_up:
             return False
-        # A process that lives for one question does not pay for it.
-        from gateway.cyrus.db.twoskip_index import KeyIndex  # noqa: PLC0415
+        raw = self._look()
+        self._index = maker.step(self._index, raw, alone=alone)
+        ready = self._index is not None and self._index.ready
+        return maker.more or (ready and self._release_waypoints())
 
-        try:
-            self._look()
-            if self._index is None:
-                self._index = KeyIndex(self._view)
-            return self._index.step() or self._release_waypoints()
-        except DatabaseDamaged:
-            # A writer may have been at it; really damaged, every look-up says so.
-            self._index = None
-            self._failures += 1
-            return self._failures < INDEX_ATTEMPTS
+    def offer_index(self, descriptor: int) -> None:
+        """As any Database's."""
+        self._index_maker().offer(descriptor, self._index)
+
+    @property
+    def index_wanted(self) -> str:
+        """As any Database's: not for a file that this process reads in a moment."""
+        wanted = self._index_maker().is_wanted(self._index) and self.count() >= SHARED_FROM
+        return self.path if wanted else ""
+
+    def export_index(self) -> int | None:
+        """The descriptor of a sealed copy of the index, once it is built; None where it is not."""
+        from gateway.cyrus.db.twoskip_shared import export  # noqa: PLC0415
+
+        raw, index = self._look(), self._index
+        if index is None or not index.ready or not index.follow(raw):
+            return None
+        return export(index, self._view, self._history.tail)
+
+    def _index_maker(self) -> IndexMaker:
+        if self._maker is None:
+            # A process that lives for one question does not pay for it.
+            from gateway.cyrus.db.twoskip_indexmaker import IndexMaker  # noqa: PLC0415
+
+            self._maker = IndexMaker(self._view)
+        return self._maker
 
     def _release_waypoints(self) -> bool:
         """Let go of some, which are not needed beside an index; False if none is left."""
@@ -248,7 +265,8 @@ class Twoskip(LogDatabase):
                 return False, None
             if not index.ready:
                 return False, None  # it has to catch up
-            for offset in index.candidates(key):
+            candidates = index.candidates(key)
+            for offset in candidates:
                 record = TwoskipRecord.read(view, offset, index.end)
                 if record.key == key:
                     if index.may_be_deleted(record) or self.overwritten:
@@ -257,6 +275,8 @@ class Twoskip(LogDatabase):
                 record.value(view)  # another key of the same hash, or this one damaged
                 if not index.is_hash_of(record.key, key):
                     return False, None  # the file is being overwritten, since that look
+            if candidates and index.is_partial(candidates):
+                return False, None  # names that were chosen to collide: the search costs less
         except DatabaseDamaged:
             # Read while it was being written, or damaged: the search finds out.
             return False, None

@@ -12,21 +12,22 @@ appended and never change but for their pointers.
   deleted behind its place.  A delete record names the successor of the
   deleted record and not that record, but the deleted one keeps pointing to
   that successor, or to the delete record of one in between.  A record that points to
-  neither is live; one that does may be, and the skip list tells.
+  neither is live; one that does may be, and the skip list tells.  Those places are suspects.
 - All bytes that are read pass their checksums; where one fails there is no
   index, and every look-up walks.
 - It is of one history of the file: its reader compares the end of the log in
   place before each use, and drops it where that is another one (history.py).
 
-The index is built in steps, a chunk of the file each, and kept current by
-reading what was appended since.  Its memory is 8 bytes a record and a little
-more.  Limits: files of up to 32 GiB.
+Most of it is one sorted run that never changes (twoskip_keyrun.py) and may be shared by
+processes (twoskip_shared.py); what commits have appended since is kept apart, by bucket, and
+merged into a new run when there is much of it.  Whoever has no run reads the file and
+merges what there is into an empty one.  All of that goes in steps, a chunk of the file each;
+memory is 8 bytes a record and a little more.  Limits: files of up to 32 GiB.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 
 from gateway.cyrus.db.twoskip_format import (
     BLANK,
@@ -39,6 +40,7 @@ from gateway.cyrus.db.twoskip_format import (
     TwoskipRecord,
     ordinary_keys,
 )
+from gateway.cyrus.db.twoskip_keyrun import PLACE, Buckets, KeyRun, Merge, code_of
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False
@@ -51,13 +53,13 @@ CHUNK = 384 * 1024
 # Bytes of log that `follow` reads while somebody waits for an answer; more is for `step`.
 FOLLOWED = CHUNK // 2
 
-# A power of two; a bucket of a million records holds some 250.
-_BUCKETS = 4096
+# Records that commits have appended before they are merged into a new run.
+MOST_RECENT = 65_536
 
-# Entries that one step sorts: about 2 ms of work, too.
-_SORTED_PER_STEP = 16384
+# Records of one hash that are read in search of a key: names that collide can be chosen, and
+# beyond these the skip list costs less.
+MAX_CANDIDATES = 16
 
-_HASH_MASK = 0xFFFFFFFF
 _MAX_SIZE = 8 << 32
 
 # How much of a record is looked at first, in bytes: more than the longest head,
@@ -73,8 +75,15 @@ class KeyIndex:
     """
 
     __slots__ = (
-        "_buckets",
-        "_sorted",
+        "_added",
+        "_entries",
+        "_first",
+        "_merge",
+        "_older",
+        "_recent",
+        "_run",
+        "_shift",
+        "_starts",
         "_suspects",
         "_target",
         "_view",
@@ -84,40 +93,69 @@ class KeyIndex:
         "ready",
     )
 
-    def __init__(self, view: FileView) -> None:
-        """Raises `DatabaseDamaged` where there is no sound header."""
+    def __init__(self, view: FileView, header: bytes = b"", run: KeyRun | None = None) -> None:
+        """Without `run` it has to be built; else `header` are the bytes that `run` agrees with.
+
+        Raises `DatabaseDamaged` where there is no sound header.
+        """
         self._view = view
-        self.header = view.read(0, HEADER_SIZE)
-        header = TwoskipHeader(view.path, self.header)
-        self.generation = header.generation
-        self._target = header.end
-        self.end = HEADER_SIZE
-        self._buckets = [array("Q") for _ in range(_BUCKETS)]
-        self._sorted = 0
+        self.header = header if run is not None else view.read(0, HEADER_SIZE)
+        parsed = TwoskipHeader(view.path, self.header)
+        self.generation = parsed.generation
+        self._target = parsed.end
+        self.end = HEADER_SIZE if run is None else run.end
+        self._recent = Buckets()
+        self._older: Buckets | None = None  # what is being merged
+        self._merge: Merge | None = None
+        self._added = 0  # records in `_recent`
         self._suspects: set[int] = set()
-        self.ready = False
-        if header.end > _MAX_SIZE:
+        self._take_run(KeyRun.empty() if run is None else run)
+        self._first = run is None  # nothing is sorted yet
+        self.ready = run is not None
+        if parsed.end > _MAX_SIZE:
             raise DatabaseDamaged(view.path, "is too large for an index")
+
+    @property
+    def run(self) -> KeyRun:
+        """The part that does not change."""
+        return self._run
+
+    @property
+    def suspects(self) -> set[int]:
+        """Those that are not in the run's."""
+        return self._suspects
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether a new run is wanted: there is none, or much was appended since."""
+        return self._first or self._added > MOST_RECENT
 
     def step(self) -> bool:
         """Do a piece of the work; False when nothing is left of it.
 
         Raises `DatabaseDamaged` where a checksum fails: then there is no index.
         """
-        if self.ready:
-            return False
         if self.end < self._target:
-            # Sorted buckets are those of an index that was ready, and has to catch up.
-            self._read(min(self._target, self.end + CHUNK), first=not self._sorted)
+            self._read(min(self._target, self.end + CHUNK))
+            self.ready = not self._first and self.end >= self._target
             return True
-        entries = 0
-        while entries < _SORTED_PER_STEP and self._sorted < _BUCKETS:
-            bucket = self._buckets[self._sorted]
-            self._buckets[self._sorted] = array("Q", sorted(bucket))
-            self._sorted += 1
-            entries += len(bucket)
-        self.ready = self._sorted == _BUCKETS
-        return not self.ready
+        if self._merge is None:
+            if not self.outgrown:
+                return False
+            self._older, self._recent, self._added = self._recent, Buckets(), 0
+            self._merge = Merge(self._run, self._older, self.end)
+        run = self._merge.step()
+        if run is None:
+            return True
+        self._merge = self._older = None
+        self._take_run(run)
+        self._first = False
+        self.ready = True
+        return False
+
+    def _take_run(self, run: KeyRun) -> None:
+        self._run = run
+        self._entries, self._starts, self._shift = run.entries, run.starts, run.shift
 
     def follow(self, raw: bytes) -> bool:
         """Take in what commits have appended; False where another index is needed.
@@ -132,57 +170,86 @@ class KeyIndex:
             self._target = header.end
             self.ready = False
         while self.ready and self.end < header.end:
-            self._read(header.end, first=False)
+            self._read(header.end)
         self.header = raw
         return True
 
     def candidates(self, key: bytes) -> list[int]:
-        """The offsets of the records that may be of `key`, the newest first."""
-        wanted = (hash(key) & _HASH_MASK) << 32
-        bucket = self._buckets[(wanted >> 32) % _BUCKETS]
-        at = bisect_left(bucket, wanted)
-        if at == len(bucket):
-            return []
-        last = wanted | _HASH_MASK
-        found = []
-        while at < len(bucket) and bucket[at] <= last:
-            found.append((bucket[at] & _HASH_MASK) << 3)
-            at += 1
-        found.reverse()
+        """The offsets of the records that may be of `key`, the newest first.
+
+        Where there are more than MAX_CANDIDATES, some more of them and not all.
+        """
+        code = code_of(key)
+        first = code << 32
+        bucket = code >> self._shift
+        found: list[int] = []
+        if self._recent or self._older:
+            self._find_recent(bucket, first, found)
+        starts, entries = self._starts, self._entries
+        low = starts[bucket]
+        at = bisect_right(entries, first | PLACE, low, starts[bucket + 1]) - 1
+        while at >= low and (entry := entries[at]) >= first and len(found) <= MAX_CANDIDATES:
+            found.append((entry & PLACE) << 3)
+            at -= 1
         return found
+
+    def _find_recent(self, bucket: int, first: int, found: list[int]) -> None:
+        """Add to `found` those that are in no run yet."""
+        for buckets in (self._recent, self._older):
+            entries = buckets.get(bucket) if buckets else None
+            if entries is None:
+                continue
+            at = bisect_right(entries, first | PLACE) - 1
+            while at >= 0 and entries[at] >= first and len(found) <= MAX_CANDIDATES:
+                found.append((entries[at] & PLACE) << 3)
+                at -= 1
+
+    @staticmethod
+    def is_partial(found: list[int]) -> bool:
+        """Whether `candidates` has left some out."""
+        return len(found) > MAX_CANDIDATES
 
     @staticmethod
     def is_hash_of(found: bytes, key: bytes) -> bool:
         """Whether a record of the key `found` can be what `candidates` gave for `key`."""
-        return (hash(found) ^ hash(key)) & _HASH_MASK == 0
+        return code_of(found) == code_of(key)
 
     def may_be_deleted(self, record: TwoskipRecord) -> bool:
         """Whether `record`, the newest of its key, has to be looked for in the skip list."""
-        if not self._suspects:
+        if not self._suspects and not self._run.suspects:
             return False
         first, second = record.pointers[0], record.pointers[1]
-        suspects = self._suspects
         if first or second:
-            return (first and first in suspects) or (second and second in suspects) or False
-        return 0 in suspects
+            return (first > 0 and self._suspected(first)) or (
+                second > 0 and self._suspected(second)
+            )
+        return self._suspected(0)
 
-    def _take(self, key: bytes, offset: int, *, first: bool) -> None:
+    def _suspected(self, place: int) -> bool:
+        if place in self._suspects:
+            return True
+        known = self._run.suspects
+        at = bisect_left(known, place)
+        return at < len(known) and known[at] == place
+
+    def _take(self, key: bytes, offset: int) -> None:
         """Index one record."""
-        entry = (hash(key) & _HASH_MASK) << 32 | offset >> 3
-        bucket = self._buckets[(entry >> 32) % _BUCKETS]
-        if first:
-            bucket.append(entry)
+        code = code_of(key)
+        bucket = self._recent[code >> self._shift]
+        if self._first:
+            bucket.append(code << 32 | offset >> 3)
         else:
-            insort(bucket, entry)
+            insort(bucket, code << 32 | offset >> 3)
+            self._added += 1
 
     def _take_all(self, keys: list[bytes], places: list[int], start: int) -> None:
-        """Index many records, before the buckets are sorted; places count from `start`."""
-        buckets, mask, count = self._buckets, _HASH_MASK, _BUCKETS
+        """Index many records, before anything is sorted; places count from `start`."""
+        buckets, shift = self._recent, self._shift
         for key, place in zip(keys, places, strict=True):
-            code = hash(key) & mask
-            buckets[code % count].append(code << 32 | start + place >> 3)
+            code = code_of(key)
+            buckets[code >> shift].append(code << 32 | start + place >> 3)
 
-    def _read(self, until: int, *, first: bool) -> None:
+    def _read(self, until: int) -> None:
         """Index the records from `end` on, as many as lie below `until` as a whole."""
         view = self._view
         start = self.end
@@ -194,11 +261,11 @@ class KeyIndex:
         room = min(size, limit - start)
         while at < size:
             keys, places, at = ordinary_keys(data, at, room)
-            if first:
+            if self._first:
                 self._take_all(keys, places, start)
             else:
                 for key, place in zip(keys, places, strict=True):
-                    self._take(key, start + place, first=False)
+                    self._take(key, start + place)
             if at == size:
                 break
             if data.startswith(BLANK, at):
@@ -212,7 +279,7 @@ class KeyIndex:
                 record = TwoskipRecord(view.path, view.read(offset, record.length), offset, limit)
             if record.type == RECORD:
                 record.value(view)
-                self._take(record.key, offset, first=first)
+                self._take(record.key, offset)
             elif record.type == DELETE:
                 self._suspects.add(offset)
                 self._suspects.add(record.pointers[0])

@@ -250,7 +250,8 @@ def test_a_fault_that_preparing_meets_is_left_to_the_next_question(
 ) -> None:
     """Then there is nothing more to prepare."""
 
-    def fail(_reader: Twoskip) -> bool:
+    def fail(_reader: Twoskip, *, alone: bool) -> bool:
+        assert alone
         raise DatabaseUnavailable(store.path, "cannot be read")
 
     store.commit(fred=b"1")
