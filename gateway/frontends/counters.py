@@ -10,6 +10,7 @@ threads take a lock (gateway.worker.milterprocess).
 
 from __future__ import annotations
 
+from gateway.counted import Counts
 from gateway.verification.counter import OutcomeCounter
 
 TYPE_CHECKING = False
@@ -26,12 +27,13 @@ class OutcomeCounters:
     """The counters of one front end.
 
     `refusals` takes the last refusals.  What is cached is counted apart, by what sends it:
-    `cached` has those counters.
+    `cached` has those counters.  `counted` is for whatever else happens in its conversations.
     """
 
     def __init__(self, refusals: deque[Refused]) -> None:
         self.refusals = refusals
         self.cached: dict[Outcome, OutcomeCounter] = {}
+        self.counted = Counts()
         self._counted: dict[Outcome, OutcomeCounter] = {}
 
     @property

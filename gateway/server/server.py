@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from gateway.counted import Counts
 from gateway.server.connection import LINGER_IDLE, Connection
 from gateway.server.fairqueue import FairQueue
 
@@ -92,7 +93,7 @@ class Server:
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests, and for `request_timeout` within one or while a reply
     waits for it.  Beyond `max_connections` new clients wait in the socket's
-    queue.  Servers of one process share `fair_queue`.
+    queue.  Servers of one process share `fair_queue`.  `counted` is what else happens here.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Server:
         self.defect = defect if defect is not None else _nobody_hears
         self.fair_queue = fair_queue if fair_queue is not None else FairQueue()
         self.accepted = 0
+        self.counted = Counts()
         self.connections: set[Connection] = set()
         self.loop = gevent.get_hub().loop
         self._admit = admit

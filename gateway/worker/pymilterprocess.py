@@ -26,10 +26,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from gateway.counted import CONNECTIONS, CONNECTIONS_ACCEPTED
 from gateway.frontends.milter_session import FRONT_END
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
-from gateway.observability.metrics.declared import CONNECTIONS, CONNECTIONS_ACCEPTED
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
 from gateway.server import pymilter
 from gateway.server.affinity import Affinity

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.counted import COUNTS, GAUGES
 from gateway.observability.metrics import exposition
-from gateway.observability.metrics.declared import COUNTS, GAUGES
 from tests.admin.running import WORKERS, running
 from tests.rigs.folders import folder
 from tests.rigs.prometheus import Prometheus, promtool

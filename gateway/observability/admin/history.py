@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.observability.metrics.declared import MetricKey, Numbers
+    from gateway.counted import MetricKey, Numbers
 
 # Seconds between two samples, and how many are kept: five minutes.
 STEP = 5.0

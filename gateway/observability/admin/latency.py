@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.observability.metrics.declared import REST
+from gateway.counted import REST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.observability.metrics.declared import MetricKey, Numbers
+    from gateway.counted import MetricKey, Numbers
 
 
 def quantile(

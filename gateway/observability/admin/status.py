@@ -13,10 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.observability import version
-from gateway.observability.admin.history import STEP
-from gateway.observability.admin.latency import quantile
-from gateway.observability.metrics.declared import (
+from gateway.counted import (
     CACHE_ENTRIES,
     CACHE_HITS,
     CACHE_INVALIDATIONS,
@@ -33,6 +30,9 @@ from gateway.observability.metrics.declared import (
     SKIPPED,
     UPSTREAM,
 )
+from gateway.observability import version
+from gateway.observability.admin.history import STEP
+from gateway.observability.admin.latency import quantile
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 from gateway.verification.model import KINDS
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.config import Settings
+    from gateway.counted import Declared, MetricKey, Numbers
     from gateway.observability.admin.history import CountHistory
-    from gateway.observability.metrics.declared import Declared, MetricKey, Numbers
     from gateway.observability.metrics.exposition import View
 
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))

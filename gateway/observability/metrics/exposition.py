@@ -22,19 +22,16 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from gateway.counted import COUNTS, GAUGES, LOOKUP, PREFIX, REST, SUM, UPSTREAM
 from gateway.observability import version
-from gateway.observability.metrics.declared import COUNTS, GAUGES, LOOKUP, REST, SUM, UPSTREAM
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.counted import Declared, MetricKey, Numbers
     from gateway.observability.metrics.databases import DatabaseState
-    from gateway.observability.metrics.declared import Declared, MetricKey, Numbers
-
-PREFIX = "smmapd_"
-
 
 RESTARTS = "process_restarts"
 

@@ -15,7 +15,7 @@ from gateway.observability.metrics.sharedmemory import SUPERVISOR, SharedMetrics
 from gateway.observability.metrics.snapshot import ProcessCounts, added
 
 if TYPE_CHECKING:
-    from gateway.observability.metrics.declared import Numbers
+    from gateway.counted import Numbers
     from gateway.observability.metrics.registry import Lent, ProcessState
     from gateway.observability.metrics.sharedmemory import SharedMetrics
     from gateway.observability.metrics.snapshot import LastRefusal, Upstream

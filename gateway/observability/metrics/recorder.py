@@ -16,10 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.config.frontends import front_end
-from gateway.cyrus.db.file import ReadCounts
-from gateway.frontends.counters import OutcomeCounters
-from gateway.observability.metrics.databases import DATABASES
-from gateway.observability.metrics.declared import (
+from gateway.counted import (
     CACHE_ENTRIES,
     CACHE_HITS,
     CACHE_INVALIDATIONS,
@@ -33,8 +30,12 @@ from gateway.observability.metrics.declared import (
     REQUESTS,
     RESIDENT_BYTES,
     SKIPPED,
+    Counts,
     Numbers,
 )
+from gateway.cyrus.db.file import ReadCounts
+from gateway.frontends.counters import OutcomeCounters
+from gateway.observability.metrics.databases import DATABASES
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetricsError
 from gateway.observability.metrics.snapshot import LastRefusal, ProcessCounts, add
 from gateway.observability.metrics.timing import ClockedEngine, Timings
@@ -82,7 +83,7 @@ class ServingProcess(Protocol):
 
 
 class Recorder:
-    """The counts of this process."""
+    """The counts of this process; `counted` is for parts that have no counts of their own."""
 
     def __init__(self, process: ServingProcess, settings: Settings, address: AddressWriter) -> None:
         self._process = process
@@ -93,6 +94,8 @@ class Recorder:
         self._timings = Timings()
         self._reads = tuple(ReadCounts() for _ in DATABASES)
         self._counters: dict[str, OutcomeCounters] = {}
+        self.counted = Counts()
+        self._counted = [self.counted]
         self._sources: list[Source] = []
         self._failed = False
         # Kept open: clients may have every descriptor by the time of a snapshot.
@@ -130,12 +133,14 @@ class Recorder:
 
         if servers:
             self.watch(source)
+        self._counted += [server.counted for server in servers]
 
     def counters(self, frontend: str) -> OutcomeCounters:
         """The counts of a front end, made at the first call."""
         if frontend not in self._counters:
             refusals: deque[Refused] = deque(maxlen=REFUSALS)
-            self._counters[frontend] = OutcomeCounters(refusals)
+            self._counters[frontend] = counters = OutcomeCounters(refusals)
+            self._counted.append(counters.counted)
         return self._counters[frontend]
 
     def watch(self, source: Source) -> None:
@@ -160,6 +165,8 @@ class Recorder:
             ]
         snapshot.counts[CPU_SECONDS.of(process.name)] = time.process_time()
         snapshot.gauges[RESIDENT_BYTES.of(process.name)] = self._resident_bytes()
+        for counted in self._counted:
+            add(snapshot.counts, counted.numbers)
         for source in self._sources:
             source(snapshot)
         return snapshot

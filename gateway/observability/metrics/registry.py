@@ -41,7 +41,7 @@ from gateway.observability.metrics.snapshot import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.observability.metrics.declared import Numbers
+    from gateway.counted import MetricKey, Numbers
 
 _log = logging.getLogger(__name__)
 
@@ -175,6 +175,11 @@ class ProcessRegistry:
                 add(self._past, ProcessCounts.from_bytes(message).counts)
             except SharedMetricsError as error:
                 _log.warning("the counts of a process that has ended are lost: %s", error)
+        self._publish()
+
+    def count(self, key: MetricKey) -> None:
+        """Count an event of the supervisor's own."""
+        add(self._past, {key: 1})
         self._publish()
 
     def show(

@@ -1,6 +1,6 @@
 """What one process has counted, as it is in the shared metrics; and such counts added up.
 
-Counts and gauges go by their keys (declared.py); in a message these are joined by
+Counts and gauges go by their keys (gateway/counted.py); in a message these are joined by
 slashes: `requests/policy/over-quota`.  Counts only grow, and those
 of processes that have ended are kept; gauges are of the moment and end with
 their process.  Both add up over processes.
@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 
-from gateway.observability.metrics.declared import MetricKey, Numbers
+from gateway.counted import MetricKey, Numbers
 from gateway.observability.metrics.sharedmemory import SharedMetricsError
 
 # Longer than the longest name with its labels; anything else is a defect.

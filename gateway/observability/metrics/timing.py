@@ -12,7 +12,7 @@ from bisect import bisect_left
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.observability.metrics.declared import (
+from gateway.counted import (
     LOOKUP,
     REST,
     SUM,
@@ -27,10 +27,11 @@ from gateway.verification.model import Pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.counted import MetricKey
     from gateway.cyrus.store import CyrusStore
-    from gateway.observability.metrics.declared import MetricKey
     from gateway.verification.decider import Engine
-    from gateway.verification.model import Query, Step, Verdict
+    from gateway.verification.model import Query, Verdict
+    from gateway.verification.steps import Step
 
 # Seconds; upper bounds of the buckets.  A look-up in files in memory takes some
 # tens of microseconds, another server milliseconds to its deadline.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.counted import MetricKey
 from gateway.observability.admin.history import SAMPLES, STEP, WINDOW, CountHistory
 from gateway.observability.admin.latency import quantile
-from gateway.observability.metrics.declared import MetricKey
 
 BOUNDS = (1.0, 2.0, 4.0)
 

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.counted import CACHE_HITS, REQUESTS, MetricKey
 from gateway.cyrus.db.formats import QUOTALEGACY
 from gateway.observability.metrics import databases
 from gateway.observability.metrics.databases import DatabaseState
-from gateway.observability.metrics.declared import CACHE_HITS, REQUESTS, MetricKey
 from gateway.observability.metrics.exposition import View, render
 from gateway.observability.metrics.gathering import Gathered
 from gateway.observability.metrics.registry import ProcessState
 from gateway.observability.metrics.snapshot import ProcessCounts, Upstream
-from gateway.observability.metrics.timing import ClockedEngine, Timings
-from gateway.verification.model import Evidence, Kind, Pending, Query, Step, Verdict
+from gateway.observability.metrics.timing import Timings
 from gateway.wiring.assembly import make_store
 from tests.observability.admin.stores import settings
 
@@ -105,57 +104,6 @@ def test_a_server_that_fails_counts_as_failing_until_it_answers() -> None:
     assert samples(view(upstreams=[one, two]))["smmapd_upstream_failing", ("backend",)] == 2
     well = Upstream(2.0, "backend", "two", "")
     assert samples(view(upstreams=[one, two, well]))["smmapd_upstream_failing", ("backend",)] == 1
-
-
-class Engine:
-    """Asks an SQL server, a backend, which is late, then mupdate, which answers."""
-
-    store = None
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def answering(self, _answers: str) -> Engine:
-        return self
-
-    def verify(self, query: Query, _trace: list[Step] | None = None) -> Verdict:
-        raise AssertionError("a timed engine decides and advances")
-
-    def decide(self, query: Query) -> Verdict | Pending:
-        return Pending(query, "mysql at db.example", Evidence())
-
-    def advance(
-        self, pending: Pending, trace: list[Step] | None = None, *, since: float | None = None
-    ) -> Verdict | Pending:
-        assert trace is not None
-        self.asked += 1
-        if self.asked == 1:
-            return Pending(pending.query, "backend.example", Evidence())
-        trace.append(Step("backend", 2.0, server="backend.example", problem="late"))
-        trace.append(Step("mupdate", 0.5, problem=None))
-        return Verdict(Kind.DELIVERABLE, b"")
-
-
-def test_other_servers_are_timed_one_by_one() -> None:
-    """Each question with its outcome; the names stay out of the metrics."""
-    timings = Timings()
-    trace: list[Step] = []
-    verdict = ClockedEngine(Engine(), timings).verify(Query(b"fred"), trace)
-    assert verdict.kind is Kind.DELIVERABLE
-    assert [step.name for step in trace] == ["backend", "mupdate"]
-    found = samples(view(timings.numbers(), upstreams=timings.last()))
-    assert found["smmapd_upstream_questions_total", ("failed", "backend")] == 1
-    assert found["smmapd_upstream_questions_total", ("answered", "backend")] == 0
-    assert found["smmapd_upstream_questions_total", ("answered", "mupdate")] == 1
-    assert found["smmapd_upstream_seconds_count", ("mupdate",)] == 1
-    assert found["smmapd_upstream_seconds_sum", ("backend",)] == 2.0
-    assert found["smmapd_upstream_seconds_sum", ("mupdate",)] == 0.5
-    assert found["smmapd_lookup_seconds_count", ()] == 2, "an SQL server's look-up is one, too"
-    assert found["smmapd_upstream_failing", ("backend",)] == 1
-    assert [(each.name, each.problem) for each in timings.last()] == [
-        ("backend.example", "late"),
-        ("", ""),
-    ]
 
 
 def test_databases_are_looked_at_afresh(tmp_path: Path) -> None:

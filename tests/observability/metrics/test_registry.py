@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.observability.metrics.declared import MetricKey
+from gateway.counted import MetricKey
 from gateway.observability.metrics.gathering import gather
 from gateway.observability.metrics.registry import Page, ProcessRegistry, ProcessState
 from gateway.observability.metrics.sharedmemory import (
@@ -94,6 +94,16 @@ def test_a_process_gone_wrong_spoils_nothing(registry: ProcessRegistry, message:
     assert gather(sane.shared_metrics).counts == keys(asked=1)
     registry.take_back(mad)
     assert gather(sane.shared_metrics).counts == keys(asked=1)
+
+
+def test_the_supervisor_counts_as_well(registry: ProcessRegistry) -> None:
+    """Beside what its processes count, and at once."""
+    one = registry.lend()
+    say(one, asked=3)
+    registry.count(MetricKey("asked"))
+    registry.count(MetricKey("restarted", ("core",)))
+    found = gather(one.shared_metrics)
+    assert found.counts == {**keys(asked=4), MetricKey("restarted", ("core",)): 1}
 
 
 def test_states_are_shown(registry: ProcessRegistry) -> None:

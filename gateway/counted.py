@@ -1,8 +1,16 @@
-"""Every metric that processes count: its name, labels and meaning, and the keys of its values.
+"""What is counted: every metric's name, labels and meaning, the keys of its values, and `Counts`.
 
-A process counts under a `MetricKey`, which only a declared metric gives (`Declared.of`), so
-that what is counted is on the page and has the labels that the page says.  All names
-begin with exposition.PREFIX there, and a counter's end with `_total`.
+To add a counter: declare it here, in `COUNTS`, and count it where the event is, in the `counted`
+of the object at hand: a front end's counters, a server, a process' recorder
+(`counted.add(THE_METRIC.of("label"))`), or by the supervisor's registry (`count`).  It is on the
+page then, added up over all processes.
+
+Only a declared metric gives keys (`Declared.of`), so that what is counted is on the page
+and has the labels that the page says.  All names begin with PREFIX there, and a counter's
+end with `_total`.  Labels are of closed sets: never an address, a mailbox or a host.
+
+Limits: the modules that `smmapd -X` loads cannot use this, which is too much for its start;
+what happens with every request is counted in plain numbers that the recorder collects.
 """
 
 from __future__ import annotations
@@ -19,6 +27,24 @@ class MetricKey(NamedTuple):
 
 
 Numbers: TypeAlias = dict[MetricKey, float]
+
+PREFIX = "smmapd_"
+
+
+class Counts:
+    """What one object has counted.
+
+    Limits: one thread at a time, as whatever it belongs to.
+    """
+
+    __slots__ = ("numbers",)
+
+    def __init__(self) -> None:
+        self.numbers: Numbers = {}
+
+    def add(self, key: MetricKey, more: float = 1) -> None:
+        """Count; with 0 the value is shown before there is anything to count."""
+        self.numbers[key] = self.numbers.get(key, 0) + more
 
 
 @dataclass(frozen=True, slots=True)
