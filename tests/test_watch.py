@@ -13,7 +13,7 @@ from tests.watch import mirrored
     [
         ("gateway/protocols/socketmap.py", ["tests/protocols/test_socketmap.py"]),
         ("gateway/upstream/breaker.py", ["tests/upstream/test_breaker.py"]),
-        ("gateway/verification/texts.py", ["tests/verification"]),
+        ("gateway/verification/steps.py", ["tests/verification"]),
         ("smmapd/stdio.py", ["tests/smmapd/test_stdio.py"]),
         ("tests/test_files.py", ["tests/test_files.py"]),
         ("tests/sources.py", []),

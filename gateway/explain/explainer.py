@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gateway.explain.steps import Row
     from gateway.frontends.frontend import Inquiry, ScopedJudge
     from gateway.verification.decider import Engine
-    from gateway.verification.model import Step
+    from gateway.verification.steps import Step
 
 
 class Explainer:

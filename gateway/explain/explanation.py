@@ -17,7 +17,8 @@ from gateway.verification.model import QuotaUse
 if TYPE_CHECKING:
     from gateway.explain.steps import Row
     from gateway.frontends.frontend import Inquiry
-    from gateway.verification.model import Step, Verdict
+    from gateway.verification.model import Verdict
+    from gateway.verification.steps import Step
 
 # Whose answer it is, for people.
 AUTHORITIES: dict[str, str] = {

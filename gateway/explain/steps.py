@@ -1,6 +1,6 @@
 """The engine's steps as rows of a label and a text, for people.
 
-Each step of `gateway.verification.model.STEPS` has one function here; what it
+Each step of `gateway.verification.steps.STEPS` has one function here; what it
 gets are the step's facts.  Texts are printable, whatever the store holds.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.cyrus.names import Naming
-    from gateway.verification.model import Step
+    from gateway.verification.steps import Step
 
 Row = tuple[str, str]
 

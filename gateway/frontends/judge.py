@@ -23,12 +23,11 @@ from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
 from gateway.verification.model import Evidence, Kind, Query, Verdict
-from gateway.verification.texts import IO_ERROR_TEXT
 
 # What a refusal for ever becomes while a file is not settled that could save the recipient.
 UNSETTLED = Verdict(
     Kind.STORE_FAULT,
-    IO_ERROR_TEXT,
+    Kind.STORE_FAULT.text,
     Evidence(fault="a file of [scope] was changed just now, or cannot be used; it may save them"),
     cacheable=False,
 )

@@ -79,12 +79,15 @@ def _plain_template(text: str, shows_reason: bool) -> str:
     return replytext.REASON if shows_reason else text
 
 
-_TEXTS: Mapping[Kind, str] = MappingProxyType({row[0]: row[4] for row in ROWS})
+_TEXTS: Mapping[Kind, str] = MappingProxyType({row[0]: row[3] for row in ROWS})
+
+# When each reply is given.
+WHEN: Mapping[Kind, str] = MappingProxyType({row[0]: row[5] for row in ROWS if row[5]})
 
 DEFAULTS: Mapping[Kind, Template] = MappingProxyType(
     {
         kind: Template(code, enhanced, _plain_template(text, shows_reason))
-        for kind, _, code, enhanced, text, shows_reason in ROWS
+        for kind, code, enhanced, text, shows_reason, _ in ROWS
         if not kind.accepts
     }
 )

@@ -15,9 +15,10 @@ from gateway.errors import UpstreamError
 from gateway.upstream import address as addresses
 from gateway.upstream.connection import Dialer, plain_lookup
 from gateway.upstream.socketmap import DEFAULT_DEADLINE, DEFAULT_PORT, MAX_HOPS, SocketmapClient
-from gateway.verification.model import Evidence, Kind, Step, Verdict
+from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.servers import SocketmapServer
-from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
+from gateway.verification.steps import Step
+from gateway.verification.upstreamanswers import LOOP_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Backends:
             )
         evidence = _with_fault(evidence, fault.server, str(fault))
         kind = Kind.DELIVERABLE if self.unreachable_is_ok else Kind.UPSTREAM_FAULT
-        reason = b"" if self.unreachable_is_ok else UNREACHABLE_TEXT
+        reason = b"" if self.unreachable_is_ok else Kind.UPSTREAM_FAULT.text
         return Verdict(kind, reason, evidence, cacheable=False)
 
     def _loop(self, name: str, evidence: Evidence, trace: list[Step] | None) -> Verdict:

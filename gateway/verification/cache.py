@@ -35,7 +35,6 @@ from gateway.verification.entry import Entry, make_room
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, Ordinary
 from gateway.verification.storeversion import StoreVersion
-from gateway.verification.texts import NONEXISTENT_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class VerdictCache:
     def __init__(self, verifier: Verifier, max_entries: int = MAX_ENTRIES) -> None:
         self.verifier = verifier
         self.entries: dict[bytes, Entry] = {}
-        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self.nonexistent = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text)
         self._deliverable = Verdict(Kind.DELIVERABLE, b"")
         self.watch = FolderWatch()
         self._ordinary = Ordinary(verifier, self.watch)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.entry import Entry
-    from gateway.verification.model import Kind, Pending, Query, Step, Verdict
+    from gateway.verification.model import Kind, Pending, Query, Verdict
     from gateway.verification.records import Records
+    from gateway.verification.steps import Step
 
 
 class Authority(Protocol):

@@ -28,7 +28,6 @@ from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
 from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
 from gateway.verification.delivery_quota import CatchAll
 from gateway.verification.model import Kind, Pending, Query, Verdict
-from gateway.verification.texts import BAD_ADDRESS_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,8 +111,8 @@ class DeliveryChecks:
         folders = self._conf.lmtp_strict_quota or records.trace is not None
         addressed = self._naming.recipient(query.recipient, folders=folders)
         if addressed is None:
-            records.note("name", problem=BAD_ADDRESS_TEXT)
-            return Verdict(Kind.BAD_ADDRESS, BAD_ADDRESS_TEXT)
+            records.note("name", problem=Kind.BAD_ADDRESS.text)
+            return Verdict(Kind.BAD_ADDRESS, Kind.BAD_ADDRESS.text)
         outcome = self._caught(addressed, query, records)
         if isinstance(outcome, Pending) or not _is_final(outcome.kind):
             return outcome

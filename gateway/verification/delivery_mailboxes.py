@@ -20,14 +20,6 @@ from gateway.cyrus.mailboxrecord import (
 )
 from gateway.verification.delivery_quota import CatchAll, DeliveryQuota
 from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
-from gateway.verification.texts import (
-    BAD_NAME_TEXT,
-    DISABLED_TEXT,
-    NONEXISTENT_TEXT,
-    NOT_FOR_MAIL_TEXT,
-    NOT_POSTABLE_TEXT,
-    RESERVED_TEXT,
-)
 
 if TYPE_CHECKING:
     from gateway.cyrus.autocreate import Autocreate
@@ -81,7 +73,7 @@ class DeliveryMailboxes:
         self, addressed: Addressed, query: Query, records: Records
     ) -> tuple[Outcome, CatchAll]:
         """The reading of the folder that takes the mail, else what is known of the others."""
-        found = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT), CatchAll.TAKES
+        found = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text), CatchAll.TAKES
         for name in addressed.folders:
             outcome, catch_all = self._shared_folder(name, query, records)
             if isinstance(outcome, Pending) or outcome.kind.accepts:
@@ -97,7 +89,7 @@ class DeliveryMailboxes:
         evidence = Evidence(mailbox=name.internal)
         unfit = self._unfit(entry, evidence, query, records)
         if unfit is not None or entry is None:
-            unfit = unfit or Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            unfit = unfit or Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
             return unfit, CatchAll.TAKES
         denied = records.denied(name.owner)
         if denied is not None:
@@ -105,14 +97,14 @@ class DeliveryMailboxes:
         evidence = Evidence(mailbox=entry.name)
         rights = records.rights(entry)
         if not rights & acl.POST:
-            closed = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            closed = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
             if rights & acl.LOOKUP:
-                closed = Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
+                closed = Verdict(Kind.NOT_POSTABLE, Kind.NOT_POSTABLE.text, evidence)
             return closed, CatchAll.TAKES
         if entry.mbtype & MBTYPE_REMOTE:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         if self._naming.is_deleted(name):
-            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence), CatchAll.NOT_ASKED
+            return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.NOT_ASKED
         return self._quota.check(entry.name, None, (), query.size, records)
 
     def _user(
@@ -142,7 +134,7 @@ class DeliveryMailboxes:
         denial = records.denial(userid, self._service)
         if denial is not None:
             evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
-            return Verdict(Kind.DISABLED, DISABLED_TEXT, evidence), CatchAll.TAKES
+            return Verdict(Kind.DISABLED, Kind.DISABLED.text, evidence), CatchAll.TAKES
         if records.trace is not None:
             self._note_folders(addressed.folders, records)
         return outcome, CatchAll.TAKES
@@ -156,9 +148,9 @@ class DeliveryMailboxes:
         if entry.mbtype & MBTYPE_RESERVE and records.kicks:
             return Pending(query, None, evidence, DELIVERY)
         if entry.mbtype & (MBTYPE_RESERVE | MBTYPE_MOVING):
-            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
+            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
         if entry.mbtype & MBTYPE_KIND not in _FOR_MAIL:
-            return Verdict(Kind.NOT_FOR_MAIL, NOT_FOR_MAIL_TEXT, evidence)
+            return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence)
         return None
 
     def _created(
@@ -171,14 +163,14 @@ class DeliveryMailboxes:
     ) -> Verdict:
         """What becomes of a user without INBOX."""
         if not self._autocreate.active and records.trace is None:
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
         local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
         result, why = self._autocreate.outcome(userid, local, inbox.internal)
         records.note("autocreate", result=result, reason=why)
         if result == autocreate.NO:
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
         if result == autocreate.FAILS:
-            return Verdict(Kind.NOT_CREATABLE, BAD_NAME_TEXT, evidence)
+            return Verdict(Kind.NOT_CREATABLE, Kind.NOT_CREATABLE.text, evidence)
         before = records.quota(inbox.internal)
         if before is not None and before.root != inbox.internal:
             before = None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from gateway.cyrus import acl
 from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.steps import quota_use
-from gateway.verification.texts import OVER_QUOTA_TEXT, SIZE_TEXT
 
 if TYPE_CHECKING:
     from gateway.cyrus.imapdconf import ImapdConf
@@ -76,7 +75,9 @@ class DeliveryQuota:
                 fits = not record.exceeded(size, 0)
                 records.note("size", size=size, fits=fits)
                 if not fits:
-                    return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence), CatchAll.NOT_ASKED
+                    return Verdict(
+                        Kind.SIZE_OVER_QUOTA, Kind.SIZE_OVER_QUOTA.text, evidence
+                    ), CatchAll.NOT_ASKED
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         # Refused for its size alone: the MTA that hands the mail to lmtpd may not announce it.
         savable = after_data or (exceeded and not self._exceeded_at_rcpt(record, 0))
@@ -86,7 +87,7 @@ class DeliveryQuota:
         if savable and folders and self._fuzzy:
             over = Kind.OVER_QUOTA  # another folder may match, and save it
         catch_all = CatchAll.MAY_TAKE if savable else CatchAll.TAKES
-        return Verdict(over, OVER_QUOTA_TEXT, evidence), (
+        return Verdict(over, Kind.OVER_QUOTA.text, evidence), (
             CatchAll.NOT_ASKED if after_data else catch_all
         )
 
@@ -95,7 +96,7 @@ class DeliveryQuota:
     ) -> Verdict | None:
         """The refusal of a mailbox that is only just made, with a quota that is too small."""
         if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_after_data(record, size):
-            return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
+            return Verdict(self._over_quota, Kind.OVER_QUOTA.text, evidence)
         return None
 
     def _exceeded_at_rcpt(self, record: QuotaRecord, size: int) -> bool:

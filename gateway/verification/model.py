@@ -33,7 +33,11 @@ class Kind:
     - `try_next_server`: whether one of several servers that says so of itself is
       a reason to ask the next one;
     - `remembered_as`: which of the settings `remember_*` says how long another
-      server's answer counts (`REMEMBERED`), None: it is asked again each time.
+      server's answer counts (`REMEMBERED`), None: it is asked again each time;
+    - `text`: the reason that the engine gives with it, as the C program words it
+      (lib/imap_err.et) where that has the case; empty where each verdict has its own, or none;
+    - `status`: the word of smmapd's protocol for it, which is also what another
+      server's word and `text` are recognized by (upstreamanswers.py).
 
     Kinds are compared by identity.
     """
@@ -44,7 +48,9 @@ class Kind:
         "our_fault",
         "permanent_reply_allowed",
         "remembered_as",
+        "status",
         "temporary",
+        "text",
         "try_next_server",
     )
 
@@ -76,6 +82,8 @@ class Kind:
         permanent_reply_allowed: bool,
         try_next_server: bool,
         remembered_as: str | None,
+        text: bytes = b"",
+        status: bytes = b"TEMP",
     ) -> None:
         self.name = name
         self.accepts = accepts
@@ -84,6 +92,8 @@ class Kind:
         self.permanent_reply_allowed = permanent_reply_allowed
         self.try_next_server = try_next_server
         self.remembered_as = remembered_as
+        self.text = text
+        self.status = status
 
     def __repr__(self) -> str:
         return f"Kind({self.name})"
@@ -104,11 +114,18 @@ def _accepted(name: str) -> Kind:
         permanent_reply_allowed=False,
         try_next_server=False,
         remembered_as=YES,
+        status=b"OK",
     )
 
 
-def _refused(name: str, remembered_as: str = NO) -> Kind:
-    """A kind of recipient that gets no mail, now or later."""
+def _refused(
+    name: str, text: bytes = b"", remembered_as: str = NO, *, status: bytes = b"PERM"
+) -> Kind:
+    """A kind of recipient that gets no mail, now or later.
+
+    `status` is NOTFOUND where a mail server is to answer as it does to an unknown user: PERM
+    makes Postfix answer 451 4.3.5 "Server configuration error".
+    """
     return Kind(
         name,
         accepts=False,
@@ -117,11 +134,17 @@ def _refused(name: str, remembered_as: str = NO) -> Kind:
         permanent_reply_allowed=True,
         try_next_server=False,
         remembered_as=remembered_as,
+        text=text,
+        status=status,
     )
 
 
 def _deferred(
-    name: str, remembered_as: str | None = None, *, permanent_reply_allowed: bool = True
+    name: str,
+    text: bytes = b"",
+    remembered_as: str | None = None,
+    *,
+    permanent_reply_allowed: bool = True,
 ) -> Kind:
     """A kind of recipient that gets no mail now, and may later."""
     return Kind(
@@ -132,10 +155,11 @@ def _deferred(
         permanent_reply_allowed=permanent_reply_allowed,
         try_next_server=False,
         remembered_as=remembered_as,
+        text=text,
     )
 
 
-def _fault(name: str) -> Kind:
+def _fault(name: str, text: bytes) -> Kind:
     """A fault of ours, or of a server that we ask."""
     return Kind(
         name,
@@ -145,6 +169,7 @@ def _fault(name: str) -> Kind:
         permanent_reply_allowed=False,
         try_next_server=True,
         remembered_as=None,
+        text=text,
     )
 
 
@@ -153,69 +178,37 @@ Kind.DELIVERABLE = _accepted("deliverable")
 Kind.CREATED = _accepted("created-on-delivery")
 # Not deliverable itself; delivery puts the mail into lmtp_catchall_mailbox.
 Kind.CATCH_ALL = _accepted("catch-all")
-Kind.NONEXISTENT = _refused("nonexistent")
+Kind.NONEXISTENT = _refused("nonexistent", b"Mailbox does not exist", status=b"NOTFOUND")
 # A shared folder that everybody may see and not everybody may post to.
-Kind.NOT_POSTABLE = _refused("not-postable")
-# Blocked for this service in the userdeny database.
-Kind.DENIED = _refused("denied")
-Kind.OVER_QUOTA = _deferred("over-quota", OVER_QUOTA)
+Kind.NOT_POSTABLE = _refused("not-postable", b"Permission denied")
+# Blocked for this service in the userdeny database, which has the text.
+Kind.DENIED = _refused("denied", status=b"NOTFOUND")
+Kind.OVER_QUOTA = _deferred("over-quota", b"Over quota", OVER_QUOTA)
 # Over quota where lmtp_over_quota_perm_failure says that this is final.
-Kind.OVER_QUOTA_PERMANENT = _refused("over-quota-permanent", OVER_QUOTA)
+Kind.OVER_QUOTA_PERMANENT = _refused("over-quota-permanent", b"Over quota", OVER_QUOTA)
 # Under quota now, and the announced size does not fit into what is free; true of one mail only.
-Kind.SIZE_OVER_QUOTA = _deferred("size-over-quota")
-# A backend's own permanent refusal that fits no other kind.
+# The text is ours: the C program is told no sizes.
+Kind.SIZE_OVER_QUOTA = _deferred("size-over-quota", b"Message does not fit into the free quota")
+# A backend's own permanent refusal, with its text, that fits no other kind.
 Kind.REFUSED = _refused("refused")
-Kind.BAD_ADDRESS = _refused("bad-address")
+# A bare domain or any other odd key is not a mailbox. The text is ours.
+Kind.BAD_ADDRESS = _refused("bad-address", b"Bad recipient address syntax", status=b"NOTFOUND")
 # Being created or renamed at this moment.
-Kind.RESERVED = _deferred("reserved", permanent_reply_allowed=False)
+Kind.RESERVED = _deferred(
+    "reserved", b"Mailbox is currently reserved", permanent_reply_allowed=False
+)
 # Blocked for the delivery service in the userdeny database: delivery tries again.
-Kind.DISABLED = _deferred("disabled")
+Kind.DISABLED = _deferred("disabled", b"Mailbox has been disabled")
 # Delivery would make the mailbox, and cannot: Cyrus allows no such name.
-Kind.NOT_CREATABLE = _deferred("not-creatable")
+Kind.NOT_CREATABLE = _deferred("not-creatable", b"Invalid mailbox name")
 # A calendar, an address book or the like, where mail should go.
-Kind.NOT_FOR_MAIL = _deferred("not-for-mail")
+Kind.NOT_FOR_MAIL = _deferred("not-for-mail", b"Operation is not supported on mailbox")
 # The store cannot be read, or what it holds makes no sense.
-Kind.STORE_FAULT = _fault("store-fault")
-# A backend or mupdate could not be asked.
-Kind.UPSTREAM_FAULT = _fault("upstream-fault")
+Kind.STORE_FAULT = _fault("store-fault", b"System I/O error")
+# A backend or mupdate could not be asked. The text is ours.
+Kind.UPSTREAM_FAULT = _fault("upstream-fault", b"Mailbox server is not available")
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in vars(Kind).values() if isinstance(kind, Kind))
-
-
-class Step(Value):
-    """One step of the engine, as `explain` prints it: what was looked at, and what it showed.
-
-    `name` is one of STEPS; `facts` are pairs of a word and a value (bytes,
-    str, int, bool or None).  `seconds` is how long another server took, where one was asked.
-    """
-
-    __slots__ = ("facts", "name", "seconds")
-    facts: tuple[tuple[str, object], ...]
-    name: str
-    seconds: float | None
-
-    def __init__(self, name: str, seconds: float | None = None, /, **facts: object) -> None:
-        self.facts = tuple(facts.items())
-        self.name = name
-        self.seconds = seconds
-        self._freeze()
-
-
-STEPS = (
-    "name",
-    "userdeny",
-    "mailbox",
-    "autocreate",
-    "catch-all",
-    "delivery",
-    "mupdate",
-    "acl",
-    "backend",
-    "stale",
-    "quota",
-    "size",
-    "fault",
-)
 
 
 class Query(Value):

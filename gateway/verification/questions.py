@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Verdict
-from gateway.verification.texts import IO_ERROR_TEXT
 from gateway.verification.uncached import UncachedMemory
 
 TYPE_CHECKING = False
@@ -74,7 +73,9 @@ def answer(
     seconds = store.answer_seconds
     if now - came > seconds:
         fault = f"{pending.server}: not asked within {seconds:g} s: too many wait for it"
-        return Verdict(Kind.STORE_FAULT, IO_ERROR_TEXT, Evidence(fault=fault), cacheable=False)
+        return Verdict(
+            Kind.STORE_FAULT, Kind.STORE_FAULT.text, Evidence(fault=fault), cacheable=False
+        )
     store.begin(came)
     try:
         return decide(pending.query)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from gateway.cyrus import acl
 from gateway.errors import DatabaseEmpty
 from gateway.verification import steps
-from gateway.verification.model import Evidence, Kind, Step, Verdict
+from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ import zlib
 
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmap import MAX_HOPS
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Step, Verdict
-from gateway.verification.texts import LOOP_TEXT, UNREACHABLE_TEXT
+from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.steps import Step
 from gateway.verification.uncached import UncachedMemory
+from gateway.verification.upstreamanswers import LOOP_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class RemoteVerifier(UncachedMemory):
         stale = self._stale(query.recipient, problem, trace)
         if stale is not None:
             return stale
-        kind, reason = Kind.UPSTREAM_FAULT, UNREACHABLE_TEXT
+        kind, reason = Kind.UPSTREAM_FAULT, Kind.UPSTREAM_FAULT.text
         if told is not None:
             kind, reason = told.kind, told.reason
         return Verdict(kind, reason, Evidence(server=self.name, fault=problem), cacheable=False)

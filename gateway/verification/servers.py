@@ -11,7 +11,6 @@ from gateway.errors import ProtocolError
 from gateway.values import Value
 from gateway.verification import upstreamanswers
 from gateway.verification.model import Kind
-from gateway.verification.texts import BAD_ADDRESS_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class LmtpServer:
         try:
             reply = self._client.ask(recipient, until=until)
         except ProtocolError:
-            return Told(Kind.BAD_ADDRESS, BAD_ADDRESS_TEXT, b"")
+            return Told(Kind.BAD_ADDRESS, Kind.BAD_ADDRESS.text, b"")
         kind, reason = upstreamanswers.of_reply(reply)
         return Told(kind, reason, str(reply).encode())
 

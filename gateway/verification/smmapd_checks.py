@@ -12,13 +12,6 @@ from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, MBTYPE_RESERVE
 from gateway.verification.model import Evidence, Kind, Pending, Verdict
 from gateway.verification.steps import name_step, quota_use
-from gateway.verification.texts import (
-    NONEXISTENT_TEXT,
-    NOT_POSTABLE_TEXT,
-    OVER_QUOTA_TEXT,
-    RESERVED_TEXT,
-    SIZE_TEXT,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +88,7 @@ class SmmapdChecks:
         if entry is None:
             if records.kicks:
                 return Pending(query, None, evidence, SMMAPD)
-            return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+            return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
         # A user whose mailbox is reached under another name is blocked under his own, too.
         denied = records.denied(name.owner)
         if denied is not None:
@@ -105,15 +98,15 @@ class SmmapdChecks:
             if records.kicks:
                 # mupdate tells of a creation's second half seconds after the first.
                 return Pending(query, None, evidence, SMMAPD)
-            return Verdict(Kind.RESERVED, RESERVED_TEXT, evidence, cacheable=False)
+            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
 
         if userid is None:
             # A shared folder: whoever sends mail is nobody in particular.
             rights = records.rights(entry)
             if not rights & acl.POST:
                 if rights & acl.LOOKUP:
-                    return Verdict(Kind.NOT_POSTABLE, NOT_POSTABLE_TEXT, evidence)
-                return Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT, evidence)
+                    return Verdict(Kind.NOT_POSTABLE, Kind.NOT_POSTABLE.text, evidence)
+                return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
 
         if entry.mbtype & MBTYPE_REMOTE:
             server = entry.server.decode("utf-8", "backslashreplace")
@@ -132,12 +125,12 @@ class SmmapdChecks:
         records.note_quota(mailbox, use, exceeded=exceeded, permanent=permanent)
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if exceeded:
-            return Verdict(self._over_quota, OVER_QUOTA_TEXT, evidence)
+            return Verdict(self._over_quota, Kind.OVER_QUOTA.text, evidence)
         if query.size is not None and record is not None:
             fits = not record.exceeded(storage_more=query.size)
             records.note("size", size=query.size, fits=fits)
             if not fits:
-                return Verdict(Kind.SIZE_OVER_QUOTA, SIZE_TEXT, evidence)
+                return Verdict(Kind.SIZE_OVER_QUOTA, Kind.SIZE_OVER_QUOTA.text, evidence)
         return Verdict(Kind.DELIVERABLE, b"", evidence)
 
 

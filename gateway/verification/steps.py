@@ -1,12 +1,12 @@
 """What the engine found on its way to a verdict, as the steps of an explanation.
 
-Each function makes one `Step` of `gateway.verification.model.STEPS` out of
-what was looked up; nothing is decided here.
+Each function makes one `Step` of STEPS out of what was looked up; nothing is decided here.
 """
 
 from __future__ import annotations
 
-from gateway.verification.model import QuotaUse, Step
+from gateway.values import Value
+from gateway.verification.model import QuotaUse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,42 @@ if TYPE_CHECKING:
     from gateway.cyrus.names import MailboxName
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.userdeny import Denial, UserDeny
+
+
+class Step(Value):
+    """One step of the engine, as `explain` prints it: what was looked at, and what it showed.
+
+    `name` is one of STEPS; `facts` are pairs of a word and a value (bytes,
+    str, int, bool or None).  `seconds` is how long another server took, where one was asked.
+    """
+
+    __slots__ = ("facts", "name", "seconds")
+    facts: tuple[tuple[str, object], ...]
+    name: str
+    seconds: float | None
+
+    def __init__(self, name: str, seconds: float | None = None, /, **facts: object) -> None:
+        self.facts = tuple(facts.items())
+        self.name = name
+        self.seconds = seconds
+        self._freeze()
+
+
+STEPS = (
+    "name",
+    "userdeny",
+    "mailbox",
+    "autocreate",
+    "catch-all",
+    "delivery",
+    "mupdate",
+    "acl",
+    "backend",
+    "stale",
+    "quota",
+    "size",
+    "fault",
+)
 
 
 def name_step(name: MailboxName) -> Step:

@@ -7,7 +7,6 @@ no cost, and the event loop's ticks are only counted.
 from __future__ import annotations
 
 from gateway.verification.model import Kind, Verdict
-from gateway.verification.texts import NONEXISTENT_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class UncachedMemory:
         self.store = None
         self.watch = None  # no file is read
         self.timing: Callable[[float], None] | None = None  # nothing is looked up here
-        self.nonexistent = Verdict(Kind.NONEXISTENT, NONEXISTENT_TEXT)
+        self.nonexistent = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text)
         self._tick = 0
 
     def begin_tick(self) -> None:

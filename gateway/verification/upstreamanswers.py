@@ -13,18 +13,7 @@ nothing of the recipient, and is a temporary failure however permanent it sounds
 
 from __future__ import annotations
 
-from gateway.verification.model import Kind
-from gateway.verification.texts import (
-    BAD_ADDRESS_TEXT,
-    BAD_NAME_TEXT,
-    DISABLED_TEXT,
-    IO_ERROR_TEXT,
-    NONEXISTENT_TEXT,
-    NOT_FOR_MAIL_TEXT,
-    NOT_POSTABLE_TEXT,
-    OVER_QUOTA_TEXT,
-    RESERVED_TEXT,
-)
+from gateway.verification.model import KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,20 +22,15 @@ if TYPE_CHECKING:
 
     Meaning = tuple[Kind, bytes]
 
-# What a smmapd says, ours or the C program's.  The C program says PERM for its
-# own faults too (lib/imap_err.et); they are temporary here.
-_FAULT_TEXTS = (IO_ERROR_TEXT, b"Mailbox has an invalid format", b"Invalid identifier")
+# What is said where gateways ask each other in a circle.
+LOOP_TEXT = b"Mailbox servers point at each other"
+
+# What a smmapd says, ours or the C program's: the status and text of the kind.  The C program says
+# PERM for its own faults too (lib/imap_err.et), and for what passes; they are temporary here.
+_FAULT_TEXTS = (Kind.STORE_FAULT.text, b"Mailbox has an invalid format", b"Invalid identifier")
 _SOCKETMAP: dict[tuple[bytes, bytes], Kind] = {
-    (b"NOTFOUND", NONEXISTENT_TEXT): Kind.NONEXISTENT,
-    (b"NOTFOUND", BAD_ADDRESS_TEXT): Kind.BAD_ADDRESS,
-    (b"TEMP", OVER_QUOTA_TEXT): Kind.OVER_QUOTA,
-    (b"PERM", OVER_QUOTA_TEXT): Kind.OVER_QUOTA_PERMANENT,
-    (b"PERM", NOT_POSTABLE_TEXT): Kind.NOT_POSTABLE,
-    (b"TEMP", RESERVED_TEXT): Kind.RESERVED,
-    (b"PERM", RESERVED_TEXT): Kind.RESERVED,
-    (b"TEMP", DISABLED_TEXT): Kind.DISABLED,
-    (b"TEMP", BAD_NAME_TEXT): Kind.NOT_CREATABLE,
-    (b"TEMP", NOT_FOR_MAIL_TEXT): Kind.NOT_FOR_MAIL,
+    **{(kind.status, kind.text): kind for kind in KINDS if kind.text},
+    (b"PERM", Kind.RESERVED.text): Kind.RESERVED,
     **{(status, text): Kind.STORE_FAULT for status in (b"TEMP", b"PERM") for text in _FAULT_TEXTS},
 }
 
@@ -109,33 +93,24 @@ _CLASSES: dict[int, Kind] = {
     5: Kind.REFUSED,
 }
 
-# The reason of each kind that has one text; the others keep the server's.
-_REASONS: dict[Kind, bytes] = {
-    Kind.DELIVERABLE: b"",
-    Kind.NONEXISTENT: NONEXISTENT_TEXT,
-    Kind.BAD_ADDRESS: b"",
-    Kind.NOT_POSTABLE: NOT_POSTABLE_TEXT,
-    Kind.OVER_QUOTA: OVER_QUOTA_TEXT,
-    Kind.OVER_QUOTA_PERMANENT: OVER_QUOTA_TEXT,
-    Kind.RESERVED: RESERVED_TEXT,
-    Kind.DISABLED: DISABLED_TEXT,
-    Kind.NOT_CREATABLE: BAD_NAME_TEXT,
-    Kind.NOT_FOR_MAIL: NOT_FOR_MAIL_TEXT,
-}
-
 
 def of_answer(answer: SocketmapAnswer) -> Meaning:
     """The kind of verdict that a smmapd's answer stands for, and its reason."""
     kind = _SOCKETMAP.get((answer.status, answer.text)) or _BY_STATUS[answer.status]
-    return kind, _REASONS.get(kind, answer.text)
+    return kind, _reason(kind, answer.text)
 
 
 def of_reply(reply: LmtpReply) -> Meaning:
     """The kind of verdict that a reply to RCPT TO stands for, and its reason."""
     kind = _kind(reply)
     if kind is Kind.STORE_FAULT:
-        return kind, IO_ERROR_TEXT
-    return kind, _REASONS.get(kind, reply.text)
+        return kind, kind.text
+    return kind, _reason(kind, reply.text)
+
+
+def _reason(kind: Kind, said: bytes) -> bytes:
+    """The text of the kind; the server's own where the kind has none, or the server is at fault."""
+    return said if kind.our_fault or not (kind.accepts or kind.text) else kind.text
 
 
 def _kind(reply: LmtpReply) -> Kind:

@@ -19,10 +19,10 @@ from __future__ import annotations
 import time
 
 from gateway.errors import RecordDamaged, StoreError
-from gateway.verification.model import Evidence, Kind, Pending, Step, Verdict
+from gateway.verification.model import Evidence, Kind, Pending, Verdict
 from gateway.verification.records import Records
 from gateway.verification.smmapd_checks import SMMAPD, SmmapdChecks
-from gateway.verification.texts import IO_ERROR_TEXT, NONEXISTENT_TEXT
+from gateway.verification.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Verifier:
         evidence = Evidence(
             mailbox=outcome.evidence.mailbox, userid=outcome.evidence.userid, fault=problem
         )
-        return Verdict(Kind.UPSTREAM_FAULT, NONEXISTENT_TEXT, evidence, cacheable=False)
+        return Verdict(Kind.UPSTREAM_FAULT, Kind.NONEXISTENT.text, evidence, cacheable=False)
 
 
 def _authority(store: CyrusStore, answers: str) -> Authority:
@@ -224,7 +224,7 @@ def _authority(store: CyrusStore, answers: str) -> Authority:
 
 
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:
-    text = fault.text if isinstance(fault, RecordDamaged) else IO_ERROR_TEXT
+    text = fault.text if isinstance(fault, RecordDamaged) else Kind.STORE_FAULT.text
     if trace is not None:
         trace.append(Step("fault", problem=str(fault)))
     return Verdict(Kind.STORE_FAULT, text, Evidence(fault=str(fault)), cacheable=False)

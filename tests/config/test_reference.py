@@ -13,7 +13,9 @@ from gateway import config
 from gateway.config import reference
 from gateway.config.declaration import Declaration, Section
 from gateway.config.model import SECTIONS
-from gateway.config.tables.replies import KINDS, WHEN
+from gateway.config.tables.replies import PERMANENT_SIZE
+from gateway.frontends.replies import WHEN
+from gateway.verification.model import Kind
 from tests.rigs.require import require_command
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +85,11 @@ def test_every_setting_stands_in_the_manual(
     assert f"[{section.name}]" in page or not section.name
 
 
-def test_every_kind_of_verdict_is_explained() -> None:
-    """A kind that is new in the engine needs its sentence here."""
-    assert set(WHEN) == set(KINDS)
+def test_the_default_for_sizes_is_as_the_sentence_says() -> None:
+    """With size_check = permanent it is another one."""
+    sentence = WHEN[Kind.SIZE_OVER_QUOTA]
+    assert f"`code` is {PERMANENT_SIZE.code} " in sentence
+    assert f"`enhanced` is {PERMANENT_SIZE.enhanced} " in sentence
 
 
 @pytest.mark.processes

@@ -1,4 +1,6 @@
-"""The demo's mailboxes and the questions about them: one of every kind but those of NOT_SHOWN.
+"""The demo's mailboxes and the questions about them: one of nearly every kind of verdict.
+
+Which kinds it does not show, and why, tests/interfaces/kinds.py says (NOT_IN_THE_DEMO).
 
 The store is written by hand in Cyrus' flat format; a real one is read in the
 same way, in whatever format Cyrus keeps it.
@@ -47,18 +49,6 @@ QUESTIONS = (
     Asked("somebody@elsewhere.example"),  # outbound mail
     Asked("@example.org"),  # no address
 )
-
-# The verdicts that no question above gets, and why.
-NOT_SHOWN = {
-    "created-on-delivery": "needs autocreate_post, which would create the unknown users, too",
-    "catch-all": "needs lmtp_catchall_mailbox, which would take every refused mail",
-    "over-quota-permanent": "needs lmtp_over_quota_perm_failure, in the place of over-quota",
-    "refused": "the word of another server",
-    "disabled": "olga's and dora's neighbours are enough: blocked for lmtp, and answered like them",
-    "not-creatable": "needs autocreate_post",
-    "not-for-mail": "a calendar in the place of INBOX, which Cyrus does not make",
-    "upstream-fault": "the fault of another server",
-}
 
 
 def build(root: str) -> FlatStore:

@@ -1,8 +1,8 @@
-"""Add a verdict kind: a test for every place that must know it.
+"""Add a verdict kind: a test for every place that must know it, which names the place where it fails.
 
 The kind itself (`gateway/verification/model.py`) says what follows from it; these say where else it
-has to appear: its replies, its sentence in gateway.toml(5), docs/verdicts.md's and smmapd(8)'s lists of
-answers, the demo, the tests' cases for real mail servers.  tests/verification/test_kinds.py holds the kinds themselves.
+has to appear: its replies, a check that gives it, the manuals and docs/verdicts.md, the tests' own
+table (tests/interfaces/kinds.py), the demo.  tests/verification/test_kinds.py holds the kinds themselves.
 """
 
 from __future__ import annotations
@@ -13,103 +13,129 @@ from pathlib import Path
 import pytest
 
 from gateway.config.model import SECTIONS
-from gateway.config.tables import replies as reply_settings
-from gateway.frontends.replies import DEFAULTS
+from gateway.frontends.replies import DEFAULTS, WHEN
 from gateway.frontends.socketmap_replies import ROWS
-from gateway.verification import texts
 from gateway.verification.model import KINDS, Kind, Query
 from gateway.wiring.assembly import make_verifier
-from tests.demo.store import NOT_SHOWN, QUESTIONS, build
+from tests.demo.store import QUESTIONS, build
 from tests.exercises.reading import loaded, man, text
 from tests.interfaces.cases import CASES
-from tests.interfaces.replies import TABLE
-from tests.sources import SOURCES, tree
+from tests.interfaces.kinds import NOT_ASKED_FOR, NOT_IN_THE_DEMO, TABLE
+from tests.sources import ROOT, SOURCES, tree
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 REFUSALS = pytest.mark.parametrize("kind", [k for k in KINDS if not k.accepts], ids=str)
 _OF = {name: each for name, each in vars(Kind).items() if isinstance(each, Kind)}
+_ATTRIBUTE = {each: f"Kind.{name}" for name, each in _OF.items()}
+
+DECLARED = ("gateway/verification/model.py", "gateway/frontends/socketmap_replies.py")
+AGAIN = "make it again: make reference"
 
 
 @EVERY
 def test_it_has_a_row_of_replies(kind: Kind) -> None:
-    """gateway/frontends/socketmap_replies.py, ROWS: the word and the SMTP reply, which agree."""
-    (row,) = [row for row in ROWS if row[0] is kind]
-    _, status, code, enhanced, _, _ = row
-    assert (status == b"OK") == kind.accepts == (code < 300)
+    """The SMTP reply agrees with what the kind says of itself."""
+    found = [row for row in ROWS if row[0] is kind]
+    assert len(found) == 1, f"ROWS in {DECLARED[1]} needs one row for {kind.name}"
+    _, code, enhanced, *_ = found[0]
+    assert (kind.status == b"OK") == kind.accepts == (code < 300)
     assert enhanced.startswith(str(code)[0])
     if not kind.accepts:
-        assert (status == b"TEMP") == kind.temporary == (code < 500)
+        assert (kind.status == b"TEMP") == kind.temporary == (code < 500)
 
 
 @EVERY
-def test_the_table_of_verdicts_has_it(kind: Kind) -> None:
-    """docs/verdicts.md; tests/test_documents.py holds the whole row."""
-    assert f"| {kind.name} |" in text("docs/verdicts.md")
+def test_something_gives_it(kind: Kind) -> None:
+    """A kind that no check gives is never heard of."""
+    name = _ATTRIBUTE[kind]
+    users = {
+        path
+        for path in SOURCES
+        if path not in DECLARED
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == name
+    }
+    assert users, f"nothing in gateway/ gives {name}: see gateway/verification/*_checks.py"
+
+
+@EVERY
+def test_the_engines_tests_get_it(kind: Kind) -> None:
+    """tests/verification has the recipient whose verdict it is."""
+    name = _ATTRIBUTE[kind]
+    tests = "".join(path.read_text() for path in (ROOT / "tests/verification").glob("test_*.py"))
+    assert name in tests, f"no test in tests/verification expects {name}"
+
+
+@EVERY
+def test_the_document_of_verdicts_has_it(kind: Kind) -> None:
+    """A row in the table (tests/test_documents.py says which) and a section."""
+    page = text("docs/verdicts.md")
+    assert f"| {kind.name} |" in page, f"docs/verdicts.md, table: a row for {kind.name}"
+    assert f"\n### {kind.name}\n" in page, f"docs/verdicts.md: a section `### {kind.name}`"
 
 
 @REFUSALS
 def test_its_reply_can_be_configured(kind: Kind) -> None:
-    """gateway.toml's [replies.KIND], with the sentence that says when it is given (WHEN)."""
+    """gateway.toml's [replies.KIND], with the sentence that says when it is given."""
     assert kind in DEFAULTS
-    assert reply_settings.WHEN[kind.name].endswith(".")
+    sentence = f"the sentence of {kind.name} in ROWS of {DECLARED[1]} ends with a full stop"
+    assert WHEN[kind].endswith("."), sentence
     assert f"replies.{kind.name}" in {section.name for section in SECTIONS}
-    assert f"[replies.{kind.name}]" in text("contrib/gateway.toml")
-    assert f"replies.{kind.name}" in man("gateway.toml.5")
+    assert f"replies.{kind.name}" in man("gateway.toml.5"), f"man/gateway.toml.5: {AGAIN}"
 
 
 @EVERY
 def test_smmapds_manual_lists_what_smmapd_answers(kind: Kind) -> None:
     """man/smmapd.8, ANSWERS, wherever smmapd's own order of checks gives the kind."""
-    given = _texts_given_as(kind, "smmapd_checks.py")
-    (status,) = [row[1].decode() for row in ROWS if row[0] is kind]
-    page = man("smmapd.8")
-    for each in given:
-        assert f"{status} {each}" in page, f"smmapd(8) does not list {status} {each}"
+    if _gives_its_text(kind, "smmapd_checks.py"):
+        answer = f"{kind.status.decode()} {kind.text.decode()}"
+        assert answer in man("smmapd.8"), f"man/smmapd.8, ANSWERS: an entry for {answer}"
 
 
 def test_smmapds_answers_are_found() -> None:
     """The test above looks at something."""
-    assert _texts_given_as(Kind.NONEXISTENT, "smmapd_checks.py") == {"Mailbox does not exist"}
+    assert _gives_its_text(Kind.NONEXISTENT, "smmapd_checks.py")
+    assert not _gives_its_text(Kind.DISABLED, "smmapd_checks.py")
 
 
-def _texts_given_as(kind: Kind, module: str) -> set[str]:
-    """The texts of `Verdict(Kind.X, TEXT, ...)` in a module."""
+def _gives_its_text(kind: Kind, module: str) -> bool:
+    """Whether a module has `Verdict(Kind.X, Kind.X.text, ...)`."""
+    if kind is Kind.SIZE_OVER_QUOTA:
+        return False  # no client of smmapd announces a size
     (path,) = [each for each in SOURCES if Path(each).name == module]
-    found = set()
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Verdict":
-            first, second = node.args[:2]
-            if not isinstance(second, ast.Name):
-                continue
-            if second.id == "SIZE_TEXT":
-                continue  # no client of smmapd announces a size
-            if _OF.get(getattr(first, "attr", "")) is kind:
-                value = getattr(texts, second.id)
-                assert isinstance(value, bytes)
-                found.add(value.decode())
-    return found
+    name = _ATTRIBUTE[kind]
+    return any(
+        [ast.unparse(each) for each in node.args[:2]] == [name, f"{name}.text"]
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Verdict"
+    )
+
+
+@EVERY
+def test_the_tests_know_what_it_says(kind: Kind) -> None:
+    """Written down apart from the project's own table."""
+    assert kind in TABLE, f"TABLE in tests/interfaces/kinds.py needs a row for {kind.name}"
 
 
 def test_the_demo_shows_it_or_says_why_not(tmp_path: Path) -> None:
-    """tests/demo/store.py: a question that gets it, or a line in NOT_SHOWN."""
+    """A question that gets it, or the reason."""
     build(str(tmp_path))
     config = f'[cyrus]\nimapd_conf = "{tmp_path}/imapd.conf"\n'
     engine = make_verifier(loaded(config))
-    shown = {
-        engine.verify(Query(each.recipient.encode(), each.size)).kind.name for each in QUESTIONS
-    }
-    assert set(NOT_SHOWN) & shown == set(), "the demo shows these after all"
-    assert shown | set(NOT_SHOWN) == {kind.name for kind in KINDS}
+    shown = {engine.verify(Query(each.recipient.encode(), each.size)).kind for each in QUESTIONS}
+    assert set(NOT_IN_THE_DEMO) & shown == set(), "the demo shows these after all"
+    missing = {kind.name for kind in KINDS} - {k.name for k in (*shown, *NOT_IN_THE_DEMO)}
+    where = "a question in tests/demo/store.py, or NOT_IN_THE_DEMO in tests/interfaces/kinds.py"
+    assert missing == set(), f"{missing}: {where}"
 
 
 def test_real_mail_servers_are_asked_for_it() -> None:
-    """tests/interfaces: a case (cases.py), with what each interface says (replies.py)."""
+    """A recipient in VERDICTS, or the reason."""
     shown = {rcpt.kind for case in CASES for rcpt in case.rcpts}
     shown |= {Kind.BAD_ADDRESS for case in CASES for rcpt in case.rcpts if rcpt.bad}
-    # These need autocreate or a catch-all mailbox: tests/delivery has them.
-    other_tests = {Kind.CREATED, Kind.CATCH_ALL, Kind.NOT_CREATABLE}
-    assert shown == set(KINDS) - other_tests
-    assert set(TABLE) == set(KINDS) - other_tests
+    assert set(NOT_ASKED_FOR) & shown == set(), "the cases have these after all"
+    missing = {kind.name for kind in KINDS} - {k.name for k in (*shown, *NOT_ASKED_FOR)}
+    assert missing == set(), f"{missing}: VERDICTS or NOT_ASKED_FOR in tests/interfaces/kinds.py"
 
 
 def test_nothing_else_lists_kinds() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.cyrus.names import Naming
 from gateway.explain import steps
-from gateway.verification.model import STEPS, QuotaUse, Step
-from gateway.verification.steps import name_step
+from gateway.verification.model import QuotaUse
+from gateway.verification.steps import STEPS, Step, name_step
 
 NAMING = Naming(keeps_domains=True, default_domain=b"Example.org")
 

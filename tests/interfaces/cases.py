@@ -11,15 +11,20 @@ from dataclasses import replace
 
 from gateway.frontends.scope import Skip
 from gateway.verification.model import Kind
+from tests.interfaces.kinds import (
+    BROKEN,
+    DENIED_USER,
+    FRED,
+    FULL,
+    NO_POST,
+    NOBODY,
+    OVER,
+    SEE_ONLY,
+    TOO_LARGE,
+    UNKNOWN,
+    VERDICTS,
+)
 from tests.interfaces.model import POSTFIX, SENDMAIL, Case, Flow, Interface, Rcpt
-from tests.interfaces.store import DENIED
-
-UNKNOWN = Kind.NONEXISTENT
-NO_POST = Kind.NOT_POSTABLE
-BLOCKED = Kind.DENIED
-OVER = Kind.OVER_QUOTA
-TOO_LARGE = Kind.SIZE_OVER_QUOTA
-FAULT = Kind.STORE_FAULT
 
 # Clients that [scope] exempts, one of them on the loopback interface.
 EXEMPT_CLIENT = "127.0.0.9"
@@ -29,15 +34,8 @@ PROBE = b"double-bounce@mx.test.example"
 PROBE_WITH_TIME = b"double-bounce1a2b@mx.test.example"
 NULL = b""
 
-FRED = Rcpt(b"fred@example.org")
-NOBODY = Rcpt(b"nobody@example.org", UNKNOWN)
-FULL = Rcpt(b"over@example.org", OVER)
-# lib/imap_err.et, for what cannot be read.
-BROKEN = Rcpt(b"broken@example.org", FAULT, reason=b"Mailbox has an invalid format")
 BROKEN_LENIENT = replace(BROKEN, lenient=True)
 FULL_LENIENT = replace(FULL, lenient=True)
-SEE_ONLY = Rcpt(b"bb+board@example.org", NO_POST)
-DENIED_USER = Rcpt(b"denied@example.org", BLOCKED, reason=DENIED)
 ANNA = Rcpt(b"anna@virt.example")
 TIGHT = Rcpt(b"tight@example.org")
 TIGHT_REFUSED = Rcpt(b"tight@example.org", TOO_LARGE)
@@ -70,57 +68,6 @@ def _no_local_user(argument: bytes) -> dict[Interface, bytes]:
     """Sendmail takes an address without a domain for a user of its machine."""
     return dict.fromkeys(SENDMAIL, b"550 5.1.1 <%s>... User unknown" % argument)
 
-
-_VERDICTS = {
-    "a mailbox": FRED,
-    "no such mailbox": NOBODY,
-    "a deleted mailbox": Rcpt(b"dropped@example.org", UNKNOWN),
-    "a mailbox that is just being made": Rcpt(b"moving@example.org", Kind.RESERVED),
-    "denied with a message": DENIED_USER,
-    "denied without a message": Rcpt(
-        b"muted@example.org", BLOCKED, reason=b"Access to this service has been blocked"
-    ),
-    "denied for other services": Rcpt(b"elsewhere@example.org"),
-    "a calendar in the place of INBOX": Rcpt(b"agenda@example.org", Kind.NOT_FOR_MAIL),
-    "denied for the delivery service": Rcpt(b"blocked@example.org", Kind.DISABLED),
-    "more storage than the limit": FULL,
-    "as many messages as the limit": Rcpt(b"counted@example.org"),
-    "more messages than the limit": Rcpt(b"overcount@example.org", OVER),
-    "more annotations than the limit": Rcpt(b"annotated@example.org", OVER),
-    "more folders than the limit": Rcpt(b"folders@example.org", OVER),
-    "over quota, with a folder that is not": Rcpt(b"over+Own@example.org", OVER),
-    "a folder over its own quota": Rcpt(b"fred+Full@example.org"),
-    "storage exactly at the limit": Rcpt(b"brim@example.org"),
-    "a damaged quota record": BROKEN,
-    "a damaged mailbox record": Rcpt(b"wrecked@example.org", FAULT, reason=b"Invalid identifier"),
-    "a shared folder that all may post to": Rcpt(b"bb+news@example.org"),
-    "a shared folder that all may only post to": Rcpt(b"bb+slot@example.org"),
-    "a shared folder that all may only see": SEE_ONLY,
-    "a shared folder that nobody may see": Rcpt(b"bb+vault@example.org", UNKNOWN),
-    "a shared folder with a negative right": Rcpt(b"bb+guests@example.org", NO_POST),
-    "a shared folder of some users": Rcpt(b"bb+staff@example.org", UNKNOWN),
-    "no such shared folder": Rcpt(b"bb+none@example.org", UNKNOWN),
-    "the user of the shared folders itself": Rcpt(b"bb@example.org", UNKNOWN),
-    "elsewhere: deliverable": Rcpt(b"away-ok@example.org"),
-    "elsewhere: unknown": Rcpt(b"away-unknown@example.org", UNKNOWN),
-    "elsewhere: denied": Rcpt(b"away-denied@example.org", BLOCKED, reason=b"Gone fishing"),
-    "elsewhere: over quota": Rcpt(b"away-over@example.org", OVER),
-    "elsewhere: over quota for good": Rcpt(
-        b"away-over-for-good@example.org", Kind.OVER_QUOTA_PERMANENT
-    ),
-    "elsewhere: not postable": Rcpt(b"away-no-post@example.org", NO_POST),
-    "elsewhere: refused": Rcpt(
-        b"away-refused@example.org", Kind.REFUSED, reason=b"Moved to the branch office"
-    ),
-    "elsewhere: later": Rcpt(
-        b"away-later@example.org", Kind.UPSTREAM_FAULT, reason=b"Ask me in a minute"
-    ),
-    "elsewhere: nobody answers": Rcpt(
-        b"away-silent@example.org",
-        Kind.UPSTREAM_FAULT,
-        reason=b"Mailbox server is not available",
-    ),
-}
 
 _ADDRESSES = {
     "capitals": Rcpt(b"FRED@Example.ORG"),
@@ -298,7 +245,7 @@ _COMMANDS = (
     Case("VRFY, over quota", (FULL,), Flow.VRFY),
 )
 
-_SINGLE = {**_VERDICTS, **_ADDRESSES, **_NOT_JUDGED}
+_SINGLE = {**VERDICTS, **_ADDRESSES, **_NOT_JUDGED}
 CASES: tuple[Case, ...] = (
     *(Case(name, (rcpt,)) for name, rcpt in _SINGLE.items()),
     *_CLIENTS,

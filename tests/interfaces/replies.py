@@ -1,8 +1,6 @@
-"""What each interface replies to a recipient: one table of replies and one function per interface.
+"""What each interface replies to a recipient: one function per interface, over one table.
 
-The table is that of the issue: the codes and texts that lmtpd has for the same
-state (imap/lmtpengine.c).  It is written down here once more, apart from the
-project's own, and so is what each MTA makes of it:
+The table is `kinds.TABLE`; what each MTA makes of it is written down here:
 
 - a map can say yes, no and later; Postfix and Sendmail have words of their own for that;
 - Postfix puts the recipient before a policy's text, and makes DEFER_IF_PERMIT code 450;
@@ -12,59 +10,10 @@ project's own, and so is what each MTA makes of it:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from gateway.verification.model import Kind
+from tests.interfaces.kinds import TABLE, Row
 from tests.interfaces.model import SENDMAIL, VIRTUAL, Case, Flow, Interface, Rcpt
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A verdict as a socketmap says it, and as an SMTP client should hear it.
-
-    A text of None is the reason of the recipient's verdict.
-    """
-
-    status: bytes
-    code: int = 250
-    enhanced: bytes = b""
-    text: bytes | None = b""
-    map_text: bytes | None = b""
-
-    @property
-    def final(self) -> bool:
-        """Is it a permanent refusal?"""
-        return self.code >= 500
-
-
-TABLE: Mapping[Kind, Row] = {
-    Kind.DELIVERABLE: Row(b"OK"),
-    Kind.NONEXISTENT: Row(b"NOTFOUND", 550, b"5.1.1", b"User unknown", b"Mailbox does not exist"),
-    Kind.NOT_POSTABLE: Row(b"PERM", 550, b"5.7.1", b"Permission denied", b"Permission denied"),
-    Kind.DENIED: Row(b"NOTFOUND", 550, b"5.2.1", None, None),
-    Kind.OVER_QUOTA: Row(b"TEMP", 452, b"4.2.2", b"Over quota", b"Over quota"),
-    Kind.OVER_QUOTA_PERMANENT: Row(b"PERM", 552, b"5.2.2", b"Over quota", b"Over quota"),
-    Kind.SIZE_OVER_QUOTA: Row(b"TEMP", 452, b"4.2.2", b"Message exceeds the free quota"),
-    Kind.REFUSED: Row(b"PERM", 550, b"5.2.0", None, None),
-    Kind.BAD_ADDRESS: Row(
-        b"NOTFOUND", 553, b"5.1.3", b"Bad recipient address syntax", b"Bad recipient address syntax"
-    ),
-    Kind.RESERVED: Row(
-        b"TEMP", 451, b"4.2.1", b"Mailbox is currently reserved", b"Mailbox is currently reserved"
-    ),
-    Kind.DISABLED: Row(
-        b"TEMP", 451, b"4.2.1", b"Mailbox has been disabled", b"Mailbox has been disabled"
-    ),
-    Kind.NOT_FOR_MAIL: Row(
-        b"TEMP",
-        451,
-        b"4.2.0",
-        b"Operation is not supported on mailbox",
-        b"Operation is not supported on mailbox",
-    ),
-    Kind.STORE_FAULT: Row(b"TEMP", 451, b"4.3.0", b"System I/O error", None),
-    Kind.UPSTREAM_FAULT: Row(b"TEMP", 451, b"4.4.3", b"Mailbox server is not available", None),
-}
 
 CONTINUE = b"continue"
 POSTFIX_OK = b"250 2.1.5 Ok"

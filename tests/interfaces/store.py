@@ -1,8 +1,6 @@
 """The mail store of the table, made by Cyrus' own tools, and another server's smmapd beside it.
 
-Users without a domain are those of `example.org`, the default domain;
-`virt.example` is a virtual domain; the user `bb` of the address stands for the
-shared folders (postuser).
+Its mailboxes, quotas and denials are those of `kinds`.
 """
 
 from __future__ import annotations
@@ -12,8 +10,9 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from tests.interfaces.kinds import DAMAGED, DENIALS, MAILBOXES, QUOTAS
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox, quota_record
+from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox
 from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import frame
 
@@ -35,9 +34,6 @@ ANSWERS = {
     b"away-later": b"TEMP Ask me in a minute",
 }
 SILENT = "away-silent"
-
-DENIED = b"Pay your bill"
-_ME = "lrswipkxtecdan"
 
 
 class _Smmapd(socketserver.StreamRequestHandler):
@@ -93,47 +89,11 @@ class Backend:
 def populate(cyrus: Cyrus) -> None:
     """Fill the store."""
     tools = cyrus.tools
-    users = (
-        *("fred", "fred.Lists", "fred.sent", "john^smith", "a b", "o'neil", "nob%ody", "fréd"),
-        *("over", "overcount", "brim", "counted", "tight", "roomy", "denied", "muted"),
-        *("elsewhere", "broken", "x" * 60, "ANNA", "annotated", "folders", "blocked"),
-        *("over.Own", "fred.Full"),
-    )
-    mailboxes = [Mailbox(f"user.{name}", {name: _ME}) for name in users]
-    mailboxes += [Mailbox(f"virt.example!user.{name}") for name in ("anna", "bert")]
-    mailboxes += [Mailbox("user.moving", mbtype="z"), Mailbox("user.dropped", mbtype="d")]
-    mailboxes.append(Mailbox("user.agenda", {"agenda": _ME}, mbtype="c"))
-    mailboxes += [
-        Mailbox("news", {"anyone": "lrsp"}),
-        Mailbox("slot", {"anyone": "p"}),
-        Mailbox("Fairs", {"anyone": "lrsp"}),
-        Mailbox("virt.example!fair", {"anyone": "lrsp"}),
-        Mailbox("board", {"anyone": "lrs"}),
-        Mailbox("vault", {"anyone": "r"}),
-        Mailbox("guests", {"anyone": "lrsp", "-anonymous": "p"}),
-        Mailbox("staff", {"fred": "lrsp"}),
-    ]
+    mailboxes = [*MAILBOXES]
     mailboxes += [Mailbox(f"user.{name.decode()}", mbtype="r", server=BACKEND) for name in ANSWERS]
     mailboxes.append(Mailbox(f"user.{SILENT}", mbtype="r", server=SILENT_BACKEND))
     tools.load_mailboxes(mailboxes)
-    tools.db_set(MAILBOX_LIST, "twoskip", {b"Nuser\x1fwrecked": b"%(A"})
-    tools.set_quotas(
-        {
-            b"user.over": quota_record(storage=(5 * 1024 + 1, 5)),
-            b"user.overcount": quota_record(messages=(8, 7)),
-            b"user.annotated": b"%(S (0) M (0) AS (1025 1) NF (1))",
-            b"user.folders": b"%(S (0) M (0) AS (0) NF (3 2))",
-            b"user.over.Own": quota_record(storage=(0, 5)),
-            b"user.fred.Full": quota_record(storage=(5 * 1024 + 1, 5)),
-            b"user.brim": quota_record(storage=(5 * 1024, 5)),
-            b"user.counted": quota_record(messages=(7, 7)),
-            b"user.tight": quota_record(storage=(0, 10)),
-            b"user.roomy": quota_record(storage=(0, 1024)),
-            b"user.broken": b"no quota at all",
-            b"virt.example!user.bert": quota_record(storage=(1, 0)),
-        }
-    )
-    tools.deny("denied", "smmap", DENIED.decode())
-    tools.deny("muted")
-    tools.deny("blocked", "lmtpunix")
-    tools.deny("elsewhere", "imap,pop3")
+    tools.db_set(MAILBOX_LIST, "twoskip", DAMAGED)
+    tools.set_quotas(QUOTAS)
+    for userid, (services, message) in DENIALS.items():
+        tools.deny(userid, services, message)

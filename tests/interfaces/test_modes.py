@@ -11,8 +11,8 @@ import pytest
 
 from gateway.verification.model import Kind
 from tests.interfaces.askcases import MailSite
-from tests.interfaces.cases import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY
 from tests.interfaces.conftest import DOMAINS, open_site, tables
+from tests.interfaces.kinds import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY
 from tests.interfaces.model import Case, Interface, Rcpt
 from tests.interfaces.replies import expected
 from tests.interfaces.store import SETTINGS, populate

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from tests.interfaces.replies import TABLE, Row
+from tests.interfaces.kinds import TABLE, Row
 from tests.real.histories import History
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.gateway import Gateway, Tables

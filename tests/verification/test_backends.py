@@ -17,8 +17,9 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.mupdate import DEFAULT_DEADLINE, SOCKET, Kicker
 from gateway.upstream.socketmap import MAX_HOPS
 from gateway.verification.backends import Backends
-from gateway.verification.model import Kind, Pending, Query, Step
+from gateway.verification.model import Kind, Pending, Query
 from gateway.verification.murder import MurderUpstreams
+from gateway.verification.steps import Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, record
 from tests.upstream.fakes import Fake, Talk, echo, hangs, nobody, sends, smmapd

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import STEPS, Kind, Pending, Query, Step, Verdict
+from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.steps import STEPS, Step
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import FlatStore, denial, quota, record
 

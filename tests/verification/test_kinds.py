@@ -8,6 +8,7 @@ from gateway.frontends import replies
 from gateway.frontends.replies import Template
 from gateway.verification.expiringcache import Lifetimes
 from gateway.verification.model import KINDS, REMEMBERED, Kind
+from tests.interfaces.kinds import TABLE
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -32,6 +33,21 @@ def test_what_a_kind_says_agrees(kind: Kind) -> None:
         assert kind.our_fault
     if not kind.accepts and not kind.temporary:
         assert kind.permanent_reply_allowed, "a refusal for good is answered with 5xx"
+
+
+@EVERY
+def test_the_word_and_text_of_a_kind_are_those_of_smmapd(kind: Kind) -> None:
+    """As the tests know them from the C program (TABLE in tests/interfaces/kinds.py)."""
+    row = TABLE[kind]
+    assert kind.status == row.status
+    if row.map_text is not None:
+        assert kind.text == row.map_text
+
+
+def test_no_two_kinds_are_said_alike() -> None:
+    """Another server's word would be taken for the wrong one (upstreamanswers.py)."""
+    said = [(kind.status, kind.text) for kind in KINDS if kind.text]
+    assert len(set(said)) == len(said)
 
 
 @EVERY

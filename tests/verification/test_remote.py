@@ -14,9 +14,10 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.connection import Dialer
 from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
-from gateway.verification.model import Kind, Pending, Query, Step, Verdict
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
+from gateway.verification.steps import Step
 from tests.upstream.fakes import Fake, echo, hangs, nobody, sends, smmapd
 
 MISSING = b"NOTFOUND Mailbox does not exist"

@@ -10,16 +10,8 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.mailboxrecord import MBTYPE_DELETED
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import (
-    STEPS,
-    Evidence,
-    Kind,
-    Pending,
-    Query,
-    QuotaUse,
-    Step,
-    Verdict,
-)
+from gateway.verification.model import Evidence, Kind, Pending, Query, QuotaUse, Verdict
+from gateway.verification.steps import STEPS, Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, denial, quota, record
 

@@ -1,8 +1,7 @@
 """The tables [replies.KIND]: what the SMTP client hears for each kind of verdict.
 
-The kinds, their defaults and the rules for a sound reply are those of
-`gateway.frontends.replies`; this declares them as settings and adds when each
-reply is given.
+The kinds, their defaults, when each is given and the rules for a sound reply are those of
+`gateway.frontends.replies`; this declares them as settings.
 """
 
 from __future__ import annotations
@@ -21,29 +20,6 @@ from gateway.verification.model import Kind
 # What a mail that is larger than the free quota gets where size_check is permanent.
 PERMANENT_SIZE = replace(replies.DEFAULTS[Kind.SIZE_OVER_QUOTA], code=552, enhanced="5.2.2")
 
-# When each reply is given; a test holds it against the kinds that exist.
-WHEN: Mapping[str, str] = MappingProxyType(
-    {
-        "nonexistent": "There is no such mailbox, or nobody may see it.",
-        "not-postable": "A shared folder that not everybody may post to.",
-        "denied": "The userdeny database blocks the user; {reason} is its message.",
-        "over-quota": "The mailbox is over quota.",
-        "over-quota-permanent": "The mailbox is over quota and imapd.conf sets "
-        "lmtp_over_quota_perm_failure.",
-        "size-over-quota": "The announced size is larger than the free quota (see size_check). "
-        f"With size_check = permanent, `code` is {PERMANENT_SIZE.code} and `enhanced` is "
-        f"{PERMANENT_SIZE.enhanced} by default.",
-        "refused": "Another server refused the recipient for a reason of its own.",
-        "bad-address": "The recipient is not an address.",
-        "reserved": "The mailbox is being created or renamed.",
-        "disabled": "The userdeny database blocks the user for the delivery service.",
-        "not-creatable": "Delivery would make the mailbox (autocreate_post), and Cyrus allows no "
-        "such name.",
-        "not-for-mail": "The mailbox is a calendar, an address book or the like.",
-        "store-fault": "The store cannot be read.",
-        "upstream-fault": "The server that holds the mailbox cannot be asked.",
-    }
-)
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in REFUSALS})
 
 
@@ -89,12 +65,11 @@ def sections(size_check: SizeCheck) -> Mapping[str, Section[ReplySettings]]:
         defaults[Kind.SIZE_OVER_QUOTA] = PERMANENT_SIZE
     for name, kind in KINDS.items():
         # For whoever adds a kind; tests/exercises name the other places.
-        if kind not in defaults:
+        if kind not in defaults or kind not in replies.WHEN:
             raise LookupError(
-                f"{name} has no row in ROWS of gateway/frontends/socketmap_replies.py"
+                f"{name} has no row with a sentence in ROWS of "
+                "gateway/frontends/socketmap_replies.py"
             )
-        if name not in WHEN:
-            raise LookupError(f"{name} has no sentence in WHEN of gateway/config/tables/replies.py")
     return MappingProxyType({name: _section(name, defaults[kind]) for name, kind in KINDS.items()})
 
 
@@ -130,7 +105,7 @@ def _section(name: str, default: Template) -> Section[ReplySettings]:
     return Section(
         name=f"replies.{name}",
         title="",
-        description=WHEN[name],
+        description=replies.WHEN[KINDS[name]],
         build=ReplySettings,
         declarations=MappingProxyType(declarations),
     )
