@@ -77,7 +77,6 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
             data,
             settings.tls_contents,
             processes.SILENCE_LIMIT,
-            stops_by_word=True,
             session_timeout=0.0 if kind is processes.CORE else settings.milter.session_timeout,
             clients=kind.clients,
         )

@@ -4,8 +4,9 @@ A child is started by exec with one environment variable that holds JSON: its
 name and number, the descriptors of its listening sockets, and that of its
 channel.  The channel is a stream of words: the child says that it is ready,
 alive, or why it gives up, and, once it is to leave, how many clients it still
-has; the supervisor tells how often others were restarted, and tells a child to
-stop where signals belong to a library.  When the channel ends, the supervisor
+has; the supervisor tells how often others were restarted, and when to stop: a
+signal could not say how long the clients have, and belongs to libmilter in a
+process that has it.  When the channel ends, the supervisor
 is gone and the child must go too, or its sockets would keep a new instance out.
 
 A child may be told to stop twice: at first that others serve on, and that its
@@ -148,10 +149,7 @@ class Supervised:
         self._say(f"{CLIENTS} {count}")
 
     def receive(self) -> list[Message] | None:
-        """What came over the channel; None when the supervisor is gone: stop then.
-
-        Only a ChildSpec with `stops_by_word` hears of Stop.
-        """
+        """What came over the channel; None when the supervisor is gone: stop then."""
         try:
             data = self._channel.recv(_CHANNEL_READ)
         except (BlockingIOError, InterruptedError):

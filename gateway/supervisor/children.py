@@ -41,11 +41,9 @@ class ChildSpec:
 
     `configuration`, and `files` by path, are given to each on standard input.  A process that has
     said that it is ready and then is silent for more than `silence_limit`
-    seconds is killed and started again; None: never.  `stops_by_word`: it is
-    told to stop over its channel and gets no SIGTERM, for a program in which a
-    library takes the signals.  `session_timeout` is how many seconds its clients
-    have once others serve in its place, where that is longer than the plan's
-    graceful timeout; `clients` is what they are called in the log.
+    seconds is killed and started again; None: never.  `session_timeout` is how
+    many seconds its clients have once others serve in its place, where that is
+    longer than the plan's graceful timeout; `clients` is what they are called in the log.
     """
 
     name: str
@@ -55,7 +53,6 @@ class ChildSpec:
     configuration: bytes = b""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     silence_limit: float | None = None
-    stops_by_word: bool = False
     session_timeout: float = 0.0
     clients: str = "clients"
 
@@ -190,12 +187,9 @@ class Child:
     def stop(self, patience: float) -> None:
         """Tell it to stop; its clients have `patience` seconds to go by themselves.
 
-        May be said again, with less patience.  A process that stops by signal
-        knows by itself how long that is.
+        May be said again, with less patience.  It is told over the channel, and not by
+        SIGTERM, which belongs to a library in some programs and tells no patience.
         """
-        if not self.spec.stops_by_word:
-            self.signal(signal.SIGTERM)
-            return
         try:
             self.channel.send(f"{channel.STOP} {patience:g}\n".encode())
         except OSError:

@@ -202,9 +202,7 @@ class Retiring:
             if generation in (None, child.generation):
                 del self._graceful[child]
                 self._deadlines[child] = min(self._deadlines[child], time.monotonic() + graceful)
-                # A second SIGTERM would say nothing new.
-                if child.spec.stops_by_word:
-                    child.stop(0.0)
+                child.stop(0.0)
 
     def discard(self, child: Child) -> bool:
         """The process has ended; tells whether it was one of these."""

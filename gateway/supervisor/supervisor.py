@@ -9,8 +9,8 @@ What it promises:
   of that fails, whatever the reason, a log line says why and the old ones go on undisturbed.
 - A child that leaves after a reload has time for its clients, SMTP sessions `session_timeout`; the
   number of generations that leave at once is bounded, and the log says what was cut off.
-- SIGTERM and SIGINT stop: SIGTERM (or a word) to every child, of older generations too, SIGKILL
-  to those that are still there after the graceful timeout or at a second signal.
+- SIGTERM and SIGINT stop: every child is told to, of older generations too; those that are
+  still there after the graceful timeout, or at a second signal, get SIGKILL.
 - READY=1 is sent when every child is ready; one that exits with 64, 77 or 78 (sysexits.h)
   before that ends the start with its code.
 

@@ -1,14 +1,13 @@
 """A child for the supervisor's tests.
 
 It tells every client one JSON line (name, index, generation, pid, uid and the
-restarts it heard of), then echoes until the client closes.  SIGTERM, or the word
-to stop: it accepts no more, says how many clients are left, and ends when they
-are gone; at the word that nobody serves on it ends at once.  Its behaviour comes
-as JSON on standard input:
+restarts it heard of), then echoes until the client closes.  Told to stop, it
+accepts no more, says how many clients are left, and ends when they are gone; told
+so again, it ends at once.  Its behaviour comes as JSON on standard input:
 
     fail: [CODE, MESSAGE]   say why and exit before being ready
     crash_unless: PATH      make that file and die, unless it is there
-    stubborn: true          ignore SIGTERM
+    stubborn: true          do not stop when told to
     silent: true            never say that it is alive
 """
 
@@ -23,11 +22,10 @@ import sys
 from pathlib import Path
 
 from gateway.supervisor.channel import Leave, Restarts, Supervised, supervised
-from gateway.supervisor.wakeup import Wakeup
 
 
 class Dummy:
-    """The loop: listeners, clients, the supervisor's channel, SIGTERM."""
+    """The loop: listeners, clients, the supervisor's channel."""
 
     def __init__(self, me: Supervised, *, stubborn: bool) -> None:
         self._me = me
@@ -44,26 +42,23 @@ class Dummy:
         """Serve until told to stop, or until the supervisor is gone."""
         for descriptor in (*self._listeners, self._me.fileno()):
             self._selector.register(descriptor, selectors.EVENT_READ)
-        with Wakeup([signal.SIGTERM]) as wakeup:
-            self._selector.register(wakeup, selectors.EVENT_READ)
-            self._me.ready()
-            while self._clients or not self._stopping:
-                for key, _ in self._selector.select(beat):
-                    if key.fd == wakeup.fileno():
-                        wakeup.taken()
-                        self._stop()
-                    elif key.fd == self._me.fileno():
-                        self._messages()
-                    elif key.fd in self._listeners:
-                        self._accept(self._listeners[key.fd])
-                    elif key.fd in self._clients:
-                        self._echo(self._clients[key.fd])
-                if beat is not None:
-                    self._me.alive()
+        self._me.ready()
+        while self._clients or not self._stopping:
+            for key, _ in self._selector.select(beat):
+                if key.fd == self._me.fileno():
+                    self._messages()
+                elif key.fd in self._listeners:
+                    self._accept(self._listeners[key.fd])
+                elif key.fd in self._clients:
+                    self._echo(self._clients[key.fd])
+            if beat is not None:
+                self._me.alive()
 
     def _stop(self) -> None:
-        if self._stubborn or self._stopping:
+        if self._stubborn:
             return
+        if self._stopping:
+            sys.exit(0)
         self._stopping = True
         for descriptor in self._listeners:
             self._selector.unregister(descriptor)
@@ -79,8 +74,6 @@ class Dummy:
                     self._restarts[each.name] = each.count
                 case Leave():
                     self._stop()
-                    if not each.patience:
-                        sys.exit(0)
 
     def _accept(self, listener: socket.socket) -> None:
         try:

@@ -5,8 +5,6 @@ The plan's file is read at start and at each reload:
     {"children": [{"name": ..., "behaviour": {...}, "listeners": [...], "count": 1}],
      "listeners": {"name": ["unix:/..."]}, "graceful_timeout": 1.0, "user": "", "group": ""}
 
-A child with "session_timeout" is told to stop by word.
-
 With "defect" in it the loading itself fails, as nothing that is foreseen does.
 
 Log lines go to standard error; the children are dummy_child.py.
@@ -44,7 +42,6 @@ def load() -> Plan:
             count=each.get("count", 1),
             configuration=json.dumps(each.get("behaviour", {})).encode(),
             silence_limit=each.get("silence_limit"),
-            stops_by_word="session_timeout" in each,
             session_timeout=each.get("session_timeout", 0.0),
         )
         for each in told["children"]

@@ -1,8 +1,7 @@
-"""The word STOP: how a child is told to stop for which signals are not meant."""
+"""The word STOP: how a child is told to stop."""
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 from contextlib import closing
@@ -37,7 +36,7 @@ def test_the_word_tells_the_patience(word: bytes, patience: float) -> None:
         assert me.receive() == [Leave(patience)]
 
 
-# Says what it heard by its exit code: 7 for the word, -SIGTERM for the signal.
+# Says what it heard by its exit code.
 PROGRAM = """
 import os
 from gateway.supervisor.channel import Leave, supervised
@@ -49,12 +48,11 @@ raise SystemExit(7 if messages == [Leave(2.5)] else 8)
 """
 
 
-@pytest.mark.parametrize(("by_word", "code"), [(True, 7), (False, -signal.SIGTERM)])
-def test_a_child_hears_one_of_the_two(by_word: bool, code: int) -> None:
-    """A process that stops by word gets no SIGTERM, and another one nothing else."""
-    spec = ChildSpec("milter", (sys.executable, "-c", PROGRAM), stops_by_word=by_word)
+def test_a_child_is_told_over_its_channel_and_gets_no_signal() -> None:
+    """SIGTERM would end this program, and says nothing of patience."""
+    spec = ChildSpec("milter", (sys.executable, "-c", PROGRAM))
     with closing(ProcessRegistry()) as registry:
         child = Child(spec, 0, 1, {}, registry.lend())
         child.stop(2.5)
-        assert child._process.wait() == code
+        assert child._process.wait() == 7
         child.close()
