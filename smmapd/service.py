@@ -77,6 +77,7 @@ class MasterService:
         self._listener.listen(BACKLOG)
         self._program = start.program
         self._log = syslog.ClientLog()
+        self._verdicts = verdicts
         self._tcp = self._listener.family != socket.AF_UNIX
         self._access = Access(start.service, self._log.warning) if self._tcp else None
         self._hub = gevent.get_hub()
@@ -129,6 +130,8 @@ class MasterService:
             self._drain("SIGHUP")
         self._done.wait()
         self._server.close()
+        self._log.close()
+        self._verdicts.close()
         return self._exit_code
 
     def _reuse_timeout(self) -> float:

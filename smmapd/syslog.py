@@ -5,8 +5,8 @@ it): it never blocks for long, reconnects by itself, and drops lines when
 nobody listens.  Whatever comes from a client or a file is made printable and
 cut before it is logged.
 
-No client may fill the disk: what a client or a broken file may cause
-any number of times goes through a `Ration`, a few lines a minute and a count.
+No client may fill the disk: of what a client or a broken file may cause any
+number of times, a `LimitedLog` writes a few lines a minute and a count.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.socketmap_replies import Observer
+    from gateway.loglimiter import HeldLines
     from gateway.verification.model import Verdict
 
 # Bytes of one line; syslogd cuts at 1024 in its oldest form (RFC 3164 4.1).
 MAX_LINE = 900
 
-# Seconds between two lines about faults of the same file or server, and how
-# many of these are remembered.
-FAULT_INTERVAL = 60.0
-MAX_SUBJECTS = 256
-
-# Lines of one kind about clients within that time, as the gateway's own log has them.
+# Seconds within which lines of one kind are counted, and how many kinds are remembered.
+LIMIT_SECONDS = 60.0
+MAX_KINDS = 256
+# Lines of one kind about clients within that time, as the gateway's own log has them, and about
+# faults of the same file or server.
 CLIENT_LINES = 10
+FAULT_LINES = 1
 
 # RFC 5424 6.2.1, by the names that imapd.conf's syslog_facility takes.
 _FACILITIES = {
@@ -125,73 +126,74 @@ def _field(value: str | bytes) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-class Ration:
-    """Lets `lines` lines of a subject through in FAULT_INTERVAL seconds and counts the others.
+class LimitedLog:
+    """Lines of which `lines` of a kind are written in LIMIT_SECONDS, and then a count.
 
-    `what` names those in the note behind the next line.  `now` is a clock in seconds.
+    `now` is a clock in seconds.
     """
 
-    __slots__ = ("_lines", "_now", "_seen", "_what")
+    __slots__ = ("_limiter", "_now")
 
-    def __init__(
-        self, what: str, lines: int = 1, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._what = what
-        self._lines = lines
+    def __init__(self, lines: int, now: Callable[[], float] = time.monotonic) -> None:
+        # A process that answers one question on standard input has nothing to limit.
+        from gateway.loglimiter import LogLimiter  # noqa: PLC0415
+
+        self._limiter = LogLimiter(lines, seconds=LIMIT_SECONDS, kinds=MAX_KINDS)
         self._now = now
-        # By subject: the first line's time, how many were let through since, how many not.
-        self._seen: dict[str, tuple[float, int, int]] = {}
 
-    def note(self, subject: str) -> str | None:
-        """What to put behind a line about `subject`, usually nothing; None: do not write it."""
+    def write(self, priority: int, kind: str, line: str) -> None:
+        """Write `line`, which is of that kind, or count it."""
         now = self._now()
-        since, passed, held = self._seen.get(subject, (now, 0, 0))
-        if now - since < FAULT_INTERVAL:
-            if passed >= self._lines:
-                self._seen[subject] = (since, passed, held + 1)
-                return None
-            if not passed and len(self._seen) >= MAX_SUBJECTS:
-                self._seen.clear()
-            self._seen[subject] = (since, passed + 1, held)
-            return ""
-        self._seen[subject] = (now, 1, 0)
-        return f" ({held} more {self._what} in the last {now - since:.0f} s)" if held else ""
+        written = self._limiter.admit(("", priority, kind), line, now)
+        self._tell(self._limiter.take_summaries(now))
+        if written:
+            syslog.syslog(priority, printable(line))
+
+    def close(self) -> None:
+        """Write the counts of what is still held back."""
+        self._tell(self._limiter.take_rest(self._now()))
+
+    def _tell(self, summaries: list[HeldLines]) -> None:
+        for each in summaries:
+            _, priority, _ = each.kind
+            syslog.syslog(priority, printable(each.summary))
 
 
 class ClientLog:
-    """Lines that clients cause: CLIENT_LINES of each text in FAULT_INTERVAL seconds."""
+    """Lines that clients cause: CLIENT_LINES of each text in LIMIT_SECONDS."""
 
-    __slots__ = ("_ration",)
+    __slots__ = ("_log",)
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._ration = Ration("such lines", CLIENT_LINES, now)
+        self._log = LimitedLog(CLIENT_LINES, now)
 
     def warning(self, text: str, *values: object) -> None:
         """As `warning`; `text` has a place for each of `values`."""
-        note = self._ration.note(text)
-        if note is not None:
-            warning(text % values + note)
+        self._log.write(syslog.LOG_WARNING, text, text % values)
 
     def error(self, text: str, *values: object) -> None:
         """As `error`; `text` has a place for each of `values`."""
-        note = self._ration.note(text)
-        if note is not None:
-            error(text % values + note)
+        self._log.write(syslog.LOG_ERR, text, text % values)
+
+    def close(self) -> None:
+        """Write the counts of what is still held back."""
+        self._log.close()
 
 
 class SyslogVerdicts:
     """Hears of each verdict: a line where `auditlog` is on, an error line for a fault.
 
-    Faults of the same file or server are one line a minute with a count,
+    Faults of the same file or server are one line a minute and a count,
     however many recipients meet them and whatever each of them shows.  One
     object serves all clients of a process.  `now` is a clock in seconds.
     """
 
-    __slots__ = ("_faults", "audit")
+    __slots__ = ("_faults", "_now", "audit")
 
     def __init__(self, *, audit: bool, now: Callable[[], float] = time.monotonic) -> None:
         self.audit = audit
-        self._faults = Ration("faults of it", now=now)
+        self._now = now
+        self._faults: LimitedLog | None = None
 
     def observer(self, client: str = "[local]") -> Observer:
         """What hears of the verdicts for one client."""
@@ -204,8 +206,14 @@ class SyslogVerdicts:
 
         return observe
 
+    def close(self) -> None:
+        """Write the counts of faults that are still held back."""
+        if self._faults is not None:
+            self._faults.close()
+
     def _log_fault(self, key: bytes, fault: str) -> None:
+        if self._faults is None:
+            self._faults = LimitedLog(FAULT_LINES, self._now)
         # What is at fault begins the text (gateway/errors.py).
-        note = self._faults.note(fault.partition(": ")[0])
-        if note is not None:
-            error(f"verify_user({printable(key)}): {fault}{note}")
+        kind = fault.partition(": ")[0]
+        self._faults.write(syslog.LOG_ERR, kind, f"verify_user({printable(key)}): {fault}")

@@ -10,9 +10,9 @@ from gateway.verification.model import KINDS, Evidence, Kind, Verdict
 from smmapd import syslog
 from smmapd.syslog import (
     CLIENT_LINES,
-    FAULT_INTERVAL,
+    LIMIT_SECONDS,
+    MAX_KINDS,
     MAX_LINE,
-    MAX_SUBJECTS,
     ClientLog,
     SyslogVerdicts,
     audit_line,
@@ -130,27 +130,41 @@ def test_a_fault_is_one_line_a_minute_for_each_file(lines: list[tuple[int, str]]
         (system.LOG_ERR, "verify_user(fred): /x/mailboxes.db: ends at 5"),
         (system.LOG_ERR, "verify_user(fred): /x/quota/f/user.fred: cannot be opened"),
     ]
-    clock[0] += FAULT_INTERVAL
+    clock[0] += LIMIT_SECONDS
     lines.clear()
     for key in (b"joe", b"fred", b"fred"):
         one(key, fault("/x/mailboxes.db: ends at 7"), None)
-    assert lines == [
-        (
-            system.LOG_ERR,
-            "verify_user(joe): /x/mailboxes.db: ends at 7 (1 more faults of it in the last 60 s)",
-        )
-    ]
+    held = (
+        "verify_user(joe): /x/mailboxes.db: ends at 9 (the last of 1 more such lines in 60 s)",
+        "verify_user(joe): /x/mailboxes.db: ends at 7",
+    )
+    assert lines == [(system.LOG_ERR, line) for line in held]
 
 
 def test_the_faults_of_any_number_of_files_take_a_bounded_place(
     lines: list[tuple[int, str]],
 ) -> None:
-    """When too many are remembered, all are forgotten and may be said again."""
+    """When too many are remembered, the oldest is forgotten and may be said again."""
     observe = SyslogVerdicts(audit=False, now=lambda: 0.0).observer()
-    for number in range(MAX_SUBJECTS + 1):
+    for number in range(MAX_KINDS + 1):
         observe(b"fred", fault(f"/x/{number}: gone"), None)
+    observe(b"fred", fault(f"/x/{MAX_KINDS}: gone"), None)
     observe(b"fred", fault("/x/0: gone"), None)
-    assert len(lines) == MAX_SUBJECTS + 2
+    assert len(lines) == MAX_KINDS + 2
+
+
+def test_what_is_held_back_is_counted_at_the_end(lines: list[tuple[int, str]]) -> None:
+    """A process that leaves tells how often its last fault was met."""
+    verdicts = SyslogVerdicts(audit=False, now=lambda: 0.0)
+    verdicts.close()  # nothing was held back
+    for _ in range(3):
+        verdicts.observer()(b"fred", fault("/x/mailboxes.db: gone"), None)
+    verdicts.close()
+    line = "verify_user(fred): /x/mailboxes.db: gone"
+    assert lines == [
+        (system.LOG_ERR, line),
+        (system.LOG_ERR, f"{line} (2 more times in 0 s)"),
+    ]
 
 
 def test_a_storm_of_clients_is_a_few_lines(lines: list[tuple[int, str]]) -> None:
@@ -166,14 +180,14 @@ def test_a_storm_of_clients_is_a_few_lines(lines: list[tuple[int, str]]) -> None
     ]
     expected.append((system.LOG_ERR, "a client could not be accepted: ValueError('x')"))
     assert lines == expected
-    clock[0] += FAULT_INTERVAL
+    clock[0] += LIMIT_SECONDS
     lines.clear()
     for number in range(2000):
         log.warning("refused connection from [%s]", number)
     held = 2000 - CLIENT_LINES
-    note = f" ({held} more such lines in the last {FAULT_INTERVAL:.0f} s)"
-    assert lines[0] == (system.LOG_WARNING, f"refused connection from [0]{note}")
-    assert len(lines) == CLIENT_LINES
+    note = f" (the last of {held} more such lines in {LIMIT_SECONDS:.0f} s)"
+    assert lines[0] == (system.LOG_WARNING, f"refused connection from [1999]{note}")
+    assert lines[1:] == expected[:CLIENT_LINES]
 
 
 @pytest.mark.parametrize(

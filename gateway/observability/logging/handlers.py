@@ -3,7 +3,7 @@
 `SyslogHandler` writes to /dev/log as syslog(3) does, `StreamHandler` to a
 descriptor.  A line that cannot be written is counted and dropped; the next
 one that goes through is preceded by the count.  Storms of lines are held back
-by `logstorms`.
+by `storms`.
 """
 
 from __future__ import annotations
