@@ -192,8 +192,11 @@ class Child:
         """
         try:
             self.channel.send(f"{channel.STOP} {patience:g}\n".encode())
+        except ConnectionError:
+            # It has closed the channel and is ending; if it does not, its time is limited.
+            return
         except OSError:
-            # Gone, or it does not read: it will not hear anything else either.
+            # It does not read: it will not hear anything else either.
             self.signal(signal.SIGKILL)
 
     def tell_restarts(self, name: str, count: int) -> None:

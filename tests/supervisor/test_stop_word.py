@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from gateway.observability.metrics.registry import ProcessRegistry
 from gateway.supervisor.channel import Leave, Supervised
 from gateway.supervisor.children import Child, ChildSpec
+from tests.rigs.waiting import wait_until
 
 
 @pytest.mark.parametrize(("word", "patience"), [(b"STOP 9.5\n", 9.5), (b"STOP 0\n", 0.0)])
@@ -46,6 +49,36 @@ while not (messages := me.receive()):
     pass
 raise SystemExit(7 if messages == [Leave(2.5)] else 8)
 """
+
+
+# Closes its channel, and ends when the pipe's other end has been closed.
+LEAVES = """
+import os
+from gateway.supervisor.channel import supervised
+me = supervised(os.environ)
+waits = os.open(os.environ["WAITS"], os.O_RDONLY)
+me._channel.close()
+os.read(waits, 1)
+raise SystemExit(7)
+"""
+
+
+def test_a_child_that_is_ending_already_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was told to hurry just then was killed before its exit."""
+    path = tmp_path / "waits"
+    os.mkfifo(path)
+    monkeypatch.setenv("WAITS", str(path))
+    spec = ChildSpec("milter", (sys.executable, "-c", LEAVES))
+    with closing(ProcessRegistry()) as registry:
+        child = Child(spec, 0, 1, {}, registry.lend())
+        held = os.open(path, os.O_WRONLY)
+        wait_until(lambda: not child.listen(), "the child has closed its channel")
+        child.stop(0.0)
+        os.close(held)
+        assert child._process.wait() == 7
+        child.close()
 
 
 def test_a_child_is_told_over_its_channel_and_gets_no_signal() -> None:
