@@ -29,7 +29,9 @@ class HeldLines:
     @property
     def summary(self) -> str:
         """The line to write in place of those that were held back."""
-        count = f"{self.held} more times" if self.alike else f"the last of {self.held} more such lines"
+        count = (
+            f"{self.held} more times" if self.alike else f"the last of {self.held} more such lines"
+        )
         return f"{self.line} ({count} in {self.ended - self.began:.0f} s)"
 
 

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
-from gateway.cli.common import client, settings_of, size
+from gateway.cli.common import add_mail, inquiry, settings_of
 from gateway.cli.failures import ArgumentsError, InputError
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
 from gateway.config.frontends import NAMES, front_end
 from gateway.errors import UpstreamError
-from gateway.frontends.mtaview import Heard, Means, MtaQuestion
-from gateway.protocols.address import bare
+from gateway.frontends.inquiry import Heard, Means
 from gateway.upstream.address import InetAddress, UnixAddress
 from gateway.upstream.connection import Dialer
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.config.endpoints import Endpoint
+    from gateway.frontends.inquiry import Inquiry
     from gateway.upstream.address import Address
 
 SOME_NOT = 1
@@ -68,11 +68,9 @@ class SocketAnswer:
         return self.heard.answer if self.heard is not None else self.problem
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "ask", help="ask the running gateway as a mail server does", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument(
         "recipients", metavar="RECIPIENT", nargs="+", help="an address, in brackets or not"
     )
@@ -96,42 +94,31 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         choices=tuple(each.value for each in Means),
         help="exit with 0 only if every answer is this one: ok, no or later",
     )
-    parser.add_argument("--client", metavar="IP", default="", help="the SMTP client's address")
-    parser.add_argument("--sender", metavar="S", help="the address of MAIL FROM; <> is allowed")
-    parser.add_argument("--size", metavar="N", help="the announced size of the mail in bytes")
-    parser.add_argument(
-        "--mailer", metavar="NAME", default="", help="the MTA's mailer or transport, for the milter"
-    )
+    add_mail(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask all; the exit code says the worst, or whether all is as expected."""
     settings = settings_of(options)
     targets = tuple(_targets(options, settings))
-    sender = options.sender
+    if options.sender is None:
+        options.sender = _default_sender()
     palette = Palette(options.color)
     answers = []
     for recipient in options.recipients:
-        question = MtaQuestion(
-            recipient=bare(os.fsencode(recipient)),
-            sender=_default_sender() if sender is None else bare(os.fsencode(sender)),
-            client=client(options.client),
-            mailer=os.fsencode(options.mailer),
-            size=size(options.size),
-        )
+        asked = inquiry(options, recipient)
         for front, endpoint in targets:
-            answer = _ask(front, endpoint, question, settings)
+            answer = _ask(front, endpoint, asked, settings)
             answers.append(answer)
             output.emit(_json(answer) if options.json else _line(answer, palette))
     return _code(answers, options.expect)
 
 
-def _default_sender() -> bytes:
+def _default_sender() -> str:
     """Somebody on this machine: the null sender is a bounce's, to which other rules apply."""
-    return b"postmaster@" + os.fsencode(os.uname().nodename)
+    return f"postmaster@{os.uname().nodename}"
 
 
 def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
@@ -160,20 +147,20 @@ def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[
             yield front, endpoint
 
 
-def _ask(front: str, endpoint: Endpoint, question: MtaQuestion, settings: Settings) -> SocketAnswer:
+def _ask(front: str, endpoint: Endpoint, asked: Inquiry, settings: Settings) -> SocketAnswer:
     begun = time.monotonic()
     until = begun + _PATIENCE
     heard, problem = None, ""
     try:
         link = _dialer(endpoint, settings).open(until)
         try:
-            heard = front_end(front).ask(link, question, until)
+            heard = front_end(front).ask(link, asked, until)
         finally:
             link.close()
     except UpstreamError as error:
         problem = error.problem
     taken = (time.monotonic() - begun) * 1000
-    return SocketAnswer(question.recipient, front, str(endpoint), taken, heard, problem)
+    return SocketAnswer(asked.recipient, front, str(endpoint), taken, heard, problem)
 
 
 def _dialer(endpoint: Endpoint, settings: Settings) -> Dialer:

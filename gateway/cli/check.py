@@ -36,11 +36,9 @@ _MAX_LINE = 4096
 _STANDARD_INPUT = "-"
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "check", help="judge recipients, one line each", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument(
         "recipients",
         metavar="RECIPIENT",
@@ -57,7 +55,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

@@ -52,11 +52,9 @@ if TYPE_CHECKING:
     from gateway.config import Settings
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "check-config", help="check the configuration, and the world around it", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument(
         "--postfix", metavar="DIR", help="the folder of Postfix' main.cf (default: Postfix' own)"
     )
@@ -87,7 +85,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
     parser.add_argument("--json", action="store_true", help="print one JSON object a finding")
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

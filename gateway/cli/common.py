@@ -10,7 +10,9 @@ from gateway.cli.failures import ArgumentsError
 from gateway.cli.output import message
 from gateway.config import load
 from gateway.cyrus.pathwalk import absolute
+from gateway.frontends.inquiry import Inquiry
 from gateway.frontends.scope import client_address
+from gateway.protocols.address import bare
 from gateway.wiring.assembly import make_store
 from gateway.wiring.engines import make_engines
 from gateway.wiring.upstreams import SPARED
@@ -63,7 +65,30 @@ def warn_on_terminal() -> None:
         root.propagate = False
 
 
-def client(argument: str) -> bytes:
+def add_mail(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say of which mail the recipient is."""
+    parser.add_argument("--size", metavar="N", help="the announced size of the mail in bytes")
+    parser.add_argument("--client", metavar="IP", default="", help="the SMTP client's address")
+    parser.add_argument(
+        "--sender", metavar="S", help="the address of MAIL FROM; <> is the null sender"
+    )
+    parser.add_argument(
+        "--mailer", metavar="NAME", default="", help="the MTA's mailer or transport, for the milter"
+    )
+
+
+def inquiry(options: argparse.Namespace, recipient: str) -> Inquiry:
+    """What is asked about a recipient of the mail that `add_mail` takes; raises ArgumentsError."""
+    return Inquiry(
+        recipient=bare(os.fsencode(recipient)),
+        size=_size(options.size),
+        client=_client(options.client),
+        sender=None if options.sender is None else bare(os.fsencode(options.sender)),
+        mailer=os.fsencode(options.mailer),
+    )
+
+
+def _client(argument: str) -> bytes:
     """The value of --client; raises ArgumentsError for what is not an IP address."""
     data = os.fsencode(argument)
     if data and client_address(data) is None:
@@ -73,7 +98,7 @@ def client(argument: str) -> bytes:
     return data
 
 
-def size(argument: str | None) -> int | None:
+def _size(argument: str | None) -> int | None:
     """The value of --size in bytes; raises ArgumentsError for what is not a number."""
     if argument is None:
         return None

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
-from gateway.cli.common import client, engine_of, settings_of, size
+from gateway.cli.common import add_mail, engine_of, inquiry, settings_of
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import AUTHORITIES
-from gateway.frontends.frontend import Inquiry
-from gateway.protocols.address import bare
 
 if TYPE_CHECKING:
     import argparse
@@ -27,37 +25,21 @@ if TYPE_CHECKING:
 _OFF = "off: it listens nowhere"
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "explain", help="show what happens to one recipient, and why", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument("recipient", metavar="RECIPIENT", help="the address, in brackets or not")
-    parser.add_argument("--size", metavar="N", help="the announced size of the mail in bytes")
-    parser.add_argument("--client", metavar="IP", default="", help="the SMTP client's address")
-    parser.add_argument(
-        "--sender", metavar="S", help="the address of MAIL FROM; <> is the null sender"
-    )
-    parser.add_argument(
-        "--mailer", metavar="NAME", default="", help="the MTA's mailer or transport, for the milter"
-    )
+    add_mail(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Explain; the exit code is 0 whatever the verdict."""
-    inquiry = Inquiry(
-        recipient=bare(os.fsencode(options.recipient)),
-        size=size(options.size),
-        client=client(options.client),
-        sender=None if options.sender is None else bare(os.fsencode(options.sender)),
-        mailer=os.fsencode(options.mailer),
-    )
+    asked = inquiry(options, options.recipient)
     settings = settings_of(options)
     explainer = Explainer(settings, engine_of(settings))
-    explanation = explainer.explain(inquiry)
+    explanation = explainer.explain(asked)
     if options.json:
         output.emit(output.json_line(explanation.as_json()))
         return os.EX_OK

@@ -60,11 +60,9 @@ class Listing:
     items: Callable[[CyrusStore], Iterator[ListedRecord | RecordDamaged]]
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "list", help="list quota roots over quota, denied users, or mailboxes", description=__doc__
-    )
+    parser.description = __doc__
     kinds = parser.add_mutually_exclusive_group(required=True)
     for name, listing in LISTINGS.items():
         kinds.add_argument(
@@ -78,7 +76,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         "--json", action="store_true", help="print one JSON object a line, the last one the counts"
     )
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,53 +1,49 @@
 """smmapd-gateway: the command line.
 
-One subcommand a module; each adds its own arguments and gives an exit code
-from sysexits.h (gateway.cli.failures).  A fault of the user's or the
-administrator's is one message on standard error; a traceback is shown only
+One subcommand a module, which is imported when its command is given; each adds its own
+arguments and gives an exit code from sysexits.h (gateway.cli.failures).  A fault of the
+user's or the administrator's is one message on standard error; a traceback is shown only
 with --debug.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from gateway.cli import (
-    ask,
-    check,
-    check_config,
-    colour,
-    explain,
-    listing,
-    print_completion,
-    print_config,
-    replay,
-    serve,
-)
+from gateway.cli import colour
 from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
 from gateway.cli.output import message, readable
 from gateway.errors import GatewayError
-from gateway.observability import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 
-# Modules with `add(subparsers)`; the parser they make has `run` as default.
-COMMANDS = (
-    serve,
-    explain,
-    check,
-    ask,
-    listing,
-    replay,
-    check_config,
-    print_config,
-    print_completion,
-)
+# The module and the one line of each command.  A module has `add`, which gives a parser its
+# arguments and its `run`.
+COMMANDS = {
+    "serve": ("gateway.cli.serve", "serve socketmap, policy and milter"),
+    "explain": ("gateway.cli.explain", "show what happens to one recipient, and why"),
+    "check": ("gateway.cli.check", "judge recipients, one line each"),
+    "ask": ("gateway.cli.ask", "ask the running gateway as a mail server does"),
+    "list": ("gateway.cli.listing", "list quota roots over quota, denied users, or mailboxes"),
+    "replay": ("gateway.cli.replay", "judge the recipients of a mail log, and compare"),
+    "check-config": (
+        "gateway.cli.check_config",
+        "check the configuration, and the world around it",
+    ),
+    "print-config": (
+        "gateway.cli.print_config",
+        "print what another program's configuration needs, or the settings in force",
+    ),
+    "print-completion": ("gateway.cli.print_completion", "print completion for a shell"),
+}
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -60,39 +56,76 @@ class CommandLine(argparse.ArgumentParser):
 
 
 class CommandParser(CommandLine):
-    """The parser of one subcommand: what it does not know it tells with its own usage."""
+    """The parser of one subcommand: what it does not know it tells with its own usage.
+
+    It has no arguments before it parses: other commands' modules are not imported.
+    """
+
+    module = ""
+
+    def load(self) -> None:
+        """Import the command's module, for its arguments."""
+        if self.module:
+            importlib.import_module(self.module).add(self)
+            # What follows the command's name overrides what comes before it.
+            _add_common(
+                self, config=argparse.SUPPRESS, color=argparse.SUPPRESS, debug=argparse.SUPPRESS
+            )
+            self.module = ""
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As argparse does, but that nothing is left over for the parser above."""
+        self.load()
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line; the manual page and the shell completion are checked against it."""
+class _Version(argparse.Action):
+    """`--version`; what knows the version takes longer to import than all the rest here."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        _values: object,
+        _option: str | None = None,
+    ) -> NoReturn:
+        from gateway.observability import version  # noqa: PLC0415
+
+        print(f"{parser.prog} {version()}")
+        parser.exit()
+
+
+def parser(*, whole: bool = True) -> argparse.ArgumentParser:
+    """The command line; the manual page and the shell completion are checked against the whole.
+
+    What is not `whole` lacks the arguments of the commands until it parses theirs.
+    """
     top = CommandLine(
         prog="smmapd-gateway",
         description="Verifies recipients of a Cyrus IMAP server for Postfix and Sendmail.",
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"%(prog)s {version()}")
+    top.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     _add_common(top, config=DEFAULT_CONFIG, color=colour.AUTO, debug=False)
     commands = top.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+        title="commands",
+        metavar="COMMAND",
+        dest="command",
+        required=True,
+        parser_class=CommandParser,
     )
-    for command in COMMANDS:
-        # What follows the command's name overrides what comes before it.
-        _add_common(
-            command.add(commands),
-            config=argparse.SUPPRESS,
-            color=argparse.SUPPRESS,
-            debug=argparse.SUPPRESS,
-        )
-    # print-completion describes them all.
+    for name, (module, line) in COMMANDS.items():
+        command = commands.add_parser(name, help=line)
+        command.module = module
+        if whole:
+            command.load()
     return top
 
 
@@ -127,14 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(debug=False)
     try:
         try:
-            options = parser().parse_args(arguments)
+            options = parser(whole=False).parse_args(arguments)
         except SystemExit:
             # Help or the version has been printed.
             sys.stdout.flush()
             raise
         code: int = options.run(options)
         sys.stdout.flush()
-        if closed and options.run is not serve.run:
+        if closed and options.command != "serve":
             message("standard output is closed, so nobody sees the result")
             return os.EX_IOERR
     except BrokenPipeError:

@@ -16,14 +16,11 @@ if TYPE_CHECKING:
     import argparse
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "print-completion", help="print completion for a shell", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument("shell", metavar="SHELL", choices=tuple(FILES), help=", ".join(FILES))
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

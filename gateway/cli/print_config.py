@@ -17,18 +17,13 @@ if TYPE_CHECKING:
     import argparse
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "print-config",
-        help="print what another program's configuration needs, or the settings in force",
-        description=__doc__,
-    )
+    parser.description = __doc__
     parser.add_argument(
         "program", metavar="PROGRAM", choices=tuple(SNIPPETS), help=", ".join(SNIPPETS)
     )
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

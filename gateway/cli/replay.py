@@ -26,7 +26,7 @@ from gateway.cli.maillog import Outcome
 from gateway.cli.progress import Progress
 from gateway.cli.rehearsal import Rehearsal, report, report_json, strange_line
 from gateway.config.choices import Mode
-from gateway.frontends.policy_session import FRONT_END as POLICY
+from gateway.frontends.policy_frontend import FRONT_END as POLICY
 from gateway.frontends.scope import Scope
 from gateway.wiring.judges import make_judge, make_replies
 
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from gateway.frontends.judge import Judge
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "replay", help="judge the recipients of a mail log, and compare", description=__doc__
-    )
+    parser.description = __doc__
     parser.add_argument(
         "logs", metavar="MAILLOG", nargs="+", help="a log, compressed or not; - is standard input"
     )
@@ -58,7 +56,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         help="print one JSON object a recipient, and one with the counts at the end",
     )
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:

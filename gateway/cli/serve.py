@@ -13,9 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.config import loads, read
-from gateway.config.choices import Library
 from gateway.cyrus.pathwalk import absolute
-from gateway.frontends.frontend import Process
 from gateway.frontends.watched import NOTHING_KNOWN
 from gateway.mta.configuration import ConfigurationFiles
 from gateway.observability.logging import setup
@@ -27,9 +25,10 @@ from gateway.worker import prerequisites
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.config import Settings
+    from gateway.supervisor.processes import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +38,10 @@ turns them on, until told to stop (SIGTERM).  SIGHUP reads the configuration aga
 root it opens the sockets and then becomes the configuration's user and group."""
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "serve", help="serve socketmap, policy and milter", description=_DESCRIPTION
-    )
+    parser.description = _DESCRIPTION
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,38 +62,31 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
     # Certificates and keys are read once: what is found good is what all children get.
     settings = dataclasses.replace(settings, tls_contents=tls_contents(settings))
     prerequisites.require(settings, entries)
-    served = settings.listeners
-    workers = settings.general.workers if _multiplied(settings) else 1
-    children = [
+    wanted = processes.wanted(settings)
+    children = tuple(
         ChildSpec(
-            kind.name,
-            kind.argv,
-            kind.listeners,
-            count,
+            each.kind.name,
+            each.kind.argv,
+            each.kind.listeners,
+            each.count,
             data,
             settings.tls_contents,
             processes.SILENCE_LIMIT,
-            session_timeout=0.0 if kind is processes.CORE else settings.milter.session_timeout,
-            clients=kind.clients,
+            session_timeout=each.session_timeout,
+            clients=each.kind.clients,
         )
-        for kind, count in ((processes.CORE, workers), _milter(settings))
-        if served.keys() & set(kind.listeners)
-    ]
+        for each in wanted
+    )
     return Plan(
-        tuple(children),
-        served,
+        children,
+        settings.listeners,
         settings.general.graceful_timeout,
         settings.general.user,
         settings.general.group,
-        partial(_apply, settings),
+        partial(_apply, settings, wanted),
         path,
         *_changes(settings),
     )
-
-
-def _multiplied(settings: Settings) -> bool:
-    """Whether `workers` has anything to multiply: the admin page is served once."""
-    return any(row.front_end.process is Process.CORE for row in settings.serving)
 
 
 def _changes(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None], ...]:
@@ -106,15 +95,9 @@ def _changes(settings: Settings) -> tuple[Callable[[], tuple[str, object] | None
     return (ConfigurationFiles(folder).change,) if folder else ()
 
 
-def _apply(settings: Settings) -> None:
+def _apply(settings: Settings, wanted: Sequence[Wanted]) -> None:
     """The configuration comes into force."""
     setup.configure(settings.logging)
-    if settings.milter.listen:
-        _log.info("the milter speaks its protocol by way of %s", settings.milter.library.value)
-
-
-def _milter(settings: Settings) -> tuple[processes.ProcessKind, int]:
-    """What serves the milter, and in how many processes: libmilter has one socket in each."""
-    if settings.milter.library is Library.BUILTIN:
-        return processes.MILTER, 1
-    return processes.PYMILTER, len(settings.milter.listen)
+    for kind in (each.kind for each in wanted):
+        if kind.library is not None:
+            _log.info("the %s speaks its protocol by way of %s", kind.name, kind.library.value)

@@ -12,16 +12,12 @@ from functools import partial
 from itertools import combinations
 
 from gateway.config import endpoints
-from gateway.config.choices import Library
 from gateway.config.endpoints import InetEndpoint
 from gateway.config.frontends import FRONT_ENDS, NAMES, Row
 from gateway.config.model import Settings
 from gateway.config.tables import replies
 
 Problem = tuple[str, str]
-
-# Seconds between two looks of libmilter at its sessions (worker.c, DT_CHECK_OLD_SESSIONS).
-LIBMILTER_SWEEP = 600.0
 
 
 def problems(settings: Settings, faulty: Collection[str]) -> Iterator[Problem]:
@@ -84,21 +80,9 @@ def knows_scope(settings: Settings, row: Row) -> bool:
     )
 
 
-def _library_honours(settings: Settings) -> Iterator[Problem]:
-    """libmilter does not let its clients be counted or looked at before they are accepted."""
-    milter = settings.milter
-    if milter.library is not Library.PYMILTER or not milter.listen:
-        return
-    fix = 'leave it out, or set milter.library = "builtin"'
-    for key in ("milter.allow", "milter.max_connections", "milter.request_timeout"):
-        if key in settings.given:
-            yield key, f'the library "pymilter" cannot do that; {fix}'
-    if milter.idle_timeout < LIBMILTER_SWEEP:
-        yield (
-            "milter.idle_timeout",
-            f'the library "pymilter" looks for idle connections every {LIBMILTER_SWEEP:g} s; set '
-            f"no less, {fix}",
-        )
+def _table_agrees(row: Row, settings: Settings) -> Iterator[Problem]:
+    """What the table of one front end says of its own settings."""
+    yield from row.problems(settings.front_end(row.name), settings.given)
 
 
 def _admin_is_local(settings: Settings) -> Iterator[Problem]:
@@ -158,7 +142,7 @@ _CHECKS: tuple[tuple[Callable[[Settings], Iterator[Problem]], tuple[str, ...]], 
     (_something_listens, _LISTEN),
     (_one_socket_each, ()),
     (_scope_is_known, ("scope.domains", "scope.mailers", "scope.postfix", *_SCOPED)),
-    (_library_honours, ("milter.",)),
+    *((partial(_table_agrees, row), (f"{row.name}.",)) for row in FRONT_ENDS),
     (_admin_is_local, ("admin.allow_remote",)),
     (_tls_is_complete, ("tls.",)),
     *((partial(_reply_fits, kind), (f"replies.{kind}.", "size_check")) for kind in replies.KINDS),

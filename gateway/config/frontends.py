@@ -2,14 +2,16 @@
 
 A row joins a front end (`gateway.frontends.frontend` says what that is) with its table of
 gateway.toml; the field of `FrontEndTables` of the same name holds that table's values.
-Processes, status page, metrics, explain, check-config and ask all go through `FRONT_ENDS`.
+Processes, status page, metrics, explain, check-config, print-config and ask all go through
+`FRONT_ENDS`.
 
-To add one: its codec, its session with a `FrontEnd`, its table, a row and a field here
+To add one: its codec, its session and snippets with a `FrontEnd`, its table, a row and a field here
 (tests/exercises/test_add_a_front_end.py names what is still missing).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +23,7 @@ from gateway.config.tables.milter import MilterSettings
 from gateway.config.tables.policy import PolicySettings
 from gateway.config.tables.socketmap import SocketmapSettings
 from gateway.config.types import Network
-from gateway.frontends import milter_session, policy_session, socketmap_frontend
+from gateway.frontends import milter_frontend, policy_frontend, socketmap_frontend
 from gateway.frontends.frontend import FrontEnd
 
 
@@ -63,6 +65,8 @@ class Row:
 
     front_end: FrontEnd[Any]
     section: Section[FrontEndSettings]
+    # What contradicts itself in the table, by dotted key; the second argument are the keys given.
+    problems: Callable[[Any, Collection[str]], Iterable[tuple[str, str]]] = lambda _own, _given: ()
 
     @property
     def name(self) -> str:
@@ -73,8 +77,8 @@ class Row:
 # In the order of the reference, the status page and explain.
 FRONT_ENDS: tuple[Row, ...] = (
     Row(socketmap_frontend.FRONT_END, socketmap.SECTION),
-    Row(policy_session.FRONT_END, policy.SECTION),
-    Row(milter_session.FRONT_END, milter.SECTION),
+    Row(policy_frontend.FRONT_END, policy.SECTION),
+    Row(milter_frontend.FRONT_END, milter.SECTION, milter.problems),
 )
 NAMES: tuple[str, ...] = tuple(row.name for row in FRONT_ENDS)
 _BY_NAME: dict[str, FrontEnd[Any]] = {row.name: row.front_end for row in FRONT_ENDS}

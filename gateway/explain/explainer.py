@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.config.frontends import Row as FrontEndRow
     from gateway.explain.steps import Row
-    from gateway.frontends.frontend import Inquiry, ScopedJudge
+    from gateway.frontends.frontend import ScopedJudge
+    from gateway.frontends.inquiry import Inquiry
     from gateway.verification.decider import Engine
     from gateway.verification.steps import Step
 

@@ -16,7 +16,7 @@ from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
     from gateway.explain.steps import Row
-    from gateway.frontends.frontend import Inquiry
+    from gateway.frontends.inquiry import Inquiry
     from gateway.verification.model import Verdict
     from gateway.verification.steps import Step
 

@@ -1,13 +1,14 @@
 """What a front end is: the one interface by which the rest of the gateway knows it.
 
-A front end is three files and a row: its codec (`protocols/`), its session with a
-subclass of `FrontEnd` (here), its table of gateway.toml (`config/tables/`), and its row
-of the registry (`config/frontends.py`).  Whatever needs all of them (the processes, the
-status page, explain, check-config, ask) goes through the registry, so that no other
-place lists them.
+A front end is its codec (`protocols/`), a subclass of `FrontEnd`, its session and its snippets
+(here, NAME_*.py), its table of gateway.toml (`config/tables/`), and its row of the registry
+(`config/frontends.py`).  Whatever needs all of them (the processes, the status page,
+explain, check-config, print-config, ask) goes through the registry, so that no other place
+lists them.  The subclass imports session and snippets where they are used: the supervisor
+and the small commands know every front end, and need neither.
 
-Limits: what one mail server's configuration says of one protocol stays with the check
-or snippet that reads or writes that configuration.
+Limits: how a check finds one protocol's sockets in a mail server's configuration stays with
+the check that reads that configuration.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from gateway.frontends.counters import OutcomeCounters
+    from gateway.frontends.inquiry import Answer, Heard, Inquiry
     from gateway.frontends.judge import Decision, JudgeEngine
-    from gateway.frontends.mtaview import Heard, MtaQuestion
     from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.replies import ReplyTable
-    from gateway.frontends.scope import Scope, ScopeRules, Skip
+    from gateway.frontends.scope import Scope, ScopeRules
     from gateway.frontends.waiver import Waiver, Waivers
     from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.mta.postfix import Postfix
@@ -178,34 +179,23 @@ class Serving(Generic[JudgeT]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
-    """What `explain` asks about; the fields are those of gateway.frontends.judge.Question.
+class MailServerSite:
+    """What a piece of a mail server's configuration is written for.
 
-    `recipient` is the bare address, without angle brackets.
+    `socket` is the front end's, as that mail server names it, `domains` those of [scope], in
+    its form of a list.  `defers` tells that mail waits while the gateway is away.  `chrooted`
+    names a service of Postfix that cannot reach the socket; empty where none is known.
     """
 
-    recipient: bytes
-    size: int | None = None
-    client: bytes = b""
-    sender: bytes | None = None
-    mailer: bytes = b""
+    socket: str
+    domains: str
+    defers: bool
+    chrooted: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a front end says to an inquiry.
-
-    `scope` says why the recipient is judged, or the reason why it is not (`judged`).
-    `reply` is exactly what goes out, without framing; `withheld` the refusal that is not
-    given because of `waiver`.
-    """
-
-    judged: bool
-    scope: Skip | str
-    verdict: Verdict | None
-    reply: bytes
-    withheld: bytes = b""
-    waiver: Waiver | None = None
+if TYPE_CHECKING:
+    # The lines of a piece of a mail server's configuration.
+    Snippet = Callable[[MailServerSite], list[str]]
 
 
 class FrontEnd(ABC, Generic[JudgeT]):
@@ -230,6 +220,10 @@ class FrontEnd(ABC, Generic[JudgeT]):
     code_words: ClassVar[int] = 2
     # How Postfix' main.cf names {socket}.
     main_cf: ClassVar[str]
+    # Postfix' proxymap can ask it, for services that are chrooted.
+    by_proxymap: ClassVar[bool] = False
+    # In observe mode Postfix takes every recipient for one that exists, and bounces later.
+    accepts_when_observing: ClassVar[bool] = False
 
     @abstractmethod
     def judge(self, parts: JudgeParts) -> JudgeT:
@@ -250,7 +244,11 @@ class FrontEnd(ABC, Generic[JudgeT]):
         """What it says to an inquiry; without a judge, as if the recipient were ours."""
 
     @abstractmethod
-    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+    def snippets(self) -> Mapping[str, Snippet]:
+        """What makes a mail server ask it, by the mail server's name in `print-config`."""
+
+    @abstractmethod
+    def ask(self, link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
         """Ask a running gateway over `link` as an MTA does; raises UpstreamError.
 
         `until` is the moment of time.monotonic() at which all must be over.

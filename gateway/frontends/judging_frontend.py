@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from gateway.frontends.frontend import Answer, FrontEnd
+from gateway.frontends.frontend import FrontEnd
+from gateway.frontends.inquiry import Answer
 from gateway.frontends.judge import Judge, Question
 from gateway.protocols.address import Address, BadAddress
 from gateway.verification.model import Kind, Query, Verdict
 
 if TYPE_CHECKING:
-    from gateway.frontends.frontend import Inquiry, JudgeParts
+    from gateway.frontends.frontend import JudgeParts
+    from gateway.frontends.inquiry import Inquiry
     from gateway.frontends.judge import Decision, JudgeEngine
     from gateway.frontends.replies import ReplyTable
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.frontends.frontend import Process
-from gateway.frontends.judging_frontend import JudgingFrontEnd
 from gateway.frontends.judging_session import JudgingSession
 from gateway.frontends.milter_conversation import WANTED, Deferral, MilterConversation
 from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.replycache import DecisionCache
 from gateway.protocols import milter
-from gateway.protocols.address import BadAddress, parse_path
 from gateway.protocols.milter import (
     ABORT,
     CONTINUE,
@@ -37,15 +34,11 @@ from gateway.protocols.milter_macros import MacroTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.frontend import Inquiry, Serving, SessionFor, VerdictWriter
+    from gateway.frontends.frontend import Serving, SessionFor, VerdictWriter
     from gateway.frontends.judge import Decision, Judge
     from gateway.frontends.milter_conversation import Key, Rcpt
-    from gateway.frontends.mtaview import Heard, MtaQuestion
-    from gateway.frontends.replies import ReplyTable
     from gateway.mta.lookups import TableAnswers
-    from gateway.protocols.address import Address
     from gateway.protocols.milter import Event
-    from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.model import Verdict
 
 _WANTED = tuple((stage, names.encode()) for stage, names in WANTED)
@@ -130,65 +123,41 @@ def _packet(outcome: Decision | Deferral | None) -> bytes:
     return CONTINUE if reply is None else milter.refusal(reply.line().encode())
 
 
-class MilterFrontEnd(JudgingFrontEnd):
-    """Answers the mail filter protocol of Sendmail and Postfix."""
+def conversations(serving: Serving[Judge]) -> Callable[[], MilterConversation]:
+    """What makes the conversation of one more MTA, whichever transport brings its steps."""
+    memory, judge, counters = serving.memory, serving.judge, serving.counters
+    reply_cache: DecisionCache[Key] = DecisionCache(memory, judge, counters.cached_decision)
+    serving.caches.append(reply_cache)
+    written = serving.log.enabled
 
-    name = "milter"
-    process = Process.MILTER
-    accepted = b"continue"
-    sees_mailers = True
-    follows_smtp = True
-    main_cf = "smtpd_milters = {socket}"
+    def count(rcpt: Rcpt, decision: Decision) -> None:
+        mail = rcpt.transaction
+        counters.decision(decision, rcpt.recipient, mail.sender, mail.client)
 
-    def conversations(self, serving: Serving[Judge]) -> Callable[[], MilterConversation]:
-        """What makes the conversation of one more MTA, whichever transport brings its steps."""
-        memory, judge, counters = serving.memory, serving.judge, serving.counters
-        reply_cache: DecisionCache[Key] = DecisionCache(memory, judge, counters.cached_decision)
-        serving.caches.append(reply_cache)
-        written = serving.log.enabled
+    def conversation() -> MilterConversation:
+        origin = AnswerOrigin(memory) if written else None
+        return MilterConversation(
+            memory,
+            judge,
+            observe=partial(_write, serving.log, origin),
+            reply_cache=reply_cache,
+            faults_only=not written,
+            count=count,
+            origin=origin,
+            defect=serving.defect,
+        )
 
-        def count(rcpt: Rcpt, decision: Decision) -> None:
-            mail = rcpt.transaction
-            counters.decision(decision, rcpt.recipient, mail.sender, mail.client)
+    return conversation
 
-        def conversation() -> MilterConversation:
-            origin = AnswerOrigin(memory) if written else None
-            return MilterConversation(
-                memory,
-                judge,
-                observe=partial(_write, serving.log, origin),
-                reply_cache=reply_cache,
-                faults_only=not written,
-                count=count,
-                origin=origin,
-                defect=serving.defect,
-            )
 
-        return conversation
+def sessions(serving: Serving[Judge]) -> SessionFor:
+    """What makes the sessions of MTAs, on our own codec."""
+    conversation = conversations(serving)
 
-    def sessions(self, serving: Serving[Judge]) -> SessionFor:
-        """As any FrontEnd's, on our own codec."""
-        conversation = self.conversations(serving)
+    def session(client: str) -> MilterSession:
+        return MilterSession(conversation(), complain=partial(serving.complain, client))
 
-        def session(client: str) -> MilterSession:
-            return MilterSession(conversation(), complain=partial(serving.complain, client))
-
-        return session
-
-    def recipient(self, inquiry: Inquiry) -> Address | BadAddress:
-        """As any JudgingFrontEnd's."""
-        return parse_path(b"<" + _quoted(inquiry.recipient) + b">")
-
-    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
-        """As any FrontEnd's: the reply to RCPT."""
-        reply = replies.smtp(verdict, recipient)
-        return reply.line().encode() if reply is not None else self.accepted
-
-    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
-        """As any FrontEnd's."""
-        from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
-
-        return mtaview.milter(link, question, until)
+    return session
 
 
 def _write(log: VerdictWriter, origin: AnswerOrigin | None, rcpt: Rcpt, decision: Decision) -> None:
@@ -207,17 +176,3 @@ def _write(log: VerdictWriter, origin: AnswerOrigin | None, rcpt: Rcpt, decision
         },
         decision.reply.line().encode() if decision.reply is not None else b"continue",
     )
-
-
-def _quoted(address: bytes) -> bytes:
-    """The address as RCPT TO would write it: a local part with specials is quoted."""
-    if not isinstance(parse_path(b"<" + address + b">"), BadAddress):
-        return address
-    local, at, domain = address.rpartition(b"@")
-    if not at:
-        local, domain = domain, b""
-    escaped = local.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b'"' + escaped + b'"' + at + domain
-
-
-FRONT_END = MilterFrontEnd()

@@ -1,7 +1,7 @@
 """The MTA's side of one question at each front end: what an MTA would hear of a recipient.
 
 There is a function for each front end; it is given an open connection, the
-question and the moment (of time.monotonic) at which all must be over, and
+inquiry and the moment (of time.monotonic) at which all must be over, and
 gives `Heard`: what the answer means for the recipient, and its words as they
 came.  A peer that says something else than its protocol allows, or nothing, is
 an UpstreamError that names it.
@@ -13,15 +13,15 @@ no HELO: what [scope] makes of those is asked of `explain`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
+from gateway.frontends.inquiry import Heard, Means
 from gateway.protocols.socketmap import encode
 from gateway.upstream.socketmap import parse_reply
 
 if TYPE_CHECKING:
+    from gateway.frontends.inquiry import Inquiry
     from gateway.upstream.connection import UpstreamConnection
 
 # Bytes of an answer; each protocol's own are far shorter.
@@ -30,37 +30,6 @@ _LONGEST_ANSWER = 100_000
 _MAP_NAME = b"smmapd"
 # What log lines of the gateway show of the client.
 INSTANCE = b"smmapd-gateway-ask"
-
-
-class Means(Enum):
-    """What an answer means for the recipient; the values are those of --expect."""
-
-    ACCEPTED = "ok"
-    REFUSED = "no"
-    DEFERRED = "later"
-
-
-@dataclass(frozen=True, slots=True)
-class MtaQuestion:
-    """One recipient as an MTA asks about it: bare addresses; `size` in bytes, None: unknown.
-
-    `client` is the SMTP client's address and `mailer` the transport; each is
-    empty where nobody knows it.
-    """
-
-    recipient: bytes
-    sender: bytes
-    client: bytes = b""
-    mailer: bytes = b""
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An answer: what it means, and its bytes without the protocol's frame."""
-
-    means: Means
-    answer: bytes
 
 
 # --- socketmap ----------------------------------------------------------------------------
@@ -74,9 +43,9 @@ _STATUS = {
 }
 
 
-def socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+def socketmap(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
     """What the socketmap front end at the other end of `link` says; raises UpstreamError."""
-    link.send(encode(_MAP_NAME + b" " + question.recipient), until)
+    link.send(encode(_MAP_NAME + b" " + inquiry.recipient), until)
     received = link.receive(until)
     answer = parse_reply(link.server, received)
     while answer is None:
@@ -90,16 +59,16 @@ def socketmap(link: UpstreamConnection, question: MtaQuestion, until: float) -> 
 _ACTION = b"action="
 
 
-def policy(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+def policy(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
     """What the policy front end at the other end of `link` says; raises UpstreamError."""
     attributes = {
         b"request": b"smtpd_access_policy",
         b"protocol_state": b"RCPT",
         b"protocol_name": b"ESMTP",
-        b"sender": question.sender,
-        b"recipient": question.recipient,
-        b"client_address": question.client,
-        b"size": b"%d" % (question.size or 0),
+        b"sender": inquiry.sender or b"",
+        b"recipient": inquiry.recipient,
+        b"client_address": inquiry.client,
+        b"size": b"%d" % (inquiry.size or 0),
         b"instance": INSTANCE,
     }
     for name, value in attributes.items():
@@ -201,13 +170,13 @@ class _Milter:
         return taken
 
 
-def milter(link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+def milter(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
     """What the milter front end at the other end of `link` says; raises UpstreamError."""
     peer = _Milter(link, until)
     steps: list[tuple[bytes, bytes, dict[bytes, bytes]]] = [
-        (b"C", _client(question.client), {b"j": INSTANCE, b"{daemon_name}": INSTANCE}),
-        (b"M", _mail(question), {b"i": INSTANCE}),
-        (b"R", b"<%b>\0" % question.recipient, {b"{rcpt_mailer}": question.mailer}),
+        (b"C", _client(inquiry.client), {b"j": INSTANCE, b"{daemon_name}": INSTANCE}),
+        (b"M", _mail(inquiry), {b"i": INSTANCE}),
+        (b"R", b"<%b>\0" % inquiry.recipient, {b"{rcpt_mailer}": inquiry.mailer}),
     ]
     heard = Heard(Means.ACCEPTED, _WORDS[b"c"])
     for command, data, macros in steps:
@@ -228,8 +197,8 @@ def _client(address: bytes) -> bytes:
     return INSTANCE + b"\0" + family + struct.pack("!H", 25) + written + b"\0"
 
 
-def _mail(question: MtaQuestion) -> bytes:
-    words = [b"<%b>" % question.sender]
-    if question.size is not None:
-        words.append(b"SIZE=%d" % question.size)
+def _mail(inquiry: Inquiry) -> bytes:
+    words = [b"<%b>" % (inquiry.sender or b"")]
+    if inquiry.size is not None:
+        words.append(b"SIZE=%d" % inquiry.size)
     return b"".join(word + b"\0" for word in words)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
-from gateway.frontends.judging_frontend import JudgingFrontEnd
 from gateway.frontends.judging_session import JudgingSession
 from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.policy_cache import PolicyActionCache
@@ -34,13 +33,9 @@ from gateway.protocols.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.frontends.frontend import Inquiry, Serving, SessionFor, VerdictWriter
+    from gateway.frontends.frontend import Serving, SessionFor, VerdictWriter
     from gateway.frontends.judge import Judge
-    from gateway.frontends.mtaview import Heard, MtaQuestion
-    from gateway.frontends.replies import ReplyTable
     from gateway.mta.lookups import TableAnswers
-    from gateway.protocols.address import Address, BadAddress
-    from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.decider import Decider
     from gateway.verification.model import Verdict
 
@@ -122,52 +117,30 @@ def _acts_on(request: PolicyRequest) -> bool:
     return request.protocol_state == END_OF_MESSAGE and bool(request.recipient)
 
 
-class PolicyFrontEnd(JudgingFrontEnd):
-    """Answers Postfix' check_policy_service."""
+def sessions(serving: Serving[Judge]) -> SessionFor:
+    """What makes the sessions of smtpds."""
+    memory, judge, counters = serving.memory, serving.judge, serving.counters
+    actions = PolicyActionCache(memory, judge, counters.cached_decision)
+    serving.caches.append(actions)
+    written = serving.log.enabled
 
-    name = "policy"
-    accepted = b"DUNNO"
-    word = b"action="
-    main_cf = "check_policy_service {socket}"
+    def count(request: PolicyRequest, decision: Decision) -> None:
+        counters.decision(decision, request.recipient, request.sender, request.client_address)
 
-    def sessions(self, serving: Serving[Judge]) -> SessionFor:
-        """As any FrontEnd's."""
-        memory, judge, counters = serving.memory, serving.judge, serving.counters
-        actions = PolicyActionCache(memory, judge, counters.cached_decision)
-        serving.caches.append(actions)
-        written = serving.log.enabled
+    def session(client: str) -> PolicySession:
+        origin = AnswerOrigin(memory) if written else None
+        return PolicySession(
+            memory,
+            judge,
+            observe=partial(_write, serving.log, origin),
+            complain=partial(serving.complain, client),
+            actions=actions,
+            faults_only=not written,
+            count=count,
+            origin=origin,
+        )
 
-        def count(request: PolicyRequest, decision: Decision) -> None:
-            counters.decision(decision, request.recipient, request.sender, request.client_address)
-
-        def session(client: str) -> PolicySession:
-            origin = AnswerOrigin(memory) if written else None
-            return PolicySession(
-                memory,
-                judge,
-                observe=partial(_write, serving.log, origin),
-                complain=partial(serving.complain, client),
-                actions=actions,
-                faults_only=not written,
-                count=count,
-                origin=origin,
-            )
-
-        return session
-
-    def recipient(self, inquiry: Inquiry) -> Address | BadAddress:
-        """As any JudgingFrontEnd's."""
-        return parse_bare(inquiry.recipient)
-
-    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
-        """As any FrontEnd's: the action."""
-        return replies.policy(verdict, recipient)
-
-    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
-        """As any FrontEnd's."""
-        from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
-
-        return mtaview.policy(link, question, until)
+    return session
 
 
 def _write(
@@ -189,6 +162,3 @@ def _write(
         },
         decision.action,
     )
-
-
-FRONT_END = PolicyFrontEnd()

@@ -5,25 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.frontends.frontend import Answer, FrontEnd
-from gateway.frontends.origin import AnswerOrigin
+from gateway.frontends.frontend import FrontEnd
+from gateway.frontends.inquiry import Answer
 from gateway.frontends.scope import ScopeRules
-from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_replies import rendered, socketmap_payload
-from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.verification.model import Query
 
 if TYPE_CHECKING:
-    from gateway.frontends.frontend import (
-        Inquiry,
-        JudgeParts,
-        Serving,
-        SessionFor,
-        VerdictWriter,
-    )
+    from collections.abc import Mapping
+
+    from gateway.frontends.frontend import JudgeParts, Serving, SessionFor, Snippet, VerdictWriter
+    from gateway.frontends.inquiry import Heard, Inquiry
     from gateway.frontends.judge import JudgeEngine
-    from gateway.frontends.mtaview import Heard, MtaQuestion
+    from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.replies import ReplyTable
     from gateway.frontends.waiver import Waiver
     from gateway.upstream.connection import UpstreamConnection
@@ -42,6 +37,8 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
     speaks_tls = True
     code_words = 1  # NOTFOUND
     main_cf = "socketmap:{socket}:cyrus"
+    by_proxymap = True
+    accepts_when_observing = True
 
     def judge(self, parts: JudgeParts) -> SocketmapJudge:
         """As any FrontEnd's: of the scope, only which domains are ours counts."""
@@ -56,6 +53,11 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
 
     def sessions(self, serving: Serving[SocketmapJudge]) -> SessionFor:
         """As any FrontEnd's."""
+        # Only processes that serve have sessions.
+        from gateway.frontends.origin import AnswerOrigin  # noqa: PLC0415
+        from gateway.frontends.socketmap_cache import SocketmapReplyCache  # noqa: PLC0415
+        from gateway.frontends.socketmap_session import SocketmapSession  # noqa: PLC0415
+
         memory, judge, counters = serving.memory, serving.judge, serving.counters
         replies = SocketmapReplyCache(memory, judge, counters.cached_verdict)
         serving.caches.append(replies)
@@ -101,11 +103,17 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
             waiver=waiver,
         )
 
-    def ask(self, link: UpstreamConnection, question: MtaQuestion, until: float) -> Heard:
+    def snippets(self) -> Mapping[str, Snippet]:
+        """As any FrontEnd's."""
+        from gateway.frontends import socketmap_snippets  # noqa: PLC0415  (people's tools ask)
+
+        return socketmap_snippets.SNIPPETS
+
+    def ask(self, link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
         """As any FrontEnd's."""
         from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
 
-        return mtaview.socketmap(link, question, until)
+        return mtaview.socketmap(link, inquiry, until)
 
 
 @dataclass(frozen=True, slots=True)

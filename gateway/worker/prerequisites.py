@@ -17,17 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.config.choices import AuthorityName, Library
+from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.config.errors import ConfigurationErrors
 from gateway.config.lines import line_of
 from gateway.errors import ConfigurationError
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
-from gateway.frontends.frontend import Process
 from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched
 from gateway.server import pymilter
-from gateway.supervisor import privileges, unixsockets
+from gateway.supervisor import privileges, processes, unixsockets
 from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge, make_trust
 from gateway.wiring.mailserver import make_postfix
@@ -100,19 +99,18 @@ def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
         except ConfigurationError as fault:
             yield fault
             return  # what is ours cannot be known
+    yield from _library(settings)
     for row in settings.serving:
-        if row.front_end.process is Process.MILTER:
-            yield from _library(settings)
         make = partial(make_judge, settings, row.front_end, trust=trust, answers=_NOT_LOOKED_UP)
         yield from _scope(settings, make, trust)
 
 
 def _library(settings: Settings) -> Iterator[ConfigurationError]:
-    if settings.milter.library is Library.PYMILTER:
+    if any(each.kind is processes.PYMILTER for each in processes.wanted(settings)):
         try:
             pymilter.load()
         except ConfigurationError as fault:
-            yield _at(settings, fault.option or "milter.library", fault.problem)
+            yield _at(settings, fault.option or "", fault.problem)
 
 
 def _account(settings: Settings) -> Iterator[ConfigurationError]:

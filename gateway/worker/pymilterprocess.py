@@ -27,7 +27,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.counted import CONNECTIONS, CONNECTIONS_ACCEPTED
-from gateway.frontends.milter_session import FRONT_END
+from gateway.frontends.milter_frontend import FRONT_END
+from gateway.frontends.milter_session import conversations
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.databases import problems
 from gateway.observability.metrics.recorder import INTERVAL, Recorder
@@ -99,7 +100,8 @@ class PymilterProcess:
         self._module = module
         self._listener = _mine(parent)
         self._engines = engines = make_engines(settings)
-        self._memory = engines.memory(settings.milter.answers)
+        own = settings.front_end(FRONT_END.name)
+        self._memory = engines.memory(own.answers)
         self._due = STRAIN
         address = AddressWriter(settings.logging.addresses)
         self._recorder = recorder = Recorder(parent, settings, address)
@@ -127,7 +129,7 @@ class PymilterProcess:
         self._caches: list[Shrinkable] = serving.caches
         self._callbacks = Callbacks(
             module,
-            FRONT_END.conversations(serving),
+            conversations(serving),
             self._memory,
             lock,
             self._defect,
@@ -158,7 +160,7 @@ class PymilterProcess:
         self._callbacks.register(NAME, dispatcher)
         module.setconn(f"fd:{self._listener.socket.fileno()}")
         module.setbacklog(BACKLOG)
-        module.settimeout(round(settings.milter.idle_timeout))
+        module.settimeout(round(own.idle_timeout))
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""

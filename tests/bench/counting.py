@@ -18,7 +18,7 @@ from timeit import repeat
 from gateway.config import loads
 from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.policy_cache import PolicyActionCache
-from gateway.frontends.policy_session import FRONT_END as POLICY
+from gateway.frontends.policy_frontend import FRONT_END as POLICY
 from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession

@@ -11,7 +11,7 @@ from gateway.cli.checks.finding import Level
 from gateway.config import Settings, load
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import Explanation
-from gateway.frontends.frontend import Inquiry
+from gateway.frontends.inquiry import Inquiry
 from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store, make_verifier
 from tests.stores import FlatStore, denial, quota, record
 

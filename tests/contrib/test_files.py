@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.cli.snippets.sendmail import RULES
+from gateway.frontends.socketmap_snippets import RULES
 from tests.contrib.snippets import CONTRIB, main_cf, rules, text
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from gateway import config
 from gateway.frontends.judge import Question
-from gateway.frontends.policy_session import FRONT_END as POLICY
+from gateway.frontends.policy_frontend import FRONT_END as POLICY
 from gateway.protocols.address import parse_bare
 from gateway.wiring.assembly import make_verifier
 from gateway.wiring.judges import make_judge

@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from gateway import config
+from gateway.cli.snippets import SNIPPETS
 from gateway.config.frontends import FRONT_ENDS, NAMES, FrontEndTables, Row
 from gateway.config.model import SECTIONS
 from gateway.errors import UpstreamError
 from gateway.explain.explainer import Explainer
-from gateway.frontends.frontend import FrontEnd, Inquiry, Process
-from gateway.frontends.mtaview import MtaQuestion
+from gateway.frontends.frontend import FrontEnd, Process
+from gateway.frontends.inquiry import Inquiry
 from gateway.supervisor import processes
 from gateway.upstream.address import UnixAddress
 from gateway.upstream.connection import Dialer
@@ -46,20 +47,13 @@ OWN = (
 # Modules that name a front end, or read its table, and are not a list of them.
 NAMES_ONE = {
     "gateway/cli/checks/postfix_order.py": "what Postfix' parameters do around each protocol",
-    "gateway/cli/checks/postfix_sockets.py": "what an observing table does, and proxymap",
     "gateway/cli/checks/postfixconf.py": "how main.cf names a socket of each protocol",
     "gateway/cli/checks/sendmail.py": "how sendmail.cf names a socket of each protocol",
-    "gateway/cli/serve.py": "[milter] library and session_timeout",
-    "gateway/cli/snippets/exim.py": "what Exim is to be told",
-    "gateway/cli/snippets/postfix.py": "what main.cf is to be told",
-    "gateway/cli/snippets/sendmail.py": "what sendmail.mc is to be told",
-    "gateway/config/checks.py": "what [milter] library honours",
     "gateway/config/locations.py": "stores that a smmapd answers for: an upstream, not a front end",
     "gateway/frontends/frontend.py": "the process that is called milter",
     "gateway/mta/tables.py": "a type of Postfix' tables",
+    "gateway/supervisor/processes.py": "[milter] library, and session_timeout",
     "gateway/wiring/mailserver.py": "a type of Postfix' tables that is ours",
-    "gateway/worker/prerequisites.py": "[milter] library",
-    "gateway/worker/pymilterprocess.py": "[milter] answers and idle_timeout",
 }
 
 
@@ -182,6 +176,20 @@ def test_it_has_a_judge_and_says_something_for_each_kind(row: Row, tmp_path: Pat
         assert kind.accepts or b"fred" not in codes
 
 
+@pytest.mark.processes  # Postfix is asked for its queue
+@EACH
+def test_print_config_says_how_mail_servers_ask_it(row: Row) -> None:
+    """The pieces that its front end has, each among those of a program that print-config knows."""
+    listen = f'[{row.name}]\nlisten = ["unix:/run/smmapd/its-own"]\n'
+    settings = config.loads(
+        f'[scope]\ndomains = ["example.org"]\n{listen}'.encode(), "gateway.toml"
+    )
+    snippets = row.front_end.snippets()
+    assert snippets
+    for program in snippets:
+        assert "/run/smmapd/its-own" in SNIPPETS[program](settings)
+
+
 @EACH
 def test_ask_asks_it(row: Row, tmp_path: Path) -> None:
     """`ask` opens a connection and says something; a peer that leaves is an UpstreamError."""
@@ -193,9 +201,9 @@ def test_ask_asks_it(row: Row, tmp_path: Path) -> None:
         link = Dialer("nobody", UnixAddress(path)).open(until)
         peer, _ = listener.accept()
         peer.shutdown(socket.SHUT_WR)
-        question = MtaQuestion(b"fred@example.org", b"anna@example.org")
+        asked = Inquiry(recipient=b"fred@example.org", sender=b"anna@example.org")
         with peer, closing(link), pytest.raises(UpstreamError):
-            row.front_end.ask(link, question, until)
+            row.front_end.ask(link, asked, until)
 
 
 def test_explain_says_what_each_answers(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gateway.cli.checks import access
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.choices import Mode
 from gateway.config.endpoints import Endpoint, InetEndpoint, UnixEndpoint
-from gateway.config.frontends import NAMES, front_end
+from gateway.config.frontends import FRONT_ENDS, NAMES, front_end
 from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
@@ -130,12 +130,16 @@ def _near(
 
 def _observing(settings: Settings, use: SocketUse, name: str) -> Iterator[Finding]:
     """A table that finds everybody makes Postfix accept, and bounce later."""
-    if name == "socketmap" and settings.socketmap.mode is Mode.OBSERVE:
+    own = settings.front_end(name)
+    if front_end(name).accepts_when_observing and own.mode is Mode.OBSERVE:
+        instead = " or ".join(
+            f"[{row.name}]" for row in FRONT_ENDS if not row.front_end.accepts_when_observing
+        )
         yield warning(
             _SUBJECT,
-            f"{use.service} asks [socketmap] ({use.parameter}), which observes: it finds every "
+            f"{use.service} asks [{name}] ({use.parameter}), which observes: it finds every "
             "recipient, and mail to unknown ones is accepted and bounced later",
-            'observe with [policy] or [milter]; or set mode = "enforce" in [socketmap], and in '
+            f'observe with {instead}; or set mode = "enforce" in [{name}], and in '
             "main.cf smtpd_reject_unlisted_recipient = no and, last of "
             "smtpd_recipient_restrictions, warn_if_reject reject_unlisted_recipient",
         )
@@ -143,9 +147,10 @@ def _observing(settings: Settings, use: SocketUse, name: str) -> Iterator[Findin
 
 def _out_of_reach(postfix: PostfixInstance, use: SocketUse, name: str) -> Finding:
     queue = postfix.queue_directory
+    asked = front_end(use.protocol)
     proxy = (
-        f", or let proxymap ask from outside: proxy:socketmap:unix:{use.path}:cyrus"
-        if use.protocol == "socketmap"
+        f", or let proxymap ask from outside: proxy:{asked.main_cf.format(socket=use.written)}"
+        if asked.by_proxymap
         else ""
     )
     return error(

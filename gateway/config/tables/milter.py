@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gateway.config.choices import AuthorityName, Library, Mode
@@ -69,6 +70,29 @@ class MilterSettings:
         "`graceful_timeout`.",
         example="600",
     )
+
+
+# Seconds between two looks of libmilter at its sessions (worker.c, DT_CHECK_OLD_SESSIONS).
+LIBMILTER_SWEEP = 600.0
+
+
+def problems(milter: MilterSettings, given: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What the library does not honour, by dotted key; `given` are those that the file sets.
+
+    libmilter does not let its clients be counted or looked at before they are accepted.
+    """
+    if milter.library is not Library.PYMILTER or not milter.listen:
+        return
+    fix = 'leave it out, or set milter.library = "builtin"'
+    for key in ("milter.allow", "milter.max_connections", "milter.request_timeout"):
+        if key in given:
+            yield key, f'the library "pymilter" cannot do that; {fix}'
+    if milter.idle_timeout < LIBMILTER_SWEEP:
+        yield (
+            "milter.idle_timeout",
+            f'the library "pymilter" looks for idle connections every {LIBMILTER_SWEEP:g} s; set '
+            f"no less, {fix}",
+        )
 
 
 SECTION = Section(

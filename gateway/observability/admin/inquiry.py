@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from gateway.frontends.frontend import Inquiry
+from gateway.frontends.inquiry import Inquiry
 from gateway.frontends.scope import client_address
 from gateway.protocols.address import bare
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.frontends.frontend import Inquiry
+from gateway.frontends.inquiry import Inquiry
 from gateway.observability.admin.inquiry import BadInquiry, parse
 
 

@@ -1,0 +1,73 @@
+"""The milter as a front end; its sessions, and its conversations, are in modules of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.frontends.frontend import Process
+from gateway.frontends.judging_frontend import JudgingFrontEnd
+from gateway.protocols.address import BadAddress, parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.frontends.frontend import Serving, SessionFor, Snippet
+    from gateway.frontends.inquiry import Heard, Inquiry
+    from gateway.frontends.judge import Judge
+    from gateway.frontends.replies import ReplyTable
+    from gateway.protocols.address import Address
+    from gateway.upstream.connection import UpstreamConnection
+    from gateway.verification.model import Verdict
+
+
+class MilterFrontEnd(JudgingFrontEnd):
+    """Answers the mail filter protocol of Sendmail and Postfix."""
+
+    name = "milter"
+    process = Process.MILTER
+    accepted = b"continue"
+    sees_mailers = True
+    follows_smtp = True
+    main_cf = "smtpd_milters = {socket}"
+
+    def sessions(self, serving: Serving[Judge]) -> SessionFor:
+        """As any FrontEnd's, on our own codec."""
+        # Only processes that serve have sessions.
+        from gateway.frontends import milter_session  # noqa: PLC0415
+
+        return milter_session.sessions(serving)
+
+    def recipient(self, inquiry: Inquiry) -> Address | BadAddress:
+        """As any JudgingFrontEnd's."""
+        return parse_path(b"<" + _quoted(inquiry.recipient) + b">")
+
+    def said(self, replies: ReplyTable, verdict: Verdict, recipient: bytes) -> bytes:
+        """As any FrontEnd's: the reply to RCPT."""
+        reply = replies.smtp(verdict, recipient)
+        return reply.line().encode() if reply is not None else self.accepted
+
+    def snippets(self) -> Mapping[str, Snippet]:
+        """As any FrontEnd's."""
+        from gateway.frontends import milter_snippets  # noqa: PLC0415  (people's tools ask)
+
+        return milter_snippets.SNIPPETS
+
+    def ask(self, link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
+        """As any FrontEnd's."""
+        from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
+
+        return mtaview.milter(link, inquiry, until)
+
+
+def _quoted(address: bytes) -> bytes:
+    """The address as RCPT TO would write it: a local part with specials is quoted."""
+    if not isinstance(parse_path(b"<" + address + b">"), BadAddress):
+        return address
+    local, at, domain = address.rpartition(b"@")
+    if not at:
+        local, domain = domain, b""
+    escaped = local.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'"' + escaped + b'"' + at + domain
+
+
+FRONT_END = MilterFrontEnd()
