@@ -156,8 +156,11 @@ class VerdictWriter(Protocol):
 class Shrinkable(Protocol):
     """A cache that can give back memory."""
 
-    def shrink(self) -> None:
-        """Give back memory; only a little is cached from now on."""
+    def shrink(self) -> bool:
+        """Cache only a little from now on; to be called until all of the memory is given back.
+
+        Each call lets go of a piece, and is False where nothing was left.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

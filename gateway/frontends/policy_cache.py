@@ -84,9 +84,9 @@ class PolicyActionCache:
         if key is not None:
             self._reply_cache.decided(key, request.recipient, decision, action)
 
-    def shrink(self) -> None:
-        """Give back memory; only a few actions are cached from now on."""
-        self._reply_cache.shrink()
+    def shrink(self) -> bool:
+        """Give back memory in pieces, until it is False; few actions are cached from now on."""
+        return self._reply_cache.shrink()
 
     def _key(self, values: tuple[bytes, ...]) -> Key | None:
         """What the action rests on besides the files; None where it is not remembered.

@@ -8,10 +8,10 @@ oldest give way.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gateway.verification.counter import UNCOUNTED
+from gateway.verification.largedict import LargeDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +29,8 @@ MAX_REPLIES = 65_536
 # The same in a process that is about to leave, and has only the clients that it still had.
 FEW_REPLIES = 1024
 
-# The part of them that gives way at once when there is no room, and the most: what takes longer
-# keeps others waiting.
-_EVICTED = 16
-_MOST_EVICTED = 4096
-
-# Of those that a change of the files has made invalid, how many each new one lets go: all of
-# them at once would keep others waiting, too.
-_RELEASED = 64
+# What a process that leaves lets go of at once, in half a millisecond.
+_GIVEN_BACK = 2048
 
 
 class CachedReply:
@@ -84,23 +78,24 @@ class ReplyCache(Generic[KeyT]):
         self._is_valid = memory.is_valid
         self._scope = scope
         self._has_files = scope is not None and scope.has_files
-        self._most = most
         self._tick = -1
         # What everything that is known rests on, or older.
         self._version = scope.version if scope is not None else 0
-        self._known: dict[KeyT, CachedReply] = {}
-        self._outdated: list[CachedReply] = []  # only to be let go
+        self._known: LargeDict[KeyT, CachedReply] = LargeDict(most)
+        self._dicts = self._known.dicts
+        self._pieces = len(self._dicts)
+        self._shrunk = False
 
     def get(self, key: KeyT) -> CachedReply | None:
         """The reply for `key` if it is known and still right."""
         if self._has_files:
             self._look_at_files()
-        cached = self._known.get(key)
+        cached = self._dicts[hash(key) % self._pieces].get(key)
         if cached is None:
             return None
         entry = cached.entry
         if entry is not None and not self._is_valid(entry):
-            del self._known[key]
+            self._known.pop(key)
             return None
         return cached
 
@@ -125,20 +120,17 @@ class ReplyCache(Generic[KeyT]):
             # domain), or the verdict is one that is not remembered.
             if entry is None or entry.verdict.kind is not verdict.kind:
                 return
-        if self._outdated:
-            del self._outdated[-_RELEASED:]
-        known = self._known
-        if len(known) >= self._most:
-            count = max(1, min(self._most // _EVICTED, _MOST_EVICTED))
-            for old in list(islice(known, count)):
-                del known[old]
-        known[key] = CachedReply(reply, recipient, entry, counter, decision)
+        self._known.put(key, CachedReply(reply, recipient, entry, counter, decision))
 
-    def shrink(self) -> None:
-        """Give back memory; only a few replies are cached from now on."""
-        self._most = FEW_REPLIES
-        self._known.clear()
-        self._outdated.clear()
+    def shrink(self) -> bool:
+        """Forget the replies, and cache only a few from now on.
+
+        To be called until it is False: each call gives back a piece of the memory.
+        """
+        if not self._shrunk:
+            self._shrunk = True
+            self._known.put_aside(FEW_REPLIES)
+        return self._known.release(_GIVEN_BACK)
 
     def _look_at_files(self) -> None:
         """Once in a tick: forget what rests on what they said before."""
@@ -150,8 +142,7 @@ class ReplyCache(Generic[KeyT]):
         scope.refresh()
         if scope.version != self._version:
             self._version = scope.version
-            self._outdated += self._known.values()
-            self._known.clear()
+            self._known.put_aside()
 
 
 class DecisionCache(ReplyCache[KeyT]):

@@ -97,9 +97,9 @@ class SocketmapReplyCache:
             self._reply_cache.keep(encode(payload), key, verdict, counter, reply=reply)
         return reply
 
-    def shrink(self) -> None:
-        """Give back memory; only a few replies are cached from now on."""
-        self._reply_cache.shrink()
+    def shrink(self) -> bool:
+        """Give back memory in pieces, until it is False; few replies are cached from now on."""
+        return self._reply_cache.shrink()
 
     def _several(self, frames: bytes, observe: Observer | None) -> bytes | None:
         """The replies to requests in one piece; those that are cached hold no comma inside."""

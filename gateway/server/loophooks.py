@@ -40,6 +40,9 @@ class LoopHooks:
         self._check = loop.check(ref=False, priority=_FIRST)
         self._check.start(self._tick)
         watch = cache.watch
+        if watch is not None:
+            # The first look takes longer than those that follow: folders begin to be watched.
+            cache.files_changed()
         if watch is not None and watch.descriptor is not None:
             self._changes = loop.io(watch.descriptor, _READ, ref=False, priority=_FIRST)
             self._changes.start(cache.files_changed)

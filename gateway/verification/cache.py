@@ -31,7 +31,8 @@ from time import perf_counter
 
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
-from gateway.verification.entry import Entry, make_room
+from gateway.verification.entry import Entry
+from gateway.verification.largedict import LargeDict
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, Ordinary
 from gateway.verification.storeversion import StoreVersion
@@ -65,6 +66,9 @@ QUIET_TICKS = 256
 # Verdicts that are let go at once, in some 2 ms; a hundred times as many may have become invalid.
 _RELEASED = 8192
 
+# The same in a process that leaves, which has other caches to give back in the same moment.
+_GIVEN_BACK = 2048
+
 # Different verdicts of which one object is kept; deny messages are few.
 _MAX_SHARED = 1024
 
@@ -78,7 +82,7 @@ class VerdictCache:
 
     def __init__(self, verifier: Verifier, max_entries: int = MAX_ENTRIES) -> None:
         self.verifier = verifier
-        self.entries: dict[bytes, Entry] = {}
+        self.entries: LargeDict[bytes, Entry] = LargeDict(max_entries)
         self.nonexistent = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text)
         self._deliverable = Verdict(Kind.DELIVERABLE, b"")
         self.watch = FolderWatch()
@@ -91,21 +95,18 @@ class VerdictCache:
         self.timing: Callable[[float], None] | None = None
         self.store = verifier.store
         self._mailboxes, self._denials, self._quotas = verifier.store.databases
-        self._max_entries = max_entries
         self._shrunk = False
-        self._unknown: dict[bytes, Entry] = {}
+        self._unknown: LargeDict[bytes, Entry] = LargeDict(min(max_entries, MAX_UNKNOWN))
         # Of folded addresses that are refused as they are.
-        self._folded: dict[bytes, Entry] = {}
+        self._folded: LargeDict[bytes, Entry] = LargeDict(min(max_entries, MAX_UNKNOWN))
+        self._all = (self.entries, self._unknown, self._folded)
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._store_version = StoreVersion(verifier.store)
         self._nobody_denied = False
         self._newer_keys = False  # known since the last look at the files
         self._change_count = -1  # the watch's, at the last look
         self._quiet_ticks = 0  # ticks that need no look while nothing changes
-        # Recipients whose verdicts have become invalid and are not let go yet, and the first
-        # tick of the look that found it.
-        self._outdated: list[bytes] = []
-        self._valid_from = 0
+        self._valid_from = 0  # the first tick of the look after which all were forgotten
         self._unwatched = False  # something remembered has to be looked at itself
         self._ticks = 0  # of the event loop
         self._checked_tick = 0  # the one in which the databases were looked at last
@@ -166,15 +167,20 @@ class VerdictCache:
         self.timing(perf_counter() - start)
         return outcome
 
-    def shrink(self) -> None:
-        """Give back memory: forget what is remembered, and remember only a few from now on."""
-        self._shrunk = True
-        self._max_entries = min(self._max_entries, FEW_ENTRIES)
-        for entries in (self.entries, self._unknown, self._folded):
-            for entry in entries.values():
-                # The reply cache holds it, too.
-                entry.store_version = entry.tick = -1
-            entries.clear()
+    def shrink(self) -> bool:
+        """Forget what is remembered, and remember only a few from now on.
+
+        To be called until it is False: each call gives back a piece of the memory.
+        """
+        if not self._shrunk:
+            self._shrunk = True
+            # What others hold, too, is of no version that there will be.
+            self._store_version.lose()
+            self._quiet_ticks = 0
+            self._looked = False
+            for entries in self._all:
+                entries.put_aside(FEW_ENTRIES)
+        return any(entries.release(_GIVEN_BACK) for entries in self._all)
 
     def build_index_step(self) -> bool:
         """Do a piece of what makes answers that are not remembered cheap; False if nothing is left.
@@ -182,8 +188,7 @@ class VerdictCache:
         A piece takes about 2 ms.  Worth while for a process that has met many
         such questions, and again after a database was replaced.
         """
-        if self._outdated:
-            self._release()
+        if any(entries.release(_RELEASED) for entries in self._all):
             return True
         return not self._shrunk and self._mailboxes.build_index_step()
 
@@ -241,9 +246,9 @@ class VerdictCache:
         if entry.tick >= self._valid_from:
             self.invalidations += 1  # else it was counted when all were forgotten
         entry.store_version = entry.tick = -1
-        for entries in (self.entries, self._unknown, self._folded):
+        for entries in self._all:
             if entries.get(entry.recipient) is entry:
-                del entries[entry.recipient]
+                entries.pop(entry.recipient)
         return False
 
     def _look(self) -> None:
@@ -282,24 +287,9 @@ class VerdictCache:
         """
         self._valid_from = self._checked_tick
         self.invalidations += len(self.entries)
-        if len(self.entries) <= _RELEASED:
-            self._outdated = []
-            self.entries.clear()
-        else:
-            self._outdated = list(self.entries)
-        self._unknown.clear()
-        self._folded.clear()
+        for entries in self._all:
+            entries.put_aside()
         self._unwatched = False
-
-    def _release(self) -> None:
-        """Let go of some verdicts that are not valid any more."""
-        entries = self.entries
-        for recipient in self._outdated[-_RELEASED:]:
-            entry = entries.get(recipient)
-            if entry is not None and entry.tick < self._valid_from:
-                entry.store_version = entry.tick = -1
-                del entries[recipient]
-        del self._outdated[-_RELEASED:]
 
     def _fresh(self, query: Query) -> Verdict | Pending:
         if query.size is not None:
@@ -344,19 +334,19 @@ class VerdictCache:
         proven = tuple(proof for proof in proofs if proof is not None)
         if len(proven) < len(proofs):
             return verdict
-        entries, limit = self.entries, self._max_entries
+        entries = self.entries
         if query.folded:
-            entries, limit = self._folded, min(limit, MAX_UNKNOWN)
+            entries = self._folded
         elif verdict.kind is Kind.NONEXISTENT:
-            entries, limit = self._unknown, min(limit, MAX_UNKNOWN)
-        if len(entries) >= limit:
-            make_room(entries)
+            entries = self._unknown
         shared = self._shared(verdict)
         if any(proof.folder is None for proof in proven):
             self._unwatched = True
-        entries[query.recipient] = Entry(
+        entry = Entry(
             query.recipient, shared, version, self._checked_tick, proven, everything=query.folded
         )
+        for old in entries.put(query.recipient, entry):
+            old.store_version = -1
         return verdict
 
     def _proving(

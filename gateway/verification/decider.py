@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
 
     from gateway.cyrus.folderwatch import FolderWatch
     from gateway.cyrus.store import CyrusStore
@@ -107,8 +107,8 @@ class Memory(Decider, Protocol):
         """Whose events must be read before a tick of the event loop begins."""
 
     @property
-    def entries(self) -> Mapping[bytes, Entry]:
-        """What is remembered by recipient, whether it is still valid or not."""
+    def entries(self) -> Collection[bytes]:
+        """The recipients of whom something is remembered, whether it is still valid or not."""
 
     def begin_tick(self) -> None:
         """A turn of the event loop begins."""
@@ -122,8 +122,11 @@ class Memory(Decider, Protocol):
     def tick(self) -> int:
         """The number of this tick of the event loop, which grows."""
 
-    def shrink(self) -> None:
-        """Give back memory, for a process that goes on for a few clients only."""
+    def shrink(self) -> bool:
+        """Give back a piece of the memory, for a process that goes on for a few clients only.
+
+        To be called until it is False: then nothing was left.
+        """
 
     def build_index_step(self) -> bool:
         """Do a piece of what makes answers cheaper that are not remembered; False if done."""

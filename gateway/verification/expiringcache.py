@@ -7,8 +7,7 @@ too old is kept all the same, to be given while no server can be asked, if that
 is wanted (`serve_stale`); but never a refusal: a recipient refused for ever may have
 been created since.
 
-Several threads share one memory without a lock: what they share is a dict,
-and each step is one atomic operation of it.  Limits: `max_entries` answers,
+Several threads share one memory without a lock (largedict.py).  Limits: `max_entries` answers,
 the oldest give way, each no longer than what a VerdictCache remembers.
 """
 
@@ -17,14 +16,12 @@ from __future__ import annotations
 from gateway.values import Value
 from gateway.verification.cache import worth_keeping
 from gateway.verification.entry import Entry
+from gateway.verification.largedict import LargeDict
 from gateway.verification.model import NO, OVER_QUOTA, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.verification.model import Kind, Verdict
-
-# The part that gives way at once when there is no room.
-_EVICTED = 16
 
 
 class Lifetimes(Value):
@@ -71,12 +68,11 @@ class ExpiringEntry(Entry):
 class ExpiringCache:
     """Answers; `entries` are those that are kept, by recipient."""
 
-    __slots__ = ("_lifetimes", "_max_entries", "entries")
+    __slots__ = ("_lifetimes", "entries")
 
     def __init__(self, lifetimes: Lifetimes, max_entries: int) -> None:
         self._lifetimes = lifetimes
-        self._max_entries = max_entries
-        self.entries: dict[bytes, ExpiringEntry] = {}
+        self.entries: LargeDict[bytes, ExpiringEntry] = LargeDict(max_entries)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -91,14 +87,11 @@ class ExpiringCache:
         entries = self.entries
         if lifetime <= 0 or not worth_keeping(recipient, verdict):
             if not verdict.kind.temporary:
-                entries.pop(recipient, None)
+                entries.pop(recipient)
             return
         # Asked again, it is the youngest.
-        entries.pop(recipient, None)
-        if len(entries) >= self._max_entries:
-            for old in list(entries)[: max(1, self._max_entries // _EVICTED)]:
-                entries.pop(old, None)
-        entries[recipient] = ExpiringEntry(recipient, verdict, now + lifetime)
+        entries.pop(recipient)
+        entries.put(recipient, ExpiringEntry(recipient, verdict, now + lifetime))
 
     def fresh(self, recipient: bytes, now: float) -> Verdict | None:
         """The verdict that still holds."""

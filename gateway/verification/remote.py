@@ -28,7 +28,7 @@ from gateway.verification.upstreamanswers import LOOP_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from gateway.verification.entry import Entry
     from gateway.verification.expiringcache import ExpiringCache
@@ -136,8 +136,8 @@ class RemoteVerifier(UncachedMemory):
     # --- as a VerdictCache ------------------------------------------------------------------
 
     @property
-    def entries(self) -> Mapping[bytes, Entry]:
-        """What is remembered by recipient, whether it still holds or not."""
+    def entries(self) -> Collection[bytes]:
+        """The recipients of whom something is remembered, whether it still holds or not."""
         return self.memory.entries
 
     def entry(self, recipient: bytes) -> Entry | None:

@@ -45,8 +45,9 @@ class UncachedMemory:
         """Nothing is known at no cost."""
         return False
 
-    def shrink(self) -> None:
+    def shrink(self) -> bool:
         """What is remembered is bounded in another way, where there is anything."""
+        return False
 
     def build_index_step(self) -> bool:
         """There is nothing that would make the next answer cheaper."""

@@ -31,7 +31,7 @@ from gateway.observability.metrics import recorder
 from gateway.observability.metrics.recorder import Recorder
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
-from gateway.server.loophooks import LoopHooks
+from gateway.server.loophooks import PAUSE, LoopHooks
 from gateway.server.server import end_without_memory
 from gateway.server.tablelookups import TableQuestions
 from gateway.supervisor.channel import Leave, Restarts
@@ -116,6 +116,7 @@ class Core:
         self._garbage = GarbageCollection()
         self._graceful = settings.general.graceful_timeout
         self._deadline = self._loop.timer(self._graceful)
+        self._shrinking = self._loop.timer(0, repeat=PAUSE)
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
@@ -202,11 +203,16 @@ class Core:
         if self._admin is not None:
             self._admin.drain(replaced=bool(patience))
         if patience:
-            self._front_ends.shrink()
+            self._shrinking.start(self._shrink)
             self._front_ends.drain(DRAIN_IDLE)
         else:
             self._front_ends.drain(0.0)
         self._changed()
+
+    def _shrink(self) -> None:
+        """Give back a piece of the memory, of which few clients need little."""
+        if not self._front_ends.shrink():
+            self._shrinking.stop()
 
     def _changed(self) -> None:
         # A client that is cut off at the end has not gone by itself.

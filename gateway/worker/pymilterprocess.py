@@ -209,6 +209,8 @@ class PymilterProcess:
         parent = self._parent
         self._files.tell()
         self._look_at_databases()
+        with self._lock:
+            self._memory.files_changed()  # the first look takes longer than those that follow
         parent.ready()
         published = 0.0
         preparing = False
@@ -263,10 +265,6 @@ class PymilterProcess:
             self._intake.close()
             return
         self._intake.shut()
-        with self._lock:
-            self._memory.shrink()
-            for ready in self._caches:
-                ready.shrink()
 
     def _time_to_leave(self) -> bool:
         """Whether the last session, or at the end of all the last mail, is over, or its time."""
@@ -287,7 +285,12 @@ class PymilterProcess:
                 self._parent.trouble(trouble)
 
     def _prepare(self, memory: Memory) -> bool:
-        """Make a piece of what makes answers cheap; whether there is more to make."""
+        """Make a piece of what makes answers cheap; whether there is more to make.
+
+        A process that leaves to another one gives back a piece of its memory instead.
+        """
+        if self._deadline is not None and self._patient:
+            return sum(each.shrink() for each in (memory, *self._caches)) > 0
         if memory.misses < self._due:
             return False
         if memory.build_index_step():

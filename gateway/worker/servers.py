@@ -114,12 +114,12 @@ class FrontEndServers:
                 else:
                     server.drain(idle)
 
-    def shrink(self) -> None:
-        """Give back memory, as a process does that goes on for a few clients only."""
-        for memory in self._memories.values():
-            memory.shrink()
-        for cache in self._caches:
-            cache.shrink()
+    def shrink(self) -> bool:
+        """Give back some memory, as a process does that goes on for a few clients only.
+
+        False where nothing was left.
+        """
+        return sum(each.shrink() for each in (*self._memories.values(), *self._caches)) > 0
 
     def hurry(self) -> None:
         """After `drain`: disconnect every client for which nothing is under way, and no mail."""

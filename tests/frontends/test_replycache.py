@@ -22,6 +22,7 @@ from gateway.frontends.replies import ReplyTable
 from gateway.frontends.replycache import DecisionCache
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import CONTINUE, packet, refusal
+from gateway.verification import largedict
 from gateway.verification.cache import VerdictCache
 from gateway.verification.verifier import Verifier
 from tests.faults.clients import NEGOTIATION
@@ -139,7 +140,7 @@ def test_what_a_changed_file_makes_invalid_is_let_go_bit_by_bit(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of it is given again, and nobody waits until all of it is gone."""
-    monkeypatch.setattr(replycache, "_RELEASED", 2)
+    monkeypatch.setattr(largedict, "_RELEASED", 2)
     addresses = [name + b"@example.org" for name in (b"fred", b"Fred", b"FRED", b"over", b"OVER")]
     for _ in range(3):
         asked = [site.ask(address) for address in addresses]
@@ -149,7 +150,7 @@ def test_what_a_changed_file_makes_invalid_is_let_go_bit_by_bit(
     left = []
     for address, reply in zip(addresses, replies, strict=True):
         assert site.ask(address) == (reply, False)
-        left.append(len(site.reply_cache._outdated))
+        left.append(sum(map(len, site.reply_cache._known._aside)))
     assert left == [3, 1, 0, 0, 0]
     assert [site.ask(address) for address in addresses] == asked
 
@@ -204,7 +205,8 @@ def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyP
     """What it had goes, and what comes then stays small."""
     monkeypatch.setattr(replycache, "FEW_REPLIES", 16)
     site.ask(b"before@other.test")
-    site.reply_cache.shrink()
+    while site.reply_cache.shrink():
+        pass
     assert not site.reply_cache._known
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
@@ -213,7 +215,7 @@ def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
-    monkeypatch.setattr(site.reply_cache, "_most", 16)
+    monkeypatch.setattr(site.reply_cache._known, "_each", 3)
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
     assert len(site.reply_cache._known) <= 16

@@ -19,8 +19,10 @@ def test_a_process_that_leaves_remembers_little(
     site.ask(b"fred")
     held = site.cache.entry(b"fred")
     assert held is not None
-    site.cache.shrink()
+    assert site.cache.shrink()
     assert not site.cache.is_valid(held)
+    while site.cache.shrink():
+        pass
     assert not site.cache.entries
     for number in range(20):
         site.ask(b"nobody%d" % number)
