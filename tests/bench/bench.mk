@@ -2,7 +2,7 @@
 #
 #   make bench        every row, less than 15 minutes
 #   make bench-quick  the main rows, about a minute once the store is there
-#   make bench-peers  what people use to verify recipients, through a real smtpd, seven minutes
+#   make bench-peers  what people use to verify recipients, through a real smtpd, eight minutes
 #   make bench-sql    a million mailboxes on PostgreSQL and MariaDB, five minutes
 #   make bench-clean  removes what it keeps (SMMAPD_BENCH_CACHE, /var/tmp/smmapd-bench)
 

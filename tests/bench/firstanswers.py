@@ -24,6 +24,10 @@ import tempfile
 from itertools import product
 
 from tests.bench import stores
+from tests.bench.servers import Server
+from tests.bench.stores import Store
+from tests.rigs.folders import folder
+from tests.rigs.processes import RigError
 
 # Rounds, and questions in each: no more than there are users, so that nobody is asked twice.
 ROUNDS, COUNT = 12, 400
@@ -34,7 +38,7 @@ _WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "firstworker.
 
 
 class Worker:
-    """One process on the tree at `tree`."""
+    """One process on the tree at `tree`, whose engines serve the store in `store`."""
 
     def __init__(self, tree: str, store: str, folder: str) -> None:
         self.samples: list[float] = []
@@ -46,17 +50,63 @@ class Worker:
             text=True,
         )
 
-    def measure(self, question: dict[str, object]) -> None:
-        """One round."""
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        return self._process.pid
+
+    def ask(self, question: dict[str, object]) -> float:
+        """What it answers to one question.  Raises `RigError` where it has ended instead."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        self.samples.append(float(self._process.stdout.readline()))
+        line = self._process.stdout.readline()
+        if not line:
+            raise RigError(f"the engine's process ended at {question}")
+        return float(line)
+
+    def measure(self, question: dict[str, object]) -> None:
+        """One round."""
+        self.samples.append(self.ask(question))
 
     def end(self) -> None:
         """Close its standard input, and wait."""
         self._process.communicate()
+
+
+class InProcess(Server):
+    """A Worker on this state of the project, as a server that is not reached by any socket."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._folder = folder("bi")
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Start it; it makes its engines when they are first asked."""
+        self._worker = Worker(_HERE, self._store.folder, self._folder.__enter__())
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
+            self._folder.__exit__(None, None, None)
+
+    def root(self) -> int:
+        """Its pid.  Raises `RigError` if it was not started."""
+        return self._running().pid
+
+    def ask(self, question: dict[str, object]) -> float:
+        """What it answers to one question of firstworker.py."""
+        return self._running().ask(question)
+
+    def _running(self) -> Worker:
+        if self._worker is None:
+            raise RigError("the engine was not started")
+        return self._worker
 
 
 def main() -> None:

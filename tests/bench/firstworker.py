@@ -3,7 +3,8 @@
     PYTHONPATH=TREE python tests/bench/firstworker.py STORE FOLDER
 
 Reads a question a line (JSON: answers, index, known, count) and prints the processor
-time of one first answer in microseconds.  Nothing of `tests` is imported: the
+time of one first answer in microseconds; or, where it says `waits`, asks everybody once and prints the
+milliseconds of the longest that one question, or one piece of work in between, took.  Nothing of `tests` is imported: the
 tree that is measured may be an older one.
 """
 
@@ -22,6 +23,11 @@ from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.verifier import Verifier
+
+# Questions between two pieces of work.
+STEPS = 100
+# How many of the longest are named on standard error.
+SHOWN = 12
 
 CONF = """configdirectory: {folder}
 unixhierarchysep: yes
@@ -71,6 +77,47 @@ class Engines:
             raise AssertionError(f"a wrong answer to {queries[-1].recipient!r}")
         return taken / count * 1e6
 
+    def longest_ms(self, answers: str) -> float:
+        """The longest question or piece of work while a new engine is asked everybody once.
+
+        Processor time of the thread: what the machine does meanwhile is not our matter.  Between
+        STEPS questions there is a piece of work, as the event loop has one now and then.
+        """
+        from gateway.frontends.socketmap_cache import SocketmapReplyCache
+        from gateway.frontends.socketmap_session import SocketmapSession
+        from gateway.server.garbage import GarbageCollection
+
+        verifier = Verifier.for_store(CyrusStore(self._conf, b"smmapd"), answers=answers)
+        cache = VerdictCache(verifier)
+        session = SocketmapSession(cache, replies=SocketmapReplyCache(cache))
+        GarbageCollection()
+        cache.files_changed()  # as a process does before it serves
+        clock = time.thread_time
+        taken: list[tuple[float, str]] = []
+        busy = True
+        for number, user in enumerate(self._users):
+            request = b"%d:cyrus %b," % (len(user) + 6, user)
+            cache.begin_tick()
+            begun = clock()
+            session.receive(request)
+            reply = session.replies()
+            taken.append((clock() - begun, f"question {number}"))
+            if b":OK " not in reply:
+                raise AssertionError(f"a wrong answer to {user!r}: {reply!r}")
+            if busy and number > STEPS and not number % STEPS:
+                begun = clock()
+                busy = cache.build_index_step()
+                taken.append((clock() - begun, f"a piece of work before question {number}"))
+        busy = True
+        while busy:
+            begun = clock()
+            busy = cache.shrink()
+            taken.append((clock() - begun, "giving back memory"))
+        taken.sort(reverse=True)
+        longest = [f"{seconds * 1000:.2f} ms {what}" for seconds, what in taken[:SHOWN]]
+        print("; ".join(longest), file=sys.stderr, flush=True)
+        return taken[0][0] * 1000
+
     def _engine(self, answers: str, index: bool) -> VerdictCache:
         if (answers, index) not in self._engines:
             store = CyrusStore(self._conf, b"smmapd")
@@ -97,7 +144,11 @@ def main() -> None:
     """Answer until standard input ends."""
     engines = Engines(*sys.argv[1:3])
     for line in sys.stdin:
-        print(engines.microseconds(**json.loads(line)), flush=True)
+        question = json.loads(line)
+        if question.pop("waits", False):
+            print(engines.longest_ms(**question), flush=True)
+        else:
+            print(engines.microseconds(**question), flush=True)
 
 
 if __name__ == "__main__":

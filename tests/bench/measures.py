@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import statistics
 import struct
 import subprocess
 import time
@@ -22,10 +21,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tests.bench.build import program
-from tests.bench.servers import DOMAIN, SERVICE, Server, UnderMaster
+from tests.bench.servers import DOMAIN, Server
 from tests.bench.stores import Store
-from tests.rigs.processes import RigError, account, start
-from tests.rigs.socketmap import ask
+from tests.rigs.processes import RigError, start
 
 Sample = dict[str, float]
 
@@ -149,82 +147,6 @@ class Load:
         if self.every_user_once:
             return ["-k", path]
         return ["-k", path, "-R", progress.next_seed()]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAll:
-    """Connections opened at a service without a process, each asked once: time and memory."""
-
-    connections: int = 500
-
-    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
-        """`setup_s` to the last answer, then the summed memory."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        server.retire()
-        words = ["-a", server.address, "-n", str(self.connections), "-k", store.every_user]
-        words += ["-e", "OK"]
-        with Client("load", [*words, "-r", "0"]) as client:
-            memory = server.memory()
-            result = client.result()
-        rates(result, 0)
-        return {
-            "setup_s": number(result, "setup_s"),
-            "anonymous_mib": memory.anonymous_kib / 1024,
-            "pss_mib": memory.pss_kib / 1024,
-            "processes": memory.processes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ColdService:
-    """Connect to a service without a process: time to the first answer, median of `times`."""
-
-    times: int = 10
-
-    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
-        """`ms` from before connect to behind the reply."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        key = first_key(store)
-        took = []
-        for _ in range(self.times):
-            server.retire()
-            begin = time.perf_counter()
-            replies = ask(server.address, key)
-            took.append((time.perf_counter() - begin) * 1000)
-            if replies != [b"OK " + key]:
-                raise WrongAnswers(f"{key!r} got {replies!r}")
-        return {"ms": statistics.median(took)}
-
-
-@dataclass(frozen=True, slots=True)
-class StandardInput:
-    """first.c: from exec to the first answer on standard input, median of `times`."""
-
-    times: int = 20
-
-    def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
-        """`ms` from before fork to behind the reply."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        words = [str(self.times), first_key(store).decode(), server.program]
-        # The C program knows -X, too, as every service of Cyrus does.
-        words += ["-X", "-C", server.cyrus.imapd_conf]
-        with start(
-            [program("first"), *words],
-            user=account("cyrus"),
-            env={"CYRUS_SERVICE": SERVICE, "CYRUS_ID": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            out, err = process.communicate()
-        if process.returncode != 0:
-            raise RigError(err.decode(errors="replace").strip())
-        result = json.loads(out)
-        if not result["reply"].split(":", 1)[1].startswith("OK "):
-            raise WrongAnswers(f"{server.program} answered {result['reply']}")
-        return {"ms": statistics.median(result["ms"])}
 
 
 @dataclass(frozen=True, slots=True)

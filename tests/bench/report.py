@@ -20,6 +20,7 @@ _COLUMNS = {
     "anonymous_mib": "anon MiB",
     "setup_s": "set-up s",
     "ms": "ms",
+    "longest_ms": "longest ms",
 }
 
 
@@ -67,6 +68,34 @@ def _missing(row: Row, reasons: Mapping[str, str]) -> str:
         if reason:
             return f"not measured: {' '.join(reason.split())[:160]}"
     return "not measured in this run"
+
+
+def markdown(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The lines of the table of targets in Markdown; `rows` as results.json has them."""
+    lines = [
+        "| what | target | measured | spread | ours | the other | control | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [str(row["row"]), str(row["target"])]
+        if "value" not in row:
+            lines.append(f"| {' | '.join(cells)} | | | | | | not measured |")
+            continue
+        value, lowest, highest, ours = (
+            short(_number(row[name])) for name in ("value", "lowest", "highest", "ours")
+        )
+        other, control = (
+            "" if row[name] is None else short(_number(row[name])) for name in ("other", "control")
+        )
+        cells += [value, f"{lowest} to {highest}", ours, other]
+        cells += [f"**{control}**" if row["noisy"] else control]
+        lines.append(f"| {' | '.join(cells)} | {'yes' if row['reached'] else '**no**'} |")
+    return lines
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
 
 
 def details(results: Results) -> str:

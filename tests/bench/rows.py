@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.measures import Sample
-from tests.bench.scenarios import MILTER_CONNECTIONS, WITNESSED, control_label
+from tests.bench.scenarios import (
+    FIRST_ANSWERS,
+    MILTER_CONNECTIONS,
+    WITNESSED,
+    control_label,
+    first_answers_label,
+)
 
 # By scenario and label: the samples of each round, None where the round gave none.
 Results = Mapping[str, Mapping[str, Sequence[Sample | None]]]
@@ -121,6 +127,12 @@ def _against(scenario: str, name: str, what: str, target: float, *, at_least: bo
     return Row(what, Figure(scenario, "ours", name), Figure(scenario, "c", name), target, at_least)
 
 
+# Scenarios of a process that has just started.
+NEW_PROCESS = (
+    ("new-process", "its first second"),
+    ("new-process-everybody", "everybody asked once"),
+)
+
 ROWS: tuple[Row, ...] = (
     _against(
         "existing-100k",
@@ -152,7 +164,60 @@ ROWS: tuple[Row, ...] = (
         at_least=False,
     ),
     _against("stdin", "ms", "standard input, exec to first answer: time", 1.0, at_least=False),
+    Row(
+        "standard input, exec to first answer, against Python with nothing to do: time",
+        Figure("stdin", "ours", "ms"),
+        Figure("stdin", "python", "ms"),
+        1.3,
+        at_least=False,
+    ),
     _against("cold", "ms", "under master, cold process to first answer: time", 2.5, at_least=False),
+    Row(
+        "under master, cold process to first answer, against Python with nothing to do: time",
+        Figure("cold", "ours", "ms"),
+        Figure("cold", "python", "ms"),
+        2,
+        at_least=False,
+    ),
+    *(
+        Row(
+            f'a recipient asked for the first time, 1 000 000 mailboxes, answers = "{answers}",'
+            f" {'with the index of keys' if index else 'without an index'}: CPU",
+            Figure("first-answers", first_answers_label(answers, index), "cpu_us"),
+            None,
+            25 if index else 50,
+            at_least=False,
+            unit="us",
+        )
+        for answers, index in FIRST_ANSWERS
+    ),
+    *(
+        _against(
+            scenario,
+            "requests_per_s",
+            f"a new process at 1 000 000 mailboxes, {when}: requests/s",
+            1.5,
+        )
+        for scenario, when in NEW_PROCESS
+    ),
+    *(
+        _against(
+            scenario,
+            "p999_us",
+            f"a new process at 1 000 000 mailboxes, {when}: p99.9",
+            1,
+            at_least=False,
+        )
+        for scenario, when in NEW_PROCESS
+    ),
+    Row(
+        "everybody asked once, 1 000 000 mailboxes: the longest that one waits for our own work, CPU",
+        Figure("waiting", "engine", "longest_ms"),
+        None,
+        5,
+        at_least=False,
+        unit="ms",
+    ),
     Row(
         "CPU per request, repeated recipients, against the C echo server",
         Figure("repeated", "ours", "cpu_us"),

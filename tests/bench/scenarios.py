@@ -9,21 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from tests.bench.firstanswers import InProcess
 from tests.bench.measures import (
     EVERY,
     PARENTS,
     REPEATED,
     UNIQUE,
-    ColdService,
     Load,
     Measure,
     MilterLoad,
     MilterWitness,
-    OpenAll,
-    StandardInput,
 )
 from tests.bench.peers import BareMilter, MtaStsResolver, QuotaStatus, RateLimit
-from tests.bench.servers import CSmmapd, Echo, Gateway, OurSmmapd, Remote, Server
+from tests.bench.servers import (
+    CSmmapd,
+    Echo,
+    Gateway,
+    Interpreter,
+    OurSmmapd,
+    Remote,
+    Server,
+)
+from tests.bench.starts import (
+    ColdService,
+    FirstAnswers,
+    LongestWait,
+    NewProcess,
+    OpenAll,
+    PythonAlone,
+    StandardInput,
+)
 from tests.bench.stores import Store
 
 SMALL, MIDDLE, LARGE = 1000, 100_000, 1_000_000
@@ -46,6 +61,8 @@ SERVERS: Mapping[str, Callable[[Store, bool], Server]] = {
     "quota-status": lambda store, quota: QuotaStatus(store.repeated()),
     "rate-limit": lambda store, quota: RateLimit(),
     "bare-milter": lambda store, quota: BareMilter(),
+    "python": lambda store, quota: Interpreter(),
+    "engine": lambda store, quota: InProcess(store),
 }
 
 
@@ -126,6 +143,16 @@ def _both_warm(measure: Measure, mailboxes: int) -> tuple[Entrant, ...]:
     return tuple(_warm(server, server, measure, mailboxes, True) for server in ("c", "ours"))
 
 
+def first_answers_label(answers: str, index: bool) -> str:
+    """What an entrant of the scenario first-answers is called."""
+    return f"{answers}, {'index' if index else 'no index'}"
+
+
+def _new_process(seconds: float) -> tuple[Entrant, ...]:
+    measure = NewProcess(seconds)
+    return tuple(Entrant(server, server, measure, LARGE) for server in ("c", "ours"))
+
+
 def _connections(server: str, keys: str) -> tuple[Entrant, ...]:
     looks_up = server != "echo"
     return tuple(
@@ -149,6 +176,12 @@ def _sizes(server: str) -> tuple[Entrant, ...]:
 
 CONNECTIONS = (1, 10, 50, 200, 500)
 _ECHO = Entrant("echo", "echo", Load(keys=REPEATED, anything_goes=True))
+_PYTHON = Entrant("python", "python", PythonAlone())
+
+# The authorities with the index of keys and without it.
+FIRST_ANSWERS = tuple(
+    (answers, index) for index in (True, False) for answers in ("smmapd", "delivery")
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -179,14 +212,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "stdin",
         "standard input, exec to first answer",
-        _both(StandardInput()),
+        (*_both(StandardInput()), _PYTHON),
         twice=("ours",),
         quick=True,
     ),
     Scenario(
         "cold",
         "under master, cold process to first answer",
-        _both(ColdService()),
+        (*_both(ColdService()), _PYTHON),
         twice=("ours",),
         quick=True,
     ),
@@ -299,6 +332,36 @@ SCENARIOS: tuple[Scenario, ...] = (
         twice=("ours-unknown-1000000",),
         rounds=3,
         seconds=1.0,
+    ),
+    Scenario(
+        "first-answers",
+        "1 000 000 mailboxes, an engine in a process without sockets: recipients not asked before",
+        tuple(
+            Entrant(first_answers_label(*each), "engine", FirstAnswers(*each), LARGE)
+            for each in FIRST_ANSWERS
+        ),
+        twice=tuple(first_answers_label(*each) for each in FIRST_ANSWERS),
+    ),
+    Scenario(
+        "waiting",
+        "1 000 000 mailboxes, an engine in a process without sockets: everybody asked once",
+        (Entrant("engine", "engine", LongestWait(), LARGE),),
+        twice=("engine",),
+        rounds=2,
+    ),
+    Scenario(
+        "new-process",
+        "1 000 000 mailboxes, a new process, of which 50 connections ask: its first second",
+        _new_process(1.0),
+        twice=("ours",),
+        rounds=3,
+    ),
+    Scenario(
+        "new-process-everybody",
+        "1 000 000 mailboxes, a new process, of which 50 connections ask: everybody once",
+        _new_process(0.0),
+        twice=("ours",),
+        rounds=2,
     ),
     Scenario(
         "everybody-once",

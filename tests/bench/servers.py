@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from types import TracebackType
@@ -153,6 +154,23 @@ class Echo(DaemonServer):
         """The compiled echo server on a Unix socket."""
         self.address = self.path("echo")
         return [program("echo"), self.address]
+
+
+class Interpreter(Server):
+    """Python without anything to do: what a program in it cannot start faster than."""
+
+    # Without the modules of a site, as smmapd's launcher has it.
+    command = (sys.executable, "-I", "-S", "-c", "pass")
+
+    def start(self) -> None:
+        """It is started by each measure."""
+
+    def stop(self) -> None:
+        """It has ended."""
+
+    def root(self) -> int:
+        """This process, which starts it."""
+        return os.getpid()
 
 
 class UnderMaster(Server):

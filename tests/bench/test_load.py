@@ -97,3 +97,12 @@ def test_a_program_that_echoes_on_standard_input_is_timed() -> None:
     found = json.loads(done.stdout)
     assert len(found["ms"]) == 3
     assert found["reply"] == "7:OK fred,"
+
+
+def test_a_program_that_is_asked_nothing() -> None:
+    """first.c measures until it ends."""
+    done = subprocess.run([program("first"), "3", "", "/bin/true"], capture_output=True, check=True)
+    found = json.loads(done.stdout)
+    assert len(found["ms"]) == 3
+    assert all(milliseconds > 0 for milliseconds in found["ms"])
+    assert found["reply"] == ""

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from tests.bench.rcpt.age import CREATED, DELETED, FILLED, in_words
 from tests.bench.rcpt.questions import AGAIN, FIRST, UNKNOWN
-from tests.bench.rcpt.sites import CONTROL, SITES, TITLES, VERIFY
+from tests.bench.rcpt.sites import CONTROLS, SITES, TITLES, VERIFY
 from tests.bench.rcpt.table import Found, bound_s, spread
 
 _NAMES, _PANEL, _GAP, _LINE, _TOP, _BOTTOM = 226, 210, 38, 26, 62, 40
@@ -53,7 +53,8 @@ class Panel:
 
 def chart(found: Found) -> str:
     """The SVG's text."""
-    sites = [site for site in SITES if site != CONTROL and site in found.samples]
+    controls = CONTROLS.values()
+    sites = [site for site in SITES if site in found.samples and site not in controls]
     panels = _panels(found)
     width = _NAMES + len(panels) * (_PANEL + _GAP)
     height = _TOP + _LINE * len(sites) + _BOTTOM

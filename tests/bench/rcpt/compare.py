@@ -3,7 +3,7 @@
     python -m tests.bench.rcpt.compare [--rounds N] [--seconds S] [--only SITE] [--output FOLDER]
 
 Every site has a Postfix of its own (`sites.py`) and is asked in turn, round after round,
-every second one in reverse order (`questions.py`); one is there twice, which tells the
+every second one in reverse order (`questions.py`); each of ours is there twice, which tells the
 noise.  At the end mailboxes change (`age.py`).  Writes peers.json, peers.txt and peers.svg
 into the output folder and prints the table; `--picture FILE` draws the picture of a
 peers.json again.  Exit codes as `tests.bench.run` has them.
@@ -29,7 +29,7 @@ from tests.bench.needs import Missing
 from tests.bench.rcpt import age, chart, questions, table
 from tests.bench.rcpt.ground import Ground, ground, recipients
 from tests.bench.rcpt.questions import Sizes
-from tests.bench.rcpt.sites import SHORT_TIMES, SITES, VERIFY, Site
+from tests.bench.rcpt.sites import CONTROLS, SHORT_TIMES, SITES, VERIFY, Site
 from tests.bench.rcpt.table import Found
 from tests.bench.run import EX_UNAVAILABLE, INTERRUPTED, machine
 from tests.bench.servers import PROJECT
@@ -52,7 +52,8 @@ def compare(names: Sequence[str], sizes: Sizes, where: str) -> Found:
                 _round(site, there, sizes, number, found)
         if VERIFY in names:
             sites += [s for name in SHORT_TIMES if (s := _open(stack, name, there, found))]
-        for site in filter(lambda site: site.asked, sites):
+        controls = CONTROLS.values()
+        for site in (each for each in sites if each.asked and each.name not in controls):
             _tell(f"changing mailboxes: {site.name}")
             _ages(site, sizes, found)
     return found
@@ -148,6 +149,7 @@ def main(arguments: Sequence[str]) -> int:
         print("interrupted; everything is ended, nothing was written", file=sys.stderr)
         return INTERRUPTED
     found.took_s = round(time.monotonic() - begin)
+    found.date = time.strftime("%Y-%m-%d")
     print(_write(found, options.output))
     print(f"written: {options.output}/peers.json, peers.txt, peers.svg")
     return 1 if found.reasons else 0

@@ -205,25 +205,28 @@ _SHORT = {
     },
 }
 
-NOTHING, VERIFY, CONTROL = "nothing", "verify", "control"
+NOTHING, VERIFY = "nothing", "verify"
 VERIFY_SHORT = "short-times"
+_OURS: Mapping[str, Open] = {
+    "socketmap": partial(_gateway, front_end="socketmap"),
+    "policy": partial(_gateway, front_end="policy"),
+    "pymilter": partial(_gateway, front_end="milter"),
+    "builtin": partial(_gateway, front_end="milter", more=BUILTIN),
+}
+# Each of ours is there a second time, as its own control.
+CONTROLS: Mapping[str, str] = {site: f"{site}-control" for site in _OURS}
 SITES: Mapping[str, Open] = {
     NOTHING: _nothing,
     VERIFY: partial(_verify, more={}),
     "quota-status": _quota_status,
     "c-smmapd": _c_smmapd,
-    "socketmap": partial(_gateway, front_end="socketmap"),
-    "policy": partial(_gateway, front_end="policy"),
-    "pymilter": partial(_gateway, front_end="milter"),
-    "builtin": partial(_gateway, front_end="milter", more=BUILTIN),
-    CONTROL: partial(_gateway, front_end="socketmap"),
+    **_OURS,
+    **{CONTROLS[site]: opened for site, opened in _OURS.items()},
 }
 # Only asked how old its answers become.
 SHORT_TIMES: Mapping[str, Open] = {VERIFY_SHORT: partial(_verify, more=_SHORT)}
-# Whom the control is the same as.
-CONTROLLED = "socketmap"
 # What each is called in tables and in the picture.
-TITLES: Mapping[str, str] = {
+_TITLES: Mapping[str, str] = {
     NOTHING: "Postfix, nobody asked",
     VERIFY: "reject_unverified_recipient, lmtpd",
     "quota-status": "Dovecot quota-status, policy",
@@ -232,6 +235,9 @@ TITLES: Mapping[str, str] = {
     "policy": "ours, policy",
     "pymilter": "ours, milter (pymilter)",
     "builtin": "ours, milter (builtin)",
-    CONTROL: "control: socketmap once more",
     VERIFY_SHORT: f"reject_unverified_recipient, its times {SHORT_S} s",
+}
+TITLES: Mapping[str, str] = {
+    **_TITLES,
+    **{control: f"control: {_TITLES[site]} twice" for site, control in CONTROLS.items()},
 }

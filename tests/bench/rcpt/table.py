@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.bench.measures import Sample
 from tests.bench.rcpt.age import CHANGES, Verify, in_words
 from tests.bench.rcpt.questions import AGAIN, FIRST, FULL, KINDS, SESSIONS, UNKNOWN
-from tests.bench.rcpt.sites import CONTROL, CONTROLLED, SITES, TITLES, VERIFY, VERIFY_SHORT
+from tests.bench.rcpt.sites import CONTROLS, SITES, TITLES, VERIFY, VERIFY_SHORT
 from tests.bench.report import short
 from tests.bench.rows import NOISE
 
@@ -27,6 +27,7 @@ class Found:
     ages: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     took_s: int = 0
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ def spread(samples: Samples, site: str, kind: str, name: str) -> Spread | None:
     return Spread(statistics.median(values), min(values), max(values))
 
 
-def control(samples: Samples, kind: str, name: str) -> float | None:
-    """The control against the same site: the median of the rounds' ratios."""
-    itself = samples.get(CONTROLLED, {}).get(kind, ())
-    again = samples.get(CONTROL, {}).get(kind, ())
+def control(samples: Samples, site: str, kind: str, name: str) -> float | None:
+    """The site's control against it, if it has one: the median of the rounds' ratios."""
+    itself = samples.get(site, {}).get(kind, ())
+    again = samples.get(CONTROLS.get(site, ""), {}).get(kind, ())
     ratios = [
         b[name] / a[name] for a, b in zip(itself, again, strict=False) if a and b and a.get(name)
     ]
@@ -74,7 +75,7 @@ _SHORT = (
     ("CPU us, again", AGAIN, "cpu_us", 1.0),
     ("sessions/s", SESSIONS, "requests_per_s", 1.0),
 )
-# What the kinds are called in the tables, and the control's line.
+# What the kinds are called in the tables.
 _NAMES = {
     FIRST: "first time",
     AGAIN: "again",
@@ -82,7 +83,8 @@ _NAMES = {
     FULL: "over quota",
     SESSIONS: "a session",
 }
-_CONTROL = "*control: the socketmap twice*"
+# The figures of the table with latencies.
+_LATENCIES = ("p50_us", "p99_us")
 # Behind what was not measured, but is configured.
 _SET = " (set)"
 
@@ -128,17 +130,17 @@ def _pairs(values: Mapping[str, object]) -> str:
 
 
 def _block(samples: Samples, heading: str, kind: str, name: str, unit: float) -> str:
-    noise = control(samples, kind, name)
-    said = "" if noise is None else f"; control {noise:.2f}"
-    if noise is not None and abs(noise - 1) > NOISE:
-        said += f", off by more than {NOISE * 100:.0f} %"
-    lines = [f"{heading}{said}"]
+    lines = [heading]
     for site in SITES:
         seen = spread(samples, site, kind, name)
         if seen is not None:
             figures = (seen.median, seen.lowest, seen.highest)
             middle, low, high = (short(figure / unit) for figure in figures)
-            lines.append(f"  {TITLES[site]:42}{middle:>8}  ({low} to {high})")
+            noise = control(samples, site, kind, name)
+            said = "" if noise is None else f"; control {noise:.2f}"
+            if noise is not None and abs(noise - 1) > NOISE:
+                said += f", off by more than {NOISE * 100:.0f} %"
+            lines.append(f"  {TITLES[site]:42}{middle:>8}  ({low} to {high}){said}")
     return "\n".join(lines) + "\n"
 
 
@@ -152,8 +154,8 @@ def markdown(found: Found) -> list[str]:
             seen = spread(found.samples, site, kind, name)
             cells.append("" if seen is None else short(seen.median / unit))
         lines.append(_line(TITLES[site], [*cells, ages_text(found, site)]))
-    noise = (_ratio(found, kind, name) for _, kind, name, _ in _SHORT)
-    return [*lines, _line(_CONTROL, [*noise, ""])]
+    figures = [(kind, name) for _, kind, name, _ in _SHORT]
+    return [*lines, *_controls(found, figures, [""])]
 
 
 def markdown_with_spread(found: Found) -> list[str]:
@@ -167,14 +169,16 @@ def markdown_with_spread(found: Found) -> list[str]:
             both = "" if middle is None or high is None else short(high.median / 1000)
             cells.append(both and f"{_with_spread(middle, 1000)}; {both}")
         lines.append(_line(TITLES[site], cells))
-    ratios = ((_ratio(found, kind, "p50_us"), _ratio(found, kind, "p99_us")) for kind in KINDS)
-    lines += [_line(_CONTROL, [f"{middle}; {high}" for middle, high in ratios]), ""]
+    for site in _controlled(found):
+        ratios = ([_ratio(found, site, kind, name) for name in _LATENCIES] for kind in KINDS)
+        lines.append(_control_line(site, ["; ".join(each).strip("; ") for each in ratios]))
+    lines.append("")
     lines += _head([*(f"{_NAMES[kind]}, CPU us" for kind in KINDS), "sessions/s"])
     figures = [*((kind, "cpu_us") for kind in KINDS), (SESSIONS, "requests_per_s")]
     for site in _compared(found):
         seen = (spread(found.samples, site, kind, name) for kind, name in figures)
         lines.append(_line(TITLES[site], [_with_spread(figure, 1) for figure in seen]))
-    return [*lines, _line(_CONTROL, [_ratio(found, kind, name) for kind, name in figures])]
+    return [*lines, *_controls(found, figures)]
 
 
 def ages_text(found: Found, site: str) -> str:
@@ -190,12 +194,30 @@ def ages_text(found: Found, site: str) -> str:
 
 
 def _compared(found: Found) -> list[str]:
-    return [site for site in SITES if site != CONTROL and site in found.samples]
+    return [site for site in SITES if site in found.samples and site not in CONTROLS.values()]
 
 
-def _ratio(found: Found, kind: str, name: str) -> str:
+def _controlled(found: Found) -> list[str]:
+    return [site for site, again in CONTROLS.items() if again in found.samples]
+
+
+def _controls(
+    found: Found, figures: Sequence[tuple[str, str]], more: Sequence[str] = ()
+) -> list[str]:
+    """A line for each control, with a cell for each figure."""
+    return [
+        _control_line(site, [*(_ratio(found, site, kind, name) for kind, name in figures), *more])
+        for site in _controlled(found)
+    ]
+
+
+def _control_line(site: str, cells: Sequence[str]) -> str:
+    return _line(f"*{TITLES[CONTROLS[site]]}*", cells)
+
+
+def _ratio(found: Found, site: str, kind: str, name: str) -> str:
     """The control's, as a cell; bold where it is off."""
-    ratio = control(found.samples, kind, name)
+    ratio = control(found.samples, site, kind, name)
     if ratio is None:
         return ""
     return f"**{ratio:.2f}**" if abs(ratio - 1) > NOISE else f"{ratio:.2f}"
