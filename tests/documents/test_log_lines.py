@@ -161,7 +161,9 @@ def test_a_kind_of_fault_has_an_entry(kind: type[errors.GatewayError]) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_verdict_has_an_entry(kind: object) -> None:
     """A heading of its own."""
-    assert re.search(rf"^### {getattr(kind, 'name', '')}$", VERDICTS, re.MULTILINE)
+    name = getattr(kind, "name", "")
+    found = re.search(rf"^### {name}$", VERDICTS, re.MULTILINE) is not None
+    assert found, f"docs/verdicts.md: a section `### {name}`"
 
 
 def test_no_entry_is_of_a_verdict_that_there_is_not() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.frontends.socketmap_replies import MAX_PAYLOAD, ROWS, socketmap_payload
 from gateway.verification.model import KINDS, Kind, Verdict
-from tests.interfaces.kinds import TABLE
+from tests.interfaces.kinds import expected
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -17,8 +17,8 @@ from tests.interfaces.kinds import TABLE
 def test_payload(kind: Kind, reason: bytes) -> None:
     """A reply is the kind's status and the verdict's reason, or OK and the key."""
     said = b"alice@example.org" if kind.accepts else reason
-    expected = TABLE[kind].status + b" " + said
-    assert socketmap_payload(Verdict(kind, reason), b"alice@example.org") == expected
+    payload = expected(kind).status + b" " + said
+    assert socketmap_payload(Verdict(kind, reason), b"alice@example.org") == payload
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

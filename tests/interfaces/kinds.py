@@ -85,6 +85,13 @@ TABLE: Mapping[Kind, Row] = {
     Kind.UPSTREAM_FAULT: Row(b"TEMP", 451, b"4.4.3", b"Mailbox server is not available", None),
 }
 
+
+def expected(kind: Kind) -> Row:
+    """What the tests expect of a kind."""
+    assert kind in TABLE, f"TABLE in tests/interfaces/kinds.py needs a row for {kind.name}"
+    return TABLE[kind]
+
+
 # Kinds that no case of real mail servers has, and why.
 NOT_ASKED_FOR = {
     Kind.CREATED: "needs autocreate_post: tests/delivery has it",

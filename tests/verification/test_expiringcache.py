@@ -8,7 +8,7 @@ import pytest
 
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
 from gateway.verification.model import KINDS, MAX_REASON, MAX_RECIPIENT, Kind, Verdict
-from tests.interfaces.kinds import TABLE
+from tests.interfaces.kinds import expected
 
 TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)
 HELD = {"yes": 100.0, "no": 10.0, "over_quota": 1.0, None: 0.0}
@@ -20,7 +20,7 @@ def test_each_kind_has_its_lifetime(kind: Kind) -> None:
     memory = ExpiringCache(TIMES, 16)
     verdict = Verdict(kind, b"")
     memory.keep(b"fred", verdict, 50.0)
-    held = HELD[TABLE[kind].remembered]
+    held = HELD[expected(kind).remembered]
     if not held:
         assert memory.fresh(b"fred", 50.0) is None
         assert memory.stale(b"fred", 50.0) is None

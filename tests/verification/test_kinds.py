@@ -8,7 +8,7 @@ from gateway.frontends import replies
 from gateway.frontends.replies import Template
 from gateway.verification.expiringcache import Lifetimes
 from gateway.verification.model import KINDS, REMEMBERED, Kind
-from tests.interfaces.kinds import TABLE
+from tests.interfaces.kinds import expected
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -38,7 +38,7 @@ def test_what_a_kind_says_agrees(kind: Kind) -> None:
 @EVERY
 def test_the_word_and_text_of_a_kind_are_those_of_smmapd(kind: Kind) -> None:
     """As the tests know them from the C program (TABLE in tests/interfaces/kinds.py)."""
-    row = TABLE[kind]
+    row = expected(kind)
     assert kind.status == row.status
     if row.map_text is not None:
         assert kind.text == row.map_text
