@@ -100,7 +100,9 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
         settings = dataclasses.replace(settings, scope=scope)
     if scope.domains or scope.domain_files:
         # A log tells what a policy service hears: no mailers.
-        return make_judge(settings, POLICY, mode=Mode.ENFORCE, answers=settings.general.answers)
+        enforcing = dataclasses.replace(settings.policy, mode=Mode.ENFORCE)
+        settings = dataclasses.replace(settings, policy=enforcing)
+        return make_judge(settings, POLICY, answers=settings.general.answers)
     output.message(
         "[scope] names no domains, so every recipient is judged, outbound ones too; "
         "say with --domain which are ours"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from gateway.config.choices import AuthorityName, Mode
 from gateway.config.declaration import Section
@@ -24,7 +24,7 @@ from gateway.config.tables.policy import PolicySettings
 from gateway.config.tables.socketmap import SocketmapSettings
 from gateway.config.types import Network
 from gateway.frontends import milter_frontend, policy_frontend, socketmap_frontend
-from gateway.frontends.frontend import FrontEnd
+from gateway.frontends.frontend import FrontEnd, TableT
 
 
 class FrontEndSettings(Protocol):
@@ -59,14 +59,19 @@ class FrontEndSettings(Protocol):
         """Seconds."""
 
 
+def _no_problems(_own: object, _given: Collection[str]) -> Iterable[tuple[str, str]]:
+    """Nothing can contradict itself."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One front end and its table."""
 
-    front_end: FrontEnd[Any]
+    front_end: FrontEnd[Any, Any]
     section: Section[FrontEndSettings]
     # What contradicts itself in the table, by dotted key; the second argument are the keys given.
-    problems: Callable[[Any, Collection[str]], Iterable[tuple[str, str]]] = lambda _own, _given: ()
+    problems: Callable[[Any, Collection[str]], Iterable[tuple[str, str]]]
 
     @property
     def name(self) -> str:
@@ -74,17 +79,26 @@ class Row:
         return self.front_end.name
 
 
+def _row(
+    front_end: FrontEnd[Any, TableT],
+    section: Section[TableT],
+    problems: Callable[[Any, Collection[str]], Iterable[tuple[str, str]]] = _no_problems,
+) -> Row:
+    """A row; the types say whether the table has what the front end reads of it."""
+    return Row(front_end, cast("Section[FrontEndSettings]", section), problems)
+
+
 # In the order of the reference, the status page and explain.
 FRONT_ENDS: tuple[Row, ...] = (
-    Row(socketmap_frontend.FRONT_END, socketmap.SECTION),
-    Row(policy_frontend.FRONT_END, policy.SECTION),
-    Row(milter_frontend.FRONT_END, milter.SECTION, milter.problems),
+    _row(socketmap_frontend.FRONT_END, socketmap.SECTION),
+    _row(policy_frontend.FRONT_END, policy.SECTION),
+    _row(milter_frontend.FRONT_END, milter.SECTION, milter.problems),
 )
 NAMES: tuple[str, ...] = tuple(row.name for row in FRONT_ENDS)
-_BY_NAME: dict[str, FrontEnd[Any]] = {row.name: row.front_end for row in FRONT_ENDS}
+_BY_NAME: dict[str, FrontEnd[Any, Any]] = {row.name: row.front_end for row in FRONT_ENDS}
 
 
-def front_end(name: str) -> FrontEnd[Any]:
+def front_end(name: str) -> FrontEnd[Any, Any]:
     """The front end of that name; KeyError where there is none."""
     return _BY_NAME[name]
 

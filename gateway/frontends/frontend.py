@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.frontends.origin import AnswerOrigin
     from gateway.frontends.replies import ReplyTable
     from gateway.frontends.scope import Scope, ScopeRules
-    from gateway.frontends.waiver import Waiver, Waivers
+    from gateway.frontends.waiver import Mode, OnError, Waiver
     from gateway.mta.lookups import Lookups, TableAnswers
     from gateway.mta.postfix import Postfix
     from gateway.upstream.connection import UpstreamConnection
@@ -92,18 +92,35 @@ class MakeScope(Protocol):
         """The scope; raises ConfigurationError."""
 
 
+class FrontEndTable(Protocol):
+    """What every front end reads of its own table of gateway.toml.
+
+    A Protocol beside each session adds what that session reads; the values are those of
+    gateway/config/tables, which this room does not know.
+    """
+
+    @property
+    def mode(self) -> Mode:
+        """What becomes of a refusal."""
+
+
+TableT = TypeVar("TableT", bound=FrontEndTable)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeParts:
+class JudgeParts(Generic[TableT]):
     """What the settings say of a front end's judge.
 
-    `delivery` tells that the answers are those of delivery, `lmtp_store` that an LMTP
-    server is (one of) the store, `check_size` that an announced size makes a difference.
+    `table` is the front end's own.  `delivery` tells that the answers are those of
+    delivery, `lmtp_store` that an LMTP server is (one of) the store, `check_size` that an
+    announced size makes a difference.
     """
 
     make_scope: MakeScope
     rules: ScopeRules
     replies: ReplyTable
-    waivers: Waivers
+    table: TableT
+    on_error: OnError
     postfix: Postfix | None
     check_size: bool
     delivery: bool
@@ -164,16 +181,17 @@ class Shrinkable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving(Generic[JudgeT]):
+class Serving(Generic[JudgeT, TableT]):
     """What the sessions of one front end in one process share.
 
-    `complain` hears of a client, by name, that is disconnected for what it said; `defect`
-    of an exception that nobody expected.  Caches that a process gives back when it is
-    about to leave join `caches`.
+    `table` is the front end's own table of gateway.toml.  `complain` hears of a client, by
+    name, that is disconnected for what it said; `defect` of an exception that nobody expected.
+    Caches that a process gives back when it is about to leave join `caches`.
     """
 
     memory: Memory
     judge: JudgeT
+    table: TableT
     counters: OutcomeCounters
     log: VerdictWriter
     complain: Callable[[str, str], None]
@@ -201,7 +219,7 @@ if TYPE_CHECKING:
     Snippet = Callable[[MailServerSite], list[str]]
 
 
-class FrontEnd(ABC, Generic[JudgeT]):
+class FrontEnd(ABC, Generic[JudgeT, TableT]):
     """One front end; stateless, and the same in every process.
 
     `name` is that of its table in gateway.toml.
@@ -229,11 +247,11 @@ class FrontEnd(ABC, Generic[JudgeT]):
     accepts_when_observing: ClassVar[bool] = False
 
     @abstractmethod
-    def judge(self, parts: JudgeParts) -> JudgeT:
+    def judge(self, parts: JudgeParts[TableT]) -> JudgeT:
         """What decides about its recipients; raises ConfigurationError."""
 
     @abstractmethod
-    def sessions(self, serving: Serving[JudgeT]) -> SessionFor:
+    def sessions(self, serving: Serving[JudgeT, TableT]) -> SessionFor:
         """What makes the sessions of its clients."""
 
     @abstractmethod

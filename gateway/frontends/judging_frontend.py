@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic
 
-from gateway.frontends.frontend import FrontEnd
+from gateway.frontends.frontend import FrontEnd, TableT
 from gateway.frontends.inquiry import Answer
 from gateway.frontends.judge import Judge, Question
+from gateway.frontends.waiver import Waivers
 from gateway.protocols.address import Address, BadAddress
 from gateway.verification.model import Kind, Query, Verdict
 
@@ -21,7 +22,7 @@ IN_SCOPE = "ours: judged"
 NO_SCOPE = "nothing in [scope] says which recipients are ours"
 
 
-class JudgingFrontEnd(FrontEnd[Judge]):
+class JudgingFrontEnd(FrontEnd[Judge, TableT], Generic[TableT]):
     """A front end whose recipients have a scope and a Judge.
 
     `accepted` is what it says where nothing is refused, `word` what comes before what it
@@ -35,12 +36,12 @@ class JudgingFrontEnd(FrontEnd[Judge]):
     def recipient(self, inquiry: Inquiry) -> Address | BadAddress:
         """The recipient of an inquiry as this protocol's address."""
 
-    def judge(self, parts: JudgeParts) -> Judge:
+    def judge(self, parts: JudgeParts[TableT]) -> Judge:
         """As any FrontEnd's."""
         return Judge(
             parts.make_scope(parts.rules, sees_mailers=self.sees_mailers),
             parts.replies,
-            waivers=parts.waivers,
+            waivers=Waivers(parts.table.mode, parts.on_error),
             check_size=parts.check_size,
             postfix=parts.postfix,
         )

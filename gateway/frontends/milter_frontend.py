@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from gateway.frontends.frontend import Serving, SessionFor, Snippet
     from gateway.frontends.inquiry import Heard, Inquiry
     from gateway.frontends.judge import Judge
+    from gateway.frontends.milter_session import MilterTable
     from gateway.frontends.replies import ReplyTable
     from gateway.protocols.address import Address
     from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.model import Verdict
 
 
-class MilterFrontEnd(JudgingFrontEnd):
+class MilterFrontEnd(JudgingFrontEnd["MilterTable"]):
     """Answers the mail filter protocol of Sendmail and Postfix."""
 
     name = "milter"
@@ -30,7 +31,7 @@ class MilterFrontEnd(JudgingFrontEnd):
     follows_smtp = True
     main_cf = "smtpd_milters = {socket}"
 
-    def sessions(self, serving: Serving[Judge]) -> SessionFor:
+    def sessions(self, serving: Serving[Judge, MilterTable]) -> SessionFor:
         """As any FrontEnd's, on our own codec."""
         # Only processes that serve have sessions.
         from gateway.frontends import milter_session  # noqa: PLC0415

@@ -7,8 +7,9 @@ default action (Postfix milter_default_action, Sendmail's F= flags).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from gateway.frontends.frontend import FrontEndTable
 from gateway.frontends.judging_session import JudgingSession
 from gateway.frontends.milter_conversation import WANTED, Deferral, MilterConversation
 from gateway.frontends.origin import AnswerOrigin
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from gateway.verification.model import Verdict
 
 _WANTED = tuple((stage, names.encode()) for stage, names in WANTED)
+
+
+class MilterTable(FrontEndTable, Protocol):
+    """What is read of [milter] here: a property a setting (gateway/config/tables/milter.py)."""
 
 
 class MilterSession(JudgingSession):
@@ -123,7 +128,7 @@ def _packet(outcome: Decision | Deferral | None) -> bytes:
     return CONTINUE if reply is None else milter.refusal(reply.line().encode())
 
 
-def conversations(serving: Serving[Judge]) -> Callable[[], MilterConversation]:
+def conversations(serving: Serving[Judge, MilterTable]) -> Callable[[], MilterConversation]:
     """What makes the conversation of one more MTA, whichever transport brings its steps."""
     memory, judge, counters = serving.memory, serving.judge, serving.counters
     reply_cache: DecisionCache[Key] = DecisionCache(memory, judge, counters.cached_decision)
@@ -150,7 +155,7 @@ def conversations(serving: Serving[Judge]) -> Callable[[], MilterConversation]:
     return conversation
 
 
-def sessions(serving: Serving[Judge]) -> SessionFor:
+def sessions(serving: Serving[Judge, MilterTable]) -> SessionFor:
     """What makes the sessions of MTAs, on our own codec."""
     conversation = conversations(serving)
 

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from gateway.frontends.frontend import Serving, SessionFor, Snippet
     from gateway.frontends.inquiry import Heard, Inquiry
     from gateway.frontends.judge import Judge
+    from gateway.frontends.policy_session import PolicyTable
     from gateway.frontends.replies import ReplyTable
     from gateway.protocols.address import Address, BadAddress
     from gateway.upstream.connection import UpstreamConnection
     from gateway.verification.model import Verdict
 
 
-class PolicyFrontEnd(JudgingFrontEnd):
+class PolicyFrontEnd(JudgingFrontEnd["PolicyTable"]):
     """Answers Postfix' check_policy_service."""
 
     name = "policy"
@@ -27,7 +28,7 @@ class PolicyFrontEnd(JudgingFrontEnd):
     word = b"action="
     main_cf = "check_policy_service {socket}"
 
-    def sessions(self, serving: Serving[Judge]) -> SessionFor:
+    def sessions(self, serving: Serving[Judge, PolicyTable]) -> SessionFor:
         """As any FrontEnd's."""
         # Only processes that serve have sessions.
         from gateway.frontends import policy_session  # noqa: PLC0415

@@ -13,8 +13,9 @@ another connection, and after that applies its own `default_action`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from gateway.frontends.frontend import FrontEndTable
 from gateway.frontends.judge import Decision, Question
 from gateway.frontends.judging import Judging
 from gateway.frontends.judging_session import JudgingSession
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     Observer = Callable[[PolicyRequest, Decision], None]
 
 _DUNNO = render(b"DUNNO")
+
+
+class PolicyTable(FrontEndTable, Protocol):
+    """What is read of [policy] here: a property a setting (gateway/config/tables/policy.py)."""
 
 
 class PolicySession(JudgingSession):
@@ -117,7 +122,7 @@ def _acts_on(request: PolicyRequest) -> bool:
     return request.protocol_state == END_OF_MESSAGE and bool(request.recipient)
 
 
-def sessions(serving: Serving[Judge]) -> SessionFor:
+def sessions(serving: Serving[Judge, PolicyTable]) -> SessionFor:
     """What makes the sessions of smtpds."""
     memory, judge, counters = serving.memory, serving.judge, serving.counters
     actions = PolicyActionCache(memory, judge, counters.cached_decision)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from gateway.frontends.frontend import FrontEnd
+from gateway.frontends.frontend import FrontEnd, FrontEndTable
 from gateway.frontends.inquiry import Answer
 from gateway.frontends.scope import ScopeRules
 from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_replies import rendered, socketmap_payload
+from gateway.frontends.waiver import Waivers
 from gateway.verification.model import Query
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ ALWAYS = "judged: socketmap answers whatever it is asked"
 NEVER_FOUND = "not looked up: socketmap finds recipients of [scope]'s domains only"
 
 
-class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
+class SocketmapTable(FrontEndTable, Protocol):
+    """What is read of [socketmap] here: a property a setting (config/tables/socketmap.py)."""
+
+
+class SocketmapFrontEnd(FrontEnd[SocketmapJudge, SocketmapTable]):
     """Answers look-ups of Postfix and Sendmail."""
 
     name = "socketmap"
@@ -40,18 +45,18 @@ class SocketmapFrontEnd(FrontEnd[SocketmapJudge]):
     by_proxymap = True
     accepts_when_observing = True
 
-    def judge(self, parts: JudgeParts) -> SocketmapJudge:
+    def judge(self, parts: JudgeParts[SocketmapTable]) -> SocketmapJudge:
         """As any FrontEnd's: of the scope, only which domains are ours counts."""
         rules = parts.rules
         domains = ScopeRules(domains=rules.domains, domain_files=rules.domain_files)
         return SocketmapJudge(
-            parts.waivers,
+            Waivers(parts.table.mode, parts.on_error),
             parts.make_scope(domains) if rules.knows_domains else None,
             needs_domain=parts.lmtp_store and not rules.unqualified,
             folds=parts.delivery,
         )
 
-    def sessions(self, serving: Serving[SocketmapJudge]) -> SessionFor:
+    def sessions(self, serving: Serving[SocketmapJudge, SocketmapTable]) -> SessionFor:
         """As any FrontEnd's."""
         # Only processes that serve have sessions.
         from gateway.frontends.origin import AnswerOrigin  # noqa: PLC0415

@@ -8,14 +8,13 @@ file and option.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.config.choices import AuthorityName
 from gateway.config.locations import Protocol
 from gateway.frontends.frontend import JudgeParts
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope
-from gateway.frontends.waiver import Waivers
 from gateway.frontends.watched import NOTHING_KNOWN, Trust
 from gateway.wiring.assembly import counts_sizes
 from gateway.wiring.mailserver import make_postfix
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.config import Settings
-    from gateway.config.choices import Mode
     from gateway.frontends.frontend import FrontEnd, JudgeT
     from gateway.frontends.scope import ScopeRules
     from gateway.mta.postfix import Postfix
@@ -46,20 +44,19 @@ def make_replies(settings: Settings) -> ReplyTable:
 
 def make_judge(
     settings: Settings,
-    front_end: FrontEnd[JudgeT],
+    front_end: FrontEnd[JudgeT, Any],
     *,
     postfix: Postfix | None = None,
     trust: Trust | None = None,
     replies: ReplyTable | None = None,
-    mode: Mode | None = None,
     answers: AuthorityName | None = None,
 ) -> JudgeT:
     """What decides for a front end.
 
     `postfix` is the mail server of the settings, read here where it is not
     given; `trust` is what is believed of the files of [scope], and without it
-    they count as they are.  `mode` and `answers` are those of the front end's own
-    table where they are not given.
+    they count as they are.  `answers` are those of the front end's own table where they
+    are not given.
     """
     own = settings.front_end(front_end.name)
     answers = own.answers if answers is None else answers
@@ -80,7 +77,8 @@ def make_judge(
             make_scope=make_scope,
             rules=settings.scope.rules(),
             replies=replies or make_replies(settings),
-            waivers=Waivers(mode or own.mode, settings.general.on_error),
+            table=own,
+            on_error=settings.general.on_error,
             postfix=server,
             check_size=front_end.told_sizes and counts_sizes(settings, answers),
             delivery=answers is AuthorityName.DELIVERY,

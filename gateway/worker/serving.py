@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from gateway.frontends.frontend import FrontEnd, JudgeT, Serving
+from gateway.frontends.frontend import FrontEnd, JudgeT, Serving, TableT
 from gateway.observability.logging.verdicts import VerdictLog
 from gateway.wiring.judges import make_judge
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_serving(
-    front_end: FrontEnd[JudgeT],
+    front_end: FrontEnd[JudgeT, TableT],
     settings: Settings,
     *,
     memory: Memory,
@@ -29,9 +29,10 @@ def make_serving(
     address: AddressWriter,
     postfix: Postfix | None,
     files: ScopeFiles,
-) -> Serving[JudgeT]:
+) -> Serving[JudgeT, TableT]:
     """Raises ConfigurationError; what the scope reads joins `files`."""
     name = front_end.name
+    own = settings.front_end(name)
     judge = make_judge(settings, front_end, postfix=postfix, trust=files.trust)
     files.add(judge.scope)
 
@@ -41,8 +42,10 @@ def make_serving(
     return Serving(
         memory=memory,
         judge=judge,
+        # The registry holds each front end to its table.
+        table=cast("TableT", own),
         counters=recorder.counters(name),
-        log=VerdictLog(name, settings.front_end(name).mode, address),
+        log=VerdictLog(name, own.mode, address),
         complain=complain,
         defect=defect,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway import config
 from gateway.config.frontends import NAMES, FrontEndSettings, FrontEndTables
@@ -25,8 +25,10 @@ TABLES: dict[str, frozenset[str]] = {
 }
 _CLASSES = {_HINTS[name].__name__: name for name in TABLES}
 
-# What every front end's table has is read by way of `settings.front_end(NAME)`.
+# What every front end's table has is read by way of `settings.front_end(NAME)`, and by a front end
+# as `table` of its parts (gateway.frontends.frontend).
 _CLASSES_OF_ALL = {FrontEndSettings.__name__: frozenset(NAMES)}
+_OWN_TABLE = ("table", "_table")
 
 
 def text(path: str) -> str:
@@ -53,7 +55,8 @@ def man(name: str) -> str:
 class _Reads(ast.NodeVisitor):
     """Finds `config.TABLE.KEY`, also by way of a local name or a typed parameter."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: frozenset[str]) -> None:
+        self._own = own
         self.found: set[tuple[str, str]] = set()
         self._names: list[dict[str, frozenset[str]]] = [{}]
         self._aliases: dict[str, frozenset[str]] = {}
@@ -61,6 +64,8 @@ class _Reads(ast.NodeVisitor):
     def _tables(self, node: ast.AST) -> frozenset[str]:
         if isinstance(node, ast.Attribute) and node.attr in TABLES:
             return frozenset({node.attr})
+        if isinstance(node, ast.Attribute) and node.attr in _OWN_TABLE:
+            return self._own
         if isinstance(node, ast.Call):
             called = getattr(node.func, "attr", "")
             return frozenset(NAMES) if called == FrontEndTables.front_end.__name__ else frozenset()
@@ -112,16 +117,25 @@ class _Reads(ast.NodeVisitor):
         self.generic_visit(node)
 
 
-def settings_read(module: ast.Module) -> set[tuple[str, str]]:
-    """Table and key of each setting that the module reads."""
-    reads = _Reads()
+def settings_read(module: ast.Module, own: Iterable[str] = ()) -> set[tuple[str, str]]:
+    """Table and key of each setting that the module, of the front ends `own`, reads."""
+    reads = _Reads(frozenset(own))
     reads.visit(module)
     return reads.found
 
 
 def all_settings_read() -> set[tuple[str, str]]:
     """The same of the whole program."""
-    return {each for path in SOURCES for each in settings_read(tree(path))}
+    return {each for path in SOURCES for each in settings_read(tree(path), _front_ends(path))}
+
+
+def _front_ends(path: str) -> tuple[str, ...]:
+    """The front ends whose tables `table` may be in a module; those that share it are all."""
+    folder, _, name = path.rpartition("/")
+    if folder != "gateway/frontends":
+        return ()
+    named = tuple(each for each in NAMES if name.startswith(each))
+    return named or NAMES
 
 
 def displays(module: ast.AST) -> Iterator[tuple[int, list[ast.expr]]]:

@@ -49,6 +49,7 @@ NAMES_ONE = {
     "gateway/cli/checks/postfix_order.py": "what Postfix' parameters do around each protocol",
     "gateway/cli/checks/postfixconf.py": "how main.cf names a socket of each protocol",
     "gateway/cli/checks/sendmail.py": "how sendmail.cf names a socket of each protocol",
+    "gateway/cli/replay.py": "judges as a policy front end that enforces",
     "gateway/config/locations.py": "stores that a smmapd answers for: an upstream, not a front end",
     "gateway/frontends/frontend.py": "the process that is called milter",
     "gateway/mta/tables.py": "a type of Postfix' tables",

@@ -10,6 +10,7 @@ import ast
 
 import pytest
 
+from gateway.config.frontends import NAMES
 from gateway.config.model import SECTIONS
 from tests.exercises.reading import TABLES, all_settings_read, settings_read
 
@@ -27,11 +28,22 @@ INHERITED = {
     ("table", "key"), [(table, key) for table, keys in TABLES.items() for key in sorted(keys)]
 )
 def test_the_program_reads_it(table: str, key: str) -> None:
-    """A setting that is declared and documented, and that nothing reads, does nothing for a user.
+    """A setting that is declared and documented, and that nothing reads, does nothing for a user."""
+    where = f"settings.{table}.{key}"
+    if table in NAMES:
+        where += f", or in gateway/frontends/{table}_*.py table.{key} of the parts it is given"
+    read = (table, key) in READ | INHERITED
+    assert read, f"nothing in gateway/ reads {where}: wire it where its value has its effect"
 
-    Wire it where its value is used: `settings.TABLE.KEY`.
-    """
-    assert (table, key) in READ | INHERITED, f"nothing in gateway/ reads settings.{table}.{key}"
+
+def test_a_front_end_reads_its_own_table() -> None:
+    """By `table` of its parts; nowhere else does that word mean one."""
+    source = ast.parse(
+        "def sessions(serving):\n  t = serving.table\n  f(t.allow, serving.table.mode)"
+    )
+    assert settings_read(source, ["policy"]) >= {("policy", "allow"), ("policy", "mode")}
+    assert ("milter", "allow") not in settings_read(source, ["policy"])
+    assert settings_read(source) == set()
 
 
 @pytest.mark.parametrize(
