@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 
 def version() -> str:
     """The installed version; of a source tree that is not installed, unknown."""
+    # It brings zipfile, csv and email with it, and the supervisor's start has no use for it.
+    from importlib import metadata  # noqa: PLC0415
+
     try:
         return metadata.version("smmapd")
     except metadata.PackageNotFoundError:
