@@ -202,14 +202,15 @@ class Twoskip(LogDatabase):
     def get_seen(self, key: bytes) -> bytes | None:
         """As `get`, for a caller that has called `state` since the question came.
 
-        With the index it is what the state that was seen then has, or a later
-        one, and the header is not looked at again.
+        It is what the state that was seen then has, or a later one; the header is not
+        looked at once more before.
         """
+        known, value = False, None
         if self._index is not None and self._index.ready and key:
             known, value = self._by_index(self._index, key, self._seen)
-            if known:
-                return value
-        return self.get(key)
+        elif self._waypoints is not None and not self.overwritten and key:
+            known, value = self._by_waypoints(self._waypoints, key, self._seen)
+        return value if known else self.get(key)
 
     def build_index_step(self, *, alone: bool = True) -> bool:
         """As any Database's, in about 2 ms.  See gateway/cyrus/db/twoskip_indexmaker.py."""
@@ -282,11 +283,16 @@ class Twoskip(LogDatabase):
             return False, None
         return True, None
 
-    def _by_waypoints(self, waypoints: Waypoints, key: bytes) -> tuple[bool, bytes | None]:
-        """Whether one committed state was seen, and then the value of `key` in it, or None."""
+    def _by_waypoints(
+        self, waypoints: Waypoints, key: bytes, seen: bytes | None = None
+    ) -> tuple[bool, bytes | None]:
+        """Whether one committed state was seen, and then the value of `key` in it, or None.
+
+        It is the one with the header `seen`, which was looked at, or the one that there is now.
+        """
         view = self._view
         try:
-            raw = self._look()
+            raw = self._look() if seen is None else seen
             waypoints.move_to(raw, self._history.token)
             snapshot = Snapshot.by(waypoints, view, self._orders)
             value = snapshot.get(key)
