@@ -2,7 +2,7 @@
 
 The open of a FIFO waits for a writer, a device may wait for anything, and a
 folder opens and cannot be read.  What is not a regular file is an error at once,
-which is told from the descriptor, so that it does not matter what stood at the
+which is told from the descriptor, so that it does not matter what was at the
 path a moment before.
 
 Raises OSError, with a reason that names what is there instead.  Limits: what a
@@ -29,7 +29,7 @@ _KINDS = {
 
 
 class NotAFile(OSError):
-    """What is there is no regular file; `strerror` says what."""
+    """What is there is not a regular file; `strerror` says what."""
 
     def __init__(self, path: str, mode: int) -> None:
         kind = _KINDS.get(stat.S_IFMT(mode), "is something else")

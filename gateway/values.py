@@ -2,7 +2,7 @@
 
 `smmapd` on standard input answers within milliseconds of its exec; importing
 `dataclasses` (and through it `inspect` and `re`) would double that.  What the
-look-up path needs of it is small and stands here: named fields in
+look-up path needs of it is small and is here: named fields in
 `__slots__`, equality, hash, repr, and no assignment after construction.
 
 A subclass names its fields in `__slots__` and annotates them; its `__init__`

@@ -11,7 +11,7 @@ import sys
 
 
 class Program:
-    """Remembers what stood at the program's path when it was made: early, for nothing to be missed.
+    """Remembers what was at the program's path when it was made: early, for nothing to be missed.
 
     Limits: the launcher's file only; that modules were replaced shows when
     the launcher is, as every installation writes both.

@@ -1,15 +1,17 @@
-"""Texts that reach users are plain English, in the style of CONTRIBUTING's table of pairs.
+"""Our texts are plain English, in the style of CONTRIBUTING's table of pairs.
 
-Looked at are the program's strings (messages, log lines, descriptions of settings)
-and the pages for users: README, `docs/` and `man/`.  `FORBIDDEN` are turns of phrase
-that we fell into time and again, each with what to write.  Comments and docstrings
-are not looked at.
+Looked at are the program's strings (messages, log lines, descriptions of settings), the
+pages for users (README, `docs/` and `man/`), and the program's docstrings and comments.
+`FORBIDDEN` are turns of phrase that we fell into time and again, each with what to write;
+`IN_SOURCE` are more of them, which only our docstrings and comments had.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import tokenize
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,14 @@ FORBIDDEN = {
     r"\bas it stands\b": "as it is",
     r"\bby who\b": "by the process that ...",
 }
+IN_SOURCE = {
+    r"\btells? that\b": "`NAME`: ...; says that, shows that",
+    r"\bturns? of (?:the|an) (?:event )?loop\b|\bthis turn\b": "tick, round",
+    r"\bstands? (?:here|there|beside|before|apart|below)\b|\bas it stands?\b": "is, is kept, comes",
+    r"\b(?:verdict|answer|refusal|it) stands\b(?! for)": "is final, valid, in force",
+    r"\b(?:what|it|one) stood\b": "was",
+    r"\bwhom it\b": "the recipients that",
+}
 
 
 def texts(path: str) -> list[str]:
@@ -53,12 +63,32 @@ def texts(path: str) -> list[str]:
     return found
 
 
-def wrong(text: str) -> list[str]:
-    """What is found of FORBIDDEN, with its surroundings and what to write."""
+def prose(path: str) -> list[str]:
+    """The program's docstrings, and its comments, those of neighbouring lines as one."""
+    found = [
+        str(node.value.value)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    last = 0
+    with tokenize.open(ROOT / path) as file:
+        for each in tokenize.generate_tokens(file.readline):
+            if each.type == tokenize.COMMENT:
+                line, text = each.start[0], each.string[1:]
+                if line == last + 1:
+                    found[-1] += text
+                else:
+                    found.append(text)
+                last = line
+    return found
+
+
+def wrong(text: str, forbidden: Mapping[str, str] = FORBIDDEN) -> list[str]:
+    """What is found of `forbidden`, with its surroundings and what to write."""
     flat = " ".join(text.split())
     return [
         f"{flat[max(0, each.start() - 30) : each.end() + 30]!r}: write {instead}"
-        for pattern, instead in FORBIDDEN.items()
+        for pattern, instead in forbidden.items()
         for each in re.finditer(pattern, flat)
     ]
 
@@ -67,6 +97,12 @@ def wrong(text: str) -> list[str]:
 def test_messages_are_plain(path: str) -> None:
     """Whatever is written into a log, to a terminal, or to an HTTP client."""
     assert [each for text in texts(path) for each in wrong(text)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_docstrings_and_comments_are_plain(path: str) -> None:
+    """What a contributor reads."""
+    assert [each for text in prose(path) for each in wrong(text, FORBIDDEN | IN_SOURCE)] == []
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -89,6 +125,14 @@ def test_pages_are_plain(path: str) -> None:
 def test_what_is_wrong_is_found(text: str) -> None:
     """Each of them was once in a message of ours."""
     assert wrong(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["`own` tells that it is", "the answer stands", "a turn of the loop"]
+)
+def test_what_is_wrong_in_source_is_found(text: str) -> None:
+    """Each of them was once in a docstring of ours."""
+    assert wrong(text, IN_SOURCE)
 
 
 @pytest.mark.parametrize(

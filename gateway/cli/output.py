@@ -60,7 +60,7 @@ def readable(line: str) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> Iterator[str]:
-    """The rows as lines whose columns stand below each other; those in `right` to the right.
+    """The rows as lines whose columns are aligned; those in `right` to the right.
 
     The last column is never padded, so that long ones do not hurt.
     """

@@ -241,7 +241,7 @@ class DeliveryNaming:
         if user != postuser and user.lower() == postuser.lower():
             yield Addressed(None, None, self._folders(None, domain, detail))
         rest = local.removeprefix(user)
-        # In capitals throughout he stands for every other way to write him.
+        # Written in capitals throughout, this user stands for all other ways to write it.
         made = {b"anyone", user, user + b"@" + (domain or b"")} & self._created
         names = [user.upper()] if user == postuser or made else []
         names += [each for each in self._listed if each.lower() == user]

@@ -15,7 +15,7 @@ So each folder on the way is watched as well, for the names in it, and the
 kernel's table of mounts; after a mount each path is looked at.
 
 Limits: Linux; only file systems whose changes all pass through this kernel (a
-network file system may change elsewhere) and tell of themselves (zfs' rollback
+network file system may change on another machine) and tell of themselves (zfs' rollback
 does not); folders that may be read, on the way too; /proc; MAX_FOLDERS watches, those on
 the way among them.  Wherever it cannot be used, `folder` gives None and the
 caller looks at the file each time.  An owner of a file with another name (a hard

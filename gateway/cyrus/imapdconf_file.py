@@ -10,9 +10,9 @@ The rules are those of Cyrus' own reader (lib/libconfig.c):
   included; a backslash on the last line of a file drops that line.
 - A line ends at a NUL byte.
 - `@include: file` reads another file at this place; the name is taken as it
-  stands.  No file is read twice, so a loop is an error.
+  is.  No file is read twice, so a loop is an error.
 - `SERVICE_name` counts for that service only and wins over `name`, wherever
-  either stands.  The same name given twice is an error; after the service's
+  either is.  The same name given twice is an error; after the service's
   own form the general one is skipped without a look.
 
 Problems raise `ConfigurationError` with file, line and option.  What a value

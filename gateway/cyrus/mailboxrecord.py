@@ -76,7 +76,7 @@ class MailboxEntry(Value):
     """One mailbox: `mbtype` is made of the MBTYPE_ constants, the rest is as stored.
 
     `name` is its internal name; `server` is the backend of a remote mailbox,
-    empty for others.  `before_3` tells that the record, in a list with older
+    empty for others.  `before_3`: the record, in a list with older
     keys, is as Cyrus up to 2.5 wrote it: a text, or a dlist without the
     folder's modification sequence.
     """

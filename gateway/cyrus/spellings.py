@@ -54,7 +54,7 @@ def spellings(
 
 
 def _choices(byte: int, *, blanks: bool) -> tuple[bytes, ...]:
-    """What may stand in the place of a byte."""
+    """What may be in the place of a byte."""
     letter = bytes((byte,))
     if letter.isalpha():
         return letter.lower(), letter.upper()

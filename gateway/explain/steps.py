@@ -197,7 +197,7 @@ def _file(facts: Mapping[str, object]) -> str:
 
 
 def _acl_text(acl: object) -> str:
-    """`who rights, who rights`."""
+    """`identifier rights, identifier rights`."""
     fields = acl.split(b"\t") if isinstance(acl, bytes) else []
     pairs = zip(fields[::2], fields[1::2], strict=False)
     return printable(b", ".join(b" ".join(pair) for pair in pairs)) or "empty"

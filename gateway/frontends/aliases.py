@@ -1,6 +1,6 @@
 """Alias files: recipients that are rewritten before delivery and must not be refused.
 
-An MTA asks about the recipient as the client named it; an alias is no
+An MTA asks about the recipient as the client named it; an alias is not a
 mailbox.  What is read is the left sides of alias files, in either syntax, a
 line at a time:
 

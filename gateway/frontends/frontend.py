@@ -111,9 +111,9 @@ TableT = TypeVar("TableT", bound=FrontEndTable)
 class JudgeParts(Generic[TableT]):
     """What the settings say of a front end's judge.
 
-    `table` is the front end's own.  `delivery` tells that the answers are those of
-    delivery, `lmtp_store` that an LMTP server is (one of) the store, `check_size` that an
-    announced size makes a difference.
+    `table` is the front end's own.  `delivery`: the answers are those of delivery;
+    `lmtp_store`: an LMTP server is (one of) the store; `check_size`: an announced size makes a
+    difference.
     """
 
     make_scope: MakeScope
@@ -204,7 +204,7 @@ class MailServerSite:
     """What a piece of a mail server's configuration is written for.
 
     `socket` is the front end's, as that mail server names it, `domains` those of [scope], in
-    its form of a list.  `defers` tells that mail waits while the gateway is away.  `chrooted`
+    its form of a list.  `defers`: mail waits while the gateway is away.  `chrooted`
     names a service of Postfix that cannot reach the socket; empty where none is known.
     """
 

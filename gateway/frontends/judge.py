@@ -53,7 +53,7 @@ class Question:
     None where there was no MAIL (VRFY).  `client` is the client's address as
     the MTA writes it, `authenticated` its login name, `mailer` the value of
     {rcpt_mailer}; each is empty where it is not known.  `size` is in bytes.
-    `smtputf8` tells that the client asked for SMTPUTF8.
+    `smtputf8`: the client asked for SMTPUTF8.
     """
 
     recipient: Address | BadAddress
@@ -181,7 +181,7 @@ class Judge:
         return replace(self.conclude(question, checked), lasting=False)
 
     def conclude(self, question: Question, verdict: Verdict) -> Decision:
-        """The decision on `question`, now that its verdict is known and stands."""
+        """The decision on `question`, now that its verdict is known and final."""
         recipient = question.recipient
         shown = recipient.address if isinstance(recipient, Address) else b""
         reply = self._replies.smtp(verdict, shown, smtputf8=question.smtputf8)

@@ -6,9 +6,9 @@
 An acceptance pays for none of this.  An `LastCheck` is a generator: it yields what
 has to be asked, a `Query` for the engine or `Lookups` for the mail server's
 tables, is sent the answer, and ends with why the recipient is not judged, or
-with the verdict that stands.
+with the final verdict.
 
-- Where Postfix makes other addresses of it, the refusal stands only if each of
+- Where Postfix makes other addresses of it, the refusal is final only if each of
   them is one of ours and is refused itself.
 - Where a table that could save it cannot be asked, a refusal for ever becomes a
   temporary failure (a store fault, whose evidence names the table).

@@ -224,7 +224,7 @@ class ReplyTable:
     ) -> SmtpReply | None:
         """The SMTP reply to `recipient`, or None where the verdict is not a refusal.
 
-        `smtputf8` tells that the client asked for SMTPUTF8 (RFC 6531).
+        `smtputf8`: the client asked for SMTPUTF8 (RFC 6531).
         """
         return self._reply(verdict, recipient, 0, smtputf8)
 

@@ -9,7 +9,7 @@ is ours:
 - else its domain, which must be in `domains`, in a file of domains, or in a
   list of Postfix' own (`postfix`, gateway.mta).
 
-Whether Postfix rewrites it, or sends it elsewhere, is asked only where it would
+Whether Postfix rewrites it, or sends it to another place, is asked only where it would
 be refused (lastchecks.py).
 
 An ours recipient is skipped where an alias file, an exempt pattern, an exempt
@@ -100,7 +100,7 @@ class ScopeRules:
 class Scope:
     """Decides whether a recipient is judged.
 
-    `sees_mailers` tells that the front end is a milter, the only one that
+    `sees_mailers`: the front end is a milter, the only one that
     learns {rcpt_mailer}.  `postfix` is the mail server of the settings, read
     already.  Raises ConfigurationError, which lists every
     problem.  Wrong lines in files, and files that become unusable later,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class QueuedSession:
     """The state between the bytes of one peer and the engine.
 
-    `finished` tells that the last word has been said.  A subclass says what an event means
+    `finished`: the last word has been said.  A subclass says what an event means
     and where `pending` is.
     """
 

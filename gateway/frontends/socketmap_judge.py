@@ -1,7 +1,7 @@
 """What a socketmap may find: nobody that it was not asked about as a recipient of ours.
 
 Postfix asks its tables for more than recipients.  `virtual_mailbox_domains` is
-`$virtual_mailbox_maps` by default, so a bare domain arrives as a key; whoever
+`$virtual_mailbox_maps` by default, so a bare domain arrives as a key; an answer that
 finds one makes that domain Postfix' own, and the whole world may relay to it.
 So, in every mode and whatever the engine says, these are never found:
 
@@ -41,8 +41,8 @@ class SocketmapJudge:
     """Decides about keys for the socketmap front end.
 
     `scope` tells which domains are ours, None where nothing does.  With
-    `needs_domain` no key without an @ is found.  `folds` tells that keys may have
-    been put in lower case by the client.
+    `needs_domain` no key without an @ is found.  `folds`: the client may have
+    put keys into lower case.
     """
 
     __slots__ = ("_needs_domain", "_scope", "_waivers", "folds")

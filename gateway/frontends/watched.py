@@ -7,9 +7,9 @@ there would be refused.  Until a file has been read that was left alone,
 `settled` is False, and a judge that would refuse somebody for ever because of what
 it does not say must not (`Scope.settled`).
 
-What becomes unusable later is told once, and what it said before stands: a slip
+What becomes unusable later is told once, and what it said before stays in force: a slip
 in an editor must not change which recipients get mail.  Unusable is what cannot be read, is
-no text in lines (plaintext.py), has more wrong lines than right ones, or has
+not text in lines (plaintext.py), has more wrong lines than right ones, or has
 lost most of its entries in one change (`Trust`).
 
 `refresh` costs one system call when nothing has changed, so it may be called

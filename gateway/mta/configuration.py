@@ -8,7 +8,7 @@ not have its recipients refused until our next reload.  Once changed they stay
 so; a new generation reads them again.
 
 Limits: files that name each other in a list of domains are watched one deep,
-and what main.cf takes from elsewhere ($(...) or the environment) is not.
+and what main.cf takes from other places ($(...) or the environment) is not.
 """
 
 from __future__ import annotations

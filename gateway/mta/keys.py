@@ -32,7 +32,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key; `part` tells that it is not a whole address, `extension` what was cut off."""
+    """One key; `part`: it is not a whole address; `extension` what was cut off."""
 
     text: bytes
     part: bool = False

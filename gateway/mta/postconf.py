@@ -88,7 +88,7 @@ def read(folder: str) -> Parameters:
     """The parameters of the instance in `folder`; raises MailServerError."""
     values = pairs(ask(folder, "-x", *PARAMETERS))
     if not values.get("mail_version"):
-        # Every Postfix tells that: this one told nonsense.
+        # Every Postfix says that; this one said nonsense.
         raise MailServerError("postconf", f"says nothing about {folder or 'its configuration'}")
     return Parameters(folder, values)
 

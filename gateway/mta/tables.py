@@ -2,7 +2,7 @@
 
 A `Table` is `type:name`; `proxy:` in front only says which process reads it for Postfix,
 and is taken away, because proxymap(8) talks to nobody but Postfix.  A `Run` is
-tables that stand one behind the other in a list and can be asked in one call.
+tables that follow each other in a list and can be asked in one call.
 
 Some tables are asked for whole addresses only (DICT_FLAG_PATTERN): regular
 expressions, which would match parts by chance, tables on other servers that

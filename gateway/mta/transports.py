@@ -43,10 +43,10 @@ _NAMED = ("mailbox_transport", "fallback_transport")
 class Transports:
     """What main.cf says of transports.
 
-    `handed` are the transports that local(8) hands to, `hands_on` tells that it
-    does at all, `only_unknown` that system users are spared, `luser_relay` that
-    it bounces nobody.  `mailers` are the transports that [scope] calls ours, empty where it tells
-    none; `remote_store` tells that the mailboxes are on other machines.
+    `handed` are the transports that local(8) hands to, `hands_on`: it does at
+    all; `only_unknown`: system users are spared; `luser_relay`: it bounces
+    nobody.  `mailers` are the transports that [scope] calls ours, empty where it tells
+    none; `remote_store`: the mailboxes are on other machines.
     """
 
     defaults: dict[Class, str]

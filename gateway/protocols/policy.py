@@ -74,7 +74,7 @@ class PolicyRequest(Value):
     `recipient` and `sender` are in Postfix' internal form: no brackets, no
     quotes.  `size` is in bytes: what MAIL FROM announced, at END-OF-MESSAGE
     what the message has; None where nothing was announced (Postfix sends 0).
-    `recipient_count` is 0 before DATA.  `stress` tells that the MTA is
+    `recipient_count` is 0 before DATA.  `stress`: the MTA is
     overloaded.
     """
 

@@ -4,7 +4,7 @@ Python runs one thread at a time.  Where many of libmilter's threads are busy,
 those on other CPUs only wait for Python's lock, and each hand-over wakes another
 CPU: a recipient then costs three times the processor time that it costs on one
 busy connection (docs/performance.md).  On one CPU a thread finds the lock free when
-its turn comes.
+it runs.
 
 This is asked for only while both hold: many recipients a second, and
 more than one switch of threads a recipient.  It is given up after a few seconds, and

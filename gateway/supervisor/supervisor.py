@@ -107,7 +107,7 @@ class Supervisor:
                     ready = self._selector.select(wait)
                     woken = time.monotonic()
                     for key, _ in ready:
-                        # What came before it in this turn may have ended its child.
+                        # What was handled before it in this round may have ended its child.
                         if (reader := self._readers.get(key.fd)) is not None:
                             reader()
                     now = time.monotonic()
@@ -350,7 +350,7 @@ class Supervisor:
         return found
 
     def _excuse(self, late: float) -> None:
-        """Where all of us stood still (a frozen container, a paused machine), nobody is stuck.
+        """Where all processes were stopped (a frozen container, a paused machine), none is stuck.
 
         No child could say meanwhile that it is alive.
         """

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Unserved:
-    """Watches the serving generation; `readers` are what is called where `selector` finds news."""
+    """Watches the serving generation; `readers` are called by `selector`'s events."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Mailboxes that live elsewhere: a backend's smmapd, and the kick to mupdate.
+"""Mailboxes on other servers: a backend's smmapd, and the kick to mupdate.
 
 This room finds out what another server says and raises `UpstreamError` where
 it says nothing usable; what that means for a recipient is decided above.

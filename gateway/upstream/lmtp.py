@@ -170,7 +170,7 @@ class LmtpClient:
         link.keep = False
         reset = conversation.last_reply(min(until, time.monotonic() + RSET_SECONDS))
         if reset is None:
-            # The answer stands whatever becomes of the connection.
+            # The answer is valid whatever becomes of the connection.
             return answer
         if not (reset.good and conversation.over):
             raise UpstreamError(

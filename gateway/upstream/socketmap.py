@@ -52,7 +52,7 @@ _REFUSALS = (b"NOTFOUND", b"PERM")
 # A complaint about our request is not an answer about the recipient.
 _BAD_PROTOCOL = b"Bad protocol"
 
-# What stands before the recipient, with the hops behind it.
+# What comes before the recipient, with the hops behind it.
 MAP_NAME = b"cyrus"
 
 # How often a question may be passed on: frontend, the backend that a mailbox

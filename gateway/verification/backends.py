@@ -2,7 +2,7 @@
 
 The mailbox list has already said that the mailbox exists, and where.  The
 backend's answer is believed where it makes sense; where the backend cannot be
-asked, or talks nonsense, the configured verdict stands: deliverable, as in
+asked, or talks nonsense, the configured verdict is given: deliverable, as in
 the C program (imap/smmapd.c), because the mailbox is known to exist and the
 delivery will find out about its quota; or a temporary failure.
 """

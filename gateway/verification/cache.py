@@ -11,7 +11,7 @@ the files has shown that a fresh one would be the same.
   else all.
 - A quota root in a file of its own is watched by its folder, or looked at
   for each verdict that rests on it, once a tick; so is the absence of one.
-- Watched is what the path leads to: that it leads elsewhere, because of a
+- Watched is what the path leads to: that it leads to another place, because of a
   rename, a symbolic link or a mount above, shows as any other change does.
 
 `begin_tick` says that a tick of the loop begins, `expire_tick` that a question may

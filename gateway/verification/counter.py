@@ -1,6 +1,6 @@
 """A count of one outcome, and the place where its refusals are kept.
 
-It stands beside what is remembered, so that giving the same answer again
+It is kept beside what is remembered, so that giving the same answer again
 costs one addition more.  Limits: one thread at a time.
 """
 

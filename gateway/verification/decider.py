@@ -108,10 +108,10 @@ class Memory(Decider, Protocol):
 
     @property
     def entries(self) -> Collection[bytes]:
-        """The recipients of whom something is remembered, whether it is still valid or not."""
+        """The recipients with a remembered answer, whether it is still valid or not."""
 
     def begin_tick(self) -> None:
-        """A turn of the event loop begins."""
+        """A tick of the event loop begins."""
 
     def files_changed(self) -> None:
         """`watch` has events: something has happened to the files."""

@@ -199,7 +199,7 @@ def _at_backend(entry: MailboxEntry, evidence: Evidence, query: Query, recipient
 
 
 def _without_folder(recipient: bytes) -> bytes:
-    """The address of the user alone: whatever stands behind the plus does not decide."""
+    """The address of the user alone: whatever follows the plus does not decide."""
     local, at, domain = recipient.rpartition(b"@")
     if not at:
         local, domain = recipient, b""

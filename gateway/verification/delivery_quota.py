@@ -63,7 +63,7 @@ class DeliveryQuota:
         record = records.quota(mailbox)
         exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
         after_data = record is not None and not exceeded and self._exceeded_after_data(record, size)
-        # What stands in the record is worth telling where it refuses, or is to be shown.
+        # What the record says is worth telling where it refuses, or is to be shown.
         told = exceeded or after_data or records.trace is not None
         use = quota_use(record) if told else None
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Records:
     """What one question looks up.
 
-    `kicks` tells that mupdate is to be kicked for a mailbox that is missing.
+    `kicks`: mupdate is to be kicked for a mailbox that is missing.
 
     `quota_get` reads quota roots in the store's stead (QuotaRoots.find).  `seen` is a
     record that was looked for already, for the same question (MailboxList.find).

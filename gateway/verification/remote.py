@@ -1,7 +1,7 @@
 """The engine of a host without a Cyrus of its own: other servers know the mailboxes.
 
-It gives the same verdicts as a Verifier, from what a smmapd or an LMTP server
-elsewhere says.  Several servers are tried one after the other, each with its
+It gives the same verdicts as a Verifier, from what another smmapd or LMTP server
+says.  Several servers are tried one after the other, each with its
 share of the time that is left: either always in the given order, or begun at
 one that the recipient decides, which spreads the load and lets each server's
 own memory be used best.  A temporary failure that one server tells of itself
@@ -137,7 +137,7 @@ class RemoteVerifier(UncachedMemory):
 
     @property
     def entries(self) -> Collection[bytes]:
-        """The recipients of whom something is remembered, whether it still holds or not."""
+        """The recipients with a remembered answer, whether it is still valid or not."""
         return self.memory.entries
 
     def entry(self, recipient: bytes) -> Entry | None:

@@ -2,7 +2,7 @@
 
 `ask` blocks up to a deadline and raises UpstreamError where there is no
 usable answer; what follows from that is decided by the caller (backends.py for
-the backends of a Murder, remote.py for stores that are elsewhere).
+the backends of a Murder, remote.py for stores on other machines).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class LmtpServer:
 
     @property
     def creates(self) -> bool | None:
-        """Whether it makes a mailbox for whom it is asked about; None: not known."""
+        """Whether it makes a mailbox for the recipient that it is asked about; None: not known."""
         return self._client.creates
 
     def greet(self, until: float) -> None:

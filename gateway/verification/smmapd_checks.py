@@ -101,7 +101,7 @@ class SmmapdChecks:
             return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
 
         if userid is None:
-            # A shared folder: whoever sends mail is nobody in particular.
+            # A shared folder: its sender is nobody in particular.
             rights = records.rights(entry)
             if not rights & acl.POST:
                 if rights & acl.LOOKUP:

@@ -1,6 +1,6 @@
 """What deciders have in common that remember no files: each answer is asked of another server.
 
-They stand where a VerdictCache does (decider.py, Memory).  Nothing is known at
+They take the place of a VerdictCache (decider.py, Memory).  Nothing is known at
 no cost, and the event loop's ticks are only counted.
 """
 
@@ -27,7 +27,7 @@ class UncachedMemory:
         self._tick = 0
 
     def begin_tick(self) -> None:
-        """A turn of the event loop begins."""
+        """A tick of the event loop begins."""
         self._tick += 1
 
     def files_changed(self) -> None:

@@ -41,8 +41,8 @@ AUTHORITIES = (DELIVERY, SMMAPD)
 class Verifier:
     """Verifies recipients against `store` as `authority` says.
 
-    The store is read on every call and never cached here.  `kicks_mupdate`
-    tells that mupdate is asked for mailboxes that the list does not hold.
+    The store is read on every call and never cached here.  `kicks_mupdate`:
+    mupdate is asked for mailboxes that the list does not hold.
     `murder` are the servers that hold what this one does not, for several
     engines to share; where it is None they are made from imapd.conf when they
     are needed.
@@ -103,7 +103,7 @@ class Verifier:
     ) -> Verdict | Pending:
         """The verdict as far as this machine's files tell, or which server must be asked.
 
-        `kicked` tells that mupdate has been kicked for this query already.
+        `kicked`: mupdate has been kicked for this query already.
         """
         self.store.refresh()
         return self.decide_now(query, trace, kicked=kicked)

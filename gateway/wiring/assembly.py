@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# It stands beside imapd.conf, as both have the same default folder.
+# It is beside imapd.conf, as both have the same default folder.
 CYRUS_CONF = "cyrus.conf"
 
 

@@ -170,7 +170,7 @@ class Core:
             self._revocations.look()
 
     def _heard(self) -> None:
-        """Word from the supervisor, or the news that it is gone."""
+        """A message from the supervisor, or the end of its channel: it is gone."""
         messages = self._parent.receive()
         if messages is None:
             _log.error("the supervisor is gone; shutting down")

@@ -34,7 +34,7 @@ _NAMES = ("defaultdomain", "lmtp_downcase_rcpt", "postuser", "unixhierarchysep",
 class _Difference:
     """What an option makes the two answer differently.
 
-    `loses` tells that smmapd refuses for ever what delivery takes.
+    `loses`: smmapd refuses for ever what delivery takes.
     """
 
     option: str

@@ -68,7 +68,7 @@ class SocketUse:
     """A socket that a service of Postfix asks, as its value names it.
 
     `protocol` is the front end that is spoken to; `path` a Unix socket's path, or
-    empty where `inet` is HOST:PORT.  `proxied` tells that proxymap asks, outside
+    empty where `inet` is HOST:PORT.  `proxied`: proxymap asks, outside
     of any chroot.  `options` are those in braces behind a policy service or milter.
     """
 

@@ -82,7 +82,7 @@ def check(
 
 
 def parse(text: str) -> dict[str, str]:
-    """The settings of a unit; a list that stands on several lines is one."""
+    """The settings of a unit; a list that is spread over several lines is one."""
     found: dict[str, str] = {}
     for line in text.replace("\\\n", " ").splitlines():
         name, equals, value = line.strip().partition("=")

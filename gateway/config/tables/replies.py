@@ -64,7 +64,7 @@ def sections(size_check: SizeCheck) -> Mapping[str, Section[ReplySettings]]:
     if size_check is SizeCheck.PERMANENT:
         defaults[Kind.SIZE_OVER_QUOTA] = PERMANENT_SIZE
     for name, kind in KINDS.items():
-        # For whoever adds a kind; tests/exercises name the other places.
+        # For a contributor who adds a kind; tests/exercises name the other places.
         if kind not in defaults or kind not in replies.WHEN:
             raise LookupError(
                 f"{name} has no row with a sentence in ROWS of "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
     from gateway.cyrus.folderwatch import FolderWatch
 
-    # A value, and what tells later that it stands; None where nothing does.
+    # A value, and what shows later that it is still valid; None where nothing does.
     Proved = tuple[bytes | None, FileProof | AbsenceProof | None]
     Record = tuple[bytes, bytes]
 
@@ -117,7 +117,7 @@ class Database(ABC):
         return self.get(key)
 
     def get_proved(self, key: bytes, watch: FolderWatch | None = None) -> Proved:
-        """For a format that keeps files: `get`, and what tells later that it stands."""
+        """For a format that keeps files: `get`, and what shows later that it is still valid."""
         return self.get(key), None
 
     def look(self, keys: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> ConsistentRead:

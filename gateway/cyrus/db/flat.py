@@ -268,7 +268,7 @@ class _Neighbours:
         self.start = start
 
     def leaves_out(self, word: bytes, order: bytes | None) -> bool:
-        """Whether, in `order`, these two neighbours tell that no line has the word."""
+        """Whether, in `order`, these two neighbours show that no line has the word."""
         wanted = word.translate(order)
         return (not self.before or _rank(self.before, order) < wanted) and (
             not self.line or wanted < _rank(self.line, order)

@@ -62,7 +62,7 @@ _WIDEST = 64 * TAIL_BYTES
 class Tail:
     """The log's bytes from `start` to `end` as they were read last.
 
-    `first` is where the first record of a file stands, `step` what each place
+    `first` is where the first record of a file begins, `step` what each place
     of one is a multiple of.  Nothing is known, and `end` is 0, until `capture`.
     """
 

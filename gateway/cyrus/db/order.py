@@ -21,7 +21,7 @@ Orders = tuple[bytes | None, ...]
 
 
 def _mailbox_order() -> bytes:
-    """NUL stays; TAB and LF become 1, `.` 2, what stood below them moves up."""
+    """NUL stays; TAB and LF become 1, `.` 2, what was below them moves up."""
     table = bytearray(range(256))
     table[0x01:0x09] = range(0x03, 0x0B)
     table[0x09] = table[0x0A] = 0x01

@@ -3,7 +3,7 @@
 Cyrus replaces database files by renaming new ones into place (a repack, a
 conversion, each commit of a flat one), administrators remove and restore
 them, and a descriptor that is open goes on showing the old file for ever.
-`ReopeningDatabase` therefore looks at the path's device and inode.  Who looks when:
+`ReopeningDatabase` therefore looks at the path's device and inode.  It is looked at when:
 
 - `refresh`, and with it every `state`, does one `stat` of the path and forgets the
   reader when another file is there or none; the next call opens what there is.
@@ -291,7 +291,7 @@ class ReopeningDatabase(Database):
         return self.keeps_files if database is None else database.told_by_kernel
 
     def get_proved(self, key: bytes, watch: FolderWatch | None = None) -> Proved:
-        """For a format that keeps files: `get`, and what tells later that it stands."""
+        """For a format that keeps files: `get`, and what shows later that it is still valid."""
         try:
             return self._opened().get_proved(key, watch)
         except StoreError as error:

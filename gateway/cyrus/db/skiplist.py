@@ -17,7 +17,7 @@ needs no lock because it believes no pointer:
   record in front of the key that was met so, it goes on to the records that follow
   in the file, up to the first that is not in front of the key.  Whether a pointer
   led past a record, as those of an open transaction do, thus does not matter.
-- No file tells in which order its keys stand, and imapd.conf is not believed:
+- No file says in which order its keys are, and imapd.conf is not believed:
   3.6 and later ignore improved_mboxlist_sort.  A record that is found is right,
   whatever order led to it.  "There is none" is said only if that follows from
   each order in which a file can stand: two records that are neighbours in the
@@ -103,7 +103,7 @@ class Skiplist(LogDatabase):
         self._open()
 
     def state(self, key: bytes | None = None) -> Hashable:
-        """The token of the committed state: where its last COMMIT stands.
+        """The token of the committed state: where its last COMMIT is.
 
         One system call where nobody has written to the file.
         """
@@ -238,7 +238,7 @@ class Skiplist(LogDatabase):
                 continue
             searched = True
             if ahead is not None and (ahead.key.startswith(key) if prefix else ahead.key == key):
-                # What starts with a prefix stands side by side in each order.
+                # Keys with the same prefix are side by side in each order.
                 if not prefix or floor.type == DUMMY or not floor.key.startswith(key):
                     self._orders.remove(order)
                     self._orders.insert(0, order)
@@ -257,7 +257,7 @@ class Skiplist(LogDatabase):
         """
         rank = key.translate(order)
         node = floor = Node(self._view, DUMMY_OFFSET, self._header.first)
-        bound, ahead = self._header.log_start, None  # what stands here is not in front of `key`
+        bound, ahead = self._header.log_start, None  # what is here is not in front of `key`
         beyond = 0  # the last record that a pointer led to and that was not in front of it
         for level in range(self._header.levels - 1, -1, -1):
             while (there := self._hint(node, level, (floor.end, bound, beyond), order)) is not None:

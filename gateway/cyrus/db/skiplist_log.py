@@ -10,7 +10,7 @@ for the pointers, which this index does not use.
 Reading without a lock therefore has one trap: bytes of a transaction that is
 aborted while it is read, and behind them the COMMIT of the one that took its
 place.  So what was read is read a second time, and must be the same: at the
-time of the second reading the COMMIT stood there already, and all in front of
+time of the second reading the COMMIT was there already, and all in front of
 it was final.  Only the records count for "the same", not their pointers.
 
 The index keeps one number of 64 bits for each ADD (a hash of the key, and the
@@ -168,7 +168,7 @@ class Log:
         last = self._scan()
         for _ in range(SCANS):
             if last is not None and last.problem is None and (last.end == self.end or last.still()):
-                # Without a COMMIT there is nothing to confirm: had one stood
+                # Without a COMMIT there is nothing to confirm: had one been
                 # there when the reading began, it would have been found.
                 return last
             again = self._scan()

@@ -56,7 +56,7 @@ def end_of(prefix: bytes) -> bytes | None:
 class Dialect(Value):
     """What one engine's SQL looks like; `name` is sql_engine's in imapd.conf.
 
-    `quote` surrounds an identifier, and is doubled in it; `fold` tells that
+    `quote` surrounds an identifier, and is doubled in it; `fold`:
     the engine makes an unquoted identifier, as the C program writes it, lower
     case.  `key` and `value` are the columns as bytes, the latter no longer than
     `{most}`; `parameter` stands for the parameter number `{n}`; `part` makes
@@ -231,7 +231,7 @@ class SqlRecords:
     """What the tables of SQLite and of servers have in common: the records in rows.
 
     A subclass has the `_dialect`, and `_table_name` as statements have it; `_select` runs
-    one statement.  `_where` stands before what is wrong with a value, `_fix` behind it.
+    one statement.  `_where` comes before what is wrong with a value, `_fix` behind it.
     """
 
     __slots__ = ()

@@ -119,7 +119,7 @@ class ServerTable(SqlRecords, ReopeningDatabase):
             raise self._explained(fault) from fault
 
     def state(self, key: bytes | None = None) -> Hashable:
-        """Another one each time: nothing tells that a table has not changed."""
+        """Another one each time: nothing shows that a table has not changed."""
         return object()
 
     def changes(self, since: Hashable) -> frozenset[bytes] | None:

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 # A header is written in well under a microsecond, but its writer may lose its
-# processor for a turn in the middle.  One that contradicts its checksum at
+# processor for a time slice in the middle.  One that contradicts its checksum at
 # this many looks, with a pause of so many seconds after each, is damaged.
 HEADER_LOOKS = 20
 HEADER_PAUSE = 0.001

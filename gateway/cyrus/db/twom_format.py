@@ -58,7 +58,7 @@ SMALLEST_RECORD = 24
 _POINTER = 8
 FIRST_RECORD = DUMMY_OFFSET + SMALLEST_RECORD + _POINTER * MAX_LEVEL
 
-# By type: where the forward pointers stand, where the ancestor stands (0: none),
+# By type: where the forward pointers are, where the ancestor is (0: none),
 # whether the lengths are 64 bits wide, whether there is a key and a value.
 _POINTERS = (0, 8, 8, 24, 16, 32, 8, 8)
 _ANCESTOR = (0, 0, 0, 0, 8, 24, 8, 0)

@@ -20,7 +20,7 @@ appended and never change but for their pointers.
 
 Most of it is one sorted run that never changes (twoskip_keyrun.py) and may be shared by
 processes (twoskip_shared.py); what commits have appended since is kept apart, by bucket, and
-merged into a new run when there is much of it.  Whoever has no run reads the file and
+merged into a new run when there is much of it.  A process without a run reads the file and
 merges what there is into an empty one.  All of that goes in steps, a chunk of the file each;
 memory is 8 bytes a record and a little more.  Limits: files of up to 32 GiB.
 """

@@ -1,11 +1,11 @@
 """The part of an index that never changes: one entry a record, sorted, 8 bytes each.
 
 An entry is 32 bits of the key's hash and, below them, 32 bits of where its record begins, in
-steps of 8 bytes: sorted, those of one hash stand together, the oldest first.  `starts`
+steps of 8 bytes: sorted, those of one hash are together, the oldest first.  `starts`
 tells where the entries of each bucket (the hash's first bits) begin.
 
 The hash is CRC-32: it is the same in every process, so that one makes a run and
-others use it (twoskip_shared.py).  Whoever may choose names can choose such that collide;
+others use it (twoskip_shared.py).  Users that may choose names can choose some that collide;
 what that costs is bounded where candidates are read (twoskip_index.py).
 
 A `Merge` makes a run of an earlier one and of what was added since, in pieces.

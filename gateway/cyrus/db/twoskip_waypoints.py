@@ -99,7 +99,7 @@ class Waypoints:
         self._state = state
 
     def forget(self) -> None:
-        """Remember nothing; the next search begins anew."""
+        """Remember nothing; the next search starts from the beginning."""
         self._state = None
         self.records = {}
         self._put_aside()

@@ -7,8 +7,8 @@ RFC 9112 allows a general server to be: no bare line feeds, no folded lines, no
 absolute or asterisk form.
 
 Host is looked at because a browser lets a stranger's page talk to this machine
-under the stranger's own name (DNS rebinding).  A numeric address is no such
-name, and always good.
+under the stranger's own name (DNS rebinding).  A numeric address is not such
+a name, and always good.
 """
 
 from __future__ import annotations

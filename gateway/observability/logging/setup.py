@@ -133,7 +133,7 @@ class AddressWriter:
 
     Hashed: the local part becomes a keyed hash, the domain stays.  The key
     comes from the machine's id, so processes and restarts agree and a table
-    made elsewhere does not help.
+    made on another machine does not help.
     """
 
     def __init__(self, privacy: AddressPrivacy) -> None:

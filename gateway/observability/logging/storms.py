@@ -62,6 +62,6 @@ class Storms:
 
 
 def _record(held: HeldLines) -> logging.LogRecord:
-    """The record that stands for lines that were held back."""
+    """The record in place of lines that were held back."""
     name, level, _ = held.kind
     return logging.LogRecord(name, level, "(storm)", 0, held.summary, (), None)

@@ -32,8 +32,8 @@ class DatabaseState:
     """One database at one moment.
 
     `problem` is empty where it can be read.  `size` is in bytes; what the
-    format does not say is None.  `absent` tells that there is no such file and
-    that this is not a fault: Cyrus makes user_deny.db when it is first needed.
+    format does not say is None.  `absent`: there is no such file, and
+    that is not a fault: Cyrus makes user_deny.db when it is first needed.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 The three parts are files of their own beside this one, so that editors and
 linters know them; they are put together once.  The policy names both by their
-hashes: no other script or style runs, nothing is fetched from elsewhere, and
+hashes: no other script or style runs, nothing is fetched from other sites, and
 whatever a recipient or a log line holds stays text.
 """
 
