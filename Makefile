@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery
 STAMP   := $(VENV)/.ready
 
-.PHONY: help venv serve watch hooks demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb dist clean
+.PHONY: help venv reference serve watch hooks demo docs test test-clean test-delivery test-debian13 test-python314 builtin lint unit deb dist clean
 
 help:
 	@echo "make demo   a small store, served and asked: a table of recipients and answers"
@@ -17,6 +17,7 @@ help:
 	@echo "make serve  a gateway on the demo's store with a debug log, which follows your changes"
 	@echo "make watch  on each change the tests that mirror it (or those of TESTS=...)"
 	@echo "make unit   the tests that start no process, without the slow ones"
+	@echo "make reference  gateway.toml(5) and the completion for shells, from what the program declares"
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
@@ -47,6 +48,11 @@ demo: venv
 # Material warns of a later MkDocs, which is not the one that constraints.txt pins.
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
+# What is made of the declarations of settings and of the command line; tests fail where it is stale.
+reference: venv
+	$(BIN)/python -m gateway.config.reference man/gateway.toml.5
+	$(BIN)/python contrib/completion.py gateway/cli/completion
 
 serve: venv
 	@$(BIN)/python -m tests.demo.development

@@ -74,7 +74,6 @@ def test_the_wheel_has_what_runs(made: Path) -> None:
         "share/man/man8/smmapd.8",
         "share/man/man8/smmapd-gateway.8",
         "share/smmapd/systemd/smmapd-gateway.service",
-        "share/doc/smmapd/gateway.toml",
         "share/smmapd/examples/mx-postfix.toml",
         "share/smmapd/examples/postfix/policy.cf",
     } <= shared

@@ -3,8 +3,7 @@
 What stands in blocks of code, and the entries for log lines, is looked at in
 tests/documents.
 
-gateway.toml(5) and contrib/gateway.toml are held against the settings'
-declarations by tests/config/test_reference.py.
+gateway.toml(5) is held against the settings' declarations by tests/config/test_reference.py.
 """
 
 from __future__ import annotations

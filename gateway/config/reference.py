@@ -1,9 +1,8 @@
 """The reference made from the declarations: gateway.toml(5) and the commented example.
 
-    python -m gateway.config.reference man     > man/gateway.toml.5
-    python -m gateway.config.reference example > contrib/gateway.toml
-
-A test fails where the two files differ from what this gives.
+`make reference` writes man/gateway.toml.5 (`python -m gateway.config.reference FILE`); a test fails
+where it differs from what this gives.  The example is printed by `smmapd-gateway print-config
+example`, and is in no file of the source.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway.config import referencetext as prose
 from gateway.config.declaration import Declaration, Section
@@ -43,7 +43,7 @@ def man_page() -> str:
 
 
 def example() -> str:
-    """contrib/gateway.toml: every setting with its default, commented out but for a few."""
+    """A gateway.toml with every setting with its default, commented out but for a few."""
     lines = [*prose.EXAMPLE_HEAD]
     for section in SECTIONS:
         lines += ["", *_comment(_heading(section))]
@@ -153,15 +153,12 @@ def _roff(text: str) -> str:
     return f"\\&{line}" if line.startswith((".", "'")) else line
 
 
-_OUTPUTS = {"man": man_page, "example": example}
-
-
 def main(arguments: list[str]) -> int:
-    """Print one of the two; exit code 64 (EX_USAGE) for anything else."""
-    if len(arguments) != 1 or arguments[0] not in _OUTPUTS:
-        sys.stderr.write(f"usage: reference {'|'.join(_OUTPUTS)}\n")
+    """Write the manual page to a file; exit code 64 (EX_USAGE) for anything else."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: reference FILE\n")
         return 64
-    sys.stdout.write(_OUTPUTS[arguments[0]]())
+    Path(arguments[0]).write_text(man_page(), encoding="utf-8")
     return 0
 
 

@@ -53,6 +53,7 @@ def test_scripts_are_those_of_this_command_line(tmp_path: os.PathLike[str]) -> N
         (["-c", "a"], ["a file", "another"]),
         (["check", "--color", "a"], ["always", "auto"]),
         (["list", "--color", ""], ["always", "auto", "never"]),
+        (["print-config", "e"], ["example", "exim"]),
         (["print-config", "s"], ["sendmail", "settings", "systemd"]),
         (["print-completion", ""], ["bash", "zsh"]),
         (["check", "-f", "a"], ["a file", "another"]),

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from gateway.cli.snippets.systemd import unit
+from gateway.config import reference
 from tests.cli.program import ROOT, Site
 
 USUAL = """
@@ -167,6 +168,13 @@ def test_a_front_end_that_is_off(site: Site) -> None:
     assert "smtpd_milters" not in printed(site, "postfix", toml)
     assert "Nothing listens" in printed(site, "sendmail", toml)
     assert "Nothing listens" in printed(site, "exim", toml)
+
+
+def test_the_example_needs_no_configuration(site: Site) -> None:
+    """It is what one begins with."""
+    done = site.run("print-config", "example", "-c", "/nowhere/gateway.toml")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == reference.example()
 
 
 def test_an_unknown_program(site: Site) -> None:

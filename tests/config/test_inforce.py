@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,22 @@ import pytest
 from gateway import config
 from gateway.config.inforce import in_force
 from gateway.config.model import SECTIONS
+from gateway.config.reference import example
 from tests.cli.program import ROOT, run
 
-EXAMPLES = ("gateway.toml", "mx-postfix.toml", "mx-remote-store.toml")
+EXAMPLES = {
+    "print-config example": example(),
+    **{
+        name: (Path(ROOT) / "contrib" / name).read_text(encoding="utf-8")
+        for name in ("mx-postfix.toml", "mx-remote-store.toml")
+    },
+}
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_what_is_printed_is_the_same_configuration(example: str) -> None:
+@pytest.mark.parametrize("text", EXAMPLES.values(), ids=EXAMPLES)
+def test_what_is_printed_is_the_same_configuration(text: str) -> None:
     """Read again it gives the same, and every setting has its line."""
-    settings = config.load(os.path.join(ROOT, "contrib", example))
+    settings = config.loads(text.encode(), "gateway.toml")
     lines = list(in_force(settings))
     again = config.loads("\n".join(lines).encode(), settings.file)
     assert again == settings

@@ -1,6 +1,6 @@
 """Add a setting: declare it, wire it, make the reference again; nothing declared has no effect.
 
-That gateway.toml(5) and contrib/gateway.toml are those of the declarations, and that each has a
+That gateway.toml(5) is that of the declarations, and that each has a
 default, an example and a description, says tests/config/test_reference.py.
 """
 
