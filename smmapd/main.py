@@ -55,10 +55,9 @@ def _run(options: Options, service: str) -> int:
     from gateway.cyrus.store import CyrusStore  # noqa: PLC0415
     from gateway.verification.verifier import Verifier  # noqa: PLC0415
     from smmapd import stdio, syslog  # noqa: PLC0415
-    from smmapd.master import started_by_master  # noqa: PLC0415
 
     start = None
-    if not options.stdio and started_by_master():
+    if not options.stdio and _started_by_master():
         from smmapd.waitingclients import Start  # noqa: PLC0415
 
         start = Start(service)
@@ -96,6 +95,12 @@ def _run(options: Options, service: str) -> int:
         return under_master.run(options, make_verifier, verdicts, start)
     stdio.serve(make_verifier(), verdicts.observer())
     return os.EX_OK
+
+
+def _started_by_master() -> bool:
+    from smmapd.master import started_by_master  # noqa: PLC0415  (not for -X)
+
+    return started_by_master()
 
 
 def _debug(conf: ImapdConf, service: str) -> None:
