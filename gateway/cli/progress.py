@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import time
-from types import TracebackType
 from typing import Self, TextIO
 
 # Seconds between two drawings, and before the first one: what is quick shows no bar.
@@ -45,12 +44,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.clear()
 
     def advance(self, steps: int = 1) -> None:

@@ -15,7 +15,6 @@ from gateway.verification.model import Kind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.upstream.lmtp import LmtpClient
-    from gateway.upstream.pool import Pool
     from gateway.upstream.socketmap import SocketmapClient
 
 
@@ -37,20 +36,12 @@ class Told(Value):
 class SocketmapServer:
     """A smmapd, the C program or ours."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "deadline", "pool")
 
     def __init__(self, client: SocketmapClient) -> None:
         self._client = client
-
-    @property
-    def pool(self) -> Pool:
-        """Its connections; `pool.server` is its name."""
-        return self._client.pool
-
-    @property
-    def deadline(self) -> float:
-        """Seconds that a question may take."""
-        return self._client.deadline
+        self.pool = client.pool  # `pool.server` is its name
+        self.deadline = client.deadline  # seconds that a question may take
 
     def ask(self, recipient: bytes, hop: int, until: float) -> Told:
         """What the server says of `recipient`, before `until`."""
@@ -62,20 +53,12 @@ class SocketmapServer:
 class LmtpServer:
     """An LMTP server; how often the question was passed on cannot be told to it."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "deadline", "pool")
 
     def __init__(self, client: LmtpClient) -> None:
         self._client = client
-
-    @property
-    def pool(self) -> Pool:
-        """Its connections; `pool.server` is its name."""
-        return self._client.pool
-
-    @property
-    def deadline(self) -> float:
-        """Seconds that a question may take."""
-        return self._client.deadline
+        self.pool = client.pool  # `pool.server` is its name
+        self.deadline = client.deadline  # seconds that a question may take
 
     @property
     def creates(self) -> bool | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from types import TracebackType
 from typing import Self
 
 # What tells a changed file from the one that was there: inode, size, time of change.
@@ -32,12 +31,7 @@ class Snapshot:
         self._files, self._folders = self._look()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         shutil.rmtree(self._copy)
 
     def _look(self) -> tuple[dict[str, _State], set[str]]:

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from gateway import config
@@ -100,12 +99,7 @@ class Gateway:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._notify.close()
         self.daemon.stop()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socketserver
 import threading
-from types import TracebackType
 from typing import Self
 
 from tests.interfaces.kinds import DAMAGED, DENIALS, MAILBOXES, QUOTAS
@@ -75,12 +74,7 @@ class Backend:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -6,7 +6,7 @@ import socket
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 from tests.rigs.socketmap import TIMEOUT_S, request
@@ -78,12 +78,7 @@ class Interface(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 

@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from tests.lifecycle.clients import INTERFACES, ClosedError, Interface
@@ -111,12 +110,7 @@ class Load:
         self.wait_progress()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for client in self._clients:
             client.end()
         for client in self._clients:

@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from tests.lifecycle.clients import DOMAIN, INTERFACES, Interface
@@ -78,12 +77,7 @@ class ManagedGateway:
         self.configure()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for descriptor in self._pidfds:
             os.close(descriptor)
         for daemon in self._daemons:

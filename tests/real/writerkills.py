@@ -19,7 +19,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from gateway.cyrus import inotify
@@ -62,12 +61,7 @@ class WriterKills:
         self._queue = queue
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         os.close(self._queue)
 
     def tool(self, name: str, program: str, *words: str | bytes, stdin: bytes = b"") -> bool:

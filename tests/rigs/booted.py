@@ -20,7 +20,6 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from tests.rigs.debian import Root
@@ -173,12 +172,7 @@ class Booted:
             return False
         return True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._end()
 
 

@@ -17,7 +17,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from http.client import HTTPConnection
-from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder
@@ -97,12 +96,7 @@ class Browser:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         try:
             if self._session:
                 self._call("DELETE", self._session)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import imaplib
 import socket
-from types import TracebackType
 from typing import Any, Self
 
 TIMEOUT_S = 60.0
@@ -72,12 +71,7 @@ class Admin:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._imap.logout()
 
     def abandon(self) -> None:

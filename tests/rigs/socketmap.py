@@ -10,7 +10,6 @@ import select
 import socket
 import subprocess
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 from typing import Self
 
 TIMEOUT_S = 30.0
@@ -118,12 +117,7 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 

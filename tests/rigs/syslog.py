@@ -16,7 +16,6 @@ import shutil
 import socket
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder
@@ -70,12 +69,7 @@ class Syslog:
         self._reads = True
         self._thread.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._reads:
             # An empty message, which syslog(3) never sends, ends the thread.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:

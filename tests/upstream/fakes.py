@@ -11,7 +11,6 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from gateway.upstream.address import Address, InetAddress, UnixAddress
@@ -54,12 +53,7 @@ class Fake:
         self._start(self._accept)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
         for thread in self._threads:
             thread.join(DEADLINE_S)

@@ -15,7 +15,12 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
-from tests.cyrus.db.interleave import SteppingView, Steps
+from tests.cyrus.db.interleave import (
+    CountingView,
+    SteppingView,
+    Steps,
+    check_look_ups_between_steps,
+)
 from tests.cyrus.db.skiplist_files import BIG, GOLDEN, NOWHERE, checkpointed, reading, written
 from tests.cyrus.db.skiplist_writer import FIRST, finish, rank
 
@@ -81,22 +86,7 @@ def test_a_writer_between_the_reads_of_a_look_up(
     """A look-up gives the value of a state that was committed while it ran."""
     with written(16) as writer:
         checkpointed(writer, before)
-        view = SteppingView(writer.path)
-        database = Skiplist(view)
-        seen: list[bytes | None] = []
-
-        def script() -> Iterator[None]:
-            for _ in play(writer, history):
-                seen.append(writer.committed.get(key))
-                yield
-
-        view.steps = steps = Steps(script(), pauses)
-        for _ in range(3):
-            seen[:] = [writer.committed.get(key)]
-            assert database.get(key) in seen
-        steps.finish()
-        assert database.get(key) == writer.committed.get(key)
-        database.close()
+        check_look_ups_between_steps(Skiplist, writer, play(writer, history), key, pauses)
 
 
 def record(key: bytes, size: int) -> bytes:
@@ -227,25 +217,18 @@ def test_a_commit_that_is_taken_back_is_forgotten() -> None:
 def test_a_look_up_reads_few_records() -> None:
     """The pointers bring it near, those of the log's records too."""
 
-    class Counting(FileView):
-        looks = 0
-
-        def peek(self, offset: int, length: int) -> bytes:
-            self.looks += 1
-            return super().peek(offset, length)
-
     with written() as writer:
         finish(fill(writer, 1000))
         finish(writer.checkpoint())
         for number in range(0, 1000, 50):
             finish(writer.store(b"user.%06d.new" % number, b"new"))
         finish(writer.commit())
-        view = Counting(writer.path)
+        view = CountingView(writer.path)
         database = Skiplist(view)
-        view.looks = 0
+        view.reads = 0
         for number in range(7, 1000, 100):
             assert database.get(b"user.%06dx" % number) is None
-        assert view.looks < 10 * 60
+        assert view.reads < 10 * 60
         database.close()
 
 

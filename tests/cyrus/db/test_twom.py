@@ -18,7 +18,7 @@ from gateway.cyrus.db.twom_format import TwomHeader
 from gateway.cyrus.db.twom_walk import KeyPosition
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
-from tests.cyrus.db.interleave import SteppingView, Steps
+from tests.cyrus.db.interleave import SteppingView, Steps, check_look_ups_between_steps
 from tests.cyrus.db.twom_files import GOLDEN, reading, written
 from tests.cyrus.db.twom_writer import TwomWriter, finish
 
@@ -117,22 +117,7 @@ def test_a_writer_between_the_reads_of_a_look_up(
 ) -> None:
     """A look-up gives the value of a state that was committed while it ran."""
     with written() as writer:
-        view = SteppingView(writer.path)
-        database = Twom(view)
-        seen: list[bytes | None] = []
-
-        def script() -> Iterator[None]:
-            for _ in play(writer, history):
-                seen.append(writer.committed.get(key))
-                yield
-
-        view.steps = steps = Steps(script(), pauses)
-        for _ in range(3):
-            seen[:] = [writer.committed.get(key)]
-            assert database.get(key) in seen
-        steps.finish()
-        assert database.get(key) == writer.committed.get(key)
-        database.close()
+        check_look_ups_between_steps(Twom, writer, play(writer, history), key, pauses)
 
 
 @UNTIMED

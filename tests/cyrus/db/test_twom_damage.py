@@ -13,6 +13,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twom import Twom
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import UNTIMED, fill
+from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.twom_files import reading, written
 from tests.cyrus.db.twom_writer import CSUM_XXH64, DUMMY, DUMMY_OFFSET, TwomWriter, finish
 
@@ -96,21 +97,14 @@ def test_a_level_leads_to_records_that_have_it(level: int) -> None:
 def test_a_look_up_reads_few_records() -> None:
     """The higher levels bring it near."""
 
-    class Counting(FileView):
-        looks = 0
-
-        def peek(self, offset: int, length: int) -> bytes:
-            self.looks += 1
-            return super().peek(offset, length)
-
     with written() as writer:
         finish(fill(writer, 1000))
-        view = Counting(writer.path)
+        view = CountingView(writer.path)
         database = Twom(view)
-        view.looks = 0
+        view.reads = 0
         for number in range(7, 1000, 100):
             assert database.get(b"user.%06dx" % number) is None
-        assert view.looks < 10 * 60
+        assert view.reads < 10 * 60
         database.close()
 
 

@@ -110,9 +110,7 @@ def test_half_a_write_is_never_a_wrong_answer(
     """In the middle of a write the answer is committed before or after it, or an error."""
     writer = _written(operations, seed)
     torn = data.draw(st.integers(2, max(2, len(writer.steps) - 1)))
-    os.ftruncate(disk.fd, 0)
-    for step in writer.steps[:torn]:
-        step.apply(disk.fd)
+    disk.begin(writer.steps[:torn])
     states = [writer.steps[torn - 1].committed]
     for step in writer.steps[torn : torn + 1]:
         step.apply(disk.fd, part=data.draw(st.integers(0, len(step.data or b""))))
@@ -140,9 +138,7 @@ def test_a_writer_between_any_two_reads_does_no_harm(
 ) -> None:
     """Whatever a writer does during a look-up, the answer was true at some moment of it."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     view = Interrupted(disk.path, steps[start:], pauses)
     database = Twoskip(view)
     possible = [steps[min(start, len(steps)) - 1].committed, *view.seen]
@@ -161,9 +157,7 @@ def test_listing_while_a_writer_works(
 ) -> None:
     """`items` gives only committed values, no key twice, and all that were there all the time."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:2]:
-        step.apply(disk.fd)
+    disk.begin(steps[:2])
     view = Interrupted(disk.path, steps[2:], pauses)
     before = steps[1].committed
     database = Twoskip(view)

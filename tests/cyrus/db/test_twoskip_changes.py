@@ -178,9 +178,7 @@ def test_changes_never_misses_one(
 ) -> None:
     """Every key whose value differs between two states is among the changes, if these are told."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:split]:
-        step.apply(disk.fd)
+    disk.begin(steps[:split])
     database = disk.reader()
     state = database.state()
     old = steps[min(split, len(steps)) - 1].committed

@@ -84,9 +84,7 @@ def test_an_index_that_follows_every_write_knows_what_is_committed(
 ) -> None:
     """Made at any moment and kept through stores, deletes, aborts: the answers are the commits."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     database = indexed(disk.reader())
     for step in [steps[min(start, len(steps)) - 1], *steps[start:]]:
         step.apply(disk.fd)
@@ -108,9 +106,7 @@ def test_a_writer_between_any_two_reads_does_no_harm(
 ) -> None:
     """While the index is made and asked, the answer was true at some moment of the question."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     view = Interrupted(disk.path, steps[start:], pauses)
     database = indexed(Twoskip(view))
     before = view.seen[-1] if view.seen else steps[min(start, len(steps)) - 1].committed
@@ -140,9 +136,7 @@ def test_an_index_that_is_behind_catches_up_in_pieces(
 ) -> None:
     """What it does not know yet is walked for: the answers are the commits all the time."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(twoskip_index, "FOLLOWED", followed)
         patched.setattr(twoskip_index, "CHUNK", chunk)

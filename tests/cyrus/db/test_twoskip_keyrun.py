@@ -52,9 +52,7 @@ def test_an_index_that_merges_again_and_again_knows_what_is_committed(
 ) -> None:
     """While a new run is made, too, and whatever is appended meanwhile."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(twoskip_index, "MOST_RECENT", 2)
         patched.setattr(twoskip_keyrun, "SORTED_PER_STEP", 1)

@@ -329,9 +329,7 @@ def test_a_shared_index_knows_what_is_committed(
     steps = _written(operations, seed).steps
     made = min(made, len(steps))
     used = min(made + used, len(steps))
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:made]:
-        step.apply(disk.fd)
+    disk.begin(steps[:made])
     data = exported(disk)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(twoskip_index, "MOST_RECENT", recent)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cyrus.db import twoskip_waypoints
-from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, StoreError
+from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.cyrus.db.twoskip_writer import Writer
@@ -28,20 +28,6 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
     os.close(made.fd)
 
 
-class Counting(FileView):
-    """Counts what is read."""
-
-    __slots__ = ("reads",)
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.reads = 0
-
-    def peek(self, offset: int, length: int) -> bytes:
-        self.reads += 1
-        return super().peek(offset, length)
-
-
 def remembering(database: Twoskip) -> Twoskip:
     """The same database, as whoever asks for the state has it."""
     database.state()
@@ -53,7 +39,7 @@ def test_what_is_remembered_is_not_read_again(disk: Disk) -> None:
     writer = Writer(seed=1)
     writer.fill((b"user.%04d" % n, b"value") for n in range(2000))
     disk.apply(writer)
-    with_memory, without = Counting(disk.path), Counting(disk.path)
+    with_memory, without = CountingView(disk.path), CountingView(disk.path)
     database, plain = remembering(Twoskip(with_memory)), Twoskip(without)
     for key in writer.committed:
         database.get(key)
@@ -73,9 +59,7 @@ def test_the_answers_are_the_commits_after_each_write(
 ) -> None:
     """Through stores, deletes and aborts, some of them under way while records are remembered."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     database = remembering(disk.reader())
     for step in [steps[min(start, len(steps)) - 1], *steps[start:]]:
         step.apply(disk.fd)
@@ -102,9 +86,7 @@ def test_a_writer_between_any_two_reads_does_no_harm(
 ) -> None:
     """Each answer was true at some moment of its question, and none of them spoils the next."""
     steps = _written(operations, seed).steps
-    os.ftruncate(disk.fd, 0)
-    for step in steps[:start]:
-        step.apply(disk.fd)
+    disk.begin(steps[:start])
     view = Interrupted(disk.path, steps[start:], pauses)
     database = remembering(Twoskip(view))
     before = view.seen[-1] if view.seen else steps[min(start, len(steps)) - 1].committed

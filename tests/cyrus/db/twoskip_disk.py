@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
@@ -57,6 +57,12 @@ class Disk:
 
     def image(self) -> bytes:
         return os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+
+    def begin(self, steps: Iterable[Step]) -> None:
+        """Begin the file again with these steps."""
+        os.ftruncate(self.fd, 0)
+        for step in steps:
+            step.apply(self.fd)
 
     def apply(self, writer: Writer) -> None:
         self.put(writer.image())
