@@ -31,23 +31,25 @@ MBTYPE_DELETED = 1 << 7
 MBTYPE_INTERMEDIATE = 1 << 8
 MBTYPE_LEGACY_DIRS = 1 << 9
 
-_LETTERS = {
-    ord("e"): MBTYPE_EMAIL,
-    ord("n"): MBTYPE_NETNEWS,
-    ord("s"): MBTYPE_JMAPSUBMIT,
-    ord("p"): MBTYPE_JMAPPUSHSUB,
-    ord("j"): MBTYPE_JMAPNOTIFY,
-    ord("f"): MBTYPE_SIEVE,
-    ord("b"): MBTYPE_COLLECTION,
-    ord("c"): MBTYPE_CALENDAR,
-    ord("a"): MBTYPE_ADDRESSBOOK,
-    ord("r"): MBTYPE_REMOTE,
-    ord("z"): MBTYPE_RESERVE,
-    ord("m"): MBTYPE_MOVING,
-    ord("d"): MBTYPE_DELETED,
-    ord("i"): MBTYPE_INTERMEDIATE,
-    ord("l"): MBTYPE_LEGACY_DIRS,
-}
+# Letter, bits and words for people of each type: first the kinds, then the flags.
+TYPES = (
+    ("e", MBTYPE_EMAIL, "e-mail"),
+    ("n", MBTYPE_NETNEWS, "news"),
+    ("s", MBTYPE_JMAPSUBMIT, "JMAP submission"),
+    ("p", MBTYPE_JMAPPUSHSUB, "JMAP push subscriptions"),
+    ("j", MBTYPE_JMAPNOTIFY, "JMAP notifications"),
+    ("f", MBTYPE_SIEVE, "Sieve scripts"),
+    ("b", MBTYPE_COLLECTION, "collection"),
+    ("c", MBTYPE_CALENDAR, "calendar"),
+    ("a", MBTYPE_ADDRESSBOOK, "address book"),
+    ("r", MBTYPE_REMOTE, "remote"),
+    ("z", MBTYPE_RESERVE, "reserved"),
+    ("m", MBTYPE_MOVING, "moving"),
+    ("d", MBTYPE_DELETED, "deleted"),
+    ("i", MBTYPE_INTERMEDIATE, "intermediate"),
+    ("l", MBTYPE_LEGACY_DIRS, "legacy folders"),
+)
+_LETTERS = {ord(letter): mbtype for letter, mbtype, _ in TYPES}
 
 # The bits of numeric types up to Cyrus 3.4.
 _OLD_BITS = {

@@ -20,3 +20,15 @@ from gateway.cyrus import mailboxrecord, mailboxtypes
 def test_words(mbtype: int, words: str) -> None:
     """The kind, then the flags; nothing is left out."""
     assert mailboxtypes.words(mbtype) == words
+
+
+def test_every_type_has_its_letter_and_words() -> None:
+    """mailboxrecord.TYPES: one without would be an unknown type in a list, unknown bits to people."""
+    constants = {
+        value: name for name, value in vars(mailboxrecord).items() if name[:7] == "MBTYPE_"
+    }
+    del constants[mailboxrecord.MBTYPE_KIND]
+    missing = set(constants) - {mbtype for _, mbtype, _ in mailboxrecord.TYPES}
+    assert missing == set(), f"TYPES needs a row for {[constants[each] for each in missing]}"
+    letters = [letter for letter, _, _ in mailboxrecord.TYPES]
+    assert len(set(letters)) == len(letters)

@@ -75,7 +75,7 @@ def test_a_small_module() -> None:
     """Its tests notice everything."""
     code, lines = _run()
     assert (code, [line for line in lines if line.startswith(f"{SMALL}:")]) == (0, lines[-1:])
-    assert "6 mutants, 6 tried, 6 noticed," in lines[-1]
+    assert "8 mutants, 8 tried, 8 noticed," in lines[-1]
 
 
 def test_a_module_without_tests() -> None:
