@@ -5,7 +5,7 @@ gateway.toml; the field of `FrontEndTables` of the same name holds that table's 
 Processes, status page, metrics, explain, check-config, print-config and ask all go through
 `FRONT_ENDS`.
 
-To add one: its codec, its session and snippets with a `FrontEnd`, its table, a row and a field here
+To add one: its codec, its session and its `FrontEnd`, its table, a row and a field here
 (tests/exercises/test_add_a_front_end.py names what is still missing).
 """
 

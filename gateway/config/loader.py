@@ -19,7 +19,6 @@ from gateway.config.errors import ConfigurationErrors
 from gateway.config.frontends import FRONT_ENDS
 from gateway.config.lines import line_of
 from gateway.config.model import SECTIONS, Settings
-from gateway.config.renamed import new_name
 from gateway.config.sources import Document, SourceLocation, parse, read
 from gateway.config.tables import (
     admin,
@@ -156,10 +155,6 @@ class _Reader:
                 self.report(f"replies.{kind}", f"unknown kind of verdict;{hint} there are {every}")
 
     def _unknown(self, section: Section[object], key: str) -> None:
-        renamed = new_name(section.dotted(key))
-        if renamed:
-            self.report(section.dotted(key), renamed)
-            return
         known = [*section.declarations]
         if not section.name:
             known += [each.name for each in SECTIONS if each.name and "." not in each.name]

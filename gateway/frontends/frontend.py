@@ -1,11 +1,11 @@
 """What a front end is: the one interface by which the rest of the gateway knows it.
 
-A front end is its codec (`protocols/`), a subclass of `FrontEnd`, its session and its snippets
-(here, NAME_*.py), its table of gateway.toml (`config/tables/`), and its row of the registry
+A front end is its codec (`protocols/`), a subclass of `FrontEnd` and its session (here,
+NAME_*.py), its table of gateway.toml (`config/tables/`), and its row of the registry
 (`config/frontends.py`).  Whatever needs all of them (the processes, the status page,
 explain, check-config, print-config, ask) goes through the registry, so that no other place
-lists them.  The subclass imports session and snippets where they are used: the supervisor
-and the small commands know every front end, and need neither.
+lists them.  The subclass imports its session where it is used: the supervisor and the small
+commands know every front end, and need none.
 
 Limits: how a check finds one protocol's sockets in a mail server's configuration stays with
 the check that reads that configuration.

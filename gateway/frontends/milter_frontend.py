@@ -1,4 +1,7 @@
-"""The milter as a front end; its sessions, and its conversations, are in modules of their own."""
+"""The milter as a front end; its sessions, and its conversations, are in modules of their own.
+
+Sources of how it is asked: Postfix' MILTER_README, Sendmail's libmilter/README.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from gateway.protocols.address import BadAddress, parse_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.frontends.frontend import Serving, SessionFor, Snippet
+    from gateway.frontends.frontend import MailServerSite, Serving, SessionFor, Snippet
     from gateway.frontends.inquiry import Heard, Inquiry
     from gateway.frontends.judge import Judge
     from gateway.frontends.milter_session import MilterTable
@@ -49,9 +52,7 @@ class MilterFrontEnd(JudgingFrontEnd["MilterTable"]):
 
     def snippets(self) -> Mapping[str, Snippet]:
         """As any FrontEnd's."""
-        from gateway.frontends import milter_snippets  # noqa: PLC0415  (people's tools ask)
-
-        return milter_snippets.SNIPPETS
+        return {"postfix": _postfix, "sendmail": _sendmail}
 
     def ask(self, link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
         """As any FrontEnd's."""
@@ -69,6 +70,27 @@ def _quoted(address: bytes) -> bytes:
         local, domain = domain, b""
     escaped = local.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return b'"' + escaped + b'"' + at + domain
+
+
+def _postfix(site: MailServerSite) -> list[str]:
+    """Lines for main.cf."""
+    action = "tempfail" if site.defers else "accept"
+    return [
+        "",
+        "# Milter: the client hears why, and the milter learns the transport. Services for",
+        "# your own users (submission) say -o smtpd_milters= in master.cf.",
+        f"smtpd_milters = {{ {site.socket}, default_action={action} }}",
+    ]
+
+
+def _sendmail(site: MailServerSite) -> list[str]:
+    """Lines for sendmail.mc."""
+    flag = "F=T, " if site.defers else ""
+    return [
+        "dnl",
+        "dnl Milter, before the MAILER lines: the client hears why.",
+        f"INPUT_MAIL_FILTER(`smmapd', `S={site.socket}, {flag}T=S:10s;R:10s;E:30s')dnl",
+    ]
 
 
 FRONT_END = MilterFrontEnd()

@@ -1,4 +1,7 @@
-"""Postfix' policy service as a front end; its sessions are in a module of their own."""
+"""Postfix' policy service as a front end; its sessions are in their own module.
+
+Source of how it is asked: SMTPD_POLICY_README.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from gateway.protocols.address import parse_bare
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.frontends.frontend import Serving, SessionFor, Snippet
+    from gateway.frontends.frontend import MailServerSite, Serving, SessionFor, Snippet
     from gateway.frontends.inquiry import Heard, Inquiry
     from gateway.frontends.judge import Judge
     from gateway.frontends.policy_session import PolicyTable
@@ -45,15 +48,29 @@ class PolicyFrontEnd(JudgingFrontEnd["PolicyTable"]):
 
     def snippets(self) -> Mapping[str, Snippet]:
         """As any FrontEnd's."""
-        from gateway.frontends import policy_snippets  # noqa: PLC0415  (people's tools ask)
-
-        return policy_snippets.SNIPPETS
+        return {"postfix": _postfix}
 
     def ask(self, link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
         """As any FrontEnd's."""
         from gateway.frontends import mtaview  # noqa: PLC0415  (people's tools ask)
 
         return mtaview.policy(link, inquiry, until)
+
+
+def _postfix(site: MailServerSite) -> list[str]:
+    """Lines for main.cf."""
+    action = "DEFER_IF_PERMIT" if site.defers else "DUNNO"
+    return [
+        "",
+        "# Policy service: the client hears why. Where there is a list already, add the last",
+        "# two entries to its end; your own users' mail is permitted before.",
+        "smtpd_recipient_restrictions =",
+        "    permit_mynetworks",
+        "    permit_sasl_authenticated",
+        "    reject_unauth_destination",
+        "    check_policy_service {",
+        f"        {site.socket}, timeout=10s, default_action={action} }}",
+    ]
 
 
 FRONT_END = PolicyFrontEnd()

@@ -31,9 +31,7 @@ print(*sorted(sys.modules), file=sys.stderr)
 """
 # Each takes longer to import than the command line.
 SLOW = {"gevent", "prometheus_client", "importlib.metadata", "email"}
-SESSIONS = {
-    f"gateway.frontends.{name}_{part}" for name in NAMES for part in ("session", "snippets")
-}
+SESSIONS = {f"gateway.frontends.{name}_session" for name in NAMES}
 
 
 def loaded(program: str, *words: str) -> set[str]:

@@ -5,9 +5,11 @@ Sources: cyrus.conf(5); Prometheus' documentation of scrape_config.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
-from gateway.cli.snippets.programs import program
 from gateway.config.endpoints import InetEndpoint
 
 if TYPE_CHECKING:
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 
 _IMAPD_CONF = "/etc/imapd.conf"
 _MASTER_SOCKET = "/run/cyrus/socket/smmap"
+
+
+def program(name: str) -> str:
+    """The path of one of our programs: beside the interpreter, in PATH, else the usual one."""
+    beside = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), name)
+    if os.access(beside, os.X_OK):
+        return beside
+    return shutil.which(name) or f"/usr/bin/{name}"
 
 
 def cyrus(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.snippets.programs import program
+from gateway.cli.snippets.services import program
 from gateway.config.endpoints import DescriptorEndpoint, UnixEndpoint
 
 if TYPE_CHECKING:
