@@ -26,7 +26,8 @@ from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
-from gateway.server.loophooks import LoopHooks
+from gateway.server.indexsharing import IndexSharing
+from gateway.server.loophooks import IndexTimer, LoopHooks
 from gateway.server.resolver import Names
 from gateway.server.server import Server, end_without_memory, peer_name
 from gateway.verification.murder import MurderUpstreams
@@ -88,7 +89,8 @@ class MasterService:
         replies = SocketmapReplyCache(cache)
         self._murder = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
         pool = VerifierPool(lambda: _sharing(make_verifier(), self._murder))
-        self._loop_hooks = LoopHooks(cache)
+        self._sharing = IndexSharing([cache], report=syslog.debug)
+        self._loop_hooks = LoopHooks(cache, IndexTimer(self._sharing).wake)
         self._server = Server(
             self._listener,
             lambda peer: SocketmapSession(
@@ -130,6 +132,7 @@ class MasterService:
             self._drain("SIGHUP")
         self._done.wait()
         self._server.close()
+        self._sharing.close()
         self._log.close()
         self._verdicts.close()
         return self._exit_code

@@ -2,8 +2,8 @@
 
 At the beginning of a tick the events of watched folders are read, and the
 remembered verdicts are told that time has passed.  Where many questions could
-not be answered from memory, the index of the mailbox list is built, a piece
-now and then, so that nobody waits for it.
+not be answered from memory, the index of the mailbox list is made, a piece
+now and then, so that nobody waits for it (indexsharing.py).
 """
 
 from __future__ import annotations
@@ -12,31 +12,56 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-if TYPE_CHECKING:
-    from gateway.verification.decider import Memory
+from gateway.server.indexsharing import STRAIN
 
-# Questions that were not answered from memory before the mailbox list's index
-# is worth its making, and again each time as many more have come.
-STRAIN = 200
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.server.indexsharing import IndexSharing
+    from gateway.verification.decider import Memory
 
 # libev calls what has a higher priority first; 2 is the highest.
 _FIRST = 2
 
-# Seconds between two pieces of the index, of about 2 ms each: a quarter of a core
-# while it is built.
-PAUSE = 0.006
-
 _READ = 1
 
 
-class LoopHooks:
-    """Drives remembered verdicts from gevent's loop, for as long as it is kept."""
+class IndexTimer:
+    """Does the steps of `sharing` on gevent's loop, when they are due."""
 
-    def __init__(self, cache: Memory) -> None:
+    def __init__(self, sharing: IndexSharing) -> None:
+        self._sharing = sharing
+        self._loop = gevent.get_hub().loop
+        self._timer = self._loop.timer(0)
+        self._due = False  # a step is; a timer that has run out is not active until it is heard
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        if not self._due:
+            self._begin(0)
+
+    def _begin(self, pause: float) -> None:
+        self._due = True
+        self._timer = self._loop.timer(pause)
+        self._timer.start(self._step)
+
+    def _step(self) -> None:
+        self._due = False
+        if pause := self._sharing.step():
+            self._begin(pause)
+
+
+class LoopHooks:
+    """Drives remembered verdicts from gevent's loop, for as long as it is kept.
+
+    `strained` hears that many questions could not be answered from memory.
+    """
+
+    def __init__(self, cache: Memory, strained: Callable[[], None]) -> None:
         self._cache = cache
+        self._strained = strained
         self._due = STRAIN
         loop = gevent.get_hub().loop
-        self._timer = loop.timer(PAUSE, repeat=PAUSE)
         self._check = loop.check(ref=False, priority=_FIRST)
         self._check.start(self._tick)
         watch = cache.watch
@@ -52,9 +77,4 @@ class LoopHooks:
         cache.begin_tick()
         if cache.misses >= self._due:
             self._due = cache.misses + STRAIN
-            if not self._timer.active:
-                self._timer.start(self._build_index_step)
-
-    def _build_index_step(self) -> None:
-        if not self._cache.build_index_step():
-            self._timer.stop()
+            self._strained()

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -39,11 +40,18 @@ TROUBLE = "TROUBLE"
 WAITING = "WAITING"
 ENTRIES = "ENTRIES"
 RESTARTS = "RESTARTS"
+# An index of a mailbox list: a child wants one, it may make one, and here is one, with the line's
+# descriptor.
+WANTS_INDEX = "WANTS-INDEX"
+MAKE_INDEX = "MAKE-INDEX"
+INDEX = "INDEX"
 STOP = "STOP"
 # Why a process gives up that has run out of it.
 OUT_OF_MEMORY = "out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)"
 MESSAGE_LIMIT = 2000
 _CHANNEL_READ = 4096
+# Descriptors that one message may bring.
+_MOST_DESCRIPTORS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,19 @@ class Leave:
     patience: float
 
 
-Message = Restarts | Leave
+@dataclass(frozen=True, slots=True)
+class MakeIndex:
+    """The index that this process wants is made by nobody else: make it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Another process has made an index; the descriptor is the receiver's to close."""
+
+    descriptor: int
+
+
+Message = Restarts | Leave | MakeIndex | Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +90,14 @@ class Beginning:
 
     `again`: another one of the same configuration has served in its place;
     `replaces`: one of an older configuration serves until this one is ready.
-    `entries` is how many entries files had, by path, when they were read last.
+    `entries` is how many entries files had, by path, when they were read last;
+    `indexes` are descriptors of indexes of mailbox lists that others have made.
     """
 
     again: bool = False
     replaces: bool = False
     entries: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    indexes: tuple[int, ...] = ()
 
 
 # A first process, which takes nobody's place.
@@ -115,6 +137,7 @@ class Supervised:
         self.metrics_slot = metrics_slot
         self._channel = channel
         self._received = b""
+        self._descriptors: list[int] = []  # that have come before their lines
 
     def fileno(self) -> int:
         """The channel's descriptor: readable when there is messages, or the supervisor is gone."""
@@ -148,14 +171,26 @@ class Supervised:
         """How many clients are left, for a process that has been told to stop."""
         self._say(f"{CLIENTS} {count}")
 
+    def wants_index(self, path: str) -> None:
+        """An index of the file at `path` is wanted; MakeIndex or Index is the answer."""
+        self._say(f"{WANTS_INDEX} {json.dumps(path)}")
+
+    def share_index(self, path: str, descriptor: int) -> None:
+        """The index of the file at `path` that this process has had made, for all others."""
+        try:
+            send_index(self._channel, path, descriptor)
+        except OSError:
+            return  # as in _say
+
     def receive(self) -> list[Message] | None:
         """What came over the channel; None when the supervisor is gone: stop then."""
         try:
-            data = self._channel.recv(_CHANNEL_READ)
+            data, descriptors = received(self._channel)
         except (BlockingIOError, InterruptedError):
             return []
         except OSError:
             return None
+        self._descriptors += descriptors
         if not data:
             return None
         *lines, self._received = (self._received + data).split(b"\n")
@@ -167,6 +202,10 @@ class Supervised:
                 messages.append(Restarts(name, int(count)))
             elif word == STOP:
                 messages.append(Leave(float(rest)))
+            elif word == MAKE_INDEX:
+                messages.append(MakeIndex())
+            elif word == INDEX and self._descriptors:
+                messages.append(Index(self._descriptors.pop(0)))
         return messages
 
     def _say(self, line: str) -> None:
@@ -175,6 +214,24 @@ class Supervised:
         except OSError:
             # Full or gone: the next read of the channel tells which.
             return
+
+
+def received(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """What comes over a channel, and the descriptors with it.  Raises OSError."""
+    data, more, _flags, _from = channel.recvmsg(
+        _CHANNEL_READ, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+    )
+    descriptors = array("i")
+    for level, kind, content in more:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) // 4 * 4])
+    return data, descriptors.tolist()
+
+
+def send_index(channel: socket.socket, path: str, descriptor: int) -> None:
+    """An index over a channel, in either direction.  Raises OSError."""
+    line = f"{INDEX} {json.dumps(path)}\n".encode()
+    socket.send_fds(channel, [line], [descriptor])
 
 
 def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
@@ -225,8 +282,16 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
             again=bool(begun["again"]),
             replaces=bool(begun["replaces"]),
             entries=MappingProxyType({str(path): int(n) for path, n in known.items()}),
+            indexes=tuple(map(_ours, begun["indexes"])),
         ),
     )
+
+
+def _ours(descriptor: object) -> int:
+    """A descriptor that was passed, and is not passed on."""
+    assert isinstance(descriptor, int)
+    os.set_inheritable(descriptor, False)
+    return descriptor
 
 
 def _given(lengths: Sequence[int]) -> list[bytes]:
@@ -277,6 +342,7 @@ def environment(
                 "again": beginning.again,
                 "replaces": beginning.replaces,
                 "entries": dict(beginning.entries),
+                "indexes": list(beginning.indexes),
             },
             "lengths": list(lengths),
             "files": list(files),

@@ -31,7 +31,6 @@ LONGEST_DELAY_AFTER_READY = 1.0
 HEALTHY_SECONDS = 10.0
 # Reading a million mailboxes takes about a second; this is a hang.
 START_LIMIT = 60.0
-_READ = 4096
 _LINE_LIMIT = 2 * channel.MESSAGE_LIMIT
 
 
@@ -123,7 +122,12 @@ class Child:
                     spec.argv,
                     stdin=stdin,
                     env={**os.environ, channel.VARIABLE: told},
-                    pass_fds=[*passed, theirs.fileno(), metrics_slot.shared_metrics.fileno()],
+                    pass_fds=[
+                        *passed,
+                        *beginning.indexes,
+                        theirs.fileno(),
+                        metrics_slot.shared_metrics.fileno(),
+                    ],
                     # ctrl-C on a terminal is for the supervisor; it tells its children.
                     process_group=0,
                 )
@@ -134,6 +138,9 @@ class Child:
         self.heard = self.started
         self._patient_since = self.started
         self._received = b""
+        self._descriptors: list[int] = []  # that have come before their lines
+        self.wanted_index = ""  # the path of the file, until somebody answers
+        self.indexes: list[tuple[str, int]] = []  # that it has made, until somebody takes them
 
     @property
     def name(self) -> str:
@@ -156,11 +163,12 @@ class Child:
     def listen(self) -> bool:
         """Take what the child says over the channel; False when it has closed it."""
         try:
-            data = self.channel.recv(_READ)
+            data, descriptors = channel.received(self.channel)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
             return False
+        self._descriptors += descriptors
         if not data:
             return False
         self.heard = time.monotonic()
@@ -180,6 +188,10 @@ class Child:
                 self.entries[str(json.loads(path))] = int(count)
             elif word == channel.TROUBLE:
                 self.trouble = rest
+            elif word == channel.WANTS_INDEX:
+                self.wanted_index = str(json.loads(rest))
+            elif word == channel.INDEX and self._descriptors:
+                self.indexes.append((str(json.loads(rest)), self._descriptors.pop(0)))
             elif word == channel.CLIENTS and rest.isdigit():
                 self.clients = int(rest)
         return True
@@ -203,6 +215,20 @@ class Child:
         """Pass a count on; a child that does not read misses it."""
         try:
             self.channel.send(f"{channel.RESTARTS} {name} {count}\n".encode())
+        except OSError:
+            return
+
+    def make_index(self) -> None:
+        """Nobody else makes the index that it wants; a child that does not read misses it."""
+        try:
+            self.channel.send(f"{channel.MAKE_INDEX}\n".encode())
+        except OSError:
+            return
+
+    def give_index(self, path: str, descriptor: int) -> None:
+        """Another one has made an index; a child that does not read misses it."""
+        try:
+            channel.send_index(self.channel, path, descriptor)
         except OSError:
             return
 
@@ -231,8 +257,11 @@ class Child:
         return f"{self.label} (pid {self.pid}) was ended by {name}{why}"
 
     def close(self) -> None:
-        """Close the channel."""
+        """Close the channel, and what nobody has taken of what came over it."""
         self.channel.close()
+        for descriptor in [*self._descriptors, *(each for _, each in self.indexes)]:
+            os.close(descriptor)
+        self._descriptors, self.indexes = [], []
 
 
 def _readable(*data: bytes) -> BinaryIO:

@@ -116,15 +116,21 @@ class Generation:
         return next(filter(None, said), "")
 
     def start(
-        self, slot: Slot, metrics_slot: MetricsSlot, entries: Mapping[str, int], *, replaces: bool
+        self,
+        slot: Slot,
+        metrics_slot: MetricsSlot,
+        entries: Mapping[str, int],
+        indexes: tuple[int, ...] = (),
+        *,
+        replaces: bool,
     ) -> Child:
         """Start the slot's process, which counts in `metrics_slot`; raises OSError.
 
-        `entries` are those of files, by path; `replaces`: another generation
-        serves until it is ready.
+        `entries` are those of files, by path, `indexes` descriptors of indexes of mailbox
+        lists; `replaces`: another generation serves until it is ready.
         """
         slot.due = None
-        beginning = Beginning(slot.starts > 0, replaces, entries)
+        beginning = Beginning(slot.starts > 0, replaces, entries, indexes)
         slot.child = Child(
             slot.spec, slot.index, self.number, self.listeners, metrics_slot, beginning=beginning
         )

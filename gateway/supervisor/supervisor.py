@@ -35,6 +35,7 @@ from gateway.observability.metrics.registry import ProcessRegistry, ProcessState
 from gateway.observability.status import GatewayStatus
 from gateway.supervisor.children import Child, ChildSpec
 from gateway.supervisor.generation import ChangedFiles, Generation, Plan, Retiring, Slot
+from gateway.supervisor.indexes import SharedIndexes
 from gateway.supervisor.listeners import Change, Listeners
 from gateway.supervisor.notify import Notifier
 from gateway.supervisor.startup import complain, open_and_drop, warn
@@ -76,6 +77,7 @@ class Supervisor:
         self._notifier = Notifier(environ)
         self._selector = selectors.DefaultSelector()
         self._readers: dict[int, Callable[[], None]] = {}
+        self._indexes = SharedIndexes()
         self._unserved = Unserved(self._selector, self._readers)
         self._listeners = Listeners({})
         self._registry = ProcessRegistry()
@@ -122,6 +124,7 @@ class Supervisor:
             finally:
                 self._listeners.close()
                 self._selector.close()
+                self._indexes.close()
                 self._registry.close()
         return self._exit_code
 
@@ -145,7 +148,8 @@ class Supervisor:
         metrics_slot = self._registry.lend()
         try:
             replaces = generation is self._incoming and self._was_ready
-            child = generation.start(slot, metrics_slot, self._entries, replaces=replaces)
+            indexes = self._indexes.descriptors
+            child = generation.start(slot, metrics_slot, self._entries, indexes, replaces=replaces)
         except OSError as error:
             self._registry.take_back(metrics_slot)
             reason = os.strerror(error.errno or 0)
@@ -165,6 +169,7 @@ class Supervisor:
             _log.info(
                 "%s takes no new %s; %d are left", child.name, child.spec.clients, child.clients
             )
+        self._indexes.heard(child, self._children())
         self._look_at_troubles()
         if self._serving is not None and self._serving.slot_of(child) is not None:
             self._entries.update(child.entries)
@@ -207,6 +212,7 @@ class Supervisor:
             if not child.listen():
                 break
         self._deafen(child)
+        self._indexes.gone(child)
         child.close()
         self._registry.take_back(child.metrics_slot)
 
@@ -214,9 +220,8 @@ class Supervisor:
         if self._retiring.discard(child):
             _log.debug("%s", child.ended(code))
             return
-        for generation in (self._incoming, self._serving):
-            slot = generation.slot_of(child) if generation is not None else None
-            if generation is not None and slot is not None:
+        for generation in self._present:
+            if (slot := generation.slot_of(child)) is not None:
                 _log.error("%s", child.ended(code))
                 self._lost(generation, slot, code)
 
@@ -314,9 +319,8 @@ class Supervisor:
         self._sockets_at = math.inf
         self._exit_code = exit_code
         self._retiring.hurry()
-        for generation in (self._incoming, self._serving):
-            if generation is not None:
-                self._retiring.take(generation, replaced=False)
+        for generation in self._present:
+            self._retiring.take(generation, replaced=False)
         self._notifier.stopping(within=self._retiring.patience(time.monotonic()))
         if self._incoming is not None:
             self._listeners.cancel(self._incoming.change)
@@ -333,21 +337,16 @@ class Supervisor:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self._stop()
 
+    @property
+    def _present(self) -> list[Generation]:
+        return [each for each in (self._incoming, self._serving) if each is not None]
+
     def _children(self) -> list[Child]:
-        return [
-            child
-            for generation in (self._incoming, self._serving)
-            if generation is not None
-            for child in generation.children()
-        ]
+        return [child for generation in self._present for child in generation.children()]
 
     def _states(self) -> list[ProcessState]:
         """Every process, for the metrics."""
-        found = [*self._retiring.states()]
-        for generation in (self._serving, self._incoming):
-            if generation is not None:
-                found += generation.states()
-        return found
+        return [*self._retiring.states(), *(each for one in self._present for each in one.states())]
 
     def _excuse(self, late: float) -> None:
         """Where all processes were stopped (a frozen container, a paused machine), none is stuck.

@@ -182,15 +182,20 @@ class VerdictCache:
                 entries.put_aside(FEW_ENTRIES)
         return any(entries.release(_GIVEN_BACK) for entries in self._all)
 
-    def build_index_step(self) -> bool:
-        """Do a piece of what makes answers that are not remembered cheap; False if nothing is left.
-
-        A piece takes about 2 ms.  Worth while for a process that has met many
-        such questions, and again after a database was replaced.
-        """
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """As any Memory's: about 2 ms, again after a database was replaced."""
         if any(entries.release(_RELEASED) for entries in self._all):
             return True
-        return not self._shrunk and self._mailboxes.build_index_step()
+        return not self._shrunk and self._mailboxes.build_index_step(alone=alone)
+
+    @property
+    def index_wanted(self) -> str:
+        """As any Memory's."""
+        return "" if self._shrunk else self._mailboxes.index_wanted
+
+    def offer_index(self, descriptor: int) -> None:
+        """As any Memory's."""
+        self._mailboxes.offer_index(descriptor)
 
     def resolve(self, pending: Pending) -> Verdict:
         """As the Verifier's; not remembered.  Not to be called on another thread."""

@@ -128,8 +128,21 @@ class Memory(Decider, Protocol):
         To be called until it is False: then nothing was left.
         """
 
-    def build_index_step(self) -> bool:
-        """Do a piece of what makes answers cheaper that are not remembered; False if done."""
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """Do a piece of what makes answers cheaper that are not remembered; False if done.
+
+        With `alone` false another process makes what takes long (`index_wanted`).
+        """
+
+    @property
+    def index_wanted(self) -> str:
+        """The file of which another process should make an index; empty for none."""
+
+    def offer_index(self, descriptor: int) -> None:
+        """Another process has made an index, which is used if it is proved to be of use.
+
+        Raises `SharedIndexRefused` where it cannot be one.
+        """
 
     def entry(self, recipient: bytes) -> Entry | None:
         """What is remembered of `recipient`, whether it is still valid or not."""

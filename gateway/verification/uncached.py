@@ -49,6 +49,14 @@ class UncachedMemory:
         """What is remembered is bounded in another way, where there is anything."""
         return False
 
-    def build_index_step(self) -> bool:
+    def build_index_step(self, *, alone: bool = True) -> bool:
         """There is nothing that would make the next answer cheaper."""
         return False
+
+    @property
+    def index_wanted(self) -> str:
+        """Of no file."""
+        return ""
+
+    def offer_index(self, descriptor: int) -> None:
+        """It is of no use here."""

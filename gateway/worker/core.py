@@ -31,10 +31,11 @@ from gateway.observability.metrics import recorder
 from gateway.observability.metrics.recorder import Recorder
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
-from gateway.server.loophooks import PAUSE, LoopHooks
+from gateway.server.indexsharing import PAUSE, IndexSharing
+from gateway.server.loophooks import IndexTimer, LoopHooks
 from gateway.server.server import end_without_memory
 from gateway.server.tablelookups import TableQuestions
-from gateway.supervisor.channel import Leave, Restarts
+from gateway.supervisor.channel import Index, Leave, MakeIndex, Restarts
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
@@ -87,7 +88,9 @@ class Core:
             defect=_defect,
             tables=tables.ask if tables is not None else None,
         )
-        self._loop_hooks = [LoopHooks(memory) for memory in distinct]
+        self._sharing = IndexSharing(distinct, parent, report=_log.debug)
+        self._index_timer = IndexTimer(self._sharing)
+        self._loop_hooks = [LoopHooks(memory, self._index_timer.wake) for memory in distinct]
         self._done = Event()
         self._draining = False
         self._loop = gevent.get_hub().loop
@@ -149,6 +152,7 @@ class Core:
             self._parent.waiting(waits_for)
             return
         self._settling.stop()
+        self._sharing.settle(self._parent.beginning.indexes)
         self._front_ends.files.tell()
         self._front_ends.start()
         if self._admin is not None:
@@ -183,6 +187,12 @@ class Core:
                         self._admin.restarted([each])
                 case Leave():
                     self._stop(each.patience)
+                case MakeIndex():
+                    self._sharing.chosen()
+                    self._index_timer.wake()
+                case Index():
+                    self._sharing.offered(each.descriptor)
+                    self._index_timer.wake()
 
     def _stop(self, patience: float) -> None:
         """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
@@ -198,6 +208,7 @@ class Core:
             self._front_ends.hurry()
             return
         self._draining = True
+        self._sharing.close()
         self._engines.retire()
         self._settling.stop()
         if self._admin is not None:

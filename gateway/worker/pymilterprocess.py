@@ -37,10 +37,11 @@ from gateway.server.affinity import Affinity
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.garbage import GarbageCollection
 from gateway.server.helpers import HelperThreads
+from gateway.server.indexsharing import PAUSE, STRAIN, IndexSharing
 from gateway.server.intake import Intake
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.server.tablelookups import TableQuestions
-from gateway.supervisor.channel import OUT_OF_MEMORY, Leave
+from gateway.supervisor.channel import OUT_OF_MEMORY, Index, Leave, MakeIndex
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE, PYMILTER
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
@@ -54,9 +55,8 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.frontends.frontend import Shrinkable
     from gateway.observability.metrics.snapshot import ProcessCounts
-    from gateway.supervisor.channel import Supervised
+    from gateway.supervisor.channel import Message, Supervised
     from gateway.supervisor.listeners import Listener
-    from gateway.verification.decider import Memory
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +72,6 @@ DRAIN_MARGIN = 0.5
 # Seconds between two looks at what is still under way, and in which an MTA that was accepted
 # just before we stopped to accept tells of itself, or libmilter sends a last reply.
 SETTLE = 0.1
-
-# Questions that were not answered from memory before the mailbox list's index is worth its
-# making, and seconds between two pieces of it (gateway.server.loophooks).
-STRAIN = 200
-PAUSE = 0.006
 
 # Seconds after which a thread that wants to run makes another one stop (sys.setswitchinterval).
 # A callback takes some microseconds, and holds the lock: where a hundred connections are busy,
@@ -102,6 +97,7 @@ class PymilterProcess:
         self._engines = engines = make_engines(settings)
         own = settings.front_end(FRONT_END.name)
         self._memory = engines.memory(own.answers)
+        self._sharing = IndexSharing([self._memory], parent, report=_log.debug)
         self._due = STRAIN
         address = AddressWriter(settings.logging.addresses)
         self._recorder = recorder = Recorder(parent, settings, address)
@@ -190,7 +186,25 @@ class PymilterProcess:
             messages = parent.receive()
             if messages is None or any(isinstance(each, Leave) for each in messages):
                 return False
+            self._heard(messages)
+        self._sharing.settle(parent.beginning.indexes)
         return True
+
+    def _heard(self, messages: list[Message]) -> float:
+        """Take the supervisor's word; seconds until there is something to do for it, 0: never."""
+        pause = 0.0
+        for each in messages:
+            match each:
+                case Leave():
+                    self._stop(each.patience)
+                    continue
+                case MakeIndex():
+                    self._sharing.chosen()
+                case Index():
+                    with self._lock:
+                        self._sharing.offered(each.descriptor)
+            pause = PAUSE
+        return pause
 
     def _watch(self) -> None:
         """Be the supervisor's child; an exception here must not leave a process without it."""
@@ -213,19 +227,17 @@ class PymilterProcess:
             self._memory.files_changed()  # the first look takes longer than those that follow
         parent.ready()
         published = 0.0
-        preparing = False
+        step_in = 0.0  # seconds until the next step of the index is due; 0: none is
         while not self._time_to_leave():
-            pause = PAUSE if preparing else INTERVAL if self._deadline is None else SETTLE
+            pause = step_in or (INTERVAL if self._deadline is None else SETTLE)
             select.select([parent.fileno()], [], [], pause)
             messages = parent.receive()
             if messages is None:
                 _log.error("the supervisor is gone; shutting down")
                 return
-            for each in messages:
-                if isinstance(each, Leave):
-                    self._stop(each.patience)
+            step_in = self._heard(messages) or step_in
             with self._lock:
-                preparing = self._prepare(self._memory)
+                step_in = self._prepare(step_in > 0)
                 if time.monotonic() - published >= INTERVAL:
                     published = time.monotonic()
                     self._recorder.publish()
@@ -261,6 +273,8 @@ class PymilterProcess:
         self._deadline = time.monotonic() + seconds
         # An MTA that was accepted just now has not told of itself, and a reply is on its way.
         self._settled = time.monotonic() + SETTLE
+        with self._lock:
+            self._sharing.close()
         if not self._patient:
             self._intake.close()
             return
@@ -284,19 +298,19 @@ class PymilterProcess:
                 self._trouble = trouble
                 self._parent.trouble(trouble)
 
-    def _prepare(self, memory: Memory) -> bool:
-        """Make a piece of what makes answers cheap; whether there is more to make.
+    def _prepare(self, under_way: bool) -> float:
+        """Do a step of what makes answers cheap; in how many seconds the next is due, 0: none.
 
         A process that leaves to another one gives back a piece of its memory instead.
         """
         if self._deadline is not None and self._patient:
-            return sum(each.shrink() for each in (memory, *self._caches)) > 0
-        if memory.misses < self._due:
-            return False
-        if memory.build_index_step():
-            return True
-        self._due = memory.misses + STRAIN
-        return False
+            left = sum(each.shrink() for each in (self._memory, *self._caches))
+            return PAUSE if left else 0.0
+        misses = self._memory.misses
+        if not under_way and misses < self._due:
+            return 0.0
+        self._due = misses + STRAIN
+        return self._sharing.step()
 
     def _look_at_room(self) -> None:
         """Let clients wait while there is no descriptor for more."""

@@ -1,0 +1,72 @@
+"""The program of the process that makes the index of a mailbox list for others (builderprocess.py).
+
+Its standard input is one end of a socket pair.  It says a byte each second, then one more with the
+descriptor of a sealed index, and ends.  Where the other end closes, nobody needs it
+any more, and it ends at once.  It gives way to those that serve (nice(2)).
+
+Limits: a defect of ours shows as its exit code alone; the process that wanted the index makes one
+by itself then.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+
+from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip import Twoskip
+from gateway.errors import StoreError
+
+# How much it gives way: where everybody wants the processor, it gets two thirds of what one that
+# serves gets, and the index is there in some seconds.
+NICE = 2
+
+# Seconds between two words that it is at work.
+WORD = 1.0
+
+
+def build(path: str, home: socket.socket) -> int | None:
+    """The descriptor of the sealed index of the file at `path`; None where nobody waits for it.
+
+    Also where there is none.  Raises `StoreError` where the file cannot be read, and
+    OSError where there is no memory.
+    """
+    database = Twoskip(FileView(path))
+    said = time.monotonic()
+    while database.build_index_step():
+        if not _is_there(home):
+            return None
+        if time.monotonic() - said > WORD:
+            said = time.monotonic()
+            with suppress(OSError):  # full or gone: the next look tells which
+                home.send(b".")
+    return database.export_index()
+
+
+def _is_there(home: socket.socket) -> bool:
+    try:
+        return bool(home.recv(1))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def main(path: str) -> int:
+    """Make it and hand it over; the exit code (sysexits.h)."""
+    with suppress(OSError):  # where the unit denies it, it competes as an equal
+        os.nice(NICE)
+    with socket.socket(fileno=0) as home:
+        home.setblocking(False)
+        try:
+            descriptor = build(path, home)
+            if descriptor is None:
+                return os.EX_UNAVAILABLE
+            socket.send_fds(home, [b"!"], [descriptor])
+        except StoreError:
+            return os.EX_DATAERR
+        except (OSError, MemoryError):
+            return os.EX_OSERR
+    return os.EX_OK
