@@ -56,6 +56,9 @@ def outcome(creation: Autocreate, userid: bytes) -> str:
         ({}, b"new/bie", FAILS),
         ({}, b"", FAILS),
         ({}, b"x" * 300, FAILS),
+        # "user." and the name have 200 bytes, and 201
+        ({}, b"x" * 195, MADE),
+        ({}, b"x" * 196, FAILS),
     ],
 )
 def test_who_gets_a_mailbox(options: dict[str, object], userid: bytes, expected: str) -> None:
@@ -84,6 +87,8 @@ def test_what_is_not_known_here(options: dict[str, object], unsure: tuple[str, .
         ({}, None, (0, None, 0, None)),
         ({"autocreate_quota": 5}, None, (0, 5, 0, None)),
         ({"autocreate_quota_messages": 7}, None, (0, None, 0, 7)),
+        ({"autocreate_quota": 1, "autocreate_quota_messages": 1}, None, (0, 1, 0, 1)),
+        ({"autocreate_quota_messages": 0}, None, (0, None, 0, None)),
         ({"autocreate_quota": 5}, QuotaRecord(b"user.new", 9, 1, 3, 2), (9, 5, 3, None)),
     ],
 )

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from gateway.cyrus import spellings as spellings_module
 from gateway.cyrus.spellings import MAX_LOOKS, MAX_SPELLINGS, spellings
 from tests.cyrus.memory import MemoryDatabase
 
-KEYS = (b"Nnews", b"NNews", b"NnewS", b"NNews\x1fold", b"Nuser\x1ffred", b"Na-b", b"NA_b", b"Na b")
+KEYS = (
+    b"Nnews",
+    b"NNews",
+    b"NnewS",
+    b"NNews\x1fold",
+    b"Nuser\x1ffred",
+    b"Na-b",
+    b"NA_b",
+    b"Na b",
+    b"Nyear.2",
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +32,8 @@ KEYS = (b"Nnews", b"NNews", b"NnewS", b"NNews\x1fold", b"Nuser\x1ffred", b"Na-b"
         (b"Nnone", set()),
         (b"Nuser\x1ffred", set()),
         (b"Na-b", set()),
+        (b"NYEAR.2", {b"Nyear.2"}),
+        (b"Nyear.3", set()),
         (b"N", set()),
     ],
 )
@@ -26,6 +41,12 @@ def test_spellings(key: bytes, found: set[bytes]) -> None:
     """The key itself is none of them, and the first byte is not looked at."""
     database = MemoryDatabase(dict.fromkeys(KEYS, b"x"))
     assert set(spellings(database, key, fixed=1)) == found
+
+
+def test_the_first_byte_counts_as_any_other() -> None:
+    """In an older list a key is the name itself, without anything in front."""
+    database = MemoryDatabase(dict.fromkeys((b"News", b"news", b"NEWS"), b"x"))
+    assert set(spellings(database, b"news")) == {b"News", b"NEWS"}
 
 
 def test_blanks() -> None:
@@ -46,3 +67,12 @@ def test_the_work_has_a_bound() -> None:
     database = MemoryDatabase(dict.fromkeys(sorted(keys), b"x"))
     asked = b"N" + b"abcdefghijklmn"[: length - 1]
     assert len(spellings(database, asked, fixed=1)) == MAX_SPELLINGS
+
+
+def test_no_more_beginnings_are_tried_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many keys begin as one that is not there, looking for it comes to an end."""
+    monkeypatch.setattr(spellings_module, "MAX_LOOKS", 9)
+    beginnings = [bytes(letters) for letters in itertools.product(b"aA", b"bB", b"cC", b"dD")]
+    database = MemoryDatabase({beginning + b"x": b"x" for beginning in beginnings})
+    assert spellings(database, b"abcde") == []
+    assert len(database.listed) == 9

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from tests.mutation.__main__ import known_modules
 from tests.mutation.mutants import mutants
-from tests.mutation.trials import ROOT, Chosen
+from tests.mutation.trials import ROOT, Chosen, _Watch
 
 # Few mutants and fast tests: this runs in a few seconds.
 SMALL = "gateway/cyrus/mailboxtypes.py"
@@ -57,6 +60,36 @@ def test_a_test_that_a_change_gives_another_name_is_run() -> None:
     chosen = Chosen({"fast": 0.1, "slow": 2.0}, {"fast", "slow", "other"})
     chosen.pytest_collection_modifyitems(items)
     assert [item.nodeid for item in items] == ["fast", "slow", "new"]
+
+
+def test_what_runs_at_an_import_belongs_to_every_test(tmp_path: Path) -> None:
+    """Where the import is inside a function, the first test that comes there runs it for all."""
+    path = tmp_path / "late.py"
+    path.write_text(
+        "N = 1\n\n\nclass C:\n    M = [n\n         for n in (1,)]\n\n\n"
+        "def f(\n    a=3,\n):\n    return a\n"
+    )
+    spec = importlib.util.spec_from_file_location("late", path)
+    assert spec is not None
+    assert spec.loader is not None
+    late = importlib.util.module_from_spec(spec)
+    before = sys.gettrace()
+    watch = _Watch(str(path))
+    try:
+        for name in ("first", "second"):
+            protocol = watch.pytest_runtest_protocol(SimpleNamespace(nodeid=name))
+            next(protocol)
+            if name == "first":
+                spec.loader.exec_module(late)
+            else:
+                late.f()
+            assert next(protocol, None) is None
+    finally:
+        seen = watch.seen()
+        threading.settrace(None)
+        sys.settrace(before)
+    assert seen["always"] == [1, 4, 5, 6, 9, 10]
+    assert [lines for _, lines in seen["tests"].values()] == [[], [12]]
 
 
 def _run(*words: str) -> tuple[int, list[str]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import os
 import resource
@@ -166,7 +167,11 @@ class Chosen:
 
 
 class _Watch:
-    """A plugin: what each test costs, and the lines of the module that it goes through."""
+    """A plugin: what each test costs, and the lines of the module that it goes through.
+
+    What runs when the module is imported belongs to every test, also where the
+    import is inside a function: only the first test meets it then.
+    """
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -190,11 +195,22 @@ class _Watch:
         return {"always": sorted(self._always), "tests": tests}
 
     def _called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        return self._at if frame.f_code.co_filename == self._file else None
+        if frame.f_code.co_filename != self._file:
+            return None
+        return self._at_import if _is_import(frame) or _is_import(frame.f_back) else self._at
+
+    def _at_import(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        self._always.add(frame.f_lineno)
+        return self._at_import
 
     def _at(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         self._lines.add(frame.f_lineno)
         return self._at
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    """Whether it is the body of a module or of a class, not that of a function."""
+    return frame is not None and not frame.f_code.co_flags & inspect.CO_OPTIMIZED
 
 
 def _fork(run: Callable[[], int], *, bounded: bool) -> int:

@@ -55,6 +55,14 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
         (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
     )),
+    "postuser with capitals, where only others are made": (
+        {**KEPT, "postuser": "BB", "autocreate_users": "NewBie"},
+        ((b"bb+open", OK), (b"other+open", NO)),
+    ),
+    "a user in capitals called as postuser is": (
+        {**KEPT, "postuser": "cc", "autocreate_users": "NewBie"},
+        ((b"cc+none", OK), (b"cc+open", OK)),
+    ),
 }  # fmt: skip
 FOLDED_ROWS = [
     pytest.param(options, recipient, kind, id=f"{rule}: {recipient!r}")

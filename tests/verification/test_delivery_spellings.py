@@ -21,6 +21,7 @@ _MAILBOXES = {
     b"virt.example!Public": record(_OPEN),
     b"closed.A": record(b"anyone\tlr"),
     b"DELETED.news.6B0CE8D1": record(_OPEN),
+    b"user.fr ed": record(),
 }
 
 
@@ -83,3 +84,17 @@ def test_a_deleted_shared_folder_takes_no_mail(tmp_path: Path) -> None:
     engine = _engine(tmp_path, "example.com")
     verdict = engine.verify(Query(b"bb+DELETED/news/6B0CE8D1@example.com"))
     assert verdict.kind is Kind.NOT_FOR_MAIL
+
+
+def test_quotes_stay_in_a_newer_list_however_the_address_was_folded(tmp_path: Path) -> None:
+    """Only lists of Cyrus up to 2.5 have users whose names need quotes."""
+    engine = _engine(tmp_path, "example.com", {"lmtp_downcase_rcpt": "no"})
+    assert engine.verify(Query(b"fr ed@example.com", folded=True)).kind is Kind.NONEXISTENT
+
+
+def test_a_postuser_with_capitals_is_nobodys_where_capitals_do_not_count(tmp_path: Path) -> None:
+    """What lmtpd compares with it is in lower case then, folded before or not."""
+    engine = _engine(tmp_path, "example.com", {"postuser": "BB"})
+    for folded in (False, True):
+        query = Query(b"bb+Public/a@example.com", folded=folded)
+        assert engine.verify(query).kind is Kind.NONEXISTENT
