@@ -77,7 +77,8 @@ def test_what_runs_at_an_import_belongs_to_every_test(tmp_path: Path) -> None:
     watch = _Watch(str(path))
     try:
         for name in ("first", "second"):
-            protocol = watch.pytest_runtest_protocol(SimpleNamespace(nodeid=name))
+            item: Any = SimpleNamespace(nodeid=name)
+            protocol = watch.pytest_runtest_protocol(item)
             next(protocol)
             if name == "first":
                 spec.loader.exec_module(late)

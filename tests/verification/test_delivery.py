@@ -108,6 +108,7 @@ DENIALS = {
     b"denied@virt.example": denial(b"", b"lmtp*"),
     b"blocked": denial(b"Pay", b"smmap"),
     b"nobodyblocked": denial(b"Pay", b"smmap"),
+    b"fullcatch": denial(b"Pay", b"smmap"),
 }
 
 OK, NO, BAD = Kind.DELIVERABLE, Kind.NONEXISTENT, Kind.BAD_ADDRESS
@@ -290,6 +291,15 @@ OLDER: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
         (b"+news", OK), (b"+NEWS/none", OK), (b"+other", NO), (b"+Seen", NO),
     )),
     "a catch-all that fails": ({"lmtp_catchall_mailbox": "none"}, ((b"over", OVER), (b"nobody", NO))),
+    "shared folders of similar names, where that is off": (NONE, ((b"+news", NO), (b"+News", OK))),
+    "users of similar names": (
+        {"lmtp_fuzzy_mailbox_match": "yes", "lmtp_downcase_rcpt": "no"},
+        ((b"anna", NO), (b"Anna", OK)),
+    ),
+    "a catch-all that is full for good": (
+        {"lmtp_catchall_mailbox": "fullcatch", "lmtp_over_quota_perm_failure": "yes"},
+        ((b"nobody", Kind.OVER_QUOTA_PERMANENT),),
+    ),
     "dollars": (NONE, ((b"+$cash", OK),)),
     "the separator in a user's name": (NONE, ((b"fred/Old", OK), (b"fred/Lists", NO))),
     "capitals that stay in the postuser": ({"postuser": "BB", "lmtp_downcase_rcpt": "no"}, (

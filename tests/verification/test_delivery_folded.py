@@ -16,10 +16,16 @@ from tests.verification.test_delivery import DOMAINS, NO, NONE, OK, OVER, Row, v
 
 # Asked by somebody who may have folded the address.
 KEPT = {"lmtp_downcase_rcpt": "no"}
+FOR_GOOD = {"lmtp_over_quota_perm_failure": "yes"}
+FUZZY = {"lmtp_fuzzy_mailbox_match": "yes"}
 FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "shared folders": (NONE, (
         (b"+news", OK), (b"+News", OK), (b"+NEWS", NO), (b"+open", OK), (b"+nex", NO),
         (b"+r&-d", OK), (b"nobody", NO),
+    )),
+    "users, where capitals do not count": (NONE, ((b"anna", NO), (b"fred", OK))),
+    "similar names are alike in lists of Cyrus 2.5 only": ({"lmtp_fuzzy_mailbox_match": "yes"}, (
+        (b"+r_&-d", NO), (b"+news/none", NO), (b"+news", OK),
     )),
     "in a domain": (DOMAINS, ((b"+list/one@virt.example", OK), (b"+news@virt.example", NO))),
     "users, where capitals stay": ({"lmtp_downcase_rcpt": "no"}, (
@@ -52,6 +58,13 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
         },
         ((b"brim", OVER),),
     ),
+    "a quota for good, and a catch-all that is full, and denied to us": (
+        {
+            **KEPT, "lmtp_over_quota_perm_failure": "yes",
+            "lmtp_catchall_mailbox": "fullcatch", "lmtp_strict_quota": "yes",
+        },
+        ((b"brim", Kind.OVER_QUOTA_PERMANENT),),
+    ),
     "postuser with capitals": ({"lmtp_downcase_rcpt": "no", "postuser": "BB"}, (
         (b"bb+open", OK), (b"bb+news", OK), (b"bb+none", NO),
     )),
@@ -77,3 +90,52 @@ def test_folded_addresses(
 ) -> None:
     """An address without capitals may be that of a mailbox with some, if there is no other."""
     assert verifier(tmp_path, options).verify(Query(recipient, folded=True)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "folded", "older", "cacheable"),
+    [
+        (NONE, b"+news", True, False, True),
+        (NONE, b"+nex", True, False, True),
+        (NONE, b"over", True, False, True),
+        # another spelling may be made, which no key of this one tells
+        ({**KEPT, **FOR_GOOD}, b"over", True, False, False),
+        ({**KEPT, **FOR_GOOD}, b"over", False, False, True),
+        ({**KEPT, **FOR_GOOD}, b"over", False, True, True),
+        # there is another spelling, on which it rests, too
+        ({**KEPT, **FOR_GOOD}, b"pair", True, False, False),
+        # any key may be similar
+        (FUZZY, b"+news", False, True, False),
+        (FUZZY, b"+other", False, True, False),
+        (FUZZY, b"nobody", False, True, True),
+        (FUZZY, b"+open", False, True, True),
+    ],
+)
+def test_what_is_remembered(
+    tmp_path: Path, options: Mapping[str, str], recipient: bytes,
+    folded: bool, older: bool, cacheable: bool,
+) -> None:  # fmt: skip
+    """Only what rests on records that are known by their keys."""
+    verdict = verifier(tmp_path, options, older=older).verify(Query(recipient, folded=folded))
+    assert verdict.cacheable is cacheable
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "folds"),
+    [
+        (DOMAINS, b"fred", False),
+        (DOMAINS, b"fred@virt.example", False),
+        (DOMAINS, b"+open", True),
+        (DOMAINS, b"+Open", False),
+        (DOMAINS, b"fr\xe9d", False),
+        (DOMAINS | KEPT, b"fred", True),
+        (DOMAINS | KEPT, b"Fred", False),
+        (DOMAINS | {"defaultdomain": "Example.ORG"}, b"fred", True),
+    ],
+)
+def test_which_addresses_may_have_been_another_one(
+    tmp_path: Path, options: Mapping[str, str], recipient: bytes, folds: bool
+) -> None:
+    """Those without capitals, where capitals make a difference."""
+    assert verifier(tmp_path, options).authority.folds(recipient) is folds
+    assert not verifier(tmp_path, options).answering("smmapd").authority.folds(recipient)

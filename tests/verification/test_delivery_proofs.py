@@ -30,12 +30,13 @@ FULL, FREE = quota((10_241, 10)), quota((0, 10))
 class Store:
     """A store in three twoskip files, changed by commits as Cyrus makes them."""
 
-    def __init__(self, root: Path, options: str) -> None:
+    def __init__(self, root: Path, options: str, *, older: bool = False) -> None:
+        key = bytes if older else dbkey
         self._conf = root / "conf"
         self._conf.mkdir()
         self._writers = {name: Writer(seed=1) for name in (LIST, QUOTA, DENY)}
         self._writers[LIST].fill(
-            (dbkey(name), record(OPEN))
+            (key(name), record(OPEN))
             for name in (b"user.fred", b"user.brim", b"user.brim.Own", b"user.catch", b"News")
         )
         self._writers[QUOTA].fill([(b"user.brim", quota((10_240, 10))), (b"user.brim.Own", FREE)])
@@ -49,6 +50,11 @@ class Store:
         )
         conf = imapdconf.load(str(path), "smmap")
         self.verifier = Verifier.for_store(CyrusStore(conf, b"smmap"), answers=DELIVERY)
+        self.cache = VerdictCache(self.verifier)
+
+    def answer_as(self, authority: str) -> None:
+        """Another authority, which has remembered nothing."""
+        self.verifier = self.verifier.answering(authority)
         self.cache = VerdictCache(self.verifier)
 
     def change(self, change: Change) -> None:
@@ -87,6 +93,9 @@ def gone(name: bytes) -> Change:
     """A mailbox is deleted."""
     return LIST, dbkey(name), None
 
+
+# As Cyrus 2.5 wrote a record.
+TEXT = b"0 default anyone\tlrp\t"
 
 CATCH = "lmtp_catchall_mailbox: catch\n"
 MAKES = "autocreate_post: yes\nautocreate_quota: 0\n"
@@ -133,6 +142,51 @@ def test_a_change_shows_at_once(
     assert [store.kind(recipient) for _ in range(2)] == [before] * 2
     store.change(change)
     assert [store.kind(recipient) for _ in range(2)] == [after] * 2
+
+
+OLDER_CHANGES: dict[str, tuple[str, bytes, Change, Kind]] = {
+    "a user with a separator in his name": (
+        "", b"fred/old", (LIST, b"user.fred.old", TEXT), OK,
+    ),
+    "a user whose name needs quotes": ("", b"fr ed", (LIST, b"user.fr ed", TEXT), OK),
+    "a shared folder of a similar name": (
+        "lmtp_fuzzy_mailbox_match: yes\n", b"+other", (LIST, b"Other", TEXT), OK,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "change", "after"), OLDER_CHANGES.values(), ids=OLDER_CHANGES
+)
+def test_a_change_of_an_older_list_shows_at_once(
+    tmp_path: Path, options: str, recipient: bytes, change: Change, after: Kind
+) -> None:
+    """A refusal rests on what any version would look for that may have written it."""
+    store = Store(tmp_path, options, older=True)
+    assert [store.kind(recipient) for _ in range(2)] == [NO] * 2
+    store.change(change)
+    assert [store.kind(recipient) for _ in range(2)] == [after] * 2
+
+
+@pytest.mark.parametrize("answers", [DELIVERY, SMMAPD])
+@pytest.mark.parametrize("denied", [b"a.b", b"a^b"])
+def test_a_user_who_is_denied_under_either_name(
+    tmp_path: Path, answers: str, denied: bytes
+) -> None:
+    """The one in the address, and that of the mailbox which it reaches."""
+    store = Store(tmp_path, "")
+    store.change(mailbox(b"user.a^b"))
+    store.answer_as(answers)
+    assert [store.kind(b"a^b") for _ in range(2)] == [OK] * 2
+    store.change((DENY, denied, denial(b"", b"smmap")))
+    assert [store.kind(b"a^b") for _ in range(2)] == [Kind.DENIED] * 2
+
+
+def test_a_folded_default_domain_is_found_from_memory(tmp_path: Path) -> None:
+    """Where the default domain has capitals, an address without may be in it."""
+    store = Store(tmp_path, DOMAIN + "defaultdomain: Example.ORG\n")
+    assert [store.kind(b"fred@example.org", folded=True) for _ in range(2)] == [OK] * 2
+    assert store.kind(b"fred@example.org") is NO
 
 
 UNRELATED: dict[str, tuple[str, Callable[[int], Change]]] = {
