@@ -13,50 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from gateway.config.choices import AuthorityName, Mode
 from gateway.config.declaration import Section
-from gateway.config.endpoints import Endpoint
 from gateway.config.tables import milter, policy, socketmap
+from gateway.config.tables.connections import FrontEndSettings
 from gateway.config.tables.milter import MilterSettings
 from gateway.config.tables.policy import PolicySettings
 from gateway.config.tables.socketmap import SocketmapSettings
-from gateway.config.types import Network
 from gateway.frontends import milter_frontend, policy_frontend, socketmap_frontend
 from gateway.frontends.frontend import FrontEnd, TableT
-
-
-class FrontEndSettings(Protocol):
-    """What the table of every front end has; gateway.toml(5) has the meanings."""
-
-    @property
-    def listen(self) -> tuple[Endpoint, ...]:
-        """Its sockets; it is off where there are none."""
-
-    @property
-    def allow(self) -> tuple[Network, ...]:
-        """Which clients may connect; empty: all."""
-
-    @property
-    def mode(self) -> Mode:
-        """What becomes of a refusal."""
-
-    @property
-    def answers(self) -> AuthorityName:
-        """Whose answers it gives."""
-
-    @property
-    def max_connections(self) -> int:
-        """Clients of one socket at a time."""
-
-    @property
-    def idle_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def request_timeout(self) -> float:
-        """Seconds."""
 
 
 def _no_problems(_own: object, _given: Collection[str]) -> Iterable[tuple[str, str]]:

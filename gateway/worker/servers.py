@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.config.choices import AuthorityName
-    from gateway.config.frontends import FrontEndSettings, Row
+    from gateway.config.frontends import Row
+    from gateway.config.tables.connections import FrontEndSettings
     from gateway.frontends.frontend import Session as AnySession
     from gateway.frontends.frontend import Shrinkable
     from gateway.mta.postfix import Postfix

@@ -12,8 +12,9 @@ import typing
 from collections.abc import Iterable, Iterator
 
 from gateway import config
-from gateway.config.frontends import NAMES, FrontEndSettings, FrontEndTables
+from gateway.config.frontends import NAMES, FrontEndTables
 from gateway.config.model import Settings
+from gateway.config.tables.connections import FrontEndSettings
 from tests.sources import ROOT, SOURCES, tree
 
 # The tables of gateway.toml by the names of the fields of Settings; [replies.KIND] has its own shape.

@@ -1,13 +1,18 @@
-"""Settings that all front ends share: who may connect, how many, and for how long.
+"""What the table of every front end has: who may connect, for how long, and whose answers they get.
 
-Each function makes a new field of a section, so that the tables keep the
-same name, default, limits and words.
+A setting that is the same for all is a field of `FrontEndSettings` and nowhere else; a table
+that has its own words or default for one says it again, by the functions here where only a part
+differs.
 """
 
 from __future__ import annotations
 
-from gateway.config.declaration import setting
-from gateway.config.types import Network, integer, networks, seconds
+from dataclasses import dataclass
+
+from gateway.config.choices import AuthorityName, Mode
+from gateway.config.declaration import inherited, setting
+from gateway.config.endpoints import Endpoint
+from gateway.config.types import Network, choice, integer, networks, seconds
 
 # Linux' usual hard limit of descriptors; each connection needs one.
 MAX_CONNECTIONS = 500_000
@@ -16,14 +21,34 @@ MAX_CONNECTIONS = 500_000
 MAX_TIMEOUT = 86_400
 
 
-def allow_setting() -> tuple[Network, ...]:
-    """`allow`: the networks of clients."""
-    return setting(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndSettings:
+    """The table of a front end; it is off where `listen` names no socket."""
+
+    listen: tuple[Endpoint, ...]
+    allow: tuple[Network, ...] = setting(
         networks(),
         default=(),
         description="Networks whose clients may connect to the TCP sockets; empty: any client "
         "that reaches them. Others are disconnected at once.",
         example='["127.0.0.0/8", "2001:db8::/32"]',
+    )
+    mode: Mode
+    answers: AuthorityName = inherited(
+        choice(AuthorityName),
+        inherits="answers",
+        description="Whose answer this front end gives.",
+        example='"smmapd"',
+    )
+    max_connections: int
+    idle_timeout: float
+    request_timeout: float = setting(
+        seconds(1, MAX_TIMEOUT),
+        default=30.0,
+        units="seconds",
+        description="A request that began to arrive must be complete, and a reply must be taken, "
+        "within this time; else the connection is closed.",
+        example="10",
     )
 
 
@@ -46,16 +71,4 @@ def idle_timeout_setting(default: float, more: str, *, example: str) -> float:
         units="seconds",
         description=f"A connection without a request for this long is closed. {more}",
         example=example,
-    )
-
-
-def request_timeout_setting() -> float:
-    """`request_timeout` in seconds."""
-    return setting(
-        seconds(1, MAX_TIMEOUT),
-        default=30.0,
-        units="seconds",
-        description="A request that began to arrive must be complete, and a reply must be taken, "
-        "within this time; else the connection is closed.",
-        example="10",
     )

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from gateway.config.choices import AuthorityName, Library, Mode
+from gateway.config.choices import Library, Mode
 from gateway.config.declaration import Section, declarations_of, inherited, setting
 from gateway.config.endpoints import Endpoint
 from gateway.config.tables.connections import (
     MAX_TIMEOUT,
-    allow_setting,
+    FrontEndSettings,
     idle_timeout_setting,
     max_connections_setting,
-    request_timeout_setting,
 )
-from gateway.config.types import Network, choice, listen, seconds
+from gateway.config.types import choice, listen, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MilterSettings:
+class MilterSettings(FrontEndSettings):
     """The milter front end; off while `listen` is empty."""
 
     listen: tuple[Endpoint, ...] = setting(
@@ -39,18 +38,11 @@ class MilterSettings:
         "docs/milter-library.md has a table of when to choose which.",
         example='"builtin"',
     )
-    allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
         description="The mode of this front end. In `observe` every recipient is let through.",
         example='"observe"',
-    )
-    answers: AuthorityName = inherited(
-        choice(AuthorityName),
-        inherits="answers",
-        description="Whose answer this front end gives.",
-        example='"smmapd"',
     )
     max_connections: int = max_connections_setting("Each SMTP session of the MTA holds one.")
     idle_timeout: float = idle_timeout_setting(
@@ -59,7 +51,6 @@ class MilterSettings:
         "to a session whose milter has gone.",
         example="7210",
     )
-    request_timeout: float = request_timeout_setting()
     session_timeout: float = setting(
         seconds(0, MAX_TIMEOUT),
         default=3600.0,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.choices import AuthorityName, Mode
+from gateway.config.choices import Mode
 from gateway.config.declaration import Section, declarations_of, inherited, setting
 from gateway.config.endpoints import Endpoint
 from gateway.config.tables.connections import (
-    allow_setting,
+    FrontEndSettings,
     idle_timeout_setting,
     max_connections_setting,
-    request_timeout_setting,
 )
-from gateway.config.types import Network, choice, listen
+from gateway.config.types import choice, listen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySettings:
+class PolicySettings(FrontEndSettings):
     """The policy front end; off while `listen` is empty."""
 
     listen: tuple[Endpoint, ...] = setting(
@@ -27,18 +26,11 @@ class PolicySettings:
         "recipients are ours.",
         example='["unix:/var/spool/postfix/smmapd/policy?mode=0660&group=postfix"]',
     )
-    allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
         description="The mode of this front end. In `observe` the action is always DUNNO.",
         example='"observe"',
-    )
-    answers: AuthorityName = inherited(
-        choice(AuthorityName),
-        inherits="answers",
-        description="Whose answer this front end gives.",
-        example='"smmapd"',
     )
     max_connections: int = max_connections_setting("Each smtpd process of Postfix holds one.")
     idle_timeout: float = idle_timeout_setting(
@@ -47,7 +39,6 @@ class PolicySettings:
         "smtpd_policy_service_max_ttl (1000 seconds); a smaller value here costs it a warning.",
         example="1200",
     )
-    request_timeout: float = request_timeout_setting()
 
 
 SECTION = Section(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.choices import AuthorityName, Mode
+from gateway.config.choices import Mode
 from gateway.config.declaration import Section, declarations_of, inherited, setting
 from gateway.config.endpoints import Endpoint
 from gateway.config.tables.connections import (
-    allow_setting,
+    FrontEndSettings,
     idle_timeout_setting,
     max_connections_setting,
-    request_timeout_setting,
 )
-from gateway.config.types import Network, choice, listen
+from gateway.config.types import choice, listen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SocketmapSettings:
+class SocketmapSettings(FrontEndSettings):
     """The socketmap front end; off while `listen` is empty."""
 
     listen: tuple[Endpoint, ...] = setting(
@@ -28,7 +27,6 @@ class SocketmapSettings:
         example='["unix:/run/smmapd/socketmap?mode=0660&group=postfix"]',
         sample=True,
     )
-    allow: tuple[Network, ...] = allow_setting()
     mode: Mode = inherited(
         choice(Mode),
         inherits="mode",
@@ -37,19 +35,12 @@ class SocketmapSettings:
         "that are not recipients (a bare domain, `@domain`) are not.",
         example='"observe"',
     )
-    answers: AuthorityName = inherited(
-        choice(AuthorityName),
-        inherits="answers",
-        description="Whose answer this front end gives.",
-        example='"smmapd"',
-    )
     max_connections: int = max_connections_setting("Further ones wait in the socket's queue.")
     idle_timeout: float = idle_timeout_setting(
         3600.0,
         "Postfix closes its own after 10 seconds, Sendmail when its process ends.",
         example="600",
     )
-    request_timeout: float = request_timeout_setting()
 
 
 SECTION = Section(
