@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.userdeny import DEFAULT_MESSAGE, MAX_MESSAGE, Denial, UserDeny
+from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 from .memory import MemoryDatabase
 
@@ -77,6 +82,27 @@ def test_other_users_are_not_blocked(userid: bytes) -> None:
 def test_without_a_database_nobody_is_blocked() -> None:
     """A user_deny.db that does not exist is the normal state."""
     assert UserDeny(MemoryDatabase(None)).check(b"fred", b"smmap") is None
+
+
+def test_a_database_that_goes_away_blocks_whom_it_blocked(tmp_path: Path) -> None:
+    """Who is blocked is not known any more, so nobody passes."""
+    path = tmp_path / "user_deny.db"
+    deny = UserDeny(ReopeningDatabase(str(path), "flat"))
+
+    def blocks_nobody() -> bool:
+        with contextlib.suppress(DatabaseMissing):
+            deny.database.state()
+        return deny.blocks_nobody
+
+    assert blocks_nobody()
+    assert deny.check(b"fred", b"smmap") is None
+    path.write_bytes(b"fred\t2\xff\x89*\n")
+    assert not blocks_nobody()
+    assert deny.check(b"fred", b"smmap") is not None
+    path.unlink()
+    assert not blocks_nobody()
+    with pytest.raises(DatabaseUnavailable, match="was there and is missing"):
+        deny.check(b"fred", b"smmap")
 
 
 @given(st.binary(), st.binary())

@@ -12,6 +12,13 @@ from gateway.verification.steps import STEPS, Step, name_step
 NAMING = Naming(keeps_domains=True, default_domain=b"Example.org")
 
 
+def test_a_name_that_only_older_lists_have_is_shown_by_its_key_there() -> None:
+    """There is no key of the newer form for it."""
+    name = NAMING.recipient(b"fred+R&D")
+    keys = [dict(name_step(each).facts)["key"] for each in (name, name.in_older())]
+    assert keys == [name.dbkey, name.oldkey]
+
+
 def test_every_step_has_rows() -> None:
     """There is a function for each step that the engine knows."""
     assert set(STEPS) <= {*steps._ROWS, "name"}

@@ -117,3 +117,10 @@ def test_what_is_told_of_the_name(
     assert told.pop("key") == dbkey(mailbox)
     assert told == {"userid": userid, "domain": domain, "folders": folders, "mailbox": mailbox}
     assert verdict.evidence.mailbox == mailbox
+
+
+def test_what_is_told_of_annotations(tmp_path: Path) -> None:
+    """Their limit is in KiB in the record, and in bytes for people."""
+    use = verifier(tmp_path, NONE).verify(Query(b"notes")).evidence.quota
+    assert use is not None
+    assert (use.annotations_used, use.annotations_limit) == (1025, 1024)

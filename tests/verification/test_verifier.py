@@ -193,7 +193,9 @@ def test_each_check_is_made_only_where_it_matters(
 
 
 FACTS: list[tuple[bytes, str, dict[str, object]]] = [
-    (b"fred", "mailbox", {"found": True, "type": 0}),
+    (b"fred", "name", {"key": b"Nuser\x1ffred"}),
+    (b"fred", "userdeny", {"format": "flat", "pattern": None}),
+    (b"fred", "mailbox", {"found": True, "type": 0, "key": b"Nuser\x1ffred"}),
     (b"gone", "mailbox", {"found": False, "type": MBTYPE_DELETED}),
     (b"joe", "mailbox", {"found": False, "type": None}),
     (b"+open", "acl", {"lookup": True, "post": True}),
@@ -326,6 +328,9 @@ def test_missing_userdeny_denies_nobody(flat: FlatStore) -> None:
     engine = verifier(flat)
     os.unlink(os.path.join(flat.configdirectory, "user_deny.db"))
     assert decide(engine, b"denied").kind is Kind.DELIVERABLE
+    trace: list[Step] = []
+    assert engine.verify(Query(b"denied"), trace).kind is Kind.DELIVERABLE
+    assert [dict(step.facts)["format"] for step in trace if step.name == "userdeny"] == [None]
 
 
 def test_each_answer_is_of_the_store_as_it_is_now(flat: FlatStore) -> None:
@@ -357,6 +362,12 @@ def test_mailbox_that_mupdate_may_know_is_asked_for_once(flat: FlatStore) -> Non
     verdict = engine.decide(Query(b"joe"), kicked=True)
     assert isinstance(verdict, Verdict)
     assert verdict.kind is Kind.NONEXISTENT
+    # A list without anybody, too, may be filled a moment later.
+    flat.mailboxes = {}
+    flat.write()
+    trace: list[Step] = []
+    assert isinstance(engine.decide(Query(b"joe"), trace), Pending)
+    assert [dict(step.facts)["found"] for step in trace if step.name == "mailbox"] == [False]
 
 
 def test_mailbox_that_is_being_created_is_asked_for_once(flat: FlatStore) -> None:

@@ -187,6 +187,18 @@ def test_another_past_with_much_more_behind_it_is_another_one(disk: Disk) -> Non
     reader.close()
 
 
+def test_another_past_whose_last_record_is_longer_than_what_is_compared(disk: Disk) -> None:
+    """Behind it there is little more than the commit, which is the same in both."""
+    pasts = [store(b"large", value=letter * (TAIL_BYTES + 4096)) for letter in (b"v", b"w")]
+    disk.put(disk.image(pasts[0]))
+    reader = disk.reader()
+    state, past = reader.state(), reader.history
+    disk.put(disk.image(pasts[1]))
+    assert reader.state() != state
+    assert reader.history is not past
+    reader.close()
+
+
 @pytest.mark.parametrize("disk", ["twoskip", "twom"], indirect=True)
 def test_what_is_appended_and_is_no_record_is_no_history(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
