@@ -1,0 +1,70 @@
+"""What the sessions of a front end share, as a process makes it of gateway.toml, without the process.
+
+For tests of what `sessions` of a front end does with its table (`serving.table`) and its counts
+(`serving.counters`): the demo's store, its engine and a judge as in a gateway.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from gateway import config
+from gateway.config.choices import AddressPrivacy
+from gateway.config.frontends import front_end
+from gateway.frontends.counters import OutcomeCounters
+from gateway.frontends.frontend import Serving, Session
+from gateway.observability.logging.setup import AddressWriter
+from gateway.observability.logging.verdicts import VerdictLog
+from gateway.verification.cache import VerdictCache
+from gateway.wiring.assembly import make_verifier
+from gateway.wiring.judges import make_judge
+from tests.demo.store import build
+
+
+class Served:
+    """A front end by its name, with lines of its own table of gateway.toml.
+
+    `session` is one client's, `complaints` are why clients were disconnected.
+    """
+
+    def __init__(self, folder: Path, name: str, *lines: str) -> None:
+        text = "\n".join(
+            (
+                "[cyrus]",
+                f'imapd_conf = "{build(str(folder)).conf_path}"',
+                "[scope]",
+                'domains = ["example.org"]',
+                f"[{name}]",
+                'listen = ["unix:/run/smmapd/test"]',
+                *lines,
+            )
+        )
+        settings = config.loads(text.encode(), "gateway.toml")
+        self.complaints: list[str] = []
+        self.defects: list[Exception] = []
+        own = settings.front_end(name)
+        self.counters = OutcomeCounters(deque(maxlen=1))
+        self._row = front_end(name)
+        self.session: Session = self._row.sessions(
+            Serving(
+                memory=VerdictCache(make_verifier(settings)),
+                judge=make_judge(settings, self._row),
+                table=own,
+                counters=self.counters,
+                log=VerdictLog(name, own.mode, AddressWriter(AddressPrivacy.FULL)),
+                complain=lambda client, problem: self.complaints.append(f"{client}: {problem}"),
+                defect=self.defects.append,
+            )
+        )("a client")
+
+    def say(self, data: bytes) -> bytes:
+        """All replies to what a client sends."""
+        out = self.session.cached_reply(data)
+        if out is not None:
+            return out
+        self.session.receive(data)
+        out = b""
+        while self.session.busy and self.session.pending is None:
+            out += self.session.replies()
+        return out
