@@ -82,20 +82,21 @@ class ReplyCache(Generic[KeyT]):
         # What everything that is known rests on, or older.
         self._version = scope.version if scope is not None else 0
         self._known: LargeDict[KeyT, CachedReply] = LargeDict(most)
-        self._dicts = self._known.dicts
-        self._pieces = len(self._dicts)
         self._shrunk = False
 
     def get(self, key: KeyT) -> CachedReply | None:
         """The reply for `key` if it is known and still right."""
         if self._has_files:
             self._look_at_files()
-        cached = self._dicts[hash(key) % self._pieces].get(key)
+        known = self._known
+        cached = known.newest.get(key)
         if cached is None:
-            return None
+            cached = known.older(key)
+            if cached is None:
+                return None
         entry = cached.entry
         if entry is not None and not self._is_valid(entry):
-            self._known.pop(key)
+            known.pop(key)
             return None
         return cached
 

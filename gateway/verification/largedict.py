@@ -1,13 +1,16 @@
 """A dict of very many keys of which nothing is ever done in one long piece.
 
 A plain dict that grows copies itself: with 200 000 keys everybody waits 7 ms for that, and
-for 50 ms where all of it is let go.  This one is a list of dicts, each of some PIECE
-keys at most; the key's hash says which.  `put_aside` empties it at once, and lets go of what it
-had in pieces: with each `put`, and whenever somebody has time (`release`).
+for 50 ms where all of it is let go.  This one is made of several: the newest keys are in one, as
+long as it has room, and are then moved, a few with each `put`, into dicts of some PIECE keys, of
+which the key's hash says the right one.  So what is asked for again and again costs no more than
+in a plain dict, and the rest a tenth of a microsecond.
 
-Where it is full, the oldest of one of the dicts give way.  Several threads may share one without a
-lock: each step is one atomic operation of a dict, and what is lost between two is asked for
-again.  Limits: `most` keys; some fewer where hashes are uneven.
+`put_aside` empties it at once, and lets go of what it had in pieces: with each `put`, and
+whenever somebody has time (`release`).  Where it is full, the oldest of one of the dicts give way.
+Several threads may share one without a lock: each step is one atomic operation of a dict,
+and what is lost between two is asked for again.  Limits: `most` keys, some fewer where hashes
+are uneven.
 """
 
 from __future__ import annotations
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
-# Keys in each dict; to copy as many takes about half a millisecond.
+# Keys in each dict, and half of the newest; to copy as many takes about a third of a millisecond.
 PIECE = 16_384
 
 # The part of a dict that gives way at once when there is no room in it.
 _EVICTED = 16
+
+# What each new key moves of those that are not the newest any more, so that none is left
+# when the next are not.
+_MOVED = 2
 
 # What each new key lets go of what was put aside: more than comes, so that it ends.
 _RELEASED = 8
@@ -33,60 +40,82 @@ _RELEASED = 8
 class LargeDict(Generic[KeyT, ValueT]):
     """At most `most` values by key.
 
-    `dicts` hold them: a key is in `dicts[hash(key) % len(dicts)]`, which those may use who
-    look for one very often.
+    Whoever looks for one very often asks `newest` first, and `older` where it is not there.
     """
 
-    __slots__ = ("_aside", "_each", "dicts")
+    __slots__ = ("_aside", "_each", "_most", "_moving", "_older", "_room", "newest")
 
     def __init__(self, most: int) -> None:
-        # An odd number: a dict goes by the hash's lowest bits, which must differ within one.
-        count = -(-most // PIECE) | 1
-        self._each = max(1, most // count)
         self._aside: list[dict[KeyT, ValueT]] = []
-        self.dicts: list[dict[KeyT, ValueT]] = [{} for _ in range(count)]
+        self._make(most)
+
+    def _make(self, most: int) -> None:
+        self._most = most
+        self.newest: dict[KeyT, ValueT] = {}
+        self._moving: dict[KeyT, ValueT] = {}
+        # Keys in `newest`, and in each of the older; without these there is but one dict.
+        self._room, self._each = max(1, most), 0
+        self._older: list[dict[KeyT, ValueT]] = []
+        if most > PIECE:
+            self._room = min(2 * PIECE, most // 4)
+            rest = most - 2 * self._room
+            # An odd number: a dict goes by the hash's lowest bits, which must differ within one.
+            count = -(-rest // PIECE) | 1
+            self._each = rest // count
+            self._older = [{} for _ in range(count)]
 
     def __len__(self) -> int:
-        return sum(map(len, self.dicts))
+        return sum(map(len, self._dicts()))
 
     def __iter__(self) -> Iterator[KeyT]:
-        for each in self.dicts:
+        for each in self._dicts():
             yield from each
 
     def __contains__(self, key: object) -> bool:
-        return key in self.dicts[hash(key) % len(self.dicts)]
+        return any(key in each for each in self._dicts())
 
     def get(self, key: KeyT) -> ValueT | None:
         """The value of `key`, or None."""
-        dicts = self.dicts
-        return dicts[hash(key) % len(dicts)].get(key)
+        value = self.newest.get(key)
+        return value if value is not None else self.older(key)
+
+    def older(self, key: KeyT) -> ValueT | None:
+        """The value of `key` if it is not among the newest, or None."""
+        older = self._older
+        if not older:
+            return None
+        value = self._moving.get(key)
+        return value if value is not None else older[hash(key) % len(older)].get(key)
 
     def put(self, key: KeyT, value: ValueT) -> Sequence[ValueT]:
-        """Keep `value`; those that gave way for it."""
+        """Keep `value`, which is not None; those that gave way for it."""
         if self._aside:
             self.release(_RELEASED)
-        dicts = self.dicts
-        values = dicts[hash(key) % len(dicts)]
-        gone: Sequence[ValueT] = ()
-        if len(values) >= self._each and key not in values:
-            gone = _make_room(values)
-        values[key] = value
+        newest = self.newest
+        gone: list[ValueT] = []
+        if key not in newest:
+            if self._older:
+                self._pop_older(key)
+                self._move(gone)
+            if len(newest) >= self._room:
+                if self._older:
+                    self._moving, self.newest = newest, {}
+                    newest = self.newest
+                else:
+                    gone = _make_room(newest)
+        newest[key] = value
         return gone
 
     def pop(self, key: KeyT) -> ValueT | None:
         """Take the value of `key` away; it, or None."""
-        dicts = self.dicts
-        return dicts[hash(key) % len(dicts)].pop(key, None)
+        value = self.newest.pop(key, None)
+        older = self._pop_older(key) if self._older else None
+        return value if value is not None else older
 
     def put_aside(self, most: int | None = None) -> None:
         """Have no key any more, and from now on `most` at most, or as many as before."""
-        dicts = self.dicts
-        for number, values in enumerate(dicts):
-            if values:
-                dicts[number] = {}
-                self._aside.append(values)
-        if most is not None:
-            self._each = min(self._each, max(1, most // len(dicts)))
+        self._aside += filter(None, self._dicts())
+        self._make(self._most if most is None else min(self._most, most))
 
     def release(self, most: int) -> bool:
         """Let go of at most `most` values that were put aside; False if there were none."""
@@ -102,6 +131,27 @@ class LargeDict(Generic[KeyT, ValueT]):
                 values.popitem()
             break
         return there
+
+    def _dicts(self) -> list[dict[KeyT, ValueT]]:
+        return [self.newest, self._moving, *self._older]
+
+    def _pop_older(self, key: KeyT) -> ValueT | None:
+        older = self._older
+        moving = self._moving.pop(key, None)
+        value = older[hash(key) % len(older)].pop(key, None)
+        return moving if moving is not None else value
+
+    def _move(self, gone: list[ValueT]) -> None:
+        """Move a few that are not the newest any more; who gives way for them goes to `gone`."""
+        moving, older = self._moving, self._older
+        for _ in range(_MOVED):
+            if not moving:
+                return
+            key, value = moving.popitem()
+            values = older[hash(key) % len(older)]
+            if len(values) >= self._each:
+                gone += _make_room(values)
+            values[key] = value
 
 
 def _make_room(values: dict[KeyT, ValueT]) -> list[ValueT]:

@@ -24,6 +24,7 @@ from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import CONTINUE, packet, refusal
 from gateway.verification import largedict
 from gateway.verification.cache import VerdictCache
+from gateway.verification.largedict import LargeDict
 from gateway.verification.verifier import Verifier
 from tests.faults.clients import NEGOTIATION
 from tests.stores import FlatStore, quota, record
@@ -215,7 +216,7 @@ def test_a_process_that_leaves_keeps_few(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_the_oldest_give_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
-    monkeypatch.setattr(site.reply_cache._known, "_each", 3)
+    monkeypatch.setattr(site.reply_cache, "_known", LargeDict(16))
     for number in range(40):
         site.ask(b"u%d@other.test" % number)
     assert len(site.reply_cache._known) <= 16

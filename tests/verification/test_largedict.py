@@ -20,27 +20,32 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS)
-def test_it_answers_as_a_dict_does(steps: list[tuple[str, bytes, int]]) -> None:
-    """Whatever is kept, taken away, put aside and let go, in any order."""
-    found: LargeDict[bytes, int] = LargeDict(40 * largedict.PIECE)
-    wanted: dict[bytes, int] = {}
-    for step, key, value in steps:
-        if step == "put":
-            assert not found.put(key, value)
-            wanted[key] = value
-        elif step == "pop":
-            assert found.pop(key) == wanted.pop(key, None)
-        elif step == "aside":
-            found.put_aside()
-            wanted.clear()
-        else:
-            found.release(value)
-        assert sorted(found) == sorted(wanted)
-        assert len(found) == len(wanted)
-        assert found.get(key) == wanted.get(key)
-        assert (key in found) is (key in wanted)
-        assert found.dicts[hash(key) % len(found.dicts)].get(key) == wanted.get(key)
+@given(steps=STEPS, most=st.sampled_from((100, 1000)))
+def test_it_answers_as_a_dict_does(steps: list[tuple[str, bytes, int]], most: int) -> None:
+    """Whatever is kept, taken away, put aside and let go, in any order; in one dict or in many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(largedict, "PIECE", 128 if most == 100 else 4)
+        found: LargeDict[bytes, int] = LargeDict(most)
+        found._each = 1000  # whatever the hashes are, nobody gives way
+        wanted: dict[bytes, int] = {}
+        for step, key, value in steps:
+            if step == "put":
+                assert not found.put(key, value)
+                wanted[key] = value
+            elif step == "pop":
+                assert found.pop(key) == wanted.pop(key, None)
+            elif step == "aside":
+                found.put_aside()
+                found._each = 1000
+                wanted.clear()
+            else:
+                found.release(value)
+            assert sorted(found) == sorted(wanted)
+            assert len(found) == len(wanted)
+            assert found.get(key) == wanted.get(key)
+            assert (key in found) is (key in wanted)
+            newest = found.newest.get(key)
+            assert (found.older(key) if newest is None else newest) == wanted.get(key)
 
 
 @pytest.mark.parametrize("most", [1, 16, 100, 1000])
@@ -57,19 +62,42 @@ def test_memory_is_bounded_and_the_oldest_give_way(most: int) -> None:
 
 
 def test_as_many_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In several dicts, too, of which none is larger than a piece."""
+    """In many dicts none is larger than it may be, and all of those who come last are there."""
     monkeypatch.setattr(largedict, "PIECE", 64)
     found: LargeDict[bytes, int] = LargeDict(1024)
-    assert len(found.dicts) % 2
+    gone: list[int] = []
+    for number in range(5000):
+        gone += found.put(b"key%d" % number, number)
+        assert len(found) <= 1024
+        assert len(found.newest) <= len(found._moving) + 128
+        assert max(map(len, found._older)) <= 64
+    left = [found.get(key) or 0 for key in found]
+    assert sorted([*gone, *left]) == [*range(5000)]
+    assert len(found) > 768
+    assert all(found.get(b"key%d" % number) == number for number in range(4800, 5000))
+    assert len(found._older) % 2
+    found.put_aside()
     for number in range(5000):
         found.put(b"key%d" % number, number)
-    assert 512 < len(found) <= 1024
-    assert max(map(len, found.dicts)) <= 64
-    assert found.get(b"key4999") == 4999
+    assert 768 < len(found) <= 1024
     found.put_aside(10)
     for number in range(5000):
         found.put(b"key%d" % number, number)
-    assert len(found) == len(found.dicts)
+    assert len(found) <= 10
+
+
+def test_a_key_is_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept again when it is not among the newest any more, it is the newest, and only once there."""
+    monkeypatch.setattr(largedict, "PIECE", 64)
+    found: LargeDict[int, int] = LargeDict(1024)
+    for number in range(700):
+        found.put(number, number)
+    assert 3 not in found.newest
+    assert found.older(3) == 3
+    assert not found.put(3, 33)
+    assert (found.newest[3], found.older(3), found.get(3)) == (33, None, 33)
+    assert (found.pop(3), found.get(3), found.pop(3)) == (33, None, None)
+    assert (found.pop(4), found.get(4), found.pop(4)) == (4, None, None)
 
 
 @pytest.mark.parametrize(("most", "left"), [(2, 2), (64, 61)])
