@@ -1,4 +1,4 @@
-"""What holds for every test, whoever runs them and wherever.
+"""What holds for every test, on every machine.
 
 Files are made with the usual umask: the programs under test run as other users
 and must read them, and a root with a umask of 077 is not a fault of theirs.

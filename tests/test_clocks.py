@@ -1,4 +1,4 @@
-"""The time of day decides nothing: whoever sets the clock changes what is shown, and no more.
+"""The time of day decides nothing: setting the clock changes what is shown, and no more.
 
 Deadlines, pauses, what is remembered for seconds and what counts as silent
 are measured by `time.monotonic`, which nobody can set.  The table names the

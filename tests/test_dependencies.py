@@ -31,7 +31,7 @@ with open(ROOT / "pyproject.toml", "rb") as _file:
 
 
 def pins(name: str) -> Iterator[re.Match[str] | str]:
-    """The entries of a constraints file; what is not a pin as it stands there."""
+    """The entries of a constraints file; what is not a pin as it is there."""
     text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
     for line in text.splitlines():
         if line and not line.startswith("#"):

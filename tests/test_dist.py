@@ -83,7 +83,7 @@ def test_the_wheel_has_what_runs(made: Path) -> None:
 
 
 def test_the_sdist_is_the_clone(made: Path) -> None:
-    """Whoever has it can build, test and package."""
+    """It is enough to build, test and package."""
     with tarfile.open(made / f"smmapd-{VERSION}.tar.gz") as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     wanted = ("README.md", "LICENSE", "Makefile", "constraints.txt", "tests/test_dist.py")

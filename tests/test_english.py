@@ -1,9 +1,9 @@
 """Our texts are plain English, in the style of CONTRIBUTING's table of pairs.
 
 Looked at are the program's strings (messages, log lines, descriptions of settings), the
-pages for users (README, `docs/` and `man/`), and the program's docstrings and comments.
+pages for users (README, `docs/` and `man/`), and docstrings and comments.
 `FORBIDDEN` are turns of phrase that we fell into time and again, each with what to write;
-`IN_SOURCE` are more of them, which only our docstrings and comments had.
+`IN_SOURCE` are more of them, which only docstrings and comments had.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PAGES = [
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "man").glob("*.[1-8]"))),
 ]
+TESTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py"))
 
 FORBIDDEN = {
     r"(?<!\b[Tt]here )(?<!really )\bis no (?!longer\b|more\b|better\b)": "is not a ...",
@@ -64,7 +65,7 @@ def texts(path: str) -> list[str]:
 
 
 def prose(path: str) -> list[str]:
-    """The program's docstrings, and its comments, those of neighbouring lines as one."""
+    """A module's docstrings, and its comments, those of neighbouring lines as one."""
     found = [
         str(node.value.value)
         for node in ast.walk(tree(path))
@@ -99,9 +100,9 @@ def test_messages_are_plain(path: str) -> None:
     assert [each for text in texts(path) for each in wrong(text)] == []
 
 
-@pytest.mark.parametrize("path", SOURCES)
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS])
 def test_docstrings_and_comments_are_plain(path: str) -> None:
-    """What a contributor reads."""
+    """What a contributor reads: those of tests say what the program promises."""
     assert [each for text in prose(path) for each in wrong(text, FORBIDDEN | IN_SOURCE)] == []
 
 

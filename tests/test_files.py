@@ -104,7 +104,7 @@ def test_what_is_missing_or_closed_to_us_stays_what_it_is(tmp_path: Path) -> Non
         files.read_file(str(tmp_path / "none"), 5)
 
 
-# Who opens what by itself, and why.
+# Which modules open what by themselves, and why.
 _OWN = {
     "gateway/files.py": "this is the place",
     "gateway/cyrus/db/file.py": "databases: the same flags and checks, and faults of their own",
@@ -136,5 +136,5 @@ def _opens(module: str) -> bool:
 
 
 def test_files_are_opened_in_one_place() -> None:
-    """Whoever else opens something is known, with the reason; what a command is given may wait."""
+    """Other modules that open something are known, with the reason; what a command is given may wait."""
     assert {each for each in SOURCES if _opens(each)} - _OWN.keys() - _GIVEN_BY_THE_USER == set()

@@ -37,5 +37,5 @@ def test_a_hanging_test_names_itself(tmp_path: Path) -> None:
 
 
 def test_every_test_has_a_limit(pytestconfig: pytest.Config) -> None:
-    """The limit is the project's, whoever runs the tests; `make soak` and the like lift it."""
+    """The limit is the project's, on every machine; `make soak` and the like lift it."""
     assert pytestconfig.getini("faulthandler_exit_on_timeout") is True

@@ -85,7 +85,7 @@ def test_every_module_opens_with_a_docstring(module: str) -> None:
 
 
 def test_no_module_is_too_long() -> None:
-    """Whoever opens one can read it to its end."""
+    """A reader gets to its end."""
     lengths = {each: len((ROOT / each).read_text().splitlines()) for each in modules()}
     assert {each: count for each, count in lengths.items() if count > MAX_LINES} == {}
 

@@ -1,7 +1,7 @@
 """What SECURITY.md promises of the source: calls that do not occur in it, or in one named place.
 
 The table says which module may do what a mail server's helper rarely needs;
-whoever adds to it says why in SECURITY.md.
+an addition to it has its reason in SECURITY.md.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_values_show_what_they_hold() -> None:
 
 
 def test_a_value_is_of_its_class() -> None:
-    """For whoever asks for its type, its fields or its documentation."""
+    """For code that asks for its type, its fields or its documentation."""
     point = Point(1)
     assert isinstance(point, Point)
     assert type(point) is type(Point(2))

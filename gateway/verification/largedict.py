@@ -40,7 +40,7 @@ _RELEASED = 8
 class LargeDict(Generic[KeyT, ValueT]):
     """At most `most` values by key.
 
-    Whoever looks for one very often asks `newest` first, and `older` where it is not there.
+    A caller that looks for one very often asks `newest` first, and `older` where it is not there.
     """
 
     __slots__ = ("_aside", "_each", "_most", "_moving", "_older", "_room", "newest")
@@ -142,7 +142,7 @@ class LargeDict(Generic[KeyT, ValueT]):
         return moving if moving is not None else value
 
     def _move(self, gone: list[ValueT]) -> None:
-        """Move a few that are not the newest any more; who gives way for them goes to `gone`."""
+        """Move a few that are not the newest any more; what is dropped for them goes to `gone`."""
         moving, older = self._moving, self._older
         for _ in range(_MOVED):
             if not moving:

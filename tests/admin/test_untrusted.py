@@ -1,7 +1,7 @@
 """What strangers write reaches no log, no SMTP reply and no page as it is.
 
 Strangers are the SMTP clients, by way of each field that a mail server passes
-on, and whoever wrote a text into the store.  That the page takes nothing for
+on, and everybody that wrote a text into the store.  That the page takes nothing for
 markup is in test_page.py, with a real browser.
 """
 

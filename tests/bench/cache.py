@@ -24,7 +24,7 @@ def cache_folder() -> str:
     """The folder, made if it is missing, open to everybody for reading."""
     path = cache_path()
     os.makedirs(path, exist_ok=True)
-    # Not each time: who watches the stores would have to look at everything again.
+    # Not each time: a process that watches the stores would have to look at everything again.
     if stat.S_IMODE(os.stat(path).st_mode) != _MODE:
         os.chmod(path, _MODE)
     return path

@@ -1,7 +1,7 @@
 """One SVG with two panels: CPU a request against number of mailboxes and of connections.
 
-Both axes are logarithmic.  Written by hand, since a plot of six lines is no
-reason for a library.
+Both axes are logarithmic.  Written by hand, since a plot of six lines does not
+justify a library.
 """
 
 from __future__ import annotations

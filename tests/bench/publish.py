@@ -6,7 +6,7 @@ Of `make bench` (results.json) the table of targets goes into docs/performance.m
 server did into tests/bench/README.md; of `make bench-peers` (peers.json) the tables go into
 docs/performance.md and README.md and the picture to docs/peers.svg.  What was not run is left as
 it is.  Each goes between two comments, `<!-- figures: NAME -->` and `<!-- figures end -->`, and
-whatever else a document says about it is to be read again by whoever runs this.
+whatever else a document says about it has to be read again after each run.
 
 Ends with 1 where there is nothing to put in, or a document has no such place.
 """

@@ -1,4 +1,4 @@
-"""Ways to measure a beginning: a process that starts, a recipient who is asked for the first time.
+"""Ways to measure a beginning: a process that starts, a recipient that is asked about for the first time.
 
 Each is a value and gives one sample, as those of measures.py.
 """
@@ -141,7 +141,7 @@ class NewProcess:
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswers:
-    """An engine in a process of its own, without sockets: recipients whom it has not been asked.
+    """An engine in a process of its own, without sockets: recipients that it has not been asked about.
 
     The least of `runs`, each of them COUNT recipients, in processor time.
     """

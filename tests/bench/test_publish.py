@@ -68,7 +68,7 @@ def test_a_document_without_the_place(text: str) -> None:
     [publish.TARGETS, publish.SCENARIOS, publish.PEERS, publish.PEERS_SHORT],
 )
 def test_each_document_has_its_place(document: str, name: str) -> None:
-    """And whoever wrote by hand in it finds that it is gone."""
+    """And what was written into it by hand is gone."""
     with open(f"{ROOT}/{document}", encoding="utf-8") as file:
         text = file.read()
     assert put(text, name, ["x"]) != text

@@ -170,7 +170,7 @@ def test_nobody_listens(gateway: Gateway) -> None:
 
 @contextmanager
 def saying(path: str, answer: bytes) -> Iterator[None]:
-    """A server that says `answer` to whoever connects, and hangs up."""
+    """A server that says `answer` to each client, and closes the connection."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()

@@ -186,7 +186,7 @@ def test_databases_that_the_gateways_user_cannot_read(world: Site) -> None:
 
 
 def test_a_user_that_does_not_exist(world: Site) -> None:
-    """It is named, whoever runs the check."""
+    """It is named, whichever user runs the check."""
     world.configure(toml().replace('user = ""', 'user = "no-such-user"'))
     done = check(world)
     assert "no-such-user" in done.out

@@ -207,7 +207,7 @@ def test_each_breakage_is_found(world: Site, breakage: Breakage) -> None:
 
 
 def test_every_mistake_of_imapd_conf_comes_at_once(world: Site) -> None:
-    """Whoever corrects the file does it once."""
+    """The file has to be corrected once only."""
     broken = Breakage(
         "", "", "", imapd="virtdomains: perhaps\nnonsense\nlmtp_downcase_rcpt: maybe\n"
     )

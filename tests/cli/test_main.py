@@ -144,7 +144,7 @@ def test_a_full_disk_under_the_version() -> None:
 
 
 def test_the_configuration_may_stand_before_the_command(site: Site) -> None:
-    """Behind it as well; what stands behind outdoes what stands before."""
+    """Behind it as well; what comes behind overrides what comes before."""
     behind = run("check", "-c", site.config, "fred")
     assert behind.code == 0
     assert run("-c", site.config, "check", "fred") == behind

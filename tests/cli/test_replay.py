@@ -128,7 +128,7 @@ def test_compressed(site: Site, compress: Callable[[bytes], bytes]) -> None:
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress, zstd])
 def test_compressed_and_damaged(site: Site, compress: Callable[[bytes], bytes]) -> None:
-    """What was cut off is told with the file's name; what stood before it is replayed."""
+    """What was cut off is told with the file's name; what was before it is replayed."""
     content = compress((POSTFIX + "\n").encode() * 50)
     path = write(site, "mail.log.1", content[: len(content) // 2])
     done = site.run("replay", path)

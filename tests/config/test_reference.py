@@ -28,7 +28,7 @@ IDS = [section.dotted(key) for section, key, _ in EVERY]
 
 
 def test_the_manual_page_is_what_the_declarations_give() -> None:
-    """Whoever changes a setting makes it again."""
+    """After a change of a setting it is made again."""
     fresh = (ROOT / "man/gateway.toml.5").read_text() == reference.man_page()
     assert fresh, "man/gateway.toml.5 is not what the declarations give: make reference"
 

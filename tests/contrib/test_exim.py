@@ -133,7 +133,7 @@ def _running(daemon: Daemon) -> Iterator[None]:
 
 
 def test_each_recipient_hears_why(site: Site) -> None:
-    """Codes and words are the verdict's; nobody is refused whom Exim itself redirects."""
+    """Codes and words are the verdict's; no recipient is refused that Exim itself redirects."""
     found = {}
     for recipient in REPLIES:
         with site.conversation() as client:

@@ -17,7 +17,7 @@ from tests.rigs.require import require
 
 pytestmark = pytest.mark.real
 
-# Where each snippet stands in Postfix, and what it says of whom; the ends of the lines.
+# Where in Postfix each snippet belongs, and the ends of the lines that it says of each recipient.
 POSTFIX = {
     "relay_recipient_maps": {
         "fred": b"250 2.1.5 Ok",
@@ -68,7 +68,7 @@ def test_postfix_with_a_snippet_of_main_cf(gateway: Gateway, name: str) -> None:
 
 
 def _asking(name: str) -> dict[str, str]:
-    """The setting that asks, and what stands beside it, as it is in the file."""
+    """The setting that asks, and what comes with it, as it is in the file."""
     return {name: main_cf(WAYS[name])[name]}
 
 

@@ -2,8 +2,8 @@
 
 Each of its three forms (a FEATURE, lines for sendmail.mc, lines for
 sendmail.cf) goes into a configuration made by Sendmail's own m4 files, with an
-alias file, a virtusertable and the gateway of the demo; who is refused is
-compared with whom Sendmail would deliver to.
+alias file, a virtusertable and the gateway of the demo; the recipients that are refused are
+compared with those that Sendmail would deliver to.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _sendmail_words(configuration: str, option: str) -> list[str]:
 def test_whom_sendmail_refuses(
     gateway: Gateway, form: Callable[[str], tuple[str, str, str]]
 ) -> None:
-    """Nobody whom its own tables know, never postmaster; and who has no mailbox at once."""
+    """No recipient that its own tables know, never postmaster; and one without a mailbox at once."""
     require("sendmail")
     with folder("sm") as where:
         configuration = _configuration(where, form(f"{gateway.folder}/socketmap"))

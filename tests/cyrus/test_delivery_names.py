@@ -16,7 +16,7 @@ from gateway.cyrus.imapdconf import VIRTDOMAINS_USERID, ImapdConf
         # the default domain: versions differ in which letters of it they take
         (b"fred@example.org", None),
         (b"fred@EXAMPLE.org", None),
-        # quotes, eight bits, and what is no domain
+        # quotes, eight bits, and what is not a domain
         (b"fr ed", None),
         (b"fr\xe9d", None),
         (b"fred@b_c", None),

@@ -146,7 +146,7 @@ def test_lenient(data: bytes, found: dlist.Items | None) -> None:
 
 @pytest.mark.parametrize("data", [b"%(S (5 1)) ", b"%(S (5 1))x", b"%()%()"])
 def test_lenient_trailing(data: bytes) -> None:
-    """Only what stands behind a whole list is an error."""
+    """Only what follows a whole list is an error."""
     with pytest.raises(DlistError) as caught:
         items(data)
     assert caught.value.trailing

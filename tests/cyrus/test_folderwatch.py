@@ -63,7 +63,7 @@ def test_a_change_is_counted_once_it_has_returned(
 
 
 def test_one_folder_is_watched_once(watch: FolderWatch, tmp_path: Path) -> None:
-    """Whoever asks for it gets the same count."""
+    """Each caller gets the same count."""
     assert watch.folder(os.fsencode(tmp_path)) is watch.folder(os.fsencode(tmp_path))
 
 
@@ -332,7 +332,7 @@ def test_without_inotify_nothing_is_watched(
 
 
 def test_after_the_end_nothing_is_watched(tmp_path: Path) -> None:
-    """Whoever holds a folder sees that it is over, and that it may have changed."""
+    """A held folder shows that it is over, and that it may have changed."""
     watch = FolderWatch()
     folder = watch.folder(os.fsencode(tmp_path))
     assert folder is not None

@@ -146,7 +146,7 @@ SERVICES = [
 
 @pytest.mark.parametrize(("content", "service", "postuser"), SERVICES)
 def test_service_prefix(write: Write, content: bytes, service: str | None, postuser: bytes) -> None:
-    """SERVICE_option wins for its own service, wherever it stands, and for no other."""
+    """SERVICE_option wins for its own service, wherever it is, and for no other."""
     assert load(write(content), service).postuser == postuser
 
 
@@ -264,7 +264,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_include_reads_at_its_place(write: Write, tmp_path: Path) -> None:
-    """An included file counts as if it stood in the place of the directive."""
+    """An included file counts as if it were in the place of the directive."""
     (tmp_path / "more").write_bytes(b"postuser: bb\nquota_db_path: {configdirectory}/q\n")
     conf = load(write(f"@Include: {tmp_path}/more\nmboxlist_db: flat".encode()))
     assert (conf.postuser, conf.mboxlist_db) == (b"bb", "flat")
@@ -317,7 +317,7 @@ def test_a_file_without_end_is_none(write: Write, monkeypatch: pytest.MonkeyPatc
 
 
 def test_cyrus_prefix(tmp_path: Path) -> None:
-    """With CYRUS_PREFIX a file is looked for below it first, then as it stands."""
+    """With CYRUS_PREFIX a file is looked for below it first, then at its own path."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "imapd.conf").write_bytes(b"configdirectory: /conf\n")
     assert load("/etc/imapd.conf", prefix=str(tmp_path)).configdirectory == "/conf"
@@ -341,7 +341,7 @@ def test_any_bytes_are_read_or_refused(
 
 
 def test_every_mistake_at_once(tmp_path: Path) -> None:
-    """For whoever corrects the file; what `load` takes has none."""
+    """For the administrator that corrects the file; what `load` takes has none."""
     path = tmp_path / "imapd.conf"
     path.write_text(
         "configdirectory: /var/lib/cyrus\nvirtdomains: perhaps\nnonsense\nvirtdomains: off\n"

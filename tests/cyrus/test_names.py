@@ -303,7 +303,7 @@ QUOTAS = [
 
 @pytest.mark.parametrize(("naming", "address", "names"), QUOTAS)
 def test_whose_quota_roots_count(naming: Naming, address: bytes, names: tuple[bytes, ...]) -> None:
-    """Those of the name as it is formed, and of another user who is reached by it."""
+    """Those of the name as it is formed, and of another user that is reached by it."""
     assert naming.recipient(address).quota_names == names
 
 

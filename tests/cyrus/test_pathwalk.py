@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_entered(top: bytes) -> None:
 def test_an_absolute_path_keeps_every_name(
     top: bytes, path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands before `..` may be a link."""
+    """What comes before `..` may be a link."""
     monkeypatch.chdir(os.fsdecode(top))
     expected = path if path.startswith(b"/") else top + b"/" + path
     assert absolute(path) == expected

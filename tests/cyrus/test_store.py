@@ -27,7 +27,7 @@ def opened(
 
 @pytest.fixture
 def flat(tmp_path: Path) -> FlatStore:
-    """fred, who is denied and has a quota root."""
+    """fred: denied, and with a quota root."""
     store = FlatStore(
         str(tmp_path),
         mailboxes={b"user.fred": record(b"fred\tlrs")},
@@ -127,7 +127,7 @@ def test_skipping_what_is_behind_the_plus(flat: FlatStore) -> None:
 
 @pytest.mark.parametrize("engine", ["", "sql_engine: sqlite\n"])
 def test_databases_in_one_file_of_sqlite(flat: FlatStore, engine: str) -> None:
-    """Each is a table, named like its file; a path tells that it is SQLite's."""
+    """Each is a table, named like its file; a path shows that it is SQLite's."""
     path = os.path.join(FOLDER, "head-sql", "conf", "sql.db")
     formats = "".join(f"smmap_{name}_db: sql\n" for name in ("mboxlist", "quota"))
     with open(flat.conf_path, "a", encoding="utf-8") as conf:
@@ -217,7 +217,7 @@ def test_what_an_older_list_needs_is_told(tmp_path: Path, left_out: list[str]) -
 
 
 def test_the_first_look_up_tells_it_as_well(tmp_path: Path) -> None:
-    """Whoever did not look at start; a fault is left to the look-up that meets it."""
+    """For a process that did not look at start; a fault is left to the look-up that meets it."""
     flat = FlatStore(str(tmp_path), {b"user.fred": record()}, older=True)
     flat.write()
     reports: list[str] = []

@@ -85,7 +85,7 @@ def test_without_a_database_nobody_is_blocked() -> None:
 
 
 def test_a_database_that_goes_away_blocks_whom_it_blocked(tmp_path: Path) -> None:
-    """Who is blocked is not known any more, so nobody passes."""
+    """Which user is blocked is not known any more, so nobody passes."""
     path = tmp_path / "user_deny.db"
     deny = UserDeny(ReopeningDatabase(str(path), "flat"))
 

@@ -151,7 +151,7 @@ class History:
 
 
 def make_history(cyrus: Cyrus, site: Site, random: Random, *, users: int = 24) -> dict[str, str]:
-    """Fill a store whose master is running with the service `imap`; who is denied which services."""
+    """Fill a store whose master is running with the service `imap`; the users and their denied services."""
     with cyrus.admin() as admin:
         newer = cyrus.tools.version() >= (3, 10)
         history = History(admin, site, random, _RESOURCES_3_10 if newer else _RESOURCES)

@@ -112,8 +112,8 @@ def _blocked(denied: Mapping[str, str], recipient: bytes) -> bool:
 
     A mailbox whose name has `^` belongs to the user with `.` there, with either hierarchy
     separator: its mail can be addressed either way, and the record has the user's name.
-    A folder that is addressed as a shared one (`+user/bob/Old`, `+DELETED/user/bob/Old`) is his
-    whose name stands behind `user`.
+    A folder that is addressed as a shared one (`+user/bob/Old`, `+DELETED/user/bob/Old`) belongs
+    to the user whose name follows `user`.
     """
     local, _, domain = recipient.decode("latin-1").lower().rpartition("@")
     user, _, folder = local.partition("+")

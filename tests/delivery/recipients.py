@@ -1,4 +1,4 @@
-"""Recipients to ask about: who is there, who nearly is, and what strangers try.
+"""Recipients to ask about: those that exist, those that nearly do, and what strangers try.
 
 An address is bytes in its internal form, without quotes around the local
 part, as an MTA holds it after it has read RCPT TO.  The same seed gives the

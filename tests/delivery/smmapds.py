@@ -100,7 +100,7 @@ def _same(key: bytes, theirs: bytes, ours: bytes) -> bool:
 
 
 def _names_postuser(site: Site, key: bytes) -> bool:
-    """Is it the user who is called as `postuser` is, whom no other spelling reaches?"""
+    """Is it the user with the name of `postuser`, that no other spelling reaches?"""
     user = key[1:].partition(b"@")[0].strip(site.separator.encode())
     user = user.partition(site.separator.encode())[0]
     postuser = site.plain("postuser").encode()

@@ -1,4 +1,4 @@
-"""A gateway for whoever changes the code: the demo's store, a debug log, a restart on change.
+"""A gateway for developers: the demo's store, a debug log, a restart on change.
 
 `make serve` runs it until ctrl-C.  A change of a file in gateway/ or smmapd/ ends the gateway and
 starts another one in the same folder, so that sockets keep their paths; a change of gateway.toml in

@@ -93,7 +93,7 @@ def test_what_is_shown_has_no_command(block: Block) -> None:
 
 @_all("toml")
 def test_a_configuration_is_one(block: Block) -> None:
-    """It can be copied as it is, with the domains of whoever copies it."""
+    """It can be copied as it is, with the reader's own domains."""
     text = block.text
     if "scope" not in tomllib.loads(text) and re.search(
         r"^\[(policy|milter)\]", text, re.MULTILINE

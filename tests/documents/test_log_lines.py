@@ -120,7 +120,7 @@ def test_a_line_of_the_log_has_an_entry(line: str) -> None:
 
 
 def _begun(entry: str) -> str:
-    """An entry without the hole at its end, if enough stands before it."""
+    """An entry without the hole at its end, if enough comes before it."""
     begun = entry.removesuffix(_HOLE)
     return begun if len(begun) > _ENOUGH else entry
 

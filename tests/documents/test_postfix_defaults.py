@@ -44,7 +44,7 @@ def test_times_of_postfix() -> None:
     ],
 )
 def test_numbers_of_postfix(words: str, value: str) -> None:
-    """What is no time, in docs/from-smmapd.md."""
+    """What is not a time, in docs/from-smmapd.md."""
     require("postfix")
     assert words in (ROOT / "docs" / "from-smmapd.md").read_text(encoding="utf-8")
     parameter = words.split("`")[1]

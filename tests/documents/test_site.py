@@ -114,7 +114,7 @@ def test_what_a_page_fetches_is_there(site: Path) -> None:
 
 @pytest.mark.real
 def test_a_browser_asks_no_other_host(site: Path) -> None:
-    """Whatever the pages' scripts do; the search finds what stands in a page."""
+    """Whatever the pages' scripts do; the search finds what is in a page."""
     require("chromium")
     with _served(site) as address, Browser() as browser:
         for page in ("index", "verdicts", "manual/smmapd.8"):

@@ -21,7 +21,7 @@ def test_the_four_walks_are_there() -> None:
 
 @pytest.mark.parametrize(("path", "function"), STEPS, ids=[f"{p}:{f}" for p, f in STEPS])
 def test_a_step_is_a_function_of_that_file(path: str, function: str) -> None:
-    """Whoever moves or renames it changes the walk, too."""
+    """A change that moves or renames it changes the walk, too."""
     assert (ROOT / path).is_file(), f"docs/walks.md: there is no {path}; where is {function} now?"
     defined = {
         node.name

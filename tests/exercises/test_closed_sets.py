@@ -43,7 +43,7 @@ def test_explain_has_a_sentence_for_every_member(
 
 @pytest.mark.parametrize("name", ["Judge", "JudgeParts", "ReplyTable", "SocketmapJudge"])
 def test_one_module_puts_judges_together(name: str) -> None:
-    """Whoever builds a judge by hand (a command, the demo) forgets what the others are given.
+    """A command, or the demo, that builds a judge by hand forgets what the others are given.
 
     Ask gateway/wiring/judges.py for one: `make_judge`, `make_replies`.
     """

@@ -38,7 +38,7 @@ def section(heading: str) -> str:
 
 @EACH
 def test_the_files_that_it_names_exist(heading: str) -> None:
-    """A list that names what was moved is no help."""
+    """A list that names what was moved does not help."""
     named = set(_PATH.findall(section(heading)))
     assert named
     missing = {path for path in named if not (ROOT / path).exists()}

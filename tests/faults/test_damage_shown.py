@@ -1,6 +1,6 @@
 """What the structure of an unchecksummed file shows: a temporary failure for the one it concerns.
 
-And what stands in a file's place, whoever needs it.
+And something else in a file's place, for everybody that needs it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.faults.sites import FORMATS, TRUTH, Site, ask, close
 
 FAULT = Kind.STORE_FAULT
 
-# Format of the mailbox list, what is done to its bytes, and whom it concerns.
+# Format of the mailbox list, what is done to its bytes, and the recipients that it concerns.
 Damage = Callable[[bytes], bytes]
 SHOWN: list[tuple[str, str, Damage, tuple[bytes, ...]]] = [
     ("flat", "cut off in a line", lambda b: b[:-1], (b"anna", b"nobody")),
@@ -133,7 +133,7 @@ PLACES: dict[str, Callable[[Site], Iterator[None]]] = {
     "no permission": _as_nobody,
     "no descriptor": _without_descriptors,
 }
-# Whoever is looked up there cannot be told about.
+# Nothing can be said of a recipient that is looked up there.
 VICTIMS = {"mailboxes": b"anna", "quotas": b"full", "denials": b"barred"}
 
 

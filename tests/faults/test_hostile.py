@@ -94,7 +94,7 @@ def test_more_connections_than_descriptors(interface: str) -> None:
                 wait_until(lambda: open_files(managed, interface) <= FILES - SPARE, "some are left")
                 for client in clients:
                     client.close()
-                # Who comes now has those in front of him in the queue, while it is not full.
+                # A new client is behind those in the queue, while it is not full.
                 late = wait_until(lambda: came(managed, interface), "there is room in the queue")
                 with late:
                     late.ask(FRED)
@@ -195,7 +195,7 @@ FOREIGN = (
 
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_other_protocols_and_noise(target: Target, interface: str) -> None:
-    """Two thousand clients of another protocol, or of none: each is parted from, few are logged."""
+    """Two thousand clients of another protocol, or of none: each is disconnected, few are logged."""
     chance = random.Random(7)
     with undisturbed(target) as witnesses:
         for number in range(2000):

@@ -66,7 +66,7 @@ class Crowd:
         client = self._stack.enter_context(link(address, receive_buffer=SMALL, timeout=_DEADLINE_S))
         if greeting:
             client.sendall(greeting)
-            # The reply to it is what stands before the answers.
+            # The reply to it is what comes before the answers.
             assert client.recv(_CHUNK)
         return client
 
@@ -127,7 +127,7 @@ def test_a_byte_at_a_time(patient: Target, interface: str, way: str) -> None:
 
 @pytest.mark.parametrize(("interface", "way"), WAYS)
 def test_a_client_that_only_listens_any_more(patient: Target, interface: str, way: str) -> None:
-    """Who has closed its own side gets the answers to what it has asked, then the end."""
+    """A client that has closed its own side gets the answers to what it has asked, then the end."""
     answer = _answer(patient, interface)
     with undisturbed(patient), Crowd(patient, interface, way) as crowd:
         crowd.each(crowd.question * 3)
@@ -152,8 +152,8 @@ def test_half_a_request_and_the_end(patient: Target, interface: str, way: str) -
 def test_who_stands_still_is_hung_up_on(hasty: Target) -> None:
     """Half a request, nothing at all, or questions without reading the answers.
 
-    When its time is over each of them is parted from; nothing is read from who
-    does not read, and others are answered all the time.
+    When its time is over each of them is disconnected; nothing is read from a client
+    that does not read, and others are answered all the time.
     """
     ways = [(interface, way) for interface, way in WAYS if interface in HURRIED]
     with undisturbed(hasty) as witnesses, ExitStack() as stack:

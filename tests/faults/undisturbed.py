@@ -1,4 +1,4 @@
-"""A gateway under attack: its processes stay the same, in bounds, and answer whoever means well.
+"""A gateway under attack: its processes stay the same, in bounds, and answer well-behaved clients.
 
     with attacked() as managed, undisturbed(managed):
         ...

@@ -72,7 +72,7 @@ def test_ready_answers_are_counted_apart() -> None:
 
 
 def test_a_cell_that_keeps_nothing() -> None:
-    """Whoever is not refused is not remembered."""
+    """A recipient that is not refused is not remembered."""
     counter = OutcomeCounter()
     counter.refused(b"fred", b"")
     assert counter.refusals is None

@@ -1,4 +1,4 @@
-"""A defect of ours in a callback: who is concerned is let go, and everybody else is served.
+"""A defect of ours in a callback: its client is disconnected, and everybody else is served.
 
 The event loop would print the exception, stop watching the socket that it
 came from, and leave its client waiting for ever.

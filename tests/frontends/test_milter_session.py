@@ -1,4 +1,4 @@
-"""One MTA's conversation with the milter: what it negotiates, whom it refuses, and how it fails.
+"""One MTA's conversation with the milter: what it negotiates, what it refuses, and how it fails.
 
 (What it remembers of clients and mails: test_milter_mails.py.)
 """

@@ -42,7 +42,7 @@ class Away(VerdictCache):
     """A site's memory; recipients that begin with `away` live on another server."""
 
     def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict, or whom to ask."""
+        """The verdict, or the question for another server."""
         if query.recipient.startswith(b"away"):
             return Pending(query, "far", NO_EVIDENCE)
         return super().decide(query)

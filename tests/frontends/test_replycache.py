@@ -157,7 +157,7 @@ def test_what_a_changed_file_makes_invalid_is_let_go_bit_by_bit(
 
 
 def test_refusals_are_kept_with_their_mail(site: Site) -> None:
-    """Whoever the first refusal was for."""
+    """Whichever recipient the first refusal was for."""
     for sender in (b"<one@sender.test>", b"<two@sender.test>", b"<three@sender.test>"):
         site.mail(sender)
         site.ask(b"over@example.org")

@@ -82,7 +82,7 @@ def test_placeholders_are_not_expanded_twice() -> None:
 
 
 def test_long_recipient_leaves_room_for_the_reason() -> None:
-    """A recipient is cut at its own limit, and what stands behind it is still said."""
+    """A recipient is cut at its own limit, and what follows it is still said."""
     text = fill(pieces("{recipient}: no"), b"x" * 5000, b"", 490, smtputf8=False)
     assert text == "x" * MAX_RECIPIENT + ": no"
 

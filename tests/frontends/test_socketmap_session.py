@@ -27,7 +27,7 @@ class Engine:
         """Nothing is remembered."""
 
     def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict, or whom to ask."""
+        """The verdict, or the question for another server."""
         self.asked.append(query.recipient)
         if query.recipient.endswith(b"@far"):
             return Pending(query, "far", Evidence())

@@ -91,7 +91,7 @@ def test_a_name_in_the_subject_alone_is_no_hosts_name(tmp_path: Path) -> None:
 def test_only_clients_with_one_of_the_names_may_come(
     certificates: Certificates, names: tuple[str, ...], may: bool
 ) -> None:
-    """By the subjectAltName; the others hear nothing, and the log says for whom they are."""
+    """By the subjectAltName; the others hear nothing, and the log names those that they are for."""
     server = server_context(certificates.files(certificates.server), verify_clients=True)
     client = client_context(certificates.files(certificates.client))
     talk = Talk(server, client, names=names)

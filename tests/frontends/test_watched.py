@@ -126,7 +126,7 @@ def test_vanished_file_keeps_its_value(path: Path) -> None:
 def test_a_file_that_is_being_written_keeps_its_value(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has just opened it for writing has made it empty, and has not said much yet."""
+    """A writer that has just opened it has made it empty, and has not written much yet."""
     file = Watched(str(path), words)
     monkeypatch.setattr(watched, "SETTLE", NEVER_S)
     for text in ("", "th", "three four"):

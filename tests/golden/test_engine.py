@@ -41,7 +41,7 @@ def test_every_key_gets_the_reply_of_the_c_program(
 
 
 def test_a_difference_names_the_configuration_and_the_spelling() -> None:
-    """Whoever sees one fail knows which imapd.conf and which recipient to try."""
+    """A failure says which imapd.conf and which recipient to try."""
     configuration = next(c for c in configurations() if c.keeps_domains)
     row = configuration.rows("key")[0]
     told = difference(configuration, row, b"4:TEMP,", row.reply)

@@ -1,7 +1,7 @@
-"""The one table of cases: who writes to whom, and what is true of the recipients.
+"""The one table of cases: senders and recipients, and what is true of the latter.
 
 What each interface replies follows from it (`replies`); only what an MTA says
-without asking anybody stands here, as `by_mta`.  The store is that of `store`,
+without asking anybody is here, as `by_mta`.  The store is that of `store`,
 the configuration that of `conftest`.
 """
 

@@ -1,4 +1,4 @@
-"""Every kind of verdict as the tests expect it: one place for whoever adds one.
+"""Every kind of verdict as the tests expect it: the one place to add one.
 
 `TABLE` is written down apart from the project's own (gateway/verification/model.py and
 gateway/frontends/socketmap_replies.py): the codes and texts that lmtpd has for the same

@@ -1,4 +1,4 @@
-"""A service manager for a gateway that is killed: whoever ends is started again, at once.
+"""A service manager for a gateway that is killed: a process that ends is started again, at once.
 
     with ServiceManager(gateway) as manager:
         manager.kill("supervisor")

@@ -1,6 +1,6 @@
 """kill -9 of every process at random, while mail comes in through Postfix and Sendmail.
 
-Whoever is killed comes back: the core and the milter by their supervisor, the
+What is killed comes back: the core and the milter by their supervisor, the
 supervisor by a service manager.  What the MTAs say meanwhile is theirs, and
 set here as the manual recommends:
 

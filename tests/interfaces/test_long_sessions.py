@@ -140,7 +140,7 @@ def test_nobody_hears_of_reloads(site: MailSite, library: str) -> None:
 
 
 def _wait_one_left(site: MailSite) -> None:
-    """Who has left nobody behind goes."""
+    """A process without sessions goes."""
     wait_until(lambda: len(site.gateway.pids("milter")) == 1, "old milters have gone", DEADLINE_S)
 
 

@@ -65,7 +65,7 @@ class ManagedGateway:
         self.folder = make_folder("managed")
         self._notify.bind(self._notify_path)
         self._notify.setblocking(False)
-        # Who has left root must reach it, as it reaches systemd's.
+        # A process that has left root must reach it, as it reaches systemd's.
         os.chmod(self._notify_path, 0o777)
         mailbox = record(b"fred\tlrswipkxtecdan")
         store = FlatStore(

@@ -105,7 +105,7 @@ def test_every_mistake_is_told_with_file_and_line() -> None:
 
 
 def test_a_lost_socket_is_missed_and_made_again() -> None:
-    """Its file was removed, or another program's stands there."""
+    """Its file was removed, or is another program's."""
     with ManagedGateway() as managed:
         managed.begin()
         os.unlink(managed.path("policy"))

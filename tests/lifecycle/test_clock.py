@@ -91,7 +91,7 @@ def managed() -> Iterator[ManagedGateway]:
 
 
 def test_the_clock_is_set_and_nobody_notices(managed: ManagedGateway) -> None:
-    """Forwards and back by years: who is silent too long is let go, and nobody else."""
+    """Forwards and back by years: a client that is silent for too long is disconnected, and no other."""
     clock = Clock(managed.path("clock"))
     clock.set(YEARS_S)
     managed.start(env=clock.environment())

@@ -44,7 +44,7 @@ def unknown(number: int) -> bytes:
 
 
 def ask_interfaces(managed: ManagedGateway, number: int) -> None:
-    """Good ones are good or have no answer; who has none asks again, as MTAs do."""
+    """Good ones are good or have no answer; a client without one asks again, as MTAs do."""
     try:
         with managed.open("policy") as policy, managed.open("socketmap") as socketmap:
             for each in range(number, number + QUESTIONS):

@@ -34,7 +34,7 @@ def managed() -> Iterator[ManagedGateway]:
 
 
 def other_user(managed: ManagedGateway) -> Account:
-    """Another user, for whom the program can be reached."""
+    """Another user, that can reach the program."""
     managed.python = gateway_python(USER)
     return account(USER)
 
@@ -73,7 +73,7 @@ def test_the_service_manager_hears_the_protocol_of_notify_reload(managed: Manage
 
 
 def test_the_watchdog_is_fed_from_the_start_and_through_reloads(managed: ManagedGateway) -> None:
-    """Whoever is the service manager's main process keeps saying that it lives."""
+    """The service manager's main process keeps saying that it lives."""
     managed.start(env={"WATCHDOG_USEC": "400000"})
     managed.wait_told("READY")
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_no_process_outlives_a_supervisor_that_was_killed(managed: ManagedGatewa
 
 
 def test_a_second_instance_is_refused_and_the_first_serves_on(managed: ManagedGateway) -> None:
-    """It says which sockets are taken and how to find by whom; its code is that of a bad setting."""
+    """It says which sockets are taken and how to find the process that has them; its code is that of a bad setting."""
     managed.begin()
     first = managed.daemon
     second = managed.start()
@@ -213,7 +213,7 @@ def test_every_process_leaves_root_for_good(managed: ManagedGateway) -> None:
 
 
 def test_an_ordinary_user_starts_it_without_root(managed: ManagedGateway) -> None:
-    """As whoever it is, whatever `user` says: nobody but root can become somebody else."""
+    """As its own user, whatever `user` says: only root can become another one."""
     require_root("only root becomes somebody else")
     who = other_user(managed)
     os.chown(managed.folder, who.uid, who.gid)

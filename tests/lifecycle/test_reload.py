@@ -33,7 +33,7 @@ def test_no_request_is_lost_in_reloads_under_load(workers: int) -> None:
 
     Every answer is that of a configuration that was in force, and soon after
     READY=1 new connections get the new one's.  The first processes end with
-    clients that still talk; who meets that asks again.
+    clients that still talk; those ask again.
     """
     tables = {"": {"workers": workers, "graceful_timeout": 10}, **text("one")}
     words = ["one", "two", "three", "four"]

@@ -122,7 +122,7 @@ def test_a_reload_waits_until_the_file_is_whole() -> None:
 
 
 def test_a_reload_that_waits_gives_way_to_the_next() -> None:
-    """Whoever takes the file out of the configuration need not wait for it."""
+    """A configuration without the file need not wait for it."""
     with ManagedGateway(milter=True) as managed:
         begin(managed)
         with Writer(aliases(managed), HALF):
@@ -142,7 +142,7 @@ def test_a_reload_that_waits_gives_way_to_the_next() -> None:
     ("process", "content"), [("core", HALF), ("milter", ""), ("milter", "\0" * 600)]
 )
 def test_a_process_that_starts_again_meanwhile_defers(process: str, content: str) -> None:
-    """It knows nothing of what the file said; whom it does not need is served."""
+    """It knows nothing of what the file said; recipients that do not need it are answered."""
     with ManagedGateway(milter=True) as managed:
         begin(managed)
         front = {"core": 0, "milter": 1}[process]

@@ -132,7 +132,7 @@ class Store:
     def take_away(self, chance: Random) -> str:
         """A database is not there; the next change puts it back.
 
-        Not that of userdeny: who has seen it is not told the same as who has not.
+        Not that of userdeny: a process that has seen it does not say the same as one that has not.
         """
         database = chance.choice((self.mailboxes, self.quotas))
         if isinstance(database, Roots):

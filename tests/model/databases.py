@@ -20,7 +20,7 @@ from tests.cyrus.db.twom_writer import TwomWriter, finish
 from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.processes import RigError, account, start
 
-# A record that each database has from its making on: whoever reads it back knows that all that
+# A record that each database has from its making on: a reader that finds it knows that all that
 # was written before has been committed.
 SYNC = b"$SYNC"
 # Seconds that Cyrus is given for a transaction.
@@ -74,7 +74,7 @@ class Database(ABC):
             os.utime(self.path, OLD)
 
     def reopen(self) -> None:  # noqa: B027 (most writers come again each time)
-        """Whoever writes to it starts again."""
+        """Its writers start again."""
 
 
 class Cyrus(Database):

@@ -1,4 +1,4 @@
-"""Whoever answers: each asked about many recipients at once, and what was said in one set of words.
+"""What answers: each is asked about many recipients at once, and what was said in one set of words.
 
 A connection that was closed, because its process was killed or replaced, is made
 again and the question asked once more, as mail servers do.

@@ -66,7 +66,7 @@ class Totals:
 
 
 class Model:
-    """A store, whoever answers from it, and what happens."""
+    """A store, what answers from it, and what happens."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    # The servers are ended, whoever ends this.
+    # The servers are ended, however this ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     total = Totals()
     seed = options.seed

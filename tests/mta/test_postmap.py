@@ -68,7 +68,7 @@ def test_the_command_line_and_the_keys(program: Program) -> None:
 
 
 def test_nothing_is_found(program: Program) -> None:
-    """Code 1 without a fatal word; warnings may stand before."""
+    """Code 1 without a fatal word; warnings may come before."""
     told = ask(program("cat >/dev/null; echo 'postmap: warning: old' >&2; exit 1"))
     assert set(told.values()) == {None}
 

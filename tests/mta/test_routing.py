@@ -119,7 +119,7 @@ def test_domains_that_scope_names_are_ours_whatever_postfix_says() -> None:
 
 @pytest.mark.parametrize("table", ["hash:/virtual", "hash:/aliases", "hash:/transport"])
 def test_a_table_that_cannot_be_asked(table: str) -> None:
-    """Those whom it could save are unknown; those whom another one knows are not."""
+    """Recipients that it could save are unknown; those that another one knows are not."""
     broken = {**TABLES, table: f"{table}: broken"}
     world = postfix(MAIN)
     found = routing(world, "nobody@mx.test.example", broken)

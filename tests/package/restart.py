@@ -56,7 +56,7 @@ class Client(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Who is refused or cut off asks again."""
+        """A client that is refused or cut off asks again."""
         while not self._over.wait(PACE_S):
             try:
                 self._ask()

@@ -65,7 +65,7 @@ class Site:
         return self.machine.complete(UNIT, "ask", *words)
 
     def serves(self, front: str = "policy") -> None:
-        """Who exists is accepted and who does not is refused."""
+        """A recipient that exists is accepted, and one that does not is refused."""
         code, said = self.ask("--front", front, "--expect", "ok", FRED)
         assert code == 0, said
         code, said = self.ask("--front", front, "--expect", "no", NOBODY)

@@ -4,7 +4,7 @@
 
 Debian 13 (trixie) runs everything: its root has every program that the tests
 drive, in that release's versions.  Testing is there for its Python, and runs
-what needs no other program.  Either has the clone as it stands, with what is
+what needs no other program.  Either has the clone as it is, with what is
 not committed.  The tests run there as `make test` and `make unit` run them
 here: packages.sh brings what must be unpacked, venv.sh makes the environment on
 the release's Python from what constraints.txt pins (fetched here, by hash),
@@ -106,7 +106,7 @@ def fetch_wheels(version: str, folder: str) -> None:
 
 
 def copy_source(root: Root) -> None:
-    """The clone as it stands."""
+    """The clone as it is."""
     os.mkdir(root.path(SOURCE))
     words = ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT]
     words += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]

@@ -173,7 +173,7 @@ def _services() -> Iterator[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize("way", UNKNOWN)
 def test_each_way_pasted_behind_debians_main_cf(site: Site, way: str) -> None:
-    """Who has a mailbox gets mail, who has none is refused at RCPT, our own mail goes out."""
+    """A user with a mailbox gets mail, a name without one is refused at RCPT, our own mail goes out."""
     site.paste(way)
     before = site.delivered()
     replies = site.send(OUTSIDE, "fred@example.org", "nobody@example.org", "joe@elsewhere.example")

@@ -303,7 +303,7 @@ def serving(
     write_text(installed.path(CONFIGURATION), toml(tables))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(installed.path("/run/notify"))
-        # Who has left root must reach it.
+        # A process that has left root must reach it.
         os.chmod(installed.path("/run/notify"), 0o777)
         notify.setblocking(False)
         daemon = installed.daemon(

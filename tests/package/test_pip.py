@@ -1,6 +1,6 @@
 """docs/quick-start.md's way by pip, on clean machines of both Debian releases under a real systemd.
 
-Every command of it is run as it stands, in the clone, with pip's packages from a
+Every command of it is run as it is written, in the clone, with pip's packages from a
 folder in place of the index: what constraints.txt pins.
 """
 

@@ -137,7 +137,7 @@ def test_a_file_that_only_root_reads_makes_a_reload_fail(site: Site) -> None:
 
 
 def test_a_socket_that_only_root_can_make_takes_a_restart(site: Site) -> None:
-    """Or a user who is in the socket's group: the reload fails, and says so."""
+    """Or a user in the socket's group: the reload fails, and says so."""
     before = site.main_pid
     try:
         site.configure(more=MILTER)
@@ -149,7 +149,7 @@ def test_a_socket_that_only_root_can_make_takes_a_restart(site: Site) -> None:
         site.serves()
         assert site.systemctl("restart", UNIT)[0] == 0
         site.serves("milter")
-        # Whoever wants it by a reload does what the message says.
+        # An administrator that wants it by a reload does what the message says.
         site.machine.run("usermod", "--append", "--groups", "postfix", "cyrus")
         site.configure()
         assert site.systemctl("restart", UNIT)[0] == 0
@@ -213,7 +213,7 @@ class Load:
 
 
 def test_restarts_and_kills_under_load(site: Site) -> None:
-    """Whoever is answered is answered rightly, and it comes back by itself."""
+    """Each answer is right, and the service comes back by itself."""
     load, over = Load(site), threading.Event()
     thread = threading.Thread(target=load.ask, args=(over,))
     thread.start()

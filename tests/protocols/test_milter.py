@@ -167,7 +167,7 @@ def test_what_breaks_the_protocol(data: bytes, before: int, error: str) -> None:
 
 
 def test_a_farewell_is_the_end() -> None:
-    """Whatever stands behind it, in the same piece or another one, is nobody's concern."""
+    """What follows it, in the same piece or another one, does not matter."""
     parser = MilterParser()
     assert parser.feed(OFFER + packet(b"Q") + b"GET /") == [OFFERED, QUIT]
     assert parser.feed(b"\xff" * 100) == []

@@ -19,7 +19,7 @@ from tests.stores import FlatStore
 
 OK, TEMP, NOTFOUND = "OK", "TEMP", "NOTFOUND"
 KINDS = ("known", "unknown", "denied")
-# Who has a mailbox and is blocked.
+# Users with a mailbox that are blocked.
 DENIED = b"user1"
 
 
@@ -69,7 +69,7 @@ class Site:
 
     @contextmanager
     def load(self, clients: int) -> Iterator[Load]:
-        """So many clients, who ask about recipients of all KINDS."""
+        """So many clients, which ask about recipients of all KINDS."""
         load = Load()
         stop = threading.Event()
         lock = threading.Lock()

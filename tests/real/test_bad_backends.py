@@ -118,7 +118,7 @@ def test_the_same_recipient_asked_a_hundred_times_is_one_question(site: Site) ->
     for client in clients:
         client.send(request(b"bad7"))
     wait_until(lambda: gate.asked, "the backend is asked")
-    # Whoever has been heard waits for the same answer; nobody is read from before.
+    # Clients whose question was read wait for the same answer; nothing is read from them before.
     assert site.connect().ask(b"here") == b"OK here"
     gate.open.set()
     assert {client.receive() for client in clients} == {b"OK bad7"}
@@ -160,7 +160,7 @@ def test_a_backend_that_flaps(site: Site) -> None:
 
 
 def test_explain_shows_the_hop(site: Site) -> None:
-    """Who was asked and what it said, or why it said nothing."""
+    """The server that was asked, and what it said, or why it said nothing."""
     python, source = gateway_python("root")
 
     def explain() -> dict[str, object]:

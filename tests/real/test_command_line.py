@@ -180,7 +180,7 @@ def test_lists(machine: Machine, kind: str, last: str) -> None:
 
 
 def test_replay_of_a_log_that_postfix_wrote(machine: Machine) -> None:
-    """Postfix knows nobody and accepts all; the rehearsal tells whom it should not have."""
+    """Postfix knows nobody and accepts all; the rehearsal names those that it should not have accepted."""
     require("postfix")
     interface = {"relay": {"relay_recipient_maps": ""}}
     with Postfix(interfaces=interface) as mta:

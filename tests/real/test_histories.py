@@ -61,7 +61,7 @@ def test_what_somebody_was_told_of_a_killed_operation_must_not_be_taken_back() -
 
 
 def test_a_killed_operation_makes_nothing_that_it_was_not_about() -> None:
-    """A third reply is a defect of whoever gives it."""
+    """A third reply is a defect of the program that gives it."""
     history = History(KEY, OLD)
     history.begin(NEW)
     assert history.settle(NEWER) is not None

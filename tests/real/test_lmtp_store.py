@@ -1,6 +1,6 @@
 """A gateway before somebody else's LMTP server: RCPT says what LMTP says.
 
-Debian's Cyrus lmtpd and Dovecot's LMTP stand behind `store = "lmtp:unix:..."`.
+The servers of `store = "lmtp:unix:..."` are Debian's Cyrus lmtpd and Dovecot's LMTP.
 A thousand random recipients are asked for three times: in Postfix with the
 gateway's milter, in Postfix with its policy service, and of the LMTP server
 itself.  Reply code and enhanced code must be the same, but for what

@@ -1,4 +1,4 @@
-"""Whoever Postfix and Cyrus together would deliver is not refused, and nobody is taken who bounces.
+"""No recipient that Postfix and Cyrus together deliver is refused, and none is taken that bounces.
 
 The oracle is an interface of the same Postfix that asks nobody: its mails are really
 delivered, bounced, or refused by Postfix itself.
@@ -130,7 +130,7 @@ def test_bounces_to_rewritten_senders(site: MailSite) -> None:
 
 
 def test_outbound_mail_is_untouched(site: MailSite) -> None:
-    """Whoever may relay is not refused for recipients that no store of ours has."""
+    """A client that may relay is not refused for recipients that no store of ours has."""
     for front in FRONT_ENDS:
         assert site.rcpt(front, b"nobody@gmail.example", login="fred") == [250]
         assert site.rcpt(front, b"nobody@gmail.example") == [554]
@@ -177,7 +177,7 @@ def test_a_table_that_has_changed(site: MailSite) -> None:
 
 
 def test_a_table_that_is_out_of_order(site: MailSite) -> None:
-    """Those whom it could save are deferred, with one line that names it; good ones are not."""
+    """Recipients that it could save are deferred, with one line that names it; good ones are not."""
     # Postfix itself defers everybody while a table of its own is away, so we are asked directly.
     with PolicyInterface(site.gateway.path("policy")) as policy:
         refused = policy.ask(b"nobody@virt.example")

@@ -31,7 +31,7 @@ OLD_CIPHERS = "ALL:@SECLEVEL=0"
 
 
 class Certificates:
-    """One authority, and whom it vouches for."""
+    """One authority, and the names that it vouches for."""
 
     def __init__(self, where: str) -> None:
         authority = Authority(where, "ca")

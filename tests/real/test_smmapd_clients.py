@@ -1,4 +1,4 @@
-"""Clients as they come: rude, slow, silent and many.  Whoever is polite is answered meanwhile."""
+"""Clients as they come: rude, slow, silent and many.  Polite ones are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_clients_that_never_read_cost_a_bounded_piece_of_memory() -> None:
 
         wait_until(all_are_held_up, "nobody can send any more")
         assert memory_kib(pid) - before < GROWTH_KIB
-        # Whoever reads in the end gets every reply to what it has asked.
+        # A client that reads in the end gets every reply to what it has asked.
         patient = clients[0]
         patient.setblocking(True)
         rest = questions[sent[patient] % len(questions) :]

@@ -158,7 +158,7 @@ def test_damage_is_a_temporary_failure_and_ends_by_itself(
         if fresh:
             service.renew(lambda: damage(path))
         with service.connect() as connection:
-            # A changed byte within the file shows to whoever reads that byte.
+            # A changed byte within the file shows to a look-up that reads that byte.
             asker = Asker(connection, known=damage is _broken_record)
             if not fresh:
                 asker.all_is_well()

@@ -25,7 +25,7 @@ _USER = b"user%06d"
 
 
 def lengthen(tools: CyrusTools) -> None:
-    """Add USERS mailboxes to the list, as a conversion by Cyrus' own tool: it is written anew."""
+    """Add USERS mailboxes to the list, as a conversion by Cyrus' own tool: it is written again."""
     tools.load_mailboxes([Mailbox("user.pattern")])
     records = tools.db_show("mailboxes.db", "twoskip")
     (key,) = (each for each in records if each.endswith(b"pattern"))  # N, and separators

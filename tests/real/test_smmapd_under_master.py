@@ -230,7 +230,7 @@ def test_idle_process_sees_that_its_program_has_changed() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 @pytest.mark.parametrize("clients", [0, 3])
 def test_told_to_leave_it_leaves_at_once(number: signal.Signals, clients: int) -> None:
-    """Exit code 75, for master a normal end ("was killed"), whoever is connected."""
+    """Exit code 75, for master a normal end ("was killed"), with clients or without."""
     require("cyrus")
     with serving(prefork=1) as service:
         service.ask(b"fred")

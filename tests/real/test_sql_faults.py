@@ -149,7 +149,7 @@ def test_a_table_that_is_missing(make: type[SqlServer]) -> None:
         here.server.script("INSERT INTO mailboxes_db SELECT * FROM kept;\n")
         here.wait_right()
         here.server.script("ALTER TABLE mailboxes_db RENAME TO away;\n")
-        # Who is denied is so whether there is a mailbox or not.
+        # A user is denied whether there is a mailbox or not.
         assert here.answers() == {**FAULTS, DENIED: RIGHT[DENIED]}
         here.explains(NO_TABLE[here.server.engine].format("mailboxes_db"))
         here.server.script("ALTER TABLE away RENAME TO mailboxes_db;\n")

@@ -323,7 +323,7 @@ def test_a_backend_that_restarts(site: Site) -> None:
 
 
 def test_stale_answers(site: Site) -> None:
-    """With serve_stale, who was known before the backend went away still is; nobody is refused."""
+    """With serve_stale, a recipient known before the backend went away still is; nobody is refused."""
     site.mx.reload({"remote": {"remember_yes": 0.1, "remember_no": 0.1, "serve_stale": 3600}})
     assert site.ask(b"nobody") == ANSWERS[b"nobody"]
     site.recovers()

@@ -128,7 +128,7 @@ class Writer(ABC):
         return self._deserted.is_set() or self._crowd.answered >= goal
 
     def _look(self, name: str, expected: Iterable[Expected]) -> None:
-        """Whoever has changed something sees it at once."""
+        """A writer sees its own change at once."""
         for history, _ in expected:
             fault = history.check(history.ask(), self._ask(history.key))
             if fault is not None:

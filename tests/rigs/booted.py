@@ -154,7 +154,7 @@ class Booted:
     def _end(self) -> None:
         if self._outer is not None and self._outer.running():
             with contextlib.suppress(ProcessLookupError, RigError):
-                # Whoever has gone already needs no signal.
+                # A process that has gone already needs no signal.
                 os.kill(self._init(), signal.SIGKILL)
             outer = self._outer
             wait_until(lambda: not outer.running(), "the machine is gone", TIMEOUT_S)

@@ -48,7 +48,7 @@ class Authority:
             wanted = ["-copy_extensions", "copy", "-days", str(days)]
             signing = ["openssl", "x509", "-req", "-in", request, "-out", pair.certificate]
             run([*signing, *signer, *wanted])
-        # The gateway's user reads it, whoever that is.
+        # The gateway's user reads it, whichever that is.
         os.chmod(pair.key, 0o644)
         return pair
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from tests.rigs.processes import Account
 
-# sockaddr_un.sun_path holds 108 bytes with the final NUL; this leaves 60 for what stands below.
+# sockaddr_un.sun_path holds 108 bytes with the final NUL; this leaves 60 for what is below.
 LONGEST_FOLDER = 47
 
 

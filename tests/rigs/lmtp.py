@@ -1,4 +1,4 @@
-"""An lmtpd that takes every mail and delivers none: it notes for whom each one came.
+"""An lmtpd that takes every mail and delivers none: it notes the recipients of each.
 
 with lmtp_server(path) as lmtp:
     ...
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 
 class _Lmtp(socketserver.StreamRequestHandler):
-    """Takes every mail; notes for whom."""
+    """Takes every mail; notes its recipients."""
 
     def handle(self) -> None:
         server = self.server

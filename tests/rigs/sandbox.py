@@ -172,5 +172,5 @@ class Sandbox:
         yield "clone", [*named, _refuse(errno.EPERM)]
         yield "unshare", [*named, _refuse(errno.EPERM)]
         yield "setns", [_refuse(errno.EPERM)]
-        # Its arguments are behind a pointer; whoever is told that there is none uses clone.
+        # Its arguments are behind a pointer; a program that is told that there is none uses clone.
         yield "clone3", [_refuse(errno.ENOSYS)]

@@ -133,7 +133,7 @@ class StdioServer(Connection):
         self._errors = errors
 
     def abandon(self) -> None:
-        """Close and end the program, however it stands."""
+        """Close and end the program, whatever its state."""
         super().close()
         self._process.kill()
         self._process.wait()

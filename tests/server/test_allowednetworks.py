@@ -51,7 +51,7 @@ def test_networks_decide(host: str, may: bool) -> None:
 
 
 def test_a_network_of_mapped_addresses_is_the_ipv4_network() -> None:
-    """However the client's address is written; a wider one is as it stands."""
+    """However the client's address is written; a wider network is not changed."""
     cases = [
         ("::ffff:192.0.2.0/120", "192.0.2.7", True),
         ("::ffff:192.0.2.0/120", "::ffff:192.0.2.7", True),

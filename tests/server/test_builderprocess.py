@@ -84,7 +84,7 @@ def is_gone(pid: int) -> bool:
 def test_an_index_is_made_and_handed_over(
     path: str, start: Callable[[str], BuilderProcess]
 ) -> None:
-    """One that a reader of the file believes; the process is no zombie then."""
+    """One that a reader of the file believes; the process is not a zombie then."""
     builder = start(path)
     descriptor = outcome(builder)
     assert descriptor is not None
@@ -125,7 +125,7 @@ def test_one_that_is_killed_has_made_none(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
-    """Whoever kills it."""
+    """Whatever kills it."""
     forever(monkeypatch)
     builder = start(path)
     os.kill(builder.pid, number)

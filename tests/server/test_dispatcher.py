@@ -135,7 +135,7 @@ def test_threads_are_bounded_and_nobody_is_forgotten(servers: Servers) -> None:
 
 
 def test_mupdate_is_kicked_by_one_at_a_time(servers: Servers) -> None:
-    """Whoever waits, waits for that kick."""
+    """All that wait, wait for that kick."""
     dispatcher = Dispatcher(servers.advance, max_concurrency=8)
     found = collect(dispatcher, *[question(None, b"%d" % number) for number in range(20)])
     wait(lambda: len(found) == 20)
@@ -174,7 +174,7 @@ def test_a_server_may_have_a_lane_of_its_own(servers: Servers) -> None:
 
 
 def test_a_defect_is_a_fault_and_not_silence(servers: Servers) -> None:
-    """Whoever waits gets a temporary failure."""
+    """Waiting callers get a temporary failure."""
     defects: list[BaseException] = []
     dispatcher = Dispatcher(servers.advance, defect=defects.append)
     found = collect(dispatcher, question("far", b"defect"), question("far", b"defect"))

@@ -12,7 +12,7 @@ from tests.frontends.lines import DEADLINE_S, READ, run_loop_until
 
 
 def test_callbacks_come_in_order_and_once_each() -> None:
-    """Whoever comes first is first; who wants another turn goes behind the others."""
+    """The first to come is the first; one that wants another round goes behind the others."""
     queue, seen = FairQueue(), list[str]()
 
     def again() -> None:

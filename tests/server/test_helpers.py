@@ -114,7 +114,7 @@ def test_a_question_that_leads_to_another_one(servers: Servers) -> None:
 
 
 def test_a_defect_is_a_fault_and_holds_up_nobody(servers: Servers) -> None:
-    """Whoever's thread it struck."""
+    """Whichever thread it struck."""
     servers.gate.set()
     dispatcher = servers.dispatcher(max_concurrency=1)
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_a_defect_is_a_fault_and_holds_up_nobody(servers: Servers) -> None:
 def test_where_no_thread_can_be_made_it_is_a_fault(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until there is one, who does the work of all."""
+    """Until there is one, which does the work of all."""
     dispatcher = servers.dispatcher()
     servers.gate.set()
 

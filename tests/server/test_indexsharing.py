@@ -1,4 +1,4 @@
-"""How a process comes by an index: who makes it, and what happens where that fails."""
+"""How a process comes by an index: what makes it, and what happens where that fails."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_nobody_waits_for_ever_for_the_supervisors_word(monkeypatch: pytest.Monk
     now[0] += indexsharing.PATIENCE - 1
     assert site.run() == [LOOK]
     assert Builder.all == []
-    assert home.wants == [PATH, PATH]  # who was to make it may be gone
+    assert home.wants == [PATH, PATH]  # the one that was to make it may be gone
     now[0] += 2
     assert site.run() == [LOOK]
     assert len(Builder.all) == 1

@@ -24,7 +24,7 @@ def listener(tmp_path: Path) -> socket.socket:
 
 
 def test_clients_wait_while_it_is_shut(listener: socket.socket, tmp_path: Path) -> None:
-    """Whoever accepts finds nobody; when it is open again, they are there."""
+    """Nobody is accepted; when it is open again, they are there."""
     intake = Intake(listener, 64)
     path = str(tmp_path / "s")
     intake.shut()

@@ -173,7 +173,7 @@ def test_there_is_a_look_before_each_answer(milter: Milter) -> None:
 
 
 def test_batches_of_recipients_are_counted_over_all_connections(milter: Milter) -> None:
-    """With the lock held: whoever hears of them moves threads."""
+    """With the lock held: what they are reported to moves threads."""
     contexts = [milter.client(Context()) for _ in range(2)]
     for number in range(2 * BATCH - 1):
         milter.rcpt(contexts[number % 2], b"<fred@example.org>")
@@ -289,7 +289,7 @@ def test_who_waits_for_another_server_holds_up_nobody(milter: Milter) -> None:
 
 
 def test_without_memory_the_process_ends(milter: Milter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever hears of defects ends it."""
+    """What defects are reported to ends it."""
 
     def exhausted(_query: Query) -> Verdict:
         raise MemoryError

@@ -1,4 +1,4 @@
-"""The listening socket: who is accepted, who waits, and how a server comes to its end."""
+"""The listening socket: which clients are accepted, which wait, and how a server ends."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_beyond_the_limit_clients_wait(path: str) -> None:
 
 
 def test_when_it_accepts_no_more_it_serves_on(lines: Site) -> None:
-    """New clients stay in the queue for whoever else serves the socket."""
+    """New clients stay in the queue for another process that serves the socket."""
     old = lines.connect()
     assert old.ask(b"one") == b"one"
     lines.server.stop_accepting()
@@ -150,7 +150,7 @@ def test_drain_parts_from_who_is_idle(lines: Site) -> None:
 
 
 def test_drained_server_takes_nobody(lines: Site) -> None:
-    """Who comes now waits for another process."""
+    """A client that comes now waits for another process."""
     old = lines.connect()
     assert old.ask(b"one") == b"one"
     lines.server.drain()
@@ -161,7 +161,7 @@ def test_drained_server_takes_nobody(lines: Site) -> None:
 
 
 def test_retired_server_takes_the_queue_and_closes_the_socket(path: str) -> None:
-    """Those who were waiting are served; who comes later is refused at once."""
+    """Those who were waiting are served; later ones are refused at once."""
     with site(path) as lines:
         waiting = [lines.connect() for _ in range(5)]
         lines.server.retire()

@@ -44,7 +44,7 @@ class Programs(Asker):
 
 
 class Desk:
-    """The questions, who answers them, and what came of them."""
+    """The questions, what answers them, and what came of them."""
 
     def __init__(self) -> None:
         world = postfix({})
@@ -89,7 +89,7 @@ def test_what_comes_together_is_asked_together(desk: Desk) -> None:
 
 
 def test_what_is_remembered_is_not_asked_again(desk: Desk) -> None:
-    """Yes and no; whoever asks hears of it later all the same."""
+    """Yes and no; the caller hears of it later all the same."""
     first = desk.ask(Lookup(ONE, b"yes"), Lookup(ONE, b"no"))
     wait(lambda: first)
     told = desk.ask(Lookup(ONE, b"yes"), Lookup(ONE, b"no"))
@@ -102,7 +102,7 @@ def test_what_is_remembered_is_not_asked_again(desk: Desk) -> None:
     ("fault", "defects"), [(MailServerError("ldap:/one", "gone"), 0), (ValueError("odd"), 1)]
 )
 def test_faults(desk: Desk, fault: Exception, defects: int) -> None:
-    """Are told to whoever asked, and not remembered; a defect is told of, too."""
+    """Callers are told of them, and they are not remembered; callers are told of a defect, too."""
     desk.programs.fault = fault
     told = desk.ask(Lookup(ONE, b"a"))
     wait(lambda: told)

@@ -147,7 +147,7 @@ def test_one_message_for_each_connection_and_none_at_the_start(master: Master) -
 
 @pytest.mark.parametrize("connected", [0, 2])
 def test_sighup_drains(master: Master, connected: int) -> None:
-    """master hears that it may start another one; who is connected is served; then exit code 0."""
+    """master hears that it may start another one; connected clients are served; then exit code 0."""
     master.start()
     with client(master):
         pass
@@ -270,7 +270,7 @@ def test_signal_before_it_serves(
 def test_client_that_waits_is_answered_whatever_the_signal(
     master: Master, store: FlatStore
 ) -> None:
-    """SIGHUP while it starts: who has connected already is served to the end."""
+    """SIGHUP while it starts: clients that have connected already are served to the end."""
     store.options = {"debug_command": ": %s; kill -HUP %d; : %s"}
     store.write()
     with master.connect() as waiting, master.connect() as other:

@@ -26,7 +26,7 @@ class Engine:
         """Nothing is remembered."""
 
     def decide(self, query: Query) -> Verdict | Pending:
-        """The verdict, or whom to ask."""
+        """The verdict, or the question for another server."""
         if query.recipient.startswith(b"remote"):
             return Pending(query, "elsewhere", Verdict(Kind.DELIVERABLE, b"").evidence)
         if query.recipient == b"fred":

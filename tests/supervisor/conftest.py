@@ -69,7 +69,7 @@ class Running:
         self._process: subprocess.Popen[bytes] | None = None
         self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._systemd.bind(str(folder / "notify"))
-        # Who has left root must reach it, as it reaches systemd's.
+        # A process that has left root must reach it, as it reaches systemd's.
         (folder / "notify").chmod(0o777)
         self._systemd.settimeout(DEADLINE)
         self._log = b""

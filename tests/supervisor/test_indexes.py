@@ -1,4 +1,4 @@
-"""Indexes that children make: who makes one, who is given it, and what is kept."""
+"""Indexes that children make: which child makes one, which are given it, and what is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who leaves after a reload, and has clients whose sessions are long."""
+"""Processes that leave after a reload, with clients whose sessions are long."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_session_goes_on_after_the_graceful_timeout(running: Running) -> None:
 
 
 def test_sessions_have_a_limit(running: Running) -> None:
-    """Who is left then is cut off, and the log says how many."""
+    """Those that are left then are cut off, and the log says how many."""
     begin(running, session_timeout=0.2)
     with closing(Connection(running.socket_path)) as old:
         reload(running)

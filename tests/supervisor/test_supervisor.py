@@ -233,7 +233,7 @@ def test_a_child_that_does_not_stop_in_time_is_killed(running: Running) -> None:
 
 
 def test_a_second_signal_kills_at_once(running: Running) -> None:
-    """Whoever presses ctrl-C twice means it."""
+    """A user that presses ctrl-C twice means it."""
     running.plan({**SERVING, "behaviour": {"stubborn": True}}, graceful_timeout=600)
     begin(running)
     running.signal(signal.SIGINT)

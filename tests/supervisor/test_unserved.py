@@ -1,4 +1,4 @@
-"""Clients of sockets that nobody serves are parted from, and of no others."""
+"""Clients of sockets that no process serves are disconnected, and no others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class World:
         self.listeners = {"socketmap": (Listener(endpoint, self.listener),)}
 
     def look(self, now: float) -> None:
-        """One turn of the loop at that moment."""
+        """One round of the loop at that moment."""
         generation: Any = self
         self.unserved.look(generation, now)
         for key, _ in self.selector.select(0):

@@ -96,7 +96,7 @@ def test_a_refusal_for_ever_is_believed_on_a_new_connection() -> None:
 def shifted(extra: bytes) -> Talk:
     """A server that says something more behind the replies to its first question, and later.
 
-    Whoever takes that for the first reply of the next question takes each reply
+    A client that takes that for the first reply of the next question takes each reply
     for that of another command.
     """
 

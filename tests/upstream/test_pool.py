@@ -31,7 +31,7 @@ def breaking(*connections: int) -> tuple[Fake, list[int]]:
 
 
 def test_the_new_connection_may_have_reached_the_process_that_ends() -> None:
-    """The kept one breaks, the next one too: whoever serves after it is asked."""
+    """The kept one breaks, the next one too: the server after it is asked."""
     fake, come = breaking(0, 1)
     with fake:
         asking = client(fake.address)

@@ -298,7 +298,7 @@ def test_a_server_that_keeps_failing_is_given_a_rest() -> None:
 
 
 def test_a_question_that_would_kill_the_c_program_is_not_asked() -> None:
-    """And whoever sends such recipients does not keep the others' questions back."""
+    """And a client that sends such recipients does not keep others' questions back."""
     asked: list[bytes] = []
     with Fake(smmapd(echo, asked)) as server:
         asking = client(server.address)

@@ -235,7 +235,7 @@ def test_faults_are_never_remembered(site: Site) -> None:
 
 @pytest.mark.parametrize("watched", [True, False])
 def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -> None:
-    """Between two turns of the loop time stands still."""
+    """Between two ticks of the loop time does not pass."""
     if not watched:
         site.cache.watch.close()
     site.ask(b"fred")
@@ -256,7 +256,7 @@ def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -
 
 
 def test_now_looks_at_the_files(site: Site) -> None:
-    """Whoever compares the number of a turn has seen what changed before it."""
+    """A caller that compares the number of a tick has seen what changed before it."""
     site.ask(b"fred")
     number = site.cache.tick()
     delete(site)
@@ -340,7 +340,7 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     assert not site.cache.known_absent(b"nobody2")
     (site.conf / "user_deny.db").unlink()
     site.cache.expire_tick()
-    # Who was blocked is not known any more.
+    # Which user was blocked is not known any more.
     assert not site.cache.known_absent(b"nobody2")
     assert site.kind(b"nobody2") is Kind.STORE_FAULT
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)

@@ -1,7 +1,7 @@
 """The authority "delivery" and addresses that a mail server may have put into lower case.
 
 Postfix asks a socketmap so.  Where capitals count, the address may be that of
-another user or folder, or of one whom delivery makes.
+another user or folder, or of one that delivery makes.
 """
 
 from __future__ import annotations

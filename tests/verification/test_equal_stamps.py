@@ -40,7 +40,7 @@ def _rename_old(path: Path, text: str) -> None:
 
 
 def _edit(path: Path, text: str) -> None:
-    """As an administrator does, who does not make it shorter first."""
+    """As an administrator does that does not make it shorter first."""
     with open(path, "r+", encoding="ascii") as file:
         file.write(text)
 

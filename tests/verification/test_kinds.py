@@ -22,7 +22,7 @@ def test_every_kind_is_in_the_closed_set() -> None:
 
 @EVERY
 def test_what_a_kind_says_agrees(kind: Kind) -> None:
-    """Whoever is accepted is not refused; a fault of ours loses no mail and is not remembered."""
+    """A recipient that is accepted is not refused; a fault of ours loses no mail and is not remembered."""
     if kind.accepts:
         assert not (kind.temporary or kind.our_fault or kind.permanent_reply_allowed)
     if kind.our_fault:

@@ -50,7 +50,7 @@ def test_it_answers_as_a_dict_does(steps: list[tuple[str, bytes, int]], most: in
 
 @pytest.mark.parametrize("most", [1, 16, 100, 1000])
 def test_memory_is_bounded_and_the_oldest_give_way(most: int) -> None:
-    """Who gives way is told, and is nobody who came after those that are left."""
+    """What is dropped is told, and is older than those that are left."""
     found: LargeDict[int, int] = LargeDict(most)
     gone: set[int] = set()
     for number in range(3 * most):
@@ -118,7 +118,7 @@ def test_a_value_that_is_kept_again_pushes_nobody_out() -> None:
 
 
 def test_what_was_put_aside_is_let_go_in_pieces() -> None:
-    """By whoever has time, and by each that comes; nothing of it is found any more."""
+    """In idle time, and with each addition; nothing of it is found any more."""
     found: LargeDict[int, object] = LargeDict(1000)
 
     class Value:

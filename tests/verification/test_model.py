@@ -6,7 +6,7 @@ from gateway.verification.model import KINDS, Evidence, Kind, Query, QuotaUse, V
 
 
 def test_who_gets_the_mail() -> None:
-    """Whoever delivery reaches, wherever it puts the mail."""
+    """Everybody that delivery reaches, wherever it puts the mail."""
     accepting = {kind for kind in KINDS if kind.accepts}
     assert accepting == {Kind.DELIVERABLE, Kind.CREATED, Kind.CATCH_ALL}
 

@@ -197,7 +197,7 @@ class Asked:
 def test_the_short_way_is_gone_and_proves_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str
 ) -> None:
-    """A mailbox with and without a quota root, and a recipient who is not there."""
+    """A mailbox with and without a quota root, and a recipient that does not exist."""
     site = Site(tmp_path)
     site.verifier = site.verifier.answering(answers)
     site.quota("fred", ROOM.decode())

@@ -63,7 +63,7 @@ def test_a_trace_shows_the_steps(verifier: Verifier) -> None:
 
 
 def test_who_has_waited_too_long_in_line_is_told_so(verifier: Verifier) -> None:
-    """A temporary fault, without asking; who comes at once is answered."""
+    """A temporary fault, without asking; a question that comes at once is answered."""
     pending = StoreQuestions(SERVER).decide(Query(b"fred"))
     outcome = verifier.advance(pending, since=time.monotonic())
     assert isinstance(outcome, Verdict)
@@ -100,7 +100,7 @@ class Untils(SqlPool):
 
 
 def asked(verifier: Verifier) -> Verdict | Pending:
-    """A backend was asked, by who holds the question itself."""
+    """A backend was asked, by the caller that holds the question itself."""
     verifier.kicks_mupdate = True
     pending = verifier.decide(Query(b"nobody"))
     assert isinstance(pending, Pending)
@@ -119,7 +119,7 @@ def asked(verifier: Verifier) -> Verdict | Pending:
 def test_the_time_of_a_question_is_over_with_it(
     verifier: Verifier, ask: Callable[[Verifier], object]
 ) -> None:
-    """Who decides after it has its own: smmapd on standard input lives for days with one engine."""
+    """A process that decides later has its own: smmapd on standard input lives for days with one engine."""
     pool = Untils()
     verifier.store.sql = SqlSession(pool)
     ask(verifier)

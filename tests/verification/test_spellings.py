@@ -81,7 +81,7 @@ def test_odd_users_and_folders(tmp_path: Path, name: bytes, older: bool) -> None
 def test_the_root_above_a_folder_with_a_bang(
     tmp_path: Path, older: bool, virtdomains: str, kind: Kind
 ) -> None:
-    """What stands before the `!` is a domain where there are domains (quota_findroot)."""
+    """What comes before the `!` is a domain where there are domains (quota_findroot)."""
     mailboxes = {b"user.mia": record(), b"user.mia.new!old": record()}
     options = {"virtdomains": virtdomains}
     store = FlatStore(str(tmp_path), mailboxes, {b"user.mia": OVER}, options=options, older=older)
@@ -229,7 +229,7 @@ def test_either_name_blocks(tmp_path: Path, denied: bytes, recipient: bytes, blo
 def test_identifiers_and_names_that_look_like_fields(
     tmp_path: Path, identifier: bytes, name: bytes
 ) -> None:
-    """A list of any version is read, whoever may post into its first folder."""
+    """A list of any version is read, whatever the ACL of its first folder."""
     value = b"%%(A %%(%b lr anyone p) I 1 P default)" % identifier
     newer = {name: value[:-1] + b" N %b)" % name, b"user.mia": record()}
     store = FlatStore(str(tmp_path), newer)

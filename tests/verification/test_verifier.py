@@ -158,7 +158,7 @@ def test_verdicts(flat: FlatStore, recipient: bytes, kind: Kind, reason: bytes) 
 def test_the_trace_changes_nothing(
     flat: FlatStore, recipient: bytes, kind: Kind, reason: bytes
 ) -> None:
-    """Whoever wants to see the steps gets the same verdict; the steps of a reading come in one order."""
+    """With the steps the verdict is the same; the steps of a reading come in one order."""
     trace: list[Step] = []
     verdict = verifier(flat).decide(Query(recipient), trace)
     assert isinstance(verdict, Verdict)
@@ -220,7 +220,7 @@ def test_what_the_steps_say(
 
 @pytest.mark.parametrize("recipient", [b"remote", b"+remoteshare"])
 def test_remote_mailbox_must_be_asked_for(flat: FlatStore, recipient: bytes) -> None:
-    """Its own server knows its quota; a quota root that stands here says nothing."""
+    """Its own server knows its quota; a quota root here says nothing."""
     outcome = verifier(flat).decide(Query(recipient))
     assert isinstance(outcome, Pending)
     assert (outcome.server, outcome.query) == ("backend.example", Query(recipient))
@@ -305,7 +305,7 @@ def test_unreadable_database_is_a_fault_for_those_who_need_it(
     assert (verdict.kind, verdict.reason, verdict.cacheable) == (Kind.STORE_FAULT, IO_ERROR, False)
     assert verdict.evidence.fault is not None
     assert verdict.evidence.fault.startswith(path)
-    # A shared folder belongs to nobody who could be denied; who does not exist has no quota.
+    # A shared folder has no user that could be denied; a name without a mailbox has no quota.
     shared = decide(engine, b"+open").kind
     absent = decide(engine, b"+nothing").kind
     assert shared is (Kind.DELIVERABLE if database == "user_deny.db" else Kind.STORE_FAULT)

@@ -30,7 +30,7 @@ class Parent:
 
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> Parent:
-    """The supervisor of whoever starts."""
+    """The supervisor of each process."""
     made = Parent()
     monkeypatch.setattr(childmain, "supervised", lambda _environ: made)
     monkeypatch.setattr("gateway.observability.logging.setup.configure", lambda _settings: None)

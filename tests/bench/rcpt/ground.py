@@ -27,7 +27,7 @@ _LMTPD_PROCESSES = 20
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Who is asked about: asked again and again, for the first time, and over quota."""
+    """The recipients that are asked about: asked again and again, for the first time, and over quota."""
 
     again: tuple[str, ...]
     first: tuple[str, ...]

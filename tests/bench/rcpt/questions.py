@@ -1,7 +1,7 @@
 """What a site is asked, and how it is measured: smtpload.c on its smtpd.
 
-- `first`: recipients with a mailbox whom this site has not been asked about before;
-- `again`: others, whom it has been asked about;
+- `first`: recipients with a mailbox that this site has not been asked about before;
+- `again`: others, that it has been asked about;
 - `unknown`: names without a mailbox, each once;
 - `full`: mailboxes over quota, asked before;
 - `sessions`: connect, EHLO, MAIL, RCPT (as `again`), QUIT, on many connections at once.

@@ -167,7 +167,7 @@ class SkiplistWriter:
             return
 
         def committed() -> None:
-            # All at once: who dies right behind the COMMIT has committed.
+            # All at once: a writer that dies right behind the COMMIT has committed.
             self.committed = dict(self.pending)
             self.started = len(self.data)
             self.log = []

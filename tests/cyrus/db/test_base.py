@@ -35,7 +35,7 @@ def test_a_look_is_as_good_as_its_parts() -> None:
 
 
 def test_nothing_is_known_of_changes_and_absence() -> None:
-    """Whoever asks has to look."""
+    """The caller has to look."""
     database = MemoryDatabase({})
     assert database.changes(database.state()) is None
     assert not database.known_absent(b"a")

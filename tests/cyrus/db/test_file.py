@@ -53,7 +53,7 @@ def test_what_the_system_reads_in_pieces_is_put_together(path: str) -> None:
 
 
 def test_readers_may_share_their_counts(path: str) -> None:
-    """They begin at nothing; who shares none has his own."""
+    """They begin at nothing; a view that shares none has its own."""
     _write(path, b"x")
     shared = ReadCounts()
     assert (shared.retries, shared.faults) == (0, 0)

@@ -199,7 +199,7 @@ def test_descriptors_do_not_leak(store: Store) -> None:
 
 
 def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
-    """Its header is as before; what was read of it stands no more, and it is read again."""
+    """Its header is as before; what was read of it is not valid any more, and it is read again."""
     store.commit(fred=b"1", mike=b"2")
     database = store.open()
     before = database.state()
@@ -216,7 +216,7 @@ def test_a_file_that_shrinks_has_another_state(store: Store) -> None:
 
 
 def test_another_file_is_of_another_lineage(store: Store) -> None:
-    """Who has learnt something of the records learns it again; a commit keeps it."""
+    """A caller that has learnt something of the records learns it again; a commit keeps it."""
     store.commit(fred=b"1")
     database = store.open()
     before = database.state()

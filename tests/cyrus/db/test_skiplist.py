@@ -275,7 +275,7 @@ def test_mailbox_order_is_read_where_it_is_configured() -> None:
         while at < writer.log_start:
             nodes.append(bytes(writer.data[at : writer._end(at)]))
             at = writer._end(at)
-        # "-" stands before "." in signed order; swap the last two records.
+        # "-" comes before "." in signed order; swap the last two records.
         os.pwrite(writer.fd, nodes[0] + nodes[2] + nodes[1], FIRST)
         os.pwrite(writer.fd, bytes(80), 60)
         database = Skiplist(FileView(writer.path), mboxsort=True)

@@ -53,7 +53,7 @@ def test_headers_that_cannot_be_used(block: bytes, error: type[StoreError], word
 
 
 def record(key: bytes, value: bytes, pointers: tuple[int, ...]) -> bytes:
-    """A record with a key, as it stands in a file."""
+    """A record with a key, as it is in a file."""
 
     def padded(data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + data + bytes(-len(data) % 4)
@@ -84,7 +84,7 @@ RECORDS: list[tuple[bytes, bytes, tuple[int, ...]]] = [
 def test_the_parts_of_a_record(
     key: bytes, value: bytes, pointers: tuple[int, ...], at: int
 ) -> None:
-    """Key, value and pointers are found, whatever stands behind the record."""
+    """Key, value and pointers are found, whatever follows the record."""
     whole = record(key, value, pointers)
     for behind in (b"", b"\xff" * 100, bytes(100)):
         block = b"x" * at + whole + behind

@@ -120,7 +120,7 @@ def test_a_question_whose_time_is_over_is_not_asked_again() -> None:
 
 
 def test_servers_that_are_all_down_rest_for_a_moment() -> None:
-    """Who asks meanwhile knows at once, with every host's reason; then they are tried again."""
+    """A caller that asks meanwhile knows at once, with every host's reason; then they are tried again."""
     world = World()
     world.refuse("a", "b")
     pool = world.pool()

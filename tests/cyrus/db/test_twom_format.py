@@ -115,7 +115,7 @@ def test_the_checksum_of_a_file() -> None:
 def record(
     kind: int, key: bytes = b"", value: bytes = b"", pointers: int = 2, ancestor: int = 0
 ) -> bytes:
-    """A record as it stands in a file, with as many forward pointers."""
+    """A record as it is in a file, with as many forward pointers."""
     sizes = (
         struct.pack("<QQ", len(key), len(value))
         if kind in (FATADD, FATREPLACE)

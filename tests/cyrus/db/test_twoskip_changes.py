@@ -103,7 +103,7 @@ DELETIONS: list[tuple[str, str, str | None]] = [
     ("-k08 commit", "-k07 commit", "k07"),
     ("-k07 commit", "-k08 commit", "k08"),
     ("-k07 -k08 commit", "-k09 commit", "k09"),
-    # nothing stands behind, or in front, that did before
+    # nothing is behind, or in front, that was before
     ("", "-k99 commit", None),
     ("", "-k07 -k08 commit", None),
     ("", "-k07 commit k07 commit", None),

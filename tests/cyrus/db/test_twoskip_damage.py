@@ -172,7 +172,7 @@ def test_absurd_lengths_are_damage(disk: Disk) -> None:
 
 @pytest.mark.parametrize(("kind", "level"), [(b"+", 31), (b"=", 0)])
 def test_without_a_dummy_record_there_is_no_list(disk: Disk, kind: bytes, level: int) -> None:
-    """It stands behind the header, and everything hangs on it."""
+    """It follows the header, and everything hangs on it."""
     writer = _small()
     dummy = writer._nodes[HEADER_SIZE]
     dummy.type, dummy.pointers = kind, dummy.pointers[: level + 1]

@@ -154,7 +154,7 @@ def test_a_key_that_is_written_often_is_found_by_its_newest_record(disk: Disk) -
 
 
 def test_every_process_makes_the_same_run(disk: Disk) -> None:
-    """The hash is none that each process draws anew."""
+    """The hash is not one that differs between processes."""
     writer = Writer(seed=1)
     writer.fill((b"user.%d" % n, b"value") for n in range(30))
     disk.apply(writer)

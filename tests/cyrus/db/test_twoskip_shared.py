@@ -205,7 +205,7 @@ def test_what_somebody_could_still_change_is_refused(
 def test_what_is_another_users_is_refused(
     disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever could hand it to us."""
+    """Everything that could hand it to us."""
     descriptor = sealed(exported(disk))
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(SharedIndexRefused, match="it is user"):

@@ -29,7 +29,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
 
 
 def remembering(database: Twoskip) -> Twoskip:
-    """The same database, as whoever asks for the state has it."""
+    """The same database, as it is once the state was asked for."""
     database.state()
     return database
 
@@ -161,7 +161,7 @@ def test_records_of_earlier_states_are_let_go_bit_by_bit(
 
 
 def test_a_damaged_record_is_not_remembered(disk: Disk) -> None:
-    """It is damage for whoever needs it, the first time and every other time."""
+    """It is damage for each search that needs it, the first time and every other time."""
     writer = Writer(seed=1)
     writer.fill((b"user.%03d" % n, b"value") for n in range(100))
     disk.apply(writer)

@@ -123,7 +123,7 @@ def test_nonsense_is_told_so(served: Served, data: bytes, status: bytes) -> None
 def test_a_request_that_never_ends_is_hung_up_on(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it stands still or dribbles; others are served meanwhile."""
+    """Whether it stops or dribbles; others are served meanwhile."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
     with served.connect() as silent, served.connect() as dribbling:
         dribbling.sendall(b"GET / HTTP/1.1\r\n")
