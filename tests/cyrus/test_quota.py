@@ -195,6 +195,30 @@ def test_the_nearest_root_decides_alone() -> None:
     assert (found.root, found.exceeded()) == (b"user.fred", True)
 
 
+def test_of_several_names_a_root_that_is_exceeded_counts() -> None:
+    """Else that of the first name that has one; a name without one says nothing."""
+    full, free = b"user.full", b"user.free"
+    database = MemoryDatabase({full: b"9999 1", free: b"5 1", b"user.also": b"9998 1"})
+    roots = QuotaRoots(database)
+    rows = [
+        ((free, full), full),
+        ((full, free), full),
+        ((full, b"user.also"), full),
+        ((b"other", free), free),
+        ((free, b"other"), free),
+        ((b"other", b"nobody"), None),
+    ]
+    for names, root in rows:
+        found = roots.nearest(names)
+        assert (found.root if found is not None else None) == root
+
+
+@pytest.mark.parametrize("value", [b"%(S (5 1) M (2) AS (7) NF (3))", b"%(AS (7) NF (3) S (5 1))"])
+def test_annotations_and_folders_are_counted(value: bytes) -> None:
+    """Whether the record is of the ordinary shape or not."""
+    assert (record(value).annotations_used, record(value).folders_used) == (7, 3)
+
+
 def test_no_root_is_no_quota() -> None:
     """Without a root there is no record."""
     assert QuotaRoots(MemoryDatabase({b"user.freda": b"1 0"})).find(b"user.fred") is None

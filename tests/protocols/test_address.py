@@ -25,6 +25,7 @@ from gateway.protocols.address import (
     Address,
     BadAddress,
     bare,
+    is_domain,
     parse_bare,
     parse_path,
 )
@@ -122,6 +123,36 @@ def test_bad_paths(argument: bytes, problem: str, domain: bytes) -> None:
     assert parse_path(argument) == BadAddress(problem, domain)
 
 
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (b"example.org", True),
+        (b"a_b-1", True),
+        (b"\x80.\xff", True),
+        (b"a b", False),
+        (b"", False),
+        (b".a", False),
+        (b"[1]", True),
+        (b"[192.0.2.1]", True),
+        (b"[!~]", True),
+        (b"[]", False),
+        (b"[", False),
+        (b"[1", False),
+        (b"[ 1]", False),
+        (b"[1 ]", False),
+        (b"[\x7f1]", False),
+        (b"[1\x7f]", False),
+        (b"[[1]", False),
+        (b"[1]]", False),
+        (b"[\\]", False),
+        (b"[\x80]", False),
+    ],
+)
+def test_what_is_a_domain(domain: bytes, expected: bool) -> None:
+    """Labels, of which none is empty, or an address literal."""
+    assert is_domain(domain) is expected
+
+
 def test_every_problem_stands_in_the_table() -> None:
     """The table of bad paths has a case for each problem."""
     assert {problem for _, problem, _ in BAD_PATHS} == set(PROBLEMS)
@@ -143,7 +174,10 @@ def test_every_problem_stands_in_the_table() -> None:
         (b"fred@", BadAddress(NO_DOMAIN)),
         (b"fred@a..b", BadAddress(BAD_DOMAIN)),
         (b"fr\ned@example.org", BadAddress(CONTROL, b"example.org")),
+        (b"x" * MAX_LENGTH, Address(b"x" * MAX_LENGTH, b"", b"x" * MAX_LENGTH)),
         (b"x" * (MAX_LENGTH + 1), BadAddress(TOO_LONG)),
+        (b"x@" + b"d" * MAX_LENGTH, BadAddress(TOO_LONG, b"d" * MAX_LENGTH)),
+        (b"x@" + b"d" * (MAX_LENGTH + 1), BadAddress(TOO_LONG)),
     ],
 )
 def test_bare(address: bytes, expected: Address | BadAddress) -> None:

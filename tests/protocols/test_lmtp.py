@@ -26,6 +26,8 @@ GOOD: list[tuple[bytes, list[LmtpReply]]] = [
     (b"550 4.1.1 what\r\n", [LmtpReply(550, b"", (b"4.1.1 what",))]),
     (b"452 4.2 full\r\n", [LmtpReply(452, b"", (b"4.2 full",))]),
     (b"452 4.2.1000 full\r\n", [LmtpReply(452, b"", (b"4.2.1000 full",))]),
+    (b"452 4.2.100 full\r\n", [LmtpReply(452, b"4.2.100", (b"full",))]),
+    (b"452 4.x.2 full\r\n", [LmtpReply(452, b"", (b"4.x.2 full",))]),
     (b"452 4.2.2\r\n", [LmtpReply(452, b"4.2.2", (b"",))]),
     (
         b"250 2.1.0 ok\r\n550 5.1.10 no\r\n250 2.0.0 ok\r\n",
@@ -162,3 +164,35 @@ def test_a_reply_reads_as_a_line() -> None:
     (reply,), _ = decode([b"550-no\r\n550 5.1.1 never\r\n"])
     assert str(reply) == "550 5.1.1 no never"
     assert str(LmtpReply(421, b"", (b"",))) == "421"
+
+
+@pytest.mark.parametrize(
+    ("code", "good"), [(199, False), (200, True), (250, True), (299, True), (300, False)]
+)
+def test_which_replies_are_good(code: int, good: bool) -> None:
+    """Those of the second hundred (RFC 5321, 4.2.1)."""
+    assert LmtpReply(code, b"", ()).good is good
+
+
+def test_the_longest_line_may_come_without_its_end() -> None:
+    """Its CR is one byte more, and does not count."""
+    line = b"220 " + b"x" * (MAX_LINE - 4)
+    whole = [LmtpReply(220, b"", (b"x" * (MAX_LINE - 4),))]
+    assert decode([line + b"\r", b"\n"]) == (whole, None)
+    assert decode([line, b"\r\n"]) == (whole, None)
+
+
+@pytest.mark.parametrize("byte", [b"\x80", b"\xff"])
+def test_bytes_above_127_need_no_quotes(byte: bytes) -> None:
+    """RFC 6531 has them in local parts."""
+    assert lmtp.path(byte + b"@example.org") == byte + b"@example.org"
+
+
+def test_no_more_of_a_line_is_kept_than_it_may_have() -> None:
+    """The error comes with the byte that is too many, not with the line's end."""
+    decoder = ReplyDecoder()
+    assert decoder.feed(b"x" * (MAX_LINE + 1)) == []
+    assert decoder.error is None
+    assert decoder.feed(b"x") == []
+    assert decoder.error is not None
+    assert decoder.idle

@@ -17,6 +17,7 @@ from gateway.protocols.policy import (
     PolicyParser,
     PolicyRequest,
     render,
+    whole_request,
 )
 
 # What Postfix 3.12 sends at RCPT, in its order.
@@ -228,3 +229,34 @@ def test_render_refuses_what_is_no_line(action: bytes) -> None:
     """An action that would be read as something else is a fault of the program."""
     with pytest.raises(ValueError, match="not one line of an action"):
         render(action)
+
+
+def test_nothing_is_held_behind_an_error() -> None:
+    """Whatever was there of the request with the fault."""
+    parser = PolicyParser()
+    assert parser.feed(START + b"no attribute\nrecipient=") == []
+    assert parser.error is not None
+    assert parser.idle
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (START + b"\n", True),
+        (START + b"a=b\n\n", True),
+        (START + b"a=" + b"x" * (MAX_LINE - len(START) - 4) + b"\n\n", True),
+        (START + b"a=" + b"x" * (MAX_LINE - len(START) - 3) + b"\n\n", False),
+        (START + b"a=\0\n\n", False),
+        (START + b"a=b\n", False),
+        (START + b"a=b\na=b\n\n", False),
+        (START + b"a\n\n", False),
+        (START + b"\n" + START + b"\n", False),
+        (START + b"".join(b"a%d=\n" % n for n in range(MAX_ATTRIBUTES - 1)) + b"\n", True),
+        (START + b"".join(b"a%d=\n" % n for n in range(MAX_ATTRIBUTES)) + b"\n", False),
+        (b"request=another\n\n", False),
+        (b"a=b\n\n", False),
+    ],
+)
+def test_what_is_one_whole_request(data: bytes, whole: bool) -> None:
+    """Within the limits, and without any fault; all else is the parser's."""
+    assert (whole_request(data) is not None) is whole

@@ -126,8 +126,11 @@ def test_rules_without_the_library_are_a_wrong_configuration(
     """Rules that cannot be enforced must not be passed over in silence."""
     rules.write_text("ALL: ALL\n")
     monkeypatch.setattr(access, "LIBRARY", "libnonexistent.so.0")
-    with pytest.raises(ConfigurationError, match=r"libnonexistent\.so\.0 cannot be loaded"):
+    with pytest.raises(
+        ConfigurationError, match=r"libnonexistent\.so\.0 cannot be loaded"
+    ) as caught:
         Access("smmap", print)
+    assert caught.value.file == access.RULES[0]
 
 
 @pytest.mark.real

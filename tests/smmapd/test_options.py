@@ -60,6 +60,12 @@ def test_an_empty_word_is_no_option() -> None:
         parse([""])
 
 
+def test_without_options_all_are_the_defaults() -> None:
+    """Those of the class itself, too."""
+    assert parse([]) == Options()
+    assert not (Options().debugger or Options().skip_plus or Options().stdio)
+
+
 def test_defaults_are_those_of_the_manual_page() -> None:
     """smmapd(8): 250 connections, 60 seconds, /etc/imapd.conf."""
     assert (Options().uses, Options().timeout, Options().config) == (250, 60, "/etc/imapd.conf")

@@ -14,6 +14,9 @@ GOOD: list[tuple[str, Address]] = [
     ("[::1]", InetAddress("::1", 9)),
     ("2001:db8::1", InetAddress("2001:db8::1", 9)),
     ("host", InetAddress("host", 9)),
+    ("host:1", InetAddress("host", 1)),
+    ("host:65535", InetAddress("host", 65535)),
+    ("::1", InetAddress("::1", 9)),
 ]
 
 BAD = [
@@ -28,6 +31,7 @@ BAD = [
     "host:x",
     "host:-1",
     "host:123456",
+    "host:000024",
     "host:\N{SUPERSCRIPT TWO}",
     "a b:1",
     "[::1]x:24",
