@@ -102,6 +102,7 @@ class Explanation:
             "steps": [_step_json(step) for step in self.steps],
             "verdict": {
                 "kind": verdict.kind.name,
+                "accepts": verdict.kind.accepts,
                 "temporary": verdict.kind.temporary,
                 "reason": _plain(verdict.reason),
                 "cacheable": verdict.cacheable,

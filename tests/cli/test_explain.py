@@ -207,6 +207,7 @@ def test_json(site: Site) -> None:
     assert isinstance(verdict, dict)
     assert isinstance(front_ends, list)
     assert (verdict["kind"], verdict["temporary"]) == ("over-quota", True)
+    assert verdict["accepts"] is False
     assert [each["name"] for each in front_ends] == ["socketmap", "policy", "milter"]
     assert front_ends[2]["reply"] == "452 4.2.2 Over quota"
 

@@ -143,6 +143,20 @@ def test_real_mail_servers_are_asked_for_it() -> None:
     assert missing == set(), f"{missing}: VERDICTS or NOT_ASKED_FOR in tests/interfaces/kinds.py"
 
 
+@pytest.mark.parametrize("path", ["contrib/prometheus/rules.yml", "contrib/grafana/dashboard.json"])
+def test_what_is_accepted_is_not_counted_as_undeliverable(path: str) -> None:
+    """An alert and a panel divide by the verdicts that are not these; refusals need nothing there."""
+    accepted = "|".join(kind.name for kind in KINDS if kind.accepts)
+    known = f'verdict!~"{accepted}"' in text(path).replace("\\", "")
+    assert known, f'{path}: verdict!~"{accepted}"'
+
+
+@EVERY
+def test_the_status_page_knows_no_kind_by_name(kind: Kind) -> None:
+    """It goes by what the kind says of itself (`accepts`, `temporary`), and so knows the next one."""
+    assert f'"{kind.name}"' not in text("gateway/observability/admin/page/page.js")
+
+
 def test_nothing_else_lists_kinds() -> None:
     """A list of kinds beside the kinds forgets the next one: make it an attribute of Kind."""
     found = [

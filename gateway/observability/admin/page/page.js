@@ -311,8 +311,8 @@ function showAnswer(found) {
     return;
   }
   const { verdict } = found;
-  const kind = verdict.kind === "deliverable" ? "good" : verdict.temporary ? "warn" : "bad";
-  const later = verdict.kind === "deliverable" ? "" : verdict.temporary ? "may change by itself" : "final";
+  const kind = verdict.accepts ? "good" : verdict.temporary ? "warn" : "bad";
+  const later = verdict.accepts ? "" : verdict.temporary ? "may change by itself" : "final";
   const line = element("p", { class: "verdict" }, element("strong", { class: kind }, words(verdict.kind)),
     element("span", { class: "mono" }, found.recipient));
   if (verdict.reason) line.append(element("span", null, verdict.reason));
