@@ -16,7 +16,6 @@ from gateway.cyrus.mailboxrecord import (
     MBTYPE_MOVING,
     MBTYPE_NETNEWS,
     MBTYPE_REMOTE,
-    MBTYPE_RESERVE,
 )
 from gateway.verification.delivery_quota import CatchAll, DeliveryQuota
 from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
@@ -145,9 +144,10 @@ class DeliveryMailboxes:
         """What is said of a record that takes no mail; None where it may, or there is none."""
         if entry is None:
             return Pending(query, None, evidence, DELIVERY) if records.kicks else None
-        if entry.mbtype & MBTYPE_RESERVE and records.kicks:
-            return Pending(query, None, evidence, DELIVERY)
-        if entry.mbtype & (MBTYPE_RESERVE | MBTYPE_MOVING):
+        unfit = records.unfit(entry, query, evidence, DELIVERY)
+        if unfit is not None:
+            return unfit
+        if entry.mbtype & MBTYPE_MOVING:
             return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
         if entry.mbtype & MBTYPE_KIND not in _FOR_MAIL:
             return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence)

@@ -7,9 +7,10 @@ Raises StoreError where a database cannot be read or a record makes no sense.
 from __future__ import annotations
 
 from gateway.cyrus import acl
+from gateway.cyrus.mailboxrecord import MBTYPE_RESERVE
 from gateway.errors import DatabaseEmpty
 from gateway.verification import steps
-from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.model import Evidence, Kind, Pending, Verdict
 from gateway.verification.steps import Step
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
     from gateway.cyrus.userdeny import Denial
-    from gateway.verification.model import QuotaUse
+    from gateway.verification.model import Query, QuotaUse
 
 
 class Records:
@@ -89,6 +90,17 @@ class Records:
         if self.trace is not None:
             self.trace.append(steps.mailbox_step(mailboxes, name, entry))
         return entry
+
+    def unfit(
+        self, entry: MailboxEntry, query: Query, evidence: Evidence, authority: str
+    ) -> Verdict | Pending | None:
+        """What a record that takes no mail says to either authority; None where it may."""
+        if entry.mbtype & MBTYPE_RESERVE:
+            if self.kicks:
+                # mupdate tells of a creation's second half seconds after the first.
+                return Pending(query, None, evidence, authority)
+            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
+        return None
 
     def rights(self, entry: MailboxEntry) -> int:
         """What a sender that is nobody in particular may do."""

@@ -9,7 +9,7 @@ record, a mailbox that is just being created), the verdict is temporary.
 from __future__ import annotations
 
 from gateway.cyrus import acl
-from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, MBTYPE_RESERVE
+from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
 from gateway.verification.model import Evidence, Kind, Pending, Verdict
 from gateway.verification.steps import name_step, quota_use
 
@@ -94,11 +94,9 @@ class SmmapdChecks:
         if denied is not None:
             return denied
         evidence = Evidence(mailbox=entry.name, userid=userid)
-        if entry.mbtype & MBTYPE_RESERVE:
-            if records.kicks:
-                # mupdate tells of a creation's second half seconds after the first.
-                return Pending(query, None, evidence, SMMAPD)
-            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
+        unfit = records.unfit(entry, query, evidence, SMMAPD)
+        if unfit is not None:
+            return unfit
 
         if userid is None:
             # A shared folder: its sender is nobody in particular.

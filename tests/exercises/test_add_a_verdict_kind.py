@@ -29,7 +29,9 @@ _OF = {name: each for name, each in vars(Kind).items() if isinstance(each, Kind)
 _ATTRIBUTE = {each: f"Kind.{name}" for name, each in _OF.items()}
 
 DECLARED = ("gateway/verification/model.py", "gateway/frontends/socketmap_replies.py")
-CHECKS = "delivery_mailboxes.py and smmapd_checks.py in gateway/verification"
+# What smmapd's authority, and both, find.
+SMMAPDS = ("smmapd_checks.py", "records.py")
+CHECKS = "records.py, delivery_mailboxes.py and smmapd_checks.py in gateway/verification"
 AGAIN = "make it again: make reference"
 
 
@@ -91,7 +93,7 @@ def test_its_reply_can_be_configured(kind: Kind) -> None:
 @EVERY
 def test_smmapds_manual_lists_what_smmapd_answers(kind: Kind) -> None:
     """man/smmapd.8, ANSWERS, wherever smmapd's own order of checks gives the kind."""
-    if _gives_its_text(kind, "smmapd_checks.py"):
+    if any(_gives_its_text(kind, module) for module in SMMAPDS):
         answer = f"{kind.status.decode()} {kind.text.decode()}"
         documented = answer in man("smmapd.8")
         assert documented, f"man/smmapd.8, ANSWERS: an entry for {answer}"
@@ -99,8 +101,9 @@ def test_smmapds_manual_lists_what_smmapd_answers(kind: Kind) -> None:
 
 def test_smmapds_answers_are_found() -> None:
     """The test above looks at something."""
-    assert _gives_its_text(Kind.NONEXISTENT, "smmapd_checks.py")
-    assert not _gives_its_text(Kind.DISABLED, "smmapd_checks.py")
+    assert _gives_its_text(Kind.NONEXISTENT, SMMAPDS[0])
+    assert _gives_its_text(Kind.RESERVED, SMMAPDS[1])
+    assert not any(_gives_its_text(Kind.DISABLED, module) for module in SMMAPDS)
 
 
 def _gives_its_text(kind: Kind, module: str) -> bool:
