@@ -7,26 +7,30 @@ process does, whose end of the pair closes then.  It runs in a process group of 
 terminal sends is not for it.
 
 No gevent and no threads: `poll` never waits, and is asked now and then by whatever loop there is.
-The process that starts it asks on until `ended`, so that the kernel can forget this one.
+The process that starts it asks on until `ended`, so that the kernel can forget this one.  Where
+SIGCHLD is ignored, or somebody else in the process waits for children, it is gone by itself.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import sys
 import time
 from array import array
+from contextlib import suppress
 
 # Silence, in seconds, after which it is given up: it says something each second that it gets.
 SILENCE = 30.0
 
 # Isolated from the environment and from site-packages, as smmapd itself: it needs neither.
-# It gets the folder of our packages, and the file's path.  What a library of ours has opened
+# It gets the folder of our packages, and the file's path.  That folder may be site-packages, whose
+# modules must not hide Python's own.  What a library of ours has opened
 # without care for other programs (libmilter its clients) is closed first.
 _PROGRAM = (
-    "import os, sys; os.closerange(3, 1 << 20); sys.path.insert(0, sys.argv[1]);"
+    "import os, sys; os.closerange(3, 1 << 20); sys.path.append(sys.argv[1]);"
     " from gateway.worker.indexbuilder import main; sys.exit(main(sys.argv[2]))"
 )
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -35,7 +39,9 @@ _READ = 4096
 
 
 def command(path: str) -> list[str]:
-    """How the index of the file at `path` is made."""
+    """How the index of the file at `path` is made.  Raises OSError where that is not known."""
+    if not sys.executable:  # Python could not tell what it was started as
+        raise FileNotFoundError(errno.ENOENT, "it is not known where Python is")
     return [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, _HOME, path]
 
 
@@ -77,12 +83,14 @@ class BuilderProcess:
 
     def poll(self) -> int | None:
         """The descriptor of what it has made, the caller's then; None: not yet, or never."""
+        # Looked at first: what it has said before it ended is heard then.
+        gone = self._is_gone()
         found = None if self._done else self._hear()
-        if not self.ended and os.waitpid(self._pid, os.WNOHANG) != (0, 0):
-            self.ended = True
-            if not self._done:
-                self._give_up("the process that was to make it ended without one")
-        elif not self._done and time.monotonic() - self._heard > SILENCE:
+        if self._done:
+            return found
+        if gone:
+            self._give_up("the process that was to make it ended without one")
+        elif time.monotonic() - self._heard > SILENCE:
             self._give_up(f"the process that was to make it was silent for {SILENCE:g} seconds")
         return found
 
@@ -90,17 +98,29 @@ class BuilderProcess:
         """End it at once, and wait for that."""
         self._channel.close()
         self._done = True
+        self._kill()
+        self._is_gone(0)
+
+    def _is_gone(self, options: int = os.WNOHANG) -> bool:
+        """Whether it has ended; with no `options` that is waited for."""
         if not self.ended:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self.ended = True
+            try:
+                self.ended = os.waitpid(self._pid, options) != (0, 0)
+            except ChildProcessError:
+                self.ended = True  # and nobody was asked to wait for it
+        return self.ended
+
+    def _kill(self) -> None:
+        # Not by a number that is another process' by now: it is still ours, if only as a zombie.
+        if not self._is_gone():
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
     def _give_up(self, reason: str) -> None:
         self.failed = reason
         self._done = True
         self._channel.close()
-        if not self.ended:
-            os.kill(self._pid, signal.SIGKILL)
+        self._kill()
 
     def _hear(self) -> int | None:
         """What it hands over, if it has."""

@@ -206,9 +206,95 @@ def test_it_has_nothing_of_the_process_that_started_it(
     assert nice > os.getpriority(os.PRIO_PROCESS, 0) or nice == 19
 
 
-def test_what_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+class Slow:
+    """A channel that is looked at just before the process hands over what it has, and ends."""
+
+    def __init__(self, builder: BuilderProcess) -> None:
+        self._really = builder._channel
+        self._pid = builder.pid
+        self.close = builder._channel.close
+
+    def recvmsg(self, *words: int) -> object:
+        try:
+            return self._really.recvmsg(*words)
+        except BlockingIOError:
+            os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+            raise
+
+
+def test_what_is_handed_over_between_two_looks_is_heard(
+    path: str, start: Callable[[str], BuilderProcess]
+) -> None:
+    """The look at the channel is before, and that at the process behind."""
+    builder = start(path)
+    builder._channel = Slow(builder)  # type: ignore[assignment]
+    descriptor = outcome(builder)
+    assert (builder.failed, descriptor is None) == ("", False)
+    assert descriptor is not None
+    os.close(descriptor)
+
+
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """The kernel forgets each child that ends, and nobody can wait for one."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("ignored")
+def test_one_that_nobody_can_wait_for_has_ended(
+    path: str, start: Callable[[str], BuilderProcess]
+) -> None:
+    """As where the program that started this one has it ignore SIGCHLD."""
+    builder = start(path)
+    descriptor = outcome(builder)
+    assert descriptor is not None
+    os.close(descriptor)
+    assert builder.failed == ""
+    builder.close()
+
+
+@pytest.mark.usefixtures("ignored")
+def test_one_that_is_killed_and_that_nobody_can_wait_for_has_made_none(
+    path: str, start: Callable[[str], BuilderProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a look, or when it was to be ended."""
+    forever(monkeypatch)
+    first, second, third = start(path), start(path), start(path)
+    for each in (first, second):
+        os.kill(each.pid, signal.SIGKILL)
+    assert outcome(first) is None
+    assert first.failed == "the process that was to make it ended without one"
+    second.close()
+    third.close()
+    assert second.ended
+    assert is_gone(third.pid)
+
+
+def test_what_lies_beside_our_packages_does_not_hide_pythons_own(
+    path: str,
+    tmp_path: Path,
+    start: Callable[[str], BuilderProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They may be in site-packages, where anybody's `socket.py` may be."""
+    (tmp_path / "gateway").symlink_to(os.path.join(builderprocess._HOME, "gateway"))
+    (tmp_path / "socket.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr(builderprocess, "_HOME", str(tmp_path))
+    builder = start(path)
+    descriptor = outcome(builder)
+    assert (builder.failed, descriptor is None) == ("", False)
+    assert descriptor is not None
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("program", ["/nonexistent/python", "", None])
+def test_what_cannot_be_started_says_so(
+    monkeypatch: pytest.MonkeyPatch, program: str | None
+) -> None:
     """And leaves nothing open."""
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    monkeypatch.setattr(sys, "executable", program)
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError):
         BuilderProcess("/nonexistent")
