@@ -336,17 +336,19 @@ class VerdictCache:
             return verdict
         if not worth_keeping(query.recipient, verdict):
             return verdict
-        proven = tuple(proof for proof in proofs if proof is not None)
-        if len(proven) < len(proofs):
-            return verdict
+        proven: Proofs = ()
+        for proof in proofs:
+            if proof is None:
+                return verdict
+            proven = (*proven, proof)
+            if proof.folder is None:
+                self._unwatched = True
         entries = self.entries
         if query.folded:
             entries = self._folded
         elif verdict.kind is Kind.NONEXISTENT:
             entries = self._unknown
         shared = self._shared(verdict)
-        if any(proof.folder is None for proof in proven):
-            self._unwatched = True
         entry = Entry(
             query.recipient, shared, version, self._checked_tick, proven, everything=query.folded
         )
