@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus.imapdconf import VIRTDOMAINS_ON, ImapdConf
+from gateway.cyrus.namepath import NamePath
 from gateway.cyrus.names import Naming
 
 OFF = Naming()
@@ -348,3 +349,16 @@ def test_the_short_way_gives_the_same_name(address: bytes, naming: Naming) -> No
     assert readings
     assert readings[0].dbkey
     assert readings == slow.readings(address)
+
+
+@pytest.mark.parametrize("localpart", [b"fred", b"q!z", b"over\x1fown", b"a.b", b"a^b", b""])
+@pytest.mark.parametrize("domain", [None, b"virt.org", b"example.com", b"virt!org"])
+@pytest.mark.parametrize("boxes", [(), (b"Work",), (b"a!b", b"c")])
+def test_a_mailbox_of_parts_is_what_they_reach(
+    localpart: bytes, domain: bytes | None, boxes: tuple[bytes, ...]
+) -> None:
+    """Plain names, which have a shorter way, and all others."""
+    longer = VIRTUAL._reached(NamePath(localpart, domain, boxes))
+    assert VIRTUAL.mailbox(localpart, domain, boxes) == longer
+    shared = VIRTUAL._reached(NamePath(None, domain, boxes))
+    assert VIRTUAL.mailbox(None, domain, boxes) == shared

@@ -251,3 +251,9 @@ def test_levels(lines: list[tuple[int, str]]) -> None:
         function("a\nb")
     priorities = (system.LOG_DEBUG, system.LOG_INFO, system.LOG_WARNING, system.LOG_ERR)
     assert lines == [(priority, "a\\nb") for priority in priorities]
+
+
+def test_a_line_as_long_as_it_may_be_is_whole() -> None:
+    """One byte more is cut, and says so."""
+    assert syslog.printable("x" * MAX_LINE) == "x" * MAX_LINE
+    assert syslog.printable("x" * (MAX_LINE + 1)) == "x" * MAX_LINE + "..."

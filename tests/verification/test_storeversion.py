@@ -89,3 +89,26 @@ def test_where_the_kernel_tells_of_changes(
     assert versions.covered_by(watch) is told
     watch.close()
     assert not versions.covered_by(watch)
+
+
+def test_a_file_with_another_name_may_change_unseen(tmp_path: Path) -> None:
+    """The kernel tells the folder of the name that was used; where the file has gone there is none."""
+    site = Site(tmp_path)
+    versions, watch = StoreVersion(site.verifier.store), FolderWatch()
+
+    def covered() -> bool:
+        versions.look()
+        versions.covered_by(watch)  # the first time a folder is watched only now
+        return versions.covered_by(watch)
+
+    path, another = site.conf / "mailboxes.db", site.conf / "another"
+    assert covered()
+    os.link(path, another)
+    assert not covered()
+    another.unlink()
+    assert covered()
+    os.link(path, another)
+    assert not covered()
+    path.unlink()
+    assert covered()
+    watch.close()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db import twoskip_waypoints
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip_waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
@@ -140,6 +141,7 @@ def test_records_of_earlier_states_are_let_go_bit_by_bit(
         assert database.get(key) == b"value"
     waypoints = database._waypoints
     assert waypoints is not None
+    assert waypoints.floor == 2
     known = len(waypoints._sorted)
     assert known > 20
     writer.store(b"user.new", b"value")
@@ -238,4 +240,25 @@ def test_damage_is_damage_or_does_not_matter(disk: Disk, seed: int, places: list
         except StoreError:
             continue
         assert found == writer.committed.get(key)
+    database.close()
+
+
+def test_what_is_kept_is_kept_once_and_up_to_a_bound(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a search comes by."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%03d" % n, b"value") for n in range(100))
+    disk.apply(writer)
+    database = remembering(disk.reader())
+    for key in writer.committed:
+        assert database.get(key) == b"value"
+    assert database._waypoints is not None
+    records = database._waypoints._sorted
+    monkeypatch.setattr(twoskip_waypoints, "MAX_RECORDS", 4)
+    waypoints = Waypoints(database._view, None)
+    for count in (3, 3, 5, 8, 9, len(records)):
+        waypoints.keep(records[:count])
+        assert len(waypoints.records) == len(waypoints._sorted) == min(count, 8)
+    assert waypoints._sorted == records[:8]
     database.close()
