@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.smmapd_checks import SMMAPD
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.cyrus.db.twoskip_writer import Writer
@@ -222,6 +223,50 @@ def test_a_folded_address_is_remembered_apart(tmp_path: Path) -> None:
     assert store.kind(b"+news", folded=True) is OK
     store.change(mailbox(b"news"))
     assert (store.kind(b"+news", folded=True), store.kind(b"+news")) == (OK, OK)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "apart"), [(b"fred", False), (b"brim", False), (b"+news", True), (b"+none", True)]
+)
+def test_a_folded_address_is_answered_from_memory(
+    tmp_path: Path, recipient: bytes, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepted, deferred, found in another spelling, or not there: nothing is looked up again."""
+    store = Store(tmp_path, STRICT + "lmtp_downcase_rcpt: no\n")
+    query = Query(recipient, folded=True)
+    first = store.kind(recipient, folded=True)
+    assert (store.cache._folded.get(recipient) is not None) is apart
+    looked: list[Query] = []
+    decide_now = Verifier.decide_now
+
+    def counted(self: Verifier, query: Query, **more: Any) -> Verdict | Pending:
+        looked.append(query)
+        return decide_now(self, query, **more)
+
+    monkeypatch.setattr(Verifier, "decide_now", counted)
+    for _ in range(3):
+        store.cache.expire_tick()
+        verdict = store.cache.decide(query)
+        assert isinstance(verdict, Verdict)
+        assert verdict.kind is first
+    assert looked == []
+    store.change(mailbox(b"user.newton"))
+    store.cache.expire_tick()
+    store.cache.decide(Query(b"+none", folded=True))
+    assert looked
+
+
+def test_an_announced_size_is_looked_at_for_a_folded_address(tmp_path: Path) -> None:
+    """What is remembered says nothing of how much is free."""
+    store = Store(tmp_path, "")
+    store.change((QUOTA, b"News", FREE))
+    kinds = []
+    for size in (None, 20_000, 100, None):
+        store.cache.expire_tick()
+        verdict = store.cache.decide(Query(b"+news", size, folded=True))
+        assert isinstance(verdict, Verdict)
+        kinds.append(verdict.kind)
+    assert kinds == [OK, Kind.SIZE_OVER_QUOTA, OK, OK]
 
 
 def test_authorities_do_not_share_what_they_remember(tmp_path: Path) -> None:
