@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.tables.general import GeneralSettings
+from gateway.server import builderprocess
+from gateway.server.builderprocess import BuilderProcess
 from gateway.supervisor import processes
 from gateway.supervisor.children import START_LIMIT
 from gateway.supervisor.supervisor import FATAL_AT_START
@@ -29,10 +31,12 @@ from tests.contrib.units import (
     settings,
     value,
 )
+from tests.cyrus.db.twoskip_writer import Writer
 from tests.lifecycle.load import FRED, NOBODY
 from tests.lifecycle.running import ManagedGateway
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require
+from tests.rigs.waiting import wait_until
 
 # systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
 MOST_EXPOSED = 2.5
@@ -137,6 +141,35 @@ def test_the_filter_lets_every_system_call_through(traced: list[str]) -> None:
     calls = {found[1] for line in traced if (found := re.match(r"([a-z0-9_]+)\(", line))}
     assert {"setresuid", "execve", "accept4", "sendto"} <= calls
     assert calls - allowed_calls() == set()
+
+
+@pytest.mark.real
+def test_the_process_that_makes_an_index_needs_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But to be nice to others, which the unit denies: it does its work without."""
+    require("systemd")
+    writer = Writer(seed=1)
+    writer.fill((b"user.%d" % number, b"value") for number in range(100))
+    path, out = tmp_path / "mailboxes.db", tmp_path / "trace"
+    path.write_bytes(writer.image())
+    # A system call that the unit's filter denies fails with EPERM (SystemCallErrorNumber=).
+    words = ["/usr/bin/strace", "-f", "-qq", "-e", "inject=setpriority:error=EPERM", "-o", str(out)]
+    command = builderprocess.command
+    monkeypatch.setattr(builderprocess, "command", lambda path: [*words, *command(path)])
+    builder = BuilderProcess(str(path))
+    found: list[int] = []
+
+    def over() -> bool:
+        found.extend(each for each in [builder.poll()] if each is not None)
+        return builder.ended
+
+    wait_until(over, "it has ended")
+    assert builder.failed == ""
+    os.close(found[0])
+    calls = set(re.findall(r"^\d+ +([a-z0-9_]+)\(", out.read_text(), re.MULTILINE))
+    assert {"memfd_create", "sendmsg", "setpriority"} <= calls
+    assert calls - allowed_calls() == {"setpriority"}
 
 
 @pytest.mark.real
