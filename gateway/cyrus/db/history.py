@@ -135,10 +135,12 @@ class Tail:
         return self.start, self._bytes
 
     def take(self, start: int, kept: bytes) -> bool:
-        """Know what another one has `kept`; False where that is not records."""
+        """Know what another one has `kept`; False where that is not records, or too few."""
         self.forget()
         records = self._outline(kept, 0)
         if not kept or records is None:
+            return False
+        if start != self._first and len(kept) < _LEAST:
             return False
         self.start, self.end = start, start + len(kept)
         self._bytes, self._records = kept, records

@@ -367,3 +367,23 @@ def test_golden_files_are_known_completely_by_what_was_shared() -> None:
             assert fast.get_seen(near) == plain.get(near)
     for each in (maker, plain, fast):
         each.close()
+
+
+def test_a_proof_that_is_shorter_than_ones_own_is_none(disk: Disk) -> None:
+    """Of a long log at least as much is compared as a reader keeps itself."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%d" % n, b"v" * 100) for n in range(1000))
+    disk.apply(writer)
+    sound = exported(disk)
+    values = list(HEADER.unpack_from(sound))
+    start, kept = FIELDS.index("start"), FIELDS.index("kept")
+    tail = sound[len(sound) - values[kept] :]
+    at = tail.rindex(b"+", 0, tail.rindex(b"user.998"))  # a record with its head
+    at -= tail[at - 8 : at] == b" BLANK\x07\xa0" and 8
+    values[start] += at
+    values[kept] -= at
+    head = HEADER.pack(*values)[:-8]
+    body = sound[HEADER.size : len(sound) - len(tail)] + tail[at:]
+    data = head + struct.pack("=Q", crc32(body, crc32(head))) + body
+    assert not believed(disk, data)
+    assert believed(disk, sound)
