@@ -37,8 +37,9 @@ PAUSE = 0.006
 # Seconds between two looks at what another process does.
 LOOK = 0.05
 
-# Seconds in which the supervisor, or the process that it has chosen, gives word or an index.
-PATIENCE = 15.0
+# Seconds in which the supervisor gives word, or the process that it has chosen an index; more than
+# the supervisor itself waits for that one (gateway.supervisor.indexes).
+PATIENCE = 90.0
 
 # Seconds after which it is asked again: the process that it had chosen may be gone.
 AGAIN = 1.0

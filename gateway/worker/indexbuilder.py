@@ -19,9 +19,9 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import StoreError
 
-# How much it gives way: where everybody wants the processor, it gets two thirds of what one that
+# How much it gives way: where everybody wants the processor, it gets four fifths of what one that
 # serves gets, and the index is there in some seconds.
-NICE = 2
+NICE = 1
 
 # Seconds between two words that it is at work.
 WORD = 1.0

@@ -22,6 +22,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench import stores
 from tests.bench.cache import cache_folder
@@ -96,16 +97,23 @@ class Site:
         """What 50 connections meet who ask, and when the index is there; `begin` gives an old one."""
         words = ["-a", self.server.address, "-n", str(CONNECTIONS), "-k", self.store.every_user]
         old = begin()
-        since = time.monotonic()
-        with Client("load", [*words, "-e", "OK", "-t", SECONDS]) as client:
+        with (
+            Client("load", [*words, "-e", "OK", "-t", SECONDS]) as client,
+            ThreadPoolExecutor(1) as watcher,
+        ):
             before = self.server.cpu_seconds()
-            wait_until(lambda: self.shared(old), "all processes have the index")
-            index = time.monotonic() - since
+            watched = watcher.submit(self._seconds, old, time.monotonic())
             result = client.result()
             sample = rates(result, self.server.cpu_seconds() - before)
+            index = watched.result()
         parts = [part for pid in self.serving() for part in _parts(pid)]
         memory = sum(part[1] for part in parts)
         return {**sample, "index": index, "memory": memory, "one": max(part[2] for part in parts)}
+
+    def _seconds(self, old: str, since: float) -> float:
+        """When all have the index, which is not `old`."""
+        wait_until(lambda: self.shared(old), "all processes have the index")
+        return time.monotonic() - since
 
     def reload(self) -> str:
         """Others serve, and nobody has asked them yet."""
