@@ -17,11 +17,14 @@ from contextlib import suppress
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
-from gateway.errors import StoreError
+from gateway.errors import DatabaseDamaged, StoreError
 
 # How much it gives way: where everybody wants the processor, it gets four fifths of what one that
 # serves gets, and the index is there in some seconds.
 NICE = 1
+
+# How often it begins again where a backup has been put over the file while it was read.
+ATTEMPTS = 5
 
 # Seconds between two words that it is at work.
 WORD = 1.0
@@ -35,14 +38,19 @@ def build(path: str, home: socket.socket) -> int | None:
     """
     database = Twoskip(FileView(path))
     said = time.monotonic()
-    while database.build_index_step():
-        if not _is_there(home):
-            return None
-        if time.monotonic() - said > WORD:
-            said = time.monotonic()
-            with suppress(OSError):  # full or gone: the next look tells which
-                home.send(b".")
-    return database.export_index()
+    for _ in range(ATTEMPTS):
+        while database.build_index_step():
+            if not _is_there(home):
+                return None
+            if time.monotonic() - said > WORD:
+                said = time.monotonic()
+                with suppress(OSError):  # full or gone: the next look tells which
+                    home.send(b".")
+        with suppress(DatabaseDamaged):  # the header, which is being written
+            descriptor = database.export_index()
+            if descriptor is not None:
+                return descriptor
+    return None
 
 
 def _is_there(home: socket.socket) -> bool:

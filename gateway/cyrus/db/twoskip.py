@@ -233,13 +233,14 @@ class Twoskip(LogDatabase):
         return self.path if wanted else ""
 
     def export_index(self) -> int | None:
-        """The descriptor of a sealed copy of the index, once it is built; None where it is not."""
+        """The descriptor of a sealed copy of the index, once it is built; None where it is not.
+
+        What was appended since is its user's to read, however much that is.
+        """
         from gateway.cyrus.db.twoskip_shared import export  # noqa: PLC0415
 
         raw, index = self._look(), self._index
-        if index is None or not index.ready or not index.follow(raw):
-            return None
-        return export(index, self._view, self._history.tail)
+        return None if index is None else export(index, self._view, raw, self._history.tail)
 
     def _index_maker(self) -> IndexMaker:
         if self._maker is None:

@@ -53,6 +53,10 @@ CHUNK = 384 * 1024
 # Bytes of log that `follow` reads while somebody waits for an answer; more is for `step`.
 FOLLOWED = CHUNK // 2
 
+# How often in a row what was appended has to look damaged before the index is given up: each
+# time a question waits until it has been read.
+DAMAGED_ATTEMPTS = 8
+
 # Records that commits have appended before they are merged into a new run.
 MOST_RECENT = 65_536
 
@@ -77,6 +81,7 @@ class KeyIndex:
     __slots__ = (
         "_added",
         "_entries",
+        "_failures",
         "_first",
         "_merge",
         "_older",
@@ -109,6 +114,7 @@ class KeyIndex:
         self._merge: Merge | None = None
         self._added = 0  # records in `_recent`
         self._suspects: set[int] = set()
+        self._failures = 0  # to take in what was appended, one after the other
         self._take_run(KeyRun.empty() if run is None else run)
         self._first = run is None  # nothing is sorted yet
         self.ready = run is not None
@@ -161,7 +167,8 @@ class KeyIndex:
         """Take in what commits have appended; False where another index is needed.
 
         `raw` are the bytes of the header as it is now.  Where much was appended, the
-        index is not `ready` any more until `step` has caught up.
+        index is not `ready` any more until `step` has caught up.  Raises `DatabaseDamaged` where
+        what was appended is not sound, a few times in a row: it may be being written.
         """
         header = TwoskipHeader(self._view.path, raw)
         if header.generation != self.generation or not self.end <= header.end <= _MAX_SIZE:
@@ -169,8 +176,15 @@ class KeyIndex:
         if header.end - self.end > FOLLOWED:
             self._target = header.end
             self.ready = False
-        while self.ready and self.end < header.end:
-            self._read(header.end)
+        try:
+            while self.ready and self.end < header.end:
+                self._read(header.end)
+        except DatabaseDamaged:
+            self._failures += 1
+            if self._failures < DAMAGED_ATTEMPTS:
+                raise
+            return False
+        self._failures = 0
         self.header = raw
         return True
 
@@ -250,7 +264,10 @@ class KeyIndex:
             buckets[code >> shift].append(code << 32 | start + place >> 3)
 
     def _read(self, until: int) -> None:
-        """Index the records from `end` on, as many as lie below `until` as a whole."""
+        """Index the records from `end` on, as many as lie below `until` as a whole.
+
+        Where it raises, an index that was ready is as it was.
+        """
         view = self._view
         start = self.end
         data = view.read(start, until - start)
@@ -259,13 +276,14 @@ class KeyIndex:
         at = 0
         # What of the chunk is committed; behind `limit` a writer may be at work.
         room = min(size, limit - start)
+        taken: list[tuple[bytes, int]] = []
+        suspects: list[int] = []
         while at < size:
             keys, places, at = ordinary_keys(data, at, room)
             if self._first:
                 self._take_all(keys, places, start)
             else:
-                for key, place in zip(keys, places, strict=True):
-                    self._take(key, start + place)
+                taken += zip(keys, (start + place for place in places), strict=True)
             if at == size:
                 break
             if data.startswith(BLANK, at):
@@ -279,11 +297,13 @@ class KeyIndex:
                 record = TwoskipRecord(view.path, view.read(offset, record.length), offset, limit)
             if record.type == RECORD:
                 record.value(view)
-                self._take(record.key, offset)
+                taken.append((record.key, offset))
             elif record.type == DELETE:
-                self._suspects.add(offset)
-                self._suspects.add(record.pointers[0])
+                suspects += offset, record.pointers[0]
             elif record.type not in (COMMIT, DUMMY):
                 raise DatabaseDamaged(view.path, f"there is an unknown record at {offset}")
             at += record.length
+        for key, offset in taken:
+            self._take(key, offset)
+        self._suspects.update(suspects)
         self.end = start + at

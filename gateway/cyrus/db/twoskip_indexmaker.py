@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
-# How often an index is begun before this file is left without one.
+# How often in a row an index is begun before this file is left without one.
 ATTEMPTS = 5
 
 
@@ -68,6 +68,8 @@ class IndexMaker:
                 self.more = False
             else:
                 self.more = index.step()
+                if index.ready:
+                    self._failures = 0
         except DatabaseDamaged:
             # A writer may have been at it; really damaged, every look-up says so.
             self._failures += 1

@@ -62,17 +62,20 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SE
 _PIECE = 1 << 20
 
 
-def export(index: KeyIndex, view: FileView, tail: Tail) -> int | None:
-    """The descriptor of a sealed copy of `index`, which is ready; None where nothing proves it.
+def export(index: KeyIndex, view: FileView, raw: bytes, tail: Tail) -> int | None:
+    """The descriptor of a sealed copy of `index`; None where it has no run, or nothing proves it.
 
-    `tail` is what the history knew when it was proved with the index' header.  What was
-    appended since the index' run was made is not in the copy: its user reads it.
-    Raises OSError where the system gives no memory.
+    `raw` is the file's header as it is now, `tail` what the history knew when it was proved with
+    that.  What was appended since the index' run was made is not in the copy: its user reads it.
+    Raises `DatabaseDamaged` where the header is not sound, and OSError where the system gives no
+    memory.
     """
     run = index.run
-    header = TwoskipHeader(view.path, index.header)
+    header = TwoskipHeader(view.path, raw)
     start, kept = tail.kept()
-    if not (index.ready and kept and run.end and run.end <= tail.end <= header.end):
+    if not (kept and run.end and run.end <= tail.end <= header.end):
+        return None
+    if header.generation != index.generation:
         return None
     suspects = array("Q", sorted(index.suspects.union(run.suspects)))
     body = (run.entries.cast("B"), suspects.tobytes(), _padded(run.starts.tobytes()), kept)

@@ -80,6 +80,49 @@ def test_making_an_index_of_a_damaged_file_is_given_up(disk: Disk) -> None:
     database.close()
 
 
+def test_what_is_damaged_among_what_was_appended_is_not_read_for_ever(disk: Disk) -> None:
+    """Nor is what is in front of it indexed again and again: the index is given up, others search."""
+    writer = Writer(seed=8)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(40))
+    disk.apply(writer)
+    view = Interrupted(disk.path, [], [])
+    database = indexed(Twoskip(view))
+    index = database._index
+    assert index is not None
+    for number in range(50):
+        writer.store(b"user.new%02d" % number, b"value")
+        writer.commit()
+    image = bytearray(writer.image())
+    image[image.index(b"user.new49")] ^= 1
+    disk.put(bytes(image))
+    for _ in range(30):
+        database.state()
+        assert not database.known_absent(b"user.nobody")
+        assert database.get(b"user.new07") == b"value"
+        assert sum(map(len, index._recent.values())) == 0
+    assert database._index is None
+    database.close()
+
+
+def test_failures_long_ago_do_not_count(disk: Disk) -> None:
+    """Each time a writer was at it, and the next attempt was good."""
+    writer = Writer(seed=9)
+    writer.fill((b"user.%02d" % n, b"value") for n in range(40))
+    image = bytearray(writer.image())
+    damaged = bytearray(image)
+    damaged[damaged.index(b"user.20")] ^= 1
+    database = disk.reader()
+    for _ in range(8):
+        disk.put(bytes(damaged))
+        database._index = None
+        assert database.build_index_step()
+        disk.put(bytes(image))
+        indexed(database)
+        database.state()
+        assert database.known_absent(b"user.nobody")
+    database.close()
+
+
 def test_golden_files_are_indexed_completely() -> None:
     """What Cyrus wrote: the index and the walk give the same for every key and its neighbours."""
     path = os.path.join("tests", "golden", "head-twoskip", "conf", "mailboxes.db")
