@@ -70,7 +70,7 @@ def test_as_many_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
         gone += found.put(b"key%d" % number, number)
         assert len(found) <= 1024
         assert len(found.newest) <= len(found._moving) + 128
-        assert max(map(len, found._older)) <= 64
+        assert max(map(len, found._older)) <= 768 // 13
     left = [found.get(key) or 0 for key in found]
     assert sorted([*gone, *left]) == [*range(5000)]
     assert len(found) > 768
@@ -84,6 +84,18 @@ def test_as_many_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5000):
         found.put(b"key%d" % number, number)
     assert len(found) <= 10
+
+
+@pytest.mark.parametrize(("most", "newest"), [(64, 64), (65, 16), (256, 64), (1024, 128)])
+def test_how_many_are_the_newest(monkeypatch: pytest.MonkeyPatch, most: int, newest: int) -> None:
+    """All where one dict is enough, else a quarter or two pieces, whichever is less."""
+    monkeypatch.setattr(largedict, "PIECE", 64)
+    found: LargeDict[int, int] = LargeDict(most)
+    for number in range(newest):
+        found.put(number, number)
+    assert len(found.newest) == newest
+    assert bool(found.put(newest, newest)) is (most == 64)
+    assert len(found.newest) == (61 if most == 64 else 1)
 
 
 def test_a_key_is_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
