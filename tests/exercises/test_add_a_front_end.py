@@ -93,7 +93,10 @@ def test_nothing_but_the_registry_lists_front_ends() -> None:
         for name, places in _named(tree(path)).items()
         if not _own(path, name)
     }
-    assert {path: where for path, where in others.items() if path not in NAMES_ONE} == {}
+    lists = {path: where for path, where in others.items() if path not in NAMES_ONE}
+    assert lists == {}, (
+        "go through FRONT_ENDS of gateway/config/frontends.py, or say why in NAMES_ONE"
+    )
     assert set(NAMES_ONE) - set(others) == set(), "NAMES_ONE has modules that name none"
 
 
@@ -112,7 +115,7 @@ def test_every_row_has_its_table_and_every_table_its_row() -> None:
     """A table of gateway.toml with `listen` and `answers`, and the field for its values."""
     assert [row.section.name for row in FRONT_ENDS] == list(NAMES)
     tables = {each.name for each in SECTIONS if {"listen", "answers"} <= set(each.declarations)}
-    assert tables == set(NAMES)
+    assert tables == set(NAMES), "a row in FRONT_ENDS of gateway/config/frontends.py for each"
     hints = typing.get_type_hints(FrontEndTables)
     assert {name: hints[name] for name in hints} == {
         row.name: row.section.build for row in FRONT_ENDS
@@ -220,7 +223,11 @@ def test_explain_says_what_each_answers(tmp_path: Path) -> None:
 @EACH
 def test_the_documents_have_it(row: Row) -> None:
     """README, smmapd-gateway(8), gateway.toml(5), the table of words."""
-    assert row.name in text("README.md")
-    assert row.name in text("docs/glossary.md")
-    assert row.name in man("smmapd-gateway.8")
-    assert f"[{row.name}]" in man("gateway.toml.5")
+    named = {
+        "README.md": row.name in text("README.md"),
+        "docs/glossary.md": row.name in text("docs/glossary.md"),
+        "man/smmapd-gateway.8": row.name in man("smmapd-gateway.8"),
+        "man/gateway.toml.5 (make reference)": f"[{row.name}]" in man("gateway.toml.5"),
+    }
+    missing = [path for path, known in named.items() if not known]
+    assert missing == [], f"these documents do not name {row.name}"
