@@ -71,11 +71,6 @@ def read_with_status(path: str, limit: int) -> tuple[bytes, os.stat_result]:
     return data, status
 
 
-def require_readable(path: str) -> None:
-    """Raise OSError unless there is a regular file at `path` that may be read."""
-    os.close(open_file(path))
-
-
 def _require_regular(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise NotAFile(path, status.st_mode)

@@ -60,7 +60,6 @@ def test_what_is_no_file_is_an_error_at_once(strange: tuple[str, str]) -> None:
     before = open_descriptors()
     for read in (
         files.open_file,
-        files.require_readable,
         lambda name: files.read_file(name, 10),
     ):
         with pytest.raises(files.NotAFile) as caught:

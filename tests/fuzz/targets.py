@@ -241,8 +241,9 @@ def _database(opened: Callable[[FileView], Database]) -> Callable[[bytes], None]
                 with suppress(StoreError):
                     ask()
             _prepared(database)
+        view.left = _FLOOR
+        formats.detect_view(view)
         view.close()
-        formats.detect(path)
 
     return run
 

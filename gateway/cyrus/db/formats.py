@@ -9,9 +9,8 @@ database, because that would make every mailbox nonexistent.
 from __future__ import annotations
 
 import os
-import stat
 
-from gateway.cyrus.db.file import FileView, store_fault
+from gateway.cyrus.db.file import FileView
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -42,23 +41,6 @@ _MAGIC_LENGTH = 16
 
 # How much of a file has to look like text before it is taken for a flat database, in bytes.
 _TEXT = 4096
-
-
-def detect(path: str) -> str:
-    """The format of what is at `path`: one of this module's constants.
-
-    Raises `DatabaseMissing` or `DatabaseUnavailable` where it cannot be read.
-    """
-    try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            return QUOTALEGACY
-    except OSError as error:
-        raise store_fault(path, "cannot be examined", error) from error
-    view = FileView(path)
-    try:
-        return detect_view(view)
-    finally:
-        view.close()
 
 
 def detect_view(view: FileView) -> str:
