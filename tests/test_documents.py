@@ -22,8 +22,8 @@ from gateway.cli.main import DEFAULT_CONFIG, parser
 from gateway.frontends.socketmap_replies import ROWS, Row
 from smmapd import options
 from smmapd.options import USAGE
-from tests.documents.blocks import DOCUMENTS
 from tests.rigs.require import missing
+from tests.support.blocks import DOCUMENTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())

@@ -90,6 +90,25 @@ def test_no_module_is_too_long() -> None:
     assert {each: count for each, count in lengths.items() if count > MAX_LINES} == {}
 
 
+# What tests of any folder may import: real programs, what needs none, stores, the C program's
+# answers, the demo's store, and the tables of what every interface says.
+SHARED = frozenset({"rigs", "support", "stores", "golden", "demo", "interfaces"})
+
+
+def test_no_test_imports_from_another_folder() -> None:
+    """What two folders of tests need has a place of its own: `rigs`, or `support`."""
+    crossing = [
+        f"{module}: {node.module}"
+        for module in modules()
+        if module.startswith("tests/")
+        for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests.")
+        for folder in [node.module.split(".")[1]]
+        if (ROOT / "tests" / folder).is_dir() and folder not in {*SHARED, module.split("/")[1]}
+    ]
+    assert crossing == []
+
+
 @pytest.mark.processes
 def test_the_launcher_starts_smmapd_without_site() -> None:
     """`make venv` writes it: the program runs, from any folder, without Python's site module."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.admin.running import Site, running
+from tests.rigs.adminpage import Site, running
 from tests.rigs.folders import folder
 
 

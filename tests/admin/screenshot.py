@@ -16,7 +16,7 @@ import random
 import sys
 import time
 
-from tests.admin.running import Site, running
+from tests.rigs.adminpage import Site, running
 from tests.rigs.browser import Browser
 from tests.rigs.folders import folder
 from tests.rigs.program import ROOT

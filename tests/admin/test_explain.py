@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.admin.running import Site
-from tests.cli.program import environment
+from tests.rigs.adminpage import Site
+from tests.rigs.commandline import environment
 
 RECIPIENTS = (
     "fred@example.org",

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from tests.admin.running import TIMEOUT_S, Site
+from tests.rigs.adminpage import TIMEOUT_S, Site
 from tests.rigs.folders import write_text
 from tests.rigs.waiting import wait_until
 

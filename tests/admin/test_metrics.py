@@ -12,7 +12,7 @@ from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import Waiver
 from gateway.observability.metrics import exposition
 from gateway.verification.model import KINDS
-from tests.admin.running import WORKERS, Site, running
+from tests.rigs.adminpage import WORKERS, Site, running
 from tests.rigs.folders import folder
 from tests.rigs.waiting import wait_until
 from tests.sources import ROOT

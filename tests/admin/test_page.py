@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.admin.running import Site, running
+from tests.rigs.adminpage import Site, running
 from tests.rigs.browser import ENTER, SHIFT, SPACE, TAB, Browser
 from tests.rigs.folders import folder
 from tests.rigs.require import require

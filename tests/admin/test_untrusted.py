@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.admin.running import TIMEOUT_S, Site, running
+from tests.rigs.adminpage import TIMEOUT_S, Site, running
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Tables
 from tests.rigs.milter import MilterClient

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 
-from tests.real import sqlload
+from tests.rigs import sqlload
 from tests.rigs.folders import folder
 from tests.rigs.sqlservers import MariaDb, Postgres, SqlServer
 

@@ -14,10 +14,10 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Self
 
-from tests.bench import accounting
 from tests.bench.build import program
 from tests.bench.needs import check_program
 from tests.bench.stores import Store
+from tests.rigs import accounting
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.folders import folder, write_text

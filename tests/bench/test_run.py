@@ -13,12 +13,12 @@ from contextlib import contextmanager
 import pytest
 
 from tests.bench import needs
-from tests.bench.accounting import descendants
 from tests.bench.garage import Garage
 from tests.bench.measures import Progress
 from tests.bench.needs import MIN_DESCRIPTORS, Missing
 from tests.bench.run import EX_UNAVAILABLE, INTERRUPTED
 from tests.bench.scenarios import SMALL
+from tests.rigs.accounting import descendants
 from tests.rigs.folders import folder
 from tests.rigs.processes import Daemon, RigError, command_line
 from tests.rigs.program import ROOT

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.cli.program import Site, make_site
+from tests.rigs.commandline import Site, make_site
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.program import Done, run
 from tests.demo.store import ALIASES, DOMAINS, build
 from tests.rigs.certificates import Authority
+from tests.rigs.commandline import Done, run
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import Gateway
 from tests.rigs.ports import LOOPBACK, free_ports

@@ -9,7 +9,7 @@ import pytest
 from gateway.cli import check
 from gateway.cli.main import main
 from gateway.cli.progress import Progress
-from tests.cli.program import Site
+from tests.rigs.commandline import Site
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.program import Site, make_site
+from tests.rigs.commandline import Site, make_site
 from tests.rigs.folders import make_folder
 from tests.rigs.processes import account
 from tests.rigs.require import require_root

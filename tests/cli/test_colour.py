@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.program import Site, command, environment
+from tests.rigs.commandline import Site, command, environment
 
 ESC = "\x1b["
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from gateway.cli import completion
-from tests.cli.program import ROOT, environment, run
+from tests.rigs.commandline import ROOT, environment, run
 from tests.rigs.require import require_command
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.cli.program import GATEWAY_TOML, Done, Site, golden_site
+from tests.rigs.commandline import GATEWAY_TOML, Done, Site, golden_site
 
 
 def rows(done: Done) -> dict[tuple[str, str], str]:

@@ -18,7 +18,7 @@ import pytest
 from gateway import config
 from gateway.cli.checks import unit as unit_check
 from gateway.cli.checks.finding import Level
-from tests.cli.program import Done, Site, make_site
+from tests.rigs.commandline import Done, Site, make_site
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.require import require
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli.main import COMMANDS
 from gateway.config.frontends import NAMES
-from tests.cli.program import Site, environment
+from tests.rigs.commandline import Site, environment
 
 # Runs a command, and says then which modules are loaded.
 LOADED = """

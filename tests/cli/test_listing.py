@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.cli.program import Site, golden_site
+from tests.rigs.commandline import Site, golden_site
 
 
 def test_over_quota(site: Site) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from gateway.cli.main import COMMANDS, parser
-from tests.cli.program import Site, command, environment, run
+from tests.rigs.commandline import Site, command, environment, run
 
 
 @pytest.mark.parametrize(

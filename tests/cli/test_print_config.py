@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli.snippets.systemd import unit
 from gateway.config import reference
-from tests.cli.program import ROOT, Site
+from tests.rigs.commandline import ROOT, Site
 
 USUAL = """
 [socketmap]

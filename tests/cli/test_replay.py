@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
-from tests.cli.program import GATEWAY_TOML, ROOT, Done, Site, command, environment
+from tests.rigs.commandline import GATEWAY_TOML, ROOT, Done, Site, command, environment
 
 POSTFIX = """\
 Nov 22 10:00:00 mx postfix/smtpd[1]: connect from h[192.0.2.1]

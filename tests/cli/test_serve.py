@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.cli.program import Site
+from tests.rigs.commandline import Site
 from tests.rigs.require import require_root
 
 

@@ -10,7 +10,7 @@ from gateway import config
 from gateway.config.inforce import in_force
 from gateway.config.model import SECTIONS
 from gateway.config.reference import example
-from tests.cli.program import ROOT, run
+from tests.rigs.commandline import ROOT, run
 
 EXAMPLES = {
     "print-config example": example(),

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contrib.snippets import text
 from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, Root, debian
@@ -25,6 +24,7 @@ from tests.rigs.ports import LOOPBACK, accepts, free_ports
 from tests.rigs.processes import Daemon
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
+from tests.support.snippets import text
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 

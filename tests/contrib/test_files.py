@@ -9,7 +9,7 @@ import pytest
 
 from gateway import config
 from gateway.frontends.socketmap_snippets import RULES
-from tests.contrib.snippets import CONTRIB, main_cf, rules, text
+from tests.support.snippets import CONTRIB, main_cf, rules, text
 
 
 def lines(name: str, first: str) -> list[str]:

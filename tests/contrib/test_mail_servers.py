@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contrib.snippets import WAYS, main_cf, text
 from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.folders import folder, write_text
 from tests.rigs.postfix import Postfix
 from tests.rigs.require import require
+from tests.support.snippets import WAYS, main_cf, text
 
 pytestmark = pytest.mark.real
 

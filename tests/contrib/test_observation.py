@@ -11,7 +11,7 @@ import pytest
 
 from gateway.counted import COUNTS, GAUGES
 from gateway.observability.metrics import exposition
-from tests.admin.running import WORKERS, running
+from tests.rigs.adminpage import WORKERS, running
 from tests.rigs.folders import folder
 from tests.rigs.prometheus import Prometheus, promtool
 from tests.rigs.require import require

@@ -9,10 +9,10 @@ import signal
 import pytest
 
 from tests.contrib.units import SERVICE, USER, allowed_calls, settings, value
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Tables
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import complete
 from tests.rigs.program import gateway_python

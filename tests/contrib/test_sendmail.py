@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contrib.snippets import CONTRIB, text
 from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.folders import folder, make_subfolder, write_text
@@ -24,6 +23,7 @@ from tests.rigs.processes import Daemon, run
 from tests.rigs.require import require, unpacked
 from tests.rigs.sendmail import HOSTNAME
 from tests.rigs.waiting import wait_until
+from tests.support.snippets import CONTRIB, text
 
 pytestmark = pytest.mark.real
 

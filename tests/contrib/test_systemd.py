@@ -31,12 +31,12 @@ from tests.contrib.units import (
     settings,
     value,
 )
-from tests.cyrus.db.twoskip_writer import Writer
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
+from tests.support.twoskip_writer import Writer
 
 # systemd's own measure, from 0 to 10; less than 3 is what it calls OK.
 MOST_EXPOSED = 2.5

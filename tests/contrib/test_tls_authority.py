@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
-from tests.contrib.snippets import CONTRIB
-from tests.documents.blocks import pasted
 from tests.rigs.processes import RigError, run
-from tests.server.test_tls import NAME, Talk
+from tests.support.blocks import pasted
+from tests.support.snippets import CONTRIB
+from tests.support.tls_talk import NAME, Talk
 
 SCRIPT = str(CONTRIB / "tls" / "ca.sh")
 

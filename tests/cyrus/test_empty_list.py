@@ -12,8 +12,7 @@ from gateway.cyrus.names import Naming
 from gateway.cyrus.store import CyrusStore
 from gateway.errors import DatabaseEmpty
 from tests.stores import FlatStore, record
-
-from .memory import MemoryDatabase, ReplacedDatabase
+from tests.support.memory import MemoryDatabase, ReplacedDatabase
 
 NAMING = Naming(keeps_domains=True, default_domain=b"example.com")
 KEY, OLD_KEY = b"Nuser\x1ffred", b"user.fred"

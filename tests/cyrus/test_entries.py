@@ -13,8 +13,8 @@ from gateway.cyrus.quota import QuotaRecord, QuotaRoots
 from gateway.cyrus.store import CyrusStore
 from gateway.cyrus.userdeny import UserDeny
 from gateway.errors import RecordDamaged
-from tests.cyrus.memory import MemoryDatabase
 from tests.stores import FlatStore, dbkey, denial, quota, record
+from tests.support.memory import MemoryDatabase
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.cyrus.keyformat import KeyForm
-
-from .memory import MemoryDatabase, ReplacedDatabase
+from tests.support.memory import MemoryDatabase, ReplacedDatabase
 
 USER, OLD_USER, ID = b"Nuser\x1ffred", b"user.fred", b"I1-2"
 NEW, OLD = b"%(T e)", b"0 p x\tl\t"

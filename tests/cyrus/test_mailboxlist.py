@@ -12,8 +12,7 @@ from gateway.cyrus.mailboxlist import MailboxList
 from gateway.cyrus.mailboxrecord import MailboxEntry
 from gateway.cyrus.names import Naming
 from gateway.errors import RecordDamaged
-
-from .memory import MemoryDatabase, ReplacedDatabase
+from tests.support.memory import MemoryDatabase, ReplacedDatabase
 
 NAMING = Naming(keeps_domains=True, default_domain=b"example.com")
 KEY = b"Nuser\x1ffred"

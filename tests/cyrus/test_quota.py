@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from gateway.cyrus import dlist, quota
 from gateway.cyrus.quota import QuotaRecord, QuotaRoots
 from gateway.errors import RecordDamaged
-
-from .memory import MemoryDatabase
+from tests.support.memory import MemoryDatabase
 
 
 def record(value: bytes) -> QuotaRecord:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cyrus import spellings as spellings_module
 from gateway.cyrus.spellings import MAX_LOOKS, MAX_SPELLINGS, spellings
-from tests.cyrus.memory import MemoryDatabase
+from tests.support.memory import MemoryDatabase
 
 KEYS = (
     b"Nnews",

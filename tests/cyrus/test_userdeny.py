@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.userdeny import DEFAULT_MESSAGE, MAX_MESSAGE, Denial, UserDeny
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
-
-from .memory import MemoryDatabase
+from tests.support.memory import MemoryDatabase
 
 # record, what the user is told at service smmap; None where he is not blocked
 CASES = [

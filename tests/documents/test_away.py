@@ -13,15 +13,15 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.contrib.snippets import WAYS, main_cf
 from tests.demo.running import Gateway
-from tests.documents.blocks import table
 from tests.rigs import smtp
 from tests.rigs.folders import folder
 from tests.rigs.postfix import Postfix
 from tests.rigs.require import require
 from tests.rigs.sendmail import Sendmail
 from tests.rigs.waiting import wait_until
+from tests.support.blocks import table
+from tests.support.snippets import WAYS, main_cf
 
 pytestmark = [pytest.mark.real, pytest.mark.milter]
 

@@ -24,10 +24,10 @@ import pytest
 
 from gateway.config import loads
 from gateway.cyrus import imapdconf
-from tests.documents.blocks import DOCUMENTS, Block, blocks
 from tests.rigs.folders import folder, make_subfolder, write_text
 from tests.rigs.require import missing
 from tests.sources import ROOT
+from tests.support.blocks import DOCUMENTS, Block, blocks
 
 LANGUAGES = frozenset(
     {

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.demo.running import BIN, Gateway
-from tests.documents.blocks import Block, blocks
 from tests.rigs.folders import folder, write_text
 from tests.rigs.ports import free_ports
 from tests.rigs.require import require_command
+from tests.support.blocks import Block, blocks
 
 pytestmark = pytest.mark.milter
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.store import build
-from tests.documents.blocks import blocks, table, text
+from tests.support.blocks import blocks, table, text
 
 DOCUMENT = "docs/library.md"
 

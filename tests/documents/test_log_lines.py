@@ -17,8 +17,8 @@ import pytest
 from gateway import errors
 from gateway.frontends.waiver import Waiver
 from gateway.verification.model import KINDS
-from tests.documents.blocks import text
 from tests.sources import SOURCES, dotted, tree
+from tests.support.blocks import text
 
 LOG = text("docs/log.md")
 VERDICTS = text("docs/verdicts.md")

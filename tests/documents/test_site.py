@@ -17,12 +17,12 @@ from threading import Thread
 
 import pytest
 
-from tests.documents.blocks import DOCUMENTS
 from tests.rigs.browser import Browser
 from tests.rigs.folders import folder
 from tests.rigs.ports import LOOPBACK
 from tests.rigs.require import require
 from tests.sources import ROOT
+from tests.support.blocks import DOCUMENTS
 
 # Attributes by which a browser fetches something by itself; a link (a) is followed by a person.
 _FETCHED = {

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import MappingProxyType
 
-from tests.faults.clients import GREETINGS, INTERFACES, NOBODY, link
+from tests.rigs.witnesses import GREETINGS, INTERFACES, NOBODY, link
 
 _CHUNK = 1 << 16
 # Requests that a client keeps under way; their answers fit into a socket's buffer.

@@ -26,13 +26,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from tests.faults.clients import FRED
 from tests.faults.latency import at, before_attackers, place
 from tests.faults.undisturbed import Target, attacked, peak_kib
-from tests.lifecycle.clients import PolicyInterface
+from tests.rigs.clients import PolicyInterface
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Tables
 from tests.rigs.ports import LOOPBACK, free_ports
+from tests.rigs.witnesses import FRED
 
 CLIENTS = 200
 _QUESTION = (

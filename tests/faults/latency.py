@@ -23,8 +23,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 from tests.faults.attacks import ATTACKS
-from tests.faults.clients import FRED, INTERFACES, NOBODY, Witness
 from tests.faults.undisturbed import Target, attacked
+from tests.rigs.witnesses import FRED, INTERFACES, NOBODY, Witness
 
 # The priority of the gateway and of attackers, where root may give it.
 FIRST = -20

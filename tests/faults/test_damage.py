@@ -22,7 +22,7 @@ from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind
 from gateway.verification.verifier import Verifier
 from tests.faults import images
-from tests.faults.sites import CHECKSUMMED, TRUTH, Site, ask, close
+from tests.support.fault_sites import CHECKSUMMED, TRUTH, Site, ask, close
 
 # Set by `make soak`: every image instead of a part of them.
 EVERYTHING = os.environ.get("SOAK") == "1"

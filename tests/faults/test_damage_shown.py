@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gateway.verification.model import Kind
-from tests.faults.sites import FORMATS, TRUTH, Site, ask, close
+from tests.support.fault_sites import FORMATS, TRUTH, Site, ask, close
 
 FAULT = Kind.STORE_FAULT
 

@@ -9,12 +9,12 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.clients import FRED
 from tests.faults.dictionary import attack, slow_site
 from tests.faults.undisturbed import GROWTH_KIB, peak_kib
-from tests.lifecycle.clients import PolicyInterface
+from tests.rigs.clients import PolicyInterface
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
+from tests.rigs.witnesses import FRED
 
 pytestmark = pytest.mark.real
 

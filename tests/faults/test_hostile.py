@@ -17,11 +17,11 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.clients import FRED, GREETINGS, INTERFACES, NOBODY, PROCESS, link, packet
 from tests.faults.undisturbed import Target, attacked, undisturbed
-from tests.lifecycle.clients import Interface
+from tests.rigs.clients import Interface
 from tests.rigs.socketmap import frame, request
 from tests.rigs.waiting import wait_until
+from tests.rigs.witnesses import FRED, GREETINGS, INTERFACES, NOBODY, PROCESS, link, packet
 
 pytestmark = pytest.mark.slow
 

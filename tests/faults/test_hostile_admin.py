@@ -13,8 +13,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from gateway.observability.admin.server import CONNECTIONS
-from tests.faults.clients import Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
+from tests.rigs.witnesses import Address, link
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults.clients import FRED, GREETINGS, INTERFACES, NOBODY, Address, link
 from tests.faults.undisturbed import Target, attacked, undisturbed
 from tests.rigs.gateway import LIBRARY
 from tests.rigs.waiting import wait_until
+from tests.rigs.witnesses import FRED, GREETINGS, INTERFACES, NOBODY, Address, link
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.lifecycle.clients import INTERFACES
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.clients import INTERFACES
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
-from tests.faults.clients import INTERFACES, Witness
-from tests.lifecycle.running import ManagedGateway
-from tests.real.under_master import memory_kib
 from tests.rigs.gateway import Tables
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.ports import LOOPBACK, free_ports
+from tests.rigs.under_master import memory_kib
+from tests.rigs.witnesses import INTERFACES, Witness
 
 # What a process may grow by, in KiB, whatever these clients do: what it keeps of some hundred
 # clients (one piece that was read and an unfinished request, of some ten KiB each; of an MTA half

@@ -18,7 +18,7 @@ from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.counter import OutcomeCounter
 from gateway.verification.model import Kind, Verdict
-from tests.observability.admin.stores import verifier
+from tests.support.admin_stores import verifier
 
 if TYPE_CHECKING:
     from gateway.verification.counter import Refused

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.server.dispatcher import Dispatcher
 from gateway.verification.model import Evidence, Pending, Query, Verdict
-from tests.frontends.lines import Lines, Site, far, run_loop_until, site
+from tests.support.lines import Lines, Site, far, run_loop_until, site
 
 
 def defect(*_arguments: object) -> bytes:

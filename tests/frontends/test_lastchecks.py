@@ -11,7 +11,7 @@ from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.mta.lookups import Lookups, TableAnswers
 from gateway.protocols.address import parse_bare
 from gateway.verification.model import Kind, Query, Verdict
-from tests.mta.worlds import Contents, answers, postfix
+from tests.support.postfix_worlds import Contents, answers, postfix
 
 MAIN = {
     "virtual_alias_maps": "hash:/virtual",

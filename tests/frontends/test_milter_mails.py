@@ -8,7 +8,7 @@ from gateway.frontends.milter_conversation import MAX_REMEMBERED
 from gateway.frontends.scope import ScopeRules
 from gateway.protocols.milter import CONTINUE, packet
 from gateway.verification.model import Query
-from tests.frontends.milter_talk import CLIENT, FAULT, UNKNOWN, Talk
+from tests.support.milter_talk import CLIENT, FAULT, UNKNOWN, Talk
 
 
 @pytest.fixture

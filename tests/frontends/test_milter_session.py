@@ -14,9 +14,9 @@ from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeRules, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
 from gateway.verification.model import Kind, Pending, Query, Verdict
-from tests.frontends.milter_talk import FAULT, SERVER, UNKNOWN, Talk
 from tests.rigs.milter import ALL_STEPS
-from tests.verification.sites import Site
+from tests.support.milter_talk import FAULT, SERVER, UNKNOWN, Talk
+from tests.support.sites import Site
 
 OVER = b"452 4.2.2 Over quota"
 BAD = b"553 5.1.3 Bad recipient address syntax"

@@ -21,10 +21,10 @@ from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
-from tests.faults.clients import NEGOTIATION, packet
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until
-from tests.verification.sites import Site
+from tests.rigs.witnesses import NEGOTIATION, packet
+from tests.support.sites import Site
 
 # What a client asks, in pieces, and where the answers are from.
 Row = tuple[list[list[bytes]], list[str]]

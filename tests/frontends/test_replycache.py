@@ -26,7 +26,7 @@ from gateway.verification import largedict
 from gateway.verification.cache import VerdictCache
 from gateway.verification.largedict import LargeDict
 from gateway.verification.verifier import Verifier
-from tests.faults.clients import NEGOTIATION
+from tests.rigs.witnesses import NEGOTIATION
 from tests.stores import FlatStore, quota, record
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from gateway.mta.postfix import Postfix
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Verdict
-from tests.observability.admin.stores import verifier
 from tests.rigs.waiting import wait_until
+from tests.support.admin_stores import verifier
 
 SCOPE = Scope(ScopeRules(domains=("example.org", ".sub.example")))
 OBSERVE = Waivers(Mode.OBSERVE)

@@ -13,7 +13,7 @@ from gateway.errors import ConfigurationError
 from gateway.upstream import tls
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
 from tests.rigs.certificates import Authority, Pair
-from tests.server.test_tls import NAME, Certificates, Talk
+from tests.support.tls_talk import NAME, Certificates, Talk
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tempfile
 
 from gateway.cyrus.names import Naming
 from gateway.protocols.milter import packet
-from tests.faults.sites import DENIALS, FORMATS, MAILBOXES, QUOTAS
+from tests.support.fault_sites import DENIALS, FORMATS, MAILBOXES, QUOTAS
 
 NAMINGS = (
     Naming(),

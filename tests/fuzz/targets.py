@@ -38,8 +38,8 @@ from gateway.protocols import (
     policy_shapes,
     socketmap,
 )
-from tests.cyrus.memory import MemoryDatabase
 from tests.fuzz import seeds
+from tests.support.memory import MemoryDatabase
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.waiting import wait_until
 

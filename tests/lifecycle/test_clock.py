@@ -20,10 +20,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import Tables
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.require import require, unpacked
 from tests.rigs.waiting import wait_until

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
 from tests.rigs.gateway import Tables
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.require import require_root
 from tests.rigs.syslog import Syslog

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.running import ManagedGateway
 from tests.rigs.gateway import LIBRARY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.program import ROOT

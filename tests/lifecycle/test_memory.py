@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.lifecycle.clients import ClosedError
-from tests.lifecycle.load import FRED
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
+from tests.rigs.clients import ClosedError
+from tests.rigs.load import FRED
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient, MilterError
 from tests.rigs.waiting import wait_until
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 

@@ -13,8 +13,8 @@ from itertools import pairwise
 import pytest
 
 from gateway.supervisor.children import FIRST_DELAY
-from tests.lifecycle.load import FRED, NOBODY
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.load import FRED, NOBODY
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.processes import Account, account
 from tests.rigs.program import gateway_python
 from tests.rigs.require import require_root

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lifecycle.load import FRED, NOBODY, Load
-from tests.lifecycle.running import ManagedGateway
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import Tables
+from tests.rigs.load import FRED, NOBODY, Load
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.waiting import wait_until
 
 REFUSED = "new configuration refused, the old one stays in force"
@@ -168,7 +168,7 @@ def test_a_process_that_is_started_again_gets_what_was_validated() -> None:
 
 
 def test_files_beside_the_configuration_count_at_a_reload() -> None:
-    """A drop-in is in force after it; an old name in one refuses all, and the old one serves on."""
+    """A drop-in is in force after it; an unknown name in one refuses all, and the old one serves on."""
     with ManagedGateway(text("one")) as managed:
         managed.begin()
         assert managed.ask("policy", NOBODY) == action("one")
@@ -180,5 +180,7 @@ def test_files_beside_the_configuration_count_at_a_reload() -> None:
         write_text(f"{folder}/60-old.toml", "[milter]\ntimeout = 30\n")
         managed.reload()
         (line,) = managed.logged(REFUSED)
-        assert f"{folder}/60-old.toml:2: milter.timeout: is called idle_timeout now" in line
+        assert (
+            f'{folder}/60-old.toml:2: milter.timeout: unknown setting; did you mean "idle_' in line
+        )
         assert managed.ask("policy", NOBODY) == action("two")

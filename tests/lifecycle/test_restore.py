@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from tests.lifecycle.load import FRED
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.load import FRED
+from tests.rigs.managed import ManagedGateway
 
 # Enough that nothing is looked at any more before the change, and few enough
 # that the look that comes by itself now and then (QUIET_TICKS) is not due.

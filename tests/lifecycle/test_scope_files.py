@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.gateway import Tables
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.model.responders import UNKNOWN, YES, Front, Milter, Socketmap
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.require import require
+from tests.rigs.responders import UNKNOWN, YES, Front, Milter, Socketmap
 from tests.rigs.socketmap import Connection
 from tests.rigs.waiting import wait_until
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.lifecycle.clients import INTERFACES
-from tests.lifecycle.load import FRED, NOBODY, Load
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.clients import INTERFACES
+from tests.rigs.load import FRED, NOBODY, Load
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 

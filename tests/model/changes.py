@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.model.databases import WAYS, Database, Ops, Roots
-from tests.model.responders import REASON
+from tests.rigs.responders import REASON
 from tests.stores import dbkey, denial, record
 
 USERS = tuple(b"u%d" % number for number in range(10))

@@ -16,9 +16,9 @@ from abc import ABC, abstractmethod
 from contextlib import closing
 
 from gateway.cyrus.db.quotalegacy import folder_hash
-from tests.cyrus.db.twom_writer import TwomWriter, finish
 from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.processes import RigError, account, start
+from tests.support.twom_writer import TwomWriter, finish
 
 # A record that each database has from its making on: a reader that finds it knows that all that
 # was written before has been committed.

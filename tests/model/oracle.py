@@ -8,7 +8,8 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import Kind, Query
 from gateway.verification.verifier import Verifier
-from tests.model.responders import (
+from tests.rigs.cyrus import Cyrus
+from tests.rigs.responders import (
     DENIED,
     DOMAIN,
     FULL,
@@ -19,7 +20,6 @@ from tests.model.responders import (
     YES,
     Socketmap,
 )
-from tests.rigs.cyrus import Cyrus
 
 _WORDS = {
     Kind.DELIVERABLE: YES,

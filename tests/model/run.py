@@ -18,16 +18,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.model import oracle, worlds
+from tests.model import oracle
 from tests.model.changes import NAMES, Store
 from tests.model.databases import Cyrus as CyrusDatabase
 from tests.model.databases import Database, Roots, Sqlite, Twom
-from tests.model.responders import DELIVERY, DENIED, LATER, SMMAPD, Front, Milter, Policy, Socketmap
+from tests.rigs import kernels as worlds
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import PROGRAMS
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.program import smmapd_program
+from tests.rigs.responders import DELIVERY, DENIED, LATER, SMMAPD, Front, Milter, Policy, Socketmap
 from tests.rigs.socketmap import Connection
 
 # Formats of mailbox list, quotas and userdeny.

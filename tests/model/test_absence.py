@@ -8,13 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.model import worlds
-from tests.model.responders import LATER, YES, Front, Milter, Policy, Socketmap
+from tests.rigs import kernels as worlds
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Gateway
 from tests.rigs.require import require
+from tests.rigs.responders import LATER, YES, Front, Milter, Policy, Socketmap
 from tests.rigs.socketmap import Connection
 
 pytestmark = pytest.mark.real

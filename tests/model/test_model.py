@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from tests.model import worlds
 from tests.model.run import FORMATS, Totals, model
+from tests.rigs import kernels as worlds
 from tests.rigs.require import require
 
 pytestmark = pytest.mark.real

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import MailServerError
 from gateway.mta.routing import RoutingKind
-from tests.mta.worlds import Contents, postfix, routing
+from tests.support.postfix_worlds import Contents, postfix, routing
 
 LISTS = {
     "mydestination": "mx.test.example, localhost",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.mta.routing import RoutingKind
-from tests.mta.worlds import Contents, mailbox, postfix, routing
+from tests.support.postfix_worlds import Contents, mailbox, postfix, routing
 
 MAIN = {
     "recipient_canonical_maps": "hash:/rcanon",

@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from tests.lifecycle.clients import INTERFACES
 from tests.package.conftest import build
 from tests.package.site import FRED, MILTER, QUEUE, UNIT, Site, prepared
+from tests.rigs.clients import INTERFACES
 from tests.rigs.debian import DEBIAN_12
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.processes import RigError

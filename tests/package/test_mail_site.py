@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.blocks import pasted
 from tests.package.conftest import depends
 from tests.rigs.booted import PACKAGES, Booted
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
@@ -23,6 +22,7 @@ from tests.rigs.folders import write_text
 from tests.rigs.program import ROOT
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until
+from tests.support.blocks import pasted
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import COMMANDS
-from tests.lifecycle.clients import INTERFACES
 from tests.package.conftest import field, install
+from tests.rigs.clients import INTERFACES
 from tests.rigs.debian import Root
 from tests.rigs.folders import write_text
 from tests.rigs.gateway import FRONT_ENDS, Value, toml

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.documents.blocks import pasted
 from tests.package.suite import SOURCE, copy_source, fetch_wheels
 from tests.rigs.booted import PACKAGES, Booted
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
 from tests.rigs.folders import write_text
 from tests.rigs.require import require
 from tests.stores import FlatStore, record
+from tests.support.blocks import pasted
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.clean]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 from tests.real.histories import History
 from tests.real.readers import Crowd
-from tests.real.under_master import NOT_FOUND, SERVICE
 from tests.real.writerkills import NOT_POSTABLE, OVER_QUOTA, RESERVED, ok
 from tests.real.writers import Expected, Writer
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox
 from tests.rigs.imap import ALL_RIGHTS, Admin
 from tests.rigs.socketmap import Connection
+from tests.rigs.under_master import NOT_FOUND, SERVICE
 
 REASON = b"closed for today"
 DENIED = b"NOTFOUND " + REASON

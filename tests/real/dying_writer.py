@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tests.real.cyrus_writer import DENIED, REASON, CyrusWriter, keys_of, missing
 from tests.real.histories import History
 from tests.real.readers import Crowd
-from tests.real.under_master import NOT_FOUND, SERVICE
 from tests.real.writerkills import OVER_QUOTA, RESERVED, Truth, WriterKills, ok
 from tests.real.writers import Expected
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox
 from tests.rigs.imap import ALL_RIGHTS, Admin
 from tests.rigs.socketmap import Connection
+from tests.rigs.under_master import NOT_FOUND, SERVICE
 
 # Each of the ten kinds comes up in the rounds that are made at least.
 KILLS_A_ROUND = 4

@@ -19,7 +19,7 @@ from tests.rigs.require import require
 from tests.rigs.socketmap import Connection, request
 from tests.rigs.waiting import wait_until
 from tests.stores import FlatStore, record
-from tests.upstream.fakes import (
+from tests.support.fakes import (
     DEADLINE_S,
     Fake,
     Talk,

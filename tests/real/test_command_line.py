@@ -16,8 +16,8 @@ from typing import Self
 import pytest
 
 from gateway.protocols.socketmap import Decoder, encode, split_request
-from tests.cli.program import Done, run
 from tests.rigs import smtp
+from tests.rigs.commandline import Done, run
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox, quota_record
 from tests.rigs.folders import write_text

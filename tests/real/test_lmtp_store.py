@@ -21,8 +21,8 @@ import pytest
 
 from gateway.protocols import lmtp
 from gateway.protocols.address import Address, parse_path
-from tests.cli.program import run
 from tests.rigs import socketmap
+from tests.rigs.commandline import run
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import quota_record
 from tests.rigs.dovecot import Dovecot

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.program import run
-from tests.lifecycle.clients import PolicyInterface
 from tests.real.mailsite import MailSite, mail_site
+from tests.rigs.clients import PolicyInterface
+from tests.rigs.commandline import run
 from tests.rigs.folders import write_text
 from tests.rigs.processes import complete
 from tests.rigs.waiting import wait_until

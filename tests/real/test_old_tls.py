@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.certificates import Authority, Pair
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Tables
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.require import require_command
 from tests.rigs.socketmap import request
-from tests.upstream.fakes import Fake, echo, smmapd
+from tests.support.fakes import Fake, echo, smmapd
 
 pytestmark = pytest.mark.real
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.under_master import SERVICE, Serving, serving
 from tests.rigs.cyrus_tools import Mailbox, quota_record
 from tests.rigs.postfix import Postfix
 from tests.rigs.processes import complete
 from tests.rigs.require import require
+from tests.rigs.under_master import SERVICE, Serving, serving
 
 pytestmark = pytest.mark.real
 

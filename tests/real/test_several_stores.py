@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.cyrus import Cyrus
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.ports import LOOPBACK, free_ports
 from tests.rigs.require import require
 from tests.rigs.waiting import wait_until

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from gateway.server.connection import LINGER_BYTES
-from tests.real.under_master import NOT_FOUND, Serving, memory_kib, serving
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection, SocketmapError, frame, request
+from tests.rigs.under_master import NOT_FOUND, Serving, memory_kib, serving
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real

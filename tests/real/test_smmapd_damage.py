@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.under_master import IO_ERROR, NOT_FOUND, Serving, serving
 from tests.rigs.processes import account
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection
+from tests.rigs.under_master import IO_ERROR, NOT_FOUND, Serving, serving
 
 pytestmark = pytest.mark.real
 

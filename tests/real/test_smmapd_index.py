@@ -11,10 +11,10 @@ import signal
 
 import pytest
 
-from tests.real.under_master import NOT_FOUND, children, serving
 from tests.rigs.cyrus_tools import CyrusTools, Mailbox
 from tests.rigs.processes import command_line
 from tests.rigs.require import require
+from tests.rigs.under_master import NOT_FOUND, children, serving
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real

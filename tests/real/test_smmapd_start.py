@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from tests.real.under_master import SERVICE, serving
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.folders import folder, write_text
 from tests.rigs.processes import account, complete
 from tests.rigs.program import smmapd_program
 from tests.rigs.require import require
 from tests.rigs.syslog import Syslog
+from tests.rigs.under_master import SERVICE, serving
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real

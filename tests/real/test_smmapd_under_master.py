@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.under_master import NOT_FOUND, SERVICE, Serving, descriptors, serving, tell
 from tests.rigs.folders import folder
 from tests.rigs.processes import account
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection, SocketmapError
+from tests.rigs.under_master import NOT_FOUND, SERVICE, Serving, descriptors, serving, tell
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.real import sqlload
+from tests.rigs import sqlload
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Gateway
 from tests.rigs.require import require

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.errors import DatabaseUnavailable
-from tests.cli.program import run
-from tests.lifecycle.clients import DOMAIN
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.real.golden_tables import IN_TABLES, fill_golden
 from tests.real.test_sql_servers import connect
+from tests.rigs.clients import DOMAIN
+from tests.rigs.commandline import run
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.require import require
 from tests.rigs.sqlservers import MariaDb, Postgres, SqlServer
 from tests.rigs.waiting import wait_until

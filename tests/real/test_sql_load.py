@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.real import sqlload
 from tests.real.test_sql_servers import DEADLINE_S, connect
+from tests.rigs import sqlload
 from tests.rigs.folders import folder
 from tests.rigs.gateway import Tables
 from tests.rigs.require import require

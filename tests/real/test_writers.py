@@ -16,7 +16,6 @@ from tests.real.cyrus_writer import DENIED, REASON
 from tests.real.dying_writer import DyingWriter
 from tests.real.histories import History
 from tests.real.readers import DOMAIN, Crowd, SocketmapLanguage, interfaces
-from tests.real.under_master import NOT_FOUND, SERVICE
 from tests.real.writerkills import OVER_QUOTA, VICTIM, Truth, WriterKills, ok
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox, quota_record
@@ -24,6 +23,7 @@ from tests.rigs.program import smmapd_program
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection
 from tests.rigs.syslog import Syslog
+from tests.rigs.under_master import NOT_FOUND, SERVICE
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -18,7 +18,6 @@ import pytest
 from tests.real.account import QUESTIONS, SEED, settle_account
 from tests.real.histories import History
 from tests.real.readers import DOMAIN, Crowd, interfaces
-from tests.real.under_master import NOT_FOUND
 from tests.real.writerkills import RESERVED, ok
 from tests.real.writers import Expected, Writer
 from tests.rigs.cyrus import Cyrus
@@ -26,6 +25,7 @@ from tests.rigs.processes import RigError, start
 from tests.rigs.program import ROOT
 from tests.rigs.require import require
 from tests.rigs.socketmap import Connection
+from tests.rigs.under_master import NOT_FOUND
 from tests.stores import record
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

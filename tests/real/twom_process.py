@@ -23,8 +23,8 @@ import os
 import signal
 import sys
 
-from tests.cyrus.db.twom_writer import Steps, TwomWriter, finish
 from tests.rigs.processes import account
+from tests.support.twom_writer import Steps, TwomWriter, finish
 
 
 class MortalWriter(TwomWriter):

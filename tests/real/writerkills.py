@@ -22,11 +22,11 @@ from contextlib import suppress
 from typing import Self
 
 from gateway.cyrus import inotify
-from tests.real.under_master import NOT_FOUND, children
 from tests.rigs.cyrus import ADMIN, PASSWORD, Cyrus
 from tests.rigs.cyrus_tools import PROGRAMS, QUOTAS, USER_DENY
 from tests.rigs.imap import Admin, ImapError
 from tests.rigs.processes import RigError, account, start
+from tests.rigs.under_master import NOT_FOUND, children
 from tests.rigs.waiting import wait_until
 
 # The service whose imapd is killed; others keep theirs.

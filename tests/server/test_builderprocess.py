@@ -15,8 +15,8 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.server import builderprocess
 from gateway.server.builderprocess import BuilderProcess
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.waiting import wait_until
+from tests.support.twoskip_writer import Writer
 
 pytestmark = pytest.mark.processes
 

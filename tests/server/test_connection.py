@@ -15,7 +15,7 @@ from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
 from gateway.verification.model import Kind, Pending, Verdict
-from tests.frontends.lines import (
+from tests.support.lines import (
     BATCH,
     BIG,
     DEADLINE_S,

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from gateway.server.fairqueue import FairQueue
-from tests.frontends.lines import DEADLINE_S, READ, run_loop_until
+from tests.support.lines import DEADLINE_S, READ, run_loop_until
 
 
 def test_callbacks_come_in_order_and_once_each() -> None:

@@ -13,9 +13,9 @@ from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.server import garbage
 from gateway.server.garbage import GarbageCollection
-from tests.frontends.lines import run_loop_until, site
 from tests.stores import dbkey, record
-from tests.verification.sites import Site, repack
+from tests.support.lines import run_loop_until, site
+from tests.support.sites import Site, repack
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.verification.model import Kind, Pending, Query, Verdict
-from tests.frontends.milter_talk import Engine
+from tests.support.milter_talk import Engine
 
 TIMEOUT_S = 30.0
 AF_INET = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.server.loophooks import LoopHooks
-from tests.verification.sites import Site
+from tests.support.sites import Site
 
 
 def test_the_first_look_is_made_before_anybody_asks(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.server import resolver as module
 from gateway.server.resolver import Names
-from tests.frontends.lines import DEADLINE_S
 from tests.rigs.waiting import wait_until
+from tests.support.lines import DEADLINE_S
 
 if TYPE_CHECKING:
     from gateway.upstream.connection import Found

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.server import server as server_module
 from gateway.server.server import Server, peer_name
-from tests.frontends.lines import Client, Site, dispatcher, run_loop_until, site
+from tests.support.lines import Client, Site, dispatcher, run_loop_until, site
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from gateway.mta.postmap import Asker
 from gateway.mta.tables import Run, Table, runs
 from gateway.server import tablelookups
 from gateway.server.tablelookups import BURST, TableQuestions
-from tests.frontends.lines import run_loop_until
-from tests.mta.worlds import postfix
+from tests.support.lines import run_loop_until
+from tests.support.postfix_worlds import postfix
 
 ONE = runs("postmap", [Table("ldap", "/one")])[0]
 OTHER = runs("postmap", [Table("ldap", "/other")])[0]

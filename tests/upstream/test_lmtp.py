@@ -13,7 +13,7 @@ from gateway.protocols.lmtp import LmtpReply
 from gateway.upstream.address import Address
 from gateway.upstream.connection import Dialer, NotTaken
 from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
-from tests.upstream.fakes import Fake, Talk
+from tests.support.fakes import Fake, Talk
 
 SHORT_S = 0.2
 NEVER_S = 3600.0

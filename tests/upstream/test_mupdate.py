@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.upstream.breaker import THRESHOLD
 from gateway.upstream.mupdate import MIN_INTERVAL, SOCKET, Kicker
-from tests.upstream.fakes import DEADLINE_S, Fake, hangs
-
-
-def says_done(peer: socket.socket) -> None:
-    """As mupdate: one word when the list is current."""
-    peer.sendall(b"ok\r\n")
+from tests.support.fakes import DEADLINE_S, Fake, hangs, says_done
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from gateway.errors import UpstreamError
-from tests.upstream.fakes import Fake, echo, read_netstring, reply
+from tests.support.fakes import Fake, echo, read_netstring, reply
 from tests.upstream.test_socketmap import client
 
 

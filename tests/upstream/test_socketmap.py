@@ -25,7 +25,7 @@ from gateway.upstream.socketmap import (
     SocketmapClient,
     parse_reply,
 )
-from tests.upstream.fakes import (
+from tests.support.fakes import (
     Fake,
     Talk,
     echo,

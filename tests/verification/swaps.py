@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.verification.sites import Site
+from tests.support.sites import Site
 
 # On the way to the root of user.fred, from the folder of everything down.
 PLACES = (".", "conf", "conf/quota", "conf/quota/f")

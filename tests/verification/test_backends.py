@@ -22,8 +22,7 @@ from gateway.verification.murder import MurderUpstreams
 from gateway.verification.steps import Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, record
-from tests.upstream.fakes import Fake, Talk, echo, hangs, nobody, sends, smmapd
-from tests.upstream.test_mupdate import says_done
+from tests.support.fakes import Fake, Talk, echo, hangs, nobody, says_done, sends, smmapd
 
 SHORT_S = 0.2
 

@@ -13,9 +13,9 @@ import pytest
 from gateway.cyrus.folderwatch import Folder, FolderWatch
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
-from tests.cyrus.db.ages import let_age
-from tests.cyrus.db.twoskip_writer import Writer
-from tests.verification.sites import OLD, Site, create, delete, repack
+from tests.support.ages import let_age
+from tests.support.sites import OLD, Site, create, delete, repack
+from tests.support.twoskip_writer import Writer
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.smmapd_checks import SMMAPD
 from gateway.verification.verifier import DELIVERY, Verifier
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import dbkey, denial, quota, record
+from tests.support.twoskip_writer import Writer
 
 OPEN = b"anyone\tlrp"
 OK, NO, OVER = Kind.DELIVERABLE, Kind.NONEXISTENT, Kind.OVER_QUOTA

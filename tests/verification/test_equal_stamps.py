@@ -14,9 +14,9 @@ from random import Random
 import pytest
 
 from gateway.verification.model import Kind
-from tests.model.worlds import coarse
+from tests.rigs.kernels import coarse
 from tests.stores import dbkey, escaped, record
-from tests.verification.sites import OLD, Site
+from tests.support.sites import OLD, Site
 
 ROUNDS = int(os.environ.get("EQUAL_STAMPS", "300"))
 

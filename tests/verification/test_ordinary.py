@@ -19,7 +19,7 @@ from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, UNDECIDED, Ordinary
 from gateway.verification.verifier import AUTHORITIES, Verifier
 from tests.stores import FlatStore, dbkey, denial
-from tests.verification.sites import Site
+from tests.support.sites import Site
 
 MAILBOX = b"%(T e I 6bdf609a P default V 1 C 1 F 1 M 1 A %(fred lrswipkxtecdan))"
 ROOM = b"%(S (10396 1000) M (2 9) AS (0) NF (2) MODSEQ 5)"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.verification import cache, largedict
 from gateway.verification.model import Kind
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import dbkey, record
-from tests.verification.sites import Site, create, delete, repack
+from tests.support.sites import Site, create, delete, repack
+from tests.support.twoskip_writer import Writer
 
 NAMES = (b"fred", b"anna", b"over", b"zoe", b"newton", b"nobody")
 

@@ -18,7 +18,7 @@ from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.steps import Step
-from tests.upstream.fakes import Fake, echo, hangs, nobody, sends, smmapd
+from tests.support.fakes import Fake, echo, hangs, nobody, sends, smmapd
 
 MISSING = b"NOTFOUND Mailbox does not exist"
 

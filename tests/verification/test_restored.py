@@ -12,10 +12,10 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.verifier import Verifier
-from tests.cyrus.db.ages import let_age
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import dbkey, record
-from tests.verification.sites import Site
+from tests.support.ages import let_age
+from tests.support.sites import Site
+from tests.support.twoskip_writer import Writer
 
 NAMES = (b"fred", b"anna", b"mary", b"mark", b"nobody")
 

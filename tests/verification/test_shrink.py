@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.verification import cache
-from tests.verification.sites import Site
+from tests.support.sites import Site
 
 
 def test_a_process_that_leaves_remembers_little(

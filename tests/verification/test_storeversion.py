@@ -14,7 +14,7 @@ from gateway.cyrus.store import CyrusStore
 from gateway.verification.model import Kind
 from gateway.verification.storeversion import MAX_VERSIONS, StoreVersion
 from tests.golden import FOLDER
-from tests.verification.sites import Site, create, repack
+from tests.support.sites import Site, create, repack
 
 
 def keys(site: Site, recipient: bytes) -> set[bytes]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway.verification.model import Kind
-from tests.cyrus.db.ages import let_age
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
-from tests.verification.sites import OLD, Site, delete
+from tests.support.ages import let_age
+from tests.support.sites import OLD, Site, delete
+from tests.support.twoskip_writer import Writer
 from tests.verification.swaps import HOW, PLACES, calm, restored
 
 

@@ -12,7 +12,7 @@ from gateway.cyrus.db import twoskip_index
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.worker.indexbuilder import build
 from tests.cyrus.db.twoskip_disk import Disk
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 
 @pytest.fixture

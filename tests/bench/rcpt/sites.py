@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from tests.bench import accounting
 from tests.bench.peers import QuotaStatus
 from tests.bench.rcpt.ground import LIMIT_KIB, MAIL_BYTES, Ground
 from tests.bench.scenarios import BUILTIN
 from tests.bench.servers import DOMAIN, Gateway
+from tests.rigs import accounting
 from tests.rigs.postfix import Postfix
 
 _MAIN = {

@@ -11,9 +11,9 @@ from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.twom import Twom
 from gateway.cyrus.db.twoskip import Twoskip
 from tests.cyrus.db.histories import Verb, play
-from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
-from tests.cyrus.db.twom_writer import TwomWriter
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.skiplist_writer import SkiplistWriter, finish
+from tests.support.twom_writer import TwomWriter
+from tests.support.twoskip_writer import Writer
 
 Reader = Twoskip | Skiplist | Twom
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gateway.cyrus.db.reopening import ReopeningDatabase
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 
 class Store:

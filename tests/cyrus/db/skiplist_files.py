@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from tests.cyrus.db.histories import Verb, play
-from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
 from tests.golden import FOLDER
+from tests.support.skiplist_writer import SkiplistWriter, finish
 
 GOLDEN = os.path.join(FOLDER, "head-skiplist", "conf", "mailboxes.db")
 BIG = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cyrus.memory import MemoryDatabase
+from tests.support.memory import MemoryDatabase
 
 
 @pytest.mark.parametrize(

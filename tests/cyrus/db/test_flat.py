@@ -13,8 +13,8 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.flat import Flat, decode, encode
 from gateway.cyrus.db.order import MAILBOX
 from gateway.errors import DatabaseDamaged, StoreError
-from tests.cyrus.db.ages import let_age
 from tests.golden import FOLDER
+from tests.support.ages import let_age
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.errors import DatabaseDamaged, StoreError
-from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.pasts import DUMMY_END, FORMATS, PASTS, Disk, Reader, delete, store
+from tests.support.ages import let_age
 
 
 @pytest.fixture(params=FORMATS)

@@ -22,7 +22,7 @@ from gateway.cyrus.db.sql_address import (
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 from gateway.upstream.address import InetAddress
 from tests.rigs.require import require_module
-from tests.upstream.fakes import DEADLINE_S, Fake, Talk
+from tests.support.fakes import DEADLINE_S, Fake, Talk
 
 require_module("pymysql", "the extra `mysql`, which `make venv` installs")
 

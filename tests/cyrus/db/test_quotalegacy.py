@@ -15,8 +15,8 @@ from gateway.cyrus.db.quotalegacy import ABSENT, QuotaLegacy, folder_hash
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
-from tests.cyrus.db.ages import let_age
 from tests.golden import FOLDER
+from tests.support.ages import let_age
 
 
 def _put(folder: object, name: str, text: bytes) -> str:

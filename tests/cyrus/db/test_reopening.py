@@ -12,10 +12,10 @@ from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
-from tests.cyrus.db.ages import let_age
 from tests.cyrus.db.replaceable import Store
-from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish
 from tests.rigs.descriptors import open_descriptors
+from tests.support.ages import let_age
+from tests.support.skiplist_writer import SkiplistWriter, finish
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gateway.cyrus.db.reopening import MAX_REPLACED, ReopeningDatabase
 from gateway.cyrus.db.twoskip import BATCH, Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
 from tests.cyrus.db.replaceable import Store
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.cyrus.db.interleave import (
     check_look_ups_between_steps,
 )
 from tests.cyrus.db.skiplist_files import BIG, GOLDEN, NOWHERE, checkpointed, reading, written
-from tests.cyrus.db.skiplist_writer import FIRST, finish, rank
+from tests.support.skiplist_writer import FIRST, finish, rank
 
 
 def test_golden_file_is_read_in_order_and_by_key() -> None:

@@ -15,7 +15,7 @@ from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.histories import UNTIMED, contents, fill, play
 from tests.cyrus.db.skiplist_files import reading, written
-from tests.cyrus.db.skiplist_writer import DUMMY_OFFSET, FIRST, SkiplistWriter, finish, rank
+from tests.support.skiplist_writer import DUMMY_OFFSET, FIRST, SkiplistWriter, finish, rank
 
 
 def test_zeros_in_the_log_are_passed_over() -> None:

@@ -22,8 +22,8 @@ from gateway.cyrus.db.flat import Flat
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged
-from tests.cyrus.db.skiplist_writer import SkiplistWriter, finish, rank
 from tests.golden import FOLDER
+from tests.support.skiplist_writer import SkiplistWriter, finish, rank
 
 
 def mailbox_rank(key: bytes) -> bytes:

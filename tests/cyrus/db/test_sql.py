@@ -18,8 +18,8 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.sql import SqliteDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
-from tests.cyrus.db.ages import let_age
 from tests.golden import FOLDER
+from tests.support.ages import let_age
 
 GOLDEN = os.path.join(FOLDER, "head-sql", "conf", "sql.db")
 

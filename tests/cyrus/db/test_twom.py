@@ -20,7 +20,7 @@ from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps, check_look_ups_between_steps
 from tests.cyrus.db.twom_files import GOLDEN, reading, written
-from tests.cyrus.db.twom_writer import TwomWriter, finish
+from tests.support.twom_writer import TwomWriter, finish
 
 
 def test_golden_file_is_read_in_order_and_by_key() -> None:

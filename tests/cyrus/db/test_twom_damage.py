@@ -15,7 +15,7 @@ from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import UNTIMED, fill
 from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.twom_files import reading, written
-from tests.cyrus.db.twom_writer import CSUM_XXH64, DUMMY, DUMMY_OFFSET, TwomWriter, finish
+from tests.support.twom_writer import CSUM_XXH64, DUMMY, DUMMY_OFFSET, TwomWriter, finish
 
 
 @UNTIMED

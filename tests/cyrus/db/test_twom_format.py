@@ -16,7 +16,7 @@ from gateway.cyrus.db.twom_format import (
     state_mark,
 )
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.twom_writer import CSUM_NULL, HEADER, MAGIC
+from tests.support.twom_writer import CSUM_NULL, HEADER, MAGIC
 
 DUMMY, ADD, FATADD, REPLACE, FATREPLACE, DELETE, COMMIT = range(1, 8)
 # Behind header and DUMMY record.

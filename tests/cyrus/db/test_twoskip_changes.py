@@ -13,7 +13,7 @@ from gateway.cyrus.db import twoskip
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.twoskip_disk import KEYS, Disk, crc
-from tests.cyrus.db.twoskip_writer import Node, Writer
+from tests.support.twoskip_writer import Node, Writer
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip_format import TwoskipHeader, TwoskipRecord
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.twoskip_disk import crc
-from tests.cyrus.db.twoskip_writer import MAGIC, Node
+from tests.support.twoskip_writer import MAGIC, Node
 
 BIG = 1 << 40
 

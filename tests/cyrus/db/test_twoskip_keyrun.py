@@ -17,7 +17,7 @@ from tests.cyrus.db.collisions import colliding
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 
 @pytest.fixture(scope="module")

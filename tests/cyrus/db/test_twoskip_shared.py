@@ -22,7 +22,7 @@ from gateway.errors import SharedIndexRefused
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 HEADER = twoskip_shared._HEADER
 FIELDS = (

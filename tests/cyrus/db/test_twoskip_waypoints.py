@@ -18,7 +18,7 @@ from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
-from tests.cyrus.db.twoskip_writer import Writer
+from tests.support.twoskip_writer import Writer
 
 
 @pytest.fixture(scope="module")

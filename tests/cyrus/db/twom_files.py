@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twom import Twom
-from tests.cyrus.db.twom_writer import TwomWriter
 from tests.golden import FOLDER
+from tests.support.twom_writer import TwomWriter
 
 GOLDEN = os.path.join(FOLDER, "head-twom", "conf", "mailboxes.db")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
-from tests.cyrus.db.twoskip_writer import Step, Writer
+from tests.support.twoskip_writer import Step, Writer
 
 # Few keys, so that they are replaced and deleted often; some sort differently in the two orders.
 KEYS = [b"a", b"a.b", b"a-b", b"a b", b"ab", b"b\x1fc", b"b\tc", b"user.fred", b"user.fred-x", b"z"]

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.lifecycle.running import DEADLINE_S, ManagedGateway
 from tests.rigs.gateway import Tables
+from tests.rigs.managed import DEADLINE_S, ManagedGateway
 from tests.rigs.milter import MilterClient
 from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import Connection

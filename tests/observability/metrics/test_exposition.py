@@ -18,7 +18,7 @@ from gateway.observability.metrics.registry import ProcessState
 from gateway.observability.metrics.snapshot import ProcessCounts, Upstream
 from gateway.observability.metrics.timing import Timings
 from gateway.wiring.assembly import make_store
-from tests.observability.admin.stores import settings
+from tests.support.admin_stores import settings
 
 STATES = (
     ProcessState("core", 0, 2, 10, "ready"),

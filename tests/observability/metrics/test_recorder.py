@@ -18,7 +18,7 @@ from gateway.observability.metrics.sharedmemory import MetricsSlot
 from gateway.server.server import Server
 from gateway.verification.decider import Engine
 from gateway.wiring.assembly import make_store
-from tests.observability.admin.stores import settings
+from tests.support.admin_stores import settings
 
 SEEN = Declared("seen", ("what",), "For these tests.")
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from tests.bench.accounting import memory
 from tests.rigs import socketmap
+from tests.rigs.accounting import memory
 from tests.rigs.gateway import Gateway, Tables
 from tests.rigs.sqlservers import SqlServer
 from tests.rigs.waiting import wait_until

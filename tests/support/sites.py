@@ -10,8 +10,8 @@ from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.verifier import Verifier
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import dbkey, record
+from tests.support.twoskip_writer import Writer
 
 OLD = (1_600_000_000, 1_600_000_000)  # seconds: long before any racy time
 

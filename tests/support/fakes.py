@@ -155,3 +155,8 @@ def nobody() -> InetAddress:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return InetAddress("127.0.0.1", probe.getsockname()[1])
+
+
+def says_done(peer: socket.socket) -> None:
+    """As mupdate: one word when the list is current."""
+    peer.sendall(b"ok\r\n")

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tests.lifecycle.clients import ClosedError, Interface, PolicyInterface, SocketmapInterface
-from tests.lifecycle.running import ManagedGateway
+from tests.rigs.clients import ClosedError, Interface, PolicyInterface, SocketmapInterface
+from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import ALL_ACTIONS, ALL_STEPS, NR_MAIL, VERSION
 
 FRED, NOBODY = b"fred@example.org", b"nobody@example.org"

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from tests.lifecycle.clients import DOMAIN, INTERFACES, Interface
+from tests.rigs.clients import DOMAIN, INTERFACES, Interface
 from tests.rigs.folders import make_folder, write_text
 from tests.rigs.gateway import LIBRARY, MODULES, Tables, Value, toml
 from tests.rigs.processes import Account, Daemon, command_line

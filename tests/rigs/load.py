@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from tests.lifecycle.clients import INTERFACES, ClosedError, Interface
+from tests.rigs.clients import INTERFACES, ClosedError, Interface
 from tests.rigs.waiting import wait_until
 
 FRED = b"fred@example.org"

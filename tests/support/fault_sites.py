@@ -17,9 +17,9 @@ from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Query, Verdict
 from gateway.verification.verifier import Verifier
-from tests.cyrus.db import skiplist_writer, twom_writer
-from tests.cyrus.db.twoskip_writer import Writer
 from tests.stores import FlatStore, dbkey, denial, escaped, quota, record
+from tests.support import skiplist_writer, twom_writer
+from tests.support.twoskip_writer import Writer
 
 Records = dict[bytes, bytes]
 
