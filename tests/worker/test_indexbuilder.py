@@ -11,7 +11,7 @@ import pytest
 from gateway.cyrus.db import twoskip_index
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.worker.indexbuilder import build
-from tests.cyrus.db.twoskip_disk import Disk
+from tests.support.twoskip_disk import Disk
 from tests.support.twoskip_writer import Writer
 
 

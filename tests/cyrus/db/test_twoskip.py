@@ -14,8 +14,8 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseUnavailable, StoreError
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.golden import FOLDER
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.twoskip_writer import Step, Writer
 
 GOLDEN = (

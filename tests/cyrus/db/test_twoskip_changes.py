@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db import twoskip
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
-from tests.cyrus.db.twoskip_disk import KEYS, Disk, crc
+from tests.support.twoskip_disk import KEYS, Disk, crc
 from tests.support.twoskip_writer import Node, Writer
 
 

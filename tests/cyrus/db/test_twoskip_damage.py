@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
 from tests.support.twoskip_writer import HEADER_SIZE, Node, Writer
 
 

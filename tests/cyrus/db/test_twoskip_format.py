@@ -10,7 +10,7 @@ import pytest
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip_format import TwoskipHeader, TwoskipRecord
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
-from tests.cyrus.db.twoskip_disk import crc
+from tests.support.twoskip_disk import crc
 from tests.support.twoskip_writer import MAGIC, Node
 
 BIG = 1 << 40

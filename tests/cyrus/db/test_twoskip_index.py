@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.cyrus.db import twoskip_index, twoskip_keyrun
 from gateway.cyrus.db.twoskip import Twoskip
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.ages import let_age
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.twoskip_writer import Writer
 
 

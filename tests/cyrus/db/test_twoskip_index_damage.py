@@ -13,7 +13,7 @@ from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip_index import indexed
-from tests.cyrus.db.twoskip_disk import Disk, Interrupted
+from tests.support.twoskip_disk import Disk, Interrupted
 from tests.support.twoskip_writer import Writer
 
 

@@ -16,7 +16,7 @@ from gateway.cyrus.db.twoskip_index import MAX_CANDIDATES, KeyIndex
 from tests.cyrus.db.collisions import colliding
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.twoskip_writer import Writer
 
 

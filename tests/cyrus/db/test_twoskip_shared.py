@@ -21,7 +21,7 @@ from gateway.cyrus.db.twoskip_shared import SEALS, SharedIndex
 from gateway.errors import SharedIndexRefused
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk
 from tests.support.twoskip_writer import Writer
 
 HEADER = twoskip_shared._HEADER

@@ -17,7 +17,7 @@ from gateway.cyrus.db.twoskip_waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
-from tests.cyrus.db.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
+from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.twoskip_writer import Writer
 
 
