@@ -42,6 +42,7 @@ MAILBOXES = {
     b"user.o^neil": record(),
     b"user.Anna": record(),
     b"user.CC": record(),
+    b"user.a-b": record(),
     b"user.lastbyte": record(),
     b"user.lastmail": record(),
     b"user.denied": record(),

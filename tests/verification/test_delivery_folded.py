@@ -29,7 +29,7 @@ FOLDED: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     )),
     "in a domain": (DOMAINS, ((b"+list/one@virt.example", OK), (b"+news@virt.example", NO))),
     "users, where capitals stay": ({"lmtp_downcase_rcpt": "no"}, (
-        (b"anna", OK), (b"anna+x", OK), (b"fred", OK), (b"bert", NO),
+        (b"anna", OK), (b"anna+x", OK), (b"fred", OK), (b"bert", NO), (b"a_b", NO),
     )),
     "a default domain with capitals": ({**DOMAINS, "defaultdomain": "Example.ORG"}, (
         (b"fred@example.org", OK), (b"bert@example.org", NO),

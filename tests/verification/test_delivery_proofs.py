@@ -10,6 +10,7 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
+from gateway.verification import cache
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.smmapd_checks import SMMAPD
@@ -254,6 +255,35 @@ def test_a_folded_address_is_answered_from_memory(
     store.cache.expire_tick()
     store.cache.decide(Query(b"+none", folded=True))
     assert looked
+
+
+def test_an_ordinary_recipient_takes_the_short_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There or not there: the authority is not asked."""
+    store = Store(tmp_path, "")
+    assert [store.kind(name) for name in (b"catch", b"fred+Lists")] == [OK, OK]
+    monkeypatch.delattr(Verifier, "decide_now")
+    kinds = []
+    for name in (b"fred", b"nobody"):
+        verdict = store.cache.decide(Query(name))
+        assert isinstance(verdict, Verdict)
+        kinds.append(verdict.kind)
+    assert kinds == [OK, NO]
+
+
+def test_what_is_told_of_files_is_not_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question of the same tick may come after another change."""
+    monkeypatch.setattr(cache, "QUIET_TICKS", 0)
+    store = Store(tmp_path, "")
+    assert store.kind(b"fred") is OK
+    store.cache.files_changed()
+    store.change(gone(b"user.fred"))
+    verdict = store.cache.decide(Query(b"fred"))
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is NO
 
 
 def test_an_announced_size_is_looked_at_for_a_folded_address(tmp_path: Path) -> None:

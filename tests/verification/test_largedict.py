@@ -173,3 +173,14 @@ def test_fewer_from_now_on() -> None:
     for number in range(50):
         found.put(number, number)
     assert len(found) <= 10
+
+
+@pytest.mark.parametrize("most", [15, 16, 17, 18, 24, 31, 32, 33, 47, 63, 64, 65, 100, 129, 300])
+def test_never_more_than_said(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the room is divided among dicts; and of all that comes a good part is there."""
+    monkeypatch.setattr(largedict, "PIECE", 16)
+    found: LargeDict[int, int] = LargeDict(most)
+    for number in range(20 * most):
+        found.put(number * 7919, number)
+        assert len(found) <= most
+    assert len(found) >= most // 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cyrus.db import twoskip
 from gateway.verification import cache
 from tests.support.sites import Site
 
@@ -28,3 +29,15 @@ def test_a_process_that_leaves_remembers_little(
         site.ask(b"nobody%d" % number)
     assert len(site.cache._unknown) <= 8
     assert not site.cache.build_index_step()
+
+
+def test_a_process_that_leaves_wants_no_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is made for those that stay."""
+    monkeypatch.setattr(twoskip, "SHARED_FROM", 1)
+    site = Site(tmp_path)
+    site.ask(b"fred")
+    assert site.cache.index_wanted == str(site.conf / "mailboxes.db")
+    site.cache.shrink()
+    assert not site.cache.index_wanted
