@@ -123,6 +123,16 @@ def test_types(letter: bytes, number: int, old: int | None) -> None:
         assert mbtype(b"user.fred", b"%d default" % old) == number
 
 
+@pytest.mark.parametrize("record", [b"%(T eQ)", b"%(T Q)", b"%(T eQ P p A %(fred l))"])
+def test_an_unknown_letter_is_no_flag_in_an_older_list(record: bytes) -> None:
+    """Up to Cyrus 3.4 it is passed over; later it is damage."""
+    found = MailboxList(MemoryDatabase({b"user.fred": record})).record(NAMING.recipient(b"fred"))
+    assert found is not None
+    assert found.mbtype == m.MBTYPE_EMAIL
+    with pytest.raises(RecordDamaged):
+        look(b"fred", {KEY: record})
+
+
 @pytest.mark.parametrize("record", [b"%(T ed)", b"%(T ei)", b"%(T edi)", b"128 p", b"256 p"])
 def test_deleted_and_intermediate_mailboxes_do_not_exist(record: bytes) -> None:
     """They are kept for Cyrus' own sake; mail cannot go there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from itertools import count
 
 import pytest
@@ -37,6 +38,7 @@ def test_the_new_connection_may_have_reached_the_process_that_ends() -> None:
         asking = client(fake.address)
         assert asking.ask(b"fred").status == b"OK"
         assert asking.ask(b"fred").status == b"OK"
+        assert len(asking.pool._idle) == 1
         asking.pool.close()
         assert come == [0, 1, 2]
 
@@ -51,3 +53,16 @@ def test_a_server_that_goes_on_ending_is_a_fault() -> None:
             asking.ask(b"fred")
         asking.pool.close()
         assert come == [0, 1, 2]
+
+
+def test_a_second_opinion_needs_no_second_connection_afterwards() -> None:
+    """A refusal for ever of a kept connection is asked again of a new one, which is then closed."""
+    fake, come = breaking()
+    with fake:
+        pool = client(fake.address).pool
+        for opened in (1, 2, 3):
+            until = time.monotonic() + 10
+            assert pool.call(lambda link: "no", until, lambda answer: answer == "no") == "no"
+            assert (pool.opened, len(pool._idle)) == (opened, 1)
+        pool.close()
+    assert len(come) <= 3

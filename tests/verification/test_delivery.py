@@ -61,6 +61,8 @@ MAILBOXES = {
     b"virt.example!full": record(OPEN),
     b"open": record(OPEN),
     b"News": record(OPEN),
+    b"N": record(OPEN),
+    b"Mail-Lists": record(OPEN),
     b"seen": record(b"anyone\tlr"),
     b"unseen": record(b"fred\tlrp"),
     b"anon": record(b"anonymous\tp"),
@@ -290,6 +292,7 @@ OLDER: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     ),
     "shared folders of similar names": ({"lmtp_fuzzy_mailbox_match": "yes"}, (
         (b"+news", OK), (b"+NEWS/none", OK), (b"+other", NO), (b"+Seen", NO),
+        (b"+N/none", OK), (b"+n/none/nor/this", OK), (b"+mail_lists/none", OK),
     )),
     "a catch-all that fails": ({"lmtp_catchall_mailbox": "none"}, ((b"over", OVER), (b"nobody", NO))),
     "shared folders of similar names, where that is off": (NONE, ((b"+news", NO), (b"+News", OK))),

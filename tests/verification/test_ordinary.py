@@ -227,3 +227,16 @@ def test_a_record_that_was_seen_is_not_looked_for_again(
     monkeypatch.setattr(ReopeningDatabase, "get", noting)
     assert site.ask(b"over").kind is Kind.OVER_QUOTA
     assert looked.count(dbkey(b"user.over")) == 1
+
+
+@pytest.mark.parametrize("record", [b"%(T eQ I 1 P default A %(fred lrs))", b"%(T", b""])
+def test_a_record_that_the_short_way_has_seen_is_read_as_any_other(
+    tmp_path: Path, record: bytes
+) -> None:
+    """As the list is a newer one, what makes no sense is damage."""
+    flat = FlatStore(str(tmp_path), {b"user.fred": record})
+    flat.write()
+    verifier = Verifier.for_store(CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap"))
+    outcome = VerdictCache(verifier).decide(Query(b"fred"))
+    assert isinstance(outcome, Verdict)
+    assert outcome.kind is Kind.STORE_FAULT

@@ -1,0 +1,24 @@
+"""How long a reply may be, and at which port other servers are asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import UpstreamError
+from gateway.upstream.address import parse
+from gateway.upstream.socketmap import DEFAULT_PORT, MAX_REPLY, parse_reply
+
+
+def test_the_longest_reply_is_taken() -> None:
+    """And one that says that it is longer is refused by its length."""
+    body = b"OK " + b"x" * (MAX_REPLY - 3)
+    answer = parse_reply("server", b"%d:%b," % (len(body), body))
+    assert answer is not None
+    assert (answer.status, answer.text) == (b"OK", body[3:])
+    with pytest.raises(UpstreamError, match="longer than"):
+        parse_reply("server", b"%d:" % (MAX_REPLY + 1))
+
+
+def test_the_port_is_the_c_programs() -> None:
+    """Where none is given."""
+    assert str(parse("backend.example", DEFAULT_PORT)) == "backend.example:12345"
