@@ -76,9 +76,15 @@ ALLOWED: dict[str, frozenset[str]] = {
 # Flags of os.open that write, and modes of open().
 WRITING_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"})
 # Standard output of a command whose reader has gone is turned to the null device, and so are
-# standard descriptors that are closed, and those of a process that says nothing.
+# standard descriptors that are closed, and those of a process that says nothing.  A process that
+# others can do without tells the kernel so.
 WRITING = frozenset(
-    {"gateway/cli/main.py", "gateway/cli/__init__.py", "gateway/server/builderprocess.py"}
+    {
+        "gateway/cli/main.py",
+        "gateway/cli/__init__.py",
+        "gateway/server/builderprocess.py",
+        "gateway/worker/indexbuilder.py",
+    }
 )
 
 

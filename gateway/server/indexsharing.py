@@ -117,7 +117,8 @@ class IndexSharing:
     def offered(self, descriptor: int) -> None:
         """Another process has made this one; it is closed, and `step` goes on from there."""
         try:
-            self._offer(descriptor)
+            if not self._closed:  # else few clients are left, and nothing would prove it
+                self._offer(descriptor)
         finally:
             os.close(descriptor)
 

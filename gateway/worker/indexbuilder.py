@@ -2,7 +2,8 @@
 
 Its standard input is one end of a socket pair.  It says a byte each second, then one more with the
 descriptor of a sealed index, and ends.  Where the other end closes, nobody needs it
-any more, and it ends at once.  It gives way to those that serve (nice(2)).
+any more, and it ends at once.  It gives way to those that serve (nice(2)), and where memory runs
+out it is the first that the kernel ends (proc(5), oom_score_adj).
 
 Limits: a defect of ours shows as its exit code alone; the process that wanted the index makes one
 by itself then.
@@ -22,6 +23,9 @@ from gateway.errors import DatabaseDamaged, StoreError
 # How much it gives way: where everybody wants the processor, it gets four fifths of what one that
 # serves gets, and the index is there in some seconds.
 NICE = 1
+
+# How much rather it is ended than others where there is no memory left: before all.
+VICTIM = b"1000"
 
 # How often it begins again where a backup has been put over the file while it was read.
 ATTEMPTS = 5
@@ -66,6 +70,12 @@ def main(path: str) -> int:
     """Make it and hand it over; the exit code (sysexits.h)."""
     with suppress(OSError):  # where the unit denies it, it competes as an equal
         os.nice(NICE)
+    with suppress(OSError):  # without /proc
+        rather = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(rather, VICTIM)
+        finally:
+            os.close(rather)
     with socket.socket(fileno=0) as home:
         home.setblocking(False)
         try:

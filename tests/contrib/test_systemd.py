@@ -69,6 +69,11 @@ def test_it_is_started_again_however_often_it_is_killed() -> None:
     assert value("StartLimitIntervalSec") == "0"
 
 
+def test_a_process_that_the_kernel_ends_does_not_end_the_others() -> None:
+    """Where there is no memory left: by default (OOMPolicy=stop) systemd would stop them all."""
+    assert value("OOMPolicy") == "continue"
+
+
 def test_the_socket_goes_with_the_service_and_its_users() -> None:
     """Its name is what the comment tells to listen on; its group and folder are made."""
     name = value("FileDescriptorName", SOCKET)

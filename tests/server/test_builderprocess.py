@@ -206,6 +206,20 @@ def test_it_has_nothing_of_the_process_that_started_it(
     assert nice > os.getpriority(os.PRIO_PROCESS, 0) or nice == 19
 
 
+def test_it_is_the_first_that_ends_where_memory_runs_out(
+    path: str, start: Callable[[str], BuilderProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before those that serve: without it there is only no index yet."""
+    forever(monkeypatch)
+    builder = start(path)
+
+    def rather() -> bool:
+        with open(f"/proc/{builder.pid}/oom_score_adj", encoding="ascii") as file:
+            return file.read() == "1000\n"
+
+    wait_until(rather, "it has said so")
+
+
 class Slow:
     """A channel that is looked at just before the process hands over what it has, and ends."""
 

@@ -254,3 +254,14 @@ def test_what_was_started_is_ended_with_the_server() -> None:
     assert Builder.all[0].closed
     assert site.run() == [0.0]
     assert len(Builder.all) == 1
+
+
+def test_who_parts_from_its_clients_takes_no_index_any_more() -> None:
+    """It would be kept until the last of them has gone, and nothing would prove it."""
+    site = Site(Home())
+    site.sharing.close()
+    descriptor = os.memfd_create("test")
+    site.sharing.offered(descriptor)
+    assert site.memory.offers == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
