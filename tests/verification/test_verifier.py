@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -385,7 +386,12 @@ def test_mailbox_that_is_being_created_is_asked_for_once(flat: FlatStore) -> Non
 def test_mupdate_that_cannot_be_reached_is_no_proof_of_absence(flat: FlatStore) -> None:
     """The C program would refuse; a mailbox that was just created would lose its mail."""
     engine = verifier(flat, mupdate_server="mupdate.example")
-    verdict = engine.verify(Query(b"joe"))
+    before = time.monotonic()
+    trace: list[Step] = []
+    verdict = engine.verify(Query(b"joe"), trace)
+    (seconds,) = (step.seconds for step in trace if step.name == "mupdate")
+    assert seconds is not None
+    assert 0 <= seconds <= time.monotonic() - before
     assert (verdict.kind, verdict.cacheable) == (Kind.UPSTREAM_FAULT, False)
     assert verdict.evidence.fault is not None
     assert flat.configdirectory in verdict.evidence.fault

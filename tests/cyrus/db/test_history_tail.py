@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cyrus.db import history
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.history import Tail
+from gateway.cyrus.db.history import History, Tail
 from tests.cyrus.db.histories import Verb
 from tests.cyrus.db.pasts import FORMATS, PASTS, Disk, Reader, store
 
@@ -118,6 +118,30 @@ def test_where_a_record_is_longer_than_is_read_every_look_is_at_another_history(
     disk.put(disk.image(*every, store(b"user.anna")))
     reader.state()
     assert reader.history is not past
+    again = History(tail._measure, tail._first, tail._step)
+    view = FileView(str(disk.path))
+    tokens = [again.token]
+    for _ in range(2):
+        assert not again.prove(view, disk.path.stat().st_size)
+        tokens.append(again.token)
+    assert len(set(tokens)) == 3
+    view.close()
+    reader.close()
+
+
+def test_a_file_that_has_become_shorter_has_another_past(disk: Disk) -> None:
+    """For good, whatever comes behind it."""
+    reader, tail = opened(disk, *commits(3, 20))
+    known = History(tail._measure, tail._first, tail._step)
+    view = FileView(str(disk.path))
+    assert not known.prove(view, tail.end)  # it knew nothing
+    assert known.prove(view, tail.end)
+    assert not known.overwritten
+    token = known.token
+    assert not known.prove(view, disk.path.stat().st_size + 4096)
+    assert known.overwritten
+    assert known.token is not token
+    view.close()
     reader.close()
 
 
