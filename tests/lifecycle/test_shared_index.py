@@ -10,7 +10,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -67,6 +67,17 @@ class Site:
                 found.append("")
         return found
 
+    def held(self) -> list[int]:
+        """How many descriptors of indexes the supervisor has, and each process that serves."""
+        found = []
+        for pid in [self.gateway.daemon.pid, *self.pids()]:
+            links = []
+            for each in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(FileNotFoundError):  # it is closed by now
+                    links.append(os.readlink(f"/proc/{pid}/fd/{each}"))
+            found.append(sum("/memfd:index" in each for each in links))
+        return found
+
     def wait_shared(self, other_than: str = "") -> str:
         """Ask until all processes have an index in the same memory, and which that is."""
 
@@ -118,6 +129,7 @@ def test_all_processes_use_one_memory(site: Site) -> None:
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: len(site.pids()) == 3 and killed not in site.pids(), "another one is there")
     wait_until(lambda: site.memories() == [first] * 3, "it uses the same")
+    wait_until(lambda: max(site.held()) == 1, "nobody holds more than it uses")
     site.ask()
     socketmap, *_ = site.front_ends
     for number in range(3):
@@ -146,5 +158,6 @@ def test_another_file_has_another_index(site: Site) -> None:
         assert front.ask([b"late", b"user1", b"nobody"]) == [YES, YES, UNKNOWN]
     second = site.wait_shared(other_than=first)
     assert second != first
+    wait_until(lambda: max(site.held()) == 1, "nobody holds more than it uses")
     for front in site.front_ends:
         assert front.ask([b"late", b"user1", b"nobody"]) == [YES, YES, UNKNOWN]

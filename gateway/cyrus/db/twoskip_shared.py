@@ -17,6 +17,11 @@ Anything that is not proved is not used, and who wanted it makes one of his own.
 that a repack has put in the old one's place needs another index: it has another inode and
 generation, its records are in other places, and nothing in it names the file that it was made of.
 
+Limits: those of history.py, but that the supervisor may keep an index for days in which nobody
+looks at the log for it.  A backup that is put over the file, after it another change of the same
+length, and then more than 64 KiB of the very same deletions in the same order, which hold nothing
+drawn at random, would be taken for the same past.
+
     header      see _HEADER, in the machine's own byte order: it does not leave the machine
     entries     8 bytes each
     suspects    8 bytes each
