@@ -207,7 +207,11 @@ class SharedIndex:
         header or what was appended is not sound.
         """
         header = TwoskipHeader(view.path, raw)
-        if self.identity != view.identity or self._file != (header.generation, header.repack_size):
+        if (
+            not self.sound
+            or self.identity != view.identity
+            or self._file != (header.generation, header.repack_size)
+        ):
             return None
         entries, suspects, starts, kept, end = self._places()
         tail = Tail(measure, HEADER_SIZE, STEP)

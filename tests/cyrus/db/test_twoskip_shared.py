@@ -387,3 +387,35 @@ def test_a_proof_that_is_shorter_than_ones_own_is_none(disk: Disk) -> None:
     data = head + struct.pack("=Q", crc32(body, crc32(head))) + body
     assert not believed(disk, data)
     assert believed(disk, sound)
+
+
+def test_what_is_not_finished_or_not_proved_is_not_shared(disk: Disk, writer: Writer) -> None:
+    """Half an index; and one whose log's end is not known."""
+    database = disk.reader()
+    assert database.export_index() is None
+    assert database.build_index_step()
+    assert database.export_index() is None
+    indexed(database)
+    index, raw = database._index, database._look()
+    assert index is not None
+    tail = database._history.tail
+    descriptor = twoskip_shared.export(index, database._view, raw, tail)
+    assert descriptor is not None
+    os.close(descriptor)
+    tail.forget()
+    assert twoskip_shared.export(index, database._view, raw, tail) is None
+    database.close()
+
+
+def test_what_was_not_checked_is_no_index(disk: Disk, writer: Writer) -> None:
+    """However well it looks."""
+    descriptor = sealed(exported(disk))
+    offer = SharedIndex.of(descriptor)
+    os.close(descriptor)
+    database = disk.reader()
+    raw = database._look()
+    assert offer.index(database._view, raw) is None
+    while offer.check():
+        pass
+    assert offer.index(database._view, raw) is not None
+    database.close()
