@@ -51,7 +51,7 @@ STARTING = (
     "tests/frontends/test_tls_peers.py",
     "tests/mta/test_programs.py",
     "tests/observability/logging/test_verdicts.py",
-    "tests/server/test_tls.py",
+    "tests/server/test_tlssession.py",
     "tests/smmapd/test_main.py",
     "tests/smmapd/test_service.py",
     "tests/smmapd/test_start_up.py",

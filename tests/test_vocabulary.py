@@ -171,3 +171,9 @@ def test_no_module_name_comes_three_times() -> None:
     modules = Counter(Path(path).stem for path in SOURCES if "/config/tables/" not in path)
     often = [name for name, count in modules.items() if count > 2 and name != "__init__"]
     assert often == []
+
+
+def test_no_name_of_a_module_is_there_three_times() -> None:
+    """A name that three rooms have says too little in a traceback."""
+    names = Counter(Path(path).name for path in SOURCES if not path.endswith("__init__.py"))
+    assert {name for name, count in names.items() if count > 2} == set()

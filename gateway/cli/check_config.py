@@ -25,10 +25,10 @@ from gateway.cli.checks import (
     authority,
     databases,
     master,
+    otherservers,
     postfixsettings,
     reload,
-    remote,
-    scope,
+    scopefiles,
     sendmail,
     serving,
     sockets,
@@ -124,9 +124,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         )
     if options.start or options.reload:
         return
-    yield from scope.check(settings)
+    yield from scopefiles.check(settings)
     yield from (
-        remote.check(settings, ask=options.ask)
+        otherservers.check(settings, ask=options.ask)
         if settings.general.store
         else _cyrus(settings, options.cyrus_conf or cyrus_conf(settings))
     )

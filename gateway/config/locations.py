@@ -17,7 +17,7 @@ from enum import Enum
 
 from gateway.config.declaration import BadValue, SettingType
 from gateway.config.types import list_of, toml_string
-from gateway.upstream import address, lmtp, socketmap
+from gateway.upstream import address, lmtpclient, socketmapclient
 from gateway.upstream.address import Address, UnixAddress
 
 CYRUS = "cyrus"
@@ -35,7 +35,7 @@ class Protocol(Enum):
 
 
 # Where no port is given.
-_PORTS = {Protocol.SOCKETMAP: socketmap.DEFAULT_PORT, Protocol.LMTP: lmtp.DEFAULT_PORT}
+_PORTS = {Protocol.SOCKETMAP: socketmapclient.DEFAULT_PORT, Protocol.LMTP: lmtpclient.DEFAULT_PORT}
 _FORMS = (
     '"socketmap://HOST:PORT", "socketmap+tls://HOST:PORT", "lmtp://HOST:PORT",'
     ' "socketmap:unix:/PATH" or "lmtp:unix:/PATH"'

@@ -5,7 +5,7 @@ refusal was not carried out.  Each has one `OutcomeCounter`; a front end that gi
 same answer again and again holds on to it, so that counting costs one addition.
 
 Limits: one thread at a time, as everything of an event loop; the milter's
-threads take a lock (gateway.worker.milterprocess).
+threads on pymilter take a lock (gateway.server.libmilter).
 """
 
 from __future__ import annotations

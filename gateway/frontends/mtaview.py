@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import UpstreamError
 from gateway.frontends.inquiry import Heard, Means
 from gateway.protocols.socketmap import encode
-from gateway.upstream.socketmap import parse_reply
+from gateway.upstream.socketmapclient import parse_reply
 
 if TYPE_CHECKING:
     from gateway.frontends.inquiry import Inquiry

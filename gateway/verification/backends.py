@@ -14,7 +14,12 @@ import time
 from gateway.errors import UpstreamError
 from gateway.upstream import address as addresses
 from gateway.upstream.connection import Dialer, plain_lookup
-from gateway.upstream.socketmap import DEFAULT_DEADLINE, DEFAULT_PORT, MAX_HOPS, SocketmapClient
+from gateway.upstream.socketmapclient import (
+    DEFAULT_DEADLINE,
+    DEFAULT_PORT,
+    MAX_HOPS,
+    SocketmapClient,
+)
 from gateway.verification.model import Evidence, Kind, Verdict
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.steps import Step

@@ -20,7 +20,7 @@ import time
 import zlib
 
 from gateway.errors import UpstreamError
-from gateway.upstream.socketmap import MAX_HOPS
+from gateway.upstream.socketmapclient import MAX_HOPS
 from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Verdict
 from gateway.verification.steps import Step
 from gateway.verification.uncached import UncachedMemory

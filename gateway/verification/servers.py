@@ -14,8 +14,8 @@ from gateway.verification.model import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.upstream.lmtp import LmtpClient
-    from gateway.upstream.socketmap import SocketmapClient
+    from gateway.upstream.lmtpclient import LmtpClient
+    from gateway.upstream.socketmapclient import SocketmapClient
 
 
 class Told(Value):

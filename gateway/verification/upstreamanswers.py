@@ -18,7 +18,7 @@ from gateway.verification.model import KINDS, Kind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.protocols.lmtp import LmtpReply
-    from gateway.upstream.socketmap import SocketmapAnswer
+    from gateway.upstream.socketmapclient import SocketmapAnswer
 
     Meaning = tuple[Kind, bytes]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.config.choices import AuthorityName
     from gateway.cyrus.db.sql_pool import SqlPool
     from gateway.cyrus.store import CyrusStore
-    from gateway.upstream.lmtp import Creators
+    from gateway.upstream.lmtpclient import Creators
     from gateway.verification.decider import Engine, Memory
     from gateway.verification.murder import MurderUpstreams
     from gateway.verification.servers import Server

@@ -16,9 +16,9 @@ from gateway.errors import ConfigurationError
 from gateway.server.resolver import Names
 from gateway.upstream import tls
 from gateway.upstream.connection import Dialer
-from gateway.upstream.lmtp import Creators, LmtpClient
+from gateway.upstream.lmtpclient import Creators, LmtpClient
 from gateway.upstream.mupdate import Kicker
-from gateway.upstream.socketmap import SocketmapClient
+from gateway.upstream.socketmapclient import SocketmapClient
 from gateway.verification.backends import Backends
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
 from gateway.verification.murder import MurderUpstreams

@@ -15,7 +15,7 @@ from gateway.config.endpoints import InetEndpoint
 from gateway.server.allowednetworks import Allowed
 from gateway.server.fairqueue import FairQueue
 from gateway.server.server import Server, peer_name
-from gateway.server.tls import TlsSession
+from gateway.server.tlssession import TlsSession
 from gateway.wiring.upstreams import server_context
 from gateway.worker import descriptors
 from gateway.worker.scopefiles import ScopeFiles

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Collection
 
 from gateway.frontends.socketmap_session import SocketmapSession
-from gateway.server.tls import TlsSession
+from gateway.server.tlssession import TlsSession
 from gateway.upstream.tls import TlsFiles
 from gateway.verification.model import Kind, Query, Verdict
 from tests.rigs.certificates import Authority, Pair

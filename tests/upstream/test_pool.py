@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from tests.support.fakes import Fake, echo, read_netstring, reply
-from tests.upstream.test_socketmap import client
+from tests.upstream.test_socketmapclient import client
 
 
 def breaking(*connections: int) -> tuple[Fake, list[int]]:

@@ -15,7 +15,7 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.protocols.socketmap import hops_of
 from gateway.upstream.mupdate import DEFAULT_DEADLINE, SOCKET, Kicker
-from gateway.upstream.socketmap import MAX_HOPS
+from gateway.upstream.socketmapclient import MAX_HOPS
 from gateway.verification.backends import Backends
 from gateway.verification.model import Kind, Pending, Query
 from gateway.verification.murder import MurderUpstreams

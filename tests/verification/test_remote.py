@@ -12,7 +12,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import hops_of
 from gateway.upstream.connection import Dialer
-from gateway.upstream.socketmap import MAX_HOPS, SocketmapClient
+from gateway.upstream.socketmapclient import MAX_HOPS, SocketmapClient
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
 from gateway.verification.model import Kind, Pending, Query, Verdict
 from gateway.verification.remote import RemoteVerifier

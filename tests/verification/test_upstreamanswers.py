@@ -6,7 +6,7 @@ import pytest
 
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.protocols.lmtp import ReplyDecoder
-from gateway.upstream.socketmap import SocketmapAnswer
+from gateway.upstream.socketmapclient import SocketmapAnswer
 from gateway.verification.model import KINDS, Kind, Verdict
 from gateway.verification.upstreamanswers import of_answer, of_reply
 

@@ -8,7 +8,7 @@ from gateway.config.choices import Unreachable
 from gateway.config.declaration import Section, declarations_of, setting
 from gateway.config.tables.remote import MAX_DEADLINE, MAX_POOL
 from gateway.config.types import choice, integer, seconds
-from gateway.upstream.socketmap import DEFAULT_DEADLINE, DEFAULT_PORT
+from gateway.upstream.socketmapclient import DEFAULT_DEADLINE, DEFAULT_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from gateway.errors import ConfigurationError
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.server.server import Server
-from gateway.server.tls import TlsSession
+from gateway.server.tlssession import TlsSession
 from gateway.upstream.tls import TlsFiles, client_context, server_context
 from gateway.verification.model import Kind, Verdict
 from tests.support.fakes import DEADLINE_S

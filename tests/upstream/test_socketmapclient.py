@@ -18,7 +18,7 @@ from gateway.upstream import pool as pools
 from gateway.upstream.address import Address, InetAddress, UnixAddress
 from gateway.upstream.breaker import CLOSED, THRESHOLD
 from gateway.upstream.connection import Dialer
-from gateway.upstream.socketmap import (
+from gateway.upstream.socketmapclient import (
     MAX_REPLY,
     MAX_REQUEST,
     SocketmapAnswer,

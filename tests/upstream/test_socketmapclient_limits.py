@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.upstream.address import parse
-from gateway.upstream.socketmap import DEFAULT_PORT, MAX_REPLY, parse_reply
+from gateway.upstream.socketmapclient import DEFAULT_PORT, MAX_REPLY, parse_reply
 
 
 def test_the_longest_reply_is_taken() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.errors import ConfigurationError, UpstreamError
-from gateway.upstream.lmtp import CREATES, NOBODY, Creators
+from gateway.upstream.lmtpclient import CREATES, NOBODY, Creators
 from gateway.verification.servers import LmtpServer
 from gateway.wiring.upstreams import make_remote
 

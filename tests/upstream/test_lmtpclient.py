@@ -12,7 +12,7 @@ from gateway.errors import ProtocolError, UpstreamError
 from gateway.protocols.lmtp import LmtpReply
 from gateway.upstream.address import Address
 from gateway.upstream.connection import Dialer, NotTaken
-from gateway.upstream.lmtp import MAX_REPLIES, Creators, LmtpClient
+from gateway.upstream.lmtpclient import MAX_REPLIES, Creators, LmtpClient
 from tests.support.fakes import Fake, Talk
 
 SHORT_S = 0.2
@@ -210,7 +210,7 @@ def test_an_rset_that_nobody_answers_does_not_cost_the_deadline(
     lhlo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer is there already; the connection is not used again."""
-    monkeypatch.setattr("gateway.upstream.lmtp.RSET_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.upstream.lmtpclient.RSET_SECONDS", 0.1)
     with Fake(lmtpd(lhlo=lhlo, rset=b"")) as server:
         asking = client(server.address, NEVER_S)
         assert asking.ask(b"fred").good
