@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream import lmtpclient
 from gateway.upstream.address import parse
 from gateway.upstream.socketmapclient import DEFAULT_PORT, MAX_REPLY, parse_reply
 
@@ -20,5 +21,6 @@ def test_the_longest_reply_is_taken() -> None:
 
 
 def test_the_port_is_the_c_programs() -> None:
-    """Where none is given."""
+    """Where none is given; and that of LMTP is the registered one (RFC 2033)."""
     assert str(parse("backend.example", DEFAULT_PORT)) == "backend.example:12345"
+    assert str(parse("backend.example", lmtpclient.DEFAULT_PORT)) == "backend.example:24"

@@ -168,6 +168,17 @@ def test_what_another_process_kept_is_taken_for_what_it_is(disk: Disk) -> None:
     reader.close()
 
 
+def test_what_another_process_kept_is_enough_to_tell(disk: Disk) -> None:
+    """Of a longer log: a few bytes are the same in many pasts."""
+    reader, tail = opened(disk, *commits(80, 20, 41, 77))
+    start, kept = tail.kept()
+    assert start > tail._first
+    for begin, _, _ in tail._records:
+        enough = len(kept) - begin >= LEAST
+        assert another(tail).take(start + begin, kept[begin:]) is enough
+    reader.close()
+
+
 def test_a_past_that_parted_at_the_beginning_of_what_is_kept_is_another_one(disk: Disk) -> None:
     """However much has been written since, as long as it is in what is compared."""
     first, second = PASTS["another recipient"]

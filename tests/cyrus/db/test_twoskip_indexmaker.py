@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_indexmaker import ATTEMPTS, IndexMaker
 from gateway.cyrus.db.twoskip_keyrun import KeyRun
 from tests.support.twoskip_disk import Disk
@@ -50,3 +52,22 @@ def test_there_is_something_to_do_at_first(maker: IndexMaker) -> None:
 def test_an_empty_run_ends_nowhere() -> None:
     """So it is not given to anybody else."""
     assert KeyRun.empty().end == 0
+
+
+def test_a_short_file_is_indexed_where_it_is_read(
+    maker: IndexMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once it is, there is something to give to others, and nothing is wanted."""
+    database = Twoskip(maker._view)
+    assert database.index_wanted == ""
+    assert database.export_index() is None
+    monkeypatch.setattr(twoskip, "SHARED_FROM", 1)
+    assert database.index_wanted == database.path
+    database.state()
+    while database.build_index_step():
+        pass
+    assert database.index_wanted == ""
+    descriptor = database.export_index()
+    assert descriptor is not None
+    os.close(descriptor)
+    database.close()
