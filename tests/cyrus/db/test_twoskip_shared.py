@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cyrus.db import twoskip_index, twoskip_shared
-from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import TAIL_BYTES
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_index import KeyIndex
@@ -346,27 +345,6 @@ def test_a_shared_index_knows_what_is_committed(
                 assert database.get(key) == database.get_seen(key) == step.committed.get(key)
             database.build_index_step()
     database.close()
-
-
-def test_golden_files_are_known_completely_by_what_was_shared() -> None:
-    """What Cyrus wrote: the shared index and the walk give the same for every key."""
-    path = os.path.join("tests", "golden", "head-twoskip", "conf", "mailboxes.db")
-    maker = indexed(Twoskip(FileView(path)))
-    descriptor = maker.export_index()
-    assert descriptor is not None
-    plain, fast = Twoskip(FileView(path)), Twoskip(FileView(path))
-    fast.offer_index(descriptor)
-    os.close(descriptor)
-    while fast.build_index_step(alone=False):
-        pass
-    assert fast._index is not None
-    fast.state()
-    for key, value in plain.items():
-        assert fast.get_seen(key) == value
-        for near in (key + b"\0", key[:-1], b"-" + key):
-            assert fast.get_seen(near) == plain.get(near)
-    for each in (maker, plain, fast):
-        each.close()
 
 
 def test_a_proof_that_is_shorter_than_ones_own_is_none(disk: Disk) -> None:
