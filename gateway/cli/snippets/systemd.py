@@ -49,6 +49,8 @@ KillMode=mixed
 # with is waited for.  Where it is longer, the program asks systemd for more.
 TimeoutStopSec={timeout}
 WatchdogSec=60
+# A process that ends because there is no memory left is started again, and the others serve on.
+OOMPolicy=continue
 Restart=on-failure
 RestartSec=1
 # sysexits.h: wrong usage, no permission, a configuration that cannot be used.
