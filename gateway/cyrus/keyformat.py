@@ -18,9 +18,11 @@ was, or not yet: a new server in the place of the old one, a dump that is being
 restored, a table that a tool has just made.
 
 What was found out is believed until the database may have changed.  Then the
-record that showed it is looked for again, and where that is gone, another one:
-one record under each of a few prefixes.  On an SQL server, where nothing tells
-of changes, that is part of the statement that looks for the mailbox.
+record that showed a newer one is looked for again, and where that is gone, another one:
+one record under each of a few prefixes.  What shows an older one proves nothing about records
+that have come since, so of an older list those prefixes are looked at after each change.
+On an SQL server, where nothing tells of changes, that is part of the statement that looks for
+the mailbox.
 """
 
 from __future__ import annotations
@@ -115,7 +117,7 @@ class KeyForm:
     def _find_at_once(self, newer: bytes, older: bytes) -> tuple[bytes | None, bool]:
         """As `find`, in one statement where the witness is still there, else in two."""
         keys = tuple(key for key in (newer, older) if key)
-        witness = self._witness
+        witness = self._witness if self._newer else b""
         for wanted, prefixes in (((*keys, witness), ()), (keys, _TELLING)):
             if not prefixes and not witness:
                 continue
@@ -126,7 +128,7 @@ class KeyForm:
                 return values[newer], True
             if prefixes:
                 self._conclude(found.samples)
-            elif witness not in values or _shows(witness, values[witness]) is not self._newer:
+            elif witness not in values or not _shows(witness, values[witness]):
                 continue
             break
         is_newer = self._newer is not False
@@ -139,11 +141,14 @@ class KeyForm:
         self._seen = _marks(self._database)
 
     def _is_still_shown(self) -> bool:
-        """Whether the record that showed the kind is there."""
-        if not self._witness:
+        """Whether the list was newer, and the record that showed it is there.
+
+        One that shows an older list may be beside newer ones by now, which outweigh it.
+        """
+        if not self._newer or not self._witness:
             return False
         value = self._database.get(self._witness)
-        return value is not None and _shows(self._witness, value) is self._newer
+        return value is not None and _shows(self._witness, value) is True
 
     def _samples(self) -> Sequence[Record | None]:
         """A record under each of _TELLING, where there is one."""
@@ -151,10 +156,11 @@ class KeyForm:
 
     def _conclude(self, samples: Sequence[Record | None]) -> None:
         """The kind that the records show, and the key of the one that shows it."""
+        was = self._newer
         self._newer, self._witness = _kind(samples)
         if self._newer is False and not self._witness:
             self._newer, self._witness = self._search()
-        if self._newer is False and self._on_older is not None:
+        if self._newer is False and was is not False and self._on_older is not None:
             self._on_older()
 
     def _search(self) -> tuple[bool, bytes]:

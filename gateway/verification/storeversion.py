@@ -41,6 +41,7 @@ class StoreVersion:
         self._states: list[Hashable] = []
         self._written: dict[int, frozenset[bytes]] = {}  # by number
         self._store = store
+        self._newer_keys: bool | None = None  # of the mailbox list; None where it cannot be told
         self._told = (0, 0, 0)  # the number and the watch that `_folders` are of
         self._folders: list[Folder | None] = []
 
@@ -57,7 +58,7 @@ class StoreVersion:
         self._last += 1
         self.number = self._last
         written = self._keys_written(before, states)
-        if written is None:
+        if self._has_other_keys() or written is None:
             self._written.clear()
             return False
         self._written[self.number] = written
@@ -95,6 +96,18 @@ class StoreVersion:
         return all(
             keys.isdisjoint(self._written[number]) for number in range(since + 1, self.number + 1)
         )
+
+    def _has_other_keys(self) -> bool:
+        """Whether the mailbox list's records are found under another kind of key than before.
+
+        Then a verdict may be another one though no record was written that it rests on.
+        """
+        was = self._newer_keys
+        try:
+            self._newer_keys = self._store.mailboxes.has_newer_keys()
+        except StoreError:
+            self._newer_keys = None
+        return self._newer_keys is not was
 
     def _keys_written(self, before: list[Hashable], now: list[Hashable]) -> frozenset[bytes] | None:
         if not before:

@@ -53,19 +53,35 @@ def test_kinds(records: dict[bytes, bytes], newer: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "newer"),
-    [(USER, NEW, True), (ID, NAMES_ITSELF, True), (OLD_USER, OLD, False)],
+    ("key", "value"),
+    [(USER, NEW), (ID, NAMES_ITSELF)],
 )
-def test_of_another_file_the_record_that_showed_it_is_looked_for(
-    key: bytes, value: bytes, newer: bool
+def test_of_another_file_the_record_that_showed_a_newer_one_is_looked_for(
+    key: bytes, value: bytes
 ) -> None:
     """On an SQL server, where each look is at another file, that is one record and not all."""
     database = ReplacedDatabase({key: value})
     form = KeyForm(database)
-    assert form.is_newer() is newer
+    assert form.is_newer()
     database.replace({key: value})
-    assert form.is_newer() is newer
+    assert form.is_newer()
     assert (database.asked, database.listed) == ([key], [])
+
+
+@pytest.mark.parametrize("older", [{OLD_USER: OLD}, {b"$SYNC": b""}, {b"Nshared": OLD}])
+def test_what_shows_an_older_list_is_outweighed_by_what_comes_later(
+    older: dict[bytes, bytes],
+) -> None:
+    """It is there as before; a reader that has just begun would call the list newer."""
+    told = []
+    database = ReplacedDatabase(older)
+    form = KeyForm(database, lambda: told.append("older"))
+    assert not form.is_newer()
+    database.replace({**older, b"Nvirt": NEW})
+    assert not form.is_newer()
+    assert told == ["older"]
+    database.replace({**older, USER: NEW})
+    assert form.is_newer()
 
 
 def test_of_the_same_file_nothing_is_asked_twice() -> None:

@@ -11,8 +11,11 @@ from time import perf_counter
 import pytest
 
 from gateway.cyrus.folderwatch import Folder, FolderWatch
+from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
+from gateway.verification.verifier import Verifier
+from tests.stores import record
 from tests.support.ages import let_age
 from tests.support.sites import OLD, Site, create, delete, repack
 from tests.support.twoskip_writer import Writer
@@ -379,3 +382,20 @@ def test_the_index_gives_the_same_answers(site: Site) -> None:
         change(site)
         assert site.kind(recipient) is kind
         site.kind(b"nobody")
+
+
+def test_other_kinds_of_keys_are_other_verdicts(site: Site) -> None:
+    """A shared folder of a list that looks older, until a user's mailbox shows that it is not.
+
+    No commit has written a record that its verdict rests on.
+    """
+    (site.conf / "mailboxes.db").unlink()
+    site.list = Writer(seed=2)
+    site.list.fill([(b"$SYNC", b"x"), (b"Nnews", record(b"anyone\tlrsp\t"))])
+    site.write_list()
+    assert site.kind(b"+news") is Kind.NONEXISTENT
+    create(site)
+    conf = site.verifier.store.conf
+    fresh = Verifier.for_store(CyrusStore(conf, b"smmap")).verify(Query(b"+news"))
+    assert fresh.kind is not Kind.NONEXISTENT
+    assert site.kind(b"+news") is fresh.kind
