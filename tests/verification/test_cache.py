@@ -249,7 +249,7 @@ def test_within_a_turn_the_files_are_looked_at_once(site: Site, watched: bool) -
     assert isinstance(before, Verdict)
     assert before.kind is Kind.DELIVERABLE
     assert site.cache.tick() == number
-    # As an event loop does: the news are taken, then a turn begins.
+    # As an event loop does: the changes are read, then a tick begins.
     site.cache.watch.drain()
     site.cache.begin_tick()
     after = site.cache.decide(Query(b"fred"))
@@ -343,8 +343,7 @@ def test_with_an_index_the_unknown_are_known_at_no_cost(site: Site) -> None:
     assert not site.cache.known_absent(b"nobody2")
     (site.conf / "user_deny.db").unlink()
     site.cache.expire_tick()
-    # Which user was blocked is not known any more.
-    assert not site.cache.known_absent(b"nobody2")
+    assert not site.cache.known_absent(b"nobody2")  # which user was blocked is not known
     assert site.kind(b"nobody2") is Kind.STORE_FAULT
     (site.conf / "mailboxes.db").write_bytes(b"garbage" * 100)
     site.cache.expire_tick()
