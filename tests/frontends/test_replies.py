@@ -165,7 +165,7 @@ def test_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"gone": {}}, "replies.gone: no such verdict; known are nonexistent, not-postable"),
+        ({"gone": {}}, "replies.gone: no such verdict; known are "),
         ({"deliverable": {}}, "replies.deliverable: no such verdict"),
         ({"denied": "no"}, "replies.denied: a table with code, enhanced, text, utf8_text belongs here"),
         ({"denied": {"kode": 1}}, "replies.denied.kode: unknown; known are code, enhanced"),
