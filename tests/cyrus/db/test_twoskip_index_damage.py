@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE
+from gateway.cyrus.db.twoskip_snapshot import Snapshot
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import Disk, Interrupted
@@ -134,3 +136,47 @@ def test_golden_files_are_indexed_completely() -> None:
             assert fast.get(near) == plain.get(near)
     plain.close()
     fast.close()
+
+
+def test_a_file_that_is_written_over_between_the_look_and_the_reading_hides_nobody(
+    disk: Disk,
+) -> None:
+    """Another past with the same header: where the record was, there is another one now."""
+    keys = (b"user.anna", b"user.fred")
+    pasts = []
+    for order in (keys, keys[::-1]):
+        writer = Writer(seed=8)
+        for key in order:
+            writer.store(key, b"value of " + key)
+            writer.commit()
+        pasts.append(writer.image())
+    assert pasts[0][:HEADER_SIZE] == pasts[1][:HEADER_SIZE]
+    disk.put(pasts[0])
+    database = indexed(disk.reader())
+    database.state()
+    disk.put(pasts[1])
+    for key in keys:
+        assert database.get_seen(key) == b"value of " + key
+    database.close()
+
+
+def test_what_was_written_over_once_is_searched_without_what_is_remembered(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cyrus may have left pointers in it that are of another past: waypoints are of no use."""
+    writer = Writer(seed=9)
+    writer.fill((b"user.%02d" % n, b"value %d" % n) for n in range(40))
+    disk.put(writer.image())
+    database = disk.reader()
+    database.state()
+    assert database.get_seen(b"user.17") == b"value 17"
+    by_waypoints: list[bytes] = []
+    monkeypatch.setattr(Snapshot, "by", lambda *given: by_waypoints.append(b"") or _refuse())
+    database.distrust()
+    assert database.get_seen(b"user.17") == b"value 17"
+    assert by_waypoints == []
+    database.close()
+
+
+def _refuse() -> Snapshot:
+    raise DatabaseDamaged("", "must not be asked")
