@@ -106,3 +106,19 @@ def test_the_program_writes_the_page_and_refuses_the_rest(
     assert page.read_text() == reference.man_page()
     assert reference.main([]) == 64
     assert capsys.readouterr().err == "usage: reference FILE\n"
+
+
+def test_both_manuals_say_the_same_of_the_two_authorities() -> None:
+    """What differs is a table of gateway.toml(5) (MAN_ANSWERS) and of smmapd(8), Delivery."""
+    told, also = (_differences(ROOT / "man" / page) for page in ("gateway.toml.5", "smmapd.8"))
+    assert len(told) > 10
+    assert told == also, (
+        "gateway/config/referencetext.py (MAN_ANSWERS) and man/smmapd.8 (Delivery) differ"
+    )
+
+
+def _differences(page: Path) -> list[str]:
+    """The entries of a page that say what either authority answers."""
+    entries = page.read_text(encoding="utf-8").split(".TP\n")[1:]
+    parts = (re.split(r"\n\.(?:SH|SS|PP|P)\b", each)[0].strip() for each in entries)
+    return [each for each in parts if "\nsmmapd:" in each and "\ndelivery:" in each]

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.order import Orders
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.cyrus.db.twoskip_snapshot import Snapshot
+from gateway.cyrus.db.twoskip_waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import Disk, Interrupted
@@ -170,13 +172,17 @@ def test_what_was_written_over_once_is_searched_without_what_is_remembered(
     database = disk.reader()
     database.state()
     assert database.get_seen(b"user.17") == b"value 17"
-    by_waypoints: list[bytes] = []
-    monkeypatch.setattr(Snapshot, "by", lambda *given: by_waypoints.append(b"") or _refuse())
+    asked: list[Waypoints] = []
+    by = Snapshot.by
+
+    def counted(waypoints: Waypoints, view: FileView, orders: Orders) -> Snapshot:
+        asked.append(waypoints)
+        return by(waypoints, view, orders)
+
+    monkeypatch.setattr(Snapshot, "by", counted)
+    assert database.get_seen(b"user.18") == b"value 18"
+    assert len(asked) == 1
     database.distrust()
     assert database.get_seen(b"user.17") == b"value 17"
-    assert by_waypoints == []
+    assert len(asked) == 1
     database.close()
-
-
-def _refuse() -> Snapshot:
-    raise DatabaseDamaged("", "must not be asked")
