@@ -54,6 +54,7 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
     yield str(tmp_path / "it"), words
 
 
+@pytest.mark.slow
 def test_what_is_no_file_is_an_error_at_once(strange: tuple[str, str]) -> None:
     """It says what is there; nothing waits, and no descriptor is left."""
     path, words = strange

@@ -104,6 +104,7 @@ def circles(action: Callable[[int], None], times: int) -> int:
     return gc.collect()
 
 
+@pytest.mark.slow
 def test_first_answers_leave_no_circles(tmp_path: Path) -> None:
     """Known and unknown recipients, and a store that is written and replaced under them."""
     store = Site(tmp_path)
@@ -124,6 +125,7 @@ def test_first_answers_leave_no_circles(tmp_path: Path) -> None:
     assert many <= few + 10
 
 
+@pytest.mark.slow
 def test_sessions_leave_no_circles(tmp_path: Path) -> None:
     """Each with questions of its own, one of which is wrong."""
     store = Site(tmp_path)
@@ -139,6 +141,7 @@ def test_sessions_leave_no_circles(tmp_path: Path) -> None:
     assert circles(talk, 300) <= circles(talk, 30) + 10
 
 
+@pytest.mark.slow
 def test_connections_leave_no_circles(tmp_path: Path) -> None:
     """From accept to close, whichever side closes."""
     with site(str(tmp_path / "socket")) as lines:

@@ -126,6 +126,7 @@ def test_the_next_server_is_asked_where_one_fails(
     assert ["problem" in dict(step.facts) for step in trace] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_uses_up_its_share_only(make: Make) -> None:
     """The next one has time left."""
     site = make(2)
