@@ -28,13 +28,12 @@ class OpenAll:
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`setup_s` to the last answer, then the summed memory."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        server.retire()
-        words = ["-a", server.address, "-n", str(self.connections), "-k", store.every_user]
+        service = _under_master(server)
+        service.retire()
+        words = ["-a", service.address, "-n", str(self.connections), "-k", store.every_user]
         words += ["-e", "OK"]
         with Client("load", [*words, "-r", "0"]) as client:
-            memory = server.memory()
+            memory = service.memory()
             result = client.result()
         rates(result, 0)
         return {
@@ -53,14 +52,13 @@ class ColdService:
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`ms` from before connect to behind the reply."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
+        service = _under_master(server)
         key = first_key(store)
         took = []
         for _ in range(self.times):
-            server.retire()
+            service.retire()
             begin = time.perf_counter()
-            replies = ask(server.address, key)
+            replies = ask(service.address, key)
             took.append((time.perf_counter() - begin) * 1000)
             if replies != [b"OK " + key]:
                 raise WrongAnswers(f"{key!r} got {replies!r}")
@@ -75,13 +73,12 @@ class StandardInput:
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`ms` from before fork to behind the reply."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        words = [first_key(store).decode(), server.program]
+        service = _under_master(server)
+        words = [first_key(store).decode(), service.program]
         # The C program knows -X, too, as every service of Cyrus does.
-        times, reply = _first(self.times, [*words, "-X", "-C", server.cyrus.imapd_conf])
+        times, reply = _first(self.times, [*words, "-X", "-C", service.cyrus.imapd_conf])
         if not reply.split(":", 1)[1].startswith("OK "):
-            raise WrongAnswers(f"{server.program} answered {reply}")
+            raise WrongAnswers(f"{service.program} answered {reply}")
         return {"ms": statistics.median(times)}
 
 
@@ -94,9 +91,16 @@ class PythonAlone:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`ms` from before fork to the end."""
         if not isinstance(server, Interpreter):
-            raise TypeError(f"{server} is no interpreter")
+            raise TypeError(f"{server} is not an interpreter")
         times, _ = _first(self.times, ["", *server.command])
         return {"ms": statistics.median(times)}
+
+
+def _under_master(server: Server) -> UnderMaster:
+    """The server as a service of master.  Raises TypeError where it is something else."""
+    if not isinstance(server, UnderMaster):
+        raise TypeError(f"{server} is not a service of master")
+    return server
 
 
 def _first(times: int, words: list[str]) -> tuple[list[float], str]:
@@ -127,16 +131,15 @@ class NewProcess:
 
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """The rates, the latencies and the costs."""
-        if not isinstance(server, UnderMaster):
-            raise TypeError(f"{server} is not a service of master")
-        server.retire()
-        words = ["-a", server.address, "-n", str(self.connections), "-k", store.every_user]
+        service = _under_master(server)
+        service.retire()
+        words = ["-a", service.address, "-n", str(self.connections), "-k", store.every_user]
         words += ["-e", "OK"]
         words += ["-t", str(self.seconds)] if self.seconds else ["-r", str(store.users)]
         with Client("load", words) as client:
-            before = server.cpu_seconds()
+            before = service.cpu_seconds()
             result = client.result()
-            return rates(result, server.cpu_seconds() - before)
+            return rates(result, service.cpu_seconds() - before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class FirstAnswers:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`cpu_us` of an answer."""
         if not isinstance(server, InProcess):
-            raise TypeError(f"{server} is no engine")
+            raise TypeError(f"{server} is not an engine")
         question: dict[str, object] = {"answers": self.answers, "index": self.index}
         question |= {"known": True, "count": COUNT, "before": self.before}
         return {"cpu_us": min(server.ask(question) for _ in range(self.runs))}
@@ -170,5 +173,5 @@ class LongestWait:
     def take(self, server: Server, store: Store, progress: Progress, seconds: float) -> Sample:
         """`longest_ms`: the processor time of the question, or of the piece of work, that took longest."""
         if not isinstance(server, InProcess):
-            raise TypeError(f"{server} is no engine")
+            raise TypeError(f"{server} is not an engine")
         return {"longest_ms": server.ask({"answers": self.answers, "waits": True})}
