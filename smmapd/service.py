@@ -24,12 +24,13 @@ from gevent.event import Event
 from gateway.errors import ConfigurationError
 from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
+from gateway.server import nomemory
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
 from gateway.server.indexsharing import IndexSharing
 from gateway.server.loophooks import IndexTimer, LoopHooks
 from gateway.server.resolver import Names
-from gateway.server.server import Server, end_without_memory, peer_name
+from gateway.server.server import Server, peer_name
 from gateway.verification.murder import MurderUpstreams
 from gateway.verification.pool import VerifierPool, memory_on
 from smmapd import syslog
@@ -39,6 +40,7 @@ from smmapd.master import LISTEN_FD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Never
 
     from gateway.verification.verifier import Verifier
     from smmapd.options import Options
@@ -222,13 +224,21 @@ def run(
     Raises ConfigurationError where the access rules for TCP cannot be
     enforced.
     """
-    end_without_memory()
+    nomemory.end_loop(_out_of_memory)
+    nomemory.end_threads(_out_of_memory)
     try:
         return MasterService(options, make_verifier, verdicts, start).run()
     except MemoryError:
-        syslog.error("out of memory; exiting, and master starts another process")
-        os._exit(os.EX_TEMPFAIL)
+        _out_of_memory()
     except OSError as error:
         raise ConfigurationError(
             f"cannot serve on master's descriptor {LISTEN_FD}: {error.strerror}"
         ) from error
+
+
+def _out_of_memory() -> Never:
+    """End this process, which has none left; syslog hears of it if that needs none."""
+    try:
+        syslog.error("out of memory; exiting, and master starts another process")
+    finally:
+        os._exit(os.EX_TEMPFAIL)

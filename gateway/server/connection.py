@@ -216,7 +216,7 @@ class Connection:
     def _fail(self, error: Exception) -> None:
         """A defect of ours: no answer is the only one that is surely not wrong.
 
-        Raises the error again where it is a lack of memory (end_without_memory).
+        Raises the error again where it is a lack of memory (nomemory.py).
         """
         self.close()
         if isinstance(error, MemoryError):

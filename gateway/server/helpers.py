@@ -102,5 +102,7 @@ class HelperThreads:
         """A defect in a callback must not keep the answer from others."""
         try:
             call(*arguments)
+        except MemoryError:
+            raise  # the process ends (nomemory.py)
         except Exception as error:  # noqa: BLE001  (whatever it is)
             self._defect(error)

@@ -294,15 +294,6 @@ class Server:
                 connection.close_if_idle()
 
 
-def end_without_memory() -> None:
-    """Let a MemoryError end the process, whose parent starts another; call it once at start.
-
-    The loop would print it and go on without the callback that it struck.
-    """
-    hub = gevent.get_hub()
-    hub.SYSTEM_ERROR = (*hub.SYSTEM_ERROR, MemoryError)
-
-
 def _nobody_hears(_error: Exception) -> None:
     """Of a defect; the client is disconnected all the same."""
 

@@ -25,6 +25,7 @@ from array import array
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Never
 
 from gateway.config import endpoints
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetrics
@@ -46,8 +47,11 @@ WANTS_INDEX = "WANTS-INDEX"
 MAKE_INDEX = "MAKE-INDEX"
 INDEX = "INDEX"
 STOP = "STOP"
-# Why a process gives up that has run out of it.
-OUT_OF_MEMORY = "out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)"
+# Why a process gives up that has run out of it: the whole line, since there is nothing left to
+# make it of when it is wanted.
+OUT_OF_MEMORY = (
+    f"{FAILED} out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)\n".encode()
+)
 MESSAGE_LIMIT = 2000
 _CHANNEL_READ = 4096
 # Descriptors that one message may bring.
@@ -162,6 +166,14 @@ class Supervised:
     def failed(self, message: str) -> None:
         """Why this process is about to exit; the supervisor logs it."""
         self._say(f"{FAILED} {printable(message, MESSAGE_LIMIT)}")
+
+    def out_of_memory(self) -> Never:
+        """End this process, which has none left, and say so; it needs none for that."""
+        try:
+            self._channel.send(OUT_OF_MEMORY)
+        finally:
+            # At once: what the interpreter does at its end may want memory, too.
+            os._exit(os.EX_OSERR)
 
     def trouble(self, text: str) -> None:
         """What keeps it from judging mail; empty where nothing does any more."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from gateway.config import loads
 from gateway.errors import ConfigurationError
 from gateway.observability.logging import setup
-from gateway.supervisor.channel import OUT_OF_MEMORY, supervised
+from gateway.server import nomemory
+from gateway.supervisor.channel import supervised
 from gateway.worker import descriptors
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def run(module: str, serve: Callable[[Supervised, Settings], int]) -> int:
             loads(parent.configuration, "gateway.toml"), tls_contents=parent.files
         )
         setup.configure(settings.logging)
+        nomemory.end_threads(parent.out_of_memory)
         return serve(parent, settings)
     except ConfigurationError as error:
         parent.failed(str(error))
@@ -49,6 +51,4 @@ def run(module: str, serve: Callable[[Supervised, Settings], int]) -> int:
         parent.failed(str(few))
         return os.EX_CONFIG
     except MemoryError:
-        parent.failed(OUT_OF_MEMORY)
-        # At once: what the interpreter does at its end may want memory, too.
-        os._exit(os.EX_OSERR)
+        parent.out_of_memory()

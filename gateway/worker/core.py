@@ -29,11 +29,11 @@ from gateway.errors import ConfigurationError
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics import recorder
 from gateway.observability.metrics.recorder import Recorder
+from gateway.server import nomemory
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.garbage import GarbageCollection
 from gateway.server.indexsharing import PAUSE, IndexSharing
 from gateway.server.loophooks import IndexTimer, LoopHooks
-from gateway.server.server import end_without_memory
 from gateway.server.tablelookups import TableQuestions
 from gateway.supervisor.channel import Index, Leave, MakeIndex, Restarts
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE
@@ -123,6 +123,7 @@ class Core:
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
+        nomemory.end_loop(self._parent.out_of_memory)
         gevent.signal_handler(signal.SIGTERM, self._stop, self._graceful)
         # Reloads and ctrl-C are the supervisor's: it tells its children what follows.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
@@ -258,7 +259,6 @@ def _defect(error: BaseException) -> None:
 
 def main(module: str = CORE.module) -> int:
     """Run `module` as a child of the supervisor; the exit code."""
-    end_without_memory()
     return childmain.run(module, lambda parent, settings: Core(parent, settings).run())
 
 

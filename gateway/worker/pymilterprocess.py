@@ -41,7 +41,7 @@ from gateway.server.indexsharing import PAUSE, STRAIN, IndexSharing
 from gateway.server.intake import Intake
 from gateway.server.libmilter import Callbacks, new_lock
 from gateway.server.tablelookups import TableQuestions
-from gateway.supervisor.channel import OUT_OF_MEMORY, Index, Leave, MakeIndex
+from gateway.supervisor.channel import Index, Leave, MakeIndex
 from gateway.supervisor.processes import ALIVE_INTERVAL, CORE, PYMILTER
 from gateway.verification.pool import VerifierPool
 from gateway.wiring.assembly import make_store
@@ -211,8 +211,7 @@ class PymilterProcess:
         try:
             self._attend()
         except MemoryError:
-            self._parent.failed(OUT_OF_MEMORY)
-            os._exit(os.EX_OSERR)
+            self._parent.out_of_memory()
         except Exception as error:  # noqa: BLE001  (whatever it is)
             self._parent.failed(f"defect: {error!r}")
             os._exit(os.EX_SOFTWARE)
@@ -324,8 +323,7 @@ class PymilterProcess:
     def _defect(self, error: Exception) -> None:
         if isinstance(error, MemoryError):
             # It would go on to defer everybody; the next process begins again.
-            self._parent.failed(OUT_OF_MEMORY)
-            os._exit(os.EX_OSERR)
+            self._parent.out_of_memory()
         defect(error)
 
     def _leave(self) -> None:

@@ -6,8 +6,6 @@ came from, and leave its client waiting for ever.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,27 +94,3 @@ def test_a_defect_keeps_an_answer_from_nobody_else() -> None:
         dispatcher.ask(Pending(Query(b"fred"), "far", Evidence()), answered)  # type: ignore[arg-type]
     run_loop_until(lambda: told, "the second was told")
     assert [type(each) for each in defects] == [ZeroDivisionError]
-
-
-_NO_MEMORY = """
-import sys
-import gevent.event
-from gateway.server.server import end_without_memory
-
-def fail():
-    raise MemoryError
-
-end_without_memory()
-gevent.get_hub().loop.run_callback(fail)
-try:
-    gevent.event.Event().wait()
-except MemoryError:
-    sys.exit(71)
-"""
-
-
-@pytest.mark.processes
-def test_a_process_without_memory_ends() -> None:
-    """In whichever callback it was; the main greenlet hears of it."""
-    done = subprocess.run([sys.executable, "-c", _NO_MEMORY], capture_output=True, check=False)
-    assert done.returncode == 71, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,10 @@ class Parent:
         """Give up."""
         self.reasons.append(reason)
 
+    def out_of_memory(self) -> None:
+        """No test comes to this."""
+        raise AssertionError
+
 
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> Parent:
@@ -34,6 +39,7 @@ def parent(monkeypatch: pytest.MonkeyPatch) -> Parent:
     made = Parent()
     monkeypatch.setattr(childmain, "supervised", lambda _environ: made)
     monkeypatch.setattr("gateway.observability.logging.setup.configure", lambda _settings: None)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # and put back
     return made
 
 
