@@ -12,7 +12,7 @@ REPLIES_DESCRIPTION = (
 
 MAN_HEAD = (
     ".\\\" Made by gateway.config.reference from the settings' declarations; change them there.",
-    ".TH GATEWAY.TOML 5 2025-01-01 smmapd",
+    ".TH GATEWAY.TOML 5 2026-11-30 smmapd",
     ".SH NAME",
     "gateway.toml \\- configuration of smmapd\\-gateway",
     ".SH SYNOPSIS",
