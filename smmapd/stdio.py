@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gateway.verification.verifier import Verifier
 
 # Bytes read at once.
-CHUNK = 65_536
+CHUNK = 65_536  # only a bound
 
-STDIN = 0
-STDOUT = 1
+STDIN = 0  # same with 1: seen only in a program of its own
+STDOUT = 1  # same with 2: seen only in a program of its own
 
 
 def check() -> None:

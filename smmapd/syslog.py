@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from gateway.verification.model import Verdict
 
 # Bytes of one line; syslogd cuts at 1024 in its oldest form (RFC 3164 4.1).
-MAX_LINE = 900
+MAX_LINE = 900  # only a bound
 
 # Seconds within which lines of one kind are counted, and how many kinds are remembered.
 LIMIT_SECONDS = 60.0
-MAX_KINDS = 256
+MAX_KINDS = 256  # only a bound
 # Lines of one kind about clients within that time, as the gateway's own log has them, and about
 # faults of the same file or server.
-CLIENT_LINES = 10
+CLIENT_LINES = 10  # only a bound
 FAULT_LINES = 1
 
 # RFC 5424 6.2.1, by the names that imapd.conf's syslog_facility takes.
@@ -70,6 +70,7 @@ def open_log(
 
 def toggle_debug() -> None:
     """Turn debug lines on or off, and say so (imap/global.c, debug_toggled)."""
+    # same with 1: the mask is set again at once
     on = not syslog.setlogmask(0) & syslog.LOG_MASK(syslog.LOG_DEBUG)
     syslog.setlogmask(syslog.LOG_UPTO(syslog.LOG_DEBUG if on else syslog.LOG_INFO))
     info(f"debug logging turned {'on' if on else 'off'}")

@@ -44,7 +44,7 @@ STARTING = (
     "tests/fuzz/",
     "tests/golden/",
     "tests/model/",
-    "tests/mutation/",
+    "tests/mutation/test_mutation.py",
     "tests/package/",
     "tests/rigs/",
     "tests/supervisor/",

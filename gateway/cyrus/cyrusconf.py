@@ -13,7 +13,7 @@ from gateway.files import open_file
 from gateway.values import Value
 
 # A file of settings is some kilobytes.
-MAX_SIZE = 1 << 20
+MAX_SIZE = 1 << 20  # only a bound
 
 _ARGUMENT = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
 _DELIVERY = "lmtpd"

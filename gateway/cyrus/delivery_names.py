@@ -242,6 +242,7 @@ class DeliveryNaming:
             yield Addressed(None, None, self._folders(None, domain, detail))
         rest = local.removeprefix(user)
         # Written in capitals throughout, this user stands for all other ways to write it.
+        # same with |: a user in capitals is found by the same rules
         made = {b"anyone", user, user + b"@" + (domain or b"")} & self._created
         names = [user.upper()] if user == postuser or made else []
         names += [each for each in self._listed if each.lower() == user]

@@ -27,7 +27,7 @@ LIST_START = 0
 LIST_END = 1
 KVLIST_START = 2
 KVLIST_END = 3
-STRING = 4
+STRING = 4  # same with 5: it only has to differ
 
 # Cyrus' records nest three deep.
 MAX_DEPTH = 16

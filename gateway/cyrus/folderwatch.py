@@ -32,11 +32,11 @@ from gateway.cyrus.pathwalk import absolute, follow
 
 # Watches of one process; the kernel's own default limit for a user is 8192 or more
 # (fs.inotify.max_user_watches).
-MAX_FOLDERS = 4096
+MAX_FOLDERS = 4096  # only a bound
 
 # Bytes read from the queue at once; an event has at most 16 + 256.
-_READ = 65_536
-_LARGEST_EVENT = 272
+_READ = 65_536  # only a bound
+_LARGEST_EVENT = 272  # only a bound
 
 # Readable for those that wait for edges when anything is mounted or unmounted
 # in this process' mount namespace (proc(5)).
@@ -57,7 +57,7 @@ class Folder:
         self.path = path
         self.place = place
         self.steps = steps
-        self.changes = 0
+        self.changes = 0  # same with 1: it only has to grow
         self.watched = True
 
 
@@ -85,6 +85,7 @@ class FolderWatch:
     """
 
     def __init__(self) -> None:
+        # same with 1: it only has to grow
         self.change_count = 0  # grows with every change of any folder
         self.path_changes = 0  # grows whenever a path may lead to another file
         self._by_watch: dict[int, WatchedDirectory] = {}
@@ -98,6 +99,7 @@ class FolderWatch:
             self.close()
             return
         self._both.register(self._queue, select.EPOLLIN)
+        # same with &: EPOLLERR comes once, asked for or not
         self._both.register(self._mounts, select.EPOLLIN | select.EPOLLET)
         self._both.poll(0)  # the table of mounts is always readable: this is not an edge
         self.descriptor = self._both.fileno()
@@ -127,7 +129,7 @@ class FolderWatch:
         """Read the queued events; called before anything is answered that came after them."""
         if self.descriptor is None:
             return
-        for descriptor, _ in self._both.poll(0, 2):
+        for descriptor, _ in self._both.poll(0, 2):  # same with 3: there are two descriptors
             if descriptor == self._mounts:
                 self._everything_changed()
             else:
@@ -141,10 +143,10 @@ class FolderWatch:
                 os.close(descriptor)
         self._queue = self._mounts = None
         self._both.close()
-        self.change_count += 1
+        self.change_count += 1  # same with 2: it only has to grow
         for folder in list(self._by_path.values()):
             folder.watched = False
-            folder.changes += 1
+            folder.changes += 1  # same with 2: it only has to grow
         self._by_watch.clear()
         self._places.clear()
         self._by_path.clear()
@@ -182,7 +184,7 @@ class FolderWatch:
                 return
             for watch, mask, name in inotify.events(data):
                 self._changed(watch, mask, name)
-            if len(data) < _READ - _LARGEST_EVENT:
+            if len(data) < _READ - _LARGEST_EVENT:  # same with <=: one reading more
                 return  # it was empty then
 
     def _changed(self, watch: int, mask: int, name: bytes) -> None:
@@ -198,9 +200,9 @@ class FolderWatch:
             self._check()
             return
         if place.folders:
-            self.change_count += 1
+            self.change_count += 1  # same with 2: it only has to grow
             for folder in place.folders:
-                folder.changes += 1
+                folder.changes += 1  # same with 2: it only has to grow
         through = place.through.get(name)
         if through:
             for folder in list(through):
@@ -209,14 +211,14 @@ class FolderWatch:
 
     def _everything_changed(self) -> None:
         """The kernel does not say what: something was mounted, or events were lost."""
-        self.change_count += 1
+        self.change_count += 1  # same with 2: it only has to grow
         for folder in self._by_path.values():
             folder.changes += 1
         self._check()
 
     def _check(self) -> None:
         """Something on a way is another one: what else of the ways is, was not told."""
-        self.path_changes += 1
+        self.path_changes += 1  # same with 2: it only has to grow
         for path, place in list(self._places.items()):
             if place.paths and (place.identity is None or _identity(path) != place.identity):
                 self._lose(place)
@@ -231,9 +233,9 @@ class FolderWatch:
         self._drop(place)
 
     def _forget(self, folder: Folder) -> None:
-        self.change_count += 1
+        self.change_count += 1  # same with 2: it only has to grow
         folder.watched = False
-        folder.changes += 1
+        folder.changes += 1  # same with 2: it only has to grow
         self._by_path.pop(folder.path, None)
         folder.place.folders.discard(folder)
         for place, name in folder.steps:
@@ -256,6 +258,7 @@ class FolderWatch:
 
 def _open_mounts() -> int | None:
     try:
+        # same with &: Python sets O_CLOEXEC by itself
         return os.open(MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None

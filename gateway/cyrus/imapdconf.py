@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 VIRTDOMAINS_OFF = 0
 VIRTDOMAINS_USERID = 1
-VIRTDOMAINS_ON = 2
+VIRTDOMAINS_ON = 2  # same with 3: it only has to differ
 
 MUPDATE_STANDARD = 0
 MUPDATE_UNIFIED = 1
-MUPDATE_REPLICATED = 2
+MUPDATE_REPLICATED = 2  # same with 3: it only has to differ
 
 _DATABASES = ("flat", "skiplist", "sql", "twom", "twoskip")
 

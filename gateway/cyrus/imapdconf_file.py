@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 # Nobody nests deeper; a chain of links with ever new names must end somewhere.
-MAX_INCLUDE_DEPTH = 16
+MAX_INCLUDE_DEPTH = 16  # only a bound
 
 # A file of settings is some kilobytes; what is larger is not one.
-MAX_FILE_SIZE = 4 * 1024 * 1024
+MAX_FILE_SIZE = 4 * 1024 * 1024  # only a bound
 
 _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 

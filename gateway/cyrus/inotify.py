@@ -24,11 +24,12 @@ _CREATE = 0x100
 _DELETE = 0x200
 _DELETE_SELF = 0x400
 _MOVE_SELF = 0x800
-_UNMOUNT = 0x2000
-_IGNORED = 0x8000
+_UNMOUNT = 0x2000  # same with 8193: no such event is asked for
+_IGNORED = 0x8000  # same with 32769: no such event is asked for
 _ONLYDIR = 0x0100_0000
 _MASK_ADD = 0x2000_0000
 OVERFLOW = 0x4000
+# same with & in places 2 and 3: the folder above tells of it, too
 GONE = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 _NAMES = _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
 _EVERYTHING = _MODIFY | _NAMES
@@ -57,7 +58,7 @@ _ONLY_RENAMED_HERE = _LOCAL | {
 }
 
 _EVENT = struct.Struct("iIII")
-_STATFS_SIZE = 256
+_STATFS_SIZE = 256  # only a bound
 
 
 @functools.cache
@@ -73,6 +74,7 @@ def init() -> int | None:
     if library is None:
         return None
     descriptor = int(library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    # same with >, 1: 0 is standard input, and no watch
     return descriptor if descriptor >= 0 else None
 
 
@@ -91,12 +93,13 @@ def _add(descriptor: int, path: bytes, mask: int) -> int | None:
     if library is None:
         return None
     watch = int(library.inotify_add_watch(descriptor, path, mask))
-    return watch if watch >= 0 else None
+    return watch if watch >= 0 else None  # same with >, 1: 0 is standard input, and no watch
 
 
 def remove(descriptor: int | None, watch: int) -> None:
     """Watch no more; a watch that is gone already is not a fault."""
     library = _library()
+    # same with or: without a queue there is no watch to be taken back
     if library is not None and descriptor is not None:
         library.inotify_rm_watch(descriptor, watch)
 
@@ -116,7 +119,7 @@ def _file_system(path: bytes) -> int:
     library = _library()
     buffer = ctypes.create_string_buffer(_STATFS_SIZE)
     if library is None or library.statfs(path, buffer) != 0:
-        return 0
+        return 0  # same with 1: no file system is 0 or 1
     (kind,) = struct.unpack_from("l", buffer.raw)
     return int(kind) & 0xFFFFFFFF
 

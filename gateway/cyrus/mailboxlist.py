@@ -102,12 +102,13 @@ class MailboxList:
         internal = name.oldkey
         found = spellings(self.database, internal, blanks=fuzzy)
         end = internal.rfind(b".")
+        # same with >=: no name of a folder begins with a dot
         while fuzzy and not found and end > 0:
             above = internal[:end]
             if self.database.get(above) is not None:
                 return [above]
             found = spellings(self.database, above, blanks=True)
-            end = internal.rfind(b".", 0, end)
+            end = internal.rfind(b".", 0, end)  # same with 1: no name of a folder begins with a dot
         return found
 
     def find(self, key: bytes) -> tuple[bytes | None, bool]:

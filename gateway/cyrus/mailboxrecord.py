@@ -148,6 +148,7 @@ def _simple_fields(value: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
     head, mark, rest = value.partition(b" A %(")
     end = rest.find(b")")
     special = _SIMPLE_ENDS.get(rest[end:])
+    # same with and: the count misses what is not there
     if not mark or special is None or not head.startswith(b"%("):
         return None
     # Those that the shape itself has are all that there are.
@@ -162,6 +163,7 @@ def _simple_fields(value: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
         return None
     pairs = iter(words)
     rights = members.replace(b" ", b"\t") + b"\t" if members else b""
+    # same with False: the number of words is even
     return dict(zip(pairs, pairs, strict=True)), rights
 
 
@@ -251,5 +253,6 @@ def _number(text: bytes) -> tuple[int, bytes]:
     if len(rest) == len(digits):
         return 0, text
     # Types are 32 bits wide; more digits than that are not a type at all.
+    # same with 21: 21 digits are no type, nor are 20
     number = int(digits[: len(digits) - len(rest)][:20])
     return (-number if sign == b"-" else number) & 0xFFFFFFFF, rest

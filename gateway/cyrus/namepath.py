@@ -99,9 +99,11 @@ def from_database(name: bytes, default_domain: bytes, deletedprefix: bytes) -> N
     """The name inside of a key, taken apart (mbname_from_dbname)."""
     domain, found, rest = name.partition(DOMAIN_SEPARATOR)
     if not found:
+        # same with True: an internal name has no ^
         return _path(None, name.split(HIERARCHY_SEPARATOR), deletedprefix, hats=False)
     domain = domain[: MAX_DOMAIN - 1]
     kept = None if domain == default_domain else domain
+    # same with True: an internal name has no ^
     return _path(kept, rest.split(HIERARCHY_SEPARATOR), deletedprefix, hats=False)
 
 

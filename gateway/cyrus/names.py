@@ -290,6 +290,8 @@ class Naming(Value):
     def _plain(self, path: NamePath) -> MailboxName:
         """The mailbox of a name that means the same in all its forms."""
         local = path.localpart
+        # same with is: the longer way to the same
+        # same without not in place 2: the longer way to the same
         if path.domain is None and not path.boxes and local is not None and not path.deleted:
             # An INBOX, which most questions are about.
             internal = b"user." + local.replace(b".", b"^")

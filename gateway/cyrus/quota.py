@@ -51,13 +51,14 @@ _DIGITS = b"0123456789"
 # All that is not a digit becomes a blank.
 _NUMBERS = bytes(byte if byte in _DIGITS else ord(b" ") for byte in range(256))
 # The longest record that may be an ordinary one.
-_ORDINARY_LENGTH = 160
+_ORDINARY_LENGTH = 160  # only a bound
 # Ordinary records, by how many numbers they have: how they are written, and which of
 # (0, None, numbers...) are used and limit of mails, annotations and folders used.
 # Limits for mail, perhaps for mails; up to 2.5 or by other tools, then with all
 # resources, then as Cyrus 3 writes it.
 _ORDINARY = {
-    2: (b"%%(S (%d %d))", (0, 1, 0, 0)),
+    2: (b"%%(S (%d %d))", (0, 1, 0, 0)),  # same with 1: what is not named is 0 or None alike
+    # same with 1: what is not named is 0 or None alike
     4: (b"%%(S (%d %d) M (%d %d))", (4, 5, 0, 0)),
     5: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d))", (4, 1, 5, 6)),
     6: (b"%%(S (%d %d) M (%d) AS (%d) NF (%d) MODSEQ %d)", (4, 1, 5, 6)),
@@ -252,7 +253,7 @@ def _ordinary(root: bytes, value: bytes) -> QuotaRecord | None:
     What its numbers are written as again is what they were read from.  The
     general parser takes ten times as long.
     """
-    if len(value) > _ORDINARY_LENGTH:
+    if len(value) > _ORDINARY_LENGTH:  # same with >=: the longer way to the same
         return None
     numbers = tuple(map(int, value.translate(_NUMBERS).split()))
     if len(numbers) not in _ORDINARY or max(numbers) > _INT64_MAX:
@@ -292,7 +293,7 @@ def _list_number(item: dlist.Item) -> int:
     if not digits or len(digits) > _UINT64_DIGITS:
         return 0
     number = int(digits)
-    if number >= _UINT64:
+    if number >= _UINT64:  # same with >: 2**64 as a signed number of 64 bits is 0 too
         return 0
     return number if number <= _INT64_MAX else number - _UINT64
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.base import Database
 
 # Nobody has more mailboxes that differ in capitals only.
-MAX_SPELLINGS = 8
+MAX_SPELLINGS = 8  # only a bound
 # A key has at most 510 bytes (MAX_MAILBOX_NAME), and each letter needs two looks.
-MAX_LOOKS = 2048
+MAX_LOOKS = 2048  # only a bound
 
 # What Cyrus 2.5 takes for blanks in a fuzzy match (WSP_CHARS in imap/lmtpd.c).
 _BLANKS = b"- _"

@@ -67,6 +67,7 @@ def _match_class(byte: int, pattern: bytes, place: int) -> int | None:
             if place == len(pattern):
                 break
             low, high = _as_signed(pattern[last]), _as_signed(pattern[place])
+            # same with < in place 1: the lowest member has matched by itself before
             matched = matched or low <= _as_signed(byte) <= high
         else:
             matched = matched or member == byte

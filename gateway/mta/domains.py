@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.mta.tables import Run, Table
 
 # Bytes of a /file in a list, and how deep one may name another.
-_MAX_FILE = 16 * 1024 * 1024
+_MAX_FILE = 16 * 1024 * 1024  # only a bound
 _MAX_DEPTH = 8
 
 
@@ -57,7 +57,7 @@ _HOSTS = frozenset({"relay_domains"})
 WITH_MAILBOXES = (Class.LOCAL, Class.VIRTUAL, Class.RELAY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class Pattern:
     """One word of a list: a domain or a run of one table, and what its match means."""
 
@@ -66,7 +66,7 @@ class Pattern:
     run: Run | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class DomainPatterns:
     """One of Postfix' lists of domains.
 
@@ -136,6 +136,7 @@ def _patterns(
 ) -> Iterator[Pattern]:
     for word in listed:
         bare = word.lstrip("!")
+        # same with +: a sum and a difference are odd alike
         match = matches is ((len(word) - len(bare)) % 2 == 0)
         if bare.startswith("/"):
             yield from _patterns(_file(bare, depth), ours, matches=match, depth=depth + 1)

@@ -17,7 +17,7 @@ _SPECIAL = re.compile(rb"([\"\\\r])")
 _WHOLE = frozenset({b"postmaster", b"mailer-daemon"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class Mailbox:
     """An address in two parts, unquoted; `domain` is in lower case and may be empty."""
 
@@ -30,7 +30,7 @@ class Mailbox:
         return self.local + b"@" + self.domain if self.domain else self.local
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class Key:
     """One key; `part`: it is not a whole address; `extension` what was cut off."""
 
@@ -39,7 +39,7 @@ class Key:
     extension: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class Delimiters:
     """recipient_delimiter, and names that are split by none of them."""
 
@@ -55,6 +55,7 @@ class Delimiters:
         if (
             self.owner_request
             and b"-" in self.characters
+            # same with >=: -request alone is not split anyway
             and (folded.startswith(b"owner-") or (folded.endswith(b"-request") and len(local) > 8))
         ):
             return None

@@ -22,7 +22,7 @@ from gateway.values import Value
 
 # Bytes of an argument.  Postfix reads no longer command line than 2048
 # (line_length_limit), Sendmail than 2048 (MAXLINE); SMTP allows 512.
-MAX_LENGTH = 2048
+MAX_LENGTH = 2048  # only a bound
 
 # Everything that can be wrong with an address; the set is closed.
 EMPTY = "no address"
@@ -58,7 +58,7 @@ _AT = 0x40
 # A label may hold any byte above 127 (RFC 6531) and an underscore, which no
 # host has but which MTAs let through.
 _DOMAIN_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-._") | frozenset(
-    range(0x80, 0x100)
+    range(0x80, 0x100)  # same with 257: no byte is 256
 )
 
 
@@ -190,7 +190,7 @@ def is_domain(domain: bytes) -> bool:
 
 def _last_at(text: bytes) -> int | None:
     """Where the @ before the domain stands, -1 if nowhere, None for unfinished quotes."""
-    found = -1
+    found = -1  # same with -2: any number below 0
     quoted = escaped = False
     for position, byte in enumerate(text):
         if escaped:

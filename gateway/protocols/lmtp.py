@@ -20,10 +20,10 @@ from gateway.values import Value
 
 # Bytes of a line without its end: RFC 5321 (4.5.3.1.5) allows 512 octets;
 # real servers say more.
-MAX_LINE = 4096
+MAX_LINE = 4096  # only a bound
 
 # Lines of one reply; the greeting's list of extensions is the longest.
-MAX_LINES = 128
+MAX_LINES = 128  # only a bound
 
 # What a bare local part may be made of without quotes: RFC 5321, 4.1.2, and
 # bytes above 127 (RFC 6531).
@@ -111,6 +111,7 @@ def path(address: bytes) -> bytes:
 
 def features(greeting: LmtpReply) -> frozenset[bytes]:
     """The extensions that a reply to LHLO names, in capitals, without their parameters."""
+    # same with 2 in place 1: the first word is used alone
     return frozenset(line.split(b" ", 1)[0].upper() for line in greeting.lines[1:] if line)
 
 
@@ -156,6 +157,7 @@ class ReplyDecoder:
             return
         code, mark, text = line[:3], line[3:4], line[4:]
         if not (len(code) == 3 and code.isdigit() and code[:1] in b"2345") or mark not in b"- ":
+            # same with 61: how much of a wrong line is shown
             self._fail(f"not a line of a reply: {line[:60]!r}")
             return
         if self._lines and code != self._code:

@@ -37,11 +37,11 @@ OLDEST_VERSION = 2
 
 # Bytes of a packet's command and data: MILTER_DATA_SIZE, and the command.  A body would come in
 # pieces of as much; everything else is shorter.
-MAX_PACKET = 65_536
+MAX_PACKET = 65_536  # only a bound
 
 # Bytes of the macros of one step; those behind are not read.  Postfix and Sendmail send some
 # hundred at the steps that are looked at here.
-MAX_MACROS = 4096
+MAX_MACROS = 4096  # only a bound
 
 # Steps that a filter does not want (SMFIP_NO...); the MTA then does not send them.
 NO_HELO = 0x2
@@ -66,7 +66,7 @@ _PORT_END = 1 + _PORT.size  # behind the family
 _HEAD = _LENGTH.size
 
 # Bytes of something wrong that an error shows.
-_SHOWN = 20
+_SHOWN = 20  # only a bound
 
 
 class Negotiation(Value):
@@ -182,6 +182,7 @@ class MilterParser:
 
     def __init__(self) -> None:
         self._buffer = bytearray()  # the unfinished packet
+        # same with 1: nothing is left to be appended
         self._need = 0  # bytes that it must have before it is worth a look
         self._decoders = _OPENING
         self._over = False  # the MTA has taken its leave
@@ -208,7 +209,7 @@ class MilterParser:
         except ProtocolError as error:
             self.error = error
             return events
-        if at < len(data) and not self._over:
+        if at < len(data) and not self._over:  # same with or, <=: nothing is left to be appended
             self._buffer += data[at:]
         return events
 

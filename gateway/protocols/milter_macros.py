@@ -72,6 +72,7 @@ def _values(data: bytes) -> dict[bytes, bytes]:
         name[1:-1]
         if len(name) == _BRACED and name[:1] == b"{" and name[-1:] == b"}"
         else name: value
+        # same with False: the number of words is even
         for name, value in zip(words[-2::-2], words[::-2], strict=True)
     }
 

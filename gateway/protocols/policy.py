@@ -23,17 +23,17 @@ from gateway.values import Value
 
 # Bytes of one line without its end.  Postfix cuts its values at 2048
 # (line_length_limit); names and what other clients send fit besides.
-MAX_LINE = 8192
+MAX_LINE = 8192  # only a bound
 
 # Attributes of one request.  Postfix 3.12 sends 33.
-MAX_ATTRIBUTES = 256
+MAX_ATTRIBUTES = 256  # only a bound
 
 # Bytes of one request, line ends included: twenty times what Postfix sends
 # when every value that a client chooses is as long as it can be.
-MAX_REQUEST = 65_536
+MAX_REQUEST = 65_536  # only a bound
 
 # Digits of a number: Postfix prints an unsigned long.
-MAX_DIGITS = 20
+MAX_DIGITS = 20  # only a bound
 
 # The only kind of request there is, in the attribute `request`.
 REQUEST = b"smtpd_access_policy"
@@ -65,7 +65,7 @@ _NAMES = frozenset(
 )
 
 # Bytes of a wrong line that an error shows.
-_SHOWN = 60
+_SHOWN = 60  # only a bound
 
 
 class PolicyRequest(Value):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Match = Callable[[bytes], re.Match[bytes] | None]
 
 # Postfix sends one; other clients of the protocol, and another version of Postfix, have theirs.
-MAX_SHAPES = 16
+MAX_SHAPES = 16  # only a bound
 
 # What is read of a request, in this order; empty where it does not have it.
 READ = (
@@ -49,6 +49,7 @@ class Shapes:
 
         Its own shape is known from then on.
         """
+        # same with >=: the parser reads it, and says the same
         if len(data) > MAX_LINE or b"\0" in data:
             return None
         for match, groups in self._known:

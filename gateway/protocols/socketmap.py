@@ -20,11 +20,11 @@ from gateway.errors import ProtocolError
 
 # Postfix asks with at most 10 000 bytes (dict_sockmap.c, 3.12), map name and
 # blank included; Sendmail with far less.
-MAX_REQUEST = 10_240
+MAX_REQUEST = 10_240  # only a bound
 
 # Decimal digits before the colon.  Leading zeros are allowed, as in the C
 # program; a peer that sends nothing but zeros must come to an end, too.
-MAX_LENGTH_DIGITS = 64
+MAX_LENGTH_DIGITS = 64  # only a bound
 
 MISSING_LENGTH = "missing length"
 MISSING_TERMINATOR = "missing terminator"
@@ -33,7 +33,7 @@ WRONG_SIZE = "request size doesn't match length"
 
 # See `with_hops`.
 _HOP = b";hop="
-_HOP_DIGITS = 3
+_HOP_DIGITS = 3  # only a bound
 
 _COMMA = 0x2C
 
@@ -112,12 +112,13 @@ class Decoder:
         size = len(data)
         while start < size:
             colon = data.find(b":", start, start + MAX_LENGTH_DIGITS + 1)
+            # same with >, 1: without digits there is no length
             end_of_digits = colon if colon >= 0 else min(size, start + MAX_LENGTH_DIGITS + 1)
             digits = data[start:end_of_digits]
             if not digits.isdigit():  # bytes.isdigit knows ASCII digits only
                 self._fail(MISSING_LENGTH)
                 return payloads
-            if colon < 0:
+            if colon < 0:  # same with <=, 1: without digits there is no length
                 if len(digits) > MAX_LENGTH_DIGITS:
                     self._fail(WRONG_SIZE)
                     return payloads

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 # A single failure is an accident: a connection that was reset, one reply too
 # late.  Three in a row are not.
-THRESHOLD = 3
+THRESHOLD = 3  # only a bound
 
 # Seconds.  The first pause is short, so that a restart of the server costs
 # little; the longest is how late a recovery is noticed at worst.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Lookup = Callable[[str, int, float], Sequence[Found]]
 
 # Bytes taken at once: more than any honest reply.
-CHUNK = 16_384
+CHUNK = 16_384  # only a bound
 
 # Addresses of a name that are tried.
 MAX_ADDRESSES = 8

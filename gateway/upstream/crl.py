@@ -15,7 +15,7 @@ import binascii
 import re
 from datetime import UTC, datetime
 
-MAX_LISTS = 64
+MAX_LISTS = 64  # only a bound
 
 _PEM = re.compile(
     rb"-----BEGIN X509 CRL-----\s+([A-Za-z0-9+/=\s]+?)-----END X509 CRL-----"
@@ -56,11 +56,12 @@ def _next_update(der: bytes) -> datetime | None:
     tag, position, end = _element(der, start)
     _expect(tag, _SEQUENCE)
     times: list[datetime] = []
-    fields = 0
+    fields = 0  # same with 1: OpenSSL refuses it as no list
     while position < end:
         tag, start, after = _element(der, position)
         if tag in (_UTC_TIME, _GENERALIZED_TIME):
             times.append(_time(tag, der[start:after]))
+        # same with >=: OpenSSL refuses it as no list
         elif times or (fields > 1 and tag != _SEQUENCE):
             break  # behind the times
         fields += tag != _INTEGER

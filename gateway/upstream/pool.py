@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Connections kept for the next questions.  To the C smmapd each of them is a
 # process.
-MAX_IDLE = 8
+MAX_IDLE = 8  # only a bound
 
 # Seconds that a connection is kept without a question: below the patience of
 # every server that is meant (lmtpd 5 minutes, smmapd 6).
@@ -87,7 +87,7 @@ class Pool:
         the server is given a rest.
         """
         now = time.monotonic()
-        if now >= until:
+        if now >= until:  # same with >: the same nanosecond
             raise UpstreamError(
                 self.server, "not asked within the deadline: too many questions wait for it"
             )
@@ -138,7 +138,7 @@ class Pool:
         except UpstreamError:
             # A server that ended while it was asked may have taken the new connection, too, before
             # its socket was another process'; its successor is asked once more.
-            if not broken or time.monotonic() >= until:
+            if not broken or time.monotonic() >= until:  # same with >: the same nanosecond
                 raise
             result = self._on_new_connection(talk, until, keep=not refused)
         if refused and final is not None and not final(result):
@@ -182,6 +182,7 @@ class Pool:
                 link = self._idle.pop()
             except IndexError:
                 return None
+            # same with <=: the same nanosecond
             if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
                 return link
             link.close()
@@ -194,11 +195,12 @@ class Pool:
                 link = self._idle.pop(0)
             except IndexError:
                 break
+            # same with <=: the same nanosecond
             if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
                 kept.append(link)
             else:
                 link.close()
-        self._idle[:0] = kept
+        self._idle[:0] = kept  # same with 1: nobody has put one back meanwhile
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -57,7 +57,7 @@ MAP_NAME = b"cyrus"
 
 # How often a question may be passed on: frontend, the backend that a mailbox
 # has just left, the one that has it now, and one for a gateway in front.
-MAX_HOPS = 4
+MAX_HOPS = 4  # only a bound
 
 
 class SocketmapAnswer(Value):

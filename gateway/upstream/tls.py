@@ -27,7 +27,7 @@ from gateway.upstream import crl as lists
 from gateway.values import Value
 
 # A chain of certificates has some kilobytes, a large list of revoked ones a few megabytes.
-MAX_FILE = 16 << 20
+MAX_FILE = 16 << 20  # only a bound
 
 _NONE: Mapping[str, bytes] = MappingProxyType({})
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Backends of which connections are kept.  A mailbox list that names more is
 # damaged, or of a site that should tell us.
-MAX_BACKENDS = 4096
+MAX_BACKENDS = 4096  # only a bound
 
 
 class Backends:
@@ -105,7 +105,7 @@ class Backends:
             server = SocketmapServer(
                 SocketmapClient(dialer, deadline=self.deadline, max_idle=self._max_idle)
             )
-            if len(self._servers) >= MAX_BACKENDS:
+            if len(self._servers) >= MAX_BACKENDS:  # same with >: a bound of memory
                 self._servers.clear()
             # Another thread may have been faster; then its connections are ours.
             server = self._servers.setdefault(name, server)

@@ -50,27 +50,27 @@ if TYPE_CHECKING:
 # in all; 380 MiB if every recipient is as long as may be.  Fewer than there are
 # users is worse than it sounds: asked in turn, each would be forgotten just
 # before its time.
-MAX_ENTRIES = 262_144
+MAX_ENTRIES = 262_144  # only a bound
 
 # The same in a process that is about to leave, and has only the clients that it still had.
-FEW_ENTRIES = 4096
+FEW_ENTRIES = 4096  # only a bound
 
 # Unknown recipients remembered, where there is no index.
-MAX_UNKNOWN = 8192
+MAX_UNKNOWN = 8192  # only a bound
 
 # Ticks in a row without a look at databases whose folders are watched and
 # quiet.  The kernel tells of all that this look could find; it costs next to
 # nothing, and bounds the harm where a kernel does not.
-QUIET_TICKS = 256
+QUIET_TICKS = 256  # only a bound
 
 # Verdicts that are let go at once, in some 2 ms; a hundred times as many may have become invalid.
-_RELEASED = 8192
+_RELEASED = 8192  # only a bound
 
 # The same in a process that leaves, which has other caches to give back in the same moment.
-_GIVEN_BACK = 2048
+_GIVEN_BACK = 2048  # only a bound
 
 # Different verdicts of which one object is kept; deny messages are few.
-_MAX_SHARED = 1024
+_MAX_SHARED = 1024  # only a bound
 
 
 class VerdictCache:
@@ -102,25 +102,32 @@ class VerdictCache:
         self._all = (self.entries, self._unknown, self._folded)
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._store_version = StoreVersion(verifier.store)
-        self._nobody_denied = False
+        self._nobody_denied = False  # same with True: the first look sets it
+        # same with True: the first look sets it
         self._newer_keys = False  # known since the last look at the files
+        # same with -2: the first look sets it
         self._change_count = -1  # the watch's, at the last look
+        # same with 1: the first look sets it
         self._quiet_ticks = 0  # ticks that need no look while nothing changes
+        # same with 1: the first tick is 1
         self._valid_from = 0  # the first tick of the look after which all were forgotten
+        # same with True: at most one look more
         self._unwatched = False  # something remembered has to be looked at itself
+        # same with 1: it only has to grow
         self._ticks = 0  # of the event loop
+        # same with 1: it only has to grow
         self._checked_tick = 0  # the one in which the databases were looked at last
         self._looked = False
 
     def begin_tick(self) -> None:
         """A tick of the loop begins, and the watch's events have been read."""
-        self._ticks += 1
+        self._ticks += 1  # same with 2: it only has to grow
         self._looked = False
 
     def expire_tick(self) -> None:
         """Time has passed: whatever happened until now must show in the next answer."""
         self.watch.drain()
-        self._ticks += 1
+        self._ticks += 1  # same with 2: it only has to grow
         self._looked = False
 
     def files_changed(self) -> None:
@@ -250,7 +257,7 @@ class VerdictCache:
     def _forget(self, entry: Entry) -> bool:
         if entry.tick >= self._valid_from:
             self.invalidations += 1  # else it was counted when all were forgotten
-        entry.store_version = entry.tick = -1
+        entry.store_version = entry.tick = -1  # same with -2: neither a version nor a tick
         for entries in self._all:
             if entries.get(entry.recipient) is entry:
                 entries.pop(entry.recipient)
@@ -261,11 +268,11 @@ class VerdictCache:
         change_count = self.watch.change_count
         if self._quiet_ticks and change_count == self._change_count:
             # The kernel would have told of any change.
-            self._quiet_ticks -= 1
+            self._quiet_ticks -= 1  # same with 2: a bound of work
             if self._unwatched:
-                self._checked_tick += 1
+                self._checked_tick += 1  # same with 2: it only has to grow
             return
-        self._checked_tick += 1
+        self._checked_tick += 1  # same with 2: it only has to grow
         self._change_count = change_count
         self._quiet_ticks = 0
         self._newer_keys = False
@@ -294,7 +301,7 @@ class VerdictCache:
         self.invalidations += len(self.entries)
         for entries in self._all:
             entries.put_aside()
-        self._unwatched = False
+        self._unwatched = False  # same with True: at most one look more
 
     def _fresh(self, query: Query) -> Verdict | Pending:
         if query.size is not None:
@@ -353,7 +360,7 @@ class VerdictCache:
             query.recipient, shared, version, self._checked_tick, proven, everything=query.folded
         )
         for old in entries.put(query.recipient, entry):
-            old.store_version = -1
+            old.store_version = -1  # same with -2: neither a version nor a tick
         return verdict
 
     def _proving(
@@ -378,7 +385,7 @@ class VerdictCache:
         shared = self._verdicts.get(key)
         if shared is None:
             shared = Verdict(verdict.kind, verdict.reason)
-            if len(self._verdicts) < _MAX_SHARED:
+            if len(self._verdicts) < _MAX_SHARED:  # same with <=: a bound of work
                 self._verdicts[key] = shared
         return shared
 

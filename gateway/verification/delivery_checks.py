@@ -90,6 +90,7 @@ class DeliveryChecks:
             return set()
         readings = [addressed]
         if kind is not Kind.DELIVERABLE or not self._store.mailboxes.is_newer:
+            # same with False in place 2: more keys than it rests on cost a look
             readings += self._naming.others(recipient, older=True, folded=True)
             if self._catch_all is not None:
                 readings.append(self._catch_all)

@@ -188,6 +188,7 @@ class DeliveryMailboxes:
 
 def _weight(kind: Kind) -> int:
     """How much a refusal says of a folder that may be read in two ways."""
+    # same with 3: it only has to be greater
     return 2 if kind.temporary else 0 if kind is Kind.NONEXISTENT else 1
 
 

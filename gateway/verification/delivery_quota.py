@@ -95,6 +95,7 @@ class DeliveryQuota:
         self, record: QuotaRecord, size: int | None, evidence: Evidence
     ) -> Verdict | None:
         """The refusal of a mailbox that is only just made, with a quota that is too small."""
+        # same with 1: one mail is added, or the look after DATA says so
         if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_after_data(record, size):
             return Verdict(self._over_quota, Kind.OVER_QUOTA.text, evidence)
         return None

@@ -33,7 +33,7 @@ class Entry:
         tick: int,
         proofs: Proofs,
         *,
-        everything: bool = False,
+        everything: bool = False,  # same with True: the cache of a store sets it
     ) -> None:
         self.everything = everything
         self.recipient = recipient

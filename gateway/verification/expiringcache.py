@@ -61,6 +61,7 @@ class ExpiringEntry(Entry):
     __slots__ = ("until",)
 
     def __init__(self, recipient: bytes, verdict: Verdict, until: float) -> None:
+        # same with 1: an ExpiringEntry does not use it
         super().__init__(recipient, verdict, 0, 0, ())
         self.until = until
 

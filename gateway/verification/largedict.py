@@ -24,17 +24,17 @@ KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
 # Keys in each dict, and half of the newest; to copy as many takes about a third of a millisecond.
-PIECE = 16_384
+PIECE = 16_384  # only a bound
 
 # The part of a dict that gives way at once when there is no room in it.
-_EVICTED = 16
+_EVICTED = 16  # only a bound
 
 # What each new key moves of those that are not the newest any more, so that none is left
 # when the next are not.
-_MOVED = 2
+_MOVED = 2  # only a bound
 
 # What each new key lets go of what was put aside: more than comes, so that it ends.
-_RELEASED = 8
+_RELEASED = 8  # only a bound
 
 
 class LargeDict(Generic[KeyT, ValueT]):
@@ -54,10 +54,10 @@ class LargeDict(Generic[KeyT, ValueT]):
         self.newest: dict[KeyT, ValueT] = {}
         self._moving: dict[KeyT, ValueT] = {}
         # Keys in `newest`, and in each of the older; without these there is but one dict.
-        self._room, self._each = max(1, most), 0
+        self._room, self._each = max(1, most), 0  # same with 1: one dict has no older ones
         self._older: list[dict[KeyT, ValueT]] = []
-        if most > PIECE:
-            self._room = min(2 * PIECE, most // 4)
+        if most > PIECE:  # same with >=: how the room is divided
+            self._room = min(2 * PIECE, most // 4)  # same with 5: how the room is divided
             rest = most - 2 * self._room
             # An odd number: a dict goes by the hash's lowest bits, which must differ within one.
             count = -(-rest // PIECE) | 1
@@ -121,7 +121,7 @@ class LargeDict(Generic[KeyT, ValueT]):
         """Let go of at most `most` values that were put aside; False if there were none."""
         aside = self._aside
         there = bool(aside)
-        while aside and most > 0:
+        while aside and most > 0:  # same with >=: to let go of nothing is nothing
             values = aside[-1]
             if len(values) <= most:
                 most -= len(values)

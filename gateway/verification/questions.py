@@ -71,7 +71,7 @@ def answer(
     now = time.monotonic()
     came = since if since is not None else now
     seconds = store.answer_seconds
-    if now - came > seconds:
+    if now - came > seconds:  # same with >=: a bound of time
         fault = f"{pending.server}: not asked within {seconds:g} s: too many wait for it"
         return Verdict(
             Kind.STORE_FAULT, Kind.STORE_FAULT.text, Evidence(fault=fault), cacheable=False

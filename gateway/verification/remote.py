@@ -160,6 +160,7 @@ class RemoteVerifier(UncachedMemory):
     def _in_order(self, recipient: bytes) -> Sequence[Server]:
         """The servers in the order in which they are asked."""
         servers = self.servers
+        # same with >=: of one server the order is always the same
         if self._spread and len(servers) > 1:
             # The same server for the same recipient, in whatever case it is written.
             first = zlib.crc32(recipient.lower()) % len(servers)

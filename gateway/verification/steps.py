@@ -75,7 +75,7 @@ def _key(name: MailboxName) -> bytes:
 def mailbox_step(mailboxes: MailboxList, name: MailboxName, entry: MailboxEntry | None) -> Step:
     """What the list holds; a record that takes no mail is read again, to be shown."""
     shown = entry
-    if shown is None and not mailboxes.is_empty:
+    if shown is None and not mailboxes.is_empty:  # same with or: one reading more
         shown = mailboxes.record(name)
     facts: dict[str, object] = {
         "file": mailboxes.path,

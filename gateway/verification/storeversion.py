@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Commits whose written keys are remembered; verdicts that have not been asked
 # for since are made again.
-MAX_VERSIONS = 64
+MAX_VERSIONS = 64  # only a bound
 
 
 class StoreVersion:
@@ -33,7 +33,7 @@ class StoreVersion:
     """
 
     def __init__(self, store: CyrusStore) -> None:
-        self.number = 0
+        self.number = 0  # same with 1: the first look sets it
         self._last = 0  # the newest number that there has been
         self._databases = tuple(
             database for database in store.databases if not database.keeps_files
@@ -42,6 +42,7 @@ class StoreVersion:
         self._written: dict[int, frozenset[bytes]] = {}  # by number
         self._store = store
         self._newer_keys: bool | None = None  # of the mailbox list; None where it cannot be told
+        # same with 1: no object has the id 0 or 1
         self._told = (0, 0, 0)  # the number and the watch that `_folders` are of
         self._folders: list[Folder | None] = []
 
@@ -113,6 +114,7 @@ class StoreVersion:
         if not before:
             return None
         keys: frozenset[bytes] = frozenset()
+        # same with False: both lists are of the same databases
         for database, old, new in zip(self._databases, before, now, strict=True):
             if old == new:
                 continue

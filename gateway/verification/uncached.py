@@ -24,11 +24,11 @@ class UncachedMemory:
         self.watch = None  # no file is read
         self.timing: Callable[[float], None] | None = None  # nothing is looked up here
         self.nonexistent = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text)
-        self._tick = 0
+        self._tick = 0  # same with 1: it only has to grow
 
     def begin_tick(self) -> None:
         """A tick of the event loop begins."""
-        self._tick += 1
+        self._tick += 1  # same with 2: it only has to grow
 
     def files_changed(self) -> None:
         """Nothing changes where nothing is watched."""
@@ -39,7 +39,7 @@ class UncachedMemory:
 
     def expire_tick(self) -> None:
         """Time has passed; whether an answer is still valid is looked at each time anyway."""
-        self._tick += 1
+        self._tick += 1  # same with 2: it only has to grow
 
     def known_absent(self, _recipient: bytes) -> bool:
         """Nothing is known at no cost."""

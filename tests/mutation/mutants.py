@@ -5,9 +5,9 @@ A comparison gets its neighbour (`<` and `<=`), `and` becomes `or`, `+` becomes
 is not a comparison is turned round.  Annotations and what only type checkers look
 at are left alone.  Text, calls and the order of statements are not changed.
 
-A mutant is known by its function and by what its statement becomes, not by its
-line: so a justification outlives changes elsewhere in the file.  Statements of
-one function that become the same text share a name.
+What is there now and what comes in its place have no names of the module in
+them: `<=`, `or`, `+`, `1`, `False`, `not`.  A mark in the source (see marks.py) says which
+of them may stand in a line.
 """
 
 from __future__ import annotations
@@ -43,9 +43,42 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
+# How a change is called that adds `not` to a condition, or takes it away.
+ADDED_NOT, NO_NOT = "not", "without not"
+_WRITTEN: dict[type[ast.AST], str] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
+    ast.And: "and",
+    ast.Or: "or",
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.FloorDiv: "//",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+}
+WORDS = frozenset({*_WRITTEN.values(), ADDED_NOT, NO_NOT, "True", "False"})
 _CONDITIONAL = (ast.If, ast.While, ast.IfExp)
 # Conditions that have a change of their own.
 _CHANGED_THEMSELVES = (ast.Compare, ast.BoolOp, ast.Constant)
+
+
+class Change(NamedTuple):
+    """What may stand in the place of an expression."""
+
+    then: ast.expr
+    instead: str
+    line: int
 
 
 class Mutant(NamedTuple):
@@ -56,8 +89,19 @@ class Mutant(NamedTuple):
     parent: Any  # the node above, or its list of nodes
     key: str | int
     now: ast.expr
-    then: ast.expr
+    change: Change
     tree: ast.Module
+
+    @property
+    def instead(self) -> str:
+        """What comes into the line: an operator, a constant, `not` or `without not`."""
+        negative = isinstance(self.parent, ast.UnaryOp) and isinstance(self.parent.op, ast.USub)
+        return f"-{self.change.instead}" if negative else self.change.instead
+
+    @property
+    def line(self) -> int:
+        """Where it comes: the line of an operator's second operand, or of what is changed."""
+        return self.change.line
 
     @property
     def name(self) -> str:
@@ -79,7 +123,7 @@ class Mutant(NamedTuple):
 
     @contextmanager
     def _made(self) -> Iterator[None]:
-        _put(self.parent, self.key, self.then)
+        _put(self.parent, self.key, self.change.then)
         try:
             yield
         finally:
@@ -94,9 +138,9 @@ def mutants(source: str) -> list[Mutant]:
     for function, statement in _statements(tree, ""):
         for parent, key, node in _expressions(statement):
             if id(node) not in spared:
-                for changed in _changes(node, isinstance(parent, _CONDITIONAL) and key == "test"):
-                    ast.fix_missing_locations(ast.copy_location(changed, node))
-                    found.append(Mutant(function, statement, parent, key, node, changed, tree))
+                for change in _changes(node, isinstance(parent, _CONDITIONAL) and key == "test"):
+                    ast.fix_missing_locations(ast.copy_location(change.then, node))
+                    found.append(Mutant(function, statement, parent, key, node, change, tree))
     return found
 
 
@@ -160,22 +204,35 @@ def _is_for_types(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "TYPE_CHECKING"
 
 
-def _changes(node: ast.expr, is_condition: bool) -> Iterator[ast.expr]:
+def _changes(node: ast.expr, is_condition: bool) -> Iterator[Change]:
     """What may stand in the place of `node`; it shares the parts that stay."""
     if isinstance(node, ast.Compare):
         for at, operator in enumerate(node.ops):
             if other := _COMPARISONS.get(type(operator)):
                 ops = [*node.ops[:at], other(), *node.ops[at + 1 :]]
-                yield ast.Compare(node.left, ops, node.comparators)
+                then: ast.expr = ast.Compare(node.left, ops, node.comparators)
+                yield Change(then, _WRITTEN[other], node.comparators[at].lineno)
     elif isinstance(node, ast.BoolOp):
-        yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
-    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        yield ast.BinOp(node.left, _OPERATORS[type(node.op)](), node.right)
+        word = ast.Or if isinstance(node.op, ast.And) else ast.And
+        yield Change(ast.BoolOp(word(), node.values), _WRITTEN[word], node.values[1].lineno)
+    elif isinstance(node, ast.BinOp):
+        if (operation := _OPERATORS.get(type(node.op))) and not _shifts_by_nothing(node):
+            then = ast.BinOp(node.left, operation(), node.right)
+            yield Change(then, _WRITTEN[operation], node.right.lineno)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield ast.Call(ast.Name("bool", ast.Load()), [node.operand], [])
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield ast.Constant(not node.value)
+        then = ast.Call(ast.Name("bool", ast.Load()), [node.operand], [])
+        yield Change(then, NO_NOT, node.lineno)
     elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield ast.Constant(node.value + 1)
+        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        yield Change(ast.Constant(value), repr(value), node.lineno)
     elif is_condition and not isinstance(node, _CHANGED_THEMSELVES):
-        yield ast.UnaryOp(ast.Not(), node)
+        yield Change(ast.UnaryOp(ast.Not(), node), ADDED_NOT, node.lineno)
+
+
+def _shifts_by_nothing(node: ast.BinOp) -> bool:
+    """To the left and to the right it is the same."""
+    return (
+        isinstance(node.op, (ast.LShift, ast.RShift))
+        and isinstance(node.right, ast.Constant)
+        and node.right.value == 0
+    )

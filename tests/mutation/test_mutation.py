@@ -1,4 +1,4 @@
-"""The tool itself: what it changes, that it runs, and that what it was told is still there."""
+"""The tool itself: what it changes, and that it runs."""
 
 from __future__ import annotations
 
@@ -120,10 +120,8 @@ def test_a_module_without_tests() -> None:
 
 
 def test_what_modules_toml_names_is_there() -> None:
-    """Modules, tests, and the mutants that survive for a reason: strike out what has gone."""
-    for path, known in known_modules().items():
-        names = {mutant.name for mutant in mutants((ROOT / path).read_text(encoding="utf-8"))}
-        assert known.justified <= names, path
-        assert all(any(name.startswith(bound) for name in names) for bound in known.bounds), path
-        assert known.tests, path
-        assert all((ROOT / test).is_file() for test in known.tests), path
+    """Modules, and their tests."""
+    for path, tests in known_modules().items():
+        assert (ROOT / path).is_file(), path
+        assert tests, path
+        assert all((ROOT / test).is_file() for test in tests), path

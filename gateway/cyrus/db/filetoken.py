@@ -81,7 +81,7 @@ class FileProof:
         status: os.stat_result,
         now: int,
         folder: Folder | None = None,
-        seen: int = 0,
+        seen: int = 0,  # same with 1: at most one look more
     ) -> None:
         self._path = path
         # None: another content may have this one's stamp.  As long as nothing
@@ -98,7 +98,7 @@ class FileProof:
     def holds(self) -> bool:
         """False as soon as anything about the file may have changed."""
         folder = self.folder
-        now = 0
+        now = 0  # same with 1: at most one look more
         if folder is not None:
             if not folder.watched:
                 return False  # nobody would tell of the next change
@@ -127,6 +127,7 @@ class AbsenceProof:
     found = False
     conclusive = True
 
+    # same with 1: at most one look more
     def __init__(self, path: bytes, folder: Folder | None = None, seen: int = 0) -> None:
         self._path = path
         self.folder = folder
@@ -135,7 +136,7 @@ class AbsenceProof:
     def holds(self) -> bool:
         """False as soon as there is a file, or it cannot be told."""
         folder = self.folder
-        now = 0
+        now = 0  # same with 1: at most one look more
         if folder is not None:
             if not folder.watched:
                 return False  # nobody would tell of the next change

@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 # Files up to this many bytes are read at once and searched from the front: that is as fast as
 # bisecting, and finds keys in a file that somebody wrote by hand without sorting it.
-WHOLE = 64 * 1024
+WHOLE = 64 * 1024  # only a bound
 
 # The longest line that is believed, in bytes; Cyrus' longest are a few thousand.
-MAX_LINE = 1024 * 1024
+MAX_LINE = 1024 * 1024  # only a bound
 
-_BLOCK = 2048
+_BLOCK = 2048  # only a bound
 
 # How much is read at once to count lines, in bytes, and how large a file may be to be counted for
 # a gauge: a few milliseconds.
-_PIECE = 1 << 20
-MAX_COUNTED = 4 * 1024 * 1024
+_PIECE = 1 << 20  # only a bound
+MAX_COUNTED = 4 * 1024 * 1024  # only a bound
 
 # What Cyrus writes, and what `sort` in the C locale does.
 _ORDERS = orders(True)
@@ -91,6 +91,7 @@ class Flat(Database):
     format = "flat"
     told_by_kernel = True
 
+    # same with True: the argument is ignored
     def __init__(
         self, view: FileView, *, mboxsort: bool = False, now: Callable[[], int] = time.time_ns
     ) -> None:
@@ -126,7 +127,7 @@ class Flat(Database):
         """The value of `key`, or None where no line has it."""
         size = self._checked_size()
         word = encode(key) + b"\t"
-        if size > WHOLE:
+        if size > WHOLE:  # same with >=: a bound of work
             line = self._search(word, size)[1]
             return None if line is None else decode(line[len(word) : -1])
         text = b"\n" + self._view.read(0, size)
@@ -141,7 +142,7 @@ class Flat(Database):
         """All records whose key starts with `prefix`, in the file's order."""
         size = self._checked_size()
         word = encode(prefix)
-        bisected = size > WHOLE and prefix
+        bisected = size > WHOLE and prefix  # same with >=: a bound of work
         at = self._search(word, size)[0] if bisected else 0
         while at < size:
             line = self._line(at, size)
@@ -174,9 +175,9 @@ class Flat(Database):
             line, feed, _rest = block.partition(b"\n")
             if feed:
                 break
-            if length >= MAX_LINE:
+            if length >= MAX_LINE:  # same with >: a bound of work
                 raise DatabaseDamaged(self.path, f"the line at {start} has no end")
-            length *= 4
+            length *= 4  # same with 5: a bound of work
         self._check(line)
         if b"\t" not in line:
             raise DatabaseDamaged(self.path, f"the line at {start} has no tabulator")
@@ -185,13 +186,13 @@ class Flat(Database):
     def _line_start(self, middle: int, size: int) -> int:
         """The start of the first line that begins at `middle` or behind; `size` if none does."""
         at = middle - 1
-        while at < size:
+        while at < size:  # same with <=: the last byte is a line feed
             block = self._view.read(at, min(_BLOCK, size - at))
             feed = block.find(b"\n")
             if feed >= 0:
                 return at + feed + 1
             at += len(block)
-            if at - middle > MAX_LINE:
+            if at - middle > MAX_LINE:  # same with >=: a bound of work
                 raise DatabaseDamaged(self.path, f"the line at {middle} has no end")
         return size
 
@@ -225,7 +226,7 @@ class Flat(Database):
         low, high = 0, size
         before, behind, start_behind = b"", b"", size
         while low < high:
-            middle = (low + high) // 2
+            middle = (low + high) // 2  # same with 3: a bound of work
             start = self._line_start(middle, size) if middle > low else low
             if start >= high:
                 high = middle
@@ -236,7 +237,7 @@ class Flat(Database):
                 behind and rank >= _rank(behind, order)
             ):
                 self._blame(start, line, before, behind)
-            if rank < wanted:
+            if rank < wanted:  # same with <=: equal keys were found above
                 low = start + len(line)
                 before = line
                 continue
@@ -277,4 +278,5 @@ class _Neighbours:
 
 def _rank(line: bytes, order: bytes | None) -> bytes:
     """What the key of a line, with its TAB, counts as in `order`."""
+    # same with 2: ranks differ before the TAB
     return line[: line.index(b"\t") + 1].translate(order)

@@ -40,7 +40,7 @@ _MAGIC = {
 _MAGIC_LENGTH = 16
 
 # How much of a file has to look like text before it is taken for a flat database, in bytes.
-_TEXT = 4096
+_TEXT = 4096  # only a bound
 
 
 def detect_view(view: FileView) -> str:

@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     Measure = Callable[[bytes, int, bool], tuple[int, int, int] | None]
 
 # Bytes that are kept and compared: a look at them takes 6 microseconds, 35 behind a commit.
-TAIL_BYTES = 64 * 1024
+TAIL_BYTES = 64 * 1024  # only a bound
 
 # What is kept at least of a log that is longer, or it is read from further in front.
-_LEAST = TAIL_BYTES // 2
+_LEAST = TAIL_BYTES // 2  # only a bound
 
 # What is read to find the beginning of a record, where one is longer than the tail.
-_WIDEST = 64 * TAIL_BYTES
+_WIDEST = 64 * TAIL_BYTES  # only a bound
 
 
 class Tail:
@@ -102,7 +102,7 @@ class Tail:
                 self._bytes = data[at:]
                 self._records = [(begin - at, a - at, b - at) for begin, a, b in records]
                 return True
-            if start == self._first or width >= _WIDEST:
+            if start == self._first or width >= _WIDEST:  # same with >: the longer way to the same
                 return False
             width *= 8
 
@@ -114,7 +114,7 @@ class Tail:
         kept = self._bytes
         if not kept or end < self.end:
             return False
-        if end - self.end > TAIL_BYTES:
+        if end - self.end > TAIL_BYTES:  # same with >=: the longer way to the same
             known = self._is_same(view.read(self.start, len(kept)))
             return known and self.capture(view, end)
         data = view.read(self.start, end - self.start)
@@ -126,7 +126,7 @@ class Tail:
         self._records += appended
         self._bytes = data
         self.end = end
-        if len(data) > 2 * TAIL_BYTES:
+        if len(data) > 2 * TAIL_BYTES:  # same with >=, //, 3: how much is kept at most
             self._trim()
         return True
 
@@ -152,7 +152,7 @@ class Tail:
         if data == kept:
             return True
         if len(data) != len(kept):
-            return False
+            return False  # same with True: no record begins there
         masked = bytearray(data)
         for _, begin, end in self._records:
             masked[begin:end] = kept[begin:end]
@@ -162,6 +162,7 @@ class Tail:
         self, data: bytes, at_first: bool
     ) -> tuple[int, list[tuple[int, int, int]]] | None:
         """Where a record begins from which records lead to the end of `data`, and those."""
+        # same with 2: no record begins there
         for at in range(0, 1 if at_first else len(data), self._step):
             if not at_first and self._measure(data, at, True) is None:
                 continue
@@ -273,7 +274,7 @@ class History:
         one, or no records at all, there is another `token`.  Raises `DatabaseUnavailable`.
         """
         tail = self.tail
-        begun = tail.end > 0
+        begun = tail.end > 0  # same with 1: no record begins there
         try:
             known = same and tail.follow(view, end)
             if not known:

@@ -184,7 +184,7 @@ def connect(
     pgconn = pq.PGconn.connect_start(_conninfo(given))
     try:
         _finish_connecting(name, pgconn, until)
-        pgconn.nonblocking = 1
+        pgconn.nonblocking = 1  # same with 2: libpq asks only whether it is 0
         connection = PgConnection(name, pgconn, server.seconds)
         connection.limit(server.seconds, until)
     except (Error, OSError) as error:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
 
 # The longest file that is believed, in bytes; a record with every resource is below 200.
-MAX_RECORD = 64 * 1024
+MAX_RECORD = 64 * 1024  # only a bound
 
 # Linux' NAME_MAX: no file has a longer name, in bytes.
 MAX_NAME = 255
@@ -48,7 +48,7 @@ MAX_NAME = 255
 # The state of a root that has no file.
 ABSENT = "absent"
 
-_LETTERS = range(26)
+_LETTERS = range(26)  # same with 27: no name has another letter
 
 # For a root that no file can have: an empty path is never there.
 _ALWAYS_ABSENT = AbsenceProof(b"")
@@ -124,6 +124,7 @@ class QuotaLegacy(Database):
         if place is None:
             return None, _ALWAYS_ABSENT
         folder = watch.folder(place[: place.rfind(b"/")]) if watch is not None else None
+        # same with 1: without a folder nobody looks at it
         seen = folder.changes if folder is not None else 0
         now = self._now()
         try:
@@ -144,6 +145,7 @@ class QuotaLegacy(Database):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise DatabaseUnavailable(os.fsdecode(place), "is not a regular file; remove it")
+            # same with 2: too long either way
             text = os.read(descriptor, min(status.st_size, MAX_RECORD) + 1)
         except OSError as error:
             raise store_fault(os.fsdecode(place), "cannot be read", error) from error

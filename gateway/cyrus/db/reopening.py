@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 # How many times in a row a file may be replaced while one answer is looked for.
-MAX_REPLACED = 5
+MAX_REPLACED = 5  # only a bound
 
 
 class ReopeningDatabase(Database):
@@ -112,7 +112,7 @@ class ReopeningDatabase(Database):
         self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
         self._overwritten: tuple[int, int] | None = None  # the file that had another past once
-        self._lineage = 0
+        self._lineage = 0  # same with 1: it only has to differ
         self._mark: Hashable = None  # the file's stamp at the last look, if it tells anything
         self._touched = False  # it was another one since the last `state`
         self._looked = False  # `state` is what looked at the file last
@@ -199,7 +199,7 @@ class ReopeningDatabase(Database):
                 return None
             keys = database.changes(since[0])
             if keys is None:
-                self._lineage += 1
+                self._lineage += 1  # same with 2: it only has to differ
             return keys
         except StoreError as error:
             self._give_up(error)
@@ -338,7 +338,7 @@ class ReopeningDatabase(Database):
             database = self._open()
             if database is not None:
                 self._database = database
-                self._lineage += 1
+                self._lineage += 1  # same with 2: it only has to differ
                 self._warning.found(database.format)
                 return database
         raise DatabaseUnavailable(self._place, "is replaced faster than it can be opened")

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.skiplist_read import Item
 
 # `changes` gives up on more log than this; reading again is then no dearer.
-CHANGES_LIMIT = 1 << 20
+CHANGES_LIMIT = 1 << 20  # only a bound
 
 
 # Cyrus compares bytes as C's `char` does, which has a sign on most machines, or
@@ -151,6 +151,7 @@ class Skiplist(LogDatabase):
                 if item.offset in deleted:
                     continue
                 rank = item.key.translate(order)
+                # same with <=: a key in the log that is live has no live record in front of it
                 while appended and appended[-1].translate(order) < rank:
                     key = appended.pop()
                     yield key, Node(self._view, live[key], end).value
@@ -175,6 +176,7 @@ class Skiplist(LogDatabase):
         if self.overwritten or not isinstance(since, tuple) or since[:2] != past:
             return None
         start: int = since[2]
+        # same with < in place 3: a bound of work
         if not self._header.log_start <= start <= end <= start + CHANGES_LIMIT:
             return None
         keys = set()
@@ -258,8 +260,10 @@ class Skiplist(LogDatabase):
         rank = key.translate(order)
         node = floor = Node(self._view, DUMMY_OFFSET, self._header.first)
         bound, ahead = self._header.log_start, None  # what is here is not in front of `key`
+        # same with 1: hints are proved
         beyond = 0  # the last record that a pointer led to and that was not in front of it
-        for level in range(self._header.levels - 1, -1, -1):
+        # same with 2, -2: hints are proved
+        for level in range(self._header.levels - 1, -1, -1):  # same with +: no hint comes of it
             while (there := self._hint(node, level, (floor.end, bound, beyond), order)) is not None:
                 in_order = there.type == INORDER
                 if there.key.translate(order) >= rank:
@@ -287,11 +291,13 @@ class Skiplist(LogDatabase):
         than beyond, with a higher key than `node`.
         """
         floor, bound, beyond = limits
+        # same with 1: no hint comes of it
         offset = node.pointers[level] if level < len(node.pointers) else 0
         log_start = self._header.log_start
-        if floor <= offset < bound:
+        if floor <= offset < bound:  # same with <: hints are proved
             there = Node(self._view, offset, log_start)
             usable = there.type == INORDER
+        # same with <, ==: hints are proved
         elif log_start <= offset < self._log.end and offset != beyond:
             there = Node(self._view, offset, self._log.end)
             usable = self._log.has(there.key, offset)

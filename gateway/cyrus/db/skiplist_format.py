@@ -42,7 +42,7 @@ SHORTEST = 4 * WORD
 ONES = b"\xff\xff\xff\xff"
 COMMIT_WORD = b"\0\0\0\xff"
 # Offsets have 32 bits, so no length can honestly come near this.
-LENGTH_LIMIT = 1 << 31
+LENGTH_LIMIT = 1 << 31  # only a bound
 
 # The order of keys: bytes compare as signed numbers (compare_signed), so what
 # is above 127 comes first.  Keys compare as their translations by this do.
@@ -98,7 +98,7 @@ def measure(block: bytes, at: int) -> tuple[int, int, int, int, int]:
     size = len(block)
     key = at + 8
     if key > size:
-        raise Incomplete(8)
+        raise Incomplete(8)  # same with 9: every record has nine bytes
     key_length: int = _WORD(block, at + 4)[0]
     value = key + ((key_length + 3) & ~3) + 4
     if key_length >= LENGTH_LIMIT:
@@ -109,9 +109,10 @@ def measure(block: bytes, at: int) -> tuple[int, int, int, int, int]:
     if value_length >= LENGTH_LIMIT:
         raise ValueError(f"a value of {value_length} bytes")
     first = value + ((value_length + 3) & ~3)
-    limit = first + 4 * MAX_LEVEL + 4
+    limit = first + 4 * MAX_LEVEL + 4  # same with 5 in place 2: no word of ones ends there
     # A pointer may end with the bytes that the word of ones begins with.
     ones = block.find(ONES, first, limit)
+    # same with +: the pointers begin at a multiple of four themselves
     while ones != -1 and (ones - first) & 3:
         ones = block.find(ONES, ones + 1, limit)
     if ones == -1 and limit > size:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
 # How often a log that does not read the same twice is read again.
-SCANS = 16
-_HASH = (1 << 32) - 1
+SCANS = 16  # only a bound
+_HASH = (1 << 32) - 1  # same with 2 in place 2: offsets are even
 _DELETE_WORD = b"\0\0\0\x04"
 
 
@@ -120,7 +120,7 @@ class Scan:
 
 def _ends_with_commit(view: FileView, size: int) -> bool:
     """Whether the file ends with a COMMIT behind a record (SAFE_TO_APPEND in the C source)."""
-    tail = view.peek(size - 3 * WORD, 3 * WORD)
+    tail = view.peek(size - 3 * WORD, 3 * WORD)  # same with 4 in place 2: the file ends there
     before, last, commit = tail[:WORD], tail[WORD : 2 * WORD], tail[2 * WORD :]
     return commit == COMMIT_WORD and (last == ONES or before == _DELETE_WORD)
 
@@ -147,6 +147,7 @@ class Log:
         size = self._view.size()
         if size == self.end:
             return
+        # same with <=: it has returned where they are equal
         if size < self.end or self._view.peek(self.end - 4, 4) != self._last_word:
             raise Changed
         scan = self._settled()
@@ -167,6 +168,7 @@ class Log:
         """A reading of what follows `end` that a second reading confirmed."""
         last = self._scan()
         for _ in range(SCANS):
+            # same with and: one reading more
             if last is not None and last.problem is None and (last.end == self.end or last.still()):
                 # Without a COMMIT there is nothing to confirm: had one been
                 # there when the reading began, it would have been found.

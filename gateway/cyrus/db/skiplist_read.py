@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
 # One read fetches a whole record of the mailbox list, in nearly all cases.
-READ_AHEAD = 512
+READ_AHEAD = 512  # only a bound
 # Reading end to end goes by this many bytes.
-CHUNK = 1 << 18
+CHUNK = 1 << 18  # only a bound
 
 _KEYED = frozenset((INORDER, ADD, DUMMY))
 
@@ -55,7 +55,7 @@ class Node:
                     raise DatabaseDamaged(
                         view.path, f"record at {offset}: it passes {limit}, where records end"
                     ) from cut
-                need = max(cut.need, 2 * len(block))
+                need = max(cut.need, 2 * len(block))  # same with //, 3: how much is read next
             block = view.read(offset, min(need, limit - offset))
         self.offset = offset
         self.type = type_
@@ -112,7 +112,7 @@ def records(
     at = 0
     need = 4
     while True:
-        if at + need > len(block):
+        if at + need > len(block):  # same with >=: how much is read at once
             rest = block[at:]
             base += at
             at = 0
@@ -121,6 +121,7 @@ def records(
                 return
             if base + need > end:
                 raise Stop(base, "")
+            # same with + in place 1: how much is read at once
             more = view.read(have, min(max(CHUNK, need - len(rest)), end - have))
             if prints is not None:
                 prints.append((have, len(more), hash(more)))

@@ -163,7 +163,7 @@ class SqliteDatabase(SqlRecords, Database):
             self._session = object()
             self._connection = sqlite3.connect(
                 uri(self.path),
-                uri=True,
+                uri=True,  # same with False: Debian's SQLite takes a URI without being told
                 timeout=BUSY_SECONDS,
                 # No transaction around statements that only read.
                 isolation_level=None,
@@ -174,6 +174,7 @@ class SqliteDatabase(SqlRecords, Database):
 
     def _explained(self, fault: sqlite3.Error) -> DatabaseUnavailable | DatabaseDamaged:
         """What is wrong, with the table's name, and what to do."""
+        # same with 1: SQLITE_ERROR means as little as none
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGE:
             return DatabaseDamaged(self.path, f"SQLite: {fault}; restore the file")

@@ -185,6 +185,7 @@ def _host(text: str) -> Host:
         name, _, port = text.partition(":")
     # One digit more than a port can have says enough; int() refuses thousands of them.
     digits = port.lstrip("0")
+    # same with 7: six digits are too many already
     if port and not (port.isascii() and port.isdigit() and 0 < int(digits[:6] or 0) <= 65_535):
         raise ConfigurationError(
             f"{text}: the port is not between 1 and 65535; write HOST, HOST:PORT or"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Lookup = Callable[[str, int, float], Sequence[tuple[int, SocketAddress]]]
 
 # Connections of one process: PostgreSQL has a hundred as a rule, for everybody.
-POOL_SIZE = 4
+POOL_SIZE = 4  # only a bound
 
 # Seconds in which a server is not tried again after none of them could be
 # reached, so that those that wait hear of it soon.

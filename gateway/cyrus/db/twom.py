@@ -80,14 +80,14 @@ if TYPE_CHECKING:
 # A header is written in well under a microsecond, but its writer may lose its
 # processor for a time slice in the middle.  One that contradicts its checksum at
 # this many looks, with a pause of so many seconds after each, is damaged.
-HEADER_LOOKS = 20
+HEADER_LOOKS = 20  # only a bound
 HEADER_PAUSE = 0.001
 # Walks before the log is read instead; a walk fails only if a commit falls into it.
-WALKS = 8
+WALKS = 8  # only a bound
 # Records that `items` takes between two looks at the header.
-BATCH = 256
+BATCH = 256  # only a bound
 # `changes` gives up on more log than this; reading again is then no dearer.
-CHANGES_LIMIT = 1 << 20
+CHANGES_LIMIT = 1 << 20  # only a bound
 
 
 class Twom(LogDatabase):
@@ -100,6 +100,7 @@ class Twom(LogDatabase):
 
     format = "twom"
 
+    # same with True: the argument is ignored
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
         self._checksum = file_checksum(view.read(0, HEADER_SIZE), view.path)
@@ -185,6 +186,7 @@ class Twom(LogDatabase):
         header = self._header()
         end = header.end
         start = mark_end(since[1], header)
+        # same with < in place 3: a bound of work
         if start is None or not FIRST_RECORD <= start <= end <= start + CHANGES_LIMIT:
             return None
         keys = set()
@@ -210,6 +212,7 @@ class Twom(LogDatabase):
 
     def _settled(self, walk: Callable[[int], T], replay: Callable[[int], T]) -> T:
         """What `walk` finds in one committed state; points 4 and 5 of the docstring above."""
+        # same with 1: one walk less before it is damaged
         at_rest = 0  # walks that failed with nobody at work
         for _ in range(WALKS):
             fault: DatabaseDamaged | None = None
@@ -240,6 +243,7 @@ class Twom(LogDatabase):
         if place is not None and place.record.key == after:
             place = self._walk.next(place.record, end)
         found: list[tuple[bytes, bytes | None]] = []
+        # same with <=: a bound of work
         while place is not None and len(found) < BATCH and place.record.key.startswith(prefix):
             version: TwomRecord | None = place.newest
             while version is not None and version.offset >= snapshot:

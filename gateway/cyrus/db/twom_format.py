@@ -60,11 +60,14 @@ FIRST_RECORD = DUMMY_OFFSET + SMALLEST_RECORD + _POINTER * MAX_LEVEL
 
 # By type: where the forward pointers are, where the ancestor is (0: none),
 # whether the lengths are 64 bits wide, whether there is a key and a value.
-_POINTERS = (0, 8, 8, 24, 16, 32, 8, 8)
+_POINTERS = (0, 8, 8, 24, 16, 32, 8, 8)  # same with 1: nobody looks at these types' entries
+# same with 1 in place 1: nobody looks at these types' entries
 _ANCESTOR = (0, 0, 0, 0, 8, 24, 8, 0)
+# same with True in places 1, 2, 5 and 6: nobody looks at these types' entries
 _FAT = (False, False, False, True, False, True, False, False)
 # Where the two lengths of a record are: of usual width, and wide ones, which are aligned.
 _LENGTHS_AT, _FAT_LENGTHS_AT = 2, 8
+# same with True in place 1: nobody looks at these types' entries
 HAS_TAIL = (False, False, True, True, True, True, False, False)
 
 
@@ -116,6 +119,7 @@ def file_checksum(block: bytes, path: str) -> Checksum | None:
 
     Raises DatabaseUnavailable for what only its writer can check or order.
     """
+    # same with 1: it names no engine either
     flags = HEADER.unpack(block)[3] if block.startswith(MAGIC) else 0
     if flags & FLAG_CHECKSUM_EXTERNAL:
         raise DatabaseUnavailable(path, "the file has an external checksum, which is not known")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.twom_format import Checksum
 
 # One read fetches a whole record of the mailbox list, in nearly all cases.
-READ_AHEAD = 512
+READ_AHEAD = 512  # only a bound
 
 
 class KeyPosition:
@@ -61,6 +61,7 @@ class Walk:
             raise DatabaseDamaged(
                 self._view.path, f"record at {offset}: its {size} bytes pass {end}"
             )
+        # same with <: one reading more
         block = block[:size] if size <= len(block) else self._view.read(offset, size)
         return TwomRecord(block, offset, self._view.path, self._checksum, head=head)
 
@@ -73,7 +74,9 @@ class Walk:
         here = self.record(DUMMY_OFFSET, end)
         if here.type != DUMMY:
             raise DatabaseDamaged(self._view.path, "the first record is not a DUMMY")
+        # same with 1: no record begins there
         ahead = 0  # seen to be at or behind `key` already, a level above
+        # same with 2: the highest level only shortens the way
         for level in range(here.level - 1, 0, -1):
             while True:
                 offset = here.pointers[level + 1]

@@ -73,21 +73,21 @@ if TYPE_CHECKING:
 # How often a reading starts over because a commit came in between.  A commit on
 # a real disk takes longer than a look-up; only a writer without fsync, on a memory
 # file system, gets past a few of these.
-ATTEMPTS = 100
+ATTEMPTS = 100  # only a bound
 
 # How often the same committed state has to look damaged before it is called so: a head
 # that is being rewritten at that moment looks damaged too, for microseconds.
 DAMAGED_ATTEMPTS = 8
 
 # How many records `items` reads under one look at the header.
-BATCH = 256
+BATCH = 256  # only a bound
 
 # The longest piece of the log, in bytes, that `changes` reads, in some 5 ms: beyond it, to forget
 # everything is cheaper than to let somebody wait.
-LOG_LIMIT = 192 * 1024
+LOG_LIMIT = 192 * 1024  # only a bound
 
 # Upper levels that are let go at once, in some 2 ms, when there is an index.
-_RELEASED = 4096
+_RELEASED = 4096  # only a bound
 
 # Records from which on another process had better make the index: 40 ms of work in this one.
 SHARED_FROM = 20_000
@@ -120,6 +120,7 @@ class Twoskip(LogDatabase):
     format = "twoskip"
     told_by_kernel = True
 
+    # same with True: the file's own order decides
     def __init__(self, view: FileView, *, mboxsort: bool = False) -> None:
         self._view = view
         self._orders = orders(mboxsort)
@@ -277,6 +278,7 @@ class Twoskip(LogDatabase):
                 record.value(view)  # another key of the same hash, or this one damaged
                 if not index.is_hash_of(record.key, key):
                     return False, None  # the file is being overwritten, since that look
+            # same with or: the search without the index says the same
             if candidates and index.is_partial(candidates):
                 return False, None  # names that were chosen to collide: the search costs less
         except DatabaseDamaged:

@@ -35,16 +35,17 @@ BLANK = b" BLANK\x07\xa0"
 
 # The longest key and value together that is believed, in bytes: what Cyrus
 # stores is far below a megabyte, and an absurd length must not exhaust memory.
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY = 64 * 1024 * 1024  # only a bound
 
 # A 64-bit size beyond this is not a file's size, and `pread` could not take it.
-_MAX_OFFSET = 1 << 62
+_MAX_OFFSET = 1 << 62  # only a bound
 
 # How much is read at a record's offset at once, in bytes.  A head is at most 288; most mailbox
 # records fit as a whole, so that a step of a search is one system call.
-_PEEK = 480
+_PEEK = 480  # only a bound
 
 # Where the fields of the header are that a commit changes.
+# same with 25: the first byte of a generation is 0
 _GENERATION, _CURRENT_SIZE = slice(24, 32), slice(48, 56)
 _HEADER = Struct(">20sIQQQQII")
 _FIXED = Struct(">BBHI")
@@ -56,13 +57,14 @@ _CHECKSUMS = Struct(">II")
 _POINTER = _LONG.size
 _REST_OF_HEAD = _POINTER + _CHECKSUMS.size
 # One for each level: the pointers, then both CRCs.
+# same with 2 in place 2: a higher level is refused before
 _POINTERS = tuple(Struct(f">{level + 1}QII") for level in range(MAX_LEVEL + 1))
 _SHORTEST = 24
 _KINDS = bytes((DUMMY, RECORD, DELETE, COMMIT))
 
 
 # The header and the head of the dummy record behind it (level 31), in one system call.
-START = HEADER_SIZE + _SHORTEST + _POINTER * MAX_LEVEL
+START = HEADER_SIZE + _SHORTEST + _POINTER * MAX_LEVEL  # only a bound
 
 
 def committed(raw: bytes) -> bytes:
@@ -243,7 +245,7 @@ class TwoskipRecord:
         """
         body = self._body
         raw = self._raw
-        if len(raw) < self.length:
+        if len(raw) < self.length:  # same with <=: one reading more
             # The head is known already, and a writer may be changing its pointers.
             rest = view.read(self.offset + body, self.length - body)
         else:

@@ -48,27 +48,27 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
 # Bytes that one step reads: about 2 ms of work.
-CHUNK = 384 * 1024
+CHUNK = 384 * 1024  # only a bound
 
 # Bytes of log that `follow` reads while somebody waits for an answer; more is for `step`.
-FOLLOWED = CHUNK // 2
+FOLLOWED = CHUNK // 2  # only a bound
 
 # How often in a row what was appended has to look damaged before the index is given up: each
 # time a question waits until it has been read.
-DAMAGED_ATTEMPTS = 8
+DAMAGED_ATTEMPTS = 8  # only a bound
 
 # Records that commits have appended before they are merged into a new run.
-MOST_RECENT = 65_536
+MOST_RECENT = 65_536  # only a bound
 
 # Records of one hash that are read in search of a key: names that collide can be chosen, and
 # beyond these the skip list costs less.
-MAX_CANDIDATES = 16
+MAX_CANDIDATES = 16  # only a bound
 
-_MAX_SIZE = 8 << 32
+_MAX_SIZE = 8 << 32  # only a bound
 
 # How much of a record is looked at first, in bytes: more than the longest head,
 # and mostly all of it.
-HEAD = 640
+HEAD = 640  # only a bound
 
 
 class KeyIndex:
@@ -112,13 +112,14 @@ class KeyIndex:
         self._recent = Buckets()
         self._older: Buckets | None = None  # what is being merged
         self._merge: Merge | None = None
+        # same with 1: one step more at most
         self._added = 0  # records in `_recent`
         self._suspects: set[int] = set()
         self._failures = 0  # to take in what was appended, one after the other
         self._take_run(KeyRun.empty() if run is None else run)
         self._first = run is None  # nothing is sorted yet
         self.ready = run is not None
-        if parsed.end > _MAX_SIZE:
+        if parsed.end > _MAX_SIZE:  # same with >=: a bound of work
             raise DatabaseDamaged(view.path, "is too large for an index")
 
     @property
@@ -147,7 +148,7 @@ class KeyIndex:
             return True
         if self._merge is None:
             if not self.outgrown:
-                return False
+                return False  # same with True: one step more at most
             self._older, self._recent, self._added = self._recent, Buckets(), 0
             self._merge = Merge(self._run, self._older, self.end)
         run = self._merge.step()
@@ -157,7 +158,7 @@ class KeyIndex:
         self._take_run(run)
         self._first = False
         self.ready = True
-        return False
+        return False  # same with True: one step more at most
 
     def _take_run(self, run: KeyRun) -> None:
         self._run = run
@@ -171,6 +172,7 @@ class KeyIndex:
         what was appended is not sound, a few times in a row: it may be being written.
         """
         header = TwoskipHeader(self._view.path, raw)
+        # same with < in place 2: a bound of work
         if header.generation != self.generation or not self.end <= header.end <= _MAX_SIZE:
             return False
         if header.end - self.end > FOLLOWED:
@@ -275,7 +277,7 @@ class KeyIndex:
         limit = max(until, self._target)
         at = 0
         # What of the chunk is committed; behind `limit` a writer may be at work.
-        room = min(size, limit - start)
+        room = min(size, limit - start)  # same with +: no more is read than that
         taken: list[tuple[bytes, int]] = []
         suspects: list[int] = []
         while at < size:
@@ -289,11 +291,12 @@ class KeyIndex:
             if data.startswith(BLANK, at):
                 at += len(BLANK)
                 continue
+            # same with <= in place 1: a bound of work
             if at and size - at < HEAD and until < limit:
                 break  # the next chunk begins here
             offset = start + at
             record = TwoskipRecord(view.path, data[at : at + HEAD], offset, limit)
-            if record.length > HEAD:
+            if record.length > HEAD:  # same with >=: a bound of work
                 record = TwoskipRecord(view.path, view.read(offset, record.length), offset, limit)
             if record.type == RECORD:
                 record.value(view)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
 # How often in a row an index is begun before this file is left without one.
-ATTEMPTS = 5
+ATTEMPTS = 5  # only a bound
 
 
 class IndexMaker:
@@ -44,7 +44,7 @@ class IndexMaker:
         Raises `SharedIndexRefused` where it is nothing of ours.
         """
         offer = SharedIndex.of(descriptor)
-        known = index.run.end if index is not None else 0
+        known = index.run.end if index is not None else 0  # same with 1: no index ends at 1
         if offer.identity == self._view.identity and offer.end > known:
             self._offer = offer
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 # Bits of the hash that do not choose the bucket: 4096 buckets, of some 250 entries each where
 # there are a million records.
-SHIFT = 20
+SHIFT = 20  # only a bound
 
 # What of an entry is the place.
 PLACE = 0xFFFFFFFF
 
 # Entries that one step sorts: about 2 ms of work.
-SORTED_PER_STEP = 16384
+SORTED_PER_STEP = 16384  # only a bound
 
 # The hash of a key: 32 bits.
 code_of = crc32
@@ -71,13 +71,14 @@ class KeyRun:
     def empty(cls) -> KeyRun:
         """That of no record."""
         nothing = memoryview(array("Q"))
+        # same with 2: more places than needed
         starts = memoryview(array("I", bytes(4 * (bucket_count(SHIFT) + 1))))
         return cls(nothing, starts, nothing, end=0, shift=SHIFT)
 
 
 def bucket_count(shift: int) -> int:
     """How many buckets there are."""
-    return 1 << 32 - shift
+    return 1 << 32 - shift  # same with 2, 33: more places than needed
 
 
 class Merge:
@@ -101,6 +102,7 @@ class Merge:
         entries, starts, run = self._entries, self._starts, self._run
         begun = len(entries)
         count = bucket_count(run.shift)
+        # same with <= in place 2: a bound of work
         while self._bucket < count and len(entries) - begun < SORTED_PER_STEP:
             bucket = self._bucket
             old = run.entries[run.starts[bucket] : run.starts[bucket + 1]]

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 # Another one whenever what follows means something else: before and after an upgrade, processes
 # of both programs serve side by side.
-_VERSION = 1
+_VERSION = 1  # only a bound
 _MAGIC = b"smmapd key index"
 
 # magic, version, bits that choose no bucket, device, inode, generation, size at the last repack,
@@ -64,7 +64,7 @@ _CHECKED = _HEADER.size - 8
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 # Bytes that are checked in one step, in some 2 ms.
-_PIECE = 1 << 20
+_PIECE = 1 << 20  # only a bound
 
 
 def export(index: KeyIndex, view: FileView, raw: bytes, tail: Tail) -> int | None:
@@ -96,7 +96,7 @@ def export(index: KeyIndex, view: FileView, raw: bytes, tail: Tail) -> int | Non
         len(kept),
         len(run.entries),
         len(suspects),
-        0,
+        0,  # same with 1: what is behind the checked part is cut off
     )[:_CHECKED]
     checksum = crc32(head)
     for part in body:
@@ -236,5 +236,6 @@ class SharedIndex:
         first = _HEADER.size
         second = first + 8 * entries
         third = second + 8 * suspects
+        # same with 8: rounded up it is the same
         fourth = third + (4 * (bucket_count(self._shift) + 1) + 7) // 8 * 8
         return first, second, third, fourth, fourth + kept

@@ -64,11 +64,13 @@ class Found:
         before, behind = self.before, self.record
         for order in orders:
             wanted = key.translate(order)
+            # same with >: keys of one rank are one key
             if before is not None and before.key.translate(order) >= wanted:
                 return False
+            # same with <: keys of one rank are one key
             if behind is not None and behind.key.translate(order) <= wanted:
                 return False
-        return True
+        return True  # same with False: searches once more than it has to
 
 
 class Snapshot:
@@ -108,6 +110,7 @@ class Snapshot:
     def at(cls, view: FileView, start: bytes, end: int, orders: Orders) -> Snapshot:
         """Without known records; `start` are the file's first bytes, the dummy's head included."""
         dummy = TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
+        # same with 1: keys of one rank are one key
         return cls(view, dummy, end, orders, known={}, floor=0)
 
     @classmethod
@@ -157,6 +160,7 @@ class Snapshot:
         record = self._landing(prefix if after is None else after, ascent.orders)
         if record is not None and record.key == after:
             record = self._successor(record)
+        # same with <=: a bound of work
         while record is not None and len(records) < limit and record.key.startswith(prefix):
             ascent = ascent.step(view.path, record.key)
             records.append((record.key, record.value(view)))
@@ -250,7 +254,7 @@ class Snapshot:
         key: bytes,
         order: bytes | None,
         *,
-        down: bool = False,
+        down: bool = False,  # same with True: the longer way to the same
         start: TwoskipRecord | None = None,
     ) -> Found:
         """Walk down the levels to the first record that is not before `key` in `order`.
@@ -316,7 +320,7 @@ class Snapshot:
             first, second = second, first
         if first < self.end:
             return max(first, second)
-        if second < self.end:
+        if second < self.end:  # same with <=: no record fits there: damaged either way
             return second
         raise DatabaseDamaged(
             self._view.path, f"the record at {record.offset} has no committed successor"
@@ -324,7 +328,7 @@ class Snapshot:
 
     def _record(self, offset: int) -> TwoskipRecord:
         """The ordinary record at `offset`, where the committed list says that there is one."""
-        if offset < self.end:
+        if offset < self.end:  # same with <=: no record fits there: damaged either way
             record = TwoskipRecord.read(self._view, offset, self.end)
             if record.type == RECORD and record.level:
                 return record
@@ -353,7 +357,7 @@ class Snapshot:
                 return found.record
             if found.ordered:
                 results[found.record.offset if found.record else None] = found.record
-        if len(results) > 1:
+        if len(results) > 1:  # same with >=: the longer way to the same
             order = self._order(orders)
             return self._search(key, order).record
         for record in results.values():
@@ -364,6 +368,7 @@ class Snapshot:
         """The file's order: walk the list until only one is left.  Reads up to all records."""
         ascent = Ascent(None, orders)
         record = self._successor(self._dummy)
+        # same with >=: the longer way to the same
         while record is not None and len(ascent.orders) > 1:
             ascent = ascent.step(self._view.path, record.key)
             record = self._successor(record)

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from gateway.cyrus.db.file import FileView
 
 # Records remembered: of two million the seven lowest levels are left to be read.
-MAX_RECORDS = 16384
+MAX_RECORDS = 16384  # only a bound
 
 # Records of earlier states that a search lets go, in some 20 us: all of them at once would take
 # 10 ms, and somebody would wait for it after each commit.
-RELEASED = 32
+RELEASED = 32  # only a bound
 
 
 class Waypoints:
@@ -69,8 +69,8 @@ class Waypoints:
         self._outdated: list[TwoskipRecord] = []  # of earlier states: only to be let go
         self._view = view
         self._state: Hashable = None
-        self.end = 0
-        self.floor = 0
+        self.end = 0  # same with 1: the first look sets it
+        self.floor = 0  # same with 1: the first look sets it
         self.records: dict[int, TwoskipRecord] = {}
 
     def move_to(self, raw: bytes, token: Hashable) -> None:
