@@ -42,16 +42,6 @@ _FACILITIES = {
     **{f"local{n}": getattr(syslog, f"LOG_LOCAL{n}") for n in range(8)},
 }
 
-# The C program's words (imap/smmapd.c, auditlog_client): those of who gets the mail, of three
-# states, and of everything else.
-_OK, _OTHER = "ok", "failed"
-_EVENTS = {
-    "nonexistent": "nonexistent",
-    "denied": "denied",
-    "over-quota": "overquota",
-    "over-quota-permanent": "overquota",
-}
-
 
 def open_log(
     service: str, prefix: str | None, facility: str | None = None, *, debugging: bool = False
@@ -110,10 +100,9 @@ def printable(text: str | bytes) -> str:
 def audit_line(key: bytes, verdict: Verdict, client: str) -> str:
     """The line of one verdict where `auditlog` is on, in Cyrus' logfmt.
 
-    The event's names are the C program's.
+    The event's names are the C program's (`Kind.audit_event`).
     """
-    kind = verdict.kind
-    event = _OK if kind.accepts else _EVENTS.get(kind.name, _OTHER)
+    event = verdict.kind.audit_event
     line = f"event={event} u.username={_field(key)} r.clienthost={_field(client)}"
     if verdict.reason:
         line += f" reason={_field(verdict.reason)}"

@@ -21,7 +21,8 @@ from gateway.cli.common import engine_of, settings_of
 from gateway.cli.failures import ArgumentsError, InputError
 from gateway.cli.progress import Progress
 from gateway.protocols.address import BadAddress, bare, parse_bare
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 
 if TYPE_CHECKING:
     import argparse

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.verification.model import Kind
+    from gateway.verification.kinds import Kind
 
 AUTO = "auto"
 ALWAYS = "always"

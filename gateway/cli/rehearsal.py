@@ -11,7 +11,8 @@ from gateway.cli.logheads import EXPECTED
 from gateway.cli.maillog import Outcome, Skipped
 from gateway.frontends.judge import Question
 from gateway.protocols.address import BadAddress, parse_bare
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

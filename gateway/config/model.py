@@ -32,7 +32,7 @@ from gateway.config.tables.sql import SqlSettings
 from gateway.config.tables.store import CyrusSettings
 from gateway.config.tables.tls import TlsSettings
 from gateway.frontends.replies import Template
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 
 # In the order of the reference and of the example.
 SECTIONS: tuple[Section[object], ...] = (

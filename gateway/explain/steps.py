@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import formats
 from gateway.explain import deliverysteps
+from gateway.frontends.replies import WHEN
 from gateway.printable import printable
 from gateway.verification.model import QuotaUse
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from gateway.verification.steps import Step
 
 Row = tuple[str, str]
+
+# When a kind of verdict is given, by its word.
+_WHEN = {kind.name: sentence for kind, sentence in WHEN.items()}
 
 
 def rows(step: Step, recipient: bytes, naming: Naming | None) -> list[Row]:
@@ -143,14 +147,14 @@ def _quota(facts: Mapping[str, object]) -> list[Row]:
     use = facts["use"]
     if not isinstance(use, QuotaUse):
         return [*found, ("root", f"none for {_text(facts['mailbox'])}: no limit")]
-    final = "final: lmtp_over_quota_perm_failure" if facts["permanent"] else "for now"
+    refusal = facts["refusal"]
     return [
         *found,
         ("root", printable(use.root)),
         ("storage", used_of(use.storage_used, use.storage_limit, " bytes")),
         ("messages", used_of(use.messages_used, use.messages_limit)),
         *_other_resources(use),
-        ("result", f"over quota, {final}" if facts["exceeded"] else "not over quota"),
+        ("result", "not over quota" if refusal is None else f"{refusal}: {_WHEN[str(refusal)]}"),
     ]
 
 

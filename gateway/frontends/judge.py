@@ -22,7 +22,8 @@ from gateway.frontends.replies import ReplyTable, SmtpReply
 from gateway.frontends.scope import Scope, Skip
 from gateway.frontends.waiver import NO_WAIVERS, Waiver, Waivers
 from gateway.protocols.address import Address, BadAddress
-from gateway.verification.model import Evidence, Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Query, Verdict
 
 # What a refusal for ever becomes while a file is not settled that could save the recipient.
 UNSETTLED = Verdict(

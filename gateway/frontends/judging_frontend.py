@@ -10,7 +10,8 @@ from gateway.frontends.inquiry import Answer
 from gateway.frontends.judge import Judge, Question
 from gateway.frontends.waiver import Waivers
 from gateway.protocols.address import Address, BadAddress
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 
 if TYPE_CHECKING:
     from gateway.frontends.frontend import JudgeParts

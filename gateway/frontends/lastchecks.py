@@ -29,7 +29,8 @@ from gateway.mta.keys import Mailbox
 from gateway.mta.lookups import DEADLINE, Lookups, TableAnswers
 from gateway.mta.routing import RoutingKind
 from gateway.protocols.address import Address, BadAddress, parse_bare
-from gateway.verification.model import Evidence, Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Query, Verdict
 
 if TYPE_CHECKING:
     from gateway.frontends.replies import ReplyTable

@@ -20,7 +20,8 @@ from types import MappingProxyType
 from gateway.errors import ConfigurationError
 from gateway.frontends import replytext
 from gateway.frontends.socketmap_replies import ROWS, socketmap_payload
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Verdict
 
 # Octets of a reply line with its CR and LF (RFC 5321, 4.5.3.1.5).
 MAX_LINE = 512

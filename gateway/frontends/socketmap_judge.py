@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 from gateway.frontends.judge import UNSETTLED
 from gateway.protocols.address import NO_LOCAL_PART
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 
 if TYPE_CHECKING:
     from gateway.frontends.scope import Scope

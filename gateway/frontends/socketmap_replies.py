@@ -12,7 +12,8 @@ fixed: Postfix and Sendmail read it, and show the text to nobody but their own l
 
 from __future__ import annotations
 
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

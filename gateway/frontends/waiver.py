@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 
 # The local part of Postfix' probes: double_bounce_sender, and behind it the
 # time in base 31 where address_verify_sender_ttl is set (verify_sender_addr.c).

@@ -23,7 +23,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.mta.lookups import Lookups
-from gateway.verification.model import Evidence, Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,7 +20,8 @@ from gateway.upstream.socketmapclient import (
     MAX_HOPS,
     SocketmapClient,
 )
-from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Verdict
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.steps import Step
 from gateway.verification.upstreamanswers import LOOP_TEXT

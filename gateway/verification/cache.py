@@ -32,8 +32,9 @@ from time import perf_counter
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import StoreError
 from gateway.verification.entry import Entry
+from gateway.verification.kinds import Kind
 from gateway.verification.largedict import LargeDict
-from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Pending, Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, Ordinary
 from gateway.verification.storeversion import StoreVersion
 
@@ -353,7 +354,7 @@ class VerdictCache:
         entries = self.entries
         if query.folded:
             entries = self._folded
-        elif verdict.kind is Kind.NONEXISTENT:
+        elif verdict.kind.missing:
             entries = self._unknown
         shared = self._shared(verdict)
         entry = Entry(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.entry import Entry
-    from gateway.verification.model import Kind, Pending, Query, Verdict
+    from gateway.verification.kinds import Kind
+    from gateway.verification.model import Pending, Query, Verdict
     from gateway.verification.records import Records
     from gateway.verification.steps import Step
 

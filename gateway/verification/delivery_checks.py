@@ -27,7 +27,8 @@ from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
 from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
 from gateway.verification.delivery_quota import CatchAll
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ class DeliveryChecks:
             records.note("name", problem=Kind.BAD_ADDRESS.text)
             return Verdict(Kind.BAD_ADDRESS, Kind.BAD_ADDRESS.text)
         outcome = self._caught(addressed, query, records)
-        if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+        if isinstance(outcome, Pending) or not outcome.kind.other_readings:
             return outcome
         older = not self._store.mailboxes.has_newer_keys()
         if not older and not query.folded:
@@ -131,33 +132,32 @@ class DeliveryChecks:
         others = list(naming.others(query.recipient, older=older, folded=folded))
         for each in others:
             outcome = self._mailboxes.delivered(each, query, records)[0]
-            if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+            if isinstance(outcome, Pending) or not outcome.kind.other_readings:
                 return _kept_quota(refusal, outcome)
-        if folded or refusal.kind is Kind.NONEXISTENT:
+        if folded or refusal.kind.missing:
             addressed = naming.recipient(query.recipient)
             fuzzy = older and self._conf.lmtp_fuzzy_mailbox_match
-            fuzzy = fuzzy and refusal.kind is Kind.NONEXISTENT
+            fuzzy = fuzzy and refusal.kind.missing
             if addressed is not None and (folded or fuzzy):
                 # Folding may have lost the default domain's capitals as well as a folder's.
                 for reading in (addressed, *others):
                     for each in self._spelt_otherwise(reading, folded=folded, fuzzy=fuzzy):
                         outcome = self._mailboxes.delivered(each, query, records)[0]
-                        if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+                        if isinstance(outcome, Pending) or not outcome.kind.other_readings:
                             outcome = _kept_quota(refusal, outcome)
                             return _passing(outcome) if fuzzy else outcome
             if fuzzy and addressed is not None and addressed.inbox is None:
                 return _passing(refusal)
-        if folded and self._catch_all is not None and refusal.kind is Kind.OVER_QUOTA_PERMANENT:
+        if folded and self._catch_all is not None and refusal.kind.for_now is not None:
             # Whatever is written otherwise is unknown, and goes to the catch-all mailbox.
             outcome = self._mailboxes.delivered(
                 self._catch_all, query, records, asks_denials=False
             )[0]
-            if isinstance(outcome, Pending) or not _is_final(outcome.kind):
+            if isinstance(outcome, Pending) or not outcome.kind.other_readings:
                 return _kept_quota(refusal, outcome)
         # "Does not exist" is forgotten with any change of the list.  Other refusals are not, and a
         # mailbox in another spelling may be created.
-        known = refusal.kind is not Kind.NONEXISTENT
-        return _passing_verdict(refusal) if folded and known else refusal
+        return _passing_verdict(refusal) if folded and not refusal.kind.missing else refusal
 
     def _spelt_otherwise(
         self, addressed: Addressed, *, folded: bool, fuzzy: bool
@@ -189,14 +189,9 @@ class DeliveryChecks:
         if not second.kind.accepts:
             # Cyrus 2.5 keeps the first reason; and the MTA may not announce the size.
             keeps = catch_all is CatchAll.MAY_TAKE or not self._store.mailboxes.has_newer_keys()
-            worse = outcome.kind.temporary and _is_final(second.kind)
+            worse = outcome.kind.temporary and second.kind.other_readings
             return outcome if keeps and worse else second
         return Verdict(Kind.CATCH_ALL, b"", second.evidence, cacheable=second.cacheable)
-
-
-def _is_final(kind: Kind) -> bool:
-    """Whether a verdict of that kind refuses for ever, for what the recipient is."""
-    return not kind.accepts and not kind.temporary and kind is not Kind.DENIED
 
 
 def _kept_quota(refusal: Verdict, other: Outcome) -> Outcome:
@@ -205,10 +200,11 @@ def _kept_quota(refusal: Verdict, other: Outcome) -> Outcome:
     A full mailbox is there, and most of what is addressed like that is for it: taking it for
     the other mailbox would bounce.  As it might be for that one, it is not refused for ever.
     """
-    if refusal.kind is not Kind.OVER_QUOTA_PERMANENT:
+    kind = refusal.kind.for_now
+    if kind is None:
         return other
     # Not remembered: it rests on the other mailbox, too.
-    return Verdict(Kind.OVER_QUOTA, refusal.reason, refusal.evidence, cacheable=False)
+    return Verdict(kind, refusal.reason, refusal.evidence, cacheable=False)
 
 
 def _passing(outcome: Outcome) -> Outcome:

@@ -18,7 +18,8 @@ from gateway.cyrus.mailboxrecord import (
     MBTYPE_REMOTE,
 )
 from gateway.verification.delivery_quota import CatchAll, DeliveryQuota
-from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 
 if TYPE_CHECKING:
     from gateway.cyrus.autocreate import Autocreate
@@ -59,14 +60,10 @@ class DeliveryMailboxes:
             owner = inbox.owner if inbox is not None else None
             denied = records.denied(addressed.userid) or records.denied(owner)
             if denied is not None:
-                return denied, CatchAll.NOT_ASKED
+                return _with_catch_all(denied, CatchAll.TAKES)
         if inbox is None:
-            outcome, catch_all = self._shared(addressed, query, records)
-        else:
-            outcome, catch_all = self._user(addressed, inbox, query, records)
-        if isinstance(outcome, Verdict) and outcome.kind is Kind.NOT_FOR_MAIL:
-            catch_all = CatchAll.NOT_ASKED  # RCPT passes, and DATA fails
-        return outcome, catch_all
+            return _with_catch_all(*self._shared(addressed, query, records))
+        return _with_catch_all(*self._user(addressed, inbox, query, records))
 
     def _shared(
         self, addressed: Addressed, query: Query, records: Records
@@ -92,7 +89,7 @@ class DeliveryMailboxes:
             return unfit, CatchAll.TAKES
         denied = records.denied(name.owner)
         if denied is not None:
-            return denied, CatchAll.NOT_ASKED
+            return denied, CatchAll.TAKES
         evidence = Evidence(mailbox=entry.name)
         rights = records.rights(entry)
         if not rights & acl.POST:
@@ -103,7 +100,7 @@ class DeliveryMailboxes:
         if entry.mbtype & MBTYPE_REMOTE:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         if self._naming.is_deleted(name):
-            return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.NOT_ASKED
+            return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.TAKES
         return self._quota.check(entry.name, None, (), query.size, records)
 
     def _user(
@@ -189,7 +186,14 @@ class DeliveryMailboxes:
 def _weight(kind: Kind) -> int:
     """How much a refusal says of a folder that may be read in two ways."""
     # same with 3: it only has to be greater
-    return 2 if kind.temporary else 0 if kind is Kind.NONEXISTENT else 1
+    return 2 if kind.temporary else 0 if kind.missing else 1
+
+
+def _with_catch_all(outcome: Outcome, catch_all: CatchAll) -> tuple[Outcome, CatchAll]:
+    """What the catch-all mailbox has to do with an outcome: nothing, where the kind says so."""
+    if isinstance(outcome, Verdict) and not outcome.kind.catch_all:
+        return outcome, CatchAll.NOT_ASKED
+    return outcome, catch_all
 
 
 def _at_backend(entry: MailboxEntry, evidence: Evidence, query: Query, recipient: bytes) -> Pending:

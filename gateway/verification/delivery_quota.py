@@ -13,7 +13,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import acl
-from gateway.verification.model import Evidence, Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Verdict
 from gateway.verification.steps import quota_use
 
 if TYPE_CHECKING:
@@ -64,32 +65,29 @@ class DeliveryQuota:
         exceeded = record is not None and self._exceeded_at_rcpt(record, size or 0)
         after_data = record is not None and not exceeded and self._exceeded_after_data(record, size)
         # What the record says is worth telling where it refuses, or is to be shown.
-        told = exceeded or after_data or records.trace is not None
+        over = exceeded or after_data
+        told = over or records.trace is not None
         use = quota_use(record) if told else None
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if told:
-            permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
-            records.note_quota(mailbox, use, exceeded=exceeded or after_data, permanent=permanent)
-        if record is None or not (exceeded or after_data):
+            records.note_quota(mailbox, use, self._over_quota if over else None)
+        if record is None or not over:
             if size is not None and record is not None and not self._strict:
                 fits = not record.exceeded(size, 0)
                 records.note("size", size=size, fits=fits)
                 if not fits:
-                    return Verdict(
-                        Kind.SIZE_OVER_QUOTA, Kind.SIZE_OVER_QUOTA.text, evidence
-                    ), CatchAll.NOT_ASKED
+                    size_over = Verdict(Kind.SIZE_OVER_QUOTA, Kind.SIZE_OVER_QUOTA.text, evidence)
+                    return size_over, CatchAll.TAKES
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         # Refused for its size alone: the MTA that hands the mail to lmtpd may not announce it.
         savable = after_data or (exceeded and not self._exceeded_at_rcpt(record, 0))
         if savable and any(self._saves(each, size, records) for each in folders):
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
-        over = self._over_quota
+        kind = self._over_quota
         if savable and folders and self._fuzzy:
-            over = Kind.OVER_QUOTA  # another folder may match, and save it
+            kind = kind.for_now or kind  # another folder may match, and save it
         catch_all = CatchAll.MAY_TAKE if savable else CatchAll.TAKES
-        return Verdict(over, Kind.OVER_QUOTA.text, evidence), (
-            CatchAll.NOT_ASKED if after_data else catch_all
-        )
+        return Verdict(kind, kind.text, evidence), (CatchAll.NOT_ASKED if after_data else catch_all)
 
     def too_small(
         self, record: QuotaRecord, size: int | None, evidence: Evidence
@@ -97,7 +95,7 @@ class DeliveryQuota:
         """The refusal of a mailbox that is only just made, with a quota that is too small."""
         # same with 1: one mail is added, or the look after DATA says so
         if self._exceeded_at_rcpt(record, size or 0) or self._exceeded_after_data(record, size):
-            return Verdict(self._over_quota, Kind.OVER_QUOTA.text, evidence)
+            return Verdict(self._over_quota, self._over_quota.text, evidence)
         return None
 
     def _exceeded_at_rcpt(self, record: QuotaRecord, size: int) -> bool:

@@ -16,12 +16,13 @@ from __future__ import annotations
 from gateway.values import Value
 from gateway.verification.cache import worth_keeping
 from gateway.verification.entry import Entry
+from gateway.verification.kinds import NO, OVER_QUOTA, YES
 from gateway.verification.largedict import LargeDict
-from gateway.verification.model import NO, OVER_QUOTA, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.verification.model import Kind, Verdict
+    from gateway.verification.kinds import Kind
+    from gateway.verification.model import Verdict
 
 
 class Lifetimes(Value):

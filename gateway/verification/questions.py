@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import time
 
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Evidence, Pending, Verdict
 from gateway.verification.uncached import UncachedMemory
 
 TYPE_CHECKING = False

@@ -10,7 +10,8 @@ from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_RESERVE
 from gateway.errors import DatabaseEmpty
 from gateway.verification import steps
-from gateway.verification.model import Evidence, Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Verdict
 from gateway.verification.steps import Step
 
 TYPE_CHECKING = False
@@ -118,10 +119,8 @@ class Records:
         """The record of the quota root of a mailbox, given by internal names; None without one."""
         return self.store.quotas.nearest(names, self._quota_get)
 
-    def note_quota(
-        self, mailbox: bytes, use: QuotaUse | None, *, exceeded: bool, permanent: bool
-    ) -> None:
-        """Tell the trace what the quota root of a mailbox means."""
+    def note_quota(self, mailbox: bytes, use: QuotaUse | None, refusal: Kind | None) -> None:
+        """Tell the trace what the quota root of a mailbox means: a refusal of that kind, or no."""
         if self.trace is not None:
             self.note(
                 "quota",
@@ -129,6 +128,5 @@ class Records:
                 format=self.store.quotas.database.format,
                 mailbox=mailbox,
                 use=use,
-                exceeded=exceeded,
-                permanent=permanent,
+                refusal=refusal.name if refusal is not None else None,
             )

@@ -21,7 +21,8 @@ import zlib
 
 from gateway.errors import UpstreamError
 from gateway.upstream.socketmapclient import MAX_HOPS
-from gateway.verification.model import NO_EVIDENCE, Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Evidence, Pending, Query, Verdict
 from gateway.verification.steps import Step
 from gateway.verification.uncached import UncachedMemory
 from gateway.verification.upstreamanswers import LOOP_TEXT

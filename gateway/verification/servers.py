@@ -10,7 +10,7 @@ from __future__ import annotations
 from gateway.errors import ProtocolError
 from gateway.values import Value
 from gateway.verification import upstreamanswers
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

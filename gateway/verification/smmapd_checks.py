@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
-from gateway.verification.model import Evidence, Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Verdict
 from gateway.verification.steps import name_step, quota_use
 
 TYPE_CHECKING = False
@@ -119,11 +120,10 @@ class SmmapdChecks:
         record = records.quota(*names)
         use = quota_use(record)
         exceeded = record is not None and record.exceeded()
-        permanent = self._over_quota is Kind.OVER_QUOTA_PERMANENT
-        records.note_quota(mailbox, use, exceeded=exceeded, permanent=permanent)
+        records.note_quota(mailbox, use, self._over_quota if exceeded else None)
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if exceeded:
-            return Verdict(self._over_quota, Kind.OVER_QUOTA.text, evidence)
+            return Verdict(self._over_quota, self._over_quota.text, evidence)
         if query.size is not None and record is not None:
             fits = not record.exceeded(storage_more=query.size)
             records.note("size", size=query.size, fits=fits)
@@ -136,15 +136,11 @@ def _is_missing(outcome: Verdict | Pending) -> bool:
     """Whether no mailbox was found, or none that may be known."""
     if isinstance(outcome, Pending):
         return outcome.server is None
-    return outcome.kind is Kind.NONEXISTENT
+    return outcome.kind.missing
 
 
 def _may_be_another(outcome: Verdict | Pending) -> bool:
-    """Whether the next reading of an address may still make a difference.
-
-    It may save a mail that would be refused for ever, unless the user is blocked.
-    """
+    """Whether the next reading of an address may still make a difference."""
     if isinstance(outcome, Pending):
         return outcome.server is None
-    kind = outcome.kind
-    return not kind.accepts and not kind.temporary and kind is not Kind.DENIED
+    return outcome.kind.other_readings

@@ -6,7 +6,8 @@ no cost, and the event loop's ticks are only counted.
 
 from __future__ import annotations
 
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

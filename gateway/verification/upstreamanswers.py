@@ -13,7 +13,7 @@ nothing of the recipient, and is a temporary failure however permanent it sounds
 
 from __future__ import annotations
 
-from gateway.verification.model import KINDS, Kind
+from gateway.verification.kinds import KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

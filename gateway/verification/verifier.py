@@ -19,7 +19,8 @@ from __future__ import annotations
 import time
 
 from gateway.errors import RecordDamaged, StoreError
-from gateway.verification.model import Evidence, Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Verdict
 from gateway.verification.records import Records
 from gateway.verification.smmapd_checks import SMMAPD, SmmapdChecks
 from gateway.verification.steps import Step
@@ -173,7 +174,7 @@ class Verifier:
         verdict = murder.backends.verdict(
             pending.server, pending.query, pending.evidence, trace, since=since
         )
-        if verdict.kind is not Kind.NONEXISTENT or not self.kicks_mupdate:
+        if not verdict.kind.missing or not self.kicks_mupdate:
             return verdict
         # The list says that the mailbox is there, the backend that it is not: it
         # has been moved or deleted, and mupdate takes seconds to tell.
@@ -201,7 +202,7 @@ class Verifier:
         outcome = self.decide(pending.query, trace, kicked=True)
         if problem is None:
             return outcome
-        if isinstance(outcome, Verdict) and outcome.kind is not Kind.NONEXISTENT:
+        if isinstance(outcome, Verdict) and not outcome.kind.missing:
             return outcome
         if isinstance(outcome, Pending) and pending.server is None:
             return outcome

@@ -11,7 +11,7 @@ from gateway import counted
 from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import Waiver
 from gateway.observability.metrics import exposition
-from gateway.verification.model import KINDS
+from gateway.verification.kinds import KINDS
 from tests.rigs.adminpage import WORKERS, Site, running
 from tests.rigs.folders import folder
 from tests.rigs.waiting import wait_until

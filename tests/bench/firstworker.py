@@ -21,7 +21,8 @@ from collections.abc import Callable
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 
 # Questions between two pieces of work.

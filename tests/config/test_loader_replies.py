@@ -6,7 +6,7 @@ import pytest
 
 from gateway import config
 from gateway.config import Settings
-from gateway.verification.model import KINDS, Kind
+from gateway.verification.kinds import KINDS, Kind
 
 ON = '[socketmap]\nlisten = ["unix:/run/s"]\n'
 

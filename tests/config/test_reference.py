@@ -15,7 +15,7 @@ from gateway.config.declaration import Declaration, Section
 from gateway.config.model import SECTIONS
 from gateway.config.tables.replies import PERMANENT_SIZE
 from gateway.frontends.replies import WHEN
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.rigs.require import require_command
 
 ROOT = Path(__file__).parents[2]

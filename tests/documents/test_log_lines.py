@@ -16,7 +16,7 @@ import pytest
 
 from gateway import errors
 from gateway.frontends.waiver import Waiver
-from gateway.verification.model import KINDS
+from gateway.verification.kinds import KINDS
 from tests.sources import SOURCES, dotted, tree
 from tests.support.blocks import text
 

@@ -28,7 +28,8 @@ from gateway.frontends.inquiry import Inquiry
 from gateway.supervisor import processes
 from gateway.upstream.address import UnixAddress
 from gateway.upstream.connection import Dialer
-from gateway.verification.model import KINDS, Verdict
+from gateway.verification.kinds import KINDS
+from gateway.verification.model import Verdict
 from gateway.wiring.assembly import make_verifier
 from gateway.wiring.judges import make_judge, make_replies
 from tests.demo.store import build

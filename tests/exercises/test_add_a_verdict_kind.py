@@ -1,6 +1,6 @@
 """Add a verdict kind: a test for every place that must know it, which names the place where it fails.
 
-The kind itself (`gateway/verification/model.py`) says what follows from it; these say where else it
+The kind itself (`gateway/verification/kinds.py`) says what follows from it; these say where else it
 has to appear: its replies, a check that gives it, the manuals and docs/verdicts.md, the tests' own
 table (tests/interfaces/kinds.py), the demo.  tests/verification/test_kinds.py holds the kinds themselves.
 """
@@ -15,7 +15,8 @@ import pytest
 from gateway.config.model import SECTIONS
 from gateway.frontends.replies import DEFAULTS, WHEN
 from gateway.frontends.socketmap_replies import ROWS
-from gateway.verification.model import KINDS, Kind, Query
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Query
 from gateway.wiring.assembly import make_verifier
 from tests.demo.store import QUESTIONS, build
 from tests.exercises.reading import loaded, man, text
@@ -28,7 +29,7 @@ REFUSALS = pytest.mark.parametrize("kind", [k for k in KINDS if not k.accepts], 
 _OF = {name: each for name, each in vars(Kind).items() if isinstance(each, Kind)}
 _ATTRIBUTE = {each: f"Kind.{name}" for name, each in _OF.items()}
 
-DECLARED = ("gateway/verification/model.py", "gateway/frontends/socketmap_replies.py")
+DECLARED = ("gateway/verification/kinds.py", "gateway/frontends/socketmap_replies.py")
 # What smmapd's authority, and both, find.
 SMMAPDS = ("smmapd_checks.py", "records.py")
 CHECKS = "records.py, delivery_mailboxes.py and smmapd_checks.py in gateway/verification"

@@ -91,18 +91,22 @@ def test_each_reading_says_what_becomes_of_the_domain() -> None:
         ),
         (
             Step("quota", file="/c/quotas.db", format="flat", mailbox=b"user.x", use=None,
-                 exceeded=False, permanent=False),
+                 refusal=None),
             [("file", "/c/quotas.db (flat)"), ("root", "none for user.x: no limit")],
         ),
         (
             Step("quota", file="/c/quotas.db", format="twoskip", mailbox=b"user.x",
-                 use=QuotaUse(b"user", 5, 0, 7, None), exceeded=True, permanent=True),
+                 use=QuotaUse(b"user", 5, 0, 7, None), refusal="over-quota-permanent"),
             [
                 ("file", "/c/quotas.db (twoskip)"),
                 ("root", "user"),
                 ("storage", "5 of 0 bytes"),
                 ("messages", "7, no limit"),
-                ("result", "over quota, final: lmtp_over_quota_perm_failure"),
+                (
+                    "result",
+                    "over-quota-permanent: The mailbox is over quota and imapd.conf sets "
+                    "lmtp_over_quota_perm_failure.",
+                ),
             ],
         ),
     ],

@@ -19,7 +19,7 @@ import pytest
 from gateway.cyrus.db import twom
 from gateway.cyrus.db.file import FileView
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from gateway.verification.verifier import Verifier
 from tests.faults import images
 from tests.support.fault_sites import CHECKSUMMED, TRUTH, Site, ask, close

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.support.fault_sites import FORMATS, TRUTH, Site, ask, close
 
 FAULT = Kind.STORE_FAULT

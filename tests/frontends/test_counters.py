@@ -17,7 +17,8 @@ from gateway.frontends.waiver import Waiver
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
 from gateway.verification.counter import OutcomeCounter
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 from tests.support.admin_stores import verifier
 
 if TYPE_CHECKING:

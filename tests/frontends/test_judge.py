@@ -9,7 +9,8 @@ from gateway.frontends.replies import REFUSALS, ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.protocols.address import parse_path
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 
 SCOPE = Scope(ScopeRules(domains=("example.org",)))
 REPLIES = ReplyTable()

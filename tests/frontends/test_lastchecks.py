@@ -10,7 +10,8 @@ from gateway.frontends.scope import Scope, ScopeRules, Skip
 from gateway.frontends.waiver import Mode, OnError, Waiver, Waivers
 from gateway.mta.lookups import Lookups, TableAnswers
 from gateway.protocols.address import parse_bare
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from tests.support.postfix_worlds import Contents, answers, postfix
 
 MAIN = {

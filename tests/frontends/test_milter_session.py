@@ -13,7 +13,8 @@ from gateway.frontends.origin import NONE, AnswerOrigin
 from gateway.frontends.replies import Template
 from gateway.frontends.scope import ScopeRules, Skip
 from gateway.protocols.milter import CONTINUE, MAX_MACROS, packet
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from tests.rigs.milter import ALL_STEPS
 from tests.support.milter_talk import FAULT, SERVER, UNKNOWN, Talk
 from tests.support.sites import Site

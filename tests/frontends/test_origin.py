@@ -20,7 +20,8 @@ from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 from tests.frontends.test_policy_session import request
 from tests.rigs.waiting import wait_until
 from tests.rigs.witnesses import NEGOTIATION, packet

@@ -15,7 +15,8 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.verification.cache import QUIET_TICKS, VerdictCache
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.frontends.test_policy_session import NOBODY, request
 from tests.stores import FlatStore, record

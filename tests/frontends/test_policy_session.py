@@ -10,7 +10,8 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.replies import ReplyTable
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.policy import MAX_LINE, PolicyRequest
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 
 RULES = ScopeRules(domains=("example.org",))
 NOBODY = b"550 5.1.1 User unknown"

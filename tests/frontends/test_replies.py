@@ -18,7 +18,8 @@ from gateway.frontends.replies import (
     problems,
     read_settings,
 )
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Verdict
 from tests.interfaces.kinds import expected
 
 RECIPIENT = b"fred@example.org"

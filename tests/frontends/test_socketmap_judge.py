@@ -17,7 +17,8 @@ from gateway.mta.postconf import Parameters
 from gateway.mta.postfix import Postfix
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 from tests.rigs.waiting import wait_until
 from tests.support.admin_stores import verifier
 

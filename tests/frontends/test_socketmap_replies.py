@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from gateway.frontends.socketmap_replies import MAX_PAYLOAD, ROWS, socketmap_payload
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Verdict
 from tests.interfaces.kinds import expected
 
 

@@ -12,7 +12,8 @@ from gateway.frontends.socketmap_judge import SocketmapJudge
 from gateway.frontends.socketmap_session import BATCH, SocketmapSession
 from gateway.frontends.waiver import Mode, Waiver, Waivers
 from gateway.protocols.socketmap import encode
-from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"
 

@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from gateway.verification.model import Kind, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query
 from tests.interfaces.askcases import MailSite, ask_policy, policy_request
 from tests.interfaces.model import Case, Interface, Rcpt
 from tests.interfaces.replies import INTERFACES

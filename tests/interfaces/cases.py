@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.frontends.scope import Skip
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.interfaces.kinds import (
     BROKEN,
     DENIED_USER,

@@ -1,6 +1,6 @@
 """Every kind of verdict as the tests expect it: the one place to add one.
 
-`TABLE` is written down apart from the project's own (gateway/verification/model.py and
+`TABLE` is written down apart from the project's own (gateway/verification/kinds.py and
 gateway/frontends/socketmap_replies.py): the codes and texts that lmtpd has for the same
 state (imap/lmtpengine.c).  `VERDICTS` are recipients that real mail servers are asked
 about (`cases`), in the mailboxes, quotas and denials below, which Cyrus' own tools make
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.interfaces.model import Rcpt
 from tests.rigs.cyrus_tools import Mailbox, quota_record
 
@@ -25,7 +25,8 @@ class Row:
     """A verdict as a socketmap says it, and as an SMTP client should hear it.
 
     A text of None is the reason of the recipient's verdict.  `remembered` is the setting
-    `remember_*` of [remote] that says how long another server's word for it counts.
+    `remember_*` of [remote] that says how long another server's word for it counts; `event` is
+    the C program's word of it in Cyrus' auditlog.
     """
 
     status: bytes
@@ -34,6 +35,7 @@ class Row:
     text: bytes | None = b""
     map_text: bytes | None = b""
     remembered: str | None = None
+    event: str = "failed"
 
     @property
     def final(self) -> bool:
@@ -42,21 +44,27 @@ class Row:
 
 
 TABLE: Mapping[Kind, Row] = {
-    Kind.DELIVERABLE: Row(b"OK", remembered="yes"),
-    Kind.CREATED: Row(b"OK", remembered="yes"),
-    Kind.CATCH_ALL: Row(b"OK", remembered="yes"),
+    Kind.DELIVERABLE: Row(b"OK", remembered="yes", event="ok"),
+    Kind.CREATED: Row(b"OK", remembered="yes", event="ok"),
+    Kind.CATCH_ALL: Row(b"OK", remembered="yes", event="ok"),
     Kind.NONEXISTENT: Row(
-        *(b"NOTFOUND", 550, b"5.1.1", b"User unknown", b"Mailbox does not exist"), remembered="no"
+        *(b"NOTFOUND", 550, b"5.1.1", b"User unknown", b"Mailbox does not exist"),
+        remembered="no",
+        event="nonexistent",
     ),
     Kind.NOT_POSTABLE: Row(
         *(b"PERM", 550, b"5.7.1", b"Permission denied", b"Permission denied"), remembered="no"
     ),
-    Kind.DENIED: Row(b"NOTFOUND", 550, b"5.2.1", None, None, remembered="no"),
+    Kind.DENIED: Row(b"NOTFOUND", 550, b"5.2.1", None, None, remembered="no", event="denied"),
     Kind.OVER_QUOTA: Row(
-        *(b"TEMP", 452, b"4.2.2", b"Over quota", b"Over quota"), remembered="over_quota"
+        *(b"TEMP", 452, b"4.2.2", b"Over quota", b"Over quota"),
+        remembered="over_quota",
+        event="overquota",
     ),
     Kind.OVER_QUOTA_PERMANENT: Row(
-        *(b"PERM", 552, b"5.2.2", b"Over quota", b"Over quota"), remembered="over_quota"
+        *(b"PERM", 552, b"5.2.2", b"Over quota", b"Over quota"),
+        remembered="over_quota",
+        event="overquota",
     ),
     Kind.SIZE_OVER_QUOTA: Row(
         *(b"TEMP", 452, b"4.2.2", b"Message exceeds the free quota"),

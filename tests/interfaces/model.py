@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from gateway.frontends.scope import Skip
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 
 # Domains of ours: that of the store's users without a domain, and a virtual one.
 DOMAIN = b"example.org"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.interfaces.kinds import TABLE, Row
 from tests.interfaces.model import SENDMAIL, VIRTUAL, Case, Flow, Interface, Rcpt
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.interfaces.askers import Askers, expected
 from tests.interfaces.conftest import DOMAINS, open_site
 from tests.interfaces.model import Rcpt

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.conftest import DOMAINS, open_site, tables
 from tests.interfaces.kinds import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query
 from gateway.verification.verifier import Verifier
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.responders import (

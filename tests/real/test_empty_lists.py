@@ -8,7 +8,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query
 from gateway.verification.verifier import Verifier
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.require import require

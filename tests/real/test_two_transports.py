@@ -23,7 +23,8 @@ import pytest
 
 from gateway.frontends.milter_session import MilterSession
 from gateway.protocols.milter import CONTINUE, DEFER, packet
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from tests.real.conversations import ALL_STEPS, FEW_STEPS, Speaker
 from tests.rigs.folders import folder
 from tests.rigs.libmilter import conversation, verdict

@@ -19,7 +19,8 @@ from gateway.server import pymilter
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 
 RULES = ScopeRules(
     domains=("example.org",),

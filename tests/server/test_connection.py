@@ -14,7 +14,8 @@ import pytest
 from gateway.mta.lookups import TableAnswers
 from gateway.server.connection import LARGE, LINGER_BYTES
 from gateway.server.server import Server
-from gateway.verification.model import Kind, Pending, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Verdict
 from tests.support.lines import (
     BATCH,
     BIG,

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 from tests.support.lines import DEADLINE_S, run_loop_until
 
 YES = Verdict(Kind.DELIVERABLE, b"")

@@ -11,7 +11,8 @@ import pytest
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.helpers import HelperThreads
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 
 TIMEOUT_S = 30.0
 

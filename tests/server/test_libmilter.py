@@ -17,7 +17,8 @@ from gateway.server.affinity import BATCH
 from gateway.server.dispatcher import THREADS, Dispatcher
 from gateway.server.helpers import HelperThreads
 from gateway.server.libmilter import Callbacks, new_lock
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from tests.support.milter_talk import Engine
 
 TIMEOUT_S = 30.0

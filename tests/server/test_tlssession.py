@@ -17,7 +17,8 @@ from gateway.protocols.socketmap import encode
 from gateway.server.server import Server
 from gateway.server.tlssession import TlsSession
 from gateway.upstream.tls import TlsFiles, client_context, server_context
-from gateway.verification.model import Kind, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 from tests.support.fakes import DEADLINE_S
 from tests.support.lines import Lines, dispatcher
 from tests.support.tls_talk import Certificates, Everybody, Talk

@@ -10,7 +10,8 @@ from contextlib import suppress
 import pytest
 
 from gateway.protocols.socketmap import encode
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from smmapd import stdio
 
 NOT_FOUND = b"NOTFOUND Mailbox does not exist"

@@ -6,7 +6,8 @@ import syslog as system
 
 import pytest
 
-from gateway.verification.model import KINDS, Evidence, Kind, Verdict
+from gateway.verification.kinds import AUDIT_EVENTS, KINDS, Kind
+from gateway.verification.model import Evidence, Verdict
 from smmapd import syslog
 from smmapd.syslog import (
     CLIENT_LINES,
@@ -96,7 +97,7 @@ def test_audit_line(key: bytes, kind: Kind, reason: bytes, line: str) -> None:
 def test_every_kind_has_an_event_of_the_c_program(kind: Kind) -> None:
     """ok, nonexistent, overquota, denied or failed (imap/smmapd.c)."""
     event = audit_line(b"k", Verdict(kind, b""), "[::1]").partition(" ")[0]
-    assert event.removeprefix("event=") in {"ok", "nonexistent", "overquota", "denied", "failed"}
+    assert event.removeprefix("event=") in AUDIT_EVENTS
 
 
 def test_without_auditlog_an_ordinary_verdict_is_no_line(lines: list[tuple[int, str]]) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, dbkey, denial, escaped, quota, record
 from tests.support import skiplist_writer, twom_writer

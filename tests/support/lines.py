@@ -16,7 +16,8 @@ import gevent.socket
 from gateway.mta.lookups import TableAnswers
 from gateway.server.dispatcher import Dispatcher
 from gateway.server.server import Server
-from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 
 # Only a failure waits so long.
 DEADLINE_S = 60.0

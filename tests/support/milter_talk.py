@@ -12,7 +12,8 @@ from gateway.frontends.origin import AnswerOrigin
 from gateway.frontends.replies import ReplyTable, Template
 from gateway.frontends.scope import Scope, ScopeRules
 from gateway.protocols.milter import packet
-from gateway.verification.model import NO_EVIDENCE, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import NO_EVIDENCE, Pending, Query, Verdict
 from tests.rigs.milter import ALL_ACTIONS, ALL_STEPS, VERSION
 
 KINDS = {

@@ -8,7 +8,8 @@ from pathlib import Path
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import dbkey, record
 from tests.support.twoskip_writer import Writer

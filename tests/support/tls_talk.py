@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.server.tlssession import TlsSession
 from gateway.upstream.tls import TlsFiles
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from tests.rigs.certificates import Authority, Pair
 from tests.support.lines import Lines
 

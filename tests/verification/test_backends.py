@@ -17,7 +17,8 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.mupdate import DEFAULT_DEADLINE, SOCKET, Kicker
 from gateway.upstream.socketmapclient import MAX_HOPS
 from gateway.verification.backends import Backends
-from gateway.verification.model import Kind, Pending, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query
 from gateway.verification.murder import MurderUpstreams
 from gateway.verification.steps import Step
 from gateway.verification.verifier import Verifier

@@ -13,7 +13,8 @@ import pytest
 from gateway.cyrus.folderwatch import Folder, FolderWatch
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Pending, Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import record
 from tests.support.ages import let_age
@@ -35,8 +36,7 @@ def test_a_verdict_is_given_from_memory_until_something_changes(site: Site) -> N
     assert site.ask(b"fred").kind is Kind.DELIVERABLE
     assert site.ask(b"nobody").kind is Kind.NONEXISTENT
     assert (site.cache.hits, site.cache.misses) == (2, 2)
-    # A front end keeps a reply ready with the entry of who gets mail.
-    assert site.cache.entry(b"fred") is not None
+    assert site.cache.entry(b"fred") is not None  # with it a front end keeps a reply ready
     assert site.cache.entry(b"nobody") is None
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification.model import Kind, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query
 from tests.verification.test_delivery import DOMAINS, NO, NONE, OK, OVER, Row, verifier
 
 # Asked by somebody who may have folded the address.

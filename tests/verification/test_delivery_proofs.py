@@ -12,7 +12,8 @@ from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification import cache
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from gateway.verification.smmapd_checks import SMMAPD
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import dbkey, denial, quota, record

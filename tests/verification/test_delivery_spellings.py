@@ -11,7 +11,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Query
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import FlatStore, record
 

@@ -36,27 +36,27 @@ def test_the_steps(
 @pytest.mark.parametrize(
     ("options", "recipient", "facts"),
     [
-        (NONE, b"fred", (None, False, False)),
-        (NONE, b"over", (10_241, True, False)),
-        (NONE, b"brim", (10_240, False, False)),
-        (STRICT, b"brim", (10_240, True, False)),
-        ({"lmtp_over_quota_perm_failure": "yes"}, b"over", (10_241, True, True)),
+        (NONE, b"fred", (None, None)),
+        (NONE, b"over", (10_241, "over-quota")),
+        (NONE, b"brim", (10_240, None)),
+        (STRICT, b"brim", (10_240, "over-quota")),
+        ({"lmtp_over_quota_perm_failure": "yes"}, b"over", (10_241, "over-quota-permanent")),
     ],
 )
 def test_what_is_told_of_the_quota(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, facts: tuple[object, ...]
 ) -> None:
-    """What is used, whether it is too much, and whether that is for good; as the verdict says."""
+    """What is used, and the kind of the refusal; as the verdict says."""
     trace: list[Step] = []
     verdict = verifier(tmp_path, options).verify(Query(recipient), trace)
     told = dict(next(step.facts for step in trace if step.name == "quota"))
     use = told["use"]
     assert use is None or isinstance(use, QuotaUse)
     used = use.storage_used if use is not None else None
-    assert (used, told["exceeded"], told["permanent"]) == facts
+    assert (used, told["refusal"]) == facts
     assert verdict.evidence.quota == use
     untold = verifier(tmp_path, options).verify(Query(recipient)).evidence.quota
-    assert untold == (use if told["exceeded"] else None)
+    assert untold == (use if told["refusal"] else None)
 
 
 @pytest.mark.parametrize(

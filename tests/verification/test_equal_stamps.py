@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.rigs.kernels import coarse
 from tests.stores import dbkey, escaped, record
 from tests.support.sites import OLD, Site

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
-from gateway.verification.model import KINDS, MAX_REASON, MAX_RECIPIENT, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import MAX_REASON, MAX_RECIPIENT, Verdict
 from tests.interfaces.kinds import expected
 
 TIMES = Lifetimes(yes=100.0, no=10.0, over_quota=1.0, stale=1000.0)

@@ -7,7 +7,7 @@ import pytest
 from gateway.frontends import replies
 from gateway.frontends.replies import Template
 from gateway.verification.expiringcache import Lifetimes
-from gateway.verification.model import KINDS, REMEMBERED, Kind
+from gateway.verification.kinds import KINDS, REMEMBERED, Kind
 from tests.interfaces.kinds import expected
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -31,8 +31,18 @@ def test_what_a_kind_says_agrees(kind: Kind) -> None:
         assert kind.remembered_as is None
     if kind.try_next_server:
         assert kind.our_fault
-    if not kind.accepts and not kind.temporary:
+    final = not kind.accepts and not kind.temporary
+    if final:
         assert kind.permanent_reply_allowed, "a refusal for good is answered with 5xx"
+    assert final or not (kind.missing or kind.other_readings)
+    assert not (kind.catch_all and (kind.accepts or kind.our_fault))
+    if kind.missing:
+        assert kind.other_readings
+        assert kind.catch_all
+    if kind.for_now is not None:
+        assert final
+        assert kind.for_now.temporary
+        assert kind.for_now.text == kind.text
 
 
 @EVERY
@@ -40,6 +50,7 @@ def test_the_word_and_text_of_a_kind_are_those_of_smmapd(kind: Kind) -> None:
     """As the tests know them from the C program (TABLE in tests/interfaces/kinds.py)."""
     row = expected(kind)
     assert kind.status == row.status
+    assert kind.audit_event == row.event, f"Kind.audit_event of {kind.name}"
     if row.map_text is not None:
         assert kind.text == row.map_text
 

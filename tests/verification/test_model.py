@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.verification.model import KINDS, Evidence, Kind, Query, QuotaUse, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Evidence, Query, QuotaUse, Verdict
 
 
 def test_who_gets_the_mail() -> None:

@@ -15,7 +15,8 @@ from gateway.cyrus.ordinary_records import has_room, is_mailbox
 from gateway.cyrus.quota import _record
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.ordinary import DELIVERABLE, NONEXISTENT, UNDECIDED, Ordinary
 from gateway.verification.verifier import AUTHORITIES, Verifier
 from tests.stores import FlatStore, dbkey, denial

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.verification import cache, largedict
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.stores import dbkey, record
 from tests.support.sites import Site, create, delete, repack
 from tests.support.twoskip_writer import Writer

@@ -14,7 +14,8 @@ from gateway.cyrus.db.sql_address import SqlServer
 from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.entry import Entry
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from gateway.verification.questions import StoreQuestions
 from gateway.verification.steps import Step
 from gateway.verification.verifier import Verifier

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, quota, record
 

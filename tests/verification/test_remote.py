@@ -14,7 +14,8 @@ from gateway.protocols.socketmap import hops_of
 from gateway.upstream.connection import Dialer
 from gateway.upstream.socketmapclient import MAX_HOPS, SocketmapClient
 from gateway.verification.expiringcache import ExpiringCache, Lifetimes
-from gateway.verification.model import Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Pending, Query, Verdict
 from gateway.verification.remote import RemoteVerifier
 from gateway.verification.servers import SocketmapServer
 from gateway.verification.steps import Step

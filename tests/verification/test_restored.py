@@ -10,7 +10,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import dbkey, record
 from tests.support.ages import let_age

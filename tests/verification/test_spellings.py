@@ -12,7 +12,8 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, denial, quota, record
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from gateway.verification.storeversion import MAX_VERSIONS, StoreVersion
 from tests.golden import FOLDER
 from tests.support.sites import Site, create, repack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 from tests.rigs.require import missing, require_command, require_root
 from tests.stores import dbkey, record
 from tests.support.ages import let_age

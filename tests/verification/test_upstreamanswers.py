@@ -7,7 +7,8 @@ import pytest
 from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.protocols.lmtp import ReplyDecoder
 from gateway.upstream.socketmapclient import SocketmapAnswer
-from gateway.verification.model import KINDS, Kind, Verdict
+from gateway.verification.kinds import KINDS, Kind
+from gateway.verification.model import Verdict
 from gateway.verification.upstreamanswers import of_answer, of_reply
 
 SOCKETMAP: list[tuple[bytes, bytes, Kind, bytes]] = [

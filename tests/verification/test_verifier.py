@@ -11,7 +11,8 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.mailboxrecord import MBTYPE_DELETED
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.model import Evidence, Kind, Pending, Query, QuotaUse, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Query, QuotaUse, Verdict
 from gateway.verification.steps import STEPS, Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, denial, quota, record
@@ -203,8 +204,8 @@ FACTS: list[tuple[bytes, str, dict[str, object]]] = [
     (b"+seen", "acl", {"lookup": True, "post": False}),
     (b"+open/inner", "acl", {"lookup": False, "post": True}),
     (b"+unseen", "acl", {"lookup": False, "post": False}),
-    (b"over", "quota", {"exceeded": True, "permanent": False}),
-    (b"fred", "quota", {"exceeded": False, "permanent": False}),
+    (b"over", "quota", {"refusal": "over-quota"}),
+    (b"fred", "quota", {"refusal": None}),
 ]
 
 
@@ -268,8 +269,8 @@ def test_over_quota_for_good(flat: FlatStore) -> None:
     engine = verifier(flat, lmtp_over_quota_perm_failure="yes")
     assert decide(engine, b"over").kind is Kind.OVER_QUOTA_PERMANENT
     trace: list[Step] = []
-    engine.decide(Query(b"fred"), trace)
-    assert dict(trace[-1].facts)["permanent"] is True
+    engine.decide(Query(b"over"), trace)
+    assert dict(trace[-1].facts)["refusal"] == "over-quota-permanent"
     assert decide(engine, b"fred").kind is Kind.DELIVERABLE
 
 

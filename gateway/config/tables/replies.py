@@ -15,7 +15,7 @@ from gateway.config.declaration import Section, declarations_of, setting
 from gateway.config.types import integer, sentence, toml_string
 from gateway.frontends import replies
 from gateway.frontends.replies import REFUSALS, Template
-from gateway.verification.model import Kind
+from gateway.verification.kinds import Kind
 
 # What a mail that is larger than the free quota gets where size_check is permanent.
 PERMANENT_SIZE = replace(replies.DEFAULTS[Kind.SIZE_OVER_QUOTA], code=552, enhanced="5.2.2")

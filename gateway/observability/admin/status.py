@@ -34,7 +34,7 @@ from gateway.observability import version
 from gateway.observability.admin.history import STEP
 from gateway.observability.admin.latency import quantile
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
-from gateway.verification.model import KINDS
+from gateway.verification.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

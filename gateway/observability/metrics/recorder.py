@@ -40,7 +40,8 @@ from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetric
 from gateway.observability.metrics.snapshot import LastRefusal, ProcessCounts, add
 from gateway.observability.metrics.timing import ClockedEngine, Timings
 from gateway.printable import printable
-from gateway.verification.model import KINDS, Verdict
+from gateway.verification.kinds import KINDS
+from gateway.verification.model import Verdict
 from gateway.wiring.judges import make_replies
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from gateway.observability.metrics.timing import (
     ClockedEngine,
     Timings,
 )
-from gateway.verification.model import Evidence, Kind, Pending, Query, Verdict
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 from gateway.verification.steps import Step
 
 
