@@ -152,7 +152,7 @@ class Tail:
         if data == kept:
             return True
         if len(data) != len(kept):
-            return False  # same with True: no record begins there
+            return False  # same with True: as much is read as is kept
         masked = bytearray(data)
         for _, begin, end in self._records:
             masked[begin:end] = kept[begin:end]
@@ -274,7 +274,7 @@ class History:
         one, or no records at all, there is another `token`.  Raises `DatabaseUnavailable`.
         """
         tail = self.tail
-        begun = tail.end > 0  # same with 1: no record begins there
+        begun = tail.end > 0  # same with 1: no log ends there
         try:
             known = same and tail.follow(view, end)
             if not known:

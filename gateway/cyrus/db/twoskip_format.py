@@ -45,7 +45,6 @@ _MAX_OFFSET = 1 << 62  # only a bound
 _PEEK = 480  # only a bound
 
 # Where the fields of the header are that a commit changes.
-# same with 25: the first byte of a generation is 0
 _GENERATION, _CURRENT_SIZE = slice(24, 32), slice(48, 56)
 _HEADER = Struct(">20sIQQQQII")
 _FIXED = Struct(">BBHI")
@@ -87,7 +86,7 @@ def measure(data: bytes, at: int, first: bool) -> tuple[int, int, int] | None:
     if key_length == 0xFFFF:
         key_length = _LONG.unpack_from(data, pointers)[0]
         pointers += 8
-    if value_length == 0xFFFFFFFF and pointers + 8 <= size:
+    if value_length == 0xFFFFFFFF:  # not behind `size`: it is in the shortest head
         value_length = _LONG.unpack_from(data, pointers)[0]
         pointers += 8
     body = pointers + _POINTER * level + _REST_OF_HEAD
@@ -115,6 +114,7 @@ def ordinary_keys(data: bytes, at: int, room: int) -> tuple[list[bytes], list[in
         kind, level, key_length, value_length = parse(data, at)
         body = at + shortest + pointer * level
         end = body + (key_length + value_length + 7 & -8)
+        # same with 65536: no checksum is right where the key's long length is
         if kind != RECORD or level > MAX_LEVEL or key_length == 0xFFFF or end > room:
             break
         head, tail = checksums(data, body - 8)
@@ -226,7 +226,7 @@ class TwoskipRecord:
         Raises as the constructor does, and `DatabaseUnavailable`.
         """
         record = cls(view.path, view.peek(offset, _PEEK), offset, end)
-        if len(record.key) < record._key_length:
+        if len(record.key) < record._key_length:  # same with <=: one reading more
             record = cls(view.path, view.read(offset, record.length), offset, end)
         return record
 

@@ -110,7 +110,7 @@ class Snapshot:
     def at(cls, view: FileView, start: bytes, end: int, orders: Orders) -> Snapshot:
         """Without known records; `start` are the file's first bytes, the dummy's head included."""
         dummy = TwoskipRecord(view.path, start[HEADER_SIZE:], HEADER_SIZE, end)
-        # same with 1: keys of one rank are one key
+        # same with 1: nobody remembers what was read
         return cls(view, dummy, end, orders, known={}, floor=0)
 
     @classmethod

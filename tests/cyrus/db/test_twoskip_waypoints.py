@@ -125,6 +125,7 @@ def test_only_so_many_records_are_remembered(disk: Disk, monkeypatch: pytest.Mon
     assert waypoints is not None
     assert waypoints.floor == 7
     assert 1 < len(waypoints.records) <= 2 * 16
+    assert min(record.level for record in waypoints.records.values()) == 7
     database.close()
 
 
