@@ -1,9 +1,9 @@
-"""`ask`: what the running gateway says, asked through its own sockets as a mail server asks.
+"""`ask`: what the running gateway answers, asked through its own sockets as a mail server asks.
 
 Every socket of every front end that gateway.toml names is asked about each
 recipient; one line each: recipient, front end, socket, what it means, the
-answer, and how many milliseconds it took with the connection, divided by tabs.
-`explain` and `check` read the store themselves; `ask` tells what is served.
+answer, and how many milliseconds it took, connecting included, separated by tabs.
+`explain` and `check` read the store themselves; `ask` shows what is served.
 
 The exit code is that of `check`: 0 if every answer accepts, 1 if some refuse,
 75 if some are temporary or there is no answer.  With --expect it is 0 if every

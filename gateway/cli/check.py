@@ -1,11 +1,11 @@
 """`check`: the verdict on each of many recipients, for scripts.
 
 Prints one line a recipient: the recipient, the verdict and the reason,
-divided by tabs; control characters are written as escapes.  What is asked is
-the engine, as socketmap asks it: [scope] and `mode` play no part.  The exit
-code is 0 if all recipients are deliverable, 75 if one or more cannot get mail now
-but perhaps later, whatever the others get, and else 1: some are refused for good.
-On a terminal a bar on standard error shows how far a long list is.
+separated by tabs; control characters are written as escapes.  The engine is
+asked as socketmap asks it: [scope] and `mode` play no part.  The exit code is 0
+if all recipients are deliverable, 75 if any of them cannot get mail now but perhaps
+later, whatever the others get, and otherwise 1: some are refused permanently.
+On a terminal a bar on standard error shows the progress through a long list.
 """
 
 from __future__ import annotations

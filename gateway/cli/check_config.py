@@ -1,14 +1,14 @@
-"""`check-config`: is the configuration sound, and does the world go together with it?
+"""`check-config`: is the configuration sound, and does the rest of the system fit it?
 
-First gateway.toml and imapd.conf are checked as a start would.  Then it looks
-whether the gateway's user can read every database, whether the folders of the
-sockets exist and are safe, whether Postfix reaches them and agrees on which
-domains are ours, whether alias files are there, and whether cyrus.conf's
+First gateway.toml and imapd.conf are checked as a start would check them.  Then it
+checks whether the gateway's user can read every database, whether the folders of
+the sockets exist and are safe, whether Postfix reaches them and agrees on which
+domains are ours, whether alias files exist, and whether cyrus.conf's
 smmapd entry fits.  Every finding says how to fix it.  The exit code is 0
-where there is no error, and 78 otherwise.  Nothing is changed.
+if there is no error, and 78 otherwise.  Nothing is changed.
 
-With --start only what would keep the gateway from starting is looked at, as the
-user that it becomes; with --reload also what that user could not do: for
+With --start it checks only what would keep the gateway from starting, as the
+user that it becomes; with --reload also what that user could not do, for
 ExecReload= of a service.
 """
 
@@ -69,12 +69,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         action="store_true",
-        help="look only at what a start would refuse, as the gateway's user",
+        help="check only what a start would refuse, as the gateway's user",
     )
     parser.add_argument(
         "--reload",
         action="store_true",
-        help="the same for a gateway that runs and has left root: for ExecReload=",
+        help="the same for a running gateway, which is no longer root: for ExecReload=",
     )
     parser.add_argument(
         "--ask",
@@ -82,7 +82,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="ask LMTP servers of `store` about a name that no mailbox can have, to see whether "
         "they create mailboxes for the recipients that they are asked about (autocreate_post)",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is well")
+    parser.add_argument("-q", "--quiet", action="store_true", help="leave out what is ok")
     parser.add_argument("--json", action="store_true", help="print one JSON object a finding")
     parser.set_defaults(run=run)
 

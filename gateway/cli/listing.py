@@ -3,7 +3,7 @@
 --over-quota lists the quota roots that are over their quota, so that mail to
 them is refused; --denied the users that userdeny blocks for our service;
 --mailboxes every record of the mailbox list.  On a terminal a bar on standard
-error shows how far it is.  A record that makes no sense is told on standard
+error shows the progress.  A record that makes no sense is reported on standard
 error and counted; the exit code is then 1.
 """
 

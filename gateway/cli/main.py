@@ -36,7 +36,7 @@ COMMANDS = {
     "replay": ("gateway.cli.replay", "judge the recipients of a mail log, and compare"),
     "check-config": (
         "gateway.cli.check_config",
-        "check the configuration, and the world around it",
+        "check the configuration, and the system around it",
     ),
     "print-config": (
         "gateway.cli.print_config",

@@ -24,7 +24,7 @@ def show(data: bytes | str | None) -> str:
 
 
 def field(data: bytes | str) -> str:
-    """`data` as one field of a line whose fields are divided by tabs; not cut."""
+    """`data` as one field of a line whose fields are separated by tabs; not cut."""
     return printable(data, limit=max(len(data) * 4, 64))
 
 

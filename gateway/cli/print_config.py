@@ -1,4 +1,4 @@
-"""`print-config`: what another program's configuration needs, for the sockets of ours.
+"""`print-config`: what another program's configuration needs to use our sockets.
 
 `settings` prints our own settings that are in force, and where each was set; `example` is
 a gateway.toml of every setting with its default, and needs no configuration.

@@ -1,14 +1,14 @@
-"""`replay`: a mail log again, with today's verdicts: the rehearsal before enforcing.
+"""`replay`: judge the recipients of a mail log again, the rehearsal before enforcing.
 
 Reads logs of Postfix or Sendmail (plain, gzip, xz, bzip2 or zstd), takes every
 recipient with what happened to it, judges each one now as the policy front end
 would, and shows which would have been refused, accepted or answered
-differently.  The mode `observe` is not heeded.  Lines that are not understood,
+differently.  The mode `observe` is ignored.  Lines that are not understood,
 and those of other programs, are counted and skipped; the first one that is not
 understood is shown.
 
-Only recipients in [scope] are judged.  Where [scope] names no domains every
-recipient of the log is, outbound ones too; --domain says which are ours then.
+Only recipients in [scope] are judged.  If [scope] names no domains, every
+recipient of the log is judged, outbound ones too; --domain then says which are ours.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ REPLIES_TITLE = "Replies: [replies.KIND]"
 REPLIES_DESCRIPTION = (
     "What the SMTP client hears, for each kind of verdict. The policy and milter front ends use "
     "it; a socketmap has no place for it. A key that is not set keeps the default of its kind. "
-    "Code and enhanced code must be of one class, and what can only be a fault of the server "
-    "must stay temporary. The codes 421 and 521 are refused, because they end the whole session."
+    "Code and enhanced code must be of one class, and a kind that can only be a fault of the "
+    "server must stay temporary. The codes 421 and 521 are refused, because they end the whole "
+    "session."
 )
 
 MAN_HEAD = (
@@ -27,7 +28,7 @@ MAN_HEAD = (
     "names a socket.",
     ".PP",
     "A file with an unknown key, a wrong value or a contradiction is refused as a whole.",
-    "Every problem is told at once, with the file, line and key, the reason and what to do.",
+    "Every problem is reported at once, with the file, line and key, the reason and what to do.",
     "At start the exit code is then 78; at a reload the old configuration stays in force.",
     ".SH SOCKETS",
     "Every",
@@ -35,17 +36,16 @@ MAN_HEAD = (
     "is a list of strings of these forms:",
     ".TP",
     "\\fBunix:\\fIPATH\\fR[\\fB?mode=\\fIOCTAL\\fR][\\fB&user=\\fINAME\\fR][\\fB&group=\\fINAME\\fR]",
-    "A Unix stream socket. The path is absolute and has at most 107 bytes. The mode is 0660 where "
-    "none is given; a client needs write permission to connect. The owner is the user and group "
-    "that the gateway runs as, where none is given. The folder must exist. A socket that a dead "
-    "process left behind is replaced; one that somebody serves, and any other file, is not. For "
-    "Sendmail no folder above the socket may be writable by its group or by others.",
+    "A Unix stream socket. The path is absolute and has at most 107 bytes. The default mode is "
+    "0660; a client needs write permission to connect. The default owner is the user and group "
+    "that the gateway runs as. The folder must exist. A socket that a dead process left behind is "
+    "replaced; one that a process still serves, and any other file, is not. For Sendmail, no "
+    "folder above the socket may be writable by its group or by others.",
     ".TP",
     "\\fBinet:\\fIADDRESS\\fB:\\fIPORT\\fR[\\fB?tls=yes\\fR]",
     "A TCP socket on a numeric address; IPv6 addresses are written in brackets. 0.0.0.0 and [::] "
-    "are "
-    "every address of their family. With ?tls=yes clients speak TLS, as [tls] says; only the "
-    "socketmap front end knows it.",
+    "are every address of their family. With ?tls=yes clients speak TLS, as [tls] says; only the "
+    "socketmap front end supports it.",
     ".TP",
     "\\fBfd:\\fINAME\\fR",
     "The sockets that",
@@ -59,14 +59,14 @@ MAN_HEAD = (
 MAN_ANSWERS = (
     ".SH ANSWERS",
     ".B answers",
-    "chooses between two authorities, for all front ends or for one. With \\fBdelivery\\fR it is "
-    "said what Cyrus' own delivery does in the end, at RCPT and after DATA, for mail from nobody "
-    "in particular, with the options of imapd.conf under the name of the delivery service. "
-    "With \\fBsmmapd\\fR it is said what the program of that name says. Where both find the "
+    "chooses between two authorities, for all front ends or for one. With \\fBdelivery\\fR the "
+    "answer is what Cyrus' own delivery does in the end, at RCPT and after DATA, for mail from an "
+    "unspecified sender, with the options of imapd.conf under the name of the delivery service. "
+    "With \\fBsmmapd\\fR the answer is that of the program of that name. Where both find the "
     "mailbox and it is on a backend of a Murder, and where",
     ".B store",
-    "names other servers, those answer as they do: a smmapd as smmapd, a gateway as its own "
-    "\\fBanswers\\fR say, an LMTP server as it delivers. What differs:",
+    "names other servers, those answer in their own way: a smmapd as smmapd, a gateway as its own "
+    "\\fBanswers\\fR says, an LMTP server as it delivers. The differences:",
     ".TP",
     "a user\\(aqs folder that is missing, full, or not to post to",
     "smmapd: NOTFOUND, TEMP or OK.",
@@ -193,12 +193,14 @@ MAN_TAIL = (
     ".BR \\-c .",
     ".TP",
     ".I /etc/smmapd/gateway.toml.d/*.toml",
-    "Read after it, in the order of their names\\(aq bytes; the folder is named as the file, with",
+    "Read after it, in the order of their names\\(aq bytes; the folder has the name of the file, "
+    "with",
     ".I .d",
-    "behind it. Names that begin with a dot are left alone. Tables go together; a key that a later "
-    "file sets has that value alone, and a list replaces a list. The same is checked, and messages "
-    "name the file and the line. What is in force, and where it was set, prints",
-    '.BR "smmapd\\-gateway print\\-config settings" .',
+    "added. Names that begin with a dot are ignored. Tables are merged; a key that a later file "
+    "sets replaces the earlier value, a list too. They are checked in the same way, and messages "
+    "name the file and the line.",
+    ".B smmapd\\-gateway print\\-config settings",
+    "prints what is in force, and where it was set.",
     ".SH SEE ALSO",
     ".BR smmapd\\-gateway (8),",
     ".BR smmapd (8),",

@@ -32,7 +32,7 @@ def test_exit_codes(site: Site, recipients: list[str], code: int) -> None:
 
 
 def test_lines(site: Site) -> None:
-    """Recipient, verdict and reason, divided by tabs."""
+    """Recipient, verdict and reason, separated by tabs."""
     done = site.run("check", "fred", "<over@example.org>", "den", "a@@")
     assert done.lines == [
         "fred\tdeliverable\t",

@@ -30,7 +30,7 @@ class FrontEndSettings:
         networks(),
         default=(),
         description="Networks whose clients may connect to the TCP sockets; empty: any client "
-        "that reaches them. Others are disconnected at once.",
+        "that can reach them. Others are disconnected at once.",
         example='["127.0.0.0/8", "2001:db8::/32"]',
     )
     mode: Mode
@@ -46,8 +46,8 @@ class FrontEndSettings:
         seconds(1, MAX_TIMEOUT),
         default=30.0,
         units="seconds",
-        description="A request that began to arrive must be complete, and a reply must be taken, "
-        "within this time; else the connection is closed.",
+        description="Once a request begins to arrive it must be complete, and a reply must be "
+        "read, within this time; otherwise the connection is closed.",
         example="10",
     )
 

@@ -27,7 +27,7 @@ class GeneralSettings:
         "installation that [cyrus] names. Other servers are asked, as [remote] says: "
         "`socketmap://host:port` is a smmapd or another gateway, `socketmap+tls://host:port` a "
         "gateway with TLS, `lmtp://host:port` an LMTP server; `socketmap:unix:/path` and "
-        "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list one answers.",
+        "`lmtp:unix:/path` are the same on Unix sockets. Of several in a list, one answers.",
         example='["socketmap+tls://backend1.example.org:12346", "lmtp:unix:/run/cyrus/lmtp"]',
     )
     answers: AuthorityName = setting(
@@ -35,8 +35,8 @@ class GeneralSettings:
         default=AuthorityName.DELIVERY,
         description="Whose answer is given where store is cyrus. `delivery`: what Cyrus' lmtpd "
         "does with a mail in the end. `smmapd`: what the program of that name says. "
-        "smmapd-gateway(8) has the table of differences. Each front end may have its own "
-        "`answers`. Other servers answer as they are configured to.",
+        "gateway.toml(5) has the table of differences, under ANSWERS. Each front end may have its "
+        "own `answers`. Other servers answer as they are configured to.",
         example='"smmapd"',
     )
     workers: int = setting(
@@ -44,7 +44,7 @@ class GeneralSettings:
         default=1,
         units="processes",
         description="How many core processes answer on the sockets of [socketmap], [policy] and "
-        "[admin]. One is enough for most sites; more use more processors.",
+        "[admin]. One is enough for most sites; more of them use more processors.",
         example="2",
     )
     user: str = setting(
@@ -66,9 +66,9 @@ class GeneralSettings:
         default=10.0,
         units="seconds",
         description="How long a process that is told to stop (SIGTERM, or the old processes after "
-        "a reload) may finish what is under way, a mail at the milter too, before it is killed. "
-        "systemd is told, and waits that long whatever TimeoutStopSec says. SMTP sessions have "
-        "`session_timeout` of [milter] after a reload.",
+        "a reload) has to finish what is in progress, including a mail at the milter, before it is "
+        "killed. systemd is told, and waits that long whatever TimeoutStopSec says. SMTP sessions "
+        "have `session_timeout` of [milter] after a reload.",
         example="5",
     )
     mode: Mode = setting(
@@ -82,7 +82,7 @@ class GeneralSettings:
         choice(OnError),
         default=OnError.TEMPFAIL,
         description="What a recipient gets while the store cannot be read. `tempfail` lets the "
-        "client try again later, `accept` takes the mail. It is never refused for good.",
+        "client try again later, `accept` takes the mail. It is never refused permanently.",
         example='"accept"',
     )
     size_check: SizeCheck = setting(

@@ -34,7 +34,7 @@ class MilterSettings(FrontEndSettings):
         description="What speaks the milter protocol: pymilter, which is Sendmail's own libmilter, "
         "on threads, one process a socket; or builtin, which needs no library, on an event loop, "
         "one process for all sockets. With pymilter allow, max_connections and request_timeout "
-        "cannot be set, and idle_timeout is looked at every ten minutes. "
+        "cannot be set, and idle_timeout is checked every ten minutes. "
         "docs/milter-library.md has a table of when to choose which.",
         example='"builtin"',
     )
@@ -48,16 +48,16 @@ class MilterSettings(FrontEndSettings):
     idle_timeout: float = idle_timeout_setting(
         7210.0,
         "It must be longer than an SMTP client may be silent; the MTA applies its default action "
-        "to a session whose milter has gone.",
+        "to a session whose milter has closed the connection.",
         example="7210",
     )
     session_timeout: float = setting(
         seconds(0, MAX_TIMEOUT),
         default=3600.0,
         units="seconds",
-        description="How long SMTP sessions may go on that the old milter process still has after "
-        "a reload; it takes no new ones. Those that are left are then cut off, which the log "
-        "says, and their mail is deferred. At a stop, a mail that is under way has "
+        description="How long the SMTP sessions of the old milter process may go on after a "
+        "reload; it takes no new ones. Those that are left are then cut off, which the log "
+        "says, and their mail is deferred. At a stop, a mail that is in progress has "
         "`graceful_timeout`.",
         example="600",
     )

@@ -44,8 +44,8 @@ class MurderSettings:
     unreachable: Unreachable = setting(
         choice(Unreachable),
         default=Unreachable.TEMPFAIL,
-        description="What a recipient gets whose backend gives no usable answer: `tempfail`, or "
-        "`ok`, because its mailbox is known to exist, and its quota is then seen at delivery. "
+        description="What a recipient gets if its backend gives no usable answer: `tempfail`, or "
+        "`ok`, because its mailbox is known to exist; its quota is then checked at delivery. "
         "smmapd(8) does the latter.",
         example='"ok"',
     )

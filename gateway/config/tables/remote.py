@@ -29,8 +29,8 @@ class RemoteSettings:
         units="seconds",
         description="How long a question may take: looking the name up, connecting, TLS and the "
         "reply, and all servers that are tried. After that the recipient gets a temporary failure. "
-        "Addresses of a name are used for 30 s, whatever its TTL, and then looked up again beside "
-        "the questions, which go on with the old ones until there are new ones.",
+        "The addresses of a name are used for 30 s, whatever its TTL, and then looked up again in "
+        "the background; questions use the old ones until there are new ones.",
         example="2.5",
     )
     pool_size: int = setting(
@@ -38,22 +38,23 @@ class RemoteSettings:
         default=8,
         units="connections",
         description="How many connections one process keeps to each server, and how many "
-        "questions it asks one server at once. Further ones are queued.",
+        "questions it asks one server at once. More are queued.",
         example="32",
     )
     order: Order = setting(
         choice(Order),
         default=Order.FAILOVER,
         description="Which of several servers is asked. `failover` asks the first one of the list, "
-        "and the next one where it fails. `spread` begins at one that the recipient decides, so "
-        "that each server gets its share, and always the same recipients.",
+        "and the next one if it fails. `spread` begins with a server chosen by the recipient's "
+        "address, so that each server gets its share, and always the same recipients.",
         example='"spread"',
     )
     remember_yes: float = setting(
         seconds(0, MAX_REMEMBERED),
         default=60.0,
         units="seconds",
-        description="How long the answer holds that a recipient may get mail; 0: not at all.",
+        description="How long the answer that a recipient may get mail is remembered; 0: not at "
+        "all.",
         example="300",
     )
     remember_no: float = setting(
@@ -75,16 +76,16 @@ class RemoteSettings:
         default=131_072,
         units="recipients",
         description="How many answers one process remembers, about 500 bytes each. The oldest "
-        "give way.",
+        "are dropped.",
         example="1000000",
     )
     serve_stale: float = setting(
         seconds(0, MAX_STALE),
         default=0.0,
         units="seconds",
-        description="While no server can be asked, an answer may be given again that has been out "
-        "of date for no longer than this; 0: never, the recipient gets a temporary failure. That "
-        "holds for acceptances and temporary answers. A refusal for ever is never given again: "
+        description="While no server can be asked, an answer that expired no longer ago than this "
+        "may be given again; 0: never, the recipient gets a temporary failure. That "
+        "holds for acceptances and temporary answers. A permanent refusal is never given again: "
         "the recipient may have been created since.",
         example="14400",
     )
@@ -93,8 +94,8 @@ class RemoteSettings:
 SECTION = Section(
     name="remote",
     title="Other servers",
-    description="Used where `store` names servers. What they said is remembered for a short time; "
-    "the same recipient asked many times at once is one question.",
+    description="Used where `store` names servers. Their answers are remembered for a short time; "
+    "many simultaneous questions about one recipient are asked once.",
     build=RemoteSettings,
     declarations=declarations_of(RemoteSettings),
 )

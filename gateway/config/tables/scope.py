@@ -40,38 +40,38 @@ class ScopeSettings:
     domain_files: tuple[str, ...] = setting(
         paths(),
         default=(),
-        description="Files with more of them, one domain a line; # begins a comment. They are "
+        description="Files with more such domains, one a line; # begins a comment. They are "
         "read again a second after they were changed, an empty one after a minute.",
         example='["/etc/smmapd/domains"]',
     )
     postfix: str = setting(
         file_path(empty="none if empty"),
         default="",
-        description="The configuration folder of the Postfix in front, whose own tables are then "
-        "read: which domains are its (mydestination, virtual_mailbox_domains, relay_domains), and, "
-        "before a recipient is refused, whether it rewrites or redirects it (canonical, virtual "
-        "and local aliases, relocated and transport maps, of every type). Such a recipient is left "
-        "to it, or judged as what it becomes. main.cf is read at the start and again by itself "
-        "some seconds after it was changed (until then nobody is refused for what it did not "
-        "say); tables are asked each time through postmap. MAIL SERVERS in smmapd-gateway(8) has "
-        "the rest.",
+        description="The configuration folder of the Postfix in front, whose own settings and "
+        "tables are then read: which domains are its own (mydestination, virtual_mailbox_domains, "
+        "relay_domains), and, before a recipient is refused, whether Postfix rewrites or redirects "
+        "it (canonical, virtual and local aliases, relocated and transport maps, of every type). "
+        "Such a recipient is left to Postfix, or judged as what it becomes. main.cf is read at the "
+        "start and again some seconds after it was changed (until then no recipient is refused for "
+        "what it did not say); tables are asked each time through postmap. MAIL SERVERS in "
+        "smmapd-gateway(8) has the rest.",
         example='"/etc/postfix"',
     )
     mailers: tuple[str, ...] = setting(
         names("mailer"),
         default=(),
         description="For the milter: a recipient is ours if the MTA delivers it by one of these, "
-        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail; or by that "
-        "one to that host, as {rcpt_host} says: lmtp:unix:/run/cyrus/socket/lmtp. Where they "
-        "are set and the MTA sends that macro, they decide and not the domain. With postfix, the "
-        "transports of Postfix that lead to this Cyrus, for every front end.",
+        "as the macro {rcpt_mailer} says: a transport of Postfix, a mailer of Sendmail; or by one "
+        "of them to a certain host, as {rcpt_host} says: lmtp:unix:/run/cyrus/socket/lmtp. If they "
+        "are set and the MTA sends that macro, they decide instead of the domain. With `postfix`, "
+        "the transports of Postfix that lead to this Cyrus, for every front end.",
         example='["lmtp", "cyrusv2"]',
     )
     unqualified: bool = setting(
         boolean(),
         default=False,
-        description="Whether recipients without a domain are ours. A socketmap finds them where "
-        "the store has them, and where an LMTP server is the store only if this is set.",
+        description="Whether recipients without a domain are ours. A socketmap finds them if the "
+        "store has them; if the store is an LMTP server, only with this setting.",
         example="true",
     )
     aliases: tuple[str, ...] = setting(
@@ -79,33 +79,35 @@ class ScopeSettings:
         default=(),
         description="Alias files whose left sides are never refused, in the syntax of aliases(5) "
         "or of a Postfix virtual(5) or canonical(5) text file. The MTA expands aliases after it "
-        "has asked. A compiled database is not read: name the text file that it is made of. "
-        "They are read again a second after they were changed, an empty one after a minute.",
+        "has asked the gateway. A compiled database is not read: name the text file that it is "
+        "made from. They are read again a second after they were changed, an empty one after a "
+        "minute.",
         example='["/etc/aliases", "/etc/postfix/virtual"]',
     )
     recipient_delimiter: str = setting(
         delimiters(),
         default="+",
-        description="The characters of which each may begin an extension of an alias in those "
-        "files (sales+2026). With postfix, Postfix' own recipient_delimiter counts for its tables.",
+        description="The characters that may each begin an extension of an alias in those "
+        "files (sales+2026). For Postfix' tables, its own recipient_delimiter is used.",
         example='"+-"',
     )
     srs: bool = setting(
         boolean(),
         default=True,
         description="Whether senders of forwarded mail may be rewritten here (SRS, as by "
-        "postsrsd): then recipients such as SRS0=... and SRS1=... are never refused, because what "
-        "rewrites them back comes later. Set it to false where nothing does.",
+        "postsrsd): then recipients such as SRS0=... and SRS1=... are never refused, because they "
+        "are rewritten back only after the gateway is asked. Set it to false if this site rewrites "
+        "no senders.",
         example="false",
     )
     max_loss: int = setting(
         integer(0, 100),
         default=50,
         units="per cent",
-        description="How much of a file of domains or aliases one change may take. One that lost "
-        "more, and more than ten entries or all that was in it, was cut off as a rule: it is not "
-        "believed, what it said before counts, and the log says so. If it is meant, restart the "
-        "gateway, or set 100 (whatever a file says) and reload.",
+        description="How much of a file of domains or aliases one change may remove. A file that "
+        "lost more, and more than ten entries or all of them, was probably cut off: it is not "
+        "believed, what it said before stays in force, and the log says so. If the loss is meant, "
+        "restart the gateway, or set 100 (believe every file) and reload.",
         example="100",
     )
     exempt_recipients: tuple[str, ...] = setting(
@@ -150,9 +152,9 @@ SECTION = Section(
     name="scope",
     title="Which recipients are ours",
     description="The policy and milter front ends see every recipient, outbound mail too, and "
-    "judge only those that are ours. One of `domains`, `domain_files`, `postfix` and, for the "
-    "milter, `mailers` must be set where they are on. The socketmap front end finds nobody in "
-    "other domains than those, where some are set.",
+    "judge only those that are ours. If one of these front ends is on, at least one of `domains`, "
+    "`domain_files`, `postfix` and, for the milter, `mailers` must be set. If domains are set, the "
+    "socketmap front end finds no recipient outside them.",
     build=ScopeSettings,
     declarations=declarations_of(ScopeSettings),
 )

@@ -32,10 +32,10 @@ class SocketmapSettings(FrontEndSettings):
         inherits="mode",
         description="The mode of this front end. In `observe` every recipient of a domain of ours "
         "is found: a mail server that asks then accepts unknown users, and bounces later. Keys "
-        "that are not recipients (a bare domain, `@domain`) are not.",
+        "that are not recipients (a bare domain, `@domain`) are never found.",
         example='"observe"',
     )
-    max_connections: int = max_connections_setting("Further ones wait in the socket's queue.")
+    max_connections: int = max_connections_setting("More wait in the socket's queue.")
     idle_timeout: float = idle_timeout_setting(
         3600.0,
         "Postfix closes its own after 10 seconds, Sendmail when its process ends.",

@@ -45,18 +45,18 @@ class SqlSettings:
     hosts: tuple[str, ...] = setting(
         server_hosts(),
         default=(),
-        description="The servers to ask, in place of sql_hostnames of imapd.conf: standbys that "
-        "only let read, for instance. They are tried in this order; one that has failed comes last "
-        "for a while. A standby shows what it has got so far.",
+        description="The servers to ask, in place of sql_hostnames of imapd.conf: read-only "
+        "standbys, for instance. They are tried in this order; one that has failed comes last "
+        "for a while. A standby shows what it has received so far.",
         example='["db1.example.org", "db2.example.org:5433"]',
     )
     deadline: float = setting(
         seconds(0.1, MAX_DEADLINE),
         default=ANSWER_SECONDS,
         units="seconds",
-        description="How long a question may take: waiting for a connection, names, connecting, "
-        "and every statement together. The server is told to end a statement after as long. "
-        "After that the recipient gets a temporary failure.",
+        description="How long a question may take: waiting for a connection, looking names up, "
+        "connecting, and every statement together. The server is told to end a statement after the "
+        "same time. After that the recipient gets a temporary failure.",
         example="2.5",
     )
     pool_size: int = setting(
@@ -64,9 +64,9 @@ class SqlSettings:
         default=POOL_SIZE,
         units="connections",
         description="How many connections one process has at most, and how many questions it asks "
-        "at once; further ones are queued. The server needs room for this number times the "
-        "processes (each worker, and one for the milter), and twice that while a new configuration "
-        "comes into force.",
+        "at once; more are queued. The server needs room for this number times the processes (each "
+        "worker, and one for the milter), and twice that while a new configuration comes into "
+        "force.",
         example="8",
     )
 

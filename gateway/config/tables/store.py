@@ -25,8 +25,7 @@ class CyrusSettings:
         description="The name under which the gateway appears to Cyrus, as an entry of "
         "cyrus.conf(5) would: it selects options of imapd.conf with that prefix, and it is what "
         "the patterns of the userdeny database are matched against. A user that it denies is "
-        "refused, "
-        "whatever delivery would do.",
+        "refused, whatever delivery would do.",
         example='"lmtp"',
     )
     skip_plus: bool = setting(
@@ -40,19 +39,19 @@ class CyrusSettings:
     allow_empty_list: bool = setting(
         boolean(),
         default=False,
-        description="Whether a mailbox list without any record is what there is: every recipient "
+        description="Whether a mailbox list without any record is believed: every recipient "
         "is then unknown. With false it is a fault of the store, and recipients get a temporary "
-        "failure, because as a rule such a list is being restored, or belongs to a new server in "
-        "the place of the old one.",
+        "failure, because such a list is usually being restored, or belongs to a new server that "
+        "replaces the old one.",
         example="true",
     )
     delivery_service: str = setting(
         name("the name of a service", empty="empty: as cyrus.conf says"),
         default="",
         description="The name of lmtpd's entry in cyrus.conf(5), which selects its options of "
-        "imapd.conf and its patterns of the userdeny database. Where it is empty, it is that of "
+        "imapd.conf and its patterns of the userdeny database. If it is empty, it is that of "
         "the first entry that starts lmtpd, those on Unix sockets first, in the cyrus.conf beside "
-        "imapd.conf, and lmtpunix where there is none.",
+        "imapd.conf, or lmtpunix if there is none.",
         example='"lmtp"',
     )
 

@@ -17,13 +17,13 @@ class TlsSettings:
         file_path(empty="empty: none"),
         default="",
         description="The certificate that this gateway shows, with its chain, in PEM. A socket "
-        "that listens with TLS needs one; to servers it is shown if they ask for one.",
+        "that listens with TLS needs one; servers are shown it if they ask for one.",
         example='"/etc/smmapd/gateway.crt"',
     )
     key: str = setting(
         file_path(empty="empty: in the file of the certificate"),
         default="",
-        description="Its private key, in PEM, without a password, readable for the user that the "
+        description="Its private key, in PEM, without a password, readable by the user that the "
         "gateway runs as.",
         example='"/etc/smmapd/gateway.key"',
     )
@@ -31,9 +31,8 @@ class TlsSettings:
         file_path(empty="empty: the system's"),
         default="",
         description="The certificates of the authorities that sign for our peers, in PEM. A "
-        "server's "
-        "certificate must be signed by one of them and be valid for the host that `store` names; "
-        "a client's must be signed by one of them.",
+        "server's certificate must be signed by one of them and be valid for the host that `store` "
+        "names; a client's must be signed by one of them.",
         example='"/etc/smmapd/ca.crt"',
     )
     crl: str = setting(
@@ -41,16 +40,16 @@ class TlsSettings:
         default="",
         description="Lists of revoked certificates, in PEM: one of each signer in `ca` whose "
         "certificates peers show. A peer that is on its signer's list, or whose signer has none "
-        "there, is refused. The file is looked at again when it has changed; a list that has "
-        "expired is an error, because nobody can be checked with it.",
+        "there, is refused. The file is read again when it has changed; a list that has "
+        "expired is an error, because no peer can be checked against it.",
         example='"/etc/smmapd/revoked.crl"',
     )
     client_names: tuple[str, ...] = setting(
         host_names(),
         default=(),
         description="Which clients may connect to a socket that listens with TLS, by the DNS names "
-        "in their certificates (subjectAltName). Without any, every client whose certificate `ca` "
-        "has signed may; so it should be an authority of your own.",
+        "in their certificates (subjectAltName). If it is empty, every client whose certificate "
+        "`ca` has signed may connect, so `ca` should be an authority of your own.",
         example='["mx1.example.org", "mx2.example.org"]',
     )
     verify_clients: bool = setting(
@@ -72,9 +71,9 @@ SECTION = Section(
     name="tls",
     title="TLS between gateways",
     description="For sockets that listen with `?tls=yes` and for stores `socketmap+tls://`. The "
-    "files are read at start and, like everything else, on SIGHUP; one that is wrong leaves the "
-    "old configuration in force. A process that is started again later gets what was read then, "
-    "so that a renewal counts from its SIGHUP on.",
+    "files are read at start and, like everything else, on SIGHUP; if one is wrong, the "
+    "old configuration stays in force. A process that is started again later gets what was read "
+    "then, so that a renewal takes effect with the next SIGHUP.",
     build=TlsSettings,
     declarations=declarations_of(TlsSettings),
 )
