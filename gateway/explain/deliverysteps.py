@@ -59,6 +59,10 @@ def folder(facts: Mapping[str, object]) -> list[Row]:
         return [("folder", f"no folder {called}; {INTO_INBOX}")]
     if not facts["post"]:
         return [("folder", f"not everybody may post to {called}; {INTO_INBOX}")]
+    if facts["unfit"] and not facts.get("fits"):
+        return [("folder", f"{called} takes no mail ({_text(facts['unfit'])}); {INTO_INBOX}")]
+    if facts["unfit"]:
+        return [("folder", f"{called} takes no mail now ({_text(facts['unfit'])}), and soon may")]
     if facts.get("fits") is False:
         return [("folder", f"it does not fit into {called} either")]
     return [("folder", f"delivery puts it into {called}, or into INBOX if it does not fit there")]

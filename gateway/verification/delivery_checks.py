@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import Addressed, DeliveryNaming
-from gateway.verification.delivery_mailboxes import DELIVERY, DeliveryMailboxes, Outcome
+from gateway.verification.delivery_mailboxes import DeliveryMailboxes, Outcome
 from gateway.verification.delivery_quota import CatchAll
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Pending, Query, Verdict
+from gateway.verification.records import DELIVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import acl, autocreate
-from gateway.cyrus.mailboxrecord import (
-    MBTYPE_EMAIL,
-    MBTYPE_KIND,
-    MBTYPE_MOVING,
-    MBTYPE_NETNEWS,
-    MBTYPE_REMOTE,
-)
+from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
+from gateway.verification import delivery_folders
 from gateway.verification.delivery_quota import CatchAll, DeliveryQuota
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Query, Verdict
+from gateway.verification.records import DELIVERY
 
 if TYPE_CHECKING:
     from gateway.cyrus.autocreate import Autocreate
@@ -29,22 +25,16 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.records import Records
 
-DELIVERY = "delivery"
-
-# Kinds of mailboxes that mail may be put into.
-_FOR_MAIL = (MBTYPE_EMAIL, MBTYPE_NETNEWS)
-
 Outcome = Verdict | Pending
 
 
 class DeliveryMailboxes:
     """The checks of a store's mailboxes, by the imapd.conf that its delivery service reads."""
 
-    __slots__ = ("_autocreate", "_naming", "_quota", "_service", "_store")
+    __slots__ = ("_autocreate", "_naming", "_quota", "_service")
 
     def __init__(self, store: CyrusStore, naming: DeliveryNaming, creation: Autocreate) -> None:
         self._naming = naming
-        self._store = store
         self._service = store.delivery_service
         self._autocreate = creation
         self._quota = DeliveryQuota(store.delivery_conf)
@@ -83,10 +73,10 @@ class DeliveryMailboxes:
     ) -> tuple[Outcome, CatchAll]:
         entry = records.mailbox(name)
         evidence = Evidence(mailbox=name.internal)
-        unfit = self._unfit(entry, evidence, query, records)
-        if unfit is not None or entry is None:
-            unfit = unfit or Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
-            return unfit, CatchAll.TAKES
+        refused = self._refused(entry, evidence, query, records)
+        if refused is not None or entry is None:
+            refused = refused or Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
+            return refused, CatchAll.TAKES
         denied = records.denied(name.owner)
         if denied is not None:
             return denied, CatchAll.TAKES
@@ -109,9 +99,9 @@ class DeliveryMailboxes:
         userid = addressed.userid or b""
         entry = records.mailbox(inbox)
         evidence = Evidence(mailbox=inbox.internal, userid=userid)
-        unfit = self._unfit(entry, evidence, query, records)
-        if unfit is not None:
-            return unfit, CatchAll.TAKES
+        refused = self._refused(entry, evidence, query, records)
+        if refused is not None:
+            return refused, CatchAll.TAKES
         outcome: Outcome
         if entry is None:
             created = self._created(userid, inbox, evidence, query, records)
@@ -132,23 +122,17 @@ class DeliveryMailboxes:
             evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
             return Verdict(Kind.DISABLED, Kind.DISABLED.text, evidence), CatchAll.TAKES
         if records.trace is not None:
-            self._note_folders(addressed.folders, records)
+            for folder in addressed.folders:
+                delivery_folders.look(folder, records).note(records)
         return outcome, CatchAll.TAKES
 
-    def _unfit(
+    def _refused(
         self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records
     ) -> Outcome | None:
         """What is said of a record that takes no mail; None where it may, or there is none."""
         if entry is None:
             return Pending(query, None, evidence, DELIVERY) if records.kicks else None
-        unfit = records.unfit(entry, query, evidence, DELIVERY)
-        if unfit is not None:
-            return unfit
-        if entry.mbtype & MBTYPE_MOVING:
-            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
-        if entry.mbtype & MBTYPE_KIND not in _FOR_MAIL:
-            return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence)
-        return None
+        return records.refused(entry, query, evidence, DELIVERY)
 
     def _created(
         self,
@@ -175,12 +159,6 @@ class DeliveryMailboxes:
         return self._quota.too_small(record, query.size, evidence) or Verdict(
             Kind.CREATED, b"", evidence
         )
-
-    def _note_folders(self, folders: tuple[MailboxName, ...], records: Records) -> None:
-        for folder in folders:
-            entry = self._store.mailboxes.lookup(folder)
-            post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
-            records.note("delivery", folder=folder.internal, found=entry is not None, post=post)
 
 
 def _weight(kind: Kind) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gateway.cyrus import acl
+from gateway.verification import delivery_folders
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Verdict
 from gateway.verification.steps import quota_use
@@ -107,15 +107,12 @@ class DeliveryQuota:
 
     def _saves(self, folder: MailboxName, size: int | None, records: Records) -> bool:
         """Whether delivery puts the mail into a user's folder."""
-        entry = records.store.mailboxes.lookup(folder)
-        post = entry is not None and bool(acl.rights(entry.acl) & acl.POST)
+        found = delivery_folders.look(folder, records)
         fits = False
-        if entry is not None and post:
-            record = records.quota(entry.name)
+        if found.entry is not None and found.may_take:
+            record = records.quota(found.entry.name)
             fits = record is None or not (
                 record.exceeded(size or _SMALLEST, 1) or record.exceeded_otherwise(folders=False)
             )
-        records.note(
-            "delivery", folder=folder.internal, found=entry is not None, post=post, fits=fits
-        )
+        found.note(records, fits=fits)
         return fits

@@ -35,6 +35,8 @@ class Kind:
       Only what is refused for ever is looked at again;
     - `catch_all`: whether delivery asks lmtp_catchall_mailbox for what it refuses so; not where
       RCPT passes and DATA fails, nor where the gateway's own administrator refuses;
+    - `passes`: it passes by itself in moments: it is not remembered, never answered for ever, and
+      a folder in that state counts as one that still saves a mail;
     - `for_now`: the kind that says the same of this moment only; None where there is none.
 
     Kinds are compared by identity.
@@ -49,6 +51,7 @@ class Kind:
         "name",
         "other_readings",
         "our_fault",
+        "passes",
         "permanent_reply_allowed",
         "remembered_as",
         "status",
@@ -91,6 +94,7 @@ class Kind:
         missing: bool = False,
         other_readings: bool = False,
         catch_all: bool = False,
+        passes: bool = False,
         for_now: Kind | None = None,
     ) -> None:
         self.name = name
@@ -106,6 +110,7 @@ class Kind:
         self.missing = missing
         self.other_readings = other_readings
         self.catch_all = catch_all
+        self.passes = passes
         self.for_now = for_now
 
     def __repr__(self) -> str:
@@ -182,7 +187,7 @@ def _deferred(
     *,
     audit_event: str,
     catch_all: bool,
-    permanent_reply_allowed: bool = True,
+    passes: bool = False,
 ) -> Kind:
     """A kind of recipient that gets no mail now, and may later."""
     return Kind(
@@ -190,13 +195,14 @@ def _deferred(
         accepts=False,
         temporary=True,
         our_fault=False,
-        permanent_reply_allowed=permanent_reply_allowed,
+        permanent_reply_allowed=not passes,
         try_next_server=False,
         remembered_as=remembered_as,
         text=text,
         status=b"TEMP",
         audit_event=audit_event,
         catch_all=catch_all,
+        passes=passes,
     )
 
 
@@ -278,7 +284,7 @@ Kind.RESERVED = _deferred(
     *("reserved", b"Mailbox is currently reserved"),
     audit_event=AUDIT_FAILED,
     catch_all=True,
-    permanent_reply_allowed=False,
+    passes=True,
 )
 # Blocked for the delivery service in the userdeny database: delivery tries again.
 Kind.DISABLED = _deferred(

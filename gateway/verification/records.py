@@ -7,7 +7,13 @@ Raises StoreError where a database cannot be read or a record makes no sense.
 from __future__ import annotations
 
 from gateway.cyrus import acl
-from gateway.cyrus.mailboxrecord import MBTYPE_RESERVE
+from gateway.cyrus.mailboxrecord import (
+    MBTYPE_EMAIL,
+    MBTYPE_KIND,
+    MBTYPE_MOVING,
+    MBTYPE_NETNEWS,
+    MBTYPE_RESERVE,
+)
 from gateway.errors import DatabaseEmpty
 from gateway.verification import steps
 from gateway.verification.kinds import Kind
@@ -25,6 +31,31 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
     from gateway.cyrus.userdeny import Denial
     from gateway.verification.model import Query, QuotaUse
+
+
+SMMAPD, DELIVERY = "smmapd", "delivery"
+
+# Kinds of mailboxes that mail may be put into.
+_FOR_MAIL = (MBTYPE_EMAIL, MBTYPE_NETNEWS)
+
+
+def unfit(entry: MailboxEntry, *, delivery: bool) -> Kind | None:
+    """What makes a mailbox unfit for mail: the kind of verdict, None where nothing does.
+
+    The one place that knows, for whatever mail may be put into: an INBOX, a shared folder, a
+    user's folder that saves a mail, the catch-all mailbox.  `delivery`: as the authority of that
+    name; the C program looks at no more than a reservation.
+    """
+    mbtype = entry.mbtype
+    if mbtype & MBTYPE_RESERVE:
+        return Kind.RESERVED
+    if not delivery:
+        return None
+    if mbtype & MBTYPE_MOVING:
+        return Kind.RESERVED
+    if mbtype & MBTYPE_KIND not in _FOR_MAIL:
+        return Kind.NOT_FOR_MAIL
+    return None
 
 
 class Records:
@@ -92,16 +123,17 @@ class Records:
             self.trace.append(steps.mailbox_step(mailboxes, name, entry))
         return entry
 
-    def unfit(
+    def refused(
         self, entry: MailboxEntry, query: Query, evidence: Evidence, authority: str
     ) -> Verdict | Pending | None:
-        """What a record that takes no mail says to either authority; None where it may."""
-        if entry.mbtype & MBTYPE_RESERVE:
-            if self.kicks:
-                # mupdate tells of a creation's second half seconds after the first.
-                return Pending(query, None, evidence, authority)
-            return Verdict(Kind.RESERVED, Kind.RESERVED.text, evidence, cacheable=False)
-        return None
+        """What a record that takes no mail says to an authority; None where it may."""
+        kind = unfit(entry, delivery=authority == DELIVERY)
+        if kind is None:
+            return None
+        if self.kicks and entry.mbtype & MBTYPE_RESERVE:
+            # mupdate tells of a creation's second half seconds after the first.
+            return Pending(query, None, evidence, authority)
+        return Verdict(kind, kind.text, evidence, cacheable=not kind.passes)
 
     def rights(self, entry: MailboxEntry) -> int:
         """What a sender that is nobody in particular may do."""

@@ -12,6 +12,7 @@ from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Verdict
+from gateway.verification.records import SMMAPD
 from gateway.verification.steps import name_step, quota_use
 
 TYPE_CHECKING = False
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
     from gateway.verification.model import Query
     from gateway.verification.records import Records
-
-SMMAPD = "smmapd"
 
 
 class SmmapdChecks:
@@ -95,9 +94,9 @@ class SmmapdChecks:
         if denied is not None:
             return denied
         evidence = Evidence(mailbox=entry.name, userid=userid)
-        unfit = records.unfit(entry, query, evidence, SMMAPD)
-        if unfit is not None:
-            return unfit
+        refused = records.refused(entry, query, evidence, SMMAPD)
+        if refused is not None:
+            return refused
 
         if userid is None:
             # A shared folder: its sender is nobody in particular.

@@ -21,8 +21,8 @@ import time
 from gateway.errors import RecordDamaged, StoreError
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Verdict
-from gateway.verification.records import Records
-from gateway.verification.smmapd_checks import SMMAPD, SmmapdChecks
+from gateway.verification.records import SMMAPD, Records
+from gateway.verification.smmapd_checks import SmmapdChecks
 from gateway.verification.steps import Step
 
 TYPE_CHECKING = False

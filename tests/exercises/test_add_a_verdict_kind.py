@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from gateway.config.model import SECTIONS
+from gateway.cyrus.mailboxrecord import TYPES, MailboxEntry
 from gateway.frontends.replies import DEFAULTS, WHEN
 from gateway.frontends.socketmap_replies import ROWS
 from gateway.verification.kinds import KINDS, Kind
 from gateway.verification.model import Query
+from gateway.verification.records import unfit
 from gateway.wiring.assembly import make_verifier
 from tests.demo.store import QUESTIONS, build
 from tests.exercises.reading import loaded, man, text
@@ -108,9 +110,12 @@ def test_smmapds_answers_are_found() -> None:
 
 
 def _gives_its_text(kind: Kind, module: str) -> bool:
-    """Whether a module has `Verdict(Kind.X, Kind.X.text, ...)`."""
+    """Whether a module has `Verdict(Kind.X, Kind.X.text, ...)`, or a mailbox's type means it."""
     if kind is Kind.SIZE_OVER_QUOTA:
         return False  # no client of smmapd announces a size
+    if module == "records.py":
+        entries = (MailboxEntry(b"user.fred", mbtype) for _, mbtype, _ in TYPES)
+        return kind in {unfit(each, delivery=False) for each in entries}
     (path,) = [each for each in SOURCES if Path(each).name == module]
     name = _ATTRIBUTE[kind]
     return any(
@@ -118,6 +123,18 @@ def _gives_its_text(kind: Kind, module: str) -> bool:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Verdict"
     )
+
+
+def test_what_makes_a_mailbox_unfit_is_said_in_one_place() -> None:
+    """A type that is looked at in another is forgotten for folders, the catch-all mailbox or explain."""
+    lookers = {
+        path
+        for path in SOURCES
+        if path.startswith(("gateway/verification/", "gateway/cli/", "gateway/explain/"))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Name) and node.id[:7] == "MBTYPE_" and node.id != "MBTYPE_REMOTE"
+    }
+    assert lookers == {"gateway/verification/records.py"}, "ask unfit of records.py"
 
 
 @EVERY

@@ -109,6 +109,17 @@ def test_each_reading_says_what_becomes_of_the_domain() -> None:
                 ),
             ],
         ),
+        *(
+            (
+                Step("delivery", folder=b"user.x.Cal", found=True, post=True, unfit=unfit, **fits),
+                [("folder", row)],
+            )
+            for unfit, fits, row in (
+                ("reserved", {}, "user.x.Cal takes no mail (reserved); delivery puts it into INBOX"),
+                ("not-for-mail", {"fits": False}, "user.x.Cal takes no mail (not-for-mail); delivery puts it into INBOX"),
+                ("reserved", {"fits": True}, "user.x.Cal takes no mail now (reserved), and soon may"),
+            )
+        ),
     ],
     ids=lambda value: value.name if isinstance(value, Step) else "",
 )  # fmt: skip

@@ -20,6 +20,7 @@ from tests.stores import FlatStore, denial, quota, record
 OPEN = b"anyone\tlrp"
 REMOTE = b"%(T r S backend.example P default A %() I 1)"
 
+UNFIT = {b"Cal": b"c", b"New": b"z", b"Going": b"m"}
 MAILBOXES = {
     b"user.fred": record(),
     b"user.fred.Lists": record(),
@@ -34,6 +35,7 @@ MAILBOXES = {
     b"user.brim.One": record(OPEN),
     b"user.brim.Full": record(OPEN),
     b"user.brim.Many": record(OPEN),
+    **{b"user.brim." + name: record(OPEN, mbtype=mbtype) for name, mbtype in UNFIT.items()},
     b"user.counted": record(),
     b"user.sub": record(),
     b"user.sub.Full": record(OPEN),
@@ -89,7 +91,7 @@ QUOTAS = {
     b"user.over.Own": quota((0, 10)),
     b"user.pair": quota((10_241, 10)),
     b"user.brim": quota((10_240, 10)),
-    b"user.brim.Own": quota((0, 10)),
+    **{b"user.brim." + name: quota((0, 10)) for name in (b"Own", *UNFIT)},
     b"user.brim.Full": quota((10_241, 10)),
     b"user.brim.One": quota((10_239, 10), (0, 1)),
     b"user.brim.Many": b"%(S (0 10) M (0) AS (0) NF (3 2))",
@@ -186,7 +188,8 @@ RULES: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     )),
     "strict quota": (STRICT, (
         (b"brim", OVER), (b"brim+Own", OK), (b"brim+Closed", OVER), (b"over+Own", OVER),
-        (b"brim+One", OK), (b"brim+Many", OK),
+        # lmtpd of 3.6.1 says 452 for the calendar, too; the last two are so for a moment only.
+        (b"brim+One", OK), (b"brim+Many", OK), (b"brim+Cal", OVER), (b"brim+New", OK), (b"brim+Going", OK),
         (b"counted", OVER), (b"fred", OK), (b"lastbyte", OK), (b"lastmail", OK),
     )),
     "userdeny": (DOMAINS, (

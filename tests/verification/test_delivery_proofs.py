@@ -14,7 +14,7 @@ from gateway.verification import cache
 from gateway.verification.cache import VerdictCache
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Pending, Query, Verdict
-from gateway.verification.smmapd_checks import SMMAPD
+from gateway.verification.records import SMMAPD
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import dbkey, denial, quota, record
 from tests.support.twoskip_writer import Writer

@@ -60,22 +60,24 @@ def test_what_is_told_of_the_quota(
 
 
 @pytest.mark.parametrize(
-    ("recipient", "found", "post", "fits"),
+    ("recipient", "found", "post", "unfit", "fits"),
     [
-        (b"brim+Own", True, True, True),
-        (b"brim+Full", True, True, False),
-        (b"brim+Closed", False, False, False),
+        (b"brim+Own", True, True, None, True),
+        (b"brim+Full", True, True, None, False),
+        (b"brim+Closed", False, False, None, False),
+        (b"brim+Cal", True, True, "not-for-mail", False),
+        (b"brim+New", True, True, "reserved", True),
     ],
 )
 def test_what_is_told_of_a_folder_that_may_save_the_mail(
-    tmp_path: Path, recipient: bytes, found: bool, post: bool, fits: bool
+    tmp_path: Path, recipient: bytes, found: bool, post: bool, unfit: str | None, fits: bool
 ) -> None:
-    """Whether it is there, may be posted to, and has room."""
+    """Whether it is there, may be posted to, takes mail, and has room."""
     trace: list[Step] = []
     verifier(tmp_path, STRICT).verify(Query(recipient), trace)
     told = dict(next(step.facts for step in trace if step.name == "delivery"))
     told.pop("folder")
-    assert told == {"found": found, "post": post, "fits": fits}
+    assert told == {"found": found, "post": post, "unfit": unfit, "fits": fits}
 
 
 @pytest.mark.parametrize(

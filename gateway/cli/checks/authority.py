@@ -15,6 +15,7 @@ from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import DeliveryNaming
 from gateway.errors import ConfigurationError, StoreError
+from gateway.verification.records import unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,13 +183,17 @@ def _not_honoured(store: CyrusStore) -> Iterator[Finding]:
     if inbox is None:
         return
     try:
-        missing = store.mailboxes.lookup(inbox) is None
+        entry = store.mailboxes.lookup(inbox)
     except StoreError:
         return  # gateway.cli.checks.databases tells
-    if missing and not Autocreate(conf).active:
+    missing = entry is None and not Autocreate(conf).active
+    kind = unfit(entry, delivery=True) if entry is not None else None
+    if missing or kind is not None:
+        why = f"takes no mail ({kind.name})" if kind is not None else "is missing"
         yield warning(
             _SUBJECT,
-            f"lmtp_catchall_mailbox: {_shown(catch_all)} has no INBOX, and its own refusal "
-            "replaces every other: over quota becomes an unknown user",
-            "create the mailbox, or take the option out of imapd.conf",
+            f"lmtp_catchall_mailbox: the INBOX of {_shown(catch_all)} {why}, and its own refusal "
+            "replaces every other: over quota becomes "
+            + ("an unknown user" if kind is None else kind.name),
+            "make it a mailbox for mail, or take the option out of imapd.conf",
         )
