@@ -49,7 +49,7 @@ _PIECE = 1 << 20  # only a bound
 MAX_COUNTED = 4 * 1024 * 1024  # only a bound
 
 # What Cyrus writes, and what `sort` in the C locale does.
-_ORDERS = orders(True)
+_ORDERS = orders(True)  # same with False: both are tried
 _ESCAPE = 0xFF
 _ESCAPED = {byte: bytes((_ESCAPE, byte | 0x80)) for byte in b"\0\t\r\n"} | {_ESCAPE: b"\xff\xff"}
 
@@ -271,6 +271,7 @@ class _Neighbours:
     def leaves_out(self, word: bytes, order: bytes | None) -> bool:
         """Whether, in `order`, these two neighbours show that no line has the word."""
         wanted = word.translate(order)
+        # same with <=: equal keys were found above
         return (not self.before or _rank(self.before, order) < wanted) and (
             not self.line or wanted < _rank(self.line, order)
         )

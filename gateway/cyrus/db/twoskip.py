@@ -90,7 +90,7 @@ LOG_LIMIT = 192 * 1024  # only a bound
 _RELEASED = 4096  # only a bound
 
 # Records from which on another process had better make the index: 40 ms of work in this one.
-SHARED_FROM = 20_000
+SHARED_FROM = 20_000  # only a bound
 
 
 class Twoskip(LogDatabase):

@@ -39,6 +39,18 @@ def test_a_file_is_described_by_its_header(
     assert found.records
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("head-flat", True), ("head-skiplist", True), ("head-twom", False), ("head-twoskip", True)],
+)
+def test_the_kernel_tells_of_what_is_written_by_system_calls(name: str, told: bool) -> None:
+    """Of what is written through memory it tells nothing."""
+    database = ReopeningDatabase(os.path.join(FOLDER, name, "conf", "mailboxes.db"), "flat")
+    database.state()
+    assert database.told_by_kernel is told
+    database.close()
+
+
 def test_a_large_flat_file_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads a hundred megabytes for a gauge."""
     path = tmp_path / "mailboxes.db"
