@@ -86,7 +86,9 @@ def test_golden_files_are_read_completely(
 @settings(deadline=None)
 @given(
     records=st.dictionaries(
-        st.text(alphabet="ab.-!\t\n\xff", min_size=1, max_size=6).map(lambda t: t.encode("latin-1")),
+        st.text(alphabet="ab.-!\t\n\xff", min_size=1, max_size=6).map(
+            lambda t: t.encode("latin-1")
+        ),
         st.binary(max_size=8),
         max_size=40,
     ),

@@ -281,3 +281,56 @@ def test_another_users_files_are_read_all_the_same(
     for _ in range(2):
         assert database.get(b"user.fred") == b"1 2"
     assert tried == [True, False, False]
+
+
+def _linked(folder: str, target: str) -> None:
+    os.symlink(target, f"{folder}/linked")
+
+
+def _has_two_names(folder: str, target: str) -> None:
+    os.link(target, f"{folder}/linked")
+
+
+def _none(_folder: str, _target: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("owner", [True, False])
+@pytest.mark.parametrize(
+    ("make", "there", "watched"),
+    [(_none, False, True), (_linked, True, False), (_has_two_names, True, False)],
+)
+def test_what_a_watched_folder_tells_of(
+    tmp_path: object,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: bool,
+    make: Callable[[str, str], None],
+    there: bool,
+    watched: bool,
+) -> None:
+    """That a file comes, but not what becomes of a file that has another name elsewhere."""
+    elsewhere = _put(tmp_path, "elsewhere", b"1\n2\n")
+    _put(tmp_path, "quota/f/fred", b"3\n4\n")
+    _put(tmp_path, "quota/l/other", b"5\n6\n")
+    make(f"{tmp_path}/quota/l", elsewhere)
+    really = os.open
+
+    def refuse(path: str, flags: int) -> int:
+        if flags & os.O_NOATIME:
+            raise PermissionError(1, "Operation not permitted")
+        return really(path, flags)
+
+    if not owner:
+        monkeypatch.setattr(os, "open", refuse)
+    watch = FolderWatch()
+    database = QuotaLegacy(str(tmp_path), now=lambda: 1 << 62)
+    assert (database.keeps_files, database.told_by_kernel) == (True, True)
+    record, proof = database.get_proved(b"linked", watch)
+    assert (record, proof is not None and proof.folder is not None) == (
+        b"1 2" if there else None,
+        watched,
+    )
+    record, proof = database.get_proved(b"fred", watch)
+    assert proof is not None
+    assert (record, proof.folder is not None) == (b"3 4", True)
+    watch.close()
