@@ -17,7 +17,7 @@ help:
 	@echo "make serve  a gateway on the demo's store with a debug log, which follows your changes"
 	@echo "make watch  on each change the tests that mirror it (or those of TESTS=...)"
 	@echo "make unit   the tests that start no process, without the slow ones"
-	@echo "make reference  gateway.toml(5) and the completion for shells, from what the program declares"
+	@echo "make reference  gateway.toml(5), the completion for shells and Exim's routers, from what the program declares"
 	@echo "make docs   the documents as a site in build/site; a broken link fails"
 	@echo "make lint   style, types and the import contract"
 	@echo "make bench  the table of measurements (bench-quick: its main rows)"
@@ -53,6 +53,7 @@ docs: venv
 reference: venv
 	$(BIN)/python -m gateway.config.reference man/gateway.toml.5
 	$(BIN)/python contrib/completion.py gateway/cli/completion
+	$(BIN)/python contrib/routers.py contrib/exim/450_smmapd_routers
 
 serve: venv
 	@$(BIN)/python -m tests.demo.development

@@ -10,8 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.frontends.socketmap_replies import ROWS
+from gateway.verification.kinds import KINDS, Kind
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.frontends.frontend import MailServerSite
+
+# What passes and has no code of its own, and whatever is not understood.
+LATER = "451 4.3.0 Try again later"
+_SAID = {kind: f"{code} {enhanced} {text}" for kind, code, enhanced, text, *_ in ROWS}
+_UNKNOWN = _SAID[Kind.NONEXISTENT]
+# What Exim says to a NOTFOUND with a text of its own.
+_WITH_TEXT = "550 5.2.1 $1"
 
 # The ruleset Local_check_rcpt; TABs are between the two sides of a rule.  Sendmail's own tables
 # come first, because check_rcpt runs before them: no recipient that they know is refused.
@@ -36,11 +48,14 @@ RULES = (
     "# Recipients that no table knows: of a domain in class w Cyrus is given the local part alone.",
     "R<?> $+ <@ $=w>\t\t\t$: <!> $(cyrus $1 $: <NO> $)",
     "R<?> $+ <@ $+>\t\t\t$: <!> $(cyrus $1 @ $2 $: <NO> $)",
-    'R<!> $* <TMPF>\t\t\t$#error $@ 4.3.0 $: "451 4.3.0 Try again later"',
-    'R<!> <NO>\t\t\t$#error $@ 5.1.1 $: "550 5.1.1 User unknown"',
+    f'R<!> $* <TMPF>\t\t\t$#error $@ {LATER.split(" ")[1]} $: "{LATER}"',
+    f'R<!> <NO>\t\t\t$#error $@ {_UNKNOWN.split(" ")[1]} $: "{_UNKNOWN}"',
 )
 
-ROUTERS = r"""
+# Columns for what Exim compares and says, so that a line has at most 100.
+_SHORT = 46
+
+_ASK = r"""
 smmapd_verify:
   debug_print = "R: smmapd_verify for $local_part@$domain"
   driver = redirect
@@ -55,17 +70,9 @@ smmapd_verify:
   address_data = ${readsocket{SMMAPD_SOCKET}{\
     ${strlen:smmapd $local_part@$domain}:smmapd $local_part@$domain,}{10s}{}{TEMP no answer}}
   # Nothing for OK: the next router takes the recipient.
-  data = ${if match{$address_data}{\N^\d+:OK \N}{}{\
-    ${if match{$address_data}{\N^\d+:NOTFOUND Mailbox does not exist,$\N}\
-      {:fail: 550 5.1.1 User unknown}{\
-    ${if match{$address_data}{\N^\d+:NOTFOUND (.+),$\N}{:fail: 550 5.2.1 $1}{\
-    ${if match{$address_data}{\N^\d+:NOTFOUND\N}{:fail: 550 5.1.1 User unknown}{\
-    ${if match{$address_data}{\N^\d+:PERM Over quota,$\N}{:fail: 552 5.2.2 Over quota}{\
-    ${if match{$address_data}{\N^\d+:PERM Permission denied,$\N}\
-      {:fail: 550 5.7.1 Permission denied}{\
-    ${if match{$address_data}{\N^\d+:TEMP Over quota,$\N}{:defer: 452 4.2.2 Over quota}{\
-    :defer: 451 4.3.0 Try again later}}}}}}}}}}}}}}
+"""
 
+_DELIVER = r"""
 smmapd_cyrus:
   debug_print = "R: smmapd_cyrus for $local_part@$domain"
   driver = accept
@@ -73,6 +80,37 @@ smmapd_cyrus:
   caseful_local_part
   transport = smmapd_lmtp
 """
+
+
+def _exim_rules() -> Iterator[tuple[str, str]]:
+    """What follows the length of an answer, and what Exim makes of it; the first one counts.
+
+    A kind is known by its word and text.  Those whose codes are given to any other answer with
+    that word need no line.
+    """
+    yield "OK ", ""
+    for kind in KINDS:
+        said = _SAID[kind]
+        others = _WITH_TEXT if kind.status == b"NOTFOUND" else LATER
+        if kind.text and said.split(" ")[:2] != others.split(" ")[:2]:
+            action = "defer" if kind.temporary else "fail"
+            yield f"{kind.status.decode()} {kind.text.decode()},$", f":{action}: {said}"
+    yield "NOTFOUND (.+),$", f":fail: {_WITH_TEXT}"
+    yield "NOTFOUND", f":fail: {_UNKNOWN}"
+
+
+def _exim_data() -> str:
+    """The router's `data`: one condition inside the other."""
+    rules = [
+        f"${{if match{{$address_data}}{{\\N^\\d+:{pattern}\\N}}"
+        + ("\\\n      " if len(pattern + action) > _SHORT else "")
+        + f"{{{action}}}{{\\\n"
+        for pattern, action in _exim_rules()
+    ]
+    return f"  data = {'    '.join(rules)}    :defer: {LATER}{'}}' * len(rules)}\n"
+
+
+ROUTERS = f"{_ASK}{_exim_data()}{_DELIVER}"
 
 TRANSPORT = """
 smmapd_lmtp:

@@ -65,6 +65,7 @@ REPLIES = {
     "+archive@example.org": b"550 5.7.1 Permission denied",
     "olga@example.org": b"452 4.2.2 Over quota",
     "dan@example.org": b"451 4.3.0 Try again later",
+    "rita@example.org": b"451 4.2.1 Mailbox is currently reserved",
     # Exim's own: an alias, where it leads, and postmaster (RFC 5321, 4.5.1).
     "info@example.org": b"250 Accepted",
     "wrong@example.org": b"550 5.1.1 User unknown",
