@@ -81,7 +81,7 @@ def policy(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
         if len(received) > _LONGEST_ANSWER:
             raise UpstreamError(link.server, f"an answer of more than {_LONGEST_ANSWER} bytes")
     if not received.startswith(_ACTION):
-        raise UpstreamError(link.server, f"no policy service: it says {received[:40]!r}")
+        raise UpstreamError(link.server, f"not a policy service: it says {received[:40]!r}")
     action = received.removeprefix(_ACTION).rstrip(b"\n")
     return Heard(_action(action.partition(b" ")[0].upper()), action)
 
@@ -126,7 +126,7 @@ class _Milter:
         self._send(_NEGOTIATE, _OFFER.pack(_VERSION, 0, _ALL_STEPS))
         command, data = self._packet()
         if command != _NEGOTIATE or len(data) < _OFFER.size:
-            raise UpstreamError(link.server, f"no milter: it says {command + data[:40]!r}")
+            raise UpstreamError(link.server, f"not a milter: it says {command + data[:40]!r}")
         self._steps = _OFFER.unpack_from(data)[2]
 
     def step(self, command: bytes, data: bytes, macros: dict[bytes, bytes]) -> Heard | None:
@@ -159,7 +159,7 @@ class _Milter:
     def _packet(self) -> tuple[bytes, bytes]:
         (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
         if not 0 < length <= _LONGEST_ANSWER:
-            raise UpstreamError(self._link.server, f"no milter: a packet of {length} bytes")
+            raise UpstreamError(self._link.server, f"not a milter: a packet of {length} bytes")
         packet = self._exactly(length)
         return packet[:1], packet[1:]
 

@@ -85,7 +85,7 @@ class IndexSharing:
         report: Callable[[str], None],
         start: Callable[[str], Builder] = BuilderProcess,
     ) -> None:
-        self._memories = memories
+        self._memories = [each.indexed for each in memories if each.indexed is not None]
         self._home = home
         self._report = report
         self._start = start

@@ -190,19 +190,24 @@ class VerdictCache:
                 entries.put_aside(FEW_ENTRIES)
         return any(entries.release(_GIVEN_BACK) for entries in self._all)
 
+    @property
+    def indexed(self) -> VerdictCache:
+        """As any Memory's."""
+        return self
+
     def build_index_step(self, *, alone: bool = True) -> bool:
-        """As any Memory's: about 2 ms, again after a database was replaced."""
+        """As any Indexed's: about 2 ms, again after a database was replaced."""
         if any(entries.release(_RELEASED) for entries in self._all):
             return True
         return not self._shrunk and self._mailboxes.build_index_step(alone=alone)
 
     @property
     def index_wanted(self) -> str:
-        """As any Memory's."""
+        """As any Indexed's."""
         return "" if self._shrunk else self._mailboxes.index_wanted
 
     def offer_index(self, descriptor: int) -> None:
-        """As any Memory's."""
+        """As any Indexed's."""
         self._mailboxes.offer_index(descriptor)
 
     def resolve(self, pending: Pending) -> Verdict:

@@ -89,6 +89,26 @@ class Engine(Protocol):
         """Ask the server that `pending` names; the deadline runs from `since` (time.monotonic)."""
 
 
+class Indexed(Protocol):
+    """A memory that gives answers for less with an index of the mailbox list."""
+
+    def build_index_step(self, *, alone: bool = True) -> bool:
+        """Do a piece of what makes answers cheaper that are not remembered; False if done.
+
+        With `alone` false another process makes what takes long (`index_wanted`).
+        """
+
+    @property
+    def index_wanted(self) -> str:
+        """The file of which another process should make an index; empty for none."""
+
+    def offer_index(self, descriptor: int) -> None:
+        """Another process has made an index, which is used if it is proved to be of use.
+
+        Raises `SharedIndexRefused` where it cannot be one.
+        """
+
+
 class Memory(Decider, Protocol):
     """A decider with verdicts that are remembered."""
 
@@ -129,21 +149,9 @@ class Memory(Decider, Protocol):
         To be called until it is False: then nothing was left.
         """
 
-    def build_index_step(self, *, alone: bool = True) -> bool:
-        """Do a piece of what makes answers cheaper that are not remembered; False if done.
-
-        With `alone` false another process makes what takes long (`index_wanted`).
-        """
-
     @property
-    def index_wanted(self) -> str:
-        """The file of which another process should make an index; empty for none."""
-
-    def offer_index(self, descriptor: int) -> None:
-        """Another process has made an index, which is used if it is proved to be of use.
-
-        Raises `SharedIndexRefused` where it cannot be one.
-        """
+    def indexed(self) -> Indexed | None:
+        """Itself, where an index makes answers cheaper; None where no mailbox list is read."""
 
     def entry(self, recipient: bytes) -> Entry | None:
         """What is remembered of `recipient`, whether it is still valid or not."""

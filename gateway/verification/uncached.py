@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.verification.decider import Indexed
+
 
 class UncachedMemory:
     """The part of a Memory that needs no knowledge of what is asked."""
@@ -23,6 +25,7 @@ class UncachedMemory:
         self.invalidations = 0
         self.store = None
         self.watch = None  # no file is read
+        self.indexed: Indexed | None = None
         self.timing: Callable[[float], None] | None = None  # nothing is looked up here
         self.nonexistent = Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text)
         self._tick = 0  # same with 1: it only has to grow
@@ -49,15 +52,3 @@ class UncachedMemory:
     def shrink(self) -> bool:
         """What is remembered is bounded in another way, where there is anything."""
         return False
-
-    def build_index_step(self, *, alone: bool = True) -> bool:
-        """There is nothing that would make the next answer cheaper."""
-        return False
-
-    @property
-    def index_wanted(self) -> str:
-        """Of no file."""
-        return ""
-
-    def offer_index(self, descriptor: int) -> None:
-        """It is of no use here."""

@@ -20,6 +20,7 @@ class Memory(UncachedMemory):
 
     def __init__(self) -> None:
         super().__init__()
+        self.indexed = self
         self.wanted = PATH
         self.useful = True
         self.pieces = 2

@@ -140,6 +140,5 @@ def test_nothing_is_remembered() -> None:
     assert memory.invalidations == 0
     entry = Entry(b"fred", memory.nonexistent, 1, 1, ())
     assert memory.entry(b"fred") is None
-    assert (memory.is_valid(entry), memory.known_absent(b"fred"), memory.build_index_step()) == (
-        False,
-    ) * 3
+    assert (memory.is_valid(entry), memory.known_absent(b"fred")) == (False, False)
+    assert memory.indexed is None

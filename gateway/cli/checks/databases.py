@@ -130,7 +130,7 @@ def _reader(settings: Settings) -> tuple[Identity | None, Finding | None]:
         if user in ("", own):
             return None, None
         what = f"access was tried as user {own} and not as {user}"
-        return None, warning(_SUBJECT, what, "run check-config as root for the whole truth")
+        return None, warning(_SUBJECT, what, "run check-config as root for the full result")
     try:
         return privileges.resolve(user, settings.general.group) if user else None, None
     except privileges.PrivilegeError:  # gateway.cli.checks.user tells
