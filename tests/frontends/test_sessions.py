@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.counted import Declared
-from tests.frontends.serving import Served
+from tests.support.serving import Served
 from tests.frontends.test_policy_session import request as policy_request
 from tests.rigs.socketmap import frame
 from tests.rigs.socketmap import request as socketmap_request

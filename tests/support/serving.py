@@ -25,7 +25,8 @@ from tests.demo.store import build
 class Served:
     """A front end by its name, with lines of its own table of gateway.toml.
 
-    `session` is one client's, `complaints` are why clients were disconnected.
+    `session` is one client's, and `session_for` makes those of others by their names; `complaints`
+    are why clients were disconnected.
     """
 
     def __init__(self, folder: Path, name: str, *lines: str) -> None:
@@ -46,17 +47,17 @@ class Served:
         own = settings.front_end(name)
         self.counters = OutcomeCounters(deque(maxlen=1))
         self._row = front_end(name)
-        self.session: Session = self._row.sessions(
-            Serving(
-                memory=VerdictCache(make_verifier(settings)),
-                judge=make_judge(settings, self._row),
-                table=own,
-                counters=self.counters,
-                log=VerdictLog(name, own.mode, AddressWriter(AddressPrivacy.FULL)),
-                complain=lambda client, problem: self.complaints.append(f"{client}: {problem}"),
-                defect=self.defects.append,
-            )
-        )("a client")
+        self.serving = Serving(
+            memory=VerdictCache(make_verifier(settings)),
+            judge=make_judge(settings, self._row),
+            table=own,
+            counters=self.counters,
+            log=VerdictLog(name, own.mode, AddressWriter(AddressPrivacy.FULL)),
+            complain=lambda client, problem: self.complaints.append(f"{client}: {problem}"),
+            defect=self.defects.append,
+        )
+        self.session_for = self._row.sessions(self.serving)
+        self.session: Session = self.session_for("a client")
 
     def say(self, data: bytes) -> bytes:
         """All replies to what a client sends."""
