@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.counted import Declared
-from tests.support.serving import Served
 from tests.frontends.test_policy_session import request as policy_request
 from tests.rigs.socketmap import frame
 from tests.rigs.socketmap import request as socketmap_request
+from tests.support.serving import Served
 
 SEEN = Declared("seen", ("what",), "For these tests.")
 ASKED = {
