@@ -47,21 +47,19 @@ if TYPE_CHECKING:
 
     Proofs = tuple[FileProof | AbsenceProof, ...]
 
-# Verdicts remembered: 630 to 770 bytes each with key, cached reply and proofs, 190 MiB
-# in all; 380 MiB if every recipient is as long as may be.  Fewer than there are
-# users is worse than it sounds: asked in turn, each would be forgotten just
-# before its time.
+# Verdicts remembered: 630 to 770 bytes each with key, cached reply and proofs, 190 MiB in all;
+# 380 MiB if every recipient is as long as possible.  With fewer than there are users, each may be
+# dropped just before it is asked about again.
 MAX_ENTRIES = 262_144  # only a bound
 
-# The same in a process that is about to leave, and has only the clients that it still had.
+# The same in a process that is shutting down and serves only the clients that it still has.
 FEW_ENTRIES = 4096  # only a bound
 
 # Unknown recipients remembered, where there is no index.
 MAX_UNKNOWN = 8192  # only a bound
 
-# Ticks in a row without a look at databases whose folders are watched and
-# quiet.  The kernel tells of all that this look could find; it costs next to
-# nothing, and bounds the harm where a kernel does not.
+# Ticks in a row without a look at databases whose folders are watched and quiet.  The kernel
+# reports all that the look could find; it costs little, and bounds the harm if a kernel does not.
 QUIET_TICKS = 256  # only a bound
 
 # Verdicts that are let go at once, in some 2 ms; a hundred times as many may have become invalid.
