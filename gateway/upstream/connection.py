@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 CHUNK = 16_384  # only a bound
 
 # Addresses of a name that are tried.
-MAX_ADDRESSES = 8
+MAX_ADDRESSES = 8  # only a bound
 
 
 # What the ssl module, which is not imported here, raises where the peer has ended TLS.
@@ -68,6 +68,7 @@ def plain_lookup(host: str, port: int, _until: float) -> list[Found]:
     for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if family in (socket.AF_INET, socket.AF_INET6):
             name, number, *more = address
+            # same with 1: IPv4 has neither
             flow, scope = (int(each) for each in (*more, 0, 0)[:2])
             where = (str(name), int(number))
             found.append((family, where if family == socket.AF_INET else (*where, flow, scope)))
@@ -125,7 +126,7 @@ class UpstreamConnection:
         """
         try:
             self._socket.settimeout(0)
-            return self._socket.recv(1)
+            return self._socket.recv(1)  # same with 2: one byte is enough to tell
         except BlockingIOError:
             return None
         except OSError as error:
@@ -206,6 +207,7 @@ class Dialer:
             peer.connect(address)
             if family != socket.AF_UNIX:
                 # A question is one small packet; it must not wait for another one.
+                # same with 2: on
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
             peer.close()

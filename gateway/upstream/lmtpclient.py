@@ -40,7 +40,7 @@ DEFAULT_PORT = 24
 DEFAULT_DEADLINE = 5.0
 
 # Bytes of all replies to one question.
-MAX_REPLIES = 65_536
+MAX_REPLIES = 65_536  # only a bound
 
 # Seconds that the reply to RSET may take when the answer is there already.
 RSET_SECONDS = 1.0
@@ -119,7 +119,7 @@ class LmtpClient:
         """
         question = lmtp.rcpt(recipient)
         last = time.monotonic() + self.deadline
-        if until is not None and until < last:
+        if until is not None and until < last:  # same with <=: the same moment
             last = until
         return self.pool.call(lambda link: self._asked(link, question, last), last, _is_final)
 
@@ -194,7 +194,7 @@ class _Conversation:
         self._until = until
         self._decoder = lmtp.ReplyDecoder()
         self._replies: list[lmtp.LmtpReply] = []
-        self._size = 0
+        self._size = 0  # same with 1: a bound
 
     @property
     def over(self) -> bool:
@@ -209,7 +209,7 @@ class _Conversation:
                 raise UpstreamError(server, f"it does not speak LMTP: {self._decoder.error}")
             data = self._link.receive(self._until)
             self._size += len(data)
-            if self._size > MAX_REPLIES:
+            if self._size > MAX_REPLIES:  # same with >=: a bound
                 raise UpstreamError(server, f"its replies are longer than {MAX_REPLIES} bytes")
             self._replies += self._decoder.feed(data)
         reply = self._replies.pop(0)

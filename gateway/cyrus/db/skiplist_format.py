@@ -37,7 +37,7 @@ DUMMY_OFFSET = HEADER.size
 WORD = 4
 _DUMMY_HEAD = 3 * WORD  # type and two lengths
 # No record with a key is shorter: type, two lengths, and the ones.
-SHORTEST = 4 * WORD
+SHORTEST = 4 * WORD  # only a bound
 # The word behind the pointers.
 ONES = b"\xff\xff\xff\xff"
 COMMIT_WORD = b"\0\0\0\xff"

@@ -33,6 +33,17 @@ def test_where_the_parts_of_a_file_begin() -> None:
             assert (made.levels, made.first, made.log_start) == (levels, first, log_start)
 
 
+def test_a_header_is_of_the_same_checkpoint() -> None:
+    """Levels and count change with each commit; what is cut off is of none."""
+    made = SkiplistHeader(header(), "p")
+    assert made.is_of(header())
+    assert made.is_of(header(levels=7))
+    assert not made.is_of(header(log_start=148))
+    assert not made.is_of(header()[:-1] + b"\1")
+    assert not made.is_of(header()[:-1])
+    assert not made.is_of(b"")
+
+
 @pytest.mark.parametrize(
     ("block", "error", "words_"),
     [
