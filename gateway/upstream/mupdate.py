@@ -24,6 +24,8 @@ SOCKET = "socket/mupdate.target"
 # Seconds to wait for mupdate's word.
 DEFAULT_DEADLINE = 5.0
 
+_TOO_LATE = "not asked within the deadline of the question"
+
 # Seconds between the beginnings of two kicks; a question waits for its kick.
 MIN_INTERVAL = 0.1
 
@@ -56,16 +58,18 @@ class Kicker:
             return
         now = time.monotonic()
         if max(now, began + MIN_INTERVAL) >= until:
-            raise UpstreamError(self._path, "not asked within the deadline of the question")
+            raise UpstreamError(self._path, _TOO_LATE)
+        if now < began + MIN_INTERVAL:  # same with <=: it sleeps for no time
+            # A thread of its own, as all that blocks (Verifier.advance); never an event loop.
+            time.sleep(began + MIN_INTERVAL - now)
+            now = time.monotonic()
+            if now >= until:  # it slept longer than it was told, as on a busy machine
+                raise UpstreamError(self._path, _TOO_LATE)
         if not self._breaker.allows(now):
             raise UpstreamError(self._path, f"not asked for a while, after: {self._last_problem}")
         answered = False
         try:
-            if now < began + MIN_INTERVAL:
-                # A thread of its own, as all that blocks (Verifier.advance); never an event loop.
-                time.sleep(began + MIN_INTERVAL - now)
-                now = time.monotonic()
-            self._kick(min(self._deadline, until - now))
+            self._kick(now, min(self._deadline, until - now))
             self._began = now
             answered = True
         except UpstreamError as fault:
@@ -77,7 +81,8 @@ class Kicker:
             else:
                 self._breaker.failed(time.monotonic())
 
-    def _kick(self, seconds: float) -> None:
+    def _kick(self, now: float, seconds: float) -> None:
+        """Connect, and hear a word; over `seconds` after `now`, both together."""
         import socket  # noqa: PLC0415  (see link.py)
 
         self.kicks += 1
@@ -85,7 +90,11 @@ class Kicker:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
                 peer.settimeout(seconds)
                 peer.connect(self._path)
-                if not peer.recv(4096):
+                left = now + seconds - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                peer.settimeout(left)
+                if not peer.recv(4096):  # same with 4097: a byte is enough
                     raise UpstreamError(self._path, "mupdate closed the connection without a word")
         except TimeoutError as error:
             problem = f"mupdate did not answer within {seconds:.3g} s"

@@ -200,7 +200,7 @@ class Pool:
                 kept.append(link)
             else:
                 link.close()
-        self._idle[:0] = kept  # same with 1: nobody has put one back meanwhile
+        self._idle[:0] = kept
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream import mupdate as module
 from gateway.upstream.breaker import THRESHOLD
 from gateway.upstream.mupdate import MIN_INTERVAL, SOCKET, Kicker
 from tests.support.fakes import DEADLINE_S, Fake, hangs, says_done
@@ -76,3 +78,102 @@ def test_a_kick_has_what_is_left_of_the_questions_time(mupdate: Fake, tmp_path: 
     assert kicker.kicks == 0
     kicker.kick(time.monotonic(), time.monotonic() + DEADLINE_S)
     assert kicker.kicks == 1
+
+
+class Clock:
+    """Time that passes where a test says so, and a socket on which it passes."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.oversleeps = self.connects_in = 0.0
+        self.slept: list[float] = []
+        self.timeouts: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds + self.oversleeps
+
+    def socket(self, *_args: object) -> Clock:
+        return self
+
+    def __enter__(self) -> Clock:
+        return self
+
+    def __exit__(self, *_args: object) -> None:
+        pass
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+        self.timeouts.append(seconds)
+
+    def connect(self, _path: str) -> None:
+        self.now += self.connects_in
+
+    def recv(self, _size: int) -> bytes:
+        return b"done"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The one that the module knows."""
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(socket, "socket", made.socket)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("more", "kicked"), [(0.0, False), (MIN_INTERVAL, False), (MIN_INTERVAL + 0.01, True)]
+)
+def test_a_question_that_has_no_time_to_wait_for_its_kick(
+    clock: Clock, more: float, kicked: bool
+) -> None:
+    """It is not asked; what began when the question was there is good for it without."""
+    kicker = Kicker("/var/lib/cyrus")
+    kicker.kick(clock.now)
+    kicker.kick(clock.now, clock.now)
+    assert (kicker.kicks, clock.slept) == (1, [])
+    since = clock.now + 0.001
+    if kicked:
+        kicker.kick(since, clock.now + more)
+        assert kicker.kicks == 2
+        assert clock.slept == [pytest.approx(MIN_INTERVAL)]
+    else:
+        with pytest.raises(UpstreamError, match="not asked within the deadline"):
+            kicker.kick(since, clock.now + more)
+        assert (kicker.kicks, clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize("oversleeps", [0.02, 0.05, 3.0])
+def test_a_sleep_that_takes_longer_than_the_question_has(clock: Clock, oversleeps: float) -> None:
+    """As on a busy machine: it is a fault of this question, and not of the program."""
+    kicker = Kicker("/var/lib/cyrus")
+    kicker.kick(clock.now)
+    clock.oversleeps = oversleeps
+    for _ in range(2 * THRESHOLD):
+        with pytest.raises(UpstreamError, match="not asked within the deadline"):
+            kicker.kick(clock.now + 0.001, clock.now + MIN_INTERVAL + 0.02)
+        clock.now = 1000.0
+    assert kicker.kicks == 1
+    assert kicker._breaker.wait(clock.now) == 0.0
+
+
+def test_kicks_that_are_answered_are_no_failures(clock: Clock) -> None:
+    """However many: mupdate is not given a rest for them."""
+    kicker = Kicker("/var/lib/cyrus")
+    for count in range(1, 3 * THRESHOLD):
+        kicker.kick(clock.now + 0.001)
+        assert kicker.kicks == count
+
+
+def test_connecting_and_hearing_have_one_deadline(clock: Clock) -> None:
+    """What the one has taken the other has no more."""
+    clock.connects_in = 1.5
+    Kicker("/var/lib/cyrus", deadline=2.0).kick(clock.now)
+    assert clock.timeouts == [2.0, 0.5]
+    clock.connects_in = 2.0
+    with pytest.raises(UpstreamError, match="mupdate did not answer within 2 s"):
+        Kicker("/var/lib/cyrus", deadline=2.0).kick(clock.now)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from itertools import count
+from typing import Any
 
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.pool import Pool
 from tests.support.fakes import Fake, echo, read_netstring, reply
 from tests.upstream.test_socketmapclient import client
 
@@ -66,3 +69,37 @@ def test_a_second_opinion_needs_no_second_connection_afterwards() -> None:
             assert (pool.opened, len(pool._idle)) == (opened, 1)
         pool.close()
     assert len(come) <= 3
+
+
+class Idle(list[Any]):
+    """A pool's connections, to which another thread adds one when the last has been looked at."""
+
+    late: Any = None
+
+    def pop(self, place: Any = -1) -> Any:
+        try:
+            return super().pop(place)
+        except IndexError:
+            if self.late is not None:
+                self.append(self.late)
+                self.late = None
+            raise
+
+
+def test_what_is_given_back_while_others_are_looked_at_is_kept() -> None:
+    """And the order stays: the one that was used last serves the next question."""
+
+    def refuse(_until: float) -> UpstreamConnection:
+        raise AssertionError("no question is asked")
+
+    pool = Pool("name", refuse)
+    pairs = [socket.socketpair() for _ in range(2)]
+    one, other = (UpstreamConnection("name", pair[0]) for pair in pairs)
+    idle = Idle([one])
+    idle.late = other
+    pool._idle = idle
+    pool.sweep(0.0)
+    assert pool._idle == [one, other]
+    pool.close()
+    for _, peer in pairs:
+        peer.close()

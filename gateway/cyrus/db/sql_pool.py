@@ -58,7 +58,7 @@ PAUSE = 0.01
 AGAIN_SECONDS = 0.1
 
 # Addresses of a name that are tried.
-MAX_ADDRESSES = 4
+MAX_ADDRESSES = 4  # only a bound
 
 # Seconds that each row of a listing may take.
 LISTING_SECONDS = 60.0
@@ -157,7 +157,7 @@ class SqlPool:
         now = self.clock()
         used = []
         while (pooled := self._pop(0)) is not None:
-            if now - pooled.idle_since < MAX_IDLE_TIME:
+            if now - pooled.idle_since < MAX_IDLE_TIME:  # same with <=: the same moment
                 used.append(pooled)
             else:
                 self._drop(pooled)
@@ -171,6 +171,7 @@ class SqlPool:
     def retire(self) -> None:
         """Others serve now: one connection is enough for the clients that are still here."""
         self._retired = True
+        # same with 1: any one may stay
         while len(self._idle) > 1 and (pooled := self._pop(0)) is not None:
             self._drop(pooled)
 
@@ -208,7 +209,7 @@ class SqlPool:
                     self.server.name(),
                     problem or f"not asked within {self.deadline:g} s: too many wait for it",
                 )
-            if now >= again and self._take_place():
+            if now >= again and self._take_place():  # same with >: the same moment
                 try:
                     return self._opened(until)
                 except DatabaseUnavailable as fault:

@@ -22,6 +22,7 @@ class World:
         self.tried: list[tuple[str, float]] = []
         self.addresses: list[str | None] = []
         self.asked: list[tuple[str, tuple[bytes, ...]]] = []
+        self.left: list[float] = []  # the time that each question had
         self.faults: list[Exception] = []
         self.before: Callable[[], None] | None = None  # called at each question
         self.paused: Callable[[], None] | None = None  # called while somebody waits
@@ -71,6 +72,7 @@ class Connection:
         """The next fault, or the rows."""
         world = self._world
         world.asked.append((statement, parameters))
+        world.left.append(until - world.now)
         if world.before is not None:
             world.before()
         if world.faults:

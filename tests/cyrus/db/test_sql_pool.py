@@ -85,6 +85,7 @@ def test_a_kept_connection_that_hangs_leaves_time_for_the_next_host() -> None:
 
     world.before = hang
     assert list(pool.rows(*ASK, until)) == ROWS
+    assert world.left == [ANSWER_SECONDS, ANSWER_SECONDS / 2, until - world.now]
     ((name, left),) = world.tried[1:]
     assert name == "b"
     assert left == pytest.approx((until - world.now) / 2)
@@ -101,6 +102,17 @@ def test_a_question_that_fails_twice_is_a_fault_and_the_next_is_a_new_one() -> N
         ask(pool, world)
     assert world.open == pool.open == 0
     assert ask(pool, world) == ROWS
+
+
+def test_a_new_connection_that_breaks_is_a_fault() -> None:
+    """It was not idle, so another one would be no better."""
+    world = World()
+    pool = world.pool()
+    world.faults = [GONE]
+    with pytest.raises(DatabaseUnavailable, match="gone"):
+        ask(pool, world)
+    assert len(world.tried) == len(world.asked) == 1
+    assert pool.open == 0
 
 
 def test_a_question_whose_time_is_over_is_not_asked_again() -> None:
@@ -220,6 +232,31 @@ def test_connections_that_nobody_needs_are_closed() -> None:
     world.now += 2
     pool.sweep()
     assert world.open == 1
+    world.now += sql_pool.MAX_IDLE_TIME
+    pool.sweep()
+    assert world.open == pool.open == 0
+
+
+def test_what_is_given_back_while_others_are_looked_at_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another thread, just when the last one has been looked at."""
+    world = World()
+    pool = world.pool()
+    busy, idle = (pool._borrow(world.now + 1) for _ in range(2))
+    pool._give_back(idle)
+    really = pool._pop
+
+    def pop(place: int = -1) -> sql_pool._PooledConnection | None:
+        found = really(place)
+        if found is None:
+            monkeypatch.undo()
+            pool._give_back(busy)
+        return found
+
+    monkeypatch.setattr(pool, "_pop", pop)
+    pool.sweep()
+    assert pool._idle == [idle, busy]
 
 
 def test_a_listing_that_nobody_finishes_costs_its_connection() -> None:
