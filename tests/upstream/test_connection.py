@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.protocols.lmtp import LmtpReply
 from gateway.errors import UpstreamError
+from gateway.protocols.lmtp import LmtpReply
 from gateway.upstream import connection
 from gateway.upstream.address import InetAddress
 from gateway.upstream.connection import (
