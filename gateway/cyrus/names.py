@@ -45,6 +45,9 @@ NAME_KEY = b"N"
 # key; with them the name must be taken apart again to see what it reaches.
 _AMBIGUOUS = b"!^" + DOMAIN_SEPARATOR + HIERARCHY_SEPARATOR
 
+# What a local part that is nothing but a user's name does not hold, besides.
+_NOT_ALONE = _AMBIGUOUS + b"+\0"
+
 # `/` divides and `.` is a letter; in the internal form it is the other way
 # round, with `^` for the letter (mboxname_hiersep_tointernal).
 _TO_INTERNAL = bytes.maketrans(b"/.", b".^")
@@ -138,6 +141,7 @@ class Naming(Value):
 
     __slots__ = (
         "_default_folded",
+        "_plain_names",
         "default_domain",
         "deletedprefix",
         "downcase",
@@ -147,6 +151,7 @@ class Naming(Value):
         "skip_plus",
     )
     _default_folded: bytes
+    _plain_names: bool
     default_domain: bytes
     deletedprefix: bytes
     downcase: bool
@@ -167,6 +172,8 @@ class Naming(Value):
         skip_plus: bool = False,
     ) -> None:
         self._default_folded = default_domain.lower()
+        # Else what is deleted is where users are, and each name has to be taken apart.
+        self._plain_names = deletedprefix != namepath.USER
         self.default_domain = default_domain
         self.deletedprefix = deletedprefix
         self.downcase = downcase
@@ -238,29 +245,30 @@ class Naming(Value):
         None for folders, shared folders and whatever has several readings:
         `readings` knows them all, and takes four times as long.
         """
-        local, at, after = address.rpartition(b"@")
+        local, at, domain = address.rpartition(b"@")
         if not at:
-            local, domain = after, b""
-        else:
-            domain = after if self.keeps_domains else b""
-        if b"+" in local or b"\0" in address:
+            local = domain
+        # Said here once more than in `_is_plain`: every unknown recipient comes this way.
+        if not local or local.translate(None, _NOT_ALONE) != local or not self._plain_names:
             return None
         if self.downcase:
             local = local.lower()
-            domain = domain.lower()
-        if domain:
-            if domain.lower() != self._default_folded:
+        if at:
+            if b"\0" in domain:
+                return None
+            if self.keeps_domains and (domain != self.default_domain or not domain):
+                if self.downcase:
+                    domain = domain.lower()
                 owner = local + b"@" + domain
-                if owner == self.postuser or not self._is_plain(local, domain, ()):
+                if (
+                    not domain
+                    or domain.lower() == self._default_folded
+                    or owner == self.postuser
+                    or not self._is_plain(local, domain, ())
+                ):
                     return None
                 return NAME_KEY + domain + b"\x1duser\x1f" + local, owner
-            if after != self.default_domain:
-                return None
-        elif at and self.keeps_domains:
-            return None
-        if local == self.postuser or not self._is_plain(local, None, ()):
-            return None
-        return b"Nuser\x1f" + local, local
+        return None if local == self.postuser else (b"Nuser\x1f" + local, local)
 
     def _reading(self, local: bytes, domain: bytes | None, boxes: tuple[bytes, ...]) -> MailboxName:
         """The mailbox of a user or, where `postuser` says so, a shared folder."""
@@ -284,7 +292,7 @@ class Naming(Value):
                 )
             )
             and all(box.translate(None, _AMBIGUOUS) == box for box in boxes)
-            and self.deletedprefix != namepath.USER
+            and self._plain_names
         )
 
     def _plain(self, path: NamePath) -> MailboxName:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.frontends.replycache import ReplyCache
 from gateway.frontends.socketmap_replies import rendered
-from gateway.protocols.socketmap import MAX_LENGTH_DIGITS, MAX_REQUEST, encode
+from gateway.protocols.socketmap import encode
 from gateway.verification.cache import MAX_ENTRIES
 from gateway.verification.counter import UNCOUNTED
 from gateway.verification.model import MAX_RECIPIENT
@@ -37,10 +37,36 @@ MAX_CACHED_REQUEST = MAX_RECIPIENT + 64
 _COMMA = 0x2C
 
 
+def _heads() -> tuple[bytes, ...]:
+    """What one whole request of so many bytes begins with: a netstring's length and colon.
+
+    A length with zeros before it is none of these, and a number of bytes that no netstring
+    has gets what begins none.
+    """
+    heads = [b","] * (MAX_CACHED_REQUEST + len(b"%d:," % MAX_CACHED_REQUEST) + 1)
+    for length in range(MAX_CACHED_REQUEST + 1):
+        head = b"%d:" % length
+        heads[len(head) + length + 1] = head
+    return tuple(heads)
+
+
+_HEADS = _heads()
+
+
 class SocketmapReplyCache:
     """Remembers the replies of one judge; as many as there are verdicts in memory."""
 
-    __slots__ = ("_absent", "_counter_of", "_get", "_judge", "_memory", "_reply_cache")
+    __slots__ = (
+        "_absent",
+        "_absent_reply",
+        "_counter_of",
+        "_get",
+        "_judge",
+        "_known_absent",
+        "_memory",
+        "_reply_cache",
+        "_waives_absent",
+    )
 
     def __init__(
         self,
@@ -52,7 +78,10 @@ class SocketmapReplyCache:
         self._memory = memory
         self._judge = judge
         self._counter_of = counter_of
+        self._known_absent = memory.known_absent
         self._absent = counter_of(memory.nonexistent, None)
+        self._absent_reply = encode(rendered(b"", memory.nonexistent, None))
+        self._waives_absent = judge is not None and judge.waives(memory.nonexistent.kind)
         scope = judge.scope if judge is not None else None
         self._reply_cache: ReplyCache[bytes] = ReplyCache(memory, scope, MAX_ENTRIES)
         self._get = self._reply_cache.get
@@ -71,21 +100,25 @@ class SocketmapReplyCache:
                 verdict = cached.entry.verdict
                 observe(cached.recipient, verdict, self._waiver(cached.recipient, verdict))
             return cached.reply
-        frame = data[:-1]
-        if b"," in frame:
-            return self._several(frame, observe)
-        key = frame[frame.find(b" ") + 1 :]
-        memory = self._memory
-        if _is_frame(frame) and memory.entry(key) is None and memory.known_absent(key):
-            verdict = memory.nonexistent
-            waiver = self._waiver(key, verdict)
-            counter = self._absent if waiver is None else self._counter_of(verdict, waiver)
-            counter.count += 1
+        size = len(data)
+        if size >= len(_HEADS) or not data.startswith(_HEADS[size]):
+            return self._several(data[:-1], observe) if data.find(b",") < size - 1 else None
+        name, blank, key = data.partition(b" ")
+        key = key[:-1]
+        if not blank or b"\0" in name or not self._known_absent(key):
+            return None
+        verdict = self._memory.nonexistent
+        counter, reply = self._absent, self._absent_reply
+        waiver = self._waiver(key, verdict) if self._waives_absent else None
+        if waiver is not None:
+            counter = self._counter_of(verdict, waiver)
+            reply = encode(rendered(key, verdict, waiver))
+        counter.count += 1
+        if counter.refusals is not None:
             counter.refused(key, verdict.reason)
-            if observe is not None:
-                observe(key, verdict, waiver)
-            return encode(rendered(key, verdict, waiver))
-        return None
+        if observe is not None:
+            observe(key, verdict, waiver)
+        return reply
 
     def reply(
         self, payload: bytes, key: bytes, verdict: Verdict, waiver: Waiver | None = None
@@ -123,18 +156,3 @@ class SocketmapReplyCache:
 
     def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
         return self._judge.waiver(key, verdict) if self._judge is not None else None
-
-
-def _is_frame(frame: bytes) -> bool:
-    """Whether `frame` is exactly one request without its comma: nothing is taken for granted."""
-    digits, colon, payload = frame.partition(b":")
-    return (
-        colon == b":"
-        and digits.isdigit()
-        and len(digits) <= MAX_LENGTH_DIGITS
-        and int(digits) == len(payload)
-        and b" " in payload
-        and b"\0" not in payload
-        and b" " not in digits
-        and len(payload) <= MAX_REQUEST
-    )

@@ -79,6 +79,10 @@ class SocketmapJudge:
             return _NOT_OURS if self._scope.domains_settled else UNSETTLED
         return None
 
+    def waives(self, kind: Kind) -> bool:
+        """Whether there is a key at all for which a refusal of that kind is not carried out."""
+        return self._waivers.of(kind, temporary=kind.temporary) is not None
+
     def waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
         """Why `verdict` on `key` is not carried out: the key is found all the same."""
         kind = verdict.kind

@@ -102,8 +102,10 @@ class VerdictCache:
         self._verdicts: dict[tuple[Kind, bytes], Verdict] = {}
         self._store_version = StoreVersion(verifier.store)
         self._nobody_denied = False  # same with True: the first look sets it
+        self._plain = verifier.authority.plain
+        # Whether a key without a record shows who is absent; known since the last look.
         # same with True: the first look sets it
-        self._newer_keys = False  # known since the last look at the files
+        self._shows_absence = False
         # same with -2: the first look sets it
         self._change_count = -1  # the watch's, at the last look
         # same with 1: the first look sets it
@@ -182,6 +184,7 @@ class VerdictCache:
             self._shrunk = True
             # What others hold, too, is of no version that there will be.
             self._store_version.lose()
+            self._shows_absence = False
             self._quiet_ticks = 0
             self._looked = False
             for entries in self._all:
@@ -241,15 +244,16 @@ class VerdictCache:
         """Whether it is known at no cost that the verdict on `recipient` is `nonexistent`."""
         if not self._looked:
             self._look()
-        store = self.store
-        if not self._newer_keys:
-            self._newer_keys = store.mailboxes.is_newer
-        if not self._store_version.number or not self._newer_keys or self.verifier.kicks_mupdate:
-            return False
-        plain = self.verifier.authority.plain(recipient)
+        if not self._shows_absence:
+            newer = self.store.mailboxes.is_newer
+            if not newer or not self._store_version.number or self.verifier.kicks_mupdate:
+                return False
+            self._shows_absence = True
+        plain = self._plain(recipient)
         if plain is None or not self._mailboxes.known_absent(plain[0]):
             return False
         if not self._nobody_denied:
+            store = self.store
             try:
                 if store.denials.check(plain[1], store.service) is not None:
                     return False
@@ -279,7 +283,7 @@ class VerdictCache:
         self._checked_tick += 1  # same with 2: it only has to grow
         self._change_count = change_count
         self._quiet_ticks = 0
-        self._newer_keys = False
+        self._shows_absence = False
         if self._quotas.keeps_files:
             try:
                 self._quotas.refresh()

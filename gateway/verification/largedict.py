@@ -43,7 +43,7 @@ class LargeDict(Generic[KeyT, ValueT]):
     A caller that looks for one very often asks `newest` first, and `older` where it is not there.
     """
 
-    __slots__ = ("_aside", "_each", "_most", "_moving", "_older", "_room", "newest")
+    __slots__ = ("_aside", "_each", "_most", "_moving", "_older", "_pieces", "_room", "newest")
 
     def __init__(self, most: int) -> None:
         self._aside: list[dict[KeyT, ValueT]] = []
@@ -53,16 +53,16 @@ class LargeDict(Generic[KeyT, ValueT]):
         self._most = most
         self.newest: dict[KeyT, ValueT] = {}
         self._moving: dict[KeyT, ValueT] = {}
-        # Keys in `newest`, and in each of the older; without these there is but one dict.
+        # Keys in `newest`, and in each of the older, of which there are none before it is full.
         self._room, self._each = max(1, most), 0  # same with 1: one dict has no older ones
         self._older: list[dict[KeyT, ValueT]] = []
+        self._pieces = 0
         if most > PIECE:  # same with >=: how the room is divided
             self._room = min(2 * PIECE, most // 4)  # same with 5: how the room is divided
             rest = most - 2 * self._room
             # An odd number: a dict goes by the hash's lowest bits, which must differ within one.
-            count = -(-rest // PIECE) | 1
-            self._each = rest // count
-            self._older = [{} for _ in range(count)]
+            self._pieces = -(-rest // PIECE) | 1
+            self._each = rest // self._pieces
 
     def __len__(self) -> int:
         return sum(map(len, self._dicts()))
@@ -98,7 +98,9 @@ class LargeDict(Generic[KeyT, ValueT]):
                 self._pop_older(key)
                 self._move(gone)
             if len(newest) >= self._room:
-                if self._older:
+                if self._pieces:
+                    if not self._older:
+                        self._older = [{} for _ in range(self._pieces)]
                     self._moving, self.newest = newest, {}
                     newest = self.newest
                 else:

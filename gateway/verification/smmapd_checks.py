@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class SmmapdChecks:
     """The checks on a store; its imapd.conf says what over quota means, and which server to ask."""
 
-    __slots__ = ("_over_quota", "_store")
+    __slots__ = ("_over_quota", "_store", "ordinary", "plain")
     name = SMMAPD
     services: tuple[bytes, ...] = ()
 
@@ -35,14 +35,9 @@ class SmmapdChecks:
         permanent = conf.lmtp_over_quota_perm_failure
         self._store = store
         self._over_quota = Kind.OVER_QUOTA_PERMANENT if permanent else Kind.OVER_QUOTA
-
-    def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
-        """The key without which `recipient` does not exist, and the owner that may be denied."""
-        return self._store.naming.plain(recipient)
-
-    def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:
-        """The same, of a mailbox that is there."""
-        return self._store.naming.plain(recipient)
+        # The key without which a recipient does not exist, and the owner that may be denied; the
+        # same of a mailbox that is there.
+        self.plain = self.ordinary = store.naming.plain
 
     def folds(self, _recipient: bytes) -> bool:
         """The C program takes every key as it comes."""

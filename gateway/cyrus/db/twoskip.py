@@ -184,7 +184,7 @@ class Twoskip(LogDatabase):
                     return False
             except DatabaseDamaged:
                 return False
-        return index.ready and not index.candidates(key)
+        return index.ready and not index.may_hold(key)
 
     def get(self, key: bytes) -> bytes | None:
         """The committed value of `key`, or None where there is no such record."""

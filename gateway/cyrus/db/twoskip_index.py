@@ -209,6 +209,18 @@ class KeyIndex:
             at -= 1
         return found
 
+    def may_hold(self, key: bytes) -> bool:
+        """Whether there are any `candidates`: without a list of them."""
+        code = code_of(key)
+        first = code << 32
+        bucket = code >> self._shift
+        starts, entries = self._starts, self._entries
+        end = starts[bucket + 1]
+        at = bisect_left(entries, first, starts[bucket], end)
+        if at < end and entries[at] <= first | PLACE:
+            return True
+        return bool(self._recent or self._older) and bool(self.candidates(key))
+
     def _find_recent(self, bucket: int, first: int, found: list[int]) -> None:
         """Add to `found` those that are in no run yet."""
         for buckets in (self._recent, self._older):
