@@ -48,6 +48,19 @@ _NEEDS_QUOTES = re.compile(rb'[\x00-\x20<>()\[\]\\,;:"@]')
 # An address with nothing of all that.
 _SIMPLE = re.compile(rb"""([^\x00-\x20<>()\[\]\\,;:"@\x80-\xff]+)(?:@([A-Za-z0-9.-]*))?""")
 _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
+# Options with the name of a folder that lmtpd puts no mail into, nor into those below it
+# (mboxname_isnondeliverymailbox in imap/mboxname.h of 3.6).
+_NOT_FOR_MAIL = (
+    "addressbookprefix",
+    "calendarprefix",
+    "davdriveprefix",
+    "davnotificationsprefix",
+    "jmappushsubscriptionfolder",
+    "jmapsubmissionfolder",
+    "jmapuploadfolder",
+    "notesmailbox",
+    "sieve_folder",
+)
 
 
 class Addressed(Value):
@@ -79,10 +92,11 @@ class Addressed(Value):
 class DeliveryNaming:
     """lmtpd's rules under one configuration."""
 
-    __slots__ = ("_created", "_listed", "_naming", "_strict")
+    __slots__ = ("_created", "_listed", "_naming", "_not_for_mail", "_strict")
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
+        self._not_for_mail = frozenset(getattr(conf, option) for option in _NOT_FOR_MAIL)
         self._strict = conf.lmtp_strict_rfc2821
         listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())
@@ -117,11 +131,16 @@ class DeliveryNaming:
         kept = domain if at and domain != self._naming.default_domain else None
         return Addressed(userid, self._naming.mailbox(local, kept))
 
-    def is_deleted(self, folder: MailboxName) -> bool:
-        """Whether `delete_mode: delayed` has put a shared folder aside (mbname_isdeleted)."""
+    def is_for_mail(self, folder: MailboxName, *, older: bool) -> bool:
+        """Whether lmtpd puts mail into a folder of that name, whatever its record says.
+
+        Not where `delete_mode: delayed` has put it aside (mbname_isdeleted); and calendars,
+        notes and the like are told by their names.  Not by `older` versions, those up to 3.4.
+        """
         naming = self._naming
-        internal, default = folder.internal, naming.default_domain
-        return bool(namepath.from_internal(internal, default, naming.deletedprefix).deleted)
+        path = namepath.from_internal(folder.internal, naming.default_domain, naming.deletedprefix)
+        special = not older and not self._not_for_mail.isdisjoint(path.boxes[:1])
+        return not path.deleted and not special
 
     def others(self, address: bytes, *, older: bool, folded: bool) -> Iterator[Addressed]:
         """Further readings: of Cyrus up to 3.4 with `older`, before folding with `folded`."""
@@ -160,6 +179,8 @@ class DeliveryNaming:
         naming = self._naming
         if domain and domain.lower() == naming.default_domain.lower():
             return None
+        if (local.lower() if naming.downcase else local) == naming.postuser:
+            return None  # the local part alone counts, in every domain
         return naming.plain(address)
 
     def _parts(self, address: bytes) -> tuple[bytes, bytes | None] | None:

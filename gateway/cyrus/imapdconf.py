@@ -69,6 +69,7 @@ _enum = imapdconf_values.enum
 # The attribute of ImapdConf has the option's name.  A default of None is
 # Cyrus' NULL; `load` fills in the paths and the server's name.
 OPTIONS: tuple[Option, ...] = (
+    Option("addressbookprefix", _raw, b"#addressbooks"),
     Option("admins", _text, ""),
     Option("altnamespace", _switch, True),
     Option("auditlog", _switch, False),
@@ -77,7 +78,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("autocreate_quota", imapdconf_values.kibibytes, -1),
     Option("autocreate_quota_messages", _number, -1),
     Option("autocreate_users", _text, "anyone"),
+    Option("calendarprefix", _raw, b"#calendars"),
     Option("configdirectory", _text, None),
+    Option("davdriveprefix", _raw, b"#drive"),
+    Option("davnotificationsprefix", _raw, b"#notifications"),
     Option("debug", _switch, False),
     Option("debug_command", _text, None),
     Option("defaultdomain", _raw, b"internal"),
@@ -85,6 +89,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("fulldirhash", _switch, False),
     Option("hashimapspool", _switch, False),
     Option("improved_mboxlist_sort", _switch, False),
+    Option("jmappushsubscriptionfolder", _raw, b"#jmappushsubscription"),
+    Option("jmapsubmissionfolder", _raw, b"#jmapsubmission"),
+    Option("jmapuploadfolder", _raw, b"#jmap"),
     Option("lmtp_catchall_mailbox", _raw, None),
     Option("lmtp_downcase_rcpt", _switch, True),
     Option("lmtp_fuzzy_mailbox_match", _switch, False),
@@ -100,6 +107,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("mupdate_port", _number, 3905),
     Option("mupdate_server", _text, None),
+    Option("notesmailbox", _raw, None),
     Option("postuser", _raw, b""),
     Option("proxyservers", _text, None),
     Option("quota_db", _word(*_DATABASES, "quotalegacy"), "quotalegacy"),
@@ -107,6 +115,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("quota_use_conversations", _switch, False),
     Option("servername", _text, None),
     Option("sharedprefix", _raw, b"Shared Folders"),
+    Option("sieve_folder", _raw, b"#sieve"),
     Option("smmapd_allow_empty_list", _switch, False),
     Option("smmapd_backend_port", imapdconf_values.port, 12345),
     Option("smmapd_backend_timeout", imapdconf_values.timeout, 5),
@@ -166,6 +175,7 @@ class ImapdConf(Value):
     """
 
     __slots__ = (*(option.name for option in OPTIONS), "given")
+    addressbookprefix: bytes
     admins: str
     altnamespace: bool
     auditlog: bool
@@ -174,7 +184,10 @@ class ImapdConf(Value):
     autocreate_quota: int
     autocreate_quota_messages: int
     autocreate_users: str
+    calendarprefix: bytes
     configdirectory: str
+    davdriveprefix: bytes
+    davnotificationsprefix: bytes
     debug: bool
     debug_command: str | None
     defaultdomain: bytes
@@ -182,6 +195,9 @@ class ImapdConf(Value):
     fulldirhash: bool
     hashimapspool: bool
     improved_mboxlist_sort: bool
+    jmappushsubscriptionfolder: bytes
+    jmapsubmissionfolder: bytes
+    jmapuploadfolder: bytes
     lmtp_catchall_mailbox: bytes | None
     lmtp_downcase_rcpt: bool
     lmtp_fuzzy_mailbox_match: bool
@@ -193,6 +209,7 @@ class ImapdConf(Value):
     mupdate_config: int
     mupdate_port: int
     mupdate_server: str | None
+    notesmailbox: bytes | None
     postuser: bytes
     proxyservers: str | None
     quota_db: str
@@ -200,6 +217,7 @@ class ImapdConf(Value):
     quota_use_conversations: bool
     servername: str
     sharedprefix: bytes
+    sieve_folder: bytes
     smmapd_allow_empty_list: bool
     smmapd_backend_port: int
     smmapd_backend_timeout: int

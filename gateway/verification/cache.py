@@ -104,8 +104,7 @@ class VerdictCache:
         self._nobody_denied = False  # same with True: the first look sets it
         self._plain = verifier.authority.plain
         # Whether a key without a record shows who is absent; known since the last look.
-        # same with True: the first look sets it
-        self._shows_absence = False
+        self._shows_absence = False  # same with True: the first look sets it
         # same with -2: the first look sets it
         self._change_count = -1  # the watch's, at the last look
         # same with 1: the first look sets it
@@ -114,8 +113,7 @@ class VerdictCache:
         self._valid_from = 0  # the first tick of the look after which all were forgotten
         # same with True: at most one look more
         self._unwatched = False  # something remembered has to be looked at itself
-        # same with 1: it only has to grow
-        self._ticks = 0  # of the event loop
+        self._ticks = 0  # same with 1: it only has to grow
         # same with 1: it only has to grow
         self._checked_tick = 0  # the one in which the databases were looked at last
         self._looked = False
@@ -284,16 +282,15 @@ class VerdictCache:
         self._change_count = change_count
         self._quiet_ticks = 0
         self._shows_absence = False
+        seen = self._store_version.look()
         if self._quotas.keeps_files:
             try:
                 self._quotas.refresh()
             except StoreError:
-                # The look-up that needs a quota root meets the same fault; what
-                # is remembered may rest on roots that cannot be seen any more.
+                # Whoever needs no quota root has his answer from the others, which were looked at.
                 self._store_version.lose()
-                self._forget_all()
-                return
-        if not self._store_version.look():
+                seen = False
+        if not seen:
             self._forget_all()
         self._nobody_denied = self.store.denials.blocks_nobody
         if self._store_version.number and self._store_version.covered_by(self.watch):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import acl
+from gateway.verification.kinds import Kind
 from gateway.verification.records import unfit
 
 if TYPE_CHECKING:
     from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
-    from gateway.verification.kinds import Kind
     from gateway.verification.records import Records
 
 
@@ -47,10 +47,14 @@ class UserFolder:
         )
 
 
-def look(name: MailboxName, records: Records) -> UserFolder:
-    """What the mailbox list says of a user's folder.  Raises StoreError."""
+def look(name: MailboxName, records: Records, *, for_mail: bool = True) -> UserFolder:
+    """What the mailbox list says of a user's folder.  Raises StoreError.
+
+    `for_mail`: by its name it may be a folder for mail (`DeliveryNaming.is_for_mail`).
+    """
     entry = records.store.mailboxes.lookup(name)
     if entry is None:
         return UserFolder(name, None, None, post=False)
     post = bool(acl.rights(entry.acl) & acl.POST)
-    return UserFolder(name, entry, unfit(entry, delivery=True), post)
+    why = unfit(entry, delivery=True) if for_mail else Kind.NOT_FOR_MAIL
+    return UserFolder(name, entry, why, post)

@@ -89,9 +89,11 @@ class DeliveryMailboxes:
             return closed, CatchAll.TAKES
         if entry.mbtype & MBTYPE_REMOTE:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
-        if self._naming.is_deleted(name):
+        room, catch_all = self._quota.check(entry.name, None, (), query.size, records)
+        passes_rcpt = room.kind.accepts or catch_all is CatchAll.NOT_ASKED
+        if passes_rcpt and not self._is_for_mail(name, records):
             return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.TAKES
-        return self._quota.check(entry.name, None, (), query.size, records)
+        return room, catch_all
 
     def _user(
         self, addressed: Addressed, inbox: MailboxName, query: Query, records: Records
@@ -111,9 +113,8 @@ class DeliveryMailboxes:
         elif entry.mbtype & MBTYPE_REMOTE:
             outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
         else:
-            room, catch_all = self._quota.check(
-                entry.name, userid, addressed.folders, query.size, records
-            )
+            folders = tuple(each for each in addressed.folders if self._is_for_mail(each, records))
+            room, catch_all = self._quota.check(entry.name, userid, folders, query.size, records)
             if not room.kind.accepts:
                 return room, catch_all
             outcome = room
@@ -123,8 +124,13 @@ class DeliveryMailboxes:
             return Verdict(Kind.DISABLED, Kind.DISABLED.text, evidence), CatchAll.TAKES
         if records.trace is not None:
             for folder in addressed.folders:
-                delivery_folders.look(folder, records).note(records)
+                for_mail = self._is_for_mail(folder, records)
+                delivery_folders.look(folder, records, for_mail=for_mail).note(records)
         return outcome, CatchAll.TAKES
+
+    def _is_for_mail(self, folder: MailboxName, records: Records) -> bool:
+        older = not records.store.mailboxes.has_newer_keys()
+        return self._naming.is_for_mail(folder, older=older)
 
     def _refused(
         self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records

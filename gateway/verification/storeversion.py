@@ -48,9 +48,15 @@ class StoreVersion:
 
     def look(self) -> bool:
         """Look at the databases; False where verdicts of earlier versions cannot be told apart."""
-        try:
-            states = [_state(database) for database in self._databases]
-        except StoreError:
+        states: list[Hashable] = []
+        faults = 0
+        for database in self._databases:
+            try:
+                states.append(_state(database))
+            except StoreError:
+                # What is decided now reads the others, and has to see them as they are, too.
+                faults += 1
+        if faults:
             self.lose()
             return False
         if states == self._states and self.number:

@@ -37,3 +37,14 @@ def test_without_a_default_domain_users_without_a_domain_have_one_reading() -> N
     """Nothing is compared with a domain that is not there."""
     plain = DeliveryNaming(ImapdConf(configdirectory="/conf")).plain(b"fred")
     assert plain == (b"Nuser\x1ffred", b"fred")
+
+
+@pytest.mark.parametrize("address", [b"bb@virt.example", b"BB@virt.example", b"bb"])
+def test_the_postuser_has_no_inbox_in_any_domain(address: bytes) -> None:
+    """The local part alone is compared with it, and the user of that name is never asked for."""
+    conf = ImapdConf(configdirectory="/conf", virtdomains=VIRTDOMAINS_USERID, postuser=b"bb")
+    naming = DeliveryNaming(conf)
+    assert naming.plain(address) is None
+    addressed = naming.recipient(address)
+    assert addressed is not None
+    assert addressed.inbox is None

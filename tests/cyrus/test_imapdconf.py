@@ -31,6 +31,7 @@ def write(tmp_path: Path) -> Write:
 
 # lib/imapoptions of Cyrus 3.13, and smmapd(8); what is not here is NULL or empty.
 DEFAULTS = b"""
+addressbookprefix: #addressbooks
 altnamespace: 1
 auditlog: 0
 auth_mech: unix
@@ -38,12 +39,18 @@ autocreate_post: 0
 autocreate_quota: -1
 autocreate_quota_messages: -1
 autocreate_users: anyone
+calendarprefix: #calendars
+davdriveprefix: #drive
+davnotificationsprefix: #notifications
 debug: 0
 defaultdomain: internal
 deletedprefix: DELETED
 fulldirhash: 0
 hashimapspool: 0
 improved_mboxlist_sort: 0
+jmappushsubscriptionfolder: #jmappushsubscription
+jmapsubmissionfolder: #jmapsubmission
+jmapuploadfolder: #jmap
 lmtp_downcase_rcpt: 1
 lmtp_fuzzy_mailbox_match: 0
 lmtp_over_quota_perm_failure: 0
@@ -57,6 +64,7 @@ quota_db: quotalegacy
 quota_db_path: {configdirectory}/quotas.db
 quota_use_conversations: 0
 sharedprefix: Shared Folders
+sieve_folder: #sieve
 smmapd_backend_port: 12345
 smmapd_backend_timeout: 5s
 smmapd_backend_unreachable: ok

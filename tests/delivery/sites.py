@@ -34,6 +34,9 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "autocreate_quota": ("", "0", "0", "1000", "1", "-1"),
     "autocreate_users": ("", "", "", "newbie newbie2 NewBie3", "fred"),
     "autocreate_inbox_folders": ("", "", "", "Junk|Sent"),
+    "autocreate_quota_messages": ("", "", "", "0", "1"),
+    "notesmailbox": ("", "", "", "info", "Lists"),
+    "calendarprefix": ("", "", "", "lists", "Public"),
 }  # fmt: skip
 # What every service reads alike: the store would be another one for imapd otherwise.
 _COMMON: dict[str, tuple[str, ...]] = {
@@ -43,6 +46,8 @@ _COMMON: dict[str, tuple[str, ...]] = {
     "hashimapspool": ("", "", "yes"),
     "fulldirhash": ("", "", "", "yes"),
     "reject8bit": ("", "", "", "yes"),
+    "username_tolower": ("", "", "", "no"),
+    "deletedprefix": ("", "", "", "Trashed"),
     "mboxlist_db": ("twoskip", "twoskip", "twoskip", "skiplist", "flat"),
     "quota_db": ("quotalegacy", "quotalegacy", "quotalegacy", "twoskip", "skiplist", "flat"),
     "proxyservers": ("", PROXY),

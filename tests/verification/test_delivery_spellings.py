@@ -14,7 +14,7 @@ from gateway.cyrus.store import CyrusStore
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Query
 from gateway.verification.verifier import DELIVERY, Verifier
-from tests.stores import FlatStore, record
+from tests.stores import FlatStore, quota, record
 
 _OPEN = b"anyone\tlrp"
 _MAILBOXES = {
@@ -23,6 +23,13 @@ _MAILBOXES = {
     b"closed.A": record(b"anyone\tlr"),
     b"DELETED.news.6B0CE8D1": record(_OPEN),
     b"user.fr ed": record(),
+    b"Calendar.team": record(_OPEN),
+    b"Notes": record(_OPEN),
+    b"info.Notes": record(_OPEN),
+    b"#sieve": record(_OPEN),
+    b"user.brim": record(),
+    b"user.brim.Notes": record(_OPEN),
+    b"user.brim.Other": record(_OPEN),
 }
 
 
@@ -99,3 +106,37 @@ def test_a_postuser_with_capitals_is_nobodys_where_capitals_do_not_count(tmp_pat
     for folded in (False, True):
         query = Query(b"bb+Public/a@example.com", folded=folded)
         assert engine.verify(query).kind is Kind.NONEXISTENT
+
+
+_KEPT = {"calendarprefix": "Calendar", "notesmailbox": "Notes", "lmtp_strict_quota": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("recipient", "kind", "older"),
+    [
+        (b"bb+Calendar/team", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
+        (b"bb+Notes", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
+        (b"bb+#sieve", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
+        (b"bb+info/Notes", Kind.DELIVERABLE, Kind.DELIVERABLE),
+        # INBOX is full, and only a folder for mail saves it
+        (b"brim+Notes", Kind.OVER_QUOTA, Kind.DELIVERABLE),
+        (b"brim+Other", Kind.DELIVERABLE, Kind.DELIVERABLE),
+    ],
+)
+def test_folders_that_an_option_keeps_for_other_things(
+    tmp_path: Path, recipient: bytes, kind: Kind, older: Kind
+) -> None:
+    """lmtpd says 250 to RCPT and 451 after DATA, from 3.6 on; the list's keys tell which it is."""
+    for folder, keys, expected in (
+        (tmp_path / "new", False, kind),
+        (tmp_path / "old", True, older),
+    ):
+        folder.mkdir()
+        flat = FlatStore(str(folder), _MAILBOXES, options={"postuser": "bb", **_KEPT}, older=keys)
+        flat.quotas = {b"user.brim": quota((1024, 1)), b"user.brim.Notes": quota((0, 9))}
+        flat.quotas[b"user.brim.Other"] = quota((0, 9))
+        flat.write()
+        engine = Verifier.for_store(
+            CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap"), answers=DELIVERY
+        )
+        assert engine.verify(Query(recipient)).kind is expected

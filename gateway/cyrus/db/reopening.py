@@ -354,7 +354,10 @@ class ReopeningDatabase(Database):
         except OSError as error:
             raise self._unseen(error) from error
         try:
-            status = os.fstat(held)
+            try:
+                status = os.fstat(held)
+            except OSError as error:  # a network file system asks its server again
+                raise self._unseen(error) from error
             self._identity = (status.st_dev, status.st_ino)
             database = self._open_file(self.counts)
             try:

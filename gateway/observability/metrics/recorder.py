@@ -101,6 +101,7 @@ class Recorder:
         self._failed = False
         # Kept open: clients may have every descriptor by the time of a snapshot.
         self._memory = os.open("/proc/self/statm", os.O_RDONLY)
+        self._resident = 0
 
     def timed(self, engine: Engine) -> Engine:
         """`engine` for a thread, with what it reads and asks counted."""
@@ -182,8 +183,15 @@ class Recorder:
                 _log.error("the metrics of this process are not updated: %s", error)
 
     def _resident_bytes(self) -> int:
-        """The memory of this process (proc(5), statm)."""
-        return int(os.pread(self._memory, _STATM, 0).split()[1]) * _PAGE
+        """The memory of this process (proc(5), statm), the last known if there is none left.
+
+        A process that is short of memory must not end for a number of the metrics.
+        """
+        try:
+            self._resident = int(os.pread(self._memory, _STATM, 0).split()[1]) * _PAGE
+        except OSError as error:
+            _log.debug("how much memory this process has cannot be read: %s", error)
+        return self._resident
 
     def _count_reads(self, store: CyrusStore | None) -> None:
         if store is not None:

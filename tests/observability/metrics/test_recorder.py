@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +13,7 @@ import pytest
 
 from gateway.config import Settings
 from gateway.config.choices import AddressPrivacy
-from gateway.counted import DATABASE_RETRIES, Counts, Declared
+from gateway.counted import DATABASE_RETRIES, RESIDENT_BYTES, Counts, Declared
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.metrics.recorder import Recorder
 from gateway.observability.metrics.sharedmemory import MetricsSlot
@@ -79,6 +81,21 @@ def test_a_snapshot_changes_no_count(recorder: Recorder) -> None:
     assert recorder.snapshot().counts[SEEN.of("tree")] == 1
     counted.add(SEEN.of("tree"))
     assert recorder.snapshot().counts[SEEN.of("tree")] == 2
+
+
+def test_a_snapshot_is_made_where_the_kernel_has_no_memory_to_tell_how_much_there_is(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process must not end for it, as the milter's did; the number is the last one."""
+    before = recorder.snapshot().gauges[RESIDENT_BYTES.of("core")]
+    assert before > 0
+
+    def pread(_descriptor: int, _length: int, _offset: int) -> bytes:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as short:
+        short.setattr(os, "pread", pread)
+        assert recorder.snapshot().gauges[RESIDENT_BYTES.of("core")] == before
 
 
 def test_reads_that_start_over_are_counted_by_database(
