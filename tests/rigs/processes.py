@@ -140,6 +140,21 @@ def session_members(session: int) -> list[int]:
     return found
 
 
+def working_in(folder: str) -> list[int]:
+    """The pids of the living processes whose working directory is `folder` or below it."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            place = os.readlink(f"/proc/{name}/cwd")
+        except OSError:  # it has ended, or is not ours to look at
+            continue
+        if place == folder or place.startswith(f"{folder}/"):
+            found.append(int(name))
+    return found
+
+
 def command_line(pid: int) -> str:
     """A process' words for people, or "(gone)"."""
     try:

@@ -13,6 +13,7 @@ fails for another reason.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from abc import ABC, abstractmethod
@@ -20,7 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder
-from tests.rigs.processes import Daemon, RigError, account
+from tests.rigs.processes import Daemon, RigError, account, command_line, working_in
+from tests.rigs.waiting import DeadlineError, wait_until
 
 
 class Rig(ABC):
@@ -91,4 +93,19 @@ class Rig(ABC):
             return []
         killed = self._daemon.stop(self.stop_signal)
         self._daemon = None
+        return killed + self._stop_others()
+
+    def _stop_others(self) -> list[str]:
+        """Wait for children with a session of their own: Sendmail delivers in such."""
+        killed = []
+        try:
+            wait_until(self._is_left, f"{self.program}'s children leave {self.folder}")
+        except DeadlineError:
+            for pid in working_in(self.folder):
+                killed.append(command_line(pid))
+                os.kill(pid, signal.SIGKILL)
+            wait_until(self._is_left, f"{self.program}'s children are gone after SIGKILL")
         return killed
+
+    def _is_left(self) -> bool:
+        return not working_in(self.folder)

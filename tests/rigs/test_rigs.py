@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +16,9 @@ from tests.rigs.cyrus_tools import PACKAGES as CYRUS_PACKAGES
 from tests.rigs.debian import DEBIAN_13, kept_root
 from tests.rigs.imap import modified_utf7
 from tests.rigs.postfix import Postfix
-from tests.rigs.processes import RigError, run, session_members
+from tests.rigs.processes import Daemon, RigError, run, session_members
 from tests.rigs.require import PACKAGES, missing, require
+from tests.rigs.rig import Rig
 from tests.rigs.sendmail import Sendmail
 from tests.rigs.syslog import Syslog
 from tests.rigs.waiting import DeadlineError, wait_until
@@ -246,6 +248,37 @@ def test_sendmail_starts_answers_and_leaves_nothing(store: Cyrus) -> None:
         assert mta.stop() == []
     assert session_members(session) == []
     assert not os.path.exists(folder)
+
+
+_PARENT = """
+import os, subprocess, sys, time
+os.chdir(sys.argv[1])
+child = "open('here', 'w').close(); import time; time.sleep(0.5); open('written', 'w').close()"
+subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
+while not os.path.exists("here"):
+    time.sleep(0.01)
+"""
+
+
+class Forking(Rig):
+    """A program whose child has a session of its own, and writes when its parent has ended."""
+
+    prefix = "fk"
+    program = "a program that forks"
+
+    def _populate(self) -> None:
+        argv = [sys.executable, "-c", _PARENT, self.folder]
+        self._launch(Daemon(argv, log=os.path.join(self.folder, "log")))
+        wait_until(lambda: not self.daemon.running(), "the parent ends")
+
+
+@pytest.mark.processes
+def test_a_child_with_a_session_of_its_own_ends_before_its_folder_goes() -> None:
+    """Sendmail delivers in such, and removes files of its queue at the end."""
+    with Forking() as rig:
+        assert rig.stop() == []
+        assert os.path.exists(os.path.join(rig.folder, "written"))
+    assert not os.path.exists(rig.folder)
 
 
 def test_packages_check_is_quiet_when_all_is_there() -> None:
