@@ -44,15 +44,11 @@ LastCheck: TypeAlias = Generator[Asked, Told, Skip | Verdict]
 # Addresses that one recipient may become before it is left to Postfix.
 MAX_ADDRESSES = 16
 
-# Reply codes from here on are for ever.
-PERMANENT = 500
-
 _SKIPS = {
     RoutingKind.LEFT: Skip.REWRITTEN,
     RoutingKind.NOT_OURS: Skip.NOT_OUR_DOMAIN,
     RoutingKind.OTHER_TRANSPORT: Skip.NOT_OUR_MAILER,
 }
-_REASON = b"System I/O error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,9 @@ class LastChecks:
             return (yield from self._of_targets(found.targets, verdict, seen, until))
         if found.kind is RoutingKind.UNKNOWN and not self._temporary(verdict):
             fault = f"Postfix' table {found.detail}"
-            return Verdict(Kind.STORE_FAULT, _REASON, Evidence(fault=fault), cacheable=False)
+            return Verdict(
+                Kind.STORE_FAULT, Kind.STORE_FAULT.text, Evidence(fault=fault), cacheable=False
+            )
         return _SKIPS.get(found.kind, verdict)
 
     def _of_targets(
@@ -126,4 +124,4 @@ class LastChecks:
         return next((each for each in refusals if self._temporary(each)), refusals[0])
 
     def _temporary(self, verdict: Verdict) -> bool:
-        return self.replies[verdict.kind].code < PERMANENT
+        return self.replies[verdict.kind].temporary

@@ -38,6 +38,9 @@ MIN_POLICY_TEXT = 64
 # all other recipients (RFC 5321, 3.8; RFC 7504).
 SESSION_CODES = (421, 521)
 
+# Reply codes from here on are permanent (RFC 5321, 4.2.1).
+_PERMANENT = 500
+
 REFUSALS: tuple[Kind, ...] = tuple(kind for kind in KINDS if not kind.accepts)
 
 # RFC 3463, 2: class, subject and detail, without leading zeros.
@@ -57,6 +60,11 @@ class Template:
     text: str
     utf8_text: str | None = None
 
+    @property
+    def temporary(self) -> bool:
+        """True for a 4xx reply."""
+        return self.code < _PERMANENT
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpReply:
@@ -69,7 +77,7 @@ class SmtpReply:
     @property
     def temporary(self) -> bool:
         """True for a 4xx reply."""
-        return self.code < 500
+        return self.code < _PERMANENT
 
     def line(self) -> str:
         """The reply as the client sees it, without CR and LF."""
@@ -107,7 +115,7 @@ def problems(kind: Kind, template: Template) -> list[ConfigurationError]:
         problem("code", f"{code} is not a refusal; write a code from 400 to 459 or 500 to 559")
     elif code in SESSION_CODES:
         problem("code", f"{code} would end the session for all recipients; write another code")
-    elif code >= 500 and not kind.permanent_reply_allowed:
+    elif not template.temporary and not kind.permanent_reply_allowed:
         problem("code", f"{code} is permanent; a fault of the server needs a code from 400 to 459")
     if not _ENHANCED.fullmatch(template.enhanced):
         problem("enhanced", f"{template.enhanced!r} is not an enhanced status code such as 5.1.1")
