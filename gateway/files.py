@@ -1,4 +1,4 @@
-"""Files that somebody names: opened here and nowhere else, so that no open ever waits.
+"""Files that a configuration or a user names: opened only here, so that no open ever waits.
 
 The open of a FIFO waits for a writer, a device may wait for anything, and a
 folder opens and cannot be read.  What is not a regular file is an error at once,

@@ -51,7 +51,7 @@ class StartupSignals:
 
     def __init__(self) -> None:
         # The module `signal` wraps this one in enumerations, which cost more
-        # than the answer that somebody waits for.
+        # than the answer that a client waits for.
         import _signal  # noqa: PLC0415
 
         self.hangup = False

@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _default_sender() -> str:
-    """Somebody on this machine: the null sender is a bounce's, to which other rules apply."""
+    """A user of this machine: the null sender is a bounce's, to which other rules apply."""
     return f"postmaster@{os.uname().nodename}"
 
 

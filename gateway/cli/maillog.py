@@ -115,7 +115,7 @@ _STATUS = {
     b"sent": Outcome.ACCEPTED,
     b"bounced": Outcome.REFUSED,
     b"deferred": Outcome.DEFERRED,
-    # soft_bounce = yes (bounce.c): delivery refused for ever, and Postfix tries again all the same.
+    # soft_bounce = yes (bounce.c): delivery refused permanently, and Postfix still tries again.
     b"SOFTBOUNCE": Outcome.REFUSED,
 }
 

@@ -162,7 +162,7 @@ MAN_ANSWERS = (
     "With \\fBdelivery\\fR an address without capitals there, for which no shared folder of that "
     "spelling exists (nor, with \\fIlmtp_downcase_rcpt: no\\fR, a user), is judged by one that "
     "differs in capitals only. Where the versions of Cyrus that may have written a mailbox list "
-    "deliver differently, no recipient is refused for ever that one of them would deliver to.",
+    "deliver differently, no recipient is permanently refused that one of them would deliver to.",
     ".PP",
     "A socketmap does not find a bare domain, whatever would be made or caught.",
 )

@@ -120,7 +120,7 @@ class Autocreate:
 
 
 def _member(identity: str, listed: tuple[str, ...]) -> bool | None:
-    """Whether somebody is in a list; None where a group might have him."""
+    """Whether a user is in a list; None where a group might have the user."""
     if _ANYONE in listed or identity in listed:
         return True
     return None if any(each.startswith(_GROUP) for each in listed) else False

@@ -18,7 +18,7 @@ of mbname_from_recipient in imap/mboxname.c:
 
 `Addressed` is one reading of an address.  `others` gives the readings of
 versions that cannot be told apart from the one at hand, and of what a key was
-before it was folded: they count only where the first one refuses for ever.
+before it was folded: they count only where the first one refuses permanently.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from gateway.protocols.address import Address, BadAddress
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Query, Verdict
 
-# What a refusal for ever becomes while a file is not settled that could save the recipient.
+# What a permanent refusal becomes while a file is not settled that could save the recipient.
 UNSETTLED = Verdict(
     Kind.STORE_FAULT,
     Kind.STORE_FAULT.text,
@@ -86,7 +86,7 @@ class Decision:
 
     @property
     def refuse(self) -> bool:
-        """True where the recipient is refused, for now or for ever."""
+        """True where the recipient is refused, for now or permanently."""
         return self.reply is not None
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.mta.lookups import Lookups
     from gateway.verification.model import Pending
 
-# A peer that waits for its answers, as MTAs do, has one or two under way.
+# A peer that waits for its answers, as MTAs do, has one or two in progress.
 BATCH = 4
 
 

@@ -10,7 +10,7 @@ with the final verdict.
 
 - Where Postfix makes other addresses of it, the refusal is final only if each of
   them is one of ours and is refused itself.
-- Where a table that could save it cannot be asked, a refusal for ever becomes a
+- Where a table that could save it cannot be asked, a permanent refusal becomes a
   temporary failure (a store fault, whose evidence names the table).
 
 Limits: MAX_ADDRESSES addresses are looked at; what becomes more is left to

@@ -1,4 +1,4 @@
-"""Whether what somebody saved is a list in lines of text, or something else by mistake.
+"""Whether a saved file is a list in lines of text, or something else by mistake.
 
 An upload of the wrong file, an editor's other encoding, a page that says "404"
 in the file's place: read line by line they would be a list of nothing, and

@@ -2,9 +2,9 @@
 
 A `Watched` file is read and parsed at construction, and again by `refresh`
 once it has changed and then been left alone for SETTLE seconds: a reader of a
-file while somebody writes it sees a part of it, and a name that is missing
+file while it is being written sees a part of it, and a name that is missing
 there would be refused.  Until a file has been read that was left alone,
-`settled` is False, and a judge that would refuse somebody for ever because of what
+`settled` is False, and a judge that would permanently refuse a recipient because of what
 it does not say must not (`Scope.settled`).
 
 What becomes unusable later is told once, and what it said before stays in force: a slip

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Keys of a call, which it answers one after the other.
 MAX_KEYS = 2048
 
-# A table that needs long for a key gets fewer at once: a call shall take no longer, in seconds.
+# A table that needs long for a key gets fewer at once: a call should take no longer, in seconds.
 CALL_SECONDS = 1.0
 
 _SEPARATORS = {"postmap": b"\t", "postalias": b":\t"}

@@ -33,7 +33,7 @@ FOLDERS = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
 
 _CHUNK = 65_536
 
-# The code of a program whose end somebody else has heard of.
+# The code of a program whose end was reported elsewhere in this process.
 _UNKNOWN = 255
 
 # What such a program sees of our environment: nothing that could change what it reads.
@@ -144,7 +144,7 @@ class _Process:
             return self._popen.wait()
         try:
             return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        except ChildProcessError:  # somebody else has heard of its end
+        except ChildProcessError:  # its end was reported elsewhere in this process
             return _UNKNOWN
 
     @staticmethod

@@ -8,7 +8,7 @@ it runs.
 
 This is asked for only while both hold: many recipients a second, and
 more than one switch of threads a recipient.  It is given up after a few seconds, and
-decided again, so that a CPU that somebody else needs meanwhile is left again.
+decided again, so that a CPU that another process needs meanwhile is left again.
 
 Limits: Linux.  Where the process has one CPU, or may not choose (the service's
 SystemCallFilter denies sched_setaffinity(2)), everything stays as it is.

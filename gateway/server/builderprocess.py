@@ -8,7 +8,7 @@ terminal sends is not for it.
 
 No gevent and no threads: `poll` never waits, and is asked now and then by whatever loop there is.
 The process that starts it asks on until `ended`, so that the kernel can forget this one.  Where
-SIGCHLD is ignored, or somebody else in the process waits for children, it is gone by itself.
+SIGCHLD is ignored, or other code in the process waits for children, it is gone by itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One client of a Server: its socket, its session, and the replies it has not taken yet.
 
-Nothing is read from a client that has replies to take or a question under
-way, so what is held for one is bounded: the session's part of a request, and
+Nothing is read from a client that has replies to take or a question in
+progress, so what is held for one is bounded: the session's part of a request, and
 a batch of replies.
 
 The way of a request whose reply is ready is the hot path of the whole
@@ -111,12 +111,12 @@ class Connection:
 
     @property
     def engaged(self) -> bool:
-        """True while a mail is under way, of which this client asks more than once."""
+        """True while a mail is in progress, of which this client asks more than once."""
         return self._session.engaged
 
     @property
     def quiet(self) -> bool:
-        """True where nothing of ours is under way, or the client does not take its replies."""
+        """True where nothing of ours is in progress, or the client does not take its replies."""
         return not (self._session.busy or self._queued) or bool(self._out)
 
     def close(self) -> None:

@@ -10,9 +10,9 @@ is asked one at a time, since one kick serves all that wait for it.
 
 The time in the queue counts towards the deadline: a question is told when it was
 asked, and is given up where its deadline is over.  Where its
-answer is that somebody else has to be asked, the time runs on.
+answer is that another server must be asked, the time runs on.
 
-Limits: THREADS questions are under way at once, whichever server is asked.
+Limits: THREADS questions are in progress at once, whichever server is asked.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Outcome = Verdict | Pending | BaseException
     Key = tuple[str, str | None, Query]
 
-# Questions under way to one server.
+# Questions in progress to one server.
 MAX_CONCURRENCY = 8
 
 # Threads, which are made when they are needed: several servers that hang at
@@ -109,7 +109,7 @@ class Dispatcher:
             pool = LoopThreads(threads)
         self._tables = tables
         self.asked = 0  # questions asked of other servers since the start
-        self.shared = 0  # those that found the same one under way
+        self.shared = 0  # those that found the same one in progress
         self._advance = advance
         self._defect = defect
         self._max_concurrency = max_concurrency
@@ -125,7 +125,7 @@ class Dispatcher:
         self._held: deque[_ServerQueue] = deque()
 
     def __len__(self) -> int:
-        """Questions under way and queued."""
+        """Questions in progress and queued."""
         return len(self._questions)
 
     def ask(self, pending: Pending | Lookups, answered: Answered) -> None:

@@ -1,4 +1,4 @@
-"""A listening socket whose clients can be kept waiting, though somebody else's loop accepts them.
+"""A listening socket whose clients can be kept waiting, though libmilter's loop accepts them.
 
 libmilter is given a descriptor and accepts on it until the process ends.  While
 it is to take no more clients, that descriptor is another socket, of which
@@ -27,7 +27,7 @@ _ROOM = 16
 
 
 class Intake:
-    """Shuts and opens `listener`, on which somebody accepts; `limit` is of open files."""
+    """Shuts and opens `listener`, on which libmilter accepts; `limit` is of open files."""
 
     def __init__(self, listener: socket.socket, limit: int) -> None:
         self._number = listener.fileno()

@@ -148,7 +148,7 @@ class Callbacks:
             if origin is not None:
                 origin.arrived()
             if looks == self._looks:
-                # Otherwise somebody has begun to look after this question had come.
+                # Otherwise another thread has begun to look since this question came.
                 self._looks += 1
                 self._memory.expire_tick()
             outcome = conversation.rcpt(argument, partial(_value, ctx))

@@ -72,7 +72,7 @@ class Names:
         return shared.found
 
     def _shared_lookup(self, key: tuple[str, int]) -> _SharedLookup:
-        """The look-up of `key` that is under way; it begins here if there is none."""
+        """The look-up of `key` that is in progress; it begins here if there is none."""
         host = key[0]
         with self._lock:
             shared = self._under_way.get(key)

@@ -179,7 +179,7 @@ class Server:
     def drain(self, idle: float = DRAIN_IDLE) -> None:
         """Stop accepting, and disconnect each client once it has been idle for `idle` seconds.
 
-        One whose mail is under way is left until that is over.
+        One whose mail is in progress is left until that is over.
         """
         self.stop_accepting()
         self._drain_idle = min(self._drain_idle, idle)

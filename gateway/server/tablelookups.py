@@ -6,13 +6,13 @@ here is called by the thread that holds it.
 Callers that ask for the same key share one question (single flight).  Keys that
 come within WINDOW seconds go in one call of postmap, and while calls are rare
 they wait for each other longer: no more than CALLS a second are made, whatever
-comes.  Each run of tables has MAX_CALLS calls under way at most, so that one that
+comes.  Each run of tables has MAX_CALLS calls in progress at most, so that one that
 hangs holds up no caller that does not need it.
 
 What cannot be asked in time has a fault instead of an answer: a run whose
 waiting keys would take longer than the deadline is not asked for more of them
 ("too many unknown recipients"), and the deadline of each question holds from
-when it came.  A fault is a temporary failure, never a refusal for ever.
+when it came.  A fault is a temporary failure, never a permanent refusal.
 
 Limits: CALLS and MAX_WAITING are those of a process; there may be several.
 """
@@ -45,7 +45,7 @@ WINDOW = 0.004
 CALLS = 40.0
 BURST = 40.0
 
-# Calls under way to one run of tables, and all together.
+# Calls in progress to one run of tables, and all together.
 MAX_CALLS = 4
 THREADS = 16
 
@@ -85,7 +85,7 @@ class _Group:
 
 
 class _Key:
-    """One key that waits for a run, or is under way, and all groups that need it."""
+    """One key that waits for a run, or is in progress, and all groups that need it."""
 
     __slots__ = ("groups", "until")
 
@@ -101,7 +101,7 @@ class _RunQueue:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.keys: dict[bytes, _Key] = {}  # that wait or are under way
+        self.keys: dict[bytes, _Key] = {}  # that wait or are in progress
         self.waiting: deque[bytes] = deque()
         self.under_way = 0
 
@@ -127,7 +127,7 @@ class TableQuestions:
             helpers = LoopThreads(THREADS)
         self.calls = 0  # programs started
         self.keys = 0  # keys asked for with them
-        self.shared = 0  # keys that somebody had asked for already
+        self.shared = 0  # keys that had been asked for already
         self.busy = 0  # keys that were not asked for, because there were too many
         self._asker = postfix.tables.asker
         self._memory = postfix.tables.memory

@@ -139,8 +139,8 @@ class Child:
         self._patient_since = self.started
         self._received = b""
         self._descriptors: list[int] = []  # that have come before their lines
-        self.wanted_index = ""  # the path of the file, until somebody answers
-        self.indexes: list[tuple[str, int]] = []  # that it has made, until somebody takes them
+        self.wanted_index = ""  # the path of the file, until it is answered
+        self.indexes: list[tuple[str, int]] = []  # that it has made, until they are taken
 
     @property
     def name(self) -> str:

@@ -46,7 +46,7 @@ class ListenError(ConfigurationError):
 
 
 class TakenError(ListenError):
-    """Somebody else listens there."""
+    """Another process listens there."""
 
 
 def listen(

@@ -48,7 +48,7 @@ class Unserved:
         self._taken: dict[int, Listener] = {}
 
     def look(self, generation: Generation, now: float) -> None:
-        """Begin to turn clients away where that is due, and end it where somebody serves."""
+        """Begin to turn clients away where that is due, and end it where a process serves."""
         self.due = math.inf
         wanted: dict[int, Listener] = {}
         for group, listeners in generation.listeners.items():

@@ -47,7 +47,7 @@ RSET_SECONDS = 1.0
 
 # "Service not available, closing transmission channel" (RFC 5321, 4.2.2).
 _CLOSING = 421
-# The class of codes that refuse for ever.
+# The class of codes that refuse permanently.
 _REFUSED = 5
 
 

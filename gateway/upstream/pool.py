@@ -4,7 +4,7 @@ A question borrows the connection that was used last, so that those that are
 not needed grow old and are closed.  A connection that was kept may have been
 ended by the peer at any moment: one that shows so beforehand is thrown away,
 and a question that meets one that breaks is asked once more, on a new
-connection.  So is one that is refused for ever over a connection that was kept:
+connection.  So is one that is permanently refused over a connection that was kept:
 a server that had answered an earlier question twice would refuse the recipient that is
 asked about next.  Where bytes come before the question, the server is at fault.
 
@@ -13,7 +13,7 @@ one that answers, and does not take a question, has not failed.
 
 Several threads share a pool without a lock: what they share is a list, and
 its append and pop are atomic.  At most `max_idle` connections are kept; how
-many questions are under way at once is decided by the owner of the threads
+many questions are in progress at once is decided by the owner of the threads
 (gateway/server/dispatcher.py).
 """
 
@@ -82,7 +82,7 @@ class Pool:
     ) -> T:
         """What `talk` makes of a connection; over at `until`.
 
-        What is `final`, a refusal for ever, is believed on a new connection only.
+        What is `final`, a permanent refusal, is believed on a new connection only.
         Raises UpstreamError where no connection can be had, `talk` does, or
         the server is given a rest.
         """

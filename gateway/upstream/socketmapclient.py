@@ -46,7 +46,7 @@ MAX_REQUEST = 1024
 
 STATUSES = (b"OK", b"NOTFOUND", b"TEMP", b"TIMEOUT", b"PERM")
 
-# Those that refuse a recipient for ever.
+# Those that refuse a recipient permanently.
 _REFUSALS = (b"NOTFOUND", b"PERM")
 
 # A complaint about our request is not an answer about the recipient.

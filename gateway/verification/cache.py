@@ -130,7 +130,7 @@ class VerdictCache:
         self._looked = False
 
     def files_changed(self) -> None:
-        """Something has happened to the files: look at once, not only when somebody asks.
+        """Something has happened to the files: look at once, not only at the next question.
 
         Between two questions more may be done to a file than its end can tell
         (gateway/cyrus/db/history.py): the sooner it is looked at, the less.

@@ -14,7 +14,7 @@ mail from nobody in particular:
 - Whatever the reason, lmtp_catchall_mailbox takes it, and if that fails its own
   reason is the answer.
 
-What is refused for ever is looked at once more where the version cannot be
+What is permanently refused is looked at once more where the version cannot be
 told (a list of Cyrus up to 3.4) or the address was folded: see
 `DeliveryNaming.others`.
 """
@@ -127,7 +127,7 @@ class DeliveryChecks:
     def _otherwise(
         self, query: Query, records: Records, refusal: Verdict, *, older: bool
     ) -> Outcome:
-        """The first of the other readings of an address that is not refused for ever."""
+        """The first of the other readings of an address that is not permanently refused."""
         naming = self._naming
         folded = query.folded and self.folds(query.recipient)
         others = list(naming.others(query.recipient, older=older, folded=folded))
@@ -199,7 +199,7 @@ def _kept_quota(refusal: Verdict, other: Outcome) -> Outcome:
     """What holds where `refusal` is of the mailbox that was asked about, and `other` of another.
 
     A full mailbox is there, and most of what is addressed like that is for it: taking it for
-    the other mailbox would bounce.  As it might be for that one, it is not refused for ever.
+    the other mailbox would bounce.  As it might be for that one, it is not permanently refused.
     """
     kind = refusal.kind.for_now
     if kind is None:

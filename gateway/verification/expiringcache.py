@@ -4,7 +4,7 @@ Another server does not tell when its answer changes, so an answer is worth
 something for a while only, and for a different while whether it was yes, no
 or over quota (`Lifetimes`).  A temporary failure is never remembered.  What is
 too old is kept all the same, to be given while no server can be asked, if that
-is wanted (`serve_stale`); but never a refusal: a recipient refused for ever may have
+is wanted (`serve_stale`); but never a refusal: a recipient permanently refused may have
 been created since.
 
 Several threads share one memory without a lock (largedict.py).  Limits: `max_entries` answers,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Lifetimes(Value):
     """Seconds for which an answer holds; 0 is not at all.
 
-    `stale` is how many seconds longer one that refuses nobody for ever may be
+    `stale` is how many seconds longer one that is not a permanent refusal may be
     given while no server can be asked.
     """
 
@@ -101,7 +101,7 @@ class ExpiringCache:
         return entry.verdict if entry is not None and now < entry.until else None
 
     def stale(self, recipient: bytes, now: float) -> Verdict | None:
-        """The verdict that may be given while no server can be asked: no refusal for ever."""
+        """The verdict that may be given while no server can be asked: no permanent refusal."""
         entry = self.entries.get(recipient)
         if entry is None or not _harmless(entry.verdict.kind):
             return None

@@ -32,11 +32,11 @@ class Kind:
     - `missing`: there is no mailbox, or none that may be known: what is known of another reading
       of the address outweighs it, and mupdate may have heard of the mailbox;
     - `other_readings`: whether another reading or spelling of the address may save the mail.
-      Only what is refused for ever is looked at again;
+      Only what is permanently refused is looked at again;
     - `catch_all`: whether delivery asks lmtp_catchall_mailbox for what it refuses so; not where
       RCPT passes and DATA fails, nor where the gateway's own administrator refuses;
-    - `passes`: it passes by itself in moments: it is not remembered, never answered for ever, and
-      a folder in that state counts as one that still saves a mail;
+    - `passes`: it passes by itself in moments: it is not remembered, the answer is never permanent,
+      and a folder in that state counts as one that still saves a mail;
     - `for_now`: the kind that says the same of this moment only; None where there is none.
 
     Kinds are compared by identity.

@@ -7,7 +7,7 @@ which the key's hash says the right one.  So what is asked for again and again c
 in a plain dict, and the rest a tenth of a microsecond.
 
 `put_aside` empties it at once, and lets go of what it had in pieces: with each `put`, and
-whenever somebody has time (`release`).  Where it is full, the oldest of one of the dicts give way.
+whenever there is time (`release`).  Where it is full, the oldest of one of the dicts give way.
 Several threads may share one without a lock: each step is one atomic operation of a dict,
 and what is lost between two is asked for again.  Limits: `most` keys, some fewer where hashes
 are uneven.

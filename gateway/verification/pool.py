@@ -2,7 +2,7 @@
 
 The event loop's engine belongs to the loop.  Threads that wait for another
 server borrow one here.  As many are made as
-questions are under way at once; list.append and list.pop are atomic, so no
+questions are in progress at once; list.append and list.pop are atomic, so no
 lock is needed.
 """
 

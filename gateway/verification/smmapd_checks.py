@@ -2,7 +2,7 @@
 
 The order and the texts are those of imap/smmapd.c (verify_user) and
 lib/imap_err.et: recipient, userdeny, mailbox, post right, backend, quota.
-Where the C program refuses for ever because of its own trouble (an unreadable
+Where the C program refuses permanently because of its own trouble (an unreadable
 record, a mailbox that is just being created), the verdict is temporary.
 """
 

@@ -4,7 +4,7 @@ An authority is an order of checks of its own: "delivery"
 (delivery_checks.py), which says what lmtpd does with a mail, and "smmapd"
 (smmapd_checks.py), which says what the C program of that name says.  Here is
 what they have in common: faults of the store, and other servers that must be
-asked.  Where the C programs refuse for ever because of their own trouble, the
+asked.  Where the C programs refuse permanently because of their own trouble, the
 verdict here is temporary: a recipient is never lost to a fault of ours.
 
 `decide` never raises for a fault of the store, and never blocks unless the

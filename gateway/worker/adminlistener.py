@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "admin"
 
-# Seconds for replies that are under way when the process leaves.
+# Seconds for replies that are in progress when the process leaves.
 LAST_REPLIES = 1.0
 
 
@@ -66,6 +66,6 @@ class Admin:
         self._server.stop_accepting()
 
     def close(self) -> None:
-        """Let replies that are under way go out, then end."""
+        """Let replies that are in progress go out, then end."""
         self._timer.stop()
         self._server.close(LAST_REPLIES)

@@ -1,7 +1,7 @@
 """What the processes that serve have in common at their start and at their end.
 
 `run` gives a process its supervisor and the settings that were validated, with
-what the files of certificates held then: a renewal that is under way does not
+what the files of certificates held then: a renewal that is in progress does not
 keep a process from starting again.  What ends it is told to the supervisor.
 
 No gevent and no threads: a process on libmilter's starts here, too.

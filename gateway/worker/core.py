@@ -6,11 +6,11 @@ each other, and either is there while the other starts again.
 
 The supervisor starts it by exec with its sockets and the configuration that
 was validated.  It says when it serves, keeps telling that it is not stuck,
-and when it is told to stop finishes what is under way: it accepts no more,
+and when it is told to stop finishes what is in progress: it accepts no more,
 parts from each client between two requests, and leaves when the last one is
 gone or its time is over.  Where others serve on, clients of socketmap and
 policy have a second to go by themselves, and SMTP sessions until they end; at
-the end of all, a mail that is under way is waited for, within the graceful
+the end of all, a mail that is in progress is waited for, within the graceful
 timeout.
 """
 

@@ -69,7 +69,7 @@ BACKLOG = 4096
 # Seconds before the supervisor's patience ends, to leave in good order.
 DRAIN_MARGIN = 0.5
 
-# Seconds between two looks at what is still under way, and in which an MTA that was accepted
+# Seconds between two looks at what is still in progress, and in which an MTA that was accepted
 # just before we stopped to accept tells of itself, or libmilter sends a last reply.
 SETTLE = 0.1
 

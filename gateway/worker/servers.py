@@ -1,7 +1,7 @@
 """The front ends of one process: a server for each socket that the supervisor has handed over.
 
 They share one memory of verdicts, one line in which clients wait, and the
-questions that are under way to other servers.  Which front ends there are is
+questions that are in progress to other servers.  Which front ends there are is
 a matter of the sockets: the core has those of socketmap and policy, the milter
 its own.
 """
@@ -104,7 +104,7 @@ class FrontEndServers:
         An MTA's session with the milter is as long as the SMTP session, and
         idle between the client's words: where others serve, it ends by itself.
         With 0 none does: waiting clients are accepted, and disconnected where no mail
-        is under way.
+        is in progress.
         """
         for name, servers in self._servers.items():
             for server in servers:
@@ -123,7 +123,7 @@ class FrontEndServers:
         return sum(each.shrink() for each in (*self._memories.values(), *self._caches)) > 0
 
     def hurry(self) -> None:
-        """After `drain`: disconnect every client for which nothing is under way, and no mail."""
+        """After `drain`: disconnect every client for which nothing is in progress, and no mail."""
         for server in self._all():
             server.drain(0.0)
 

@@ -48,7 +48,7 @@ SEVERAL, INSTANCE = "smmapd-gateway@.service", "smmapd-gateway@mx2.service"
 
 
 def test_the_unit_waits_longer_than_the_program() -> None:
-    """For what is under way at the end, and for a core between two signs of life."""
+    """For what is in progress at the end, and for a core between two signs of life."""
     timeout = int(value("TimeoutStopSec").removesuffix("s"))
     assert GeneralSettings().graceful_timeout < timeout
     assert int(value("WatchdogSec")) > processes.ALIVE_INTERVAL

@@ -5,7 +5,7 @@
 
 Prints, for each front end, how often what we said and what happened, then
 every kind of difference with examples and its reason.  Exit code 1 where a
-recipient was refused for ever whose mail was delivered, or a difference has
+recipient was permanently refused whose mail was delivered, or a difference has
 no reason.
 """
 
@@ -38,7 +38,7 @@ def main() -> int:
         if figures.stores % 5 == 0:
             print(
                 f"{figures.recipients} recipients, {figures.refused_though_delivered}"
-                " refused for ever though delivered", flush=True,
+                " permanently refused though delivered", flush=True,
             )  # fmt: skip
     for line in figures.lines():
         print(line)

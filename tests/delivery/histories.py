@@ -43,7 +43,7 @@ _RESOURCES_3_10 = ("STORAGE", "MESSAGE", "ANNOTATION-STORAGE", "MAILBOX")
 _UNITS = {b"S": 1024, b"M": 1, b"AS": 1024, b"NF": 1}
 _DENIED = ("anna", "bob", "carol", "john.smith", "newbie", "o'neil", "q!z", "MixedCase", "a.b.c")
 _SERVICES = (SERVICE, SERVICE, "smmap", "*", "imap", "lmtp*", "lmtp", "pop3,lmtpunix", "smmap,lmtpunix")  # fmt: skip
-# Rows that no command leaves: a reservation, a hole, the grave of a user, a move under way.
+# Rows that no command leaves: a reservation, a hole, the grave of a user, a move in progress.
 _ODD_TYPES = ("z", "i", "d", "m")
 
 Step = Callable[[], object]

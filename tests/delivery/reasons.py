@@ -1,7 +1,7 @@
 """Why what we said and what delivery did may differ, kind by kind.
 
 Every row that differs must have one of these reasons, or the test fails.
-Only one of them is for a recipient that was refused for ever and delivered:
+Only one of them is for a recipient that was permanently refused and delivered:
 somebody has blocked that user for the gateway, and not for delivery.
 """
 

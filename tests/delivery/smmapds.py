@@ -3,7 +3,7 @@
 `differing(cyrus, site, keys)` gives the keys of which the two say something
 else, without what is meant: the newest C program's answers where the releases
 differ (a block in userdeny, either reading of `&` in a folder), a fault of the
-server that must not refuse for ever, and two spellings of a recipient whose
+server that must not refuse permanently, and two spellings of a recipient whose
 mailbox and quota the C program forgets.
 """
 

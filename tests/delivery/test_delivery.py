@@ -1,4 +1,4 @@
-"""No recipient that Cyrus delivers to is refused for ever: Debian's lmtpd, with DATA, is the judge.
+"""No recipient that Cyrus delivers to is permanently refused: Debian's lmtpd, with DATA, is the judge.
 
 Random installations, random stores, random recipients, at all front ends; and
 our smmapd against the C program on the same.  The seeds are the same in every

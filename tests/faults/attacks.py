@@ -2,7 +2,7 @@
 
     python -m tests.faults.attacks NAME INTERFACE PATH
 
-It says `begun` on standard output when the first round is under way.  latency.py
+It says `begun` on standard output when the first round is in progress.  latency.py
 measures what others wait meanwhile; the tests have attacks of their own, which end.
 """
 
@@ -20,7 +20,7 @@ from types import MappingProxyType
 from tests.rigs.witnesses import GREETINGS, INTERFACES, NOBODY, link
 
 _CHUNK = 1 << 16
-# Requests that a client keeps under way; their answers fit into a socket's buffer.
+# Requests that a client keeps in progress; their answers fit into a socket's buffer.
 BATCH = 200
 
 # Its steps, without end.

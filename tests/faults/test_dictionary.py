@@ -41,7 +41,7 @@ def test_good_recipients_are_untouched_and_nobody_is_refused_unasked() -> None:
         thread.join()
         assert set(told) <= {"DEFER_IF_PERMIT 4.3.0", "550 5.1.1"}
         assert told["DEFER_IF_PERMIT 4.3.0"] > told["550 5.1.1"]
-        # Each refusal for ever has been asked for; what is over the bound was not asked at all.
+        # Each permanent refusal has been asked for; what is over the bound was not asked at all.
         assert told["550 5.1.1"] <= table.asked < sum(told.values()) / 2
         assert managed.pid("core") == core
         assert peak_kib(core) - managed.usual[core] < GROWTH_KIB

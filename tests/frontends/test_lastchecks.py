@@ -145,7 +145,7 @@ def test_all_rounds_have_one_deadline() -> None:
 
 @pytest.mark.parametrize("table", ["hash:/virtual", "hash:/aliases"])
 def test_a_table_that_cannot_be_asked(table: str) -> None:
-    """No recipient that it could save is refused for ever, and the log is told its name."""
+    """No recipient that it could save is permanently refused, and the log is told its name."""
     site = Site({**TABLES, table: f"{table}: cannot be asked: broken"})
     for address in ("nobody@virt.example", "nobody@mx.test.example"):
         decision = site.decide(address)

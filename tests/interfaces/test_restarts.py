@@ -187,7 +187,7 @@ def test_the_milter_stops_at_once(site: MailSite) -> None:
         (pid,) = site.gateway.pids("milter")
         began = time.monotonic()
         site.gateway.stop()
-        print(f"stopped with a session under way after {time.monotonic() - began:.2f} s")
+        print(f"stopped with a session in progress after {time.monotonic() - began:.2f} s")
         with pytest.raises((MilterError, OSError)):
             mta.rcpt(b"<fred@example.org>")
         log = "\n".join(site.gateway.log())

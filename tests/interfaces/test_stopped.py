@@ -110,7 +110,7 @@ def test_a_core_that_is_stopped_defers_or_keeps_waiting(site: MailSite, end: str
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_milter_that_is_stopped_defers(site: MailSite, end: str) -> None:
-    """In sessions that are under way and in new ones; the core is not concerned."""
+    """In sessions that are in progress and in new ones; the core is not concerned."""
     wait_served(site)
     with ThreadPoolExecutor() as threads:
         old = {interface: Conversation(site.smtp(interface)) for interface in MILTERS}

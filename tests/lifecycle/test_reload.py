@@ -143,7 +143,7 @@ def test_a_configuration_that_changes_during_a_reload_is_taken_whole() -> None:
             for word in words[1:]:
                 managed.configure(text(word))
                 managed.signal(signal.SIGHUP)
-                # Not ready yet: the next change meets the reload under way.
+                # Not ready yet: the next change meets the reload in progress.
                 managed.wait_told("RELOADING")
             wait_until(
                 lambda: managed.ask("policy", NOBODY) == action(words[-1]),

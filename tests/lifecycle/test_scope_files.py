@@ -63,7 +63,7 @@ def answers(managed: ManagedGateway, recipient: bytes) -> tuple[bytes, bytes]:
 
 
 def refused(answer: tuple[bytes, ...]) -> bool:
-    """Does anybody refuse for ever?"""
+    """Does anybody refuse permanently?"""
     return any(word.startswith(b"5") for word in answer)
 
 

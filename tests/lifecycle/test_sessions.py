@@ -1,4 +1,4 @@
-"""SMTP sessions that are longer than a reload, and mails that are under way at a stop."""
+"""SMTP sessions that are longer than a reload, and mails that are in progress at a stop."""
 
 from __future__ import annotations
 

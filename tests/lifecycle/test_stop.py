@@ -1,4 +1,4 @@
-"""SIGTERM and restarts: what is under way is finished, and a held socket refuses nobody."""
+"""SIGTERM and restarts: what is in progress is finished, and a held socket refuses nobody."""
 
 from __future__ import annotations
 

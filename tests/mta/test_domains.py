@@ -102,7 +102,7 @@ def test_what_only_a_table_knows_may_be_ours() -> None:
 
 
 def test_a_domain_table_that_cannot_be_asked() -> None:
-    """Nobody in a domain that it may know is refused for ever; those before it are known."""
+    """Nobody in a domain that it may know is permanently refused; those before it are known."""
     broken: Contents = {**TABLES, "pgsql:/vdomains": "pgsql:/vdomains: no connection"}
     world = postfix(LISTS)
     assert routing(world, "nobody@virt.example", broken).kind is RoutingKind.STAYS

@@ -37,7 +37,7 @@ class History:
 
     @property
     def now(self) -> bytes:
-        """The reply that is true while no operation is under way."""
+        """The reply that is true while no operation is in progress."""
         return self.replies[-1]
 
     def begin(self, *replies: bytes) -> None:

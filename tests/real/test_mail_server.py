@@ -202,7 +202,7 @@ def test_a_table_that_the_gateways_user_may_not_read(site: MailSite) -> None:
         try:
             wait_until(
                 lambda: policy.ask(b"unread@virt.example").startswith(b"DEFER_IF_PERMIT 4.3.0"),
-                "nobody is refused for ever whom that table could save",
+                "nobody is permanently refused whom that table could save",
             )
             assert policy.ask(b"fred@virt.example") == b"DUNNO"
             site.gateway.wait_log("error:", f"setfacl -m u:cyrus:r {path}")

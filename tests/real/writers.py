@@ -35,7 +35,7 @@ class Writer(ABC):
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stop = threading.Event()
         self._deserted = threading.Event()
-        self._busy = threading.Event()  # an operation is under way, or waits for questions
+        self._busy = threading.Event()  # an operation is in progress, or waits for questions
         self._number = 0
         self.done: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()

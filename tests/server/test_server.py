@@ -129,7 +129,7 @@ def test_when_it_accepts_no_more_it_serves_on(lines: Site) -> None:
 
 
 def test_drain_parts_from_who_is_idle(lines: Site) -> None:
-    """Once it has been silent for a while, and never with a request or a reply under way."""
+    """Once it has been silent for a while, and never with a request or a reply in progress."""
     idle, half, unread = lines.connect(), lines.connect(), lines.connect()
     assert idle.ask(b"one") == half.ask(b"one") == b"one"
     half.send(b"hal")
@@ -173,12 +173,12 @@ def test_retired_server_takes_the_queue_and_closes_the_socket(path: str) -> None
 
 
 def test_close_ends_everything_at_once(lines: Site) -> None:
-    """Whatever is under way."""
+    """Whatever is in progress."""
     clients = [lines.connect() for _ in range(3)]
     for client in clients:
         assert client.ask(b"one") == b"one"
     clients[0].send(b"big\n")
-    run_loop_until(lambda: "a big" in lines.answered, "a reply is under way")
+    run_loop_until(lambda: "a big" in lines.answered, "a reply is in progress")
     lines.server.close()
     assert lines.server.connections == set()
     assert clients[1].line() == clients[2].line() == b""

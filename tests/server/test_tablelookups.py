@@ -115,7 +115,7 @@ def test_faults(desk: Desk, fault: Exception, defects: int) -> None:
 
 
 def test_a_run_that_hangs_holds_up_nobody_else(desk: Desk) -> None:
-    """Each has its own calls under way."""
+    """Each has its own calls in progress."""
     desk.programs.hold.clear()
     slow = [desk.ask(Lookup(ONE, b"k%d" % number)) for number in range(3)]
     wait(lambda: len(desk.programs.calls) == 1)

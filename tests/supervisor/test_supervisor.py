@@ -209,7 +209,7 @@ def test_a_socket_that_cannot_be_opened_refuses_the_reload(running: Running) -> 
 
 
 def test_sigterm_lets_children_finish(running: Running) -> None:
-    """What is under way is finished; then the code is 0 and the socket's file is gone."""
+    """What is in progress is finished; then the code is 0 and the socket's file is gone."""
     running.plan()
     first = begin(running)
     client = Connection(running.socket_path)

@@ -39,7 +39,7 @@ class Lines:
         self.received = 0
         self.ended = False
         self.finished = False
-        self.engaged = False  # a mail is under way
+        self.engaged = False  # a mail is in progress
         self.pending: Pending | None = None
         self._part = b""
         self._queue: list[bytes] = []

@@ -44,7 +44,7 @@ def test_it_opens_after_failures_in_a_row() -> None:
 
 
 def test_after_the_pause_one_question_is_a_probe() -> None:
-    """The others are not let through while it is under way."""
+    """The others are not let through while it is in progress."""
     breaker = opened()
     assert not breaker.allows(FIRST_PAUSE / 2)
     assert breaker.state(FIRST_PAUSE) == HALF_OPEN
@@ -76,7 +76,7 @@ def test_pauses_grow_to_the_longest() -> None:
 
 
 def test_questions_of_before_the_pause_change_nothing() -> None:
-    """Many may have been under way when it opened; they all fail a little later."""
+    """Many may have been in progress when it opened; they all fail a little later."""
     breaker = opened()
     for _ in range(20):
         breaker.failed(FIRST_PAUSE / 2)

@@ -59,7 +59,7 @@ def test_a_server_that_goes_on_ending_is_a_fault() -> None:
 
 
 def test_a_second_opinion_needs_no_second_connection_afterwards() -> None:
-    """A refusal for ever of a kept connection is asked again of a new one, which is then closed."""
+    """A permanent refusal of a kept connection is asked again of a new one, which is then closed."""
     fake, come = breaking()
     with fake:
         pool = client(fake.address).pool

@@ -198,7 +198,7 @@ def test_servers_that_point_at_each_other(murder: Murder) -> None:
 
 
 def test_threads_share_connections(murder: Murder) -> None:
-    """Many engines need no more of them than questions were under way at once."""
+    """Many engines need no more of them than questions were in progress at once."""
     backend = murder.backend(smmapd(echo))
     murder.put(b"fred", backend.address)
     kinds: list[Kind] = []

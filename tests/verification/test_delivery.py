@@ -284,7 +284,7 @@ SIZED_ROWS = [
     for recipient, size, kind in rows
 ]
 
-# A list of Cyrus up to 3.4: where 2.5 delivers and later ones do not, nobody is refused for ever.
+# A list of Cyrus up to 3.4: where 2.5 delivers and later ones do not, nobody is permanently refused.
 OLDER: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "quotes are taken away": (NONE, ((b"fr ed", OK), (b'"fred"', NO), (b"nobody x", NO))),
     "the default domain in any letters": ({**DOMAINS, "lmtp_downcase_rcpt": "no"}, (
@@ -357,7 +357,7 @@ def test_announced_sizes(
 def test_older_lists(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, kind: Kind
 ) -> None:
-    """Whatever a version delivers that may have written the list is not refused for ever."""
+    """Whatever a version delivers that may have written the list is not permanently refused."""
     assert verifier(tmp_path, options, older=True).verify(Query(recipient)).kind is kind
 
 

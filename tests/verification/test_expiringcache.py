@@ -17,7 +17,7 @@ HELD = {"yes": 100.0, "no": 10.0, "over_quota": 1.0, None: 0.0}
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_each_kind_has_its_lifetime(kind: Kind) -> None:
-    """A temporary failure has none, and a refusal for ever none beyond its time."""
+    """A temporary failure has none, and a permanent refusal none beyond its time."""
     memory = ExpiringCache(TIMES, 16)
     verdict = Verdict(kind, b"")
     memory.keep(b"fred", verdict, 50.0)

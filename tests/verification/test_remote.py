@@ -83,7 +83,7 @@ def test_an_answer_holds_for_its_time(make: Make) -> None:
         assert site.ask(b"fred") is Kind.DELIVERABLE
         assert site.ask(b"nobody") is Kind.NONEXISTENT
         assert site.ask(b"full") is Kind.OVER_QUOTA
-    assert site.questions == 4  # a refusal for ever is asked again on a new connection
+    assert site.questions == 4  # a permanent refusal is asked again on a new connection
     assert (site.engine.hits, site.engine.misses) == (6, 3)
     held = site.engine.entry(b"full")
     assert held is not None

@@ -257,7 +257,7 @@ BOTH: list[tuple[bytes, bytes, list[bytes], Kind]] = [
 def test_where_both_readings_have_a_mailbox(
     tmp_path: Path, one: bytes, other: bytes, over: list[bytes], kind: Kind
 ) -> None:
-    """The likelier one decides, unless it would refuse for ever what the other one takes."""
+    """The likelier one decides, unless it would refuse permanently what the other one takes."""
     mailboxes = {b"R&AOQ-": record(one), b"R&-AOQ-": record(other), b"user.zoe": record()}
     store = FlatStore(str(tmp_path), mailboxes, dict.fromkeys(over, OVER))
     assert decide(store, b"+R&AOQ-") is kind

@@ -35,7 +35,7 @@ _NAMES = ("defaultdomain", "lmtp_downcase_rcpt", "postuser", "unixhierarchysep",
 class _Difference:
     """What an option makes the two answer differently.
 
-    `loses`: smmapd refuses for ever what delivery takes.
+    `loses`: smmapd refuses permanently what delivery takes.
     """
 
     option: str

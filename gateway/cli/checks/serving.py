@@ -1,4 +1,4 @@
-"""The running gateway: does somebody accept connections at our sockets, and may Postfix connect?
+"""The running gateway: does a process accept connections at our sockets, and may Postfix connect?
 
 A connection is made and closed again; nothing is asked.
 """
@@ -77,7 +77,7 @@ def _by_postfix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
 
 
 def _refused(endpoint: Endpoint) -> int | None:
-    """0 where somebody accepts, else the number of the error; None for what cannot be tried."""
+    """0 where a process accepts, else the number of the error; None for what cannot be tried."""
     match endpoint:
         case UnixEndpoint():
             family, address = socket.AF_UNIX, endpoint.path

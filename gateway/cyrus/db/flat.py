@@ -7,7 +7,7 @@ one committed state for ever, and needs neither lock nor second look.
 NUL, TAB, CR and LF in keys and values are written as 0xff and the byte with
 its high bit set, 0xff as two of them.  Lines are in mailbox order of the
 escaped keys (gateway/cyrus/db/order.py), which is what Cyrus needs; but a file
-that somebody has sorted byte by byte is read as well: "there is none" is said
+that was sorted byte by byte is read as well: "there is none" is said
 only if that follows from both orders.
 
 A backup that is copied over it in place is another state: that shows in the times
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
 # Files up to this many bytes are read at once and searched from the front: that is as fast as
-# bisecting, and finds keys in a file that somebody wrote by hand without sorting it.
+# bisecting, and finds keys in a file that was written by hand without sorting it.
 WHOLE = 64 * 1024  # only a bound
 
 # The longest line that is believed, in bytes; Cyrus' longest are a few thousand.

@@ -26,7 +26,7 @@ then differ, and after that have written the same TAIL_BYTES at the same place:
 - And all of it must have come between two looks.  A look at any moment in
   between finds the log shorter than it was.
 
-Limits: bytes in front of the tail that somebody edits by hand, without Cyrus.
+Limits: bytes in front of the tail that are edited by hand, without Cyrus.
 
 A `History` is such a tail with the moment at which it was compared: a file whose
 length and times are what they were then, and were old enough then to tell

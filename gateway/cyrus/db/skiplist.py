@@ -24,7 +24,7 @@ needs no lock because it believes no pointer:
   file have the key between them in every one, or each one has been searched.
 
 What is remembered, the index of the log and every `state`, rests on a log that only
-grows, and somebody may restore a backup over it in place.  The length does not
+grows, and a backup may be restored over it in place.  The length does not
 tell: the new log is as long as the old one where as much has been written since.
 So the end of what is known, INORDER records too where the log is short, is
 compared in place before it is believed, as soon as the file's length or times are

@@ -26,7 +26,7 @@ promise that:
    other in the order of the commits, and their tails have checksums of their
    own that never change.  With a clean header it is damage.
 
-What is remembered (`state`, `changes`) rests on a log that only grows, and somebody
+What is remembered (`state`, `changes`) rests on a log that only grows, and an administrator
 may restore a backup over it in place.  The header does not tell: uuid, generation,
 number of commits and `end` are the same where the backup is of the same
 generation and has been committed to as often and as much.  So the end of the log

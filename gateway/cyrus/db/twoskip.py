@@ -23,7 +23,7 @@ A search proves that a key is absent by the checksums of every key it
 compared, so a damaged key never makes "no such record" of another one.
 
 What is remembered (`state`, `changes`, the index, the waypoints) rests on the file being a log that
-only grows, and somebody may restore a backup over it in place.  The header does
+only grows, and a backup may be restored over it in place.  The header does
 not tell: generation, number of records and size are the same where the backup is
 of the same generation and as much has been committed since.  So the end of the
 log is compared in place before anything remembered is believed, as soon as the
@@ -83,7 +83,7 @@ DAMAGED_ATTEMPTS = 8
 BATCH = 256  # only a bound
 
 # The longest piece of the log, in bytes, that `changes` reads, in some 5 ms: beyond it, to forget
-# everything is cheaper than to let somebody wait.
+# everything is cheaper than to keep a client waiting.
 LOG_LIMIT = 192 * 1024  # only a bound
 
 # Upper levels that are let go at once, in some 2 ms, when there is an index.
@@ -104,7 +104,7 @@ class Twoskip(LogDatabase):
     `state` is.  Measured with 200 000 records of 37 byte keys and 106 byte values (38 MB,
     in the page cache), CPython 3.11, one core: without either 60 us and 27 system calls a
     look-up, with the upper levels 18 us, with the index 5 us for a key that is there and 2 us
-    for one that is not.  `state` takes 2 us, and 6 to 35 us where somebody has written;
+    for one that is not.  `state` takes 2 us, and 6 to 35 us after a commit;
     `items` 6 us a record.
     """
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 # Bytes that one step reads: about 2 ms of work.
 CHUNK = 384 * 1024  # only a bound
 
-# Bytes of log that `follow` reads while somebody waits for an answer; more is for `step`.
+# Bytes of log that `follow` reads while a client waits for an answer; more is for `step`.
 FOLLOWED = CHUNK // 2  # only a bound
 
 # How often in a row what was appended has to look damaged before the index is given up: each

@@ -171,7 +171,7 @@ class SharedIndex:
             if status.st_uid != os.geteuid():
                 raise SharedIndexRefused(f"it is user {status.st_uid}'s")
             if seals & SEALS != SEALS:
-                raise SharedIndexRefused("somebody could still change it")
+                raise SharedIndexRefused("it could still be changed")
             # Nothing is copied, since nothing is written.  Before Linux 6.7 what is sealed against
             # writing cannot be mapped as MAP_SHARED, not even for reading.
             memory = mmap.mmap(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_RECORDS = 16384  # only a bound
 
 # Records of earlier states that a search lets go, in some 20 us: all of them at once would take
-# 10 ms, and somebody would wait for it after each commit.
+# 10 ms, for which a question would wait after each commit.
 RELEASED = 32  # only a bound
 
 

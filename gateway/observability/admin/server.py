@@ -98,7 +98,7 @@ class AdminServer:
             server.close()
 
     def close(self, patience: float = 0.0) -> None:
-        """End; replies that are under way have `patience` seconds."""
+        """End; replies that are in progress have `patience` seconds."""
         self.stop_accepting()
         self._pool.join(timeout=patience)
         self._pool.kill()

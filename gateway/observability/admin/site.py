@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Explanations that may wait for the one under way, and seconds that one waits.
+# Explanations that may wait for the one in progress, and seconds that one waits.
 MAX_WAITING = 8
 EXPLAIN_SECONDS = 30.0
 
@@ -169,7 +169,7 @@ class Site:
         except BadInquiry as error:
             return _json("400 Bad Request", {"error": str(error)})
         if self._explaining > MAX_WAITING:
-            problem = "too many explanations are under way; try again"
+            problem = "too many explanations are in progress; try again"
             return _json("503 Service Unavailable", {"error": problem})
 
         def explain() -> dict[str, object]:

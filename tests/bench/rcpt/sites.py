@@ -28,7 +28,7 @@ _MAIN = {
     "smtpd_junk_command_limit": "1000000",
     "smtpd_recipient_limit": "1000000",
     "in_flow_delay": "0",
-    # A site that relies on it refuses for ever; the default is 450, with which the client comes back.
+    # A site that relies on it refuses permanently; the default is 450, with which the client comes back.
     "unverified_recipient_reject_code": "550",
 }
 _VERIFY = {"smtpd_recipient_restrictions": "reject_unverified_recipient"}

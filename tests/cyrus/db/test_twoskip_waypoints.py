@@ -58,7 +58,7 @@ def test_what_is_remembered_is_not_read_again(disk: Disk) -> None:
 def test_the_answers_are_the_commits_after_each_write(
     disk: Disk, operations: list[Operation], seed: int, start: int
 ) -> None:
-    """Through stores, deletes and aborts, some of them under way while records are remembered."""
+    """Through stores, deletes and aborts, some of them in progress while records are remembered."""
     steps = _written(operations, seed).steps
     disk.begin(steps[:start])
     database = remembering(disk.reader())
