@@ -287,7 +287,7 @@ class VerdictCache:
             try:
                 self._quotas.refresh()
             except StoreError:
-                # Whoever needs no quota root has his answer from the others, which were looked at.
+                # A recipient without a quota root has its answer from the others, which were looked at.
                 self._store_version.lose()
                 seen = False
         if not seen:
