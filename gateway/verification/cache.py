@@ -287,7 +287,7 @@ class VerdictCache:
             try:
                 self._quotas.refresh()
             except StoreError:
-                # A recipient without a quota root has its answer from the others, which were looked at.
+                # Recipients without a quota root are answered from the others, which were read.
                 self._store_version.lose()
                 seen = False
         if not seen:
