@@ -12,6 +12,9 @@ import re
 from collections.abc import Callable
 from random import Random
 
+from gateway.frontends.socketmap_replies import socketmap_payload
+from gateway.verification.kinds import Kind
+from gateway.verification.model import Verdict
 from tests.delivery.sites import ADMIN, PROXY, SERVICE, Site
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import QUOTAS, Mailbox
@@ -43,6 +46,12 @@ _RESOURCES_3_10 = ("STORAGE", "MESSAGE", "ANNOTATION-STORAGE", "MAILBOX")
 _UNITS = {b"S": 1024, b"M": 1, b"AS": 1024, b"NF": 1}
 _DENIED = ("anna", "bob", "carol", "john.smith", "newbie", "o'neil", "q!z", "MixedCase", "a.b.c")
 _SERVICES = (SERVICE, SERVICE, "smmap", "*", "imap", "lmtp*", "lmtp", "pop3,lmtpunix", "smmap,lmtpunix")  # fmt: skip
+# What a blocked user hears: a message of the record, or the text where it has none.
+_MESSAGE = "not today"
+DENIALS = (
+    _MESSAGE.encode(),
+    socketmap_payload(Verdict(Kind.DENIED, b""), b"").removeprefix(b"NOTFOUND "),
+)
 # Rows that no command leaves: a reservation, a hole, the grave of a user, a move in progress.
 _ODD_TYPES = ("z", "i", "d", "m")
 
@@ -167,7 +176,7 @@ def _deny(cyrus: Cyrus, site: Site, random: Random) -> dict[str, str]:
         domain = random.choice(site.domains)
         name = f"{user}@{domain}" if domain else user
         denied[name] = random.choice(_SERVICES)
-        cyrus.tools.deny(name, denied[name], random.choice((None, "not today")))
+        cyrus.tools.deny(name, denied[name], random.choice((None, _MESSAGE)))
     return denied
 
 

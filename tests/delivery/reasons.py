@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from tests.delivery.histories import DENIALS
 from tests.delivery.lmtpd import ABORTED
 from tests.delivery.sites import Site
 from tests.delivery.trial import Row, Trial
 
 BLOCKED = "userdeny blocks the user for smmap, which delivery does not ask"
-_DENIAL = (b"not today", b"Access to this service has been blocked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ REASONS = (
 
 def reason(trial: Trial, row: Row) -> str | None:
     """The reason for a row that differs; None where there is none."""
-    if row.answer.outcome == "refused" and row.answer.said.endswith(_DENIAL):
+    if row.answer.outcome == "refused" and row.answer.said.endswith(DENIALS):
         return BLOCKED if _blocked(trial.denied, row.recipient) else None
     if row.kind == ("refused", "delivered"):
         return None

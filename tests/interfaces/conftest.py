@@ -13,7 +13,8 @@ from gateway.verification.decider import Engine
 from gateway.wiring.engines import make_engines
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
-from tests.interfaces.store import SETTINGS, Backend, populate
+from tests.interfaces.kinds import SETTINGS
+from tests.interfaces.store import Backend, populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.folders import folder, write_text
 from tests.rigs.gateway import Gateway, Tables

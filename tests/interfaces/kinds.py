@@ -118,6 +118,8 @@ NOT_IN_THE_DEMO = {
     Kind.UPSTREAM_FAULT: "the fault of another server",
 }
 
+# imapd.conf.
+SETTINGS = {"virtdomains": "userid", "defaultdomain": "example.org", "postuser": "bb"}
 _BILL = "Pay your bill"
 _ME = "lrswipkxtecdan"
 _USERS = (
@@ -229,4 +231,18 @@ VERDICTS = {
         Kind.UPSTREAM_FAULT,
         reason=b"Mailbox server is not available",
     ),
+}
+
+# Those whose mailboxes are on another server (`store`).
+AWAY = tuple(rcpt for rcpt in VERDICTS.values() if rcpt.address.startswith(b"away-"))
+
+# What the authority smmapd says instead.
+SMMAPDS: Mapping[str, Kind] = {
+    "a calendar in the place of INBOX": Kind.DELIVERABLE,
+    "denied for the delivery service": Kind.DELIVERABLE,
+    "as many messages as the limit": OVER,
+    "more annotations than the limit": Kind.DELIVERABLE,
+    "more folders than the limit": Kind.DELIVERABLE,
+    "over quota, with a folder that is not": Kind.DELIVERABLE,
+    "a folder over its own quota": OVER,
 }

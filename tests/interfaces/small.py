@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.conftest import DOMAINS, open_site
+from tests.interfaces.kinds import SETTINGS
 from tests.interfaces.load import GOOD
 from tests.interfaces.model import Interface
-from tests.interfaces.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.gateway import Tables

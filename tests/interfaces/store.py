@@ -9,30 +9,33 @@ import socketserver
 import threading
 from typing import Self
 
-from tests.interfaces.kinds import DAMAGED, DENIALS, MAILBOXES, QUOTAS
+from tests.interfaces.kinds import AWAY, DAMAGED, DENIALS, MAILBOXES, QUOTAS, expected
+from tests.interfaces.model import Rcpt
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, Mailbox
 from tests.rigs.ports import free_ports
 from tests.rigs.socketmap import frame
 
-SETTINGS = {"virtdomains": "userid", "defaultdomain": "example.org", "postuser": "bb"}
-
 # Where another server's smmapd listens, and where nobody does.
 BACKEND = "127.77.0.1"
 SILENT_BACKEND = "127.77.0.2"
 
+SILENT = "away-silent"
+
+
+def _answer(rcpt: Rcpt) -> bytes:
+    """What a smmapd says that means what is true of the recipient."""
+    row = expected(rcpt.kind)
+    text = rcpt.address if row.status == b"OK" else rcpt.reason or row.map_text or b""
+    return b"%b %b" % (row.status, text)
+
+
 # What the other server says about the mailboxes that live there.
 ANSWERS = {
-    b"away-ok": b"OK away-ok@example.org",
-    b"away-unknown": b"NOTFOUND Mailbox does not exist",
-    b"away-denied": b"NOTFOUND Gone fishing",
-    b"away-over": b"TEMP Over quota",
-    b"away-over-for-good": b"PERM Over quota",
-    b"away-no-post": b"PERM Permission denied",
-    b"away-refused": b"PERM Moved to the branch office",
-    b"away-later": b"TEMP Ask me in a minute",
+    rcpt.address.partition(b"@")[0]: _answer(rcpt)
+    for rcpt in AWAY
+    if not rcpt.address.startswith(SILENT.encode())
 }
-SILENT = "away-silent"
 
 
 class _Smmapd(socketserver.StreamRequestHandler):

@@ -16,7 +16,7 @@ import pytest
 from gateway.observability.logging.storms import STORM_LINES
 from tests.interfaces.askcases import ask_policy
 from tests.interfaces.conftest import DOMAINS
-from tests.interfaces.store import SETTINGS
+from tests.interfaces.kinds import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.gateway import Gateway, Tables

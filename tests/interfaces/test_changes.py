@@ -11,8 +11,8 @@ import pytest
 from gateway.verification.kinds import Kind
 from tests.interfaces.askers import Askers, expected
 from tests.interfaces.conftest import DOMAINS, open_site
+from tests.interfaces.kinds import SETTINGS
 from tests.interfaces.model import Rcpt
-from tests.interfaces.store import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST, quota_record
 from tests.rigs.imap import Admin

@@ -12,10 +12,10 @@ import pytest
 from gateway.verification.kinds import Kind
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.conftest import DOMAINS, open_site, tables
-from tests.interfaces.kinds import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY
+from tests.interfaces.kinds import BROKEN, DENIED_USER, FRED, FULL, NOBODY, SEE_ONLY, SETTINGS
 from tests.interfaces.model import Case, Interface, Rcpt
 from tests.interfaces.replies import expected
-from tests.interfaces.store import SETTINGS, populate
+from tests.interfaces.store import populate
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import MAILBOX_LIST
 from tests.rigs.folders import folder, write_text

@@ -6,30 +6,11 @@ from collections.abc import Sequence
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
-from gateway.verification.kinds import Kind
+from gateway.frontends.socketmap_replies import socketmap_payload
 from gateway.verification.model import Query
 from gateway.verification.verifier import Verifier
 from tests.rigs.cyrus import Cyrus
-from tests.rigs.responders import (
-    DENIED,
-    DOMAIN,
-    FULL,
-    LATER,
-    NOT_POSTABLE,
-    SMMAPD,
-    UNKNOWN,
-    YES,
-    Socketmap,
-)
-
-_WORDS = {
-    Kind.DELIVERABLE: YES,
-    Kind.NONEXISTENT: UNKNOWN,
-    Kind.DENIED: DENIED,
-    Kind.NOT_POSTABLE: NOT_POSTABLE,
-    Kind.OVER_QUOTA: FULL,
-    Kind.STORE_FAULT: LATER,
-}
+from tests.rigs.responders import DOMAIN, SMMAPD, Socketmap, of_map
 
 
 def program(cyrus: Cyrus, argv0: str, imapd_conf: str, names: Sequence[bytes]) -> list[str]:
@@ -45,7 +26,8 @@ def engine(imapd_conf: str, names: Sequence[bytes], answers: str = SMMAPD) -> li
     """What a fresh engine says as the authority `answers`, without the start of a program."""
     store = CyrusStore(imapdconf.load(imapd_conf, "smmap"), b"smmap")
     verifier = Verifier.for_store(store, answers=answers)
-    found = [_WORDS[verifier.verify(Query(b"%b@%b" % (name, DOMAIN))).kind] for name in names]
+    keys = [b"%b@%b" % (name, DOMAIN) for name in names]
+    found = [of_map(socketmap_payload(verifier.verify(Query(key)), key)) for key in keys]
     for database in store.databases:
         database.close()
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interfaces.store import SETTINGS
+from tests.interfaces.kinds import SETTINGS
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.cyrus_tools import Mailbox
 from tests.rigs.gateway import Gateway
