@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.config.choices import Order
 from gateway.config.declaration import Section, declarations_of, setting
 from gateway.config.types import choice, integer, seconds
+from gateway.verification.kinds import KINDS, NO, OVER_QUOTA
 
 # Postfix waits 100 s for a socketmap; a client that waits longer gets no answer.
 MAX_DEADLINE = 60
@@ -17,6 +18,11 @@ MAX_REMEMBERED = 86_400
 MAX_STALE = 30 * 86_400
 # Some 500 bytes each.
 MAX_ENTRIES = 4_000_000
+
+
+def _verdicts(remembered: str) -> str:
+    """The kinds that a setting `remember_*` is for, by their words."""
+    return ", ".join(f"`{kind.name}`" for kind in KINDS if kind.remembered_as == remembered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +67,16 @@ class RemoteSettings:
         seconds(0, MAX_REMEMBERED),
         default=15.0,
         units="seconds",
-        description="The same for recipients that do not exist, or may not get mail.",
+        description="The same for recipients that do not exist, or may not get mail: "
+        f"{_verdicts(NO)}.",
         example="60",
     )
     remember_over_quota: float = setting(
         seconds(0, MAX_REMEMBERED),
         default=15.0,
         units="seconds",
-        description="The same for recipients over quota. A temporary failure is never remembered.",
+        description=f"The same for recipients over quota: {_verdicts(OVER_QUOTA)}. Other temporary "
+        "failures are never remembered.",
         example="30",
     )
     max_entries: int = setting(
