@@ -90,7 +90,7 @@ class DeliveryMailboxes:
         if entry.mbtype & MBTYPE_REMOTE:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         room, catch_all = self._quota.check(entry.name, None, (), query.size, records)
-        passes_rcpt = room.kind.accepts or catch_all is CatchAll.NOT_ASKED
+        passes_rcpt = not room.kind.catch_all or catch_all is CatchAll.NOT_ASKED
         if passes_rcpt and not self._is_for_mail(name, records):
             return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.TAKES
         return room, catch_all

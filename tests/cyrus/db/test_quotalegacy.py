@@ -147,7 +147,7 @@ def test_records_without_an_end_are_damaged(tmp_path: object, text: bytes) -> No
         b"a/b!x",
     ],
 )
-def test_names_that_lead_elsewhere_have_no_record(tmp_path: object, root: bytes) -> None:
+def test_names_that_lead_out_of_the_folder_have_no_record(tmp_path: object, root: bytes) -> None:
     """No key leaves the quota folders, and none of those has a quota."""
     _put(tmp_path, "secret", b"1\n2\n")
     os.makedirs(f"{tmp_path}/base/quota/q")
@@ -308,11 +308,11 @@ def test_what_a_watched_folder_tells_of(
     there: bool,
     watched: bool,
 ) -> None:
-    """That a file comes, but not what becomes of a file that has another name elsewhere."""
-    elsewhere = _put(tmp_path, "elsewhere", b"1\n2\n")
+    """That a file comes, but not what becomes of a file that has another name outside."""
+    outside = _put(tmp_path, "outside", b"1\n2\n")
     _put(tmp_path, "quota/f/fred", b"3\n4\n")
     _put(tmp_path, "quota/l/other", b"5\n6\n")
-    make(f"{tmp_path}/quota/l", elsewhere)
+    make(f"{tmp_path}/quota/l", outside)
     really = os.open
 
     def refuse(path: str, flags: int) -> int:
