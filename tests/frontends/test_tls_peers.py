@@ -11,8 +11,10 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.upstream import tls
+from gateway.upstream.crl import next_updates
 from gateway.upstream.tls import TlsFiles, client_context, load_crl, server_context
 from tests.rigs.certificates import Authority, Pair
+from tests.rigs.processes import run
 from tests.support.tls_talk import NAME, Certificates, Talk
 
 
@@ -54,10 +56,14 @@ def test_a_list_that_has_expired_is_an_error(tmp_path: Path) -> None:
     crl = ours.revoke()
     data = Path(crl).read_bytes()
     later = datetime.now(UTC) + timedelta(days=2)
-    with pytest.raises(ConfigurationError, match=r"tls\.crl: .* has expired on 2"):
-        load_crl(ssl.create_default_context(), crl, data, later)
+    (last,) = next_updates(data)
+    assert last is not None
+    load_crl(ssl.create_default_context(), crl, data, last - timedelta(seconds=1))
+    for moment in (last, later):
+        with pytest.raises(ConfigurationError, match=r"tls\.crl: .* has expired on 2"):
+            load_crl(ssl.create_default_context(), crl, data, moment)
     certificate = Path(ours.pair.certificate)
-    with pytest.raises(ConfigurationError, match="holds no list of revoked"):
+    with pytest.raises(ConfigurationError, match="holds no list of revoked .* in PEM: no X509 CRL"):
         client_context(TlsFiles(ca=ours.pair.certificate, crl=ours.pair.certificate))
     certificate.write_bytes(certificate.read_bytes() + data)
     with pytest.raises(ConfigurationError, match=r"tls\.ca: .* name that in crl"):
@@ -101,3 +107,41 @@ def test_only_clients_with_one_of_the_names_may_come(
     assert bool(talk.complaints) is not may
     if not may:
         assert "client.example.org" in talk.complaints[0]
+
+
+def test_a_name_in_the_subject_is_not_a_hosts(tmp_path: Path) -> None:
+    """A certificate says for which hosts it is in its subjectAltName alone (RFC 9525)."""
+    ours = Authority(str(tmp_path), "ca")
+    pair = ours.sign(NAME, "email:postmaster@example.org")
+    files = TlsFiles(certificate=pair.certificate, key=pair.key)
+    client = client_context(TlsFiles(ca=ours.pair.certificate))
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        Talk(server_context(files, verify_clients=False), client).handshake()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_client_that_has_to_show_a_certificate_shows_it_each_time(
+    certificates: Certificates, verify: bool
+) -> None:
+    """It gets no ticket for a session that it could resume: it may be revoked by then."""
+    talk = Talk(
+        server_context(certificates.files(certificates.server), verify_clients=verify),
+        client_context(certificates.files(certificates.client)),
+    )
+    talk.handshake()
+    talk.exchange()
+    talk.read()
+    session = talk.tls.session
+    assert session is not None
+    assert session.has_ticket is not verify
+
+
+def test_why_a_pair_cannot_be_used(certificates: Certificates, tmp_path: Path) -> None:
+    """In OpenSSL's words, or in ours where the key has a password."""
+    key = str(tmp_path / "locked.key")
+    pair = certificates.server
+    run(["openssl", "ec", "-in", pair.key, "-aes256", "-passout", "pass:x", "-out", key])
+    with pytest.raises(ConfigurationError, match="cannot be used: the key has a password;"):
+        client_context(TlsFiles(certificate=pair.certificate, key=key))
+    with pytest.raises(ConfigurationError, match=r"in PEM: NO_CERTIFICATE_OR_CRL_FOUND$"):
+        client_context(TlsFiles(ca=key))
