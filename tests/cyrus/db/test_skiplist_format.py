@@ -7,17 +7,22 @@ import struct
 import pytest
 
 from gateway.cyrus.db.skiplist_format import (
+    ADD,
+    COMMIT,
+    DELETE,
+    DUMMY,
+    INORDER,
     SIGNED_ORDER,
     Incomplete,
     SkiplistHeader,
     measure,
+    outline,
     word,
     words,
 )
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 
 MAGIC = b"\xa1\x02\x8b\x0dskiplist file\0\0\0"
-ADD = 2
 
 
 def header(version: int = 1, levels: int = 20, log_start: int = 144) -> bytes:
@@ -146,3 +151,32 @@ def test_bytes_are_ordered_as_signed_numbers() -> None:
     """What is above 127 comes first."""
     ordered = sorted(range(256), key=lambda byte: bytes([byte]).translate(SIGNED_ORDER))
     assert ordered == [*range(128, 256), *range(128)]
+
+
+@pytest.mark.parametrize(("key", "value", "pointers"), RECORDS)
+@pytest.mark.parametrize("type_", [INORDER, ADD, DUMMY])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_of_a_record_may_change(
+    key: bytes, value: bytes, pointers: tuple[int, ...], type_: int, *, first: bool
+) -> None:
+    """Its pointers; where it is cut off there is none."""
+    whole = struct.pack(">I", type_) + record(key, value, pointers)[4:]
+    end = 40 + len(whole)
+    found = (end, end - 4 - 4 * len(pointers), end - 4)
+    for behind in (b"", b"\xff" * 8, bytes(8)):
+        assert outline(bytes(40) + whole + behind, 40, first) == found
+    for size in range(len(whole)):
+        assert outline(bytes(40) + whole[:size], 40, first) is None
+
+
+@pytest.mark.parametrize(
+    ("type_", "size"), [(DELETE, 8), (COMMIT, 4), (0, 4), (3, None), (256, None), (1 << 31, None)]
+)
+def test_records_without_a_key_do_not_change(type_: int, size: int | None) -> None:
+    """Nothing tells that one of them begins where none was read before."""
+    data = bytes(range(20)) + struct.pack(">II", type_, 4)
+    known = None if size is None else (20 + size, 20, 20)
+    assert outline(data, 20, False) == known
+    assert outline(data, 20, True) is None
+    for cut in range(20, 20 + (size or 8)):
+        assert outline(data[:cut], 20, False) is None
