@@ -174,6 +174,9 @@ def test_connecting_and_hearing_have_one_deadline(clock: Clock) -> None:
     clock.connects_in = 1.5
     Kicker("/var/lib/cyrus", deadline=2.0).kick(clock.now)
     assert clock.timeouts == [2.0, 0.5]
+    clock.timeouts.clear()
+    Kicker("/var/lib/cyrus", deadline=2.0).kick(clock.now, clock.now + 1.75)
+    assert clock.timeouts == [1.75, 0.25]
     clock.connects_in = 2.0
     with pytest.raises(UpstreamError, match="mupdate did not answer within 2 s"):
         Kicker("/var/lib/cyrus", deadline=2.0).kick(clock.now)

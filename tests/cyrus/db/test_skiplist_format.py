@@ -178,5 +178,6 @@ def test_records_without_a_key_do_not_change(type_: int, size: int | None) -> No
     known = None if size is None else (20 + size, 20, 20)
     assert outline(data, 20, False) == known
     assert outline(data, 20, True) is None
+    assert size is None or outline(data[: 20 + size], 20, False) == known
     for cut in range(20, 20 + (size or 8)):
         assert outline(data[:cut], 20, False) is None

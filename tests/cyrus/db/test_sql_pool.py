@@ -60,6 +60,23 @@ def test_a_host_that_has_failed_comes_last_for_a_while() -> None:
     assert world.open == 1
 
 
+def test_a_connection_to_the_first_host_is_kept_and_one_to_another_for_a_while() -> None:
+    """The first one is where an administrator wants us."""
+    world = World()
+    pool = world.pool()
+    ask(pool, world)
+    world.now += 2 * sql_pool.RETURN_SECONDS
+    ask(pool, world)
+    assert [name for name, _ in world.tried] == ["a"]
+    world = World()
+    world.refuse("a")
+    pool = world.pool()
+    for _ in range(3):
+        ask(pool, world)
+        world.now += sql_pool.RETURN_SECONDS / 3 - 1
+    assert [name for name, _ in world.tried] == ["a", "b"]
+
+
 def test_a_connection_that_broke_is_replaced_unseen() -> None:
     """The question is asked once more, on a new connection."""
     world = World()
@@ -170,6 +187,9 @@ def test_who_gets_no_connection_waits_for_one_that_others_have(fault: Exception)
     world.paused = give_back
     assert list(pool.rows(*ASK, until)) == ROWS
     assert world.open == 1
+    # It was tried again all the time, and not too often.
+    most = (ANSWER_SECONDS - 2) / sql_pool.AGAIN_SECONDS
+    assert most / 2 < len(world.tried) - 1 <= most + 1
 
 
 def test_a_server_that_is_full_is_asked_again_until_the_time_is_over() -> None:
@@ -177,10 +197,10 @@ def test_a_server_that_is_full_is_asked_again_until_the_time_is_over() -> None:
     world = World()
     pool = world.pool(SqlServer("pgsql", "cyrus", (Host("a"),)))
     world.down = {"a": FULL}
-    until = world.now + ANSWER_SECONDS
+    until = world.now + ANSWER_SECONDS + sql_pool.PAUSE / 2
     with pytest.raises(DatabaseUnavailable, match="too many clients"):
         pool.rows(*ASK, until)
-    assert world.now >= until
+    assert world.now == pytest.approx(until)
 
     def relent() -> None:
         world.down = {}
@@ -211,6 +231,11 @@ def test_a_generation_that_leaves_gives_its_connections_back() -> None:
         pool._give_back(each)
     pool.retire()
     assert world.open == 2
+    rest = pool._borrow(world.now + 1)
+    with pytest.raises(DatabaseUnavailable, match="too many wait"):
+        ask(pool, world)
+    assert len(world.tried) == 4
+    pool._give_back(rest)
     pool._give_back(used)
     assert world.open == pool.open == 1
     world.refuse("a", "b")
@@ -308,23 +333,28 @@ NAMES: list[tuple[str, Found | OSError, list[str | None], str]] = [
 ]
 
 
+@pytest.mark.parametrize("port", [None, 5433])
 @pytest.mark.parametrize(("name", "found", "addresses", "problem"), NAMES)
 def test_names_are_looked_up_before_the_driver_connects(
-    name: str, found: Found | OSError, addresses: list[str | None], problem: str
+    name: str,
+    found: Found | OSError,
+    addresses: list[str | None],
+    problem: str,
+    port: int | None,
 ) -> None:
     """Within the deadline, and each address has its share; sockets have no name."""
     world = World()
-    asked: list[tuple[str, float]] = []
+    asked: list[tuple[str, int, float]] = []
 
-    def lookup(host: str, _port: int, until: float) -> Found:
-        asked.append((host, until - world.now))
+    def lookup(host: str, port: int, until: float) -> Found:
+        asked.append((host, port, until - world.now))
         if isinstance(found, OSError):
             raise found
         return found
 
     if problem == "down":
         world.down = {name: DatabaseUnavailable(name, "down")}
-    server = SqlServer("pgsql", "cyrus", (Host(name),))
+    server = SqlServer("pgsql", "cyrus", (Host(name, port),))
     pool = SqlPool(server, world.connect, lookup=lookup, clock=lambda: world.now, pause=world.pause)
     if problem:
         with pytest.raises(DatabaseUnavailable, match=problem):
@@ -332,4 +362,6 @@ def test_names_are_looked_up_before_the_driver_connects(
     else:
         assert ask(pool, world) == ROWS
     assert world.addresses == addresses
-    assert asked == ([(name, ANSWER_SECONDS)] if name == "db" else [])
+    shares = [ANSWER_SECONDS / (len(addresses) - at) for at in range(len(addresses))]
+    assert [left for _, left in world.tried] == shares
+    assert asked == ([(name, port or 0, ANSWER_SECONDS)] if name == "db" else [])
