@@ -63,7 +63,9 @@ def test_a_list_that_has_expired_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"tls\.crl: .* has expired on 2"):
             load_crl(ssl.create_default_context(), crl, data, moment)
     certificate = Path(ours.pair.certificate)
-    with pytest.raises(ConfigurationError, match="holds no list of revoked .* in PEM: no X509 CRL"):
+    with pytest.raises(
+        ConfigurationError, match=r"holds no list of revoked .* in PEM: no X509 CRL"
+    ):
         client_context(TlsFiles(ca=ours.pair.certificate, crl=ours.pair.certificate))
     certificate.write_bytes(certificate.read_bytes() + data)
     with pytest.raises(ConfigurationError, match=r"tls\.ca: .* name that in crl"):

@@ -15,6 +15,7 @@ import pytest
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import TAIL_BYTES
 from gateway.cyrus.db.reopening import ReopeningDatabase
+from gateway.cyrus.db.skiplist_log import Log
 from gateway.cyrus.db.twoskip import Twoskip
 from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.errors import DatabaseDamaged, StoreError
@@ -62,6 +63,36 @@ def test_another_past_of_the_same_length_is_another_state(
     disk.put(images[1])
     fresh = disk.reader()
     assert records(reader) == records(fresh)  # without a look at the state before
+    fresh.close()
+    reader.close()
+
+
+@pytest.mark.parametrize("form", ["skiplist", "checkpointed"])
+@pytest.mark.parametrize("past", PASTS)
+def test_another_past_that_comes_while_the_log_is_read_is_another_state(
+    tmp_path: Path, form: str, past: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look that proves the first one and the reading of what follows it."""
+    let_age(monkeypatch)
+    disk = Disk(tmp_path, form)
+    more = store(b"user.ruth")
+    first, second = ((disk.image(part), disk.image(part, more)) for part in PASTS[past])
+    disk.put(first[0])
+    reader = disk.reader()
+    states = [reader.state()]
+    really = Log.refresh
+
+    def refresh(log: Log) -> None:
+        disk.put(second[1])
+        really(log)
+
+    disk.put(first[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "refresh", refresh)
+        assert reader.state()[1] != states[0][1]  # type: ignore[index]
+    fresh = disk.reader()
+    assert records(reader) == records(fresh)
+    assert all(reader.changes(state) is None for state in states)
     fresh.close()
     reader.close()
 
