@@ -12,6 +12,10 @@ one, what to do.  `str(error)` is fit for a log line and for a person.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class GatewayError(Exception):
     """The root: whatever the gateway itself raises is one of its children."""
@@ -44,6 +48,20 @@ class ConfigurationError(GatewayError):
             where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
         what = f"{self.option}: " if self.option is not None else ""
         return f"{where}{what}{self.problem}"
+
+
+class ConfigurationErrors(ConfigurationError):
+    """A configuration that cannot be used, with every reason; `str` has one line each.
+
+    `errors` are in the order of the file, where they come from a file.
+    """
+
+    def __init__(self, errors: Sequence[ConfigurationError], *, file: str | None = None) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(each) for each in errors), file=file)
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 class StoreError(GatewayError):

@@ -12,10 +12,11 @@ more.  Limits: FIRST clients; nothing is waited for.
 from __future__ import annotations
 
 import _socket
+import os
+import sys
 
 from gateway.frontends.socketmap_session import SocketmapSession
 from smmapd.master import LISTEN_FD, StartupSignals, Status
-from smmapd.program import Program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,34 @@ class WaitingClient:
         self.descriptor = descriptor
         self.session = session
         self.unsent = unsent
+
+
+class Program:
+    """The file that this process was started from, as it was when this was made: early.
+
+    A service of Cyrus exits when its program was replaced (master/service.c), so that an
+    upgrade needs no restart.
+
+    Limits: the launcher's file only; that modules were replaced shows when
+    the launcher is, as every installation writes both.
+    """
+
+    __slots__ = ("_path", "_state")
+
+    def __init__(self) -> None:
+        self._path = os.path.abspath(sys.argv[0])
+        self._state = self._look()
+
+    def changed(self) -> bool:
+        """True once the path holds another file than at the start, or none."""
+        return self._look() != self._state
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Start:

@@ -39,9 +39,8 @@ from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.colour import Palette, Style
 from gateway.cli.common import settings_of
 from gateway.cli.serve import make_plan
-from gateway.config.errors import ConfigurationErrors
 from gateway.cyrus import imapdconf
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ drives the parser, gateway.toml(5) and the commented example.
 
 from __future__ import annotations
 
-from gateway.config.errors import ConfigurationErrors
 from gateway.config.loader import load, loads
 from gateway.config.model import Settings
 from gateway.config.sources import read
@@ -19,6 +18,7 @@ from gateway.config.tables.policy import PolicySettings
 from gateway.config.tables.scope import ScopeSettings
 from gateway.config.tables.socketmap import SocketmapSettings
 from gateway.config.tables.store import CyrusSettings
+from gateway.errors import ConfigurationErrors
 
 __all__ = [
     "AdminSettings",

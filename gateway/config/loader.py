@@ -15,7 +15,6 @@ from typing import Any
 
 from gateway.config import checks
 from gateway.config.declaration import BadValue, Section, T
-from gateway.config.errors import ConfigurationErrors
 from gateway.config.frontends import FRONT_ENDS
 from gateway.config.lines import line_of
 from gateway.config.model import SECTIONS, Settings
@@ -32,7 +31,7 @@ from gateway.config.tables import (
     store,
     tls,
 )
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 
 
 def load(path: str) -> Settings:

@@ -22,9 +22,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from gateway.config.errors import ConfigurationErrors
 from gateway.config.lines import key_lines
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.files import NotAFile, TooLong, read_file
 
 T = TypeVar("T")

@@ -11,15 +11,15 @@ threads on pymilter take a lock (gateway.server.libmilter).
 from __future__ import annotations
 
 from gateway.counted import Counts
-from gateway.verification.counter import OutcomeCounter
+from gateway.frontends.outcome import OutcomeCounter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
 
     from gateway.frontends.judge import Decision
+    from gateway.frontends.outcome import Outcome, Refused
     from gateway.frontends.waiver import Waiver
-    from gateway.verification.counter import Outcome, Refused
     from gateway.verification.model import Verdict
 
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.frontends.outcome import UNCOUNTED
 from gateway.frontends.replycache import DecisionCache
 from gateway.frontends.waiver import PROBE_PREFIX
 from gateway.protocols.policy import END_OF_MESSAGE, RCPT, VRFY, request_of, whole_request
 from gateway.protocols.policy_shapes import Shapes
-from gateway.verification.counter import UNCOUNTED
 from gateway.verification.model import MAX_RECIPIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision, Judge
+    from gateway.frontends.outcome import OutcomeCounter
     from gateway.protocols.policy import PolicyRequest
-    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
 
     Observer = Callable[[PolicyRequest, Decision], None]

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gateway.verification.counter import UNCOUNTED
+from gateway.frontends.outcome import UNCOUNTED
 from gateway.verification.largedict import LargeDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.frontends.judge import Decision, Judge
+    from gateway.frontends.outcome import OutcomeCounter
     from gateway.frontends.scope import Scope
-    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
     from gateway.verification.entry import Entry
     from gateway.verification.model import Verdict

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.frontends.outcome import UNCOUNTED
 from gateway.frontends.replycache import ReplyCache
 from gateway.frontends.socketmap_replies import rendered
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import MAX_ENTRIES
-from gateway.verification.counter import UNCOUNTED
 from gateway.verification.model import MAX_RECIPIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.frontends.outcome import OutcomeCounter
     from gateway.frontends.socketmap_judge import SocketmapJudge
     from gateway.frontends.socketmap_replies import Observer
     from gateway.frontends.waiver import Waiver
-    from gateway.verification.counter import OutcomeCounter
     from gateway.verification.decider import Memory
     from gateway.verification.model import Verdict
 

@@ -19,8 +19,7 @@ from gateway.config.endpoints import (
     InetEndpoint,
     UnixEndpoint,
 )
-from gateway.config.errors import ConfigurationErrors
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.supervisor import unixsockets
 from gateway.supervisor.privileges import Identity
 from gateway.supervisor.unixsockets import BACKLOG, Inode, ListenError, TakenError

@@ -6,8 +6,7 @@ import logging
 import time
 from collections.abc import MutableMapping
 
-from gateway.config.errors import ConfigurationErrors
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.observability.logging import setup
 from gateway.supervisor import activation, privileges
 from gateway.supervisor.generation import Plan

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
-from gateway.config.errors import ConfigurationErrors
 from gateway.config.lines import line_of
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.frontends import domains
 from gateway.frontends.aliases import Aliases
 from gateway.frontends.watched import NOTHING_KNOWN, TRUST, Report, Trust, Watched

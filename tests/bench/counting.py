@@ -17,6 +17,7 @@ from timeit import repeat
 
 from gateway.config import loads
 from gateway.frontends.counters import OutcomeCounters
+from gateway.frontends.outcome import OutcomeCounter
 from gateway.frontends.policy_cache import PolicyActionCache
 from gateway.frontends.policy_frontend import FRONT_END as POLICY
 from gateway.frontends.policy_session import PolicySession
@@ -24,7 +25,6 @@ from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.counter import OutcomeCounter
 from gateway.wiring.assembly import make_verifier
 from gateway.wiring.judges import make_judge
 from tests.demo.store import build

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.judge import Decision
+from gateway.frontends.outcome import OutcomeCounter
 from gateway.frontends.replies import SmtpReply
 from gateway.frontends.scope import Skip
 from gateway.frontends.socketmap_cache import SocketmapReplyCache
@@ -16,13 +17,12 @@ from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.frontends.waiver import Waiver
 from gateway.protocols.socketmap import encode
 from gateway.verification.cache import VerdictCache
-from gateway.verification.counter import OutcomeCounter
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Verdict
 from tests.support.admin_stores import verifier
 
 if TYPE_CHECKING:
-    from gateway.verification.counter import Refused
+    from gateway.frontends.outcome import Refused
 
 DELIVERABLE = Verdict(Kind.DELIVERABLE, b"")
 DENIED = Verdict(Kind.DENIED, b"closed")

@@ -19,7 +19,7 @@ from gateway.verification.model import Verdict
 from tests.support.sites import Site
 
 if TYPE_CHECKING:
-    from gateway.verification.counter import Refused
+    from gateway.frontends.outcome import Refused
 
 NOT_FOUND = encode(b"NOTFOUND Mailbox does not exist")
 

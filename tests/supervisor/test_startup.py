@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.endpoints import Endpoint, InetEndpoint, UnixEndpoint
-from gateway.config.errors import ConfigurationErrors
+from gateway.errors import ConfigurationErrors
 from gateway.supervisor import startup
 from gateway.supervisor.generation import Plan
 from gateway.supervisor.listeners import listen_inet

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config.errors import ConfigurationErrors
+from gateway.errors import ConfigurationErrors
 from gateway.worker import prerequisites
 from tests.rigs.require import require_root
 from tests.stores import FlatStore, record

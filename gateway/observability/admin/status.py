@@ -27,12 +27,12 @@ from gateway.counted import (
     NOT_ENFORCED,
     REQUESTS,
     RESIDENT_BYTES,
+    REST,
     SKIPPED,
     UPSTREAM,
 )
 from gateway.observability import version
 from gateway.observability.admin.history import STEP
-from gateway.observability.admin.latency import quantile
 from gateway.observability.metrics.timing import LOOKUP_BOUNDS, UPSTREAM_BOUNDS, UPSTREAMS
 from gateway.verification.kinds import KINDS
 
@@ -206,3 +206,29 @@ def _processes(view: View) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def quantile(
+    share: float,
+    key: Callable[[str], MetricKey],
+    bounds: tuple[float, ...],
+    now: Numbers,
+    before: Numbers,
+) -> float | None:
+    """Seconds under which `share` of the durations fell between two states of the counts.
+
+    Within a bucket they are taken to be spread evenly; in the last one, which
+    has no end, its beginning is given.  None where there were none.
+    """
+    names = [*map(str, bounds), REST]
+    counts = [now.get(key(each), 0) - before.get(key(each), 0) for each in names]
+    wanted = share * sum(counts)
+    if wanted <= 0:
+        return None
+    below, lower = 0.0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and below + count >= wanted:
+            return lower + (bound - lower) * (wanted - below) / count
+        below += count
+        lower = bound
+    return lower

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.cyrus.store import CyrusStore
+    from gateway.frontends.outcome import Refused
     from gateway.observability.logging.setup import AddressWriter
     from gateway.server.server import Server
-    from gateway.verification.counter import Refused
     from gateway.verification.decider import Engine, Memory
 
     # Adds its counts and gauges to a snapshot.

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.counted import MetricKey
 from gateway.observability.admin.history import SAMPLES, STEP, WINDOW, CountHistory
-from gateway.observability.admin.latency import quantile
+from gateway.observability.admin.status import quantile
 
 BOUNDS = (1.0, 2.0, 4.0)
 
