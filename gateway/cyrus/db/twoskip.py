@@ -209,6 +209,7 @@ class Twoskip(LogDatabase):
         known, value = False, None
         if self._index is not None and self._index.ready and key:
             known, value = self._by_index(self._index, key, self._seen)
+        # same with is: `get` says the same
         elif self._waypoints is not None and not self.overwritten and key:
             known, value = self._by_waypoints(self._waypoints, key, self._seen)
         return value if known else self.get(key)

@@ -121,6 +121,20 @@ def test_what_stands_in_no_order_is_damage(tmp_path: Path, mboxsort: bool) -> No
         database.get(b"user.99")
 
 
+def test_what_stands_partly_in_one_order_and_partly_in_another_is_damage(tmp_path: Path) -> None:
+    """Each order is refuted by another pair of neighbours: nothing that is missed is absent."""
+    keys = [b"a.", b"d", b"a!", b"b!", b"b.", b"c.", b"c!"]
+    writer = SkiplistWriter(f"{tmp_path}/s.db", 24, order=keys.index)
+    for key in keys:
+        finish(writer.store(key, b"value"))
+    finish(writer.commit())
+    finish(writer.checkpoint())
+    writer.close()
+    database = Skiplist(FileView(writer.path))
+    with closing(database), pytest.raises(DatabaseDamaged, match="'d' have no order"):
+        database.get(b"d")
+
+
 @pytest.mark.parametrize("order", [bytes, mailbox_rank])
 @pytest.mark.parametrize("keys", [NEWER, OLDER])
 def test_a_large_flat_file_of_any_order(

@@ -210,6 +210,31 @@ def test_what_was_seen_is_answered_without_another_look(disk: Disk) -> None:
     database.close()
 
 
+def test_an_index_that_is_behind_says_nothing_of_what_it_has_not_read(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much was appended: the first question after it is answered by the search."""
+    monkeypatch.setattr(twoskip_index, "FOLLOWED", 1000)
+    for ask in (Twoskip.get, Twoskip.get_seen):
+        writer = Writer(seed=2)
+        writer.fill((b"user.%d" % n, b"value") for n in range(50))
+        disk.apply(writer)
+        database = indexed(disk.reader())
+        for number in range(100):
+            writer.store(b"user.new%d" % number, b"value")
+        writer.commit()
+        disk.apply(writer)
+        database.state()
+        index = database._index
+        assert index is not None
+        assert index.ready
+        assert ask(database, b"user.new7") == b"value"
+        assert not index.ready
+        assert ask(database, b"user.new8") == b"value"
+        assert ask(database, b"user.absent") is None
+        database.close()
+
+
 def test_what_was_seen_of_another_past_is_not_believed(disk: Disk) -> None:
     """A restore behind the last look: records that are not what the index says are looked for."""
     one, other = Writer(seed=1), Writer(seed=2)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cyrus.db import twoskip_waypoints
+from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.cyrus.db.twoskip_waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
@@ -109,6 +112,34 @@ def test_a_restore_over_it_is_another_past(disk: Disk) -> None:
     assert {database.get(key) for key in one.committed} == {b"one"}
     disk.apply(other)
     assert {database.get(key) for key in other.committed} == {b"two"}
+    database.close()
+
+
+class Late(FileView):
+    """A view whose writer commits while a record is looked for."""
+
+    commit: Callable[[], None] | None = None
+
+    def peek(self, offset: int, length: int) -> bytes:
+        if offset == 0 and length == HEADER_SIZE and self.commit is not None:
+            commit, self.commit = self.commit, None
+            commit()
+        return super().peek(offset, length)
+
+
+def test_what_was_committed_during_a_search_is_found(disk: Disk) -> None:
+    """The search saw no one state, so it is done again."""
+    writer = Writer(seed=1)
+    writer.fill((b"user.%03d" % n, b"value") for n in range(100))
+    disk.apply(writer)
+    view = Late(disk.path)
+    database = remembering(Twoskip(view))
+    assert database.get(b"user.new") is None
+    writer.store(b"user.new", b"value")
+    writer.commit()
+    view.commit = partial(disk.apply, writer)
+    assert database.get(b"user.new") == b"value"
+    assert view.commit is None
     database.close()
 
 
