@@ -173,7 +173,7 @@ def test_what_of_a_record_may_change(
     ("type_", "size"), [(DELETE, 8), (COMMIT, 4), (0, 4), (3, None), (256, None), (1 << 31, None)]
 )
 def test_records_without_a_key_do_not_change(type_: int, size: int | None) -> None:
-    """Nothing tells that one of them begins where none was read before."""
+    """Nothing shows that one of them begins where none was read before."""
     data = bytes(range(20)) + struct.pack(">II", type_, 4)
     known = None if size is None else (20 + size, 20, 20)
     assert outline(data, 20, False) == known
