@@ -16,6 +16,7 @@ from gateway.config.model import SECTIONS
 from gateway.cyrus.mailboxrecord import TYPES, MailboxEntry
 from gateway.frontends.replies import DEFAULTS, WHEN
 from gateway.frontends.socketmap_replies import ROWS
+from gateway.frontends.socketmap_snippets import ROUTERS
 from gateway.verification.kinds import KINDS, Kind
 from gateway.verification.model import Query
 from gateway.verification.records import unfit
@@ -34,8 +35,25 @@ _ATTRIBUTE = {each: f"Kind.{name}" for name, each in _OF.items()}
 DECLARED = ("gateway/verification/kinds.py", "gateway/frontends/socketmap_replies.py")
 # What smmapd's authority, and both, find.
 SMMAPDS = ("smmapd_checks.py", "records.py")
-CHECKS = "records.py, delivery_mailboxes.py and smmapd_checks.py in gateway/verification"
+CHECKS = "unfit of gateway/verification/records.py, or a check in a module beside it"
+DEMO = "a question in tests/demo/store.py, or NOT_IN_THE_DEMO in tests/interfaces/kinds.py"
+ROUTERS_FILE = "contrib/exim/450_smmapd_routers"
 AGAIN = "make it again: make reference"
+# Modules of the program that ask whether a verdict is of one kind, and why that is no rule for kinds.
+ASKS_FOR_ONE = {
+    "gateway/config/tables/replies.py": "the setting size_check is about size-over-quota",
+    "gateway/frontends/socketmap_replies.py": "what may be a domain is found only if it has a mailbox",
+    "gateway/verification/delivery_checks.py": "what has a mailbox rests on that one's records only",
+    "gateway/verification/upstreamanswers.py": "what another server's codes mean",
+}
+
+
+def test_every_kind_that_is_declared_is_made() -> None:
+    """In the order in which the documents have them."""
+    declared = [name for name in Kind.__annotations__ if name.isupper()]
+    missing = {name for name in declared if not isinstance(vars(Kind).get(name), Kind)}
+    assert missing == set(), f"{DECLARED[0]}: declared, and not made"
+    assert list(_OF) == declared, f"{DECLARED[0]}: declared in one order, made in another"
 
 
 @EVERY
@@ -91,6 +109,19 @@ def test_its_reply_can_be_configured(kind: Kind) -> None:
     assert f"replies.{kind.name}" in {section.name for section in SECTIONS}
     documented = f"replies.{kind.name}" in man("gateway.toml.5")
     assert documented, f"man/gateway.toml.5: {AGAIN}"
+
+
+def test_exims_routers_are_made_of_the_replies() -> None:
+    """What Exim says to each kind (tests/contrib asks the routers about every kind)."""
+    made = ROUTERS in text(ROUTERS_FILE)
+    assert made, f"{ROUTERS_FILE}: {AGAIN}"
+
+
+@EVERY
+def test_the_changelog_names_it(kind: Kind) -> None:
+    """Its users' logs, metrics and settings get a new word."""
+    named = f"`{kind.name}`" in text("CHANGELOG.md")
+    assert named, f"CHANGELOG.md: a line that names `{kind.name}`"
 
 
 @EVERY
@@ -151,8 +182,7 @@ def test_the_demo_shows_it_or_says_why_not(tmp_path: Path) -> None:
     shown = {engine.verify(Query(each.recipient.encode(), each.size)).kind for each in QUESTIONS}
     assert set(NOT_IN_THE_DEMO) & shown == set(), "the demo shows these after all"
     missing = {kind.name for kind in KINDS} - {k.name for k in (*shown, *NOT_IN_THE_DEMO)}
-    where = "a question in tests/demo/store.py, or NOT_IN_THE_DEMO in tests/interfaces/kinds.py"
-    assert missing == set(), f"{missing}: {where}"
+    assert missing == set(), f"{missing}: {DEMO}"
 
 
 def test_real_mail_servers_are_asked_for_it() -> None:
@@ -176,6 +206,17 @@ def test_what_is_accepted_is_not_counted_as_undeliverable(path: str) -> None:
 def test_the_status_page_knows_no_kind_by_name(kind: Kind) -> None:
     """It goes by what the kind says of itself (`accepts`, `temporary`), and so knows the next one."""
     assert f'"{kind.name}"' not in text("gateway/observability/admin/page/page.js")
+
+
+def test_nothing_asks_whether_it_is_one_kind() -> None:
+    """A rule for one kind is forgotten for the next one like it: make it an attribute of Kind."""
+    asking = {
+        path
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Compare) and any(map(_is_kind, (node.left, *node.comparators)))
+    }
+    assert asking == set(ASKS_FOR_ONE), "make it an attribute of Kind, or say why in ASKS_FOR_ONE"
 
 
 def test_nothing_else_lists_kinds() -> None:

@@ -55,6 +55,18 @@ def test_it_names_what_the_exercise_names(heading: str) -> None:
     assert wanted <= set(_PATH.findall(section(heading)))
 
 
+def test_every_file_of_the_list_of_a_kind_is_named_by_a_test() -> None:
+    """Nobody has to know the list: what is missing fails, and says where it belongs."""
+    told = {
+        path for message in messages(test_add_a_verdict_kind) for path in _PATH.findall(message)
+    }
+    rows = re.findall(r"^\| (?!file|---)(.*?) \| (.*)", section("Add a verdict kind"), re.MULTILINE)
+    needed = [files for files, what in rows if not what.startswith("only if")]
+    listed = {path for files in needed for path in _PATH.findall(files)}
+    assert len(listed) > 5
+    assert listed <= told
+
+
 def messages(exercise: ModuleType) -> Iterator[str]:
     """What the assertions of a module say, and the constants that they say it with."""
     for node in ast.walk(ast.parse((ROOT / str(exercise.__file__)).read_text())):
