@@ -78,8 +78,14 @@ _PASSING = frozenset(
         errno.EPERM,  # a firewall's word
     }
 )
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_MORE_FILES = ", raise the limit of open files (ulimit -n)"
+_MORE_MEMORY = ", the machine has too little memory left"
+# What to do where accept(2) fails until there is more of something.
+_REMEDIES = {
+    errno.EMFILE: ", raise the limit of open files (ulimit -n)",
+    errno.ENFILE: ", raise the system's limit of open files (sysctl fs.file-max)",
+    errno.ENOBUFS: _MORE_MEMORY,
+    errno.ENOMEM: _MORE_MEMORY,
+}
 
 
 class Server:
@@ -252,7 +258,7 @@ class Server:
                 "cannot accept more clients: %s; %d are connected%s",
                 error.strerror,
                 len(self.connections),
-                _MORE_FILES if error.errno in _EXHAUSTED else "",
+                _REMEDIES.get(error.errno or 0, ""),
             )
         self._accept_watcher.stop()
         self._pause.again(self._pause_over)

@@ -47,7 +47,11 @@ def require_enough(limit: int) -> None:
 
 def too_many(error: OSError) -> ConfigurationError | None:
     """`error` as what an administrator can fix, where no more files can be opened; else None."""
-    if error.errno not in (errno.EMFILE, errno.ENFILE):
+    if error.errno == errno.ENFILE:
+        return ConfigurationError(
+            "the system has too few open files left to start; raise their number (sysctl fs.file-max)"
+        )
+    if error.errno != errno.EMFILE:
         return None
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return ConfigurationError(f"{limit} open files are too few to start; {ADVICE}")

@@ -293,6 +293,37 @@ def test_passing_troubles_of_accept_are_passed_over(path: str, number: int) -> N
         assert reported == []
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EMFILE, "raise the limit of open files (ulimit -n)"),
+        (errno.ENFILE, "raise the system's limit of open files (sysctl fs.file-max)"),
+        (errno.ENOMEM, "the machine has too little memory left"),
+        (errno.ENOBUFS, "the machine has too little memory left"),
+    ],
+)
+def test_what_accept_has_too_little_of_is_named(path: str, number: int, advice: str) -> None:
+    """More open files help only where those of this process are too few."""
+    with Moody(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.errors = [number]
+        reported: list[str] = []
+
+        def report(message: str, *words: object) -> None:
+            reported.append(message % words)
+
+        with site(path + "2") as lines:
+            server = Server(listener, lines._session, dispatcher(), report=report)
+            server.start()
+            client = Client(path)
+            assert client.ask(b"one") == b"one"
+            client.close()
+            server.close()
+    (line,) = reported
+    assert line.endswith(f"0 are connected, {advice}")
+
+
 def test_names_of_peers(tmp_path: Path) -> None:
     """An address in brackets, or [local]; one who has gone is named by its trouble."""
     with socket.socket(socket.AF_UNIX) as one:

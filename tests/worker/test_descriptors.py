@@ -35,6 +35,10 @@ def test_only_a_want_of_files_is_one() -> None:
     found = descriptors.too_many(OSError(errno.EMFILE, "many"))
     assert found is not None
     assert "LimitNOFILE=" in str(found)
+    of_all = descriptors.too_many(OSError(errno.ENFILE, "many"))
+    assert of_all is not None
+    assert "sysctl fs.file-max" in str(of_all)
+    assert "LimitNOFILE=" not in str(of_all)
 
 
 def test_the_soft_limit_becomes_the_hard_one() -> None:

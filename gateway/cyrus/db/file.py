@@ -51,6 +51,17 @@ def store_fault(path: str, doing: str, error: OSError) -> DatabaseUnavailable:
     return DatabaseUnavailable(path, f"{doing}: {reason}" + (f"; {remedy}" if remedy else ""))
 
 
+def close_read(descriptor: int) -> None:
+    """Close what was only read: whatever a file server says to that, it is closed (close(2)).
+
+    A file system in user space may fail here (flush in FUSE), and nothing is lost by it.
+    """
+    try:
+        os.close(descriptor)
+    except OSError:
+        return  # closed all the same, and nothing had been written
+
+
 class ReadCounts:
     """How often reading a database started over because of a writer, and how often it failed.
 
@@ -145,8 +156,8 @@ class FileView:
     def close(self) -> None:
         """Give the descriptor back; harmless when it is closed already."""
         if self._fd >= 0:  # same with >, 1: descriptor 0 is standard input
-            os.close(self._fd)
-            self._fd = -1  # same with -2: not a descriptor
+            descriptor, self._fd = self._fd, -1  # same with -2: not a descriptor
+            close_read(descriptor)
 
     def __del__(self) -> None:
         """Nobody else knows the number: an engine that is dropped would lose it for good."""

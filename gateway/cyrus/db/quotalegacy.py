@@ -29,7 +29,7 @@ import stat
 import time
 
 from gateway.cyrus.db.base import Database
-from gateway.cyrus.db.file import OPEN_FLAGS, store_fault
+from gateway.cyrus.db.file import OPEN_FLAGS, close_read, store_fault
 from gateway.cyrus.db.filetoken import AbsenceProof, FileProof, Young, file_token
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
@@ -150,7 +150,7 @@ class QuotaLegacy(Database):
         except OSError as error:
             raise store_fault(os.fsdecode(place), "cannot be read", error) from error
         finally:
-            os.close(descriptor)
+            close_read(descriptor)
         if len(text) > MAX_RECORD or len(text) != status.st_size:
             problem = f"is {status.st_size} bytes long, which no quota record is"
             raise DatabaseDamaged(os.fsdecode(place), problem)

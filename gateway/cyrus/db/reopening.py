@@ -32,7 +32,7 @@ import time
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.base import Database
-from gateway.cyrus.db.file import ReadCounts, store_fault
+from gateway.cyrus.db.file import ReadCounts, close_read, store_fault
 from gateway.cyrus.db.filetoken import is_young
 from gateway.cyrus.pathwalk import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
@@ -372,7 +372,7 @@ class ReopeningDatabase(Database):
                 database.distrust()
             return database
         finally:
-            os.close(held)
+            close_read(held)
 
     def _was_replaced(self, error: StoreError) -> bool:
         """Give up because of `error`; True where it is of a file that has been replaced since."""

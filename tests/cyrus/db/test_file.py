@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import closing
@@ -151,6 +152,27 @@ def test_descriptors_are_not_inherited_and_not_leaked(path: str) -> None:
         with pytest.raises(DatabaseUnavailable):
             FileView("/dev/null")
     assert open_descriptors() == before
+
+
+def test_whatever_a_file_server_says_to_a_close_the_file_is_closed_once(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be another file's by the second time."""
+    closed: list[int] = []
+    really = os.close
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        really(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    _write(path, b"text")
+    view = FileView(path)
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "close", close)
+        view.close()
+        view.close()
+    assert len(closed) == 1
 
 
 def test_a_file_that_is_dropped_is_closed(path: str) -> None:
