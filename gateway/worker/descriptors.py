@@ -49,7 +49,7 @@ def too_many(error: OSError) -> ConfigurationError | None:
     """`error` as what an administrator can fix, where no more files can be opened; else None."""
     if error.errno == errno.ENFILE:
         return ConfigurationError(
-            "the system has too few open files left to start; raise their number (sysctl fs.file-max)"
+            "the system has too few open files left; raise their number (sysctl fs.file-max)"
         )
     if error.errno != errno.EMFILE:
         return None
