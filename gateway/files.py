@@ -11,7 +11,6 @@ network's file system does while its server is away is beyond this.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -32,6 +31,8 @@ class NotAFile(OSError):
     """What is there is not a regular file; `strerror` says what."""
 
     def __init__(self, path: str, mode: int) -> None:
+        import errno  # noqa: PLC0415  (a process for one question starts without it)
+
         kind = _KINDS.get(stat.S_IFMT(mode), "is something else")
         super().__init__(errno.EINVAL, f"{kind}, not a regular file", path)
 
@@ -40,6 +41,8 @@ class TooLong(OSError):
     """The file has more bytes than are read."""
 
     def __init__(self, path: str, limit: int) -> None:
+        import errno  # noqa: PLC0415  (as above)
+
         super().__init__(errno.EFBIG, f"has more than {limit} bytes", path)
 
 

@@ -30,9 +30,10 @@ class Value:
             return
         cls._read_only = None  # most classes have no value in a process that answers once
         known = cls.__init__.__code__.co_names
-        missing = [name for name in cls.__slots__ if name not in known]
+        missing = set(cls.__slots__).difference(known)
         if missing and "setattr" not in known:
-            raise TypeError(f"{cls.__name__}.__init__ does not assign {', '.join(missing)}")
+            names = ", ".join(sorted(missing))
+            raise TypeError(f"{cls.__name__}.__init__ does not assign {names}")
 
     def _freeze(self) -> None:
         """The fields are set; called once, as the last thing in `__init__`.

@@ -27,8 +27,6 @@ the mailbox.
 
 from __future__ import annotations
 
-from itertools import islice
-
 from gateway.cyrus import dlist
 from gateway.cyrus.namepath import DOMAIN_SEPARATOR, HIERARCHY_SEPARATOR
 from gateway.cyrus.names import NAME_KEY
@@ -165,6 +163,8 @@ class KeyForm:
 
     def _search(self) -> tuple[bool, bytes]:
         """Whether some record is of a newer list, where the first ones do not tell."""
+        from itertools import islice  # noqa: PLC0415  (few lists leave it open)
+
         for prefix in (_ID_KEY, NAME_KEY):
             for key, value in islice(self._database.items(prefix), _LOOKED_AT):
                 if _shows(key, value):

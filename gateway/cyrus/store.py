@@ -7,8 +7,6 @@ when it is asked, and works again by itself once the file does.
 
 from __future__ import annotations
 
-import math
-
 from gateway.cyrus.db.reopening import ReopeningDatabase
 from gateway.cyrus.imapdconf import VIRTDOMAINS_OFF
 from gateway.cyrus.mailboxlist import MailboxList
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.db.sql_pool import Lookup, SqlPool, SqlSession
     from gateway.cyrus.imapdconf import ImapdConf
+
+# Seconds of a deadline that there is none of; `math` would cost each start.
+_FOREVER = float("inf")
 
 # What lmtpd is called in the cyrus.conf of Debian and of Cyrus' own examples.
 DELIVERY_SERVICE = b"lmtpunix"
@@ -145,7 +146,7 @@ class CyrusStore:
     @property
     def answer_seconds(self) -> float:
         """How long a question to the SQL server may take."""
-        return self.sql.pool.deadline if self.sql is not None else math.inf
+        return self.sql.pool.deadline if self.sql is not None else _FOREVER
 
     def refresh(self) -> None:
         """See whether other files have come into the places of those that are open.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.verification import delivery_folders
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Verdict
-from gateway.verification.steps import quota_use
+from gateway.verification.records import quota_use
 
 if TYPE_CHECKING:
     from gateway.cyrus.imapdconf import ImapdConf

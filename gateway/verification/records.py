@@ -6,7 +6,6 @@ Raises StoreError where a database cannot be read or a record makes no sense.
 
 from __future__ import annotations
 
-from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import (
     MBTYPE_EMAIL,
     MBTYPE_KIND,
@@ -15,10 +14,8 @@ from gateway.cyrus.mailboxrecord import (
     MBTYPE_RESERVE,
 )
 from gateway.errors import DatabaseEmpty
-from gateway.verification import steps
 from gateway.verification.kinds import Kind
-from gateway.verification.model import Evidence, Pending, Verdict
-from gateway.verification.steps import Step
+from gateway.verification.model import Evidence, Pending, QuotaUse, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +27,8 @@ if TYPE_CHECKING:
     from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.store import CyrusStore
     from gateway.cyrus.userdeny import Denial
-    from gateway.verification.model import Query, QuotaUse
+    from gateway.verification.model import Query
+    from gateway.verification.steps import Step
 
 
 SMMAPD, DELIVERY = "smmapd", "delivery"
@@ -88,6 +86,8 @@ class Records:
     def note(self, name: str, **facts: object) -> None:
         """Tell the trace of a step."""
         if self.trace is not None:
+            from gateway.verification.steps import Step  # noqa: PLC0415  (explanations only)
+
             self.trace.append(Step(name, **facts))
 
     def denial(self, userid: bytes, service: bytes) -> Denial | None:
@@ -95,7 +95,9 @@ class Records:
         denials = self.store.denials
         denial = denials.check(userid, service)
         if self.trace is not None:
-            self.trace.append(steps.userdeny_step(denials, userid, service, denial))
+            from gateway.verification.steps import userdeny_step  # noqa: PLC0415  (as above)
+
+            self.trace.append(userdeny_step(denials, userid, service, denial))
         return denial
 
     def denied(self, userid: bytes | None) -> Verdict | None:
@@ -120,7 +122,9 @@ class Records:
                 raise
             entry = None
         if self.trace is not None:
-            self.trace.append(steps.mailbox_step(mailboxes, name, entry))
+            from gateway.verification.steps import mailbox_step  # noqa: PLC0415  (as above)
+
+            self.trace.append(mailbox_step(mailboxes, name, entry))
         return entry
 
     def refused(
@@ -137,6 +141,8 @@ class Records:
 
     def rights(self, entry: MailboxEntry) -> int:
         """What a sender that is nobody in particular may do."""
+        from gateway.cyrus import acl  # noqa: PLC0415  (of shared folders only)
+
         rights = acl.rights(entry.acl)
         if self.trace is not None:
             self.note(
@@ -162,3 +168,21 @@ class Records:
                 use=use,
                 refusal=refusal.name if refusal is not None else None,
             )
+
+
+def quota_use(record: QuotaRecord | None) -> QuotaUse | None:
+    """What a quota root holds, in bytes and numbers."""
+    if record is None:
+        return None
+    limit, annotations = record.storage_limit, record.annotations_limit
+    return QuotaUse(
+        record.root,
+        record.storage_used,
+        limit * 1024 if limit is not None else None,
+        record.messages_used,
+        record.messages_limit,
+        annotations_used=record.annotations_used,
+        annotations_limit=annotations * 1024 if annotations is not None else None,
+        folders_used=record.folders_used,
+        folders_limit=record.folders_limit,
+    )

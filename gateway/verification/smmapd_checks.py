@@ -8,12 +8,10 @@ record, a mailbox that is just being created), the verdict is temporary.
 
 from __future__ import annotations
 
-from gateway.cyrus import acl
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Verdict
-from gateway.verification.records import SMMAPD
-from gateway.verification.steps import name_step, quota_use
+from gateway.verification.records import SMMAPD, quota_use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +71,8 @@ class SmmapdChecks:
     def _reading(self, query: Query, name: MailboxName, records: Records) -> Verdict | Pending:
         userid = name.userid
         if records.trace is not None:
+            from gateway.verification.steps import name_step  # noqa: PLC0415  (explanations only)
+
             records.trace.append(name_step(name))
         denied = records.denied(userid)
         if denied is not None:
@@ -95,6 +95,8 @@ class SmmapdChecks:
 
         if userid is None:
             # A shared folder: its sender is nobody in particular.
+            from gateway.cyrus import acl  # noqa: PLC0415  (few recipients are such folders)
+
             rights = records.rights(entry)
             if not rights & acl.POST:
                 if rights & acl.LOOKUP:

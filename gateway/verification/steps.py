@@ -6,14 +6,12 @@ Each function makes one `Step` of STEPS out of what was looked up; nothing is de
 from __future__ import annotations
 
 from gateway.values import Value
-from gateway.verification.model import QuotaUse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.cyrus.mailboxlist import MailboxList
     from gateway.cyrus.mailboxrecord import MailboxEntry
     from gateway.cyrus.names import MailboxName
-    from gateway.cyrus.quota import QuotaRecord
     from gateway.cyrus.userdeny import Denial, UserDeny
 
 
@@ -103,22 +101,4 @@ def userdeny_step(denials: UserDeny, userid: bytes, service: bytes, denial: Deni
         service=service,
         pattern=denial.pattern if denial is not None else None,
         message=denial.message if denial is not None else None,
-    )
-
-
-def quota_use(record: QuotaRecord | None) -> QuotaUse | None:
-    """What a quota root holds, in bytes and numbers."""
-    if record is None:
-        return None
-    limit, annotations = record.storage_limit, record.annotations_limit
-    return QuotaUse(
-        record.root,
-        record.storage_used,
-        limit * 1024 if limit is not None else None,
-        record.messages_used,
-        record.messages_limit,
-        annotations_used=record.annotations_used,
-        annotations_limit=annotations * 1024 if annotations is not None else None,
-        folders_used=record.folders_used,
-        folders_limit=record.folders_limit,
     )

@@ -23,7 +23,6 @@ from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Verdict
 from gateway.verification.records import SMMAPD, Records
 from gateway.verification.smmapd_checks import SmmapdChecks
-from gateway.verification.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.verification.decider import Authority
     from gateway.verification.model import Query
     from gateway.verification.murder import MurderUpstreams
+    from gateway.verification.steps import Step
 
 DELIVERY = "delivery"
 AUTHORITIES = (DELIVERY, SMMAPD)
@@ -198,6 +198,8 @@ class Verifier:
         began = time.monotonic()
         problem = murder.kick(since, came)
         if trace is not None:
+            from gateway.verification.steps import Step  # noqa: PLC0415  (explanations only)
+
             trace.append(Step("mupdate", time.monotonic() - began, problem=problem))
         outcome = self.decide(pending.query, trace, kicked=True)
         if problem is None:
@@ -227,5 +229,7 @@ def _authority(store: CyrusStore, answers: str) -> Authority:
 def _store_fault(fault: StoreError, trace: list[Step] | None) -> Verdict:
     text = fault.text if isinstance(fault, RecordDamaged) else Kind.STORE_FAULT.text
     if trace is not None:
+        from gateway.verification.steps import Step  # noqa: PLC0415  (explanations only)
+
         trace.append(Step("fault", problem=str(fault)))
     return Verdict(Kind.STORE_FAULT, text, Evidence(fault=str(fault)), cacheable=False)

@@ -115,5 +115,5 @@ def test_the_whole_list_is_short(tmp_path: Path) -> None:
         "smmapd.stdio",
     } <= ours
     # A module more is a decision: it costs every question about 0.1 ms.
-    assert len(ours) <= 50, sorted(ours)
-    assert len(modules - ours) <= 50, sorted(modules - ours)
+    assert len(ours) <= 45, sorted(ours)
+    assert len(modules - ours) <= 40, sorted(modules - ours)

@@ -23,7 +23,6 @@ The hash folders do not depend on `hashimapspool`; only on `fulldirhash`.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -130,8 +129,10 @@ class QuotaLegacy(Database):
         try:
             try:
                 descriptor = self._open(place, os.O_NOFOLLOW if folder is not None else 0)
+            except FileNotFoundError:
+                raise
             except OSError as error:
-                if folder is None or error.errno != errno.ELOOP:
+                if folder is None or not _is_link(error):
                     raise
                 folder = None  # a symbolic link: where it leads to, nobody watches
                 descriptor = self._open(place)
@@ -192,9 +193,9 @@ class QuotaLegacy(Database):
         now = self._now()
         try:
             return file_token(os.stat(path), now)
+        except FileNotFoundError:
+            return ABSENT
         except OSError as error:
-            if error.errno == errno.ENOENT:
-                return ABSENT
             raise store_fault(os.fsdecode(path), "cannot be examined", error) from error
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -258,6 +259,13 @@ class QuotaLegacy(Database):
         first = ord("A" if self._full else "a")
         for i in _LETTERS:
             yield bytes((first + i,))
+
+
+def _is_link(error: OSError) -> bool:
+    """Whether a file could not be opened because its name is a symbolic link's."""
+    import errno  # noqa: PLC0415  (a process for one question starts without it)
+
+    return error.errno == errno.ELOOP
 
 
 def _is_name(name: bytes) -> bool:

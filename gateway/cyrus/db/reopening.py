@@ -34,7 +34,6 @@ from gateway.cyrus.db import formats
 from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import ReadCounts, close_read, store_fault
 from gateway.cyrus.db.filetoken import is_young
-from gateway.cyrus.pathwalk import absolute, folders_of
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from gateway.cyrus.folderwatch import FolderWatch
 
     T = TypeVar("T")
-
 
 # How many times in a row a file may be replaced while one answer is looked for.
 MAX_REPLACED = 5  # only a bound
@@ -276,6 +274,8 @@ class ReopeningDatabase(Database):
 
         Those of the path and of what it leads to, or that of all files; not what leads to these.
         """
+        from gateway.cyrus.pathwalk import absolute, folders_of  # noqa: PLC0415 (only to watch)
+
         place = absolute(self._place)
         return (place,) if self.keeps_files else folders_of(place)
 
