@@ -46,11 +46,11 @@ class TooLong(OSError):
         super().__init__(errno.EFBIG, f"has more than {limit} bytes", path)
 
 
-def open_file(path: str, flags: int = 0) -> int:
-    """A descriptor of the regular file at `path`, opened with FLAGS and `flags`."""
+def open_file(path: str) -> int:
+    """A descriptor of the regular file at `path`, opened with FLAGS."""
     # Looked at first: to open a device may do something, such as starting a watchdog.
     _require_regular(path, os.stat(path))
-    descriptor = os.open(path, FLAGS | flags)
+    descriptor = os.open(path, FLAGS)
     try:
         _require_regular(path, os.fstat(descriptor))
     except OSError:

@@ -34,8 +34,8 @@ ALLOWED = {
     ("gateway/observability/metrics/recorder.py", "time.time"): "since when a process runs",
     ("gateway/observability/metrics/timing.py", "time.time"): "when another server answered last",
     ("gateway/observability/status.py", "time.time"): "when a reload was taken last",
-    # A file's times are of the time of day; stamp.py says what a clock that is set does:
-    # it makes a stamp useless for a while, so that the file is read again.
+    # A file's times are of the time of day; filetoken.py says what a clock that is set does:
+    # it makes a file's token useless for a while, so that the file is read again.
     ("gateway/cyrus/db/flat.py", "time.time_ns"): "is a file too young for a stamp",
     ("gateway/cyrus/db/quotalegacy.py", "time.time_ns"): "is a file too young for a stamp",
     ("gateway/cyrus/db/history.py", "time.time_ns"): "is a file too young for a stamp",

@@ -1,8 +1,10 @@
-"""Files that ARCHITECTURE, CONTRIBUTING and the glossary name are there; the changelog's headings are unique."""
+"""Files and exceptions that documents, docstrings and comments name exist; the changelog's headings are unique."""
 
 from __future__ import annotations
 
+import builtins
 import re
+import tokenize
 from collections import Counter
 
 import pytest
@@ -32,6 +34,33 @@ def test_a_file_that_is_named_exists(document: str, path: str) -> None:
     assert (ROOT / path).is_file() or any(each.endswith(f"/{path}") for each in known), (
         f"{document}: there is no {path}"
     )
+
+
+PROSE = ("gateway", "smmapd", "tests", "contrib")
+# Those of Python, and one that sites may have.
+FOREIGN = {"socket.py", "sitecustomize.py", "CalledProcessError", "ZstdError"}
+
+
+def test_docstrings_and_comments_name_what_exists() -> None:
+    """A rename that leaves an old name in a sentence sends its reader nowhere."""
+    paths = [path for room in PROSE for path in sorted((ROOT / room).rglob("*.py"))]
+    files = {path.name for path in paths}
+    names = set(dir(builtins)) | FOREIGN
+    sentences: list[tuple[str, str]] = []
+    for path in paths:
+        with tokenize.open(path) as file:
+            for each in tokenize.generate_tokens(file.readline):
+                if each.type == tokenize.NAME:
+                    names.add(each.string)
+                elif each.type == tokenize.COMMENT or each.string.startswith('"""'):
+                    sentences.append((f"{path.relative_to(ROOT)}:{each.start[0]}", each.string))
+    missing = [
+        f"{where}: there is no {name}"
+        for where, sentence in sentences
+        for name in re.findall(r"(?<![\w/{}<-])[a-z_]\w*\.py\b|\b[A-Z]\w*[a-z]Error\b", sentence)
+        if name not in files | names
+    ]
+    assert missing == []
 
 
 def test_a_release_has_each_heading_once() -> None:

@@ -66,7 +66,6 @@ class Splitter:
 
     def __init__(self) -> None:
         self._held = bytearray()
-        self._dropping = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their line ends."""

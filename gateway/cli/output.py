@@ -88,6 +88,6 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole > 0 else "-"
 
 
-def plural(number: int, word: str, several: str = "") -> str:
-    """`1 mailbox`, `2 mailboxes`: `several` is the word's plural where it is not with an s."""
-    return f"{grouped(number)} {word if number == 1 else several or word + 's'}"
+def plural(number: int, word: str) -> str:
+    """`1 line`, `2 lines`: of a word whose plural is with an s."""
+    return f"{grouped(number)} {word if number == 1 else word + 's'}"

@@ -132,7 +132,6 @@ def inherited(
     inherits: str,
     description: str,
     example: str,
-    since: str = FIRST_RELEASE,
 ) -> T:
     """Declare a field that is, where it is not set, what the top-level `inherits` is."""
     declaration = Declaration(
@@ -145,7 +144,7 @@ def inherited(
         units="",
         description=description,
         example=example,
-        since=since,
+        since=FIRST_RELEASE,
         sample=False,
     )
     result: T = field(metadata={_METADATA_KEY: declaration})

@@ -3,7 +3,7 @@
 What is done under the lock is what a loop would do in its ticks: it is brief, and
 never waits.  Questions that may take long are asked by threads that do not hold it;
 what hears of their ends, and of time, holds it again.  `gateway.server.dispatcher` and
-`gateway.server.tablelookups` are used so, as on gevent's loop (loop_threads.py).
+`gateway.server.tablelookups` are used so, as on gevent's loop (loopthreads.py).
 
 Limits: `threads` at most, made when they are needed and kept; where none can be made,
 those that there are do the work.

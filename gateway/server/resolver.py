@@ -43,7 +43,7 @@ class _SharedLookup:
 
 
 class Names:
-    """Looks names up for all threads of a process; `look_up` is a Lookup of upstream/link.py."""
+    """Looks names up for all threads of a process; `look_up` is a Lookup (upstream.connection)."""
 
     def __init__(self, lookup: Lookup = plain_lookup) -> None:
         self._lookup = lookup

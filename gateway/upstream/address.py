@@ -2,7 +2,7 @@
 
 The text forms are `unix:/path`, `host:port`, `192.0.2.1:port` and
 `[2001:db8::1]:port`.  Nothing is opened or looked up here; a host name is
-looked up when a connection is made (link.py).
+looked up when a connection is made (connection.py).
 """
 
 from __future__ import annotations

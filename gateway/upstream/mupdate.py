@@ -83,7 +83,7 @@ class Kicker:
 
     def _kick(self, now: float, seconds: float) -> None:
         """Connect, and hear a word; over `seconds` after `now`, both together."""
-        import socket  # noqa: PLC0415  (see link.py)
+        import socket  # noqa: PLC0415  (see connection.py)
 
         self.kicks += 1
         try:

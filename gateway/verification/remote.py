@@ -7,7 +7,7 @@ one that the recipient decides, which spreads the load and lets each server's
 own memory be used best.  A temporary failure that one server tells of itself
 is a reason to ask the next one, too.
 
-Answers are remembered for a short time (timed.py).  Where no server gives a
+Answers are remembered for a short time (expiringcache.py).  Where no server gives a
 usable answer the verdict is a temporary failure, or an old answer where that
 is wanted.
 

@@ -1,6 +1,6 @@
 """Cached replies: given again only while the verdict and the scope's files stand.
 
-(Those of the policy server are in test_policy_actions.py.)
+(Those of the policy server are in test_policy_cache.py.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cyrus' own programs change a store and are killed in the middle, between changes that are not.
 
 What is cut off is about recipients of its own, so that nothing has to be
-tidied up behind it.  kills.py says when a program is killed, and who is
+tidied up behind it.  writerkills.py says when a program is killed, and who is
 asked afterwards what is true.
 """
 

@@ -1,9 +1,7 @@
 """What Postfix says of itself: `postconf`, asked and taken apart, for check-config.
 
 Source: postconf(1), master(5), socketmap_table(5), proxymap(8), SMTPD_POLICY_README,
-MILTER_README.  Values are expanded by postconf itself.
-Limits: a parameter that a service overrides with -o is known only where it
-names a socket or is one of `SERVICE_PARAMETERS`.
+MILTER_README.  Values are expanded by postconf itself, those that a service overrides with -o too.
 """
 
 from __future__ import annotations
@@ -43,15 +41,6 @@ PARAMETERS = (
     "recipient_canonical_maps",
     "relocated_maps",
     "virtual_alias_maps",
-)
-# Those of them that a service of master.cf may have of its own.
-SERVICE_PARAMETERS = (
-    "milter_default_action",
-    "smtpd_milters",
-    "smtpd_recipient_restrictions",
-    "smtpd_reject_unlisted_sender",
-    "smtpd_relay_restrictions",
-    "smtpd_sender_restrictions",
 )
 
 _MILTERS = ("smtpd_milters", "non_smtpd_milters")

@@ -81,7 +81,7 @@ def families(view: View) -> Iterator[Metric]:
 
 def names() -> list[str]:
     """The name of every metric, as its help line has it."""
-    nothing = Gathered(0.0, 0, (), (), {}, {})
+    nothing = Gathered(0.0, (), (), {}, {})
     counts = {PREFIX + each.name for each in COUNTS} | {PREFIX + RESTARTS}
     return [
         f"{each.name}_total" if each.name in counts else each.name

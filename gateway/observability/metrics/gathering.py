@@ -36,7 +36,6 @@ class Gathered:
     """
 
     started: float
-    supervisor_pid: int
     processes: tuple[ProcessState, ...]
     snapshots: tuple[ProcessCounts, ...]
     counts: Numbers
@@ -63,7 +62,7 @@ class Gathered:
 def gather(shared_metrics: SharedMetrics) -> Gathered:
     """Read all of the shared metrics.
 
-    Raises BoardError where the supervisor's page cannot be read.
+    Raises SharedMetricsError where the supervisor's page cannot be read.
     """
     for _ in range(_ATTEMPTS):
         before = shared_metrics.read(SUPERVISOR, WRITER)
@@ -75,7 +74,6 @@ def gather(shared_metrics: SharedMetrics) -> Gathered:
             known = tuple(each for each in snapshots if each is not None)
             return Gathered(
                 page.started,
-                page.pid,
                 page.processes,
                 known,
                 added([page.past, *(each.counts for each in known)]),

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -95,7 +94,6 @@ class Page:
     """
 
     started: float
-    pid: int
     living: tuple[Lent, ...]
     processes: tuple[ProcessState, ...]
     past: Numbers
@@ -109,12 +107,11 @@ class Page:
 
     @classmethod
     def from_bytes(cls, message: bytes) -> Page:
-        """The message as a value; raises BoardError for what `to_bytes` does not write."""
+        """The message as a value; raises SharedMetricsError for what `to_bytes` does not write."""
         told = parse(message)
         try:
             return cls(
                 number(told["started"]),
-                int(number(told["pid"])),
                 tuple(
                     Lent(int(number(each["slot"])), int(number(each["writer"])))
                     for each in rows(told["living"])
@@ -201,7 +198,6 @@ class ProcessRegistry:
     def _publish(self) -> None:
         page = Page(
             self._started,
-            os.getpid(),
             tuple(Lent(slot, writer) for slot, writer in self._living.items()),
             self._processes,
             self._past,

@@ -58,7 +58,7 @@ class SharedMetrics:
     def write(self, slot: int, writer: int, sequence: int, message: bytes) -> None:
         """Put `message` into a slot; `sequence` is one more than the last time.
 
-        Raises BoardError for one that is longer than LIMIT, or where the
+        Raises SharedMetricsError for one that is longer than LIMIT, or where the
         system has no memory left.
         """
         if len(message) > LIMIT:

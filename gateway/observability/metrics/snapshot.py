@@ -74,7 +74,7 @@ class ProcessCounts:
 
     @classmethod
     def from_bytes(cls, message: bytes) -> ProcessCounts:
-        """The message as a value; raises BoardError for what `to_bytes` does not write."""
+        """The message as a value; raises SharedMetricsError for what `to_bytes` does not write."""
         told = parse(message)
         try:
             return cls(
@@ -123,14 +123,14 @@ def parse(message: bytes) -> Mapping[str, object]:
 
 
 def number(told: object) -> float:
-    """A finite number; raises BoardError for anything else."""
+    """A finite number; raises SharedMetricsError for anything else."""
     if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
         raise SharedMetricsError(f"{told!r:.80} is not a number")
     return told
 
 
 def numbers(told: object) -> Numbers:
-    """Numbers by key; raises BoardError for anything else."""
+    """Numbers by key; raises SharedMetricsError for anything else."""
     found: Numbers = {}
     for name, value in _object(told).items():
         if len(name) > _MAX_NAME or not name.isprintable():
@@ -141,19 +141,19 @@ def numbers(told: object) -> Numbers:
 
 
 def rows(told: object) -> list[Mapping[str, object]]:
-    """A list of objects; raises BoardError for anything else."""
+    """A list of objects; raises SharedMetricsError for anything else."""
     if not isinstance(told, list):
         raise SharedMetricsError(f"{told!r:.80} is not a list")
     return [_object(each) for each in told]
 
 
 def table(told: object) -> Mapping[str, object]:
-    """An object; raises BoardError for anything else."""
+    """An object; raises SharedMetricsError for anything else."""
     return _object(told)
 
 
 def texts(told: object) -> list[object]:
-    """A list; raises BoardError for anything else."""
+    """A list; raises SharedMetricsError for anything else."""
     if not isinstance(told, list):
         raise SharedMetricsError(f"{told!r:.80} is not a list")
     return told

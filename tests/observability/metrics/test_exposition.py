@@ -46,7 +46,7 @@ def view(
 ) -> View:
     """A view of these counts."""
     snapshots = (ProcessCounts("core", upstreams=upstreams or []),)
-    return View(Gathered(7.0, 1, STATES, snapshots, counts or {}, {}), found, {"core": 3})
+    return View(Gathered(7.0, STATES, snapshots, counts or {}, {}), found, {"core": 3})
 
 
 def test_counts_become_samples() -> None:
