@@ -39,7 +39,7 @@ CHECKS = "unfit of gateway/verification/records.py, or a check in a module besid
 DEMO = "a question in tests/demo/store.py, or NOT_IN_THE_DEMO in tests/interfaces/kinds.py"
 ROUTERS_FILE = "contrib/exim/450_smmapd_routers"
 AGAIN = "make it again: make reference"
-# Modules of the program that ask whether a verdict is of one kind, and why that is no rule for kinds.
+# Modules of the program that ask whether a verdict is of one kind, and why it cannot be a rule for kinds.
 ASKS_FOR_ONE = {
     "gateway/config/tables/replies.py": "the setting size_check is about size-over-quota",
     "gateway/frontends/socketmap_replies.py": "what may be a domain is found only if it has a mailbox",
