@@ -99,6 +99,7 @@ BREAKAGES = [
     Breakage("senders in the table, by default", "looks senders up in [socketmap]", "smtpd_reject_unlisted_sender", main=("", "smtpd_reject_unlisted_sender = yes\n")),
     Breakage("a service with restrictions of its own", "smtp/inet: smtpd_recipient_restrictions refuses", "permit_mynetworks", master=("smtpd\n", "smtpd\n -o { smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:smmapd/policy }\n")),
     Breakage("a socketmap that observes", "which observes", "[policy] or [milter]", toml=("[socketmap]\n", '[socketmap]\nmode = "observe"\n')),
+    Breakage("quotes that are a part of the name", "with quotes: lmtpd takes them", "lmtp_quote_rfc821_envelope = no", main=("", "relay_transport = lmtp:unix:/run/cyrus/socket/lmtp\n")),
     # --- tables that nobody reads ---
     Breakage("virtual aliases", "virtual_alias_maps) is not in [scope]", "[scope]", main=("virtual_alias_maps =", "virtual_alias_maps = hash:{root}/virtual")),
     Breakage("canonical", "canonical_maps) is not in [scope]", "postfix =", main=("", "canonical_maps = hash:{root}/virtual\n")),

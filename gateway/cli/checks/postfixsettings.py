@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks import postfix_order, postfix_sockets, postfix_tables
+from gateway.cli.checks import postfix_delivery, postfix_order, postfix_sockets, postfix_tables
 from gateway.cli.checks.finding import ok, warning
 from gateway.cli.checks.postfixconf import PostfixError, ask
 from gateway.frontends.domains import DomainList, parse
@@ -35,6 +35,7 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
         return
     yield from postfix_sockets.check(settings, postfix)
     yield from postfix_order.check(settings, postfix)
+    yield from postfix_delivery.check(postfix)
     if any(row.front_end.needs_scope for row in settings.serving):
         if not settings.scope.postfix:
             yield from _domains(settings, postfix)
