@@ -154,6 +154,7 @@ def test_a_kind_of_fault_has_an_entry(kind: type[errors.GatewayError]) -> None:
         errors.GatewayError: "",
         errors.ProtocolError: "; disconnected",
         errors.ConfigurationError: "new configuration refused",
+        errors.ConfigurationErrors: "new configuration refused",
     }
     assert others.get(kind, f"<!-- {kind.__name__} -->") in LOG
 
