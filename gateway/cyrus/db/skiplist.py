@@ -202,6 +202,7 @@ class Skiplist(LogDatabase):
             self._log = Log(view, self._header.log_start)
         except Changed as change:
             raise DatabaseUnavailable(view.path, "was shortened while it was read") from change
+        # same with True: where the tail is the known one, so is the log
         self._history.prove(view, self._log.end, same=False)
 
     def _refresh(self) -> None:
@@ -240,12 +241,11 @@ class Skiplist(LogDatabase):
                 continue
             searched = True
             if ahead is not None and (ahead.key.startswith(key) if prefix else ahead.key == key):
-                # Keys with the same prefix are side by side in each order.
-                if not prefix or floor.type == DUMMY or not floor.key.startswith(key):
-                    self._orders.remove(order)
-                    self._orders.insert(0, order)
-                    return ahead
-            elif all(_between(floor, key, ahead, other) for other in self._orders):
+                # Keys with the same prefix are side by side in each order, and `floor` is none.
+                self._orders.remove(order)
+                self._orders.insert(0, order)
+                return ahead
+            if all(_between(floor, key, ahead, other) for other in self._orders):
                 return None
         if not searched:
             raise DatabaseDamaged(self.path, f"the records around key {key!r} have no order")

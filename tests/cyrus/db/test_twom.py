@@ -266,7 +266,11 @@ def test_changes_does_not_know_foreign_states(since: object) -> None:
     assert database.changes(since) is None
     state = database.state()
     assert isinstance(state, tuple)
-    assert database.changes((state[0], b"\0" * len(state[1]))) is None
+    for mark in (b"\0" * len(state[1]), state[1][:-1], None):
+        assert database.changes((state[0], mark, state[2])) is None
+    assert database.changes((state[0], state[1], object())) is None
+    assert database.changes((None, *state[1:])) is None
+    assert database.changes(state) == frozenset()
     database.close()
 
 

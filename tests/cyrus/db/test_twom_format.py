@@ -12,6 +12,7 @@ from gateway.cyrus.db.twom_format import (
     TwomRecord,
     file_checksum,
     mark_end,
+    measure,
     record_size,
     state_mark,
 )
@@ -140,6 +141,8 @@ def record(
 RECORDS: list[tuple[int, bytes, bytes, int, int]] = [
     (ADD, b"k", b"", 2, 0),
     (ADD, b"user.fred", b"a value", 2, 0),
+    (ADD, b"12345", b"6", 2, 0),
+    (ADD, b"12345", b"67", 2, 0),
     (ADD, b"user.fred", b"a value of another length", 32, 0),
     (FATADD, b"user.fred", b"a value", 3, 0),
     (REPLACE, b"user.fred", b"a value", 3, 400),
@@ -265,3 +268,50 @@ def test_the_committed_pointer_of_level_0(
     made = TwomRecord(record(ADD, b"key", b"value"), 1000, "p", checksum)
     made.pointers = (first, second)
     assert made.next0(end) == following
+
+
+def _dummy() -> bytes:
+    block = bytes((DUMMY, 31)) + bytes(6) + struct.pack("<32Q", *range(800, 1056, 8))
+    return block + struct.pack("<II", checksum(block), 0)
+
+
+# A record, and where in it the pointers and the checksum behind them are, which may change.
+CHANGING: list[tuple[bytes, int, int]] = [
+    (record(ADD, b"user.fred", b"a value", 2), 8, 8 + 2 * 8 + 4),
+    (record(ADD, b"user.fred", b"a value", 32), 8, 8 + 32 * 8 + 4),
+    (record(FATADD, b"user.fred", b"a value", 3), 24, 24 + 3 * 8 + 4),
+    (record(REPLACE, b"user.fred", b"a value", 3, 400), 16, 16 + 3 * 8 + 4),
+    (record(FATREPLACE, b"user.fred", b"a value", 4, 400), 32, 32 + 4 * 8 + 4),
+    (_dummy(), 8, 8 + 32 * 8 + 4),
+]
+
+
+@pytest.mark.parametrize(("block", "begin", "end"), CHANGING)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_of_a_record_may_change(block: bytes, begin: int, end: int, *, first: bool) -> None:
+    """Its pointers and their checksum; none where it is cut off."""
+    known = (40 + len(block), 40 + begin, 40 + end)
+    for behind in (b"", b"\xff" * 8):
+        found = measure(bytes(40) + block + behind, 40, first)
+        # Nothing tells that the dummy begins where none was read before.
+        assert found == (None if first and block[0] == DUMMY else known)
+    for size in range(len(block)):
+        assert measure(bytes(40) + block[:size], 40, first) is None
+
+
+@pytest.mark.parametrize("block", [record(DELETE, pointers=1, ancestor=FIRST), record(COMMIT)])
+def test_records_without_a_key_do_not_change(block: bytes) -> None:
+    """DELETE and COMMIT; and nothing tells that one begins where none was read before."""
+    block = block[:1] + b"\0" + block[2:]
+    found = measure(bytes(40) + block, 40, False)
+    assert found is not None
+    end, begin, behind = found
+    assert (end, begin) == (40 + len(block), behind)
+    assert measure(bytes(40) + block, 40, True) is None
+    assert measure(bytes(40) + block[:-1], 40, False) is None
+
+
+def test_what_is_no_record_does_not_change() -> None:
+    """An unknown type, and a level that there is not."""
+    for kind, level in ((0, 1), (8, 1), (255, 0), (ADD, 32), (DELETE, 1), (COMMIT, 1)):
+        assert measure(bytes((kind, level)) + bytes(500), 0, False) is None

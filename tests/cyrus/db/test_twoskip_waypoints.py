@@ -15,7 +15,6 @@ from gateway.cyrus.db import twoskip_waypoints
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
 from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE
 from gateway.cyrus.db.twoskip_waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
@@ -119,9 +118,12 @@ class Late(FileView):
     """A view whose writer commits while a record is looked for."""
 
     commit: Callable[[], None] | None = None
+    _searched = False
 
     def peek(self, offset: int, length: int) -> bytes:
-        if offset == 0 and length == HEADER_SIZE and self.commit is not None:
+        if offset:
+            self._searched = True
+        elif self._searched and self.commit is not None:
             commit, self.commit = self.commit, None
             commit()
         return super().peek(offset, length)
@@ -137,7 +139,7 @@ def test_what_was_committed_during_a_search_is_found(disk: Disk) -> None:
     assert database.get(b"user.new") is None
     writer.store(b"user.new", b"value")
     writer.commit()
-    view.commit = partial(disk.apply, writer)
+    view.commit, view._searched = partial(disk.apply, writer), False
     assert database.get(b"user.new") == b"value"
     assert view.commit is None
     database.close()
