@@ -100,12 +100,15 @@ class QueuedSession:
         limit = self.batch if limit is None else limit
         out: list[bytes] = []
         queue = self._queue
-        while queue and limit and self.pending is None:
+        waits = self.pending is not None
+        while queue and limit and not waits:
             limit -= 1
             out.append(self._answer(queue.pop()))
-        if self._parser.error is not None and not self.busy and not self.finished:
+            waits = self.pending is not None
+        done = not queue and not waits
+        if done and self._parser.error is not None and not self.finished:
             out.append(self._refuse(self._parser.error))
-        self._between = self.idle and not self.finished
+        self._between = done and self._parser.idle and not self.finished
         return b"".join(out)
 
     def resolved(self, told: Verdict | TableAnswers) -> bytes:

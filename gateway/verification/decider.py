@@ -53,6 +53,10 @@ class Authority(Protocol):
         """
 
     @property
+    def refuses_unlisted(self) -> bool:
+        """Whether an `ordinary` recipient without a record is refused, whatever else there is."""
+
+    @property
     def services(self) -> tuple[bytes, ...]:
         """Where else than at our own service the owner of a mailbox may be denied."""
 

@@ -48,6 +48,7 @@ class DeliveryChecks:
         "_mailboxes",
         "_naming",
         "_store",
+        "refuses_unlisted",
         "services",
     )
     name = DELIVERY
@@ -61,15 +62,15 @@ class DeliveryChecks:
         self._autocreate = Autocreate(conf)
         catch_all = conf.lmtp_catchall_mailbox
         self._catch_all = self._naming.user(catch_all) if catch_all is not None else None
+        # With capitals kept, a folded address may be that of another spelling.
+        self.refuses_unlisted = (
+            catch_all is None and not self._autocreate.active and self._naming.naming.downcase
+        )
         self._mailboxes = DeliveryMailboxes(store, self._naming, self._autocreate)
 
     def plain(self, recipient: bytes) -> tuple[bytes, bytes] | None:
         """The key without which `recipient` does not exist, and the owner that may be denied."""
-        if self._catch_all is not None or self._autocreate.active:
-            return None
-        naming = self._naming.naming
-        # With capitals kept, a folded address may be that of another spelling.
-        return self._naming.plain(recipient) if naming.downcase else None
+        return self._naming.plain(recipient) if self.refuses_unlisted else None
 
     def ordinary(self, recipient: bytes) -> tuple[bytes, bytes] | None:
         """The same, of a mailbox that is there: nothing else may take its mail."""

@@ -65,18 +65,18 @@ class Ordinary:
             if store.denials.check(owner, store.service) is not None:
                 return UNDECIDED
             if value is None:
-                return self._missing(recipient)
+                return self._missing()
             if not is_mailbox(value) or self._denied(owner):
                 return UNDECIDED
             return DELIVERABLE if self._has_room(internal_name(key)) else UNDECIDED
         except StoreError:
             return UNDECIDED  # the next look-up that meets the fault says so
 
-    def _missing(self, recipient: bytes) -> str:
+    def _missing(self) -> str:
         """There is no record: is there nothing else that may save the recipient?"""
         if self._kicks or self._store.mailboxes.is_empty:
             return UNDECIDED
-        return UNDECIDED if self._authority.plain(recipient) is None else NONEXISTENT
+        return NONEXISTENT if self._authority.refuses_unlisted else UNDECIDED
 
     def _denied(self, owner: bytes) -> bool:
         """Whether a user with a mailbox is denied at a service that the authority asks about."""

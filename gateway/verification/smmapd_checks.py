@@ -27,6 +27,7 @@ class SmmapdChecks:
     __slots__ = ("_over_quota", "_store", "ordinary", "plain")
     name = SMMAPD
     services: tuple[bytes, ...] = ()
+    refuses_unlisted = True
 
     def __init__(self, store: CyrusStore) -> None:
         conf = store.conf
