@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 2.0
 
 # Records of a listing that are read at once: some megabytes.
-PAGE = 10_000
+PAGE = 10_000  # only a bound
 
 _DIALECT = DIALECTS["sqlite"]
 # Characters that need no escape in the path of an SQLite URI.

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 5.0
 
 # Rows of one answer: a few of each key, and one a prefix; and bytes of all of them.
-MAX_ROWS = 128
-MAX_BYTES = 32 << 20
+MAX_ROWS = 128  # only a bound
+MAX_BYTES = 32 << 20  # only a bound
 
 
 # What to do where a server has no connection left.

@@ -182,7 +182,7 @@ class ServerTable(SqlRecords, ReopeningDatabase):
             rows = self._session.rows(statement, parameters)
         except StoreError as fault:
             raise self._explained(fault) from fault
-        pool.tables_seen[self.path] = True
+        pool.tables_seen[self.path] = True  # same with False: that it is in there counts
         return rows
 
     def _explained(self, fault: StoreError) -> StoreError:

@@ -88,3 +88,25 @@ def test_a_database_must_be_named(tmp_path: Path) -> None:
     """Where it is not, the option is."""
     with pytest.raises(ConfigurationError, match=r"sql_database: .*missing"):
         SqlServer.from_conf(written(tmp_path, "sql_engine: pgsql"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "known"),
+    [
+        ("pgsql", "", False),
+        ("pgsql", "/run/postgresql", False),
+        ("pgsql", "@abstract", False),
+        ("pgsql", "localhost", True),
+        ("pgsql", "db", True),
+        ("pgsql", "a/b", True),
+        ("pgsql", "::1", True),
+        ("mysql", "localhost", False),
+        ("mysql", "", False),
+        ("mysql", "db", True),
+        ("mysql", "localhost.example.org", True),
+    ],
+)
+def test_which_hosts_are_on_the_network(engine: str, name: str, known: bool) -> None:
+    """The names of sockets are not looked up, nor what MySQL's clients take for one."""
+    server = SqlServer(engine, "cyrus", (Host(name),))
+    assert server.has_name(server.hosts[0]) is known

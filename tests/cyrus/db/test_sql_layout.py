@@ -69,3 +69,31 @@ def test_a_prefix_is_a_range(prefix: bytes, end: bytes | None) -> None:
 def test_a_quote_in_a_name_is_doubled(engine: str, name: str) -> None:
     """A file's name may hold what ends a name in SQL."""
     assert DIALECTS[engine].identifier('a"b`c') == name
+
+
+FIELDS = "dbkey, substring(data from 1 for 1048577)"
+STATEMENTS = [
+    (
+        DIALECTS["pgsql"].select_values("a", 2),
+        f'SELECT {FIELDS}, dbkey FROM "a" WHERE dbkey IN ($1, $2) LIMIT 16',
+    ),
+    (DIALECTS["pgsql"].select_items("a", b""), f'SELECT {FIELDS} FROM "a" ORDER BY dbkey'),
+    (
+        DIALECTS["pgsql"].select_items("a", b"N"),
+        f'SELECT {FIELDS} FROM "a" WHERE dbkey >= $1 AND dbkey < $2 ORDER BY dbkey',
+    ),
+    (
+        DIALECTS["pgsql"].select_page("a", b"N", after=False).replace("LIMIT ?", "LIMIT n"),
+        f'SELECT {FIELDS} FROM "a" WHERE dbkey >= $1 AND dbkey < $2 ORDER BY dbkey LIMIT n',
+    ),
+    (
+        DIALECTS["pgsql"].select_page("a", b"", after=True).replace("LIMIT ?", "LIMIT n"),
+        f'SELECT {FIELDS} FROM "a" WHERE dbkey > $1 ORDER BY dbkey LIMIT n',
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "text"), STATEMENTS)
+def test_parameters_are_counted_from_one(statement: str, text: str) -> None:
+    """As PostgreSQL numbers them; the others take them in their order."""
+    assert statement == text

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.cyrus.db import sql_server
 from gateway.cyrus.db.sql_address import ColumnsUnfit, Host, SqlServer
-from gateway.cyrus.db.sql_layout import MAX_VALUE
+from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE
 from gateway.cyrus.db.sql_pool import SqlSession
 from gateway.cyrus.db.sql_server import MISSING_SECONDS, RESTORE_SECONDS, ServerTable
 from gateway.errors import (
@@ -54,6 +54,15 @@ def test_what_belongs_together_is_one_statement() -> None:
     ((statement, parameters),) = world.asked
     assert parameters == (b"k", b"x", b"user.", b"user/", b"N", b"O")
     assert statement.count("LIMIT 1)") == 3
+
+
+def test_one_key_is_one_parameter() -> None:
+    """A table that must be there costs nothing else."""
+    world = World()
+    table = ServerTable(SqlSession(world.pool()), "mailboxes.db")
+    assert table.get(b"k") == b"v"
+    assert world.asked == [(DIALECTS["pgsql"].select_values("mailboxes_db", 1), (b"k",))]
+    assert table.reads_consistently
 
 
 def test_the_bytes_of_a_key_decide() -> None:
@@ -108,6 +117,7 @@ def test_a_table_that_loses_all_its_records_is_being_restored() -> None:
     world.records = {}
     with pytest.raises(DatabaseUnavailable, match="had records a moment ago"):
         table.get(b"k")
+    assert table.counts.faults == 1
     world.now += RESTORE_SECONDS
     assert table.get(b"k") is None
 
@@ -136,8 +146,10 @@ def test_columns_that_compare_otherwise_are_a_fault_that_says_what_mends_it() ->
     """In a look-up and in a listing."""
     world = World()
     world.faults = [ColumnsUnfit("server", (0, 1), "the column is text")]
+    table = world.table()
     with pytest.raises(DatabaseDamaged) as caught:
-        world.table().get(b"k")
+        table.get(b"k")
+    assert table.counts.faults == 1
     assert str(caught.value) == (
         "pgsql://a,b:7/cyrus/mailboxes_db: dbkey and data: the column is text, and keys and values"
         ' are bytes; as the table\'s owner: ALTER TABLE "mailboxes_db" ALTER dbkey TYPE bytea'
