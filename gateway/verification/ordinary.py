@@ -62,11 +62,13 @@ class Ordinary:
             if value is None and not newer:
                 return UNDECIDED
             self.seen = key, value
-            if store.denials.check(owner, store.service) is not None:
+            denials = store.denials
+            blocks = not denials.blocks_nobody
+            if blocks and denials.check(owner, store.service) is not None:
                 return UNDECIDED
             if value is None:
                 return self._missing()
-            if not is_mailbox(value) or self._denied(owner):
+            if not is_mailbox(value) or (blocks and self._denied(owner)):
                 return UNDECIDED
             return DELIVERABLE if self._has_room(internal_name(key)) else UNDECIDED
         except StoreError:

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
-from gateway.verification.kinds import Kind
 from gateway.verification.model import Query, Verdict
 from gateway.verification.verifier import Verifier
 
@@ -80,7 +79,8 @@ class Engines:
         taken = time.process_time() - begun
         gc.enable()
         verdict = engine.decide(queries[-1])
-        wanted = Kind.DELIVERABLE if known else Kind.NONEXISTENT
+        kind = type(verdict.kind) if isinstance(verdict, Verdict) else None  # of that tree
+        wanted = kind and (kind.DELIVERABLE if known else kind.NONEXISTENT)
         if not isinstance(verdict, Verdict) or verdict.kind is not wanted:
             raise AssertionError(f"a wrong answer to {queries[-1].recipient!r}")
         return taken / count * 1e6
