@@ -101,3 +101,22 @@ def test_other_addresses_take_the_long_way(address: bytes) -> None:
     """Folders, shared folders, and whatever has more than one spelling."""
     naming = Naming(keeps_domains=True, default_domain=b"example.org", postuser=b"bb@example.net")
     assert naming.plain(address) is None
+
+
+@pytest.mark.parametrize(
+    ("downcase", "keeps_domains", "key", "owner"),
+    [
+        (True, True, b"Nsub.net\x1duser\x1ffred", b"fred@sub.net"),
+        (False, True, b"NSub.NET\x1duser\x1fFred", b"Fred@Sub.NET"),
+        (True, False, b"Nuser\x1ffred", b"fred"),
+        (False, False, b"Nuser\x1fFred", b"Fred"),
+    ],
+)
+def test_capitals_of_user_and_domain(
+    downcase: bool, keeps_domains: bool, key: bytes, owner: bytes
+) -> None:
+    """Put in lower case both, or neither, on the short way as on the long one."""
+    naming = Naming(keeps_domains=keeps_domains, default_domain=b"example.org", downcase=downcase)
+    assert naming.plain(b"Fred@Sub.NET") == (key, owner)
+    (name,) = [name for name in naming.readings(b"Fred@Sub.NET") if name.dbkey]
+    assert (name.dbkey, name.owner) == (key, owner)

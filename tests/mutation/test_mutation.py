@@ -14,7 +14,7 @@ import pytest
 
 from tests.mutation.__main__ import known_modules
 from tests.mutation.mutants import mutants
-from tests.mutation.trials import ROOT, Chosen, _Watch
+from tests.mutation.trials import ROOT, Chosen, _cached_lines, _Watch
 
 # Few mutants and fast tests: this runs in a few seconds.
 SMALL = "gateway/cyrus/mailboxtypes.py"
@@ -91,6 +91,17 @@ def test_what_runs_at_an_import_belongs_to_every_test(tmp_path: Path) -> None:
         sys.settrace(before)
     assert seen["always"] == [1, 4, 5, 6, 9, 10]
     assert [lines for _, lines in seen["tests"].values()] == [[], [12]]
+
+
+def test_what_is_kept_belongs_to_every_test(tmp_path: Path) -> None:
+    """The first test that asks goes through it, and the others have what it found."""
+    path = tmp_path / "kept.py"
+    path.write_text(
+        "import functools\n\n\n@functools.cache\ndef f():\n    return 1\n\n\n"
+        "class C:\n    @lru_cache(maxsize=3)\n    def g(self):\n        return 2\n\n"
+        "    @property\n    def h(self):\n        return 3\n"
+    )
+    assert _cached_lines(str(path)) == {5, 6, 11, 12}
 
 
 def _run(*words: str) -> tuple[int, list[str]]:

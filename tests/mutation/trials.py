@@ -12,6 +12,7 @@ Hypothesis makes the same examples each time, so a result can be repeated.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gc
 import importlib
@@ -66,7 +67,7 @@ class Trials:
         )
         settings.load_profile("mutation")
         first = self._first_run(tests)
-        self._always = set(first["always"])
+        self._always = set(first["always"]) | _cached_lines(self.file)
         self._tests: dict[str, tuple[float, set[int]]] = {
             test: (cost, set(lines)) for test, (cost, lines) in first["tests"].items()
         }
@@ -206,6 +207,18 @@ class _Watch:
     def _at(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         self._lines.add(frame.f_lineno)
         return self._at
+
+
+def _cached_lines(file: str) -> set[int]:
+    """Those of functions whose result is kept: one test goes through them for all the others."""
+    tree = ast.parse(Path(file).read_bytes())
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and any("cache" in ast.unparse(each) for each in node.decorator_list)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
 
 
 def _is_import(frame: FrameType | None) -> bool:
