@@ -48,3 +48,22 @@ def test_the_postuser_has_no_inbox_in_any_domain(address: bytes) -> None:
     addressed = naming.recipient(address)
     assert addressed is not None
     assert addressed.inbox is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "keys", "older"),
+    [
+        (b"Sent", [b"Sent"], []),
+        (b"A&B", [b"A&-B"], [b"A&B"]),
+        (b"B&APw-cher", [b"B&APw-cher", b"B&-APw-cher"], []),
+    ],
+)
+def test_the_folders_of_a_detail(detail: bytes, keys: list[bytes], older: list[bytes]) -> None:
+    """In today's list as each version spells it; as it is written only in an older one."""
+    addressed = DeliveryNaming(ImapdConf(configdirectory="/conf")).recipient(b"fred+" + detail)
+    assert addressed is not None
+    found = [(name.dbkey, name.oldkey) for name in addressed.folders]
+    assert found == [
+        *((b"Nuser\x1ffred\x1f" + key, b"user.fred." + key) for key in keys),
+        *((b"", b"user.fred." + key) for key in older),
+    ]
