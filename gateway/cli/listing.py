@@ -19,7 +19,6 @@ from gateway.cli import output
 from gateway.cli.common import settings_of, store_of
 from gateway.cli.progress import Progress
 from gateway.cyrus import mailboxtypes
-from gateway.cyrus.quota import STORAGE_UNIT
 from gateway.errors import DatabaseMissing, RecordDamaged
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _over_quota(store: CyrusStore) -> Iterator[ListedRecord | RecordDamaged]:
 
 
 def _quota_item(record: QuotaRecord) -> ListedRecord:
-    limit = None if record.storage_limit is None else record.storage_limit * STORAGE_UNIT
+    limit = record.storage_limit
     json: dict[str, object] = {
         "root": output.text(record.root),
         "storage_used": record.storage_used,

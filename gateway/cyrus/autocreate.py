@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import mutf7
-from gateway.cyrus.quota import QuotaRecord
+from gateway.cyrus.quota import QuotaRecord, in_bytes
 
 if TYPE_CHECKING:
     from gateway.cyrus.imapdconf import ImapdConf
@@ -106,7 +106,7 @@ class Autocreate:
         return QuotaRecord(
             root,
             before.storage_used if before is not None else 0,
-            storage if storage > 0 else None,
+            in_bytes(storage) if storage > 0 else None,
             before.messages_used if before is not None else 0,
             messages if messages > 0 else None,
         )

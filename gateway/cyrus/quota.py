@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.db.base import Database
 
-# A storage limit is in KiB.
+# A record has the limits of storage and annotations in KiB.
 STORAGE_UNIT = 1024
 
 # Cyrus cuts the name of a root here (MAX_MAILBOX_NAME); no mailbox has more.
@@ -71,9 +71,8 @@ _BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
 class QuotaRecord(Value):
     """What a quota root holds and may hold.
 
-    `storage_used` and `annotations_used` are in bytes, their limits in KiB;
-    messages and folders are counted.  A limit of None means that there is
-    none.  `root` is an internal name.
+    Storage and annotations are in bytes, messages and folders are counted.  A limit of None
+    means that there is none.  `root` is an internal name.
     """
 
     __slots__ = (
@@ -127,16 +126,21 @@ class QuotaRecord(Value):
         A root is not over its quota while it is just full (quota_check).
         """
         storage, messages = self.storage_limit, self.messages_limit
-        if storage is not None and self.storage_used + storage_more > storage * STORAGE_UNIT:
+        if storage is not None and self.storage_used + storage_more > storage:
             return True
         return messages is not None and self.messages_used + messages_more > messages
 
     def exceeded_otherwise(self, *, folders: bool) -> bool:
         """Whether annotations, or with `folders` mailboxes, are over their limit now."""
         annotations = self.annotations_limit
-        if annotations is not None and self.annotations_used > annotations * STORAGE_UNIT:
+        if annotations is not None and self.annotations_used > annotations:
             return True
         return folders and self.folders_limit is not None and self.folders_used > self.folders_limit
+
+
+def in_bytes(limit: int | None) -> int | None:
+    """A limit of storage as Cyrus writes it, in KiB, in bytes; None stays for none."""
+    return limit * STORAGE_UNIT if limit is not None else None
 
 
 class QuotaRoots:
@@ -237,11 +241,11 @@ def _from_resources(root: bytes, resources: dict[bytes, tuple[int, int | None]])
     return QuotaRecord(
         root,
         storage_used,
-        storage_limit,
+        in_bytes(storage_limit),
         messages_used,
         messages_limit,
         annotations_used=annotations_used,
-        annotations_limit=annotations_limit,
+        annotations_limit=in_bytes(annotations_limit),
         folders_used=folders_used,
         folders_limit=folders_limit,
     )
@@ -265,7 +269,7 @@ def _ordinary(root: bytes, value: bytes) -> QuotaRecord | None:
     return QuotaRecord(
         root,
         numbers[0],
-        numbers[1],
+        numbers[1] * STORAGE_UNIT,
         mails or 0,
         limit,
         annotations_used=annotations or 0,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.cyrus import mailboxtypes
+from gateway.cyrus.quota import QuotaRecord
 from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import Waiver
-from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
     from gateway.explain.steps import Row
@@ -139,6 +139,6 @@ def _plain(value: object) -> object:
     """`value` in JSON's terms."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, QuotaUse):
+    if isinstance(value, QuotaRecord):
         return {name: _plain(getattr(value, name)) for name in sorted(value.__slots__)}
     return value if value is None or isinstance(value, (str, int)) else str(value)

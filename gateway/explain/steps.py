@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import formats
+from gateway.cyrus.quota import QuotaRecord
 from gateway.explain import deliverysteps
 from gateway.frontends.replies import WHEN
 from gateway.printable import printable
-from gateway.verification.model import QuotaUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +145,7 @@ def _stale(facts: Mapping[str, object]) -> list[Row]:
 def _quota(facts: Mapping[str, object]) -> list[Row]:
     found = [("file", _file(facts))]
     use = facts["use"]
-    if not isinstance(use, QuotaUse):
+    if not isinstance(use, QuotaRecord):
         return [*found, ("root", f"none for {_text(facts['mailbox'])}: no limit")]
     refusal = facts["refusal"]
     return [
@@ -158,7 +158,7 @@ def _quota(facts: Mapping[str, object]) -> list[Row]:
     ]
 
 
-def _other_resources(use: QuotaUse) -> list[Row]:
+def _other_resources(use: QuotaRecord) -> list[Row]:
     """What only delivery looks at, where it has a limit."""
     rows = []
     if use.annotations_limit is not None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from gateway.verification import delivery_folders
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Verdict
-from gateway.verification.records import quota_use
 
 if TYPE_CHECKING:
     from gateway.cyrus.imapdconf import ImapdConf
@@ -67,7 +66,7 @@ class DeliveryQuota:
         # What the record says is worth telling where it refuses, or is to be shown.
         over = exceeded or after_data
         told = over or records.trace is not None
-        use = quota_use(record) if told else None
+        use = record if told else None
         evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
         if told:
             records.note_quota(mailbox, use, self._over_quota if over else None)

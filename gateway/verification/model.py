@@ -12,6 +12,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.cyrus.quota import QuotaRecord
     from gateway.verification.kinds import Kind
 
 # The longest recipient that is remembered (RFC 5321, 4.5.3.1: 64 + 1 + 255
@@ -52,58 +53,6 @@ class Query(Value):
         self._freeze()
 
 
-class QuotaUse(Value):
-    """What the quota root that decides holds: storage and annotations in bytes, others counted.
-
-    A limit of None means that there is none for that resource.
-    """
-
-    __slots__ = (
-        "annotations_limit",
-        "annotations_used",
-        "folders_limit",
-        "folders_used",
-        "messages_limit",
-        "messages_used",
-        "root",
-        "storage_limit",
-        "storage_used",
-    )
-    annotations_limit: int | None
-    annotations_used: int
-    folders_limit: int | None
-    folders_used: int
-    messages_limit: int | None
-    messages_used: int
-    root: bytes
-    storage_limit: int | None
-    storage_used: int
-
-    def __init__(
-        self,
-        root: bytes,
-        storage_used: int,
-        storage_limit: int | None,
-        messages_used: int,
-        messages_limit: int | None,
-        *,
-        annotations_used: int = 0,
-        annotations_limit: int | None = None,
-        folders_used: int = 0,
-        folders_limit: int | None = None,
-    ) -> None:
-        self.annotations_limit = annotations_limit
-        self.annotations_used = annotations_used
-        self.folders_limit = folders_limit
-        self.folders_used = folders_used
-        self.messages_limit = messages_limit
-        self.messages_used = messages_used
-        self.root = root
-        self.storage_limit = storage_limit
-        self.storage_used = storage_used
-        self._freeze()
-
-
 class Evidence(Value):
     """What the verdict rests on; a field is None where the engine did not get that far.
 
@@ -115,7 +64,7 @@ class Evidence(Value):
     deny_pattern: bytes | None
     fault: str | None
     mailbox: bytes | None
-    quota: QuotaUse | None
+    quota: QuotaRecord | None
     server: str | None
     userid: bytes | None
 
@@ -124,7 +73,7 @@ class Evidence(Value):
         *,
         mailbox: bytes | None = None,
         userid: bytes | None = None,
-        quota: QuotaUse | None = None,
+        quota: QuotaRecord | None = None,
         deny_pattern: bytes | None = None,
         server: str | None = None,
         fault: str | None = None,

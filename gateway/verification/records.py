@@ -15,7 +15,7 @@ from gateway.cyrus.mailboxrecord import (
 )
 from gateway.errors import DatabaseEmpty
 from gateway.verification.kinds import Kind
-from gateway.verification.model import Evidence, Pending, QuotaUse, Verdict
+from gateway.verification.model import Evidence, Pending, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Records:
         """The record of the quota root of a mailbox, given by internal names; None without one."""
         return self.store.quotas.nearest(names, self._quota_get)
 
-    def note_quota(self, mailbox: bytes, use: QuotaUse | None, refusal: Kind | None) -> None:
+    def note_quota(self, mailbox: bytes, use: QuotaRecord | None, refusal: Kind | None) -> None:
         """Tell the trace what the quota root of a mailbox means: a refusal of that kind, or no."""
         if self.trace is not None:
             self.note(
@@ -168,21 +168,3 @@ class Records:
                 use=use,
                 refusal=refusal.name if refusal is not None else None,
             )
-
-
-def quota_use(record: QuotaRecord | None) -> QuotaUse | None:
-    """What a quota root holds, in bytes and numbers."""
-    if record is None:
-        return None
-    limit, annotations = record.storage_limit, record.annotations_limit
-    return QuotaUse(
-        record.root,
-        record.storage_used,
-        limit * 1024 if limit is not None else None,
-        record.messages_used,
-        record.messages_limit,
-        annotations_used=record.annotations_used,
-        annotations_limit=annotations * 1024 if annotations is not None else None,
-        folders_used=record.folders_used,
-        folders_limit=record.folders_limit,
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Evidence, Pending, Verdict
-from gateway.verification.records import SMMAPD, quota_use
+from gateway.verification.records import SMMAPD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,10 +115,9 @@ class SmmapdChecks:
     ) -> Verdict:
         mailbox = names[-1]
         record = records.quota(*names)
-        use = quota_use(record)
         exceeded = record is not None and record.exceeded()
-        records.note_quota(mailbox, use, self._over_quota if exceeded else None)
-        evidence = Evidence(mailbox=mailbox, userid=userid, quota=use)
+        records.note_quota(mailbox, record, self._over_quota if exceeded else None)
+        evidence = Evidence(mailbox=mailbox, userid=userid, quota=record)
         if exceeded:
             return Verdict(self._over_quota, self._over_quota.text, evidence)
         if query.size is not None and record is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.cyrus.autocreate import FAILS, MADE, NO, UNSURE, Autocreate
 from gateway.cyrus.imapdconf import ImapdConf
+from gateway.cyrus.quota import STORAGE_UNIT as KIB
 from gateway.cyrus.quota import QuotaRecord
 
 
@@ -85,11 +86,11 @@ def test_what_is_not_known_here(options: dict[str, object], unsure: tuple[str, .
     ("options", "before", "expected"),
     [
         ({}, None, (0, None, 0, None)),
-        ({"autocreate_quota": 5}, None, (0, 5, 0, None)),
+        ({"autocreate_quota": 5}, None, (0, 5 * KIB, 0, None)),
         ({"autocreate_quota_messages": 7}, None, (0, None, 0, 7)),
-        ({"autocreate_quota": 1, "autocreate_quota_messages": 1}, None, (0, 1, 0, 1)),
+        ({"autocreate_quota": 1, "autocreate_quota_messages": 1}, None, (0, KIB, 0, 1)),
         ({"autocreate_quota_messages": 0}, None, (0, None, 0, None)),
-        ({"autocreate_quota": 5}, QuotaRecord(b"user.new", 9, 1, 3, 2), (9, 5, 3, None)),
+        ({"autocreate_quota": 5}, QuotaRecord(b"user.new", 9, 1, 3, 2), (9, 5 * KIB, 3, None)),
     ],
 )
 def test_the_quota_of_a_new_mailbox(

@@ -49,7 +49,7 @@ def test_every_mailbox_of_every_type(tmp_path: os.PathLike[str]) -> None:
     assert [e.key for e in mailboxes if isinstance(e, RecordDamaged)] == [dbkey(b"user.wrong")]
     roots = list(cyrus.quotas.entries())
     assert [e for e in roots if isinstance(e, QuotaRecord)] == [
-        QuotaRecord(b"user.fred", storage_used=10, storage_limit=100)
+        QuotaRecord(b"user.fred", storage_used=10, storage_limit=100 * 1024)
     ]
     assert [e.key for e in roots if isinstance(e, RecordDamaged)] == [b"user.odd"]
     denials = dict(cyrus.denials.entries(b"smmap"))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus import dlist, quota
-from gateway.cyrus.quota import QuotaRecord, QuotaRoots
+from gateway.cyrus.quota import STORAGE_UNIT as KIB
+from gateway.cyrus.quota import QuotaRecord, QuotaRoots, in_bytes
 from gateway.errors import RecordDamaged
 from tests.support.memory import MemoryDatabase
 
@@ -85,7 +86,7 @@ def test_records(
     assert (found.root, found.storage_used, found.storage_limit) == (
         b"user.fred",
         storage_used,
-        storage_limit,
+        in_bytes(storage_limit),
     )
     assert (found.messages_used, found.messages_limit) == (messages_used, messages_limit)
 
@@ -102,18 +103,19 @@ def test_records(
 def test_other_resources(
     value: bytes, annotations: tuple[int, int | None], folders: tuple[int, int | None]
 ) -> None:
-    """Annotations in bytes and KiB, and mailboxes, count for delivery."""
+    """Annotations and mailboxes count for delivery; a record has the limit of annotations in KiB."""
     found = record(value)
     assert found is not None
-    assert (found.annotations_used, found.annotations_limit) == annotations
+    used, limit = annotations
+    assert (found.annotations_used, found.annotations_limit) == (used, in_bytes(limit))
     assert (found.folders_used, found.folders_limit) == folders
 
 
 @pytest.mark.parametrize(
     ("record", "with_folders", "without"),
     [
-        (QuotaRecord(b"user.fred", 0, annotations_used=1024, annotations_limit=1), False, False),
-        (QuotaRecord(b"user.fred", 0, annotations_used=1025, annotations_limit=1), True, True),
+        (QuotaRecord(b"user.fred", 0, annotations_used=1024, annotations_limit=KIB), False, False),
+        (QuotaRecord(b"user.fred", 0, annotations_used=1025, annotations_limit=KIB), True, True),
         (QuotaRecord(b"user.fred", 0, folders_used=3, folders_limit=3), False, False),
         (QuotaRecord(b"user.fred", 0, folders_used=4, folders_limit=3), True, False),
         (QuotaRecord(b"user.fred", 9, folders_used=4), False, False),
@@ -224,9 +226,9 @@ def test_no_root_is_no_quota() -> None:
 
 
 EXCEEDED: list[tuple[QuotaRecord, int, int, bool]] = [
-    (QuotaRecord(b"r", 1024, 1), 0, 1, False),
-    (QuotaRecord(b"r", 1025, 1), 0, 1, True),
-    (QuotaRecord(b"r", 1024, 1), 1, 1, True),
+    (QuotaRecord(b"r", 1024, KIB), 0, 1, False),
+    (QuotaRecord(b"r", 1025, KIB), 0, 1, True),
+    (QuotaRecord(b"r", 1024, KIB), 1, 1, True),
     (QuotaRecord(b"r", 0, 0), 0, 1, False),
     (QuotaRecord(b"r", 1, 0), 0, 1, True),
     (QuotaRecord(b"r", 10**15, None, 10**9, None), 10**9, 1, False),
@@ -234,21 +236,29 @@ EXCEEDED: list[tuple[QuotaRecord, int, int, bool]] = [
     (QuotaRecord(b"r", 0, None, 2, 2), 0, 1, True),
     (QuotaRecord(b"r", 0, None, 0, 0), 0, 1, True),
     (QuotaRecord(b"r", 0, None, 2, 2), 0, 0, False),
-    (QuotaRecord(b"r", 9999999999, 5000000), 0, 1, True),
+    (QuotaRecord(b"r", 9999999999, 5000000 * KIB), 0, 1, True),
 ]
+
+
+def test_a_quota_is_what_it_was_made_of() -> None:
+    """Each number stands under its own name."""
+    made = QuotaRecord(b"user.fred", 1, 2, 3, 4)
+    assert made.root == b"user.fred"
+    assert (made.storage_used, made.storage_limit) == (1, 2)
+    assert (made.messages_used, made.messages_limit) == (3, 4)
 
 
 @pytest.mark.parametrize(("quota", "storage_more", "messages_more", "exceeded"), EXCEEDED)
 def test_exceeded(
     quota: QuotaRecord, storage_more: int, messages_more: int, exceeded: bool
 ) -> None:
-    """Just full is not over: used > limit KiB, and one more message than the limit."""
+    """Just full is not over: more than the limit, and one more message than that of messages."""
     assert quota.exceeded(storage_more, messages_more) is exceeded
 
 
 def test_a_message_more_is_what_is_asked_about() -> None:
     """Where the caller says nothing else: one of no size."""
-    assert not QuotaRecord(b"r", 1024, 1, 1, 2).exceeded()
+    assert not QuotaRecord(b"r", 1024, KIB, 1, 2).exceeded()
     assert QuotaRecord(b"r", 0, None, 2, 2).exceeded()
 
 

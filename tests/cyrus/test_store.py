@@ -47,7 +47,7 @@ def test_three_databases_below_configdirectory(flat: FlatStore) -> None:
     assert entry.acl == b"fred\tlrs\t"
     root = store.quotas.find(name.internal)
     assert root is not None
-    assert (root.root, root.storage_used, root.storage_limit) == (b"user.fred", 10, 20)
+    assert (root.root, root.storage_used, root.storage_limit) == (b"user.fred", 10, 20 * 1024)
     found = store.denials.check(b"fred", store.service)
     assert found is not None
     assert found.message == b"no"

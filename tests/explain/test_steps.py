@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.cyrus.names import Naming
+from gateway.cyrus.quota import QuotaRecord
 from gateway.explain import steps
-from gateway.verification.model import QuotaUse
 from gateway.verification.steps import STEPS, Step, name_step
 
 NAMING = Naming(keeps_domains=True, default_domain=b"Example.org")
@@ -96,7 +96,7 @@ def test_each_reading_says_what_becomes_of_the_domain() -> None:
         ),
         (
             Step("quota", file="/c/quotas.db", format="twoskip", mailbox=b"user.x",
-                 use=QuotaUse(b"user", 5, 0, 7, None), refusal="over-quota-permanent"),
+                 use=QuotaRecord(b"user", 5, 0, 7, None), refusal="over-quota-permanent"),
             [
                 ("file", "/c/quotas.db (twoskip)"),
                 ("root", "user"),

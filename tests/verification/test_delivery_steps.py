@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification.model import Query, QuotaUse
+from gateway.cyrus.quota import QuotaRecord
+from gateway.verification.model import Query
 from gateway.verification.steps import STEPS, Step
 from tests.stores import dbkey
 from tests.verification.test_delivery import CATCHES, DOMAINS, MAKES, NONE, STRICT, verifier
@@ -51,7 +52,7 @@ def test_what_is_told_of_the_quota(
     verdict = verifier(tmp_path, options).verify(Query(recipient), trace)
     told = dict(next(step.facts for step in trace if step.name == "quota"))
     use = told["use"]
-    assert use is None or isinstance(use, QuotaUse)
+    assert use is None or isinstance(use, QuotaRecord)
     used = use.storage_used if use is not None else None
     assert (used, told["refusal"]) == facts
     assert verdict.evidence.quota == use

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.verification.kinds import KINDS, Kind
-from gateway.verification.model import Evidence, Query, QuotaUse, Verdict
+from gateway.verification.model import Evidence, Query, Verdict
 
 
 def test_who_gets_the_mail() -> None:
@@ -16,14 +16,6 @@ def test_what_goes_without_saying() -> None:
     """A question comes from no other server, and a verdict may be remembered."""
     query, verdict = Query(b"fred"), Verdict(Kind.DELIVERABLE, b"")
     assert (query.size, query.hops, verdict.cacheable) == (None, 0, True)
-
-
-def test_a_quota_is_what_it_was_made_of() -> None:
-    """Each number stands under its own name."""
-    use = QuotaUse(b"user.fred", 1, 2, 3, 4)
-    assert use.root == b"user.fred"
-    assert (use.storage_used, use.storage_limit) == (1, 2)
-    assert (use.messages_used, use.messages_limit) == (3, 4)
 
 
 def test_evidence_is_what_it_was_made_of() -> None:

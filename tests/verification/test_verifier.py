@@ -10,9 +10,10 @@ import pytest
 
 from gateway.cyrus import imapdconf
 from gateway.cyrus.mailboxrecord import MBTYPE_DELETED
+from gateway.cyrus.quota import QuotaRecord
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.kinds import Kind
-from gateway.verification.model import Evidence, Pending, Query, QuotaUse, Verdict
+from gateway.verification.model import Evidence, Pending, Query, Verdict
 from gateway.verification.steps import STEPS, Step
 from gateway.verification.verifier import Verifier
 from tests.stores import FlatStore, denial, quota, record
@@ -235,7 +236,7 @@ def test_evidence_says_what_the_verdict_rests_on(flat: FlatStore) -> None:
     assert decide(engine, b"over+sub").evidence == Evidence(
         mailbox=b"user.over.sub",
         userid=b"over",
-        quota=QuotaUse(b"user.over", 1_000_000, 10_240, 0, None),
+        quota=QuotaRecord(b"user.over", 1_000_000, 10_240, 0, None),
     )
     assert decide(engine, b"denied").evidence == Evidence(userid=b"denied", deny_pattern=b"*")
     assert decide(engine, b"joe").evidence == Evidence(mailbox=b"user.joe", userid=b"joe")
