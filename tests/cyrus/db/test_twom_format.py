@@ -293,7 +293,7 @@ def test_what_of_a_record_may_change(block: bytes, begin: int, end: int, *, firs
     known = (40 + len(block), 40 + begin, 40 + end)
     for behind in (b"", b"\xff" * 8):
         found = measure(bytes(40) + block + behind, 40, first)
-        # Nothing tells that the dummy begins where none was read before.
+        # Nothing shows that the dummy begins where none was read before.
         assert found == (None if first and block[0] == DUMMY else known)
     for size in range(len(block)):
         assert measure(bytes(40) + block[:size], 40, first) is None
@@ -301,7 +301,7 @@ def test_what_of_a_record_may_change(block: bytes, begin: int, end: int, *, firs
 
 @pytest.mark.parametrize("block", [record(DELETE, pointers=1, ancestor=FIRST), record(COMMIT)])
 def test_records_without_a_key_do_not_change(block: bytes) -> None:
-    """DELETE and COMMIT; and nothing tells that one begins where none was read before."""
+    """DELETE and COMMIT; and nothing shows that one begins where none was read before."""
     block = block[:1] + b"\0" + block[2:]
     found = measure(bytes(40) + block, 40, False)
     assert found is not None
