@@ -96,7 +96,7 @@ class DeliveryNaming:
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
-        self._not_for_mail = frozenset(getattr(conf, option) for option in _NOT_FOR_MAIL)
+        self._not_for_mail = {getattr(conf, option): option for option in _NOT_FOR_MAIL}
         self._strict = conf.lmtp_strict_rfc2821
         listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())
@@ -131,16 +131,17 @@ class DeliveryNaming:
         kept = domain if at and domain != self._naming.default_domain else None
         return Addressed(userid, self._naming.mailbox(local, kept))
 
-    def is_for_mail(self, folder: MailboxName, *, older: bool) -> bool:
-        """Whether lmtpd puts mail into a folder of that name, whatever its record says.
+    def kept_by(self, folder: MailboxName, *, older: bool) -> str:
+        """The option by which a folder of that name takes no mail, whatever its record says; or "".
 
-        Not where `delete_mode: delayed` has put it aside (mbname_isdeleted); and calendars,
-        notes and the like are told by their names.  Not by `older` versions, those up to 3.4.
+        `delete_mode: delayed` has put it aside (mbname_isdeleted), or it is one for calendars,
+        notes and the like.  Not by `older` versions, those up to 3.4.
         """
         naming = self._naming
         path = namepath.from_internal(folder.internal, naming.default_domain, naming.deletedprefix)
-        special = not older and not self._not_for_mail.isdisjoint(path.boxes[:1])
-        return not path.deleted and not special
+        if path.deleted:
+            return "deletedprefix"
+        return "" if older or not path.boxes else self._not_for_mail.get(path.boxes[0], "")
 
     def others(self, address: bytes, *, older: bool, folded: bool) -> Iterator[Addressed]:
         """Further readings: of Cyrus up to 3.4 with `older`, before folding with `folded`."""

@@ -68,5 +68,11 @@ def folder(facts: Mapping[str, object]) -> list[Row]:
     return [("folder", f"delivery puts it into {called}, or into INBOX if it does not fit there")]
 
 
+def kept(facts: Mapping[str, object]) -> list[Row]:
+    """Why a shared folder takes no mail, whatever its record says."""
+    folder_, option = _text(facts["folder"]), _text(facts["option"])
+    return [("folder", f"lmtpd puts no mail into {folder_}, by its name ({option} in imapd.conf)")]
+
+
 def _text(value: object) -> str:
     return printable(value) if isinstance(value, (bytes, str)) else str(value)

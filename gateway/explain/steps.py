@@ -213,6 +213,7 @@ _ROWS: dict[str, Callable[[Mapping[str, object]], list[Row]]] = {
     "autocreate": deliverysteps.creation,
     "catch-all": deliverysteps.catch_all,
     "delivery": deliverysteps.folder,
+    "kept": deliverysteps.kept,
     "mupdate": _mupdate,
     "acl": _acl,
     "backend": _backend,

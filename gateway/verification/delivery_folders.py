@@ -50,7 +50,7 @@ class UserFolder:
 def look(name: MailboxName, records: Records, *, for_mail: bool = True) -> UserFolder:
     """What the mailbox list says of a user's folder.  Raises StoreError.
 
-    `for_mail`: by its name it may be a folder for mail (`DeliveryNaming.is_for_mail`).
+    `for_mail`: by its name it may be a folder for mail (`DeliveryNaming.kept_by`).
     """
     entry = records.store.mailboxes.lookup(name)
     if entry is None:

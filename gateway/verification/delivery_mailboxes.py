@@ -91,7 +91,9 @@ class DeliveryMailboxes:
             return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
         room, catch_all = self._quota.check(entry.name, None, (), query.size, records)
         passes_rcpt = not room.kind.catch_all or catch_all is CatchAll.NOT_ASKED
-        if passes_rcpt and not self._is_for_mail(name, records):
+        option = self._kept_by(name, records) if passes_rcpt else ""
+        if option:
+            records.note("kept", folder=name.internal, option=option)
             return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.TAKES
         return room, catch_all
 
@@ -113,7 +115,7 @@ class DeliveryMailboxes:
         elif entry.mbtype & MBTYPE_REMOTE:
             outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
         else:
-            folders = tuple(each for each in addressed.folders if self._is_for_mail(each, records))
+            folders = tuple(each for each in addressed.folders if not self._kept_by(each, records))
             room, catch_all = self._quota.check(entry.name, userid, folders, query.size, records)
             if not room.kind.accepts:
                 return room, catch_all
@@ -124,13 +126,13 @@ class DeliveryMailboxes:
             return Verdict(Kind.DISABLED, Kind.DISABLED.text, evidence), CatchAll.TAKES
         if records.trace is not None:
             for folder in addressed.folders:
-                for_mail = self._is_for_mail(folder, records)
+                for_mail = not self._kept_by(folder, records)
                 delivery_folders.look(folder, records, for_mail=for_mail).note(records)
         return outcome, CatchAll.TAKES
 
-    def _is_for_mail(self, folder: MailboxName, records: Records) -> bool:
+    def _kept_by(self, folder: MailboxName, records: Records) -> str:
         older = not records.store.mailboxes.has_newer_keys()
-        return self._naming.is_for_mail(folder, older=older)
+        return self._naming.kept_by(folder, older=older)
 
     def _refused(
         self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records

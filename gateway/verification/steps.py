@@ -47,6 +47,7 @@ STEPS = (
     "stale",
     "quota",
     "size",
+    "kept",
     "fault",
 )
 

@@ -156,6 +156,7 @@ def test_two_services_that_deliver_with_other_options(tmp_path: Path) -> None:
         ({}, b"notes@example.org", ("quota", "folders"), "3 of 2 (150.0 %)", "over-quota"),
         ({}, b"fr\xe9d@example.org", ("name", "result"), "lmtpd takes no such address: Bad recipient address syntax", "bad-address"),
         ({}, b"+News@example.org", ("name", "user"), "none: a shared folder", "deliverable"),
+        ({"calendarprefix": "News"}, b"+News@example.org", ("kept", "folder"), "lmtpd puts no mail into News, by its name (calendarprefix in imapd.conf)", "not-for-mail"),
         ({"virtdomains": "on"}, b"x@example.org", ("name", "domain"), "example.org", "nonexistent"),
         ({}, b"x@example.org", ("answers", "authority"), "delivery: what Cyrus' lmtpd does with a mail", "nonexistent"),
     ],

@@ -22,6 +22,7 @@ from tests.verification.test_delivery import CATCHES, DOMAINS, MAKES, NONE, STRI
         (CATCHES, b"nobody", ["name", "userdeny", "mailbox", "autocreate", "catch-all", "name", "mailbox", "quota", "userdeny"]),
         (STRICT, b"brim+Own", ["name", "userdeny", "mailbox", "quota", "delivery", "userdeny", "delivery"]),
         (NONE, b"fr\xe9d", ["name"]),
+        ({"calendarprefix": "open"}, b"+open", ["name", "mailbox", "acl", "quota", "kept"]),
     ],
 )  # fmt: skip
 def test_the_steps(
