@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.verification.records import Records
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # same with False: nobody writes to it: they show a mistake
 class UserFolder:
     """What a folder is: `entry` is None where there is none, `unfit` why it takes no mail."""
 

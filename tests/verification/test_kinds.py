@@ -39,6 +39,10 @@ def test_what_a_kind_says_agrees(kind: Kind) -> None:
     if kind.missing:
         assert kind.other_readings
         assert kind.catch_all
+    if kind.passes:
+        assert kind.temporary
+        assert kind.remembered_as is None
+        assert not (kind.our_fault or kind.permanent_reply_allowed)
     if kind.for_now is not None:
         assert final
         assert kind.for_now.temporary
