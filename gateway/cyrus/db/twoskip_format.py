@@ -17,7 +17,8 @@ them.  Nothing here holds state; `path` is only there for messages.
 
 from __future__ import annotations
 
-from struct import Struct
+# The module `struct` only gives this one its name, and costs a process for one question a file.
+from _struct import Struct
 from zlib import crc32
 
 from gateway.cyrus.db.file import FileView
