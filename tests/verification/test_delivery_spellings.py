@@ -1,6 +1,7 @@
 """Delivery, where lower case has lost more than one thing, and folders that are deleted.
 
-Each row was seen with the lmtpd of Cyrus 3.6.1 and 3.10 (tests/delivery).
+Each row was seen with the lmtpd of Cyrus 3.6.1 and 3.10 (tests/delivery), but for those of
+full calendars, which follow from imap/lmtpd.c.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _MAILBOXES = {
     b"DELETED.news.6B0CE8D1": record(_OPEN),
     b"user.fr ed": record(),
     b"Calendar.team": record(_OPEN),
+    b"Calendar.over": record(_OPEN),
+    b"Calendar.brim": record(_OPEN),
     b"Notes": record(_OPEN),
     b"info.Notes": record(_OPEN),
     b"#sieve": record(_OPEN),
@@ -115,6 +118,9 @@ _KEPT = {"calendarprefix": "Calendar", "notesmailbox": "Notes", "lmtp_strict_quo
     ("recipient", "kind", "older"),
     [
         (b"bb+Calendar/team", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
+        # Over quota is said at RCPT, and a strict quota after DATA, where the name counts first.
+        (b"bb+Calendar/over", Kind.OVER_QUOTA, Kind.OVER_QUOTA),
+        (b"bb+Calendar/brim", Kind.NOT_FOR_MAIL, Kind.OVER_QUOTA),
         (b"bb+Notes", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
         (b"bb+#sieve", Kind.NOT_FOR_MAIL, Kind.DELIVERABLE),
         (b"bb+info/Notes", Kind.DELIVERABLE, Kind.DELIVERABLE),
@@ -135,6 +141,7 @@ def test_folders_that_an_option_keeps_for_other_things(
         flat = FlatStore(str(folder), _MAILBOXES, options={"postuser": "bb", **_KEPT}, older=keys)
         flat.quotas = {b"user.brim": quota((1024, 1)), b"user.brim.Notes": quota((0, 9))}
         flat.quotas[b"user.brim.Other"] = quota((0, 9))
+        flat.quotas |= {b"Calendar.over": quota((1025, 1)), b"Calendar.brim": quota((1024, 1))}
         flat.write()
         engine = Verifier.for_store(
             CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap"), answers=DELIVERY
