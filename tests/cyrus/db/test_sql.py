@@ -17,7 +17,6 @@ from gateway.cyrus.db import sql
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.skiplist import Skiplist
 from gateway.cyrus.db.sql import SqliteDatabase
-from gateway.cyrus.db.sql_layout import MAX_VALUE
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.golden import FOLDER
 from tests.support.ages import let_age
@@ -380,45 +379,3 @@ def test_the_way_up_from_behind_a_link_is_the_kernels(tmp_path: Path) -> None:
     database = SqliteDatabase(f"{tmp_path}/link/../sql.db", "mailboxes_db")
     assert database.get(b"k") == b"far"
     database.close()
-
-
-@pytest.mark.parametrize("page", [1, 2, 3, 7, 100])
-def test_a_long_table_is_listed_page_by_page(
-    writer: sqlite3.Connection,
-    database: SqliteDatabase,
-    page: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """All of it and each prefix, in order, whether a page ends with the last record or not."""
-    monkeypatch.setattr(sql, "PAGE", page)
-    keys = [b"a", b"user", b"user.a", b"user.b", b"user.ba", b"user/", b"z", b"\xff", b"\xff\xff"]
-    for key in keys[::-1]:
-        insert(writer, key, b"value of " + key)
-    for prefix in (b"", b"user", b"user.", b"user.b", b"\xff", b"nothing"):
-        found = list(database.items(prefix))
-        assert found == [(key, b"value of " + key) for key in keys if key.startswith(prefix)]
-
-
-def test_values_and_samples_are_of_one_statement(
-    writer: sqlite3.Connection, database: SqliteDatabase
-) -> None:
-    """Of a prefix whose first record is not one of the keys, too."""
-    for key in (b"user.a", b"Nuser", b"x"):
-        insert(writer, key, b"value of " + key)
-    found = database.look((b"user.a", b"user.b"), (b"N", b"x", b"y"))
-    assert dict(found.values) == {b"user.a": b"value of user.a"}
-    assert list(found.samples) == [(b"Nuser", b"value of Nuser"), (b"x", b"value of x"), None]
-    assert database.reads_consistently
-
-
-@pytest.mark.parametrize(("more", "sound"), [(0, True), (1, False)])
-def test_a_value_has_a_bound(
-    writer: sqlite3.Connection, database: SqliteDatabase, more: int, *, sound: bool
-) -> None:
-    """One byte more is damage, and not read whole."""
-    insert(writer, b"key", b"v" * (MAX_VALUE + more))
-    if sound:
-        assert database.get(b"key") == b"v" * MAX_VALUE
-    else:
-        with pytest.raises(DatabaseDamaged, match=f"more than {MAX_VALUE} bytes"):
-            database.get(b"key")
