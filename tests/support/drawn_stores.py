@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from gateway.cyrus.db.quotalegacy import folder_hash
+from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, TYPES
 from tests.stores import dbkey, denial, quota, record
 from tests.support.twoskip_writer import Writer
 
@@ -58,7 +59,12 @@ _BOXES = (
     b"Shared", b"Shared/One", b"user", b"News", b"box+x", b"box@y",
 )  # fmt: skip
 _ACLS = (b"anyone\tlrp", b"anyone\tlrs", b"", b"anonymous\tp", b"anyone\tlrp\t-anonymous\tp")
-_TYPES = (b"e", b"e", b"e", b"e", b"e", b"z", b"m", b"d", b"i", b"c", b"n")
+# Half of them are for mail; each other type comes now and then, but for that of mailboxes on
+# another server, which would be asked.
+_TYPES = (
+    *(letter.encode() for letter, mbtype, _ in TYPES if mbtype != MBTYPE_REMOTE),
+    *(b"e" for _ in TYPES),
+)
 _QUOTAS = (
     quota((0, 10)), quota((10_241, 10)), quota((10_240, 10)), quota((10, 10), (3, 3)),
     quota((10, 10), (4, 3)), b"%(S (0 10) M (0) AS (0) NF (9 5))",
