@@ -390,6 +390,24 @@ def test_mupdate_is_kicked_for_a_mailbox_that_is_missing(tmp_path: Path) -> None
     assert again.kind is MADE
 
 
+@pytest.mark.parametrize(
+    ("recipient", "waits"),
+    [(b"new", True), (b"gone", True), (b"between", True), (b"going", False), (b"agenda", False)],
+)
+def test_mupdate_is_kicked_for_a_mailbox_that_is_being_made(
+    tmp_path: Path, recipient: bytes, *, waits: bool
+) -> None:
+    """Or that is none any more; whatever else a record says, another look would find it again."""
+    engine = verifier(tmp_path, NONE)
+    known = engine.verify(Query(recipient))
+    engine.kicks_mupdate = True
+    outcome = engine.decide(Query(recipient))
+    if waits:
+        assert isinstance(outcome, Pending)
+    else:
+        assert outcome == known
+
+
 def test_an_engine_of_the_other_authority_passes_a_question_on(tmp_path: Path) -> None:
     """Threads have one engine each: what is pending says whose answer is asked for."""
     engine = verifier(tmp_path, MAKES)

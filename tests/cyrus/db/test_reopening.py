@@ -47,6 +47,21 @@ def test_commits_show_at_once(store: Store) -> None:
     database.close()
 
 
+def test_commits_are_counted_where_the_state_is_another_one(store: Store) -> None:
+    """What is known of the keys' form is looked for again then, and not otherwise."""
+    store.commit(fred=b"1")
+    database = store.open()
+    counts = []
+    for name in ("fred", "mike", "anna"):
+        store.commit(**{name: b"2"})
+        for _ in range(2):
+            database.state()
+            counts.append(database.commits)
+    assert counts[0::2] == counts[1::2]
+    assert len(set(counts)) == 3
+    database.close()
+
+
 def test_a_repack_is_followed(store: Store) -> None:
     """After a repack the old file never changes: the state looks at the path and finds the new one."""
     store.commit(fred=b"1")
