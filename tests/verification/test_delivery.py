@@ -13,7 +13,7 @@ import pytest
 from gateway.cyrus import imapdconf
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.kinds import Kind
-from gateway.verification.model import Pending, Query, Verdict
+from gateway.verification.model import Pending, Query
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import FlatStore, denial, quota, record
 
@@ -373,39 +373,6 @@ def test_a_mailbox_on_a_backend(tmp_path: Path) -> None:
     assert isinstance(outcome, Pending)
     assert (outcome.server, outcome.answers) == ("backend.example", DELIVERY)
     assert outcome.query == Query(b"away@example.org", None, 1)
-
-
-def test_mupdate_is_kicked_for_a_mailbox_that_is_missing(tmp_path: Path) -> None:
-    """Before it would be made, or caught; afterwards the same authority goes on."""
-    engine = verifier(tmp_path, {**MAKES, **CATCHES})
-    engine.kicks_mupdate = True
-    outcome = engine.decide(Query(b"newbie"))
-    assert isinstance(outcome, Pending)
-    assert (outcome.server, outcome.answers) == (None, DELIVERY)
-    known = engine.decide(Query(b"fred"))
-    assert isinstance(known, Verdict)
-    assert known.kind is OK
-    again = engine.decide(Query(b"newbie"), kicked=True)
-    assert isinstance(again, Verdict)
-    assert again.kind is MADE
-
-
-@pytest.mark.parametrize(
-    ("recipient", "waits"),
-    [(b"new", True), (b"gone", True), (b"between", True), (b"going", False), (b"agenda", False)],
-)
-def test_mupdate_is_kicked_for_a_mailbox_that_is_being_made(
-    tmp_path: Path, recipient: bytes, *, waits: bool
-) -> None:
-    """Or that is none any more; whatever else a record says, another look would find it again."""
-    engine = verifier(tmp_path, NONE)
-    known = engine.verify(Query(recipient))
-    engine.kicks_mupdate = True
-    outcome = engine.decide(Query(recipient))
-    if waits:
-        assert isinstance(outcome, Pending)
-    else:
-        assert outcome == known
 
 
 def test_an_engine_of_the_other_authority_passes_a_question_on(tmp_path: Path) -> None:
