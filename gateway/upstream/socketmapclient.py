@@ -37,7 +37,10 @@ DEFAULT_DEADLINE = 5.0
 
 # Bytes of a reply; the longest that a smmapd sends is a deny message of 4 KiB
 # or an echoed key of 10 KiB.
-MAX_REPLY = 16_384
+MAX_REPLY = 16_384  # only a bound
+
+# Bytes of something wrong that an error shows.
+_SHOWN = 80  # only a bound
 
 # Bytes of a question, map name and blank included.  The C program reads it into
 # a buffer of that size whatever its length (imap/smmapd.c, MAXREQUEST), and
@@ -80,17 +83,17 @@ def parse_reply(server: str, reply: bytes) -> SocketmapAnswer | None:
     """
     digits, colon, rest = reply.partition(b":")
     if not digits.isdigit() and (digits or colon):
-        raise UpstreamError(server, f"the reply is not a netstring: {reply[:40]!r}")
+        raise UpstreamError(server, f"the reply is not a netstring: {reply[:_SHOWN]!r}")
     if len(digits) > len(str(MAX_REPLY)) or (digits and int(digits) > MAX_REPLY):
         raise UpstreamError(server, f"the reply is longer than {MAX_REPLY} bytes")
     if not colon or len(rest) <= int(digits):
         return None
     length = int(digits)
     if len(rest) != length + 1 or rest[length:] != b",":
-        raise UpstreamError(server, f"the reply does not end where it should: {reply[-40:]!r}")
+        raise UpstreamError(server, f"the reply does not end where it should: {reply[-_SHOWN:]!r}")
     status, _, text = rest[:length].partition(b" ")
     if status not in STATUSES:
-        raise UpstreamError(server, f"unknown status {status[:40]!r} in the reply")
+        raise UpstreamError(server, f"unknown status {status[:_SHOWN]!r} in the reply")
     return SocketmapAnswer(status, text)
 
 
@@ -117,7 +120,7 @@ class SocketmapClient:
         """
         server = self.pool.server
         last = time.monotonic() + self.deadline
-        if until is not None and until < last:
+        if until is not None and until < last:  # same with <=: the same moment
             last = until
         question = with_hops(MAP_NAME, hop) + b" " + recipient
         if len(question) > MAX_REQUEST:
@@ -144,7 +147,7 @@ def _is_final(answer: SocketmapAnswer) -> bool:
 def _check(server: str, answer: SocketmapAnswer, recipient: bytes) -> None:
     """Raise UpstreamError where `answer` is none to a question about `recipient`."""
     if answer.text.startswith(_BAD_PROTOCOL):
-        raise NotTaken(server, f"it calls our request {answer.text[:80]!r}")
+        raise NotTaken(server, f"it calls our request {answer.text[:_SHOWN]!r}")
     # The C program's keys end at a NUL.
     if answer.status == b"OK" and answer.text not in (recipient, recipient.partition(b"\0")[0]):
-        raise UpstreamError(server, f"it answers another question: OK {answer.text[:80]!r}")
+        raise UpstreamError(server, f"it answers another question: OK {answer.text[:_SHOWN]!r}")
