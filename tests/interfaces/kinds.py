@@ -26,7 +26,8 @@ class Row:
 
     A text of None is the reason of the recipient's verdict.  `remembered` is the setting
     `remember_*` of [remote] that says how long another server's word for it counts; `event` is
-    the C program's word of it in Cyrus' auditlog.
+    the C program's word of it in Cyrus' auditlog.  `others` is what may still take the mail:
+    another reading of the address, the catch-all mailbox.
     """
 
     status: bytes
@@ -36,12 +37,15 @@ class Row:
     map_text: bytes | None = b""
     remembered: str | None = None
     event: str = "failed"
+    others: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
         """Is it a permanent refusal?"""
         return self.code >= 500
 
+
+READING, CATCH_ALL = "reading", "catch-all"
 
 TABLE: Mapping[Kind, Row] = {
     Kind.DELIVERABLE: Row(b"OK", remembered="yes", event="ok"),
@@ -51,39 +55,62 @@ TABLE: Mapping[Kind, Row] = {
         *(b"NOTFOUND", 550, b"5.1.1", b"User unknown", b"Mailbox does not exist"),
         remembered="no",
         event="nonexistent",
+        others=(READING, CATCH_ALL),
     ),
     Kind.NOT_POSTABLE: Row(
-        *(b"PERM", 550, b"5.7.1", b"Permission denied", b"Permission denied"), remembered="no"
+        *(b"PERM", 550, b"5.7.1", b"Permission denied", b"Permission denied"),
+        remembered="no",
+        others=(READING, CATCH_ALL),
     ),
     Kind.DENIED: Row(b"NOTFOUND", 550, b"5.2.1", None, None, remembered="no", event="denied"),
     Kind.OVER_QUOTA: Row(
         *(b"TEMP", 452, b"4.2.2", b"Over quota", b"Over quota"),
         remembered="over_quota",
         event="overquota",
+        others=(CATCH_ALL,),
     ),
     Kind.OVER_QUOTA_PERMANENT: Row(
         *(b"PERM", 552, b"5.2.2", b"Over quota", b"Over quota"),
         remembered="over_quota",
         event="overquota",
+        others=(READING, CATCH_ALL),
     ),
     Kind.SIZE_OVER_QUOTA: Row(
         *(b"TEMP", 452, b"4.2.2", b"Message exceeds the free quota"),
         b"Message does not fit into the free quota",
     ),
-    Kind.REFUSED: Row(b"PERM", 550, b"5.2.0", None, None, remembered="no"),
+    Kind.REFUSED: Row(
+        b"PERM", 550, b"5.2.0", None, None, remembered="no", others=(READING, CATCH_ALL)
+    ),
     Kind.BAD_ADDRESS: Row(
         *(b"NOTFOUND", 553, b"5.1.3", b"Bad recipient address syntax"),
         b"Bad recipient address syntax",
         remembered="no",
+        others=(READING,),
     ),
     Kind.RESERVED: Row(
-        b"TEMP", 451, b"4.2.1", b"Mailbox is currently reserved", b"Mailbox is currently reserved"
+        b"TEMP",
+        451,
+        b"4.2.1",
+        b"Mailbox is currently reserved",
+        b"Mailbox is currently reserved",
+        others=(CATCH_ALL,),
     ),
     Kind.DISABLED: Row(
-        b"TEMP", 451, b"4.2.1", b"Mailbox has been disabled", b"Mailbox has been disabled"
+        b"TEMP",
+        451,
+        b"4.2.1",
+        b"Mailbox has been disabled",
+        b"Mailbox has been disabled",
+        others=(CATCH_ALL,),
     ),
     Kind.NOT_CREATABLE: Row(
-        b"TEMP", 451, b"4.3.0", b"Invalid mailbox name", b"Invalid mailbox name"
+        b"TEMP",
+        451,
+        b"4.3.0",
+        b"Invalid mailbox name",
+        b"Invalid mailbox name",
+        others=(CATCH_ALL,),
     ),
     Kind.NOT_FOR_MAIL: Row(
         *(b"TEMP", 451, b"4.2.0", b"Operation is not supported on mailbox"),

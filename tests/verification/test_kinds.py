@@ -8,7 +8,7 @@ from gateway.frontends import replies
 from gateway.frontends.replies import Template
 from gateway.verification.expiringcache import Lifetimes
 from gateway.verification.kinds import KINDS, REMEMBERED, Kind
-from tests.interfaces.kinds import expected
+from tests.interfaces.kinds import CATCH_ALL, READING, expected
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -29,8 +29,7 @@ def test_what_a_kind_says_agrees(kind: Kind) -> None:
         assert kind.temporary
         assert not kind.permanent_reply_allowed
         assert kind.remembered_as is None
-    if kind.try_next_server:
-        assert kind.our_fault
+    assert kind.try_next_server == kind.our_fault
     final = not kind.accepts and not kind.temporary
     if final:
         assert kind.permanent_reply_allowed, "a refusal for good is answered with 5xx"
@@ -55,6 +54,8 @@ def test_the_word_and_text_of_a_kind_are_those_of_smmapd(kind: Kind) -> None:
     row = expected(kind)
     assert kind.status == row.status
     assert kind.audit_event == row.event, f"Kind.audit_event of {kind.name}"
+    others = (READING in row.others, CATCH_ALL in row.others)
+    assert (kind.other_readings, kind.catch_all) == others, f"`others` of {kind.name} in TABLE"
     if row.map_text is not None:
         assert kind.text == row.map_text
 
