@@ -40,7 +40,7 @@ ALLOWED = {
     ("gateway/cyrus/db/quotalegacy.py", "time.time_ns"): "is a file too young for a stamp",
     ("gateway/cyrus/db/history.py", "time.time_ns"): "is a file too young for a stamp",
     ("gateway/cyrus/db/reopening.py", "time.time_ns"): "is a file too young for a stamp",
-    ("gateway/cyrus/db/sql.py", "time.time_ns"): "is a file too young for a stamp",
+    ("gateway/cyrus/db/sql/sqlite.py", "time.time_ns"): "is a file too young for a stamp",
     ("gateway/mta/tablecache.py", "time.time_ns"): "is a table's file too young for a stamp",
     # A clock that is set delays the reading for a second, or makes it a second early.
     ("gateway/frontends/watched.py", "time.time"): "has a file been left alone",

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.db.sql_pool import Lookup, SqlPool, SqlSession
+    from gateway.cyrus.db.sqlserver.connections import Lookup, SqlPool, SqlSession
     from gateway.cyrus.imapdconf import ImapdConf
 
 # Seconds of a deadline that there is none of; `math` would cost each start.
@@ -44,7 +44,7 @@ class CyrusStore:
     several stores to share; without them the store has its own (`sql_pool`).
 
     `server` is the name of the SQL server that holds a database, or None.
-    Where there is one a look-up may block (gateway/cyrus/db/sql_server.py), all of
+    Where there is one a look-up may block (gateway/cyrus/db/sqlserver/servertable.py), all of
     it for no longer than one deadline (`begin`).
     """
 
@@ -82,7 +82,7 @@ class CyrusStore:
         def database(path: str, configured: str, *, optional: bool = False) -> ReopeningDatabase:
             table = None
             if configured == "sql":
-                from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415 (rarely)
+                from gateway.cyrus.db.sql.layout import table_name  # noqa: PLC0415 (rarely)
 
                 if session is not None:
                     return _server_table(session, path, optional=optional)
@@ -181,9 +181,9 @@ def sql_pool(
     if "sql" not in formats or conf.sql_engine in ("sqlite", None):
         return None
     # Most stores have no SQL server.
-    from gateway.cyrus.db.sql_address import ANSWER_SECONDS, SqlServer  # noqa: PLC0415
-    from gateway.cyrus.db.sql_pool import POOL_SIZE, SqlPool  # noqa: PLC0415
-    from gateway.cyrus.db.sql_server import driver  # noqa: PLC0415
+    from gateway.cyrus.db.sqlserver.connections import POOL_SIZE, SqlPool  # noqa: PLC0415
+    from gateway.cyrus.db.sqlserver.location import ANSWER_SECONDS, SqlServer  # noqa: PLC0415
+    from gateway.cyrus.db.sqlserver.servertable import driver  # noqa: PLC0415
 
     seconds = ANSWER_SECONDS if deadline is None else deadline
     server = SqlServer.from_conf(conf, hostnames, seconds)
@@ -192,13 +192,13 @@ def sql_pool(
 
 
 def _session(pool: SqlPool) -> SqlSession:
-    from gateway.cyrus.db.sql_pool import SqlSession  # noqa: PLC0415
+    from gateway.cyrus.db.sqlserver.connections import SqlSession  # noqa: PLC0415
 
     return SqlSession(pool)
 
 
 def _server_table(session: SqlSession, path: str, *, optional: bool) -> ReopeningDatabase:
-    from gateway.cyrus.db.sql_server import ServerTable  # noqa: PLC0415
+    from gateway.cyrus.db.sqlserver.servertable import ServerTable  # noqa: PLC0415
 
     return ServerTable(session, path, optional=optional)
 

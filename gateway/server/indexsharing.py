@@ -125,7 +125,7 @@ class IndexSharing:
     def settle(self, descriptors: Sequence[int]) -> None:
         """Use what was offered at the process' start, at once: nobody asks yet."""
         # Nor waits for these modules, of which a store in another format needs none.
-        import gateway.cyrus.db.twoskip_indexmaker  # noqa: F401, PLC0415
+        import gateway.cyrus.db.twoskip.indexmaker  # noqa: F401, PLC0415
 
         for descriptor in descriptors:
             self.offered(descriptor)

@@ -2,7 +2,7 @@
 
 The supervisor looks into none of them: it keeps the newest by the path of its file, gives it to
 every child, and says which child has one made, so that not all of them do.  A
-child proves by itself what it is given (gateway/cyrus/db/twoskip_shared.py).
+child proves by itself what it is given (gateway/cyrus/db/twoskip/shared.py).
 
 Limits: MOST files, of which a gateway has one; what is kept is in memory, 8 bytes a mailbox,
 until another one takes its place.

@@ -18,7 +18,7 @@ from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from gateway.cyrus.db.sql_pool import SqlPool
+    from gateway.cyrus.db.sqlserver.connections import SqlPool
     from gateway.cyrus.imapdconf import ImapdConf
 
 _log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.config.choices import AuthorityName
-    from gateway.cyrus.db.sql_pool import SqlPool
+    from gateway.cyrus.db.sqlserver.connections import SqlPool
     from gateway.cyrus.store import CyrusStore
     from gateway.upstream.lmtpclient import Creators
     from gateway.verification.decider import Engine, Memory

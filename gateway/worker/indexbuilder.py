@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, StoreError
 
 # How much it gives way: where everybody wants the processor, it gets four fifths of what one that

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db import twom
 from gateway.cyrus.db.file import FileView
+from gateway.cyrus.db.twom import twom
 from gateway.verification.cache import VerdictCache
 from gateway.verification.kinds import Kind
 from gateway.verification.verifier import Verifier

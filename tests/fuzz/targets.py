@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 from gateway.cli import maillog
 from gateway.cyrus import acl, dlist, imapdconf, mutf7
-from gateway.cyrus.db import formats, twom, twoskip_format
+from gateway.cyrus.db import formats
 from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.flat import Flat
-from gateway.cyrus.db.skiplist import Skiplist
-from gateway.cyrus.db.twom import Twom
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
+from gateway.cyrus.db.twom import twom
+from gateway.cyrus.db.twom.twom import Twom
+from gateway.cyrus.db.twoskip import format as twoskip_format
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.cyrus.mailboxlist import MailboxList
 from gateway.cyrus.quota import QuotaRoots
 from gateway.cyrus.userdeny import UserDeny

@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.real, pytest.mark.milter]
 
 # Every list is long, and every question strains.
 _CUSTOMIZED = """
-import gateway.cyrus.db.twoskip, gateway.server.indexsharing
-gateway.cyrus.db.twoskip.SHARED_FROM = 1
+import gateway.cyrus.db.twoskip.twoskip, gateway.server.indexsharing
+gateway.cyrus.db.twoskip.twoskip.SHARED_FROM = 1
 gateway.server.indexsharing.STRAIN = 1
 """
 # Another memory has another inode.

@@ -19,7 +19,7 @@ from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-# More than those of which a process makes its own (gateway.cyrus.db.twoskip.SHARED_FROM).
+# More than those of which a process makes its own (gateway.cyrus.db.twoskip.twoskip.SHARED_FROM).
 USERS = 20_500
 _USER = b"user%06d"
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.db import sql_address, sql_server
 from gateway.cyrus.db.formats import open_database
+from gateway.cyrus.db.sqlserver import location as sql_address
+from gateway.cyrus.db.sqlserver import servertable as sql_server
 from gateway.cyrus.store import CyrusStore
 from gateway.errors import DatabaseUnavailable
 from gateway.verification.verifier import Verifier

@@ -41,8 +41,8 @@ gateway.cyrus.inotify.init = lambda: None
 
 # The index of a mailbox list is made by another process and shared, however short the list.
 _SHARED = """
-import gateway.cyrus.db.twoskip, gateway.server.indexsharing
-gateway.cyrus.db.twoskip.SHARED_FROM = 1
+import gateway.cyrus.db.twoskip.twoskip, gateway.server.indexsharing
+gateway.cyrus.db.twoskip.twoskip.SHARED_FROM = 1
 gateway.server.indexsharing.STRAIN = 20
 """
 

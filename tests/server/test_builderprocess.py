@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.server import builderprocess
 from gateway.server.builderprocess import BuilderProcess
 from tests.rigs.waiting import wait_until

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.support.twoskip_writer import Step, Writer
 
 # Few keys, so that they are replaced and deleted often; some sort differently in the two orders.

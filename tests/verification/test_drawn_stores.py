@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.db import twoskip
+from gateway.cyrus.db.twoskip import twoskip
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.cache import VerdictCache
 from gateway.verification.kinds import Kind

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
-from gateway.cyrus.db import sql_address
-from gateway.cyrus.db.sql_address import SqlServer
-from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
+from gateway.cyrus.db.sqlserver import location as sql_address
+from gateway.cyrus.db.sqlserver.connections import SqlPool, SqlSession
+from gateway.cyrus.db.sqlserver.location import SqlServer
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.entry import Entry
 from gateway.verification.kinds import Kind

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db import twoskip
+from gateway.cyrus.db.twoskip import twoskip
 from gateway.verification import cache
 from tests.support.sites import Site
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.cyrus.db import twoskip_index
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip import index as twoskip_index
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.worker.indexbuilder import build
 from tests.support.twoskip_disk import Disk
 from tests.support.twoskip_writer import Writer

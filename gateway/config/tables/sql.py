@@ -13,7 +13,7 @@ from gateway.config.declaration import (
 )
 from gateway.config.tables.remote import MAX_DEADLINE, MAX_POOL
 from gateway.config.types import integer, list_of, seconds, toml_string
-from gateway.cyrus.db.sql_address import ANSWER_SECONDS, Host, hosts
+from gateway.cyrus.db.sqlserver.location import ANSWER_SECONDS, Host, hosts
 from gateway.errors import ConfigurationError
 
 # PostgreSQL has a hundred connections as a rule, and others want some, too.

@@ -146,19 +146,19 @@ def _unusable(path: str, configured: str, found: str) -> DatabaseDamaged | Datab
 
 
 def _twoskip(view: FileView, mboxsort: bool) -> Database:
-    from gateway.cyrus.db.twoskip import Twoskip  # noqa: PLC0415
+    from gateway.cyrus.db.twoskip.twoskip import Twoskip  # noqa: PLC0415
 
     return Twoskip(view, mboxsort=mboxsort)
 
 
 def _twom(view: FileView, mboxsort: bool) -> Database:
-    from gateway.cyrus.db.twom import Twom  # noqa: PLC0415
+    from gateway.cyrus.db.twom.twom import Twom  # noqa: PLC0415
 
     return Twom(view, mboxsort=mboxsort)
 
 
 def _skiplist(view: FileView, mboxsort: bool) -> Database:
-    from gateway.cyrus.db.skiplist import Skiplist  # noqa: PLC0415
+    from gateway.cyrus.db.skiplist.skiplist import Skiplist  # noqa: PLC0415
 
     return Skiplist(view, mboxsort=mboxsort)
 
@@ -170,8 +170,8 @@ def _flat(view: FileView, mboxsort: bool) -> Database:
 
 
 def _sql(path: str, table: str | None) -> Database:
-    from gateway.cyrus.db.sql import SqliteDatabase  # noqa: PLC0415
-    from gateway.cyrus.db.sql_layout import table_name  # noqa: PLC0415
+    from gateway.cyrus.db.sql.layout import table_name  # noqa: PLC0415
+    from gateway.cyrus.db.sql.sqlite import SqliteDatabase  # noqa: PLC0415
 
     return SqliteDatabase(path, table or table_name(path))
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
-from gateway.cyrus.db.twom import Twom
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
+from gateway.cyrus.db.twom.twom import Twom
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.cyrus.db.histories import Verb, play
 from tests.support.skiplist_writer import SkiplistWriter, finish
 from tests.support.twom_writer import TwomWriter

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
 from tests.cyrus.db.histories import Verb, play
 from tests.golden import FOLDER
 from tests.support.skiplist_writer import SkiplistWriter, finish

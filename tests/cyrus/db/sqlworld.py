@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.cyrus.db.sql_address import Host, SqlServer
-from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
-from gateway.cyrus.db.sql_server import ServerTable
+from gateway.cyrus.db.sqlserver.connections import SqlPool, SqlSession
+from gateway.cyrus.db.sqlserver.location import Host, SqlServer
+from gateway.cyrus.db.sqlserver.servertable import ServerTable
 from gateway.errors import DatabaseUnavailable
 
 SERVER = SqlServer("pgsql", "cyrus", (Host("a"), Host("b", 7)), user="u", password="hidden")

@@ -15,9 +15,9 @@ import pytest
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import TAIL_BYTES
 from gateway.cyrus.db.reopening import ReopeningDatabase
-from gateway.cyrus.db.skiplist_log import Log
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE
+from gateway.cyrus.db.skiplist.log import Log
+from gateway.cyrus.db.twoskip.format import HEADER_SIZE
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.pasts import DUMMY_END, FORMATS, PASTS, Disk, Reader, delete, store
 from tests.support.ages import let_age

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from gateway.cyrus.db.sql_address import (
+from gateway.cyrus.db.sqlserver.location import (
     MAX_BYTES,
     MAX_ROWS,
     ColumnsUnfit,
@@ -29,12 +29,12 @@ require_module("pymysql", "the extra `mysql`, which `make venv` installs")
 import pymysql  # noqa: E402
 from pymysql.constants import FIELD_TYPE  # noqa: E402
 
-from gateway.cyrus.db import mysql  # noqa: E402
+from gateway.cyrus.db.sqlserver import mysql  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.cyrus.db.sql_address import SqlConnection
+    from gateway.cyrus.db.sqlserver.location import SqlConnection
 
 NOW = 1000.0
 SALT = b"12345678abcdefghijkl"

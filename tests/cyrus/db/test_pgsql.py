@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cyrus.db.sql_address import (
+from gateway.cyrus.db.sqlserver.location import (
     MAX_BYTES,
     MAX_ROWS,
     ColumnsUnfit,
@@ -26,7 +26,7 @@ from tests.support.fakes import DEADLINE_S, Fake, Talk
 
 require_module("psycopg", "the extra `pgsql`, which `make venv` installs, and libpq5")
 
-from gateway.cyrus.db import pgsql  # noqa: E402
+from gateway.cyrus.db.sqlserver import pgsql  # noqa: E402
 
 # PostgreSQL's manual, "Message Formats": requests for TLS and GSSAPI, which a server may decline.
 ENCRYPTION = {80877103, 80877104}

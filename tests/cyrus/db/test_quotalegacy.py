@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.quotalegacy import ABSENT, QuotaLegacy, folder_hash
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.cyrus.folderwatch import FolderWatch
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
 from tests.golden import FOLDER

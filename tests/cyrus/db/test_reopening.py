@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.reopening import ReopeningDatabase
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.cyrus.db.replaceable import Store
 from tests.rigs.descriptors import open_descriptors

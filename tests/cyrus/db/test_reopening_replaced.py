@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cyrus.db import formats
 from gateway.cyrus.db.reopening import MAX_REPLACED, ReopeningDatabase
-from gateway.cyrus.db.twoskip import BATCH, Twoskip
+from gateway.cyrus.db.twoskip.twoskip import BATCH, Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable, StoreError
 from tests.cyrus.db.replaceable import Store
 from tests.support.twoskip_writer import Writer

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import (

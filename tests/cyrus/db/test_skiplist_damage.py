@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.histories import UNTIMED, contents, fill, play
 from tests.cyrus.db.skiplist_files import reading, written

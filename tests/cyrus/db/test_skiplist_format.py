@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from gateway.cyrus.db.skiplist_format import (
+from gateway.cyrus.db.skiplist.format import (
     ADD,
     COMMIT,
     DELETE,

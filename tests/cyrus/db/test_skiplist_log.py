@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist_format import ADD, COMMIT, DELETE
-from gateway.cyrus.db.skiplist_log import Changed, Log, Scan
+from gateway.cyrus.db.skiplist.format import ADD, COMMIT, DELETE
+from gateway.cyrus.db.skiplist.log import Changed, Log, Scan
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_skiplist_format import record
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db import skiplist_read
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist_format import ADD, COMMIT, DELETE, DUMMY, INORDER
-from gateway.cyrus.db.skiplist_read import Node, Stop, records
+from gateway.cyrus.db.skiplist import reading as skiplist_read
+from gateway.cyrus.db.skiplist.format import ADD, COMMIT, DELETE, DUMMY, INORDER
+from gateway.cyrus.db.skiplist.reading import Node, Stop, records
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_skiplist_format import record
 

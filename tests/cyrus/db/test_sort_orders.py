@@ -20,7 +20,7 @@ from gateway.cyrus.db import flat
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.flat import Flat
 from gateway.cyrus.db.order import MAILBOX
-from gateway.cyrus.db.skiplist import Skiplist
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
 from gateway.errors import DatabaseDamaged
 from tests.golden import FOLDER
 from tests.support.skiplist_writer import SkiplistWriter, finish, rank

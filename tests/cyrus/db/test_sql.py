@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import sql
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
-from gateway.cyrus.db.sql import SqliteDatabase
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
+from gateway.cyrus.db.sql import sqlite as sql
+from gateway.cyrus.db.sql.sqlite import SqliteDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.golden import FOLDER
 from tests.support.ages import let_age

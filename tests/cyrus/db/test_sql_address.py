@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db.sql_address import Host, SqlServer, hosts
+from gateway.cyrus.db.sqlserver.location import Host, SqlServer, hosts
 from gateway.cyrus.imapdconf import ImapdConf, load
 from gateway.errors import ConfigurationError
 

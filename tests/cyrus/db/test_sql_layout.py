@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cyrus.db.sql_layout import DIALECTS, bounds, end_of, table_name
+from gateway.cyrus.db.sql.layout import DIALECTS, bounds, end_of, table_name
 
 
 @pytest.mark.parametrize(

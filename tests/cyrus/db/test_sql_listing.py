@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cyrus.db import sql
-from gateway.cyrus.db.sql import SqliteDatabase
-from gateway.cyrus.db.sql_layout import MAX_VALUE
+from gateway.cyrus.db.sql import sqlite as sql
+from gateway.cyrus.db.sql.layout import MAX_VALUE
+from gateway.cyrus.db.sql.sqlite import SqliteDatabase
 from gateway.errors import DatabaseDamaged
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.cyrus.db import sql_pool
-from gateway.cyrus.db.sql_address import ANSWER_SECONDS, Host, SqlServer, TooManyConnections
-from gateway.cyrus.db.sql_pool import SqlPool, SqlSession
+from gateway.cyrus.db.sqlserver import connections as sql_pool
+from gateway.cyrus.db.sqlserver.connections import SqlPool, SqlSession
+from gateway.cyrus.db.sqlserver.location import ANSWER_SECONDS, Host, SqlServer, TooManyConnections
 from gateway.errors import DatabaseUnavailable
 
 from .sqlworld import World

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.cyrus.db import sql_server
-from gateway.cyrus.db.sql_address import ColumnsUnfit, Host, SqlServer
-from gateway.cyrus.db.sql_layout import DIALECTS, MAX_VALUE
-from gateway.cyrus.db.sql_pool import SqlSession
-from gateway.cyrus.db.sql_server import MISSING_SECONDS, RESTORE_SECONDS, ServerTable
+from gateway.cyrus.db.sql.layout import DIALECTS, MAX_VALUE
+from gateway.cyrus.db.sqlserver import servertable as sql_server
+from gateway.cyrus.db.sqlserver.connections import SqlSession
+from gateway.cyrus.db.sqlserver.location import ColumnsUnfit, Host, SqlServer
+from gateway.cyrus.db.sqlserver.servertable import MISSING_SECONDS, RESTORE_SECONDS, ServerTable
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -25,7 +25,7 @@ from tests.rigs.require import require_module
 from .sqlworld import World
 
 if TYPE_CHECKING:
-    from gateway.cyrus.db.sql_address import Connect
+    from gateway.cyrus.db.sqlserver.location import Connect
 
 SHORT_S = 0.2
 MISSING = DatabaseMissing("server", "no such relation")
@@ -197,8 +197,8 @@ def test_a_missing_driver_is_named(
 ) -> None:
     """With Debian's package, and the name on the index."""
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, f"gateway.cyrus.db.{engine}", raising=False)
-    monkeypatch.delattr(f"gateway.cyrus.db.{engine}", raising=False)
+    monkeypatch.delitem(sys.modules, f"gateway.cyrus.db.sqlserver.{engine}", raising=False)
+    monkeypatch.delattr(f"gateway.cyrus.db.sqlserver.{engine}", raising=False)
     with pytest.raises(ConfigurationError, match=rf"sql_engine: .*{package}.*{name}"):
         sql_server.driver(engine)
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.skiplist import Skiplist
-from gateway.cyrus.db.twom import Twom
-from gateway.cyrus.db.twom_format import TwomHeader
-from gateway.cyrus.db.twom_walk import KeyPosition
+from gateway.cyrus.db.skiplist.skiplist import Skiplist
+from gateway.cyrus.db.twom.format import TwomHeader
+from gateway.cyrus.db.twom.twom import Twom
+from gateway.cyrus.db.twom.walk import KeyPosition
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.histories import KEYS, UNTIMED, Verb, contents, fill, histories, in_order, play
 from tests.cyrus.db.interleave import SteppingView, Steps, check_look_ups_between_steps

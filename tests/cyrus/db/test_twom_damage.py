@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twom import Twom
+from gateway.cyrus.db.twom.twom import Twom
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.cyrus.db.histories import UNTIMED, fill
 from tests.cyrus.db.interleave import CountingView

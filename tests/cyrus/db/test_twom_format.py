@@ -7,7 +7,7 @@ import struct
 import pytest
 import xxhash
 
-from gateway.cyrus.db.twom_format import (
+from gateway.cyrus.db.twom.format import (
     TwomHeader,
     TwomRecord,
     file_checksum,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twom_walk import Walk
+from gateway.cyrus.db.twom.walk import Walk
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_twom_format import ADD, COMMIT, checksum, record
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip import twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseUnavailable, StoreError
 from tests.golden import FOLDER
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted

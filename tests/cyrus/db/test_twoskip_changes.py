@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip
+from gateway.cyrus.db.twoskip import twoskip
 from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.support.twoskip_disk import KEYS, Disk, crc

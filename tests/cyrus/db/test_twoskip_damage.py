@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip import twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
 from tests.support.twoskip_writer import HEADER_SIZE, Node, Writer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip_format import (
+from gateway.cyrus.db.twoskip.format import (
     TwoskipHeader,
     TwoskipRecord,
     committed,

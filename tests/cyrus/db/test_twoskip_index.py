@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip_index, twoskip_keyrun
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip import index as twoskip_index
+from gateway.cyrus.db.twoskip import keyrun as twoskip_keyrun
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.support.ages import let_age
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted

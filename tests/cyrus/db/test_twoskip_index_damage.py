@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import Orders
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE
-from gateway.cyrus.db.twoskip_snapshot import Snapshot
-from gateway.cyrus.db.twoskip_waypoints import Waypoints
+from gateway.cyrus.db.twoskip.format import HEADER_SIZE
+from gateway.cyrus.db.twoskip.snapshot import Snapshot
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import Disk, Interrupted

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.cyrus.db import twoskip
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_indexmaker import ATTEMPTS, IndexMaker
-from gateway.cyrus.db.twoskip_keyrun import KeyRun
+from gateway.cyrus.db.twoskip import twoskip
+from gateway.cyrus.db.twoskip.indexmaker import ATTEMPTS, IndexMaker
+from gateway.cyrus.db.twoskip.keyrun import KeyRun
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.support.twoskip_disk import Disk
 from tests.support.twoskip_writer import Writer
 

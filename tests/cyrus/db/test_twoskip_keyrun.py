@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip_index, twoskip_keyrun
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_index import MAX_CANDIDATES, KeyIndex
+from gateway.cyrus.db.twoskip import index as twoskip_index
+from gateway.cyrus.db.twoskip import keyrun as twoskip_keyrun
+from gateway.cyrus.db.twoskip.index import MAX_CANDIDATES, KeyIndex
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.cyrus.db.collisions import colliding
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed

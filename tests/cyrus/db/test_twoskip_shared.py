@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip_index, twoskip_shared
 from gateway.cyrus.db.history import TAIL_BYTES
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_index import KeyIndex
-from gateway.cyrus.db.twoskip_shared import SEALS, SharedIndex
+from gateway.cyrus.db.twoskip import shared
+from gateway.cyrus.db.twoskip.index import KeyIndex
+from gateway.cyrus.db.twoskip.shared import SEALS, SharedIndex
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import SharedIndexRefused
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk
 from tests.support.twoskip_writer import Writer
 
-HEADER = twoskip_shared._HEADER
+HEADER = shared._HEADER
 FIELDS = (
     "magic",
     "version",
@@ -300,7 +300,7 @@ def test_it_is_checked_in_pieces(
     disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that nobody waits for it."""
-    monkeypatch.setattr(twoskip_shared, "_PIECE", 100)
+    monkeypatch.setattr(shared, "_PIECE", 100)
     data = exported(disk)
     reader = disk.reader()
     descriptor = sealed(data)
@@ -332,7 +332,7 @@ def test_a_shared_index_knows_what_is_committed(
     disk.begin(steps[:made])
     data = exported(disk)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(twoskip_index, "MOST_RECENT", recent)
+        patched.setattr("gateway.cyrus.db.twoskip.index.MOST_RECENT", recent)
         for step in steps[made:used]:
             step.apply(disk.fd)
         database = disk.reader()
@@ -378,11 +378,11 @@ def test_what_is_not_finished_or_not_proved_is_not_shared(disk: Disk, writer: Wr
     index, raw = database._index, database._look()
     assert index is not None
     tail = database._history.tail
-    descriptor = twoskip_shared.export(index, database._view, raw, tail)
+    descriptor = shared.export(index, database._view, raw, tail)
     assert descriptor is not None
     os.close(descriptor)
     tail.forget()
-    assert twoskip_shared.export(index, database._view, raw, tail) is None
+    assert shared.export(index, database._view, raw, tail) is None
     database.close()
 
 

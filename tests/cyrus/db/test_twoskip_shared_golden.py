@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.cyrus.db.test_twoskip_index import indexed
 
 

@@ -15,10 +15,11 @@ from random import Random
 
 import pytest
 
-from gateway.cyrus.db import twoskip_index, twoskip_shared
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.reopening import ReopeningDatabase
-from gateway.cyrus.db.twoskip import Twoskip
+from gateway.cyrus.db.twoskip import index as twoskip_index
+from gateway.cyrus.db.twoskip import shared as twoskip_shared
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from tests.support.twoskip_writer import Writer
 
 NAMES = [b"user.%d" % number for number in range(30)]

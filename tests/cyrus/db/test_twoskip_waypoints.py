@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cyrus.db import twoskip_waypoints
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import MAILBOX
-from gateway.cyrus.db.twoskip import Twoskip
-from gateway.cyrus.db.twoskip_waypoints import Waypoints
+from gateway.cyrus.db.twoskip import waypoints as twoskip_waypoints
+from gateway.cyrus.db.twoskip.twoskip import Twoskip
+from gateway.cyrus.db.twoskip.waypoints import Waypoints
 from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.interleave import CountingView
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from gateway.cyrus.db.file import FileView
-from gateway.cyrus.db.twom import Twom
+from gateway.cyrus.db.twom.twom import Twom
 from tests.golden import FOLDER
 from tests.support.twom_writer import TwomWriter
 

@@ -23,7 +23,7 @@ import time
 
 from psycopg import Error, pq
 
-from gateway.cyrus.db.sql_address import (
+from gateway.cyrus.db.sqlserver.location import (
     MAX_BYTES,
     MAX_ROWS,
     MORE_CONNECTIONS,
@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gateway.cyrus.db.sql_address import Host, SqlServer
+    from gateway.cyrus.db.sqlserver.location import Host, SqlServer
 
 _BYTEA = 17  # the type's number in pg_type
 _BINARY = pq.Format.BINARY
@@ -50,7 +50,7 @@ _NONE_LEFT = ("too many", "remaining connection slots")
 
 
 class PgConnection:
-    """One connection; see gateway.cyrus.db.sql_address.Connection."""
+    """One connection; see gateway.cyrus.db.sqlserver.location.Connection."""
 
     def __init__(self, name: str, pgconn: pq.abc.PGconn, seconds: float) -> None:
         self._name = name

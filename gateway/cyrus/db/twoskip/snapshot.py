@@ -2,7 +2,7 @@
 
 A Snapshot believes nothing but what lies below the committed size it was made with.
 Whether that still was the committed size when it had read is not its
-business: gateway/cyrus/db/twoskip.py looks at the header again and throws
+business: gateway/cyrus/db/twoskip/twoskip.py looks at the header again and throws
 the result away if not.  So anything read here may be garbage of a commit in
 between, and all that is promised then is an end within bounds: a result, or
 `DatabaseDamaged`.  No walk can go in circles, because each step goes to a
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.order import Ascent, Orders
-from gateway.cyrus.db.twoskip_format import (
+from gateway.cyrus.db.twoskip.format import (
     BLANK,
     COMMIT,
     DELETE,
@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cyrus.db.twoskip_waypoints import Waypoints
+    from gateway.cyrus.db.twoskip.waypoints import Waypoints
 
 # Records that one commit is believed to delete side by side; beyond that, forgetting
 # everything is cheaper.

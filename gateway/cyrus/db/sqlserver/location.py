@@ -1,7 +1,6 @@
 """Where an SQL server is, as imapd.conf says, and what a driver for one must do.
 
-`pgsql` and `mysql` are drivers; sql_pool.py connects, and sql_server.py asks
-through them.
+`pgsql` and `mysql` are drivers; connections.py connects, and servertable.py asks through them.
 """
 
 from __future__ import annotations

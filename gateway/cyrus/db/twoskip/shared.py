@@ -40,9 +40,9 @@ from struct import Struct
 from zlib import crc32
 
 from gateway.cyrus.db.history import Tail
-from gateway.cyrus.db.twoskip_format import HEADER_SIZE, STEP, TwoskipHeader, measure
-from gateway.cyrus.db.twoskip_index import KeyIndex
-from gateway.cyrus.db.twoskip_keyrun import KeyRun, bucket_count
+from gateway.cyrus.db.twoskip.format import HEADER_SIZE, STEP, TwoskipHeader, measure
+from gateway.cyrus.db.twoskip.index import KeyIndex
+from gateway.cyrus.db.twoskip.keyrun import KeyRun, bucket_count
 from gateway.errors import SharedIndexRefused
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 """The upper levels of a twoskip file's skip list, remembered while the file stays as it is.
 
 For processes that answer many questions and have no index yet
-(twoskip_index.py): the first half of each search goes by the same few thousand
+(index.py): the first half of each search goes by the same few thousand
 records, and reading them again is most of its cost.
 
 What is remembered is of one committed state: of one generation and size, and of one
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from gateway.cyrus.db.twoskip_format import (
+from gateway.cyrus.db.twoskip.format import (
     HEADER_SIZE,
     START,
     TwoskipHeader,

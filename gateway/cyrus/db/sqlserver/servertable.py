@@ -2,7 +2,7 @@
 
 What belongs together is asked in one statement, which only reads, with keys as
 parameters; so what is seen is committed, and of one moment.  Connections are
-those of the process (sql_pool.py).
+those of the process (connections.py).
 
 Everything is over when the question's deadline is (`SqlSession.begin`); then
 the answer is a fault, never "no such record".  A call may block for that long,
@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.reopening import ReopeningDatabase
-from gateway.cyrus.db.sql_address import ColumnsUnfit
-from gateway.cyrus.db.sql_layout import COLUMNS, DIALECTS, SqlRecords, bounds, table_name
+from gateway.cyrus.db.sql.layout import COLUMNS, DIALECTS, SqlRecords, bounds, table_name
+from gateway.cyrus.db.sqlserver.location import ColumnsUnfit
 from gateway.errors import (
     ConfigurationError,
     DatabaseDamaged,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from gateway.cyrus.db.filetoken import AbsenceProof, FileProof
-    from gateway.cyrus.db.sql_address import Connect, Rows
-    from gateway.cyrus.db.sql_pool import SqlSession
+    from gateway.cyrus.db.sqlserver.connections import SqlSession
+    from gateway.cyrus.db.sqlserver.location import Connect, Rows
     from gateway.cyrus.folderwatch import FolderWatch
 
 # Seconds for which an optional table that had records and has none is being restored, as long
@@ -60,10 +60,10 @@ def driver(engine: str) -> Connect:
     """What connects to servers of `engine`.  Raises ConfigurationError where it is missing."""
     try:
         if engine == "pgsql":
-            from gateway.cyrus.db import pgsql  # noqa: PLC0415  (heavy, and seldom wanted)
+            from gateway.cyrus.db.sqlserver import pgsql  # noqa: PLC0415  (heavy, and seldom wanted)
 
             return pgsql.connect
-        from gateway.cyrus.db import mysql  # noqa: PLC0415
+        from gateway.cyrus.db.sqlserver import mysql  # noqa: PLC0415
 
         return mysql.connect
     except ImportError as error:

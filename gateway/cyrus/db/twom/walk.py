@@ -7,7 +7,7 @@ for the caller to find out: see the argument in twom.py.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.twom_format import (
+from gateway.cyrus.db.twom.format import (
     DELETE,
     DUMMY,
     DUMMY_OFFSET,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.cyrus.db.file import FileView
-    from gateway.cyrus.db.twom_format import Checksum
+    from gateway.cyrus.db.twom.format import Checksum
 
 # One read fetches a whole record of the mailbox list, in nearly all cases.
 READ_AHEAD = 512  # only a bound

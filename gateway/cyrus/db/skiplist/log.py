@@ -26,7 +26,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 
-from gateway.cyrus.db.skiplist_format import (
+from gateway.cyrus.db.skiplist.format import (
     ADD,
     COMMIT,
     COMMIT_WORD,
@@ -35,7 +35,7 @@ from gateway.cyrus.db.skiplist_format import (
     ONES,
     WORD,
 )
-from gateway.cyrus.db.skiplist_read import Stop, records
+from gateway.cyrus.db.skiplist.reading import Stop, records
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False

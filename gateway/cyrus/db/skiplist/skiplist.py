@@ -6,7 +6,7 @@ lock against that, and a writer that holds it holds up all readers.  This reader
 needs no lock because it believes no pointer:
 
 - The log is read from its start to the last COMMIT into an index, and kept
-  up to date by reading what was appended; skiplist_log.py has the argument.
+  up to date by reading what was appended; log.py has the argument.
 - The INORDER records in front of the log were written by a checkpoint, in
   another file that was then renamed to this one.  Nothing but their pointers
   changes after that, and they are in key order, end to end.  What was
@@ -47,7 +47,7 @@ from __future__ import annotations
 from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.history import History, LogDatabase
 from gateway.cyrus.db.order import MAILBOX, PLAIN
-from gateway.cyrus.db.skiplist_format import (
+from gateway.cyrus.db.skiplist.format import (
     ADD,
     DELETE,
     DUMMY,
@@ -58,8 +58,8 @@ from gateway.cyrus.db.skiplist_format import (
     SkiplistHeader,
     outline,
 )
-from gateway.cyrus.db.skiplist_log import Changed, Log
-from gateway.cyrus.db.skiplist_read import Node, Stop, records
+from gateway.cyrus.db.skiplist.log import Changed, Log
+from gateway.cyrus.db.skiplist.reading import Node, Stop, records
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from gateway.cyrus.db.file import FileView
-    from gateway.cyrus.db.skiplist_read import Item
+    from gateway.cyrus.db.skiplist.reading import Item
 
 # `changes` gives up on more log than this; reading again is then no dearer.
 CHANGES_LIMIT = 1 << 20  # only a bound

@@ -30,7 +30,7 @@ import time
 from gateway.cyrus.db.base import Database
 from gateway.cyrus.db.file import store_fault
 from gateway.cyrus.db.filetoken import file_token
-from gateway.cyrus.db.sql_layout import DIALECTS, SqlRecords, bounds
+from gateway.cyrus.db.sql.layout import DIALECTS, SqlRecords, bounds
 from gateway.cyrus.pathwalk import absolute
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cyrus.db.skiplist_format import (
+from gateway.cyrus.db.skiplist.format import (
     ADD,
     COMMIT,
     DELETE,

@@ -50,7 +50,7 @@ from time import sleep
 
 from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.history import History, LogDatabase
-from gateway.cyrus.db.twom_format import (
+from gateway.cyrus.db.twom.format import (
     COMMIT,
     DELETE,
     DUMMY_OFFSET,
@@ -65,7 +65,7 @@ from gateway.cyrus.db.twom_format import (
     measure,
     state_mark,
 )
-from gateway.cyrus.db.twom_walk import Walk
+from gateway.cyrus.db.twom.walk import Walk
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False

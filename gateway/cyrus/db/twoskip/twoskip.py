@@ -47,7 +47,7 @@ from gateway.cyrus.db.base import Description
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.history import History, LogDatabase
 from gateway.cyrus.db.order import Ascent, orders
-from gateway.cyrus.db.twoskip_format import (
+from gateway.cyrus.db.twoskip.format import (
     HEADER_SIZE,
     START,
     STEP,
@@ -56,7 +56,7 @@ from gateway.cyrus.db.twoskip_format import (
     committed,
     measure,
 )
-from gateway.cyrus.db.twoskip_snapshot import Snapshot
+from gateway.cyrus.db.twoskip.snapshot import Snapshot
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
 
 TYPE_CHECKING = False
@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
     from typing import TypeVar
 
-    from gateway.cyrus.db.twoskip_index import KeyIndex
-    from gateway.cyrus.db.twoskip_indexmaker import IndexMaker
-    from gateway.cyrus.db.twoskip_waypoints import Waypoints
+    from gateway.cyrus.db.twoskip.index import KeyIndex
+    from gateway.cyrus.db.twoskip.indexmaker import IndexMaker
+    from gateway.cyrus.db.twoskip.waypoints import Waypoints
 
     T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class Twoskip(LogDatabase):
     improved_mboxlist_sort); the order that the file has decides.
 
     Nothing is cached but for an index, if `prepare` is called, and until that is made,
-    or where it cannot be, the upper levels of one state (twoskip_waypoints.py), if
+    or where it cannot be, the upper levels of one state (waypoints.py), if
     `state` is.  Measured with 200 000 records of 37 byte keys and 106 byte values (38 MB,
     in the page cache), CPython 3.11, one core: without either 60 us and 27 system calls a
     look-up, with the upper levels 18 us, with the index 5 us for a key that is there and 2 us
@@ -139,7 +139,7 @@ class Twoskip(LogDatabase):
         """
         if self._waypoints is None:
             # A caller asks for this again and again, or never; then it does not pay for it.
-            from gateway.cyrus.db.twoskip_waypoints import Waypoints  # noqa: PLC0415
+            from gateway.cyrus.db.twoskip.waypoints import Waypoints  # noqa: PLC0415
 
             self._waypoints = Waypoints(self._view, self._orders[0])
         return self._look(), self._history.token
@@ -215,7 +215,7 @@ class Twoskip(LogDatabase):
         return value if known else self.get(key)
 
     def build_index_step(self, *, alone: bool = True) -> bool:
-        """As any Database's, in about 2 ms.  See gateway/cyrus/db/twoskip_indexmaker.py."""
+        """As any Database's, in about 2 ms.  See gateway/cyrus/db/twoskip/indexmaker.py."""
         maker = self._index_maker()
         if maker.given_up:
             return False
@@ -239,7 +239,7 @@ class Twoskip(LogDatabase):
 
         What was appended since is its user's to read, however much that is.
         """
-        from gateway.cyrus.db.twoskip_shared import export  # noqa: PLC0415
+        from gateway.cyrus.db.twoskip.shared import export  # noqa: PLC0415
 
         raw, index = self._look(), self._index
         return None if index is None else export(index, self._view, raw, self._history.tail)
@@ -247,7 +247,7 @@ class Twoskip(LogDatabase):
     def _index_maker(self) -> IndexMaker:
         if self._maker is None:
             # A process that lives for one question does not pay for it.
-            from gateway.cyrus.db.twoskip_indexmaker import IndexMaker  # noqa: PLC0415
+            from gateway.cyrus.db.twoskip.indexmaker import IndexMaker  # noqa: PLC0415
 
             self._maker = IndexMaker(self._view)
         return self._maker

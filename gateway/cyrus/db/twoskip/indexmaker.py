@@ -1,7 +1,7 @@
 """How a reader of a twoskip file comes by its index: it builds one, or takes another process'.
 
 Both goes in pieces of some 2 ms.  Where another process has offered one, that is checked and
-proved first (twoskip_shared.py); where it is not of the file, or not of its present
+proved first (shared.py); where it is not of the file, or not of its present
 past, it is forgotten, and what there is goes on.
 
 Limits: an index that cannot be built is given up after some attempts, until the file is
@@ -10,8 +10,8 @@ another one.
 
 from __future__ import annotations
 
-from gateway.cyrus.db.twoskip_index import KeyIndex
-from gateway.cyrus.db.twoskip_shared import SharedIndex
+from gateway.cyrus.db.twoskip.index import KeyIndex
+from gateway.cyrus.db.twoskip.shared import SharedIndex
 from gateway.errors import DatabaseDamaged, SharedIndexRefused
 
 TYPE_CHECKING = False

@@ -23,7 +23,7 @@ import pymysql
 from pymysql.constants import ER, FIELD_TYPE
 from pymysql.cursors import SSCursor
 
-from gateway.cyrus.db.sql_address import (
+from gateway.cyrus.db.sqlserver.location import (
     MAX_BYTES,
     MAX_ROWS,
     MORE_CONNECTIONS,
@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.cyrus.db.sql_address import Host, SqlServer
+    from gateway.cyrus.db.sqlserver.location import Host, SqlServer
 
 # Where the local server listens, in Debian's builds of MariaDB and MySQL.
 LOCAL_SOCKET = "/run/mysqld/mysqld.sock"
@@ -55,7 +55,7 @@ _NONE_LEFT = frozenset((ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USE
 
 
 class MyConnection:
-    """One connection; see gateway.cyrus.db.sql_address.Connection."""
+    """One connection; see gateway.cyrus.db.sqlserver.location.Connection."""
 
     def __init__(
         self, name: str, connection: pymysql.connections.Connection, seconds: float

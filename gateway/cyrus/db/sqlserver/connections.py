@@ -22,14 +22,14 @@ from __future__ import annotations
 
 import time
 
-from gateway.cyrus.db.sql_address import ANSWER_SECONDS, TooManyConnections
+from gateway.cyrus.db.sqlserver.location import ANSWER_SECONDS, TooManyConnections
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gateway.cyrus.db.sql_address import Connect, Host, Rows, SqlConnection, SqlServer
+    from gateway.cyrus.db.sqlserver.location import Connect, Host, Rows, SqlConnection, SqlServer
 
     SocketAddress = tuple[str, int] | tuple[str, int, int, int]
     # Host, port and the last moment give families and addresses; raises OSError.  The same as

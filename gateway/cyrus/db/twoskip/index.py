@@ -18,8 +18,8 @@ appended and never change but for their pointers.
 - It is of one history of the file: its reader compares the end of the log in
   place before each use, and drops it where that is another one (history.py).
 
-Most of it is one sorted run that never changes (twoskip_keyrun.py) and may be shared by
-processes (twoskip_shared.py); what commits have appended since is kept apart, by bucket, and
+Most of it is one sorted run that never changes (keyrun.py) and may be shared by
+processes (shared.py); what commits have appended since is kept apart, by bucket, and
 merged into a new run when there is much of it.  A process without a run reads the file and
 merges what there is into an empty one.  All of that goes in steps, a chunk of the file each;
 memory is 8 bytes a record and a little more.  Limits: files of up to 32 GiB.
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 
-from gateway.cyrus.db.twoskip_format import (
+from gateway.cyrus.db.twoskip.format import (
     BLANK,
     COMMIT,
     DELETE,
@@ -40,7 +40,7 @@ from gateway.cyrus.db.twoskip_format import (
     TwoskipRecord,
     ordinary_keys,
 )
-from gateway.cyrus.db.twoskip_keyrun import PLACE, Buckets, KeyRun, Merge, code_of
+from gateway.cyrus.db.twoskip.keyrun import PLACE, Buckets, KeyRun, Merge, code_of
 from gateway.errors import DatabaseDamaged
 
 TYPE_CHECKING = False

@@ -5,8 +5,8 @@ steps of 8 bytes: sorted, those of one hash are together, the oldest first.  `st
 tells where the entries of each bucket (the hash's first bits) begin.
 
 The hash is CRC-32: it is the same in every process, so that one makes a run and
-others use it (twoskip_shared.py).  Users that may choose names can choose some that collide;
-what that costs is bounded where candidates are read (twoskip_index.py).
+others use it (shared.py).  Users that may choose names can choose some that collide;
+what that costs is bounded where candidates are read (index.py).
 
 A `Merge` makes a run of an earlier one and of what was added since, in pieces.
 """
@@ -47,7 +47,7 @@ class Buckets(dict[int, "array[int]"]):
 class KeyRun:
     """`entries` of a file's records up to `end`, sorted; `suspects` are places, sorted.
 
-    What suspects are, twoskip_index.py says.  `shift` is the SHIFT that it was made with.
+    What suspects are, index.py says.  `shift` is the SHIFT that it was made with.
     """
 
     __slots__ = ("end", "entries", "shift", "starts", "suspects")

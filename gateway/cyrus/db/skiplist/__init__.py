@@ -1,0 +1,1 @@
+"""The skiplist format (lib/cyrusdb_skiplist.c): its reader, its bytes, and its log."""
