@@ -17,6 +17,7 @@ from tests.demo.running import Gateway
 from tests.rigs import smtp
 from tests.rigs.folders import folder
 from tests.rigs.postfix import Postfix
+from tests.rigs.processes import kill
 from tests.rigs.require import require
 from tests.rigs.sendmail import Sendmail
 from tests.rigs.waiting import wait_until
@@ -82,7 +83,7 @@ def measured() -> Iterator[dict[str, list[str]]]:
             assert [[_said(address)] for address in ways.values()] == list(found.values())
             # Killed: its sockets stay, and nobody listens.
             for member in gateway.daemon.members():
-                os.kill(member, signal.SIGKILL)
+                kill(member)
             wait_until(lambda: not gateway.daemon.running(), "it is gone")
             for way, address in ways.items():
                 found[way].append(_said(address))

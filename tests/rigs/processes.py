@@ -14,6 +14,7 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.rigs.waiting import DeadlineError, wait_until
@@ -155,6 +156,12 @@ def working_in(folder: str) -> list[int]:
     return found
 
 
+def kill(pid: int) -> None:
+    """SIGKILL for a process, which may have ended since it was looked for."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def command_line(pid: int) -> str:
     """A process' words for people, or "(gone)"."""
     try:
@@ -256,7 +263,7 @@ class Daemon:
         except DeadlineError:
             for pid in self.members():
                 killed.append(command_line(pid))
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
             wait_until(self._ended, f"{self.argv[0]} is gone after SIGKILL")
         self._process = None
         return killed

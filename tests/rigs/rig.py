@@ -13,7 +13,6 @@ fails for another reason.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 from abc import ABC, abstractmethod
@@ -21,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.rigs.folders import make_folder
-from tests.rigs.processes import Daemon, RigError, account, command_line, working_in
+from tests.rigs.processes import Daemon, RigError, account, command_line, kill, working_in
 from tests.rigs.waiting import DeadlineError, wait_until
 
 
@@ -103,7 +102,7 @@ class Rig(ABC):
         except DeadlineError:
             for pid in working_in(self.folder):
                 killed.append(command_line(pid))
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
             wait_until(self._is_left, f"{self.program}'s children are gone after SIGKILL")
         return killed
 
