@@ -63,7 +63,7 @@ class Site:
             try:
                 with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
                     found.append(" ".join(_MAPPED.findall(maps.read())))
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # it ends while this reads, too
                 found.append("")
         return found
 
