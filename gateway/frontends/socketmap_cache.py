@@ -141,17 +141,19 @@ class SocketmapReplyCache:
             return None
         # Some of these may have been sent after the tick's look at the files.
         self._memory.expire_tick()
-        found = []
-        for frame in pieces:
-            cached = self._get(frame + b",")
-            if cached is None:
-                return None
-            found.append(cached)
+        found = self._reply_cache.get_all([frame + b"," for frame in pieces])
+        if found is None:
+            return None
         for cached in found:
-            cached.count()
-            if observe is not None and cached.entry is not None:
-                verdict = cached.entry.verdict
-                observe(cached.recipient, verdict, self._waiver(cached.recipient, verdict))
+            counter = cached.counter
+            counter.count += 1
+            if counter.refusals is not None:
+                counter.refused(cached.recipient, cached.reason)
+        if observe is not None:
+            for cached in found:
+                if cached.entry is not None:
+                    verdict = cached.entry.verdict
+                    observe(cached.recipient, verdict, self._waiver(cached.recipient, verdict))
         return b"".join([cached.reply for cached in found])
 
     def _waiver(self, key: bytes, verdict: Verdict) -> Waiver | None:
