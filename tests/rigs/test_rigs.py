@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -250,18 +251,18 @@ def test_sendmail_starts_answers_and_leaves_nothing(store: Cyrus) -> None:
     assert not os.path.exists(folder)
 
 
+# The child waits for a word, and ends by itself should it never come.
 _PARENT = """
-import os, subprocess, sys, time
+import os, subprocess, sys
 os.chdir(sys.argv[1])
-child = "open('here', 'w').close(); import time; time.sleep(0.5); open('written', 'w').close()"
+os.mkfifo("go")
+child = "import signal; signal.alarm(60); open('go').read(); open('written', 'w').close()"
 subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
-while not os.path.exists("here"):
-    time.sleep(0.01)
 """
 
 
 class Forking(Rig):
-    """A program whose child has a session of its own, and writes when its parent has ended."""
+    """A program whose child has a session of its own, and writes while the rig waits for it."""
 
     prefix = "fk"
     program = "a program that forks"
@@ -270,6 +271,12 @@ class Forking(Rig):
         argv = [sys.executable, "-c", _PARENT, self.folder]
         self._launch(Daemon(argv, log=os.path.join(self.folder, "log")))
         wait_until(lambda: not self.daemon.running(), "the parent ends")
+
+    def _is_left(self) -> bool:
+        if not os.path.exists(os.path.join(self.folder, "written")):
+            with suppress(OSError):  # the child does not listen yet, or not any more
+                os.close(os.open(os.path.join(self.folder, "go"), os.O_WRONLY | os.O_NONBLOCK))
+        return super()._is_left()
 
 
 @pytest.mark.processes

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.processes
 CODE = 71
 
 _BEGINNING = """
-import os, threading, time, traceback
+import os, threading, traceback
 from gateway.server import nomemory
 
 def end():
@@ -46,8 +46,8 @@ _PLACES = {
     + "reader = hub.loop.io(reads, 1)\nreader.start(fail)"
     + _WAIT,
     "a thread": _BEGINNING
-    + "nomemory.end_threads(end)\nthreading.Thread(target=fail, daemon=True).start()\n"
-    + "time.sleep(10)\n",
+    + "nomemory.end_threads(end)\nthread = threading.Thread(target=fail)\n"
+    + "thread.start()\nthread.join()\n",
 }
 
 
