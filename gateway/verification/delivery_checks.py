@@ -11,8 +11,8 @@ mail from nobody in particular:
 - The quota of what receives it, in every resource, as it is now; with
   lmtp_strict_quota with the mail on top.
 - userdeny under the delivery service's name.
-- Whatever the reason, lmtp_catchall_mailbox takes it, and if that fails its own
-  reason is the answer.
+- What is refused at RCPT goes to lmtp_catchall_mailbox (`Kind.catch_all`), and if that
+  fails its own reason is the answer.
 
 What is permanently refused is looked at once more where the version cannot be
 told (a list of Cyrus up to 3.4) or the address was folded: see
