@@ -62,7 +62,7 @@ class GatewayStatus:
     def serves(self, serving: str) -> None:
         """What serves now, or is waited for."""
         self._serving = serving
-        self._tell()
+        self.refresh()
 
     def ready(self, serving: str) -> None:
         """The same, and what was begun, a start or a reload, is over."""
@@ -103,6 +103,13 @@ class GatewayStatus:
         """Which sockets no client can reach."""
         self._unreachable = self._changed(self._unreachable, troubles, logging.WARNING)
 
+    def refresh(self) -> None:
+        """Tell the service manager, if anything has changed."""
+        status = self.status
+        if status != self._told:
+            self._told = status
+            self._notifier.status(status)
+
     def show(self, processes: Iterable[ProcessState]) -> None:
         """Put it into the shared metrics, with the processes' states."""
         self._registry.show(processes, self.reload, self._unreachable)
@@ -118,13 +125,3 @@ class GatewayStatus:
             if trouble not in now:
                 _log.info("no longer: %s", trouble)
         return now
-
-    def _tell(self) -> None:
-        status = self.status
-        if status != self._told:
-            self._told = status
-            self._notifier.status(status)
-
-    def refresh(self) -> None:
-        """Tell the service manager what has changed."""
-        self._tell()

@@ -19,7 +19,7 @@ class Allowed:
     """Admits clients from `networks`, and those on Unix sockets; `report` hears of the others.
 
     It gets a line as logging takes it, the text and then its values: lines
-    whose text is the same are alike, and the writer holds a storm back.
+    whose text is the same are alike, and the writer holds them back when there are many.
     """
 
     def __init__(self, networks: Sequence[Network], report: Callable[..., None]) -> None:

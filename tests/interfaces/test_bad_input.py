@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.observability.logging.storms import STORM_LINES
+from gateway.observability.logging.handlers import LINES_OF_A_KIND
 from tests.interfaces.askcases import ask_policy
 from tests.interfaces.conftest import DOMAINS
 from tests.interfaces.kinds import SETTINGS
@@ -37,8 +37,8 @@ MANY = 100_000
 # Seconds for a request: far more than one takes here, and little where a test waits for the end.
 PATIENT = 60
 HASTY = 1
-# Of one kind the log has ten lines in half a minute (STORM_LINES); a gateway gets fewer cases.
-CASES_A_GATEWAY = STORM_LINES // 2
+# Of one kind the log has ten lines in half a minute (LINES_OF_A_KIND); a gateway gets fewer cases.
+CASES_A_GATEWAY = LINES_OF_A_KIND // 2
 
 
 @pytest.fixture(scope="module")

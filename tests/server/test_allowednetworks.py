@@ -8,8 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.observability.logging.handlers import LineHandler
-from gateway.observability.logging.storms import STORM_LINES, Storms
+from gateway.observability.logging.handlers import LINES_OF_A_KIND, LineHandler, RecordLimiter
 from gateway.server.allowednetworks import Allowed
 
 
@@ -66,7 +65,7 @@ def test_a_network_of_mapped_addresses_is_the_ipv4_network() -> None:
         assert allowed.admits(Peer(host)) is may, (network, host)  # type: ignore[arg-type]
 
 
-def test_a_storm_of_strangers_is_a_few_lines() -> None:
+def test_many_strangers_are_a_few_lines() -> None:
     """However many there are, and though each has another address."""
     written: list[str] = []
 
@@ -75,13 +74,13 @@ def test_a_storm_of_strangers_is_a_few_lines() -> None:
             written.append(line)
             return True
 
-    log = logging.Logger("storm")
-    log.addHandler(Handler(Storms(clock=lambda: 0.0)))
+    log = logging.Logger("strangers")
+    log.addHandler(Handler(RecordLimiter(clock=lambda: 0.0)))
     allowed = Allowed([], log.warning)
     for number in range(2000):
         peer = Peer(f"192.0.{number // 256}.{number % 256}")
         assert not allowed.admits(peer)  # type: ignore[arg-type]
-    assert len(written) == STORM_LINES
+    assert len(written) == LINES_OF_A_KIND
 
 
 def test_a_unix_socket_has_its_permissions() -> None:

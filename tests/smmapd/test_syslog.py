@@ -168,7 +168,7 @@ def test_what_is_held_back_is_counted_at_the_end(lines: list[tuple[int, str]]) -
     ]
 
 
-def test_a_storm_of_clients_is_a_few_lines(lines: list[tuple[int, str]]) -> None:
+def test_many_lines_about_clients_are_a_few_lines(lines: list[tuple[int, str]]) -> None:
     """Lines count as one kind by their text, whatever the values; then comes the number."""
     clock = [1000.0]
     log = ClientLog(now=lambda: clock[0])

@@ -10,6 +10,7 @@ from gateway.cli.checks.finding import error, ok, warning
 from gateway.cyrus import olddefaults
 from gateway.cyrus.db import formats
 from gateway.errors import DatabaseMissing, StoreError
+from gateway.observability.metrics.databases import NO_KEY
 from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from gateway.supervisor.privileges import Identity
 
 _SUBJECT = "databases"
-# A key that no database has; looking for it reads the way to where it would be.
-_NO_KEY = b"user.no such mailbox"
 
 
 def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
@@ -57,7 +56,7 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
             )
             continue
         try:
-            database.get(_NO_KEY)
+            database.get(NO_KEY)
         except DatabaseMissing:
             if optional:
                 yield ok(_SUBJECT, f"{name}: {path} does not exist: nobody is denied")

@@ -128,14 +128,14 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
     def handle(self) -> None:
         """Read, check, answer."""
         try:
-            head = self.gate.admit(_read_head(self.socket), self.client_address)
+            head: bytes | BadRequest | None = self.gate.admit(
+                _read_head(self.socket), self.client_address
+            )
             if isinstance(head, BadRequest):
                 _refuse(self.socket, head)
-        except OSError:
-            # Gone, or silent for too long.
-            self.socket.close()
-            return
-        if isinstance(head, BadRequest):
+        except OSError:  # gone, or silent for too long
+            head = None
+        if not isinstance(head, bytes):
             self.socket.close()
             return
         self.socket.settimeout(REPLY_SECONDS)
@@ -161,18 +161,16 @@ def _read_head(client: socket.socket) -> bytes | BadRequest:
     """All bytes up to the empty line; raises OSError where they do not come in time."""
     until = time.monotonic() + HEAD_SECONDS
     data = b""
-    while END not in data:
-        if len(data) > MAX_HEAD:
-            return BadRequest(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
+    while END not in data and len(data) <= MAX_HEAD:
         client.settimeout(max(0.001, until - time.monotonic()))
         piece = client.recv(MAX_HEAD)
         if not piece:
             raise ConnectionError("the client left before its request was complete")
         data += piece
-    head = data[: data.index(END) + len(END)]
-    if len(head) > MAX_HEAD:
+    head, end, _ = data.partition(END)
+    if not end or len(head + end) > MAX_HEAD:
         return BadRequest(431, "Request Header Fields Too Large", f"more than {MAX_HEAD} bytes")
-    return head
+    return head + end
 
 
 def _refuse(client: socket.socket, refusal: BadRequest) -> None:

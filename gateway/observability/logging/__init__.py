@@ -1,1 +1,1 @@
-"""Log lines: where they go, how they look, and how storms of them are kept in bounds."""
+"""Log lines: where they go, how they look, and how many are written."""

@@ -21,8 +21,12 @@ from gateway.config.choices import AddressPrivacy, LogFormat, LogLevel, LogTarge
 from gateway.config.frontends import front_end
 from gateway.config.tables.logging import LoggingSettings
 from gateway.files import read_file
-from gateway.observability.logging.handlers import LineHandler, StreamHandler, SyslogHandler
-from gateway.observability.logging.storms import ANSWER
+from gateway.observability.logging.handlers import (
+    ANSWER,
+    LineHandler,
+    StreamHandler,
+    SyslogHandler,
+)
 from gateway.printable import printable
 
 __all__ = ["AddressWriter", "Field", "answer", "configure", "event", "printable"]

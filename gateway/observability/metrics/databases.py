@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
 
 # A key that no database has; looking for it reads the way to where it would be.
-_NO_KEY = b"user.no such mailbox"
+NO_KEY = b"user.no such mailbox"
 
 # The databases of a store, in its order (CyrusStore.databases).
 MAILBOXES, USERDENY, QUOTA = "mailboxes", "userdeny", "quota"
@@ -64,7 +64,7 @@ def _look(name: str, database: ReopeningDatabase, configured: str) -> DatabaseSt
     place = formats.location(database.path, configured)
     try:
         database.refresh()
-        database.get(_NO_KEY)
+        database.get(NO_KEY)
         found = database.describe()
     except DatabaseMissing as fault:
         absent = name == USERDENY

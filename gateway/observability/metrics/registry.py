@@ -28,13 +28,14 @@ from gateway.observability.metrics.sharedmemory import (
 from gateway.observability.metrics.snapshot import (
     ProcessCounts,
     add,
+    items,
     joined,
     number,
     numbers,
     parse,
     rows,
     table,
-    texts,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -113,15 +114,15 @@ class Page:
             return cls(
                 number(told["started"]),
                 tuple(
-                    Lent(int(number(each["slot"])), int(number(each["writer"])))
+                    Lent(whole(each["slot"]), whole(each["writer"]))
                     for each in rows(told["living"])
                 ),
                 tuple(
                     ProcessState(
                         str(each["name"]),
-                        int(number(each["index"])),
-                        int(number(each["generation"])),
-                        int(number(each["pid"])),
+                        whole(each["index"]),
+                        whole(each["generation"]),
+                        whole(each["pid"]),
                         str(each["state"]),
                     )
                     for each in rows(told["processes"])
@@ -131,7 +132,7 @@ class Page:
                     str(table(told["reload"])["problem"]),
                     number(table(told["reload"])["success"]),
                 ),
-                tuple(str(each) for each in texts(told["troubles"])),
+                tuple(str(each) for each in items(told["troubles"])),
             )
         except KeyError as error:
             raise SharedMetricsError(f"{error} is missing") from error

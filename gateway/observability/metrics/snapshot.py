@@ -79,9 +79,9 @@ class ProcessCounts:
         try:
             return cls(
                 name=str(told["name"]),
-                index=_whole(told["index"]),
-                generation=_whole(told["generation"]),
-                pid=_whole(told["pid"]),
+                index=whole(told["index"]),
+                generation=whole(told["generation"]),
+                pid=whole(told["pid"]),
                 started=number(told["started"]),
                 counts=numbers(told["counts"]),
                 gauges=numbers(told["gauges"]),
@@ -119,7 +119,12 @@ def parse(message: bytes) -> Mapping[str, object]:
         told: object = json.loads(message)
     except ValueError as error:
         raise SharedMetricsError(f"no JSON: {error}") from error
-    return _object(told)
+    return table(told)
+
+
+def whole(told: object) -> int:
+    """A whole number; raises SharedMetricsError for anything else."""
+    return int(number(told))
 
 
 def number(told: object) -> float:
@@ -132,7 +137,7 @@ def number(told: object) -> float:
 def numbers(told: object) -> Numbers:
     """Numbers by key; raises SharedMetricsError for anything else."""
     found: Numbers = {}
-    for name, value in _object(told).items():
+    for name, value in table(told).items():
         if len(name) > _MAX_NAME or not name.isprintable():
             raise SharedMetricsError(f"{name!r:.80} is not a name")
         metric, *labels = name.split(_JOINT)
@@ -140,23 +145,23 @@ def numbers(told: object) -> Numbers:
     return found
 
 
-def rows(told: object) -> list[Mapping[str, object]]:
-    """A list of objects; raises SharedMetricsError for anything else."""
-    if not isinstance(told, list):
-        raise SharedMetricsError(f"{told!r:.80} is not a list")
-    return [_object(each) for each in told]
-
-
 def table(told: object) -> Mapping[str, object]:
     """An object; raises SharedMetricsError for anything else."""
-    return _object(told)
+    if not isinstance(told, dict):
+        raise SharedMetricsError(f"{told!r:.80} is not an object")
+    return told
 
 
-def texts(told: object) -> list[object]:
+def items(told: object) -> list[object]:
     """A list; raises SharedMetricsError for anything else."""
     if not isinstance(told, list):
         raise SharedMetricsError(f"{told!r:.80} is not a list")
     return told
+
+
+def rows(told: object) -> list[Mapping[str, object]]:
+    """A list of objects; raises SharedMetricsError for anything else."""
+    return [table(each) for each in items(told)]
 
 
 def joined(told: Numbers) -> dict[str, float]:
@@ -176,13 +181,3 @@ def added(all_of: Iterable[Numbers]) -> Numbers:
     for each in all_of:
         add(total, each)
     return total
-
-
-def _object(told: object) -> Mapping[str, object]:
-    if not isinstance(told, dict):
-        raise SharedMetricsError(f"{told!r:.80} is not an object")
-    return told
-
-
-def _whole(told: object) -> int:
-    return int(number(told))

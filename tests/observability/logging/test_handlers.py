@@ -14,11 +14,13 @@ import pytest
 
 from gateway.observability.logging.handlers import (
     LINE_LIMIT,
+    LINES_OF_A_KIND,
+    REPEAT_SECONDS,
+    RecordLimiter,
     StreamHandler,
     SyslogHandler,
     severity,
 )
-from gateway.observability.logging.storms import STORM_LINES, STORM_SECONDS, Storms
 
 
 @pytest.fixture
@@ -195,16 +197,16 @@ def texts(records: list[logging.LogRecord]) -> list[str]:
     return [each.getMessage() for each in records]
 
 
-def test_a_storm_is_one_line_and_a_count() -> None:
-    """The first is written at once, the others as a number when the storm's time is over."""
+def test_equal_lines_are_one_line_and_a_count() -> None:
+    """The first is written at once, the others as a number when the time is over."""
     clock = Clock()
-    storms = Storms(clock)
-    assert texts(storms.admit(record("disk", logging.ERROR))) == ["disk"]
+    limiter = RecordLimiter(clock)
+    assert texts(limiter.admit(record("disk", logging.ERROR))) == ["disk"]
     for _ in range(1000):
-        assert storms.admit(record("disk", logging.ERROR)) == []
-    assert texts(storms.admit(record("other", logging.ERROR))) == ["other"]
-    clock.now = STORM_SECONDS
-    assert texts(storms.admit(record("disk", logging.ERROR))) == [
+        assert limiter.admit(record("disk", logging.ERROR)) == []
+    assert texts(limiter.admit(record("other", logging.ERROR))) == ["other"]
+    clock.now = REPEAT_SECONDS
+    assert texts(limiter.admit(record("disk", logging.ERROR))) == [
         "disk (1000 more times in 30 s)",
         "disk",
     ]
@@ -218,32 +220,32 @@ def from_one_place(values: list[str], level: int = logging.WARNING) -> list[logg
     ]
 
 
-def test_nonsense_that_is_ever_new_is_a_storm_too() -> None:
+def test_nonsense_that_is_ever_new_is_held_back_too() -> None:
     """Of lines that only differ in their values a few are written, then the last and a count."""
     clock = Clock()
-    storms = Storms(clock)
+    limiter = RecordLimiter(clock)
     lines = from_one_place([str(number) for number in range(1000)])
-    written = [text for line in lines for text in texts(storms.admit(line))]
-    assert written == [f"client sent {number}" for number in range(STORM_LINES)]
-    assert texts(storms.admit(record("another place", logging.WARNING))) == ["another place"]
-    clock.now = STORM_SECONDS
-    assert texts(storms.admit(from_one_place(["more"])[0])) == [
+    written = [text for line in lines for text in texts(limiter.admit(line))]
+    assert written == [f"client sent {number}" for number in range(LINES_OF_A_KIND)]
+    assert texts(limiter.admit(record("another place", logging.WARNING))) == ["another place"]
+    clock.now = REPEAT_SECONDS
+    assert texts(limiter.admit(from_one_place(["more"])[0])) == [
         "client sent 999 (the last of 990 more such lines in 30 s)",
         "client sent more",
     ]
 
 
-def test_different_verdicts_are_no_storm() -> None:
+def test_different_verdicts_are_all_written() -> None:
     """Lines at INFO from one place are all written."""
-    storms = Storms(Clock())
+    limiter = RecordLimiter(Clock())
     lines = from_one_place([str(number) for number in range(100)], logging.INFO)
-    assert [len(storms.admit(line)) for line in lines] == [1] * 100
+    assert [len(limiter.admit(line)) for line in lines] == [1] * 100
 
 
-def test_verdicts_are_no_storm() -> None:
+def test_equal_verdicts_are_all_written() -> None:
     """Equal lines at INFO are all written."""
-    storms = Storms(Clock())
-    assert [len(storms.admit(record("verdict"))) for _ in range(3)] == [1, 1, 1]
+    limiter = RecordLimiter(Clock())
+    assert [len(limiter.admit(record("verdict"))) for _ in range(3)] == [1, 1, 1]
 
 
 def test_counts_are_not_lost_at_the_end(syslog: socket.socket) -> None:
@@ -256,15 +258,15 @@ def test_counts_are_not_lost_at_the_end(syslog: socket.socket) -> None:
     assert syslog.recv(9999).endswith(b": disk (2 more times in 0 s)")
 
 
-def test_a_storm_of_different_lines_does_not_grow_memory() -> None:
+def test_many_different_lines_do_not_grow_memory() -> None:
     """The oldest is forgotten, its count written."""
-    storms = Storms(Clock())
-    storms.admit(record("first", logging.ERROR))
-    storms.admit(record("first", logging.ERROR))
+    limiter = RecordLimiter(Clock())
+    limiter.admit(record("first", logging.ERROR))
+    limiter.admit(record("first", logging.ERROR))
     written = [
         text
         for number in range(1000)
-        for text in texts(storms.admit(record(f"line {number}", logging.ERROR)))
+        for text in texts(limiter.admit(record(f"line {number}", logging.ERROR)))
     ]
     assert written.count("first (1 more times in 0 s)") == 1
-    assert len(storms.rest()) == 0
+    assert len(limiter.rest()) == 0
