@@ -14,8 +14,13 @@ from __future__ import annotations
 import os
 import stat
 
-# Never waits, reaches no child, takes no terminal.
-FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Device, inode, size in bytes, and the times of writing and of change in nanoseconds.
+    FileStamp = tuple[int, int, int, int, int]
+
+# Never waits, reaches no child, takes no terminal; O_NONBLOCK means nothing for regular files.
+OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 # By what S_IFMT leaves of a mode.
 _KINDS = {
@@ -47,10 +52,10 @@ class TooLong(OSError):
 
 
 def open_file(path: str) -> int:
-    """A descriptor of the regular file at `path`, opened with FLAGS."""
+    """A descriptor of the regular file at `path`, opened with OPEN_FLAGS."""
     # Looked at first: to open a device may do something, such as starting a watchdog.
     _require_regular(path, os.stat(path))
-    descriptor = os.open(path, FLAGS)
+    descriptor = os.open(path, OPEN_FLAGS)
     try:
         _require_regular(path, os.fstat(descriptor))
     except OSError:
@@ -72,6 +77,20 @@ def read_with_status(path: str, limit: int) -> tuple[bytes, os.stat_result]:
     if len(data) > limit:
         raise TooLong(path, limit)
     return data, status
+
+
+def stamp(status: os.stat_result) -> FileStamp:
+    """What tells a file from itself at another time.
+
+    The time of change, which nobody can set, shows what a restore with old times hides.
+    """
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 def _require_regular(path: str, status: os.stat_result) -> None:

@@ -36,7 +36,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "subprocess": frozenset(
         {
             "gateway/supervisor/children.py",
-            "gateway/cli/checks/postfixconf.py",
             "gateway/mta/programs.py",
             DEBUGGER,
         }

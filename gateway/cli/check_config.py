@@ -27,13 +27,11 @@ from gateway.cli.checks import (
     master,
     otherservers,
     postfixsettings,
-    reload,
     scopefiles,
     sendmail,
     serving,
     sockets,
     unit,
-    user,
 )
 from gateway.cli.checks.finding import Level, error, ok
 from gateway.cli.colour import Palette, Style
@@ -114,12 +112,14 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from (error("settings", str(each), action) for each in faults.errors)
         return
     yield ok("settings", settings.file)
-    about_user = list(user.check(settings))
+    about_user = list(asuser.check(settings))
     yield from about_user
     if not any(each.level is Level.ERROR for each in about_user):
         yield from asuser.seen_by(
             asuser.identity_of(settings),
-            lambda: chain(_start(settings.file), reload.check(settings) if options.reload else ()),
+            lambda: chain(
+                _start(settings.file), sockets.unopened(settings) if options.reload else ()
+            ),
         )
     if options.start or options.reload:
         return

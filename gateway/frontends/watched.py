@@ -30,11 +30,14 @@ import time
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gateway.errors import ConfigurationError
-from gateway.files import read_with_status
+from gateway.files import read_with_status, stamp
 from gateway.frontends import plaintext
+
+if TYPE_CHECKING:
+    from gateway.files import FileStamp
 
 # Bytes of a file; a million aliases have about 64 MB.
 MAX_SIZE = 128 * 1024 * 1024
@@ -61,7 +64,6 @@ T = TypeVar("T", bound=Sized)
 LineProblem = tuple[int, str]
 Parser = Callable[[bytes], tuple[T, list[LineProblem]]]
 Report = Callable[[str], None]
-Token = tuple[int, int, int, int, int]
 
 _log = logging.getLogger(__name__)
 
@@ -151,10 +153,12 @@ class Watched(Generic[T]):
         self._parse = parse
         self._report = report
         self._reading = threading.Lock()  # held by the thread that reads the file
-        self._seen: Token | None = None  # of a file that has not been left alone for long enough
+        self._seen: FileStamp | None = (
+            None  # of a file that has not been left alone for long enough
+        )
         self._since = 0.0  # when that was seen first (time.monotonic)
         # Of the file that was read last and had been left alone, whether it is used or not.
-        self._state: Token | None = None
+        self._state: FileStamp | None = None
         self._content: int | None = None  # a hash of what `value` was made of
         self._before = trust.known.get(path)  # entries that are in force
         self._begin()
@@ -180,7 +184,7 @@ class Watched(Generic[T]):
             self._state = None
             self._failed(self._unreadable(error))
             return False
-        token = _token(status)
+        token = stamp(status)
         if token == self._state or not self._left_alone(status, token):
             return False
         if not self._reading.acquire(blocking=False):
@@ -196,7 +200,7 @@ class Watched(Generic[T]):
         try:
             status, data = self._read()
             young = not self._trust.at_once and _age(status) < self._enough(status)
-            self._state = None if young else _token(status)
+            self._state = None if young else stamp(status)
             self._take(data, settled=not young)
         except ConfigurationError as problem:
             if not (young or self._trust.lenient):
@@ -218,7 +222,7 @@ class Watched(Generic[T]):
         """The reader's part; lets others read afterwards."""
         try:
             status, data = self._read()
-            token = _token(status)
+            token = stamp(status)
             if self._left_alone(status, token):  # still, now that it has been read
                 # Whatever it says, it need not be read again before it changes.
                 self._state = token
@@ -228,7 +232,7 @@ class Watched(Generic[T]):
         finally:
             self._reading.release()
 
-    def _left_alone(self, status: os.stat_result, token: Token) -> bool:
+    def _left_alone(self, status: os.stat_result, token: FileStamp) -> bool:
         """Whether nobody has written to the file for long enough."""
         enough = self._enough(status)
         if _age(status) >= enough:
@@ -308,17 +312,6 @@ class Watched(Generic[T]):
     def _unreadable(self, error: OSError | ValueError) -> ConfigurationError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return ConfigurationError(f"cannot be read: {reason}", file=self.path)
-
-
-def _token(status: os.stat_result) -> Token:
-    # The change time, which nobody can set, shows what a restore with old times hides.
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 def _age(status: os.stat_result) -> float:

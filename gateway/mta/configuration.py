@@ -17,11 +17,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from gateway.files import stamp
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    # Inode, size and both times; None for a file that is not there.
-    Stamp = tuple[int, int, int, int] | None
+    from gateway.files import FileStamp
 
 DEFAULT_FOLDER = "/etc/postfix"
 NAMES = ("main.cf", "master.cf")
@@ -32,17 +33,15 @@ SETTLE = 1.0
 
 
 class ConfigurationFiles:
-    """The files in `folder` (empty: Postfix' default) and `others`, as they are now."""
+    """The files in `folder` (empty: Postfix' default), as they are now."""
 
     __slots__ = ("_clock", "_stamps", "changed")
 
-    def __init__(
-        self, folder: str, others: Iterable[str] = (), *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, folder: str, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        own = [os.path.join(folder or DEFAULT_FOLDER, name) for name in NAMES]
-        self._stamps = {path: _stamp(path) for path in (*own, *others)}
+        self._stamps: dict[str, FileStamp | None] = {}
         self.changed = False
+        self.add(os.path.join(folder or DEFAULT_FOLDER, name) for name in NAMES)
 
     def add(self, paths: Iterable[str]) -> None:
         """Note these files, too, as they are now."""
@@ -57,22 +56,21 @@ class ConfigurationFiles:
     def refresh(self) -> None:
         """Look whether they have changed: one system call a file."""
         if not self.changed:
-            self.changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
+            self.changed = any(_stamp(path) != old for path, old in self._stamps.items())
 
-    def change(self) -> tuple[str, Stamp] | None:
+    def change(self) -> tuple[str, FileStamp | None] | None:
         """A file that has changed and been left alone since, with its stamp; None without one."""
-        for path, stamp in self._stamps.items():
+        for path, old in self._stamps.items():
             now = _stamp(path)
-            if now == stamp:
+            if now == old:
                 continue
-            young = now is not None and self._clock() - max(now[2], now[3]) / 1e9 < SETTLE
+            young = now is not None and self._clock() - max(now[-2:]) / 1e9 < SETTLE
             return None if young else (path, now)
         return None
 
 
-def _stamp(path: str) -> Stamp:
+def _stamp(path: str) -> FileStamp | None:
     try:
-        found = os.stat(path)
+        return stamp(os.stat(path))
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
 from gateway.files import open_file
-from gateway.mta import listvalues, tables
+from gateway.mta import postconf, tables
 from gateway.mta.keys import of_domain
 from gateway.mta.lookups import Lookup, TableAnswers
 
@@ -158,4 +158,4 @@ def _file(path: str, depth: int) -> list[str]:
     except OSError as error:
         raise MailServerError(path, f"cannot be read: {error.strerror}") from error
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return [word for line in lines for word in listvalues.split(line)]
+    return [word for line in lines for word in postconf.split_list(line)]

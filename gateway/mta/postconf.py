@@ -1,7 +1,8 @@
 """What Postfix says of itself: `postconf`, asked once, and its answer taken apart.
 
 Source: postconf(1), master(5), multi-instance support in postmulti(1): an
-instance is its configuration folder.  Values are expanded by postconf itself.
+instance is its configuration folder; DATABASE_README and mystrtokq in
+src/util/mystrtok.c for lists.  Values are expanded by postconf itself.
 Limits: a parameter that a service overrides with -o is known only by `-P`
 (`overridden`).
 """
@@ -13,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
-from gateway.mta import listvalues, programs
+from gateway.mta import programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # postconf reads two files; longer is a hang.  In seconds.
 PATIENCE = 20.0
+
+_BETWEEN = frozenset(" \t\r\n,")
 
 # What is asked for; postconf tells of each that this version of Postfix knows.
 PARAMETERS = (
@@ -77,7 +80,7 @@ class Parameters:
 
     def words(self, name: str) -> list[str]:
         """A list, taken apart."""
-        return listvalues.split(self[name])
+        return split_list(self[name])
 
     def yes(self, name: str) -> bool:
         """Whether a parameter that is yes or no is yes."""
@@ -107,3 +110,24 @@ def pairs(text: str) -> dict[str, str]:
     """`name = value` lines."""
     found = (line.partition("=") for line in text.splitlines())
     return {name.strip(): value.strip() for name, equals, value in found if equals}
+
+
+def split_list(text: str) -> list[str]:
+    """The words of a list, between blanks and commas.
+
+    `{a, b}` is one word, also behind others as in `pipemap:{a, b}`.
+    """
+    found: list[str] = []
+    word = ""
+    depth = 0
+    for char in text:
+        if char in _BETWEEN and not depth:
+            if word:
+                found.append(word)
+            word = ""
+            continue
+        depth += (char == "{") - (char == "}" and depth > 0)
+        word += char
+    if word:
+        found.append(word)
+    return found

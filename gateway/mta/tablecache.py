@@ -17,16 +17,18 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.errors import MailServerError
+from gateway.files import stamp
 from gateway.mta.lookups import DEADLINE, Lookup, Lookups, TableAnswers, by_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gateway.files import FileStamp
     from gateway.mta.postmap import Asker
     from gateway.mta.tables import Run
 
-    # Of each file what tells it from itself at another time; None where it is missing.
-    Proof = tuple[tuple[int, ...] | None, ...]
+    # The stamp of each file; None where it is missing.
+    Proof = tuple[FileStamp | None, ...]
 
 MAX_ENTRIES = 32_768
 MAX_VALUE = 4096
@@ -93,12 +95,11 @@ def _stats(run: Run) -> Proof:
     return tuple(map(_stat, run.files))
 
 
-def _stat(path: str) -> tuple[int, ...] | None:
+def _stat(path: str) -> FileStamp | None:
     try:
-        status = os.stat(path)
+        return stamp(os.stat(path))
     except OSError:
         return None
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 class Tables:

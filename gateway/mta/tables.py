@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gateway.files import open_file
-from gateway.mta import listvalues
+from gateway.mta import postconf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +93,7 @@ class Table:
     def whole_keys_only(self) -> bool:
         """Whether Postfix asks it for whole addresses only; may look into its file."""
         if self.kind in _COMPOSED:
-            inner = listvalues.split(self.name.strip()[1:-1])
+            inner = postconf.split_list(self.name.strip()[1:-1])
             return any(table.whole_keys_only() for table in map(parse, inner) if table is not None)
         if self.kind in _QUERIES:
             return _takes_apart(self.name)

@@ -37,7 +37,8 @@ def by_rename(path: Path) -> None:
 @pytest.mark.parametrize("change", [in_place, by_rename, Path.unlink])
 def test_every_change_shows(folder: Path, name: str, change: object) -> None:
     """However it was made; and it stays one."""
-    files = ConfigurationFiles(str(folder), [str(folder / "domains")])
+    files = ConfigurationFiles(str(folder))
+    files.add([str(folder / "domains")])
     files.refresh()
     assert (files.changed, files.version, files.change()) == (False, 0, None)
     assert callable(change)

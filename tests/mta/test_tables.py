@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.mta.listvalues import split
+from gateway.mta.postconf import split_list
 from gateway.mta.tables import Table, parse, runs
 
 
@@ -23,7 +23,7 @@ from gateway.mta.tables import Table, parse, runs
 )
 def test_words_of_a_list(text: str, words: list[str]) -> None:
     """Braces hold words together (postconf(5))."""
-    assert split(text) == words
+    assert split_list(text) == words
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Findings with the eyes of the gateway's user: what root can read, that user perhaps cannot.
+"""The user that the gateway becomes, and findings with its eyes: it cannot read all that root can.
 
-`seen_by` runs a check in a child process that has become the user for good, as
-the gateway does after its start and at each reload, and hands its findings
-back.  Owners, groups, access lists, mounts and security modules are then those
-that count, without a model of any of them.
+`check` looks whether there is one of that name, and not root.  `seen_by` runs a check
+in a child process that has become the user for good, as the gateway does after its start
+and at each reload, and hands its findings back.  Owners, groups, access lists, mounts and
+security modules are then those that count, without a model of any of them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,31 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks.finding import Finding, Level, error
+from gateway.cli.checks.finding import Finding, Level, error, warning
 from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from gateway.config import Settings
     from gateway.supervisor.privileges import Identity
 
 _SUBJECT = "settings"
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """What a start by root would do; anybody else stays who they are."""
+    user, group = settings.general.user, settings.general.group
+    if not privileges.is_root():
+        return
+    if not user:
+        what = "user is empty, so that a gateway started as root stays root"
+        yield warning(_SUBJECT, what, 'set user = "cyrus" in gateway.toml')
+        return
+    try:
+        privileges.resolve(user, group)
+    except privileges.PrivilegeError as fault:
+        yield error(_SUBJECT, f"{settings.file}: {fault}", "create it, or correct gateway.toml")
 
 
 def identity_of(settings: Settings) -> Identity | None:
@@ -31,7 +46,7 @@ def identity_of(settings: Settings) -> Identity | None:
         return None
     try:
         return privileges.resolve(user, settings.general.group)
-    except privileges.PrivilegeError:  # gateway.cli.checks.user tells
+    except privileges.PrivilegeError:  # `check` tells
         return None
 
 

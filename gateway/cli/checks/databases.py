@@ -132,7 +132,7 @@ def _reader(settings: Settings) -> tuple[Identity | None, Finding | None]:
         return None, warning(_SUBJECT, what, "run check-config as root for the full result")
     try:
         return privileges.resolve(user, settings.general.group) if user else None, None
-    except privileges.PrivilegeError:  # gateway.cli.checks.user tells
+    except privileges.PrivilegeError:  # gateway.cli.checks.asuser tells
         return None, None
 
 

@@ -1,18 +1,20 @@
 """The order of Postfix' checks around ours, and what its other settings make of our answers.
 
 Sources: SMTPD_ACCESS_README, SMTPD_POLICY_README, MILTER_README; postconf(5) for
-reject_unlisted_sender, milter_default_action and non_smtpd_milters.
+reject_unlisted_sender, milter_default_action, non_smtpd_milters and
+lmtp_quote_rfc821_envelope; quote_821_local(3) for what Postfix puts into quotes,
+mbname_from_recipient in imap/mboxname.c, for which they are part of the name.
+Limits: transports of transport_maps, and what a service of master.cf sets for the LMTP
+client, are not seen.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from gateway.cli.checks import sockets
 from gateway.cli.checks.finding import warning
 from gateway.cli.checks.postfixconf import items
-from gateway.config.endpoints import UnixEndpoint
-from gateway.config.frontends import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,20 +28,22 @@ _RESTRICTIONS = "smtpd_recipient_restrictions"
 _UNAUTHORIZED = ("reject_unauth_destination", "defer_unauth_destination")
 _PERMITS = ("permit_mynetworks", "permit_sasl_authenticated")
 _UNLISTED = "reject_unlisted_sender"
+_QUOTES = "lmtp_quote_rfc821_envelope"
+_TRANSPORTS = (
+    "relay_transport",
+    "virtual_transport",
+    "mailbox_transport",
+    "local_transport",
+    "default_transport",
+)
 
 
 def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
-    """What comes before and after each of our sockets."""
-    paths = {
-        name: {
-            os.path.normpath(each.path)
-            for each in settings.front_end(name).listen
-            if isinstance(each, UnixEndpoint)
-        }
-        for name in NAMES
-    }
+    """What comes before and after each of our sockets, and how mail is handed to lmtpd."""
+    ours = sockets.by_place(settings)
     for use in postfix.uses:
-        if not use.path or postfix.place(use) not in paths.get(use.protocol, ()):
+        name, _ = ours.get(postfix.place(use), ("", None)) if use.path else ("", None)
+        if name != use.protocol:
             continue
         if use.protocol == "policy" and use.parameter == _RESTRICTIONS:
             yield from _restrictions(postfix, use)
@@ -47,6 +51,7 @@ def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
             yield from _milter(postfix, use)
         elif use.protocol == "socketmap":
             yield from _senders(postfix, use)
+    yield from _quotes(postfix)
 
 
 def _restrictions(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
@@ -105,4 +110,18 @@ def _senders(postfix: PostfixInstance, use: SocketUse) -> Iterator[Finding]:
             "over quota or blocked cannot send",
             f"leave {_UNLISTED} and smtpd_reject_unlisted_sender off, or ask by [policy] or "
             f"[milter] instead of {use.parameter}",
+        )
+
+
+def _quotes(postfix: PostfixInstance) -> Iterator[Finding]:
+    """Whether what we accept is refused for the quotes that Postfix has put around it."""
+    found = [
+        name for name in _TRANSPORTS if postfix.parameters.get(name, "").partition(":")[0] == "lmtp"
+    ]
+    if found and postfix.parameters.get(_QUOTES, "yes") == "yes":
+        yield warning(
+            _SUBJECT,
+            f"{found[0]} is lmtp, and Postfix writes a recipient such as fred+x. or a..b with"
+            " quotes: lmtpd takes them for a part of the name, and the mail bounces",
+            f"set {_QUOTES} = no in main.cf (with Cyrus 3.0 or later)",
         )

@@ -10,11 +10,11 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks import access
+from gateway.cli.checks import access, sockets
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.choices import Mode
-from gateway.config.endpoints import Endpoint, InetEndpoint, UnixEndpoint
-from gateway.config.frontends import FRONT_ENDS, NAMES, front_end
+from gateway.config.endpoints import UnixEndpoint
+from gateway.config.frontends import FRONT_ENDS, front_end
 from gateway.supervisor import privileges
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from gateway.cli.checks.finding import Finding
     from gateway.cli.checks.postfixconf import PostfixInstance, SocketUse
     from gateway.config import Settings
+    from gateway.config.endpoints import Endpoint
 
 _SUBJECT = "postfix"
 
 
 def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
     """Every socket of ours that is asked, that is nearly asked, and that nobody asks."""
-    ours = _ours(settings)
+    ours = sockets.by_place(settings)
     asked = False
     told: set[tuple[str, str, str]] = set()
     for use in postfix.uses:
@@ -66,18 +67,6 @@ def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
             "`smmapd-gateway print-config postfix` shows what main.cf needs",
         )
         yield from _unreachable(postfix, ours)
-
-
-def _ours(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
-    """Our sockets by path, or HOST:PORT, with the front end's name."""
-    found: dict[str, tuple[str, Endpoint]] = {}
-    for name in NAMES:
-        for endpoint in settings.front_end(name).listen:
-            if isinstance(endpoint, UnixEndpoint):
-                found[os.path.normpath(endpoint.path)] = (name, endpoint)
-            elif isinstance(endpoint, InetEndpoint):
-                found[str(endpoint).removeprefix("inet:")] = (name, endpoint)
-    return found
 
 
 def _reached(

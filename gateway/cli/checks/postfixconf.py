@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.errors import GatewayError
-from gateway.mta import listvalues
+from gateway.mta import postconf
 from gateway.mta.postconf import pairs
-
-# postconf reads two files; longer is a hang.  In seconds.
-_PATIENCE = 20
 
 PARAMETERS = (
     "queue_directory",
@@ -52,10 +48,6 @@ PARAMETERS = (
 _MILTERS = ("smtpd_milters", "non_smtpd_milters")
 _POLICY = "check_policy_service"
 _UNIX, _INET = "unix:", "inet:"
-
-
-class PostfixError(GatewayError):
-    """Postfix is there and does not say what it does; the message is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,7 @@ class PostfixInstance:
 
     def words(self, parameter: str) -> list[str]:
         """A list of main.cf, taken apart at blanks and commas."""
-        return listvalues.split(self.parameters.get(parameter, ""))
+        return postconf.split_list(self.parameters.get(parameter, ""))
 
     def of(self, service: str, parameter: str) -> str:
         """A parameter as `service` has it."""
@@ -117,21 +109,20 @@ class PostfixInstance:
         return os.path.normpath(use.path)
 
 
-def ask(folder: str | None) -> PostfixInstance | None:
-    """What the Postfix with its configuration in `folder` (None: the default one) says.
+def ask(folder: str = "") -> PostfixInstance | None:
+    """What the Postfix with its configuration in `folder` (empty: the default one) says.
 
-    None where there is no Postfix.  Raises PostfixError.
+    None where there is no Postfix.  Raises MailServerError.
     """
-    try:
-        main = pairs(_postconf(folder, "-x", *PARAMETERS))
-        changed = pairs(_postconf(folder, "-nx"))
-        services = parse_services(
-            _postconf(folder, "-M"), chroot_default(main.get("compatibility_level", "0"))
-        )
-        overridden = pairs(_postconf(folder, "-Px"))
-        types = frozenset(_postconf(folder, "-m").split())
-    except FileNotFoundError:
+    if shutil.which("postconf") is None:
         return None
+    main = pairs(postconf.ask(folder, "-x", *PARAMETERS))
+    changed = pairs(postconf.ask(folder, "-nx"))
+    services = parse_services(
+        postconf.ask(folder, "-M"), chroot_default(main.get("compatibility_level", "0"))
+    )
+    overridden = pairs(postconf.ask(folder, "-Px"))
+    types = frozenset(postconf.ask(folder, "-m").split())
     own = {
         service: {
             name.removeprefix(service + "/"): value
@@ -207,15 +198,3 @@ def _named(
 def _options(listed: list[str]) -> tuple[tuple[str, str], ...]:
     found = (word.partition("=") for word in listed)
     return tuple((name.strip(), value.strip()) for name, _, value in found)
-
-
-def _postconf(folder: str | None, *options: str) -> str:
-    argv = ["postconf", *(["-c", folder] if folder is not None else []), *options]
-    try:
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise PostfixError(f"{' '.join(argv)} gave no answer for {_PATIENCE} s") from None
-    if done.returncode:
-        text = done.stderr.decode("utf-8", "backslashreplace").strip().replace("\n", "; ")
-        raise PostfixError(text or f"{' '.join(argv)} failed with code {done.returncode}")
-    return done.stdout.decode("utf-8", "backslashreplace")

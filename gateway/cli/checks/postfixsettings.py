@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks import postfix_delivery, postfix_order, postfix_sockets, postfix_tables
+from gateway.cli.checks import postfix_order, postfix_sockets, postfix_tables
 from gateway.cli.checks.finding import ok, warning
-from gateway.cli.checks.postfixconf import PostfixError, ask
+from gateway.cli.checks.postfixconf import ask
+from gateway.errors import MailServerError
 from gateway.frontends.domains import DomainList, parse
 from gateway.frontends.watched import Watched
 
@@ -25,8 +26,8 @@ _OURS = ("mydestination", "relay_domains", "virtual_mailbox_domains")
 def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
     """Everything about the Postfix whose configuration is in `folder` (None: the default one)."""
     try:
-        postfix = ask(folder)
-    except PostfixError as fault:
+        postfix = ask(folder or "")
+    except MailServerError as fault:
         fix = "correct Postfix' configuration, or name its folder with --postfix"
         yield warning(_SUBJECT, f"cannot be asked: {fault}", fix)
         return
@@ -35,7 +36,6 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
         return
     yield from postfix_sockets.check(settings, postfix)
     yield from postfix_order.check(settings, postfix)
-    yield from postfix_delivery.check(postfix)
     if any(row.front_end.needs_scope for row in settings.serving):
         if not settings.scope.postfix:
             yield from _domains(settings, postfix)

@@ -12,9 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.cli.checks import sockets
 from gateway.cli.checks.finding import error, ok, warning
-from gateway.config.endpoints import InetEndpoint, UnixEndpoint
-from gateway.config.frontends import NAMES
 from gateway.files import open_file
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         what = f"{path} cannot be read: {fault.strerror}"
         yield warning(_SUBJECT, what, "run check-config as a user that can read it")
         return
-    ours = _ours(settings)
+    ours = {place: name for place, (name, _) in sockets.by_place(settings).items()}
     asked = False
     for use in uses(text):
         found = ours.get(use.path or _inet(use.socket))
@@ -101,22 +100,11 @@ def check(settings: Settings, path: str) -> Iterator[Finding]:
         yield from _aliases(settings, text)
 
 
-def _ours(settings: Settings) -> dict[str, str]:
-    """Names of front ends by path, or ADDRESS:PORT."""
-    found = {}
-    for name in NAMES:
-        for each in settings.front_end(name).listen:
-            if isinstance(each, UnixEndpoint):
-                found[os.path.normpath(each.path)] = name
-            elif isinstance(each, InetEndpoint):
-                found[f"{each.host}:{each.port}"] = name
-    return found
-
-
 def _inet(socket: str) -> str:
-    """`inet:PORT@HOST` as HOST:PORT."""
+    """`inet:PORT@HOST` as HOST:PORT, with an IPv6 address in brackets."""
     port, _, host = socket.partition(":")[2].partition("@")
-    return f"{host.strip('[]').replace('localhost', '127.0.0.1')}:{port}"
+    host = host.strip("[]").replace("localhost", "127.0.0.1")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_near(use: Use, ours: dict[str, str]) -> bool:

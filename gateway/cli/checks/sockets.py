@@ -1,4 +1,12 @@
-"""Where the front ends listen: do the folders exist, and are they safe?"""
+"""Where the front ends listen: do the folders exist, are they safe, and can a reload use them?
+
+A start opens its sockets as root.  A reload opens those that are new as the
+gateway's user, which may write in few folders and give a socket to groups of its
+own alone; `unopened` is to be run as that user.  A socket that is there already is kept,
+and not looked at then.
+
+Limits: of TCP sockets neither ports below 1024 are looked at nor what security modules forbid.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +17,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
 from gateway.config.frontends import NAMES
-from gateway.supervisor import privileges
-from gateway.supervisor.unixsockets import folder_warnings
+from gateway.supervisor import privileges, unixsockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +34,29 @@ def check(settings: Settings) -> Iterator[Finding]:
     for name, listen in settings.listeners.items():
         for endpoint in listen:
             yield from _endpoint(name, endpoint)
+
+
+def unopened(settings: Settings) -> Iterator[Finding]:
+    """Every socket that this process could not open at a reload."""
+    for name, listen in settings.listeners.items():
+        for endpoint in listen:
+            if isinstance(endpoint, UnixEndpoint):
+                reason = unixsockets.obstacle(endpoint)
+                if reason is not None:
+                    what, _, fix = reason.partition("; ")
+                    yield error("reload", f"{name}: cannot listen on {endpoint}: {what}", fix)
+
+
+def by_place(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
+    """Each socket with its front end's name, by its normal path or ADDRESS:PORT."""
+    found: dict[str, tuple[str, Endpoint]] = {}
+    for name in NAMES:
+        for endpoint in settings.front_end(name).listen:
+            if isinstance(endpoint, UnixEndpoint):
+                found[os.path.normpath(endpoint.path)] = (name, endpoint)
+            elif isinstance(endpoint, InetEndpoint):
+                found[str(endpoint).removeprefix("inet:")] = (name, endpoint)
+    return found
 
 
 def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
@@ -62,7 +92,7 @@ def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
     for finding in (*_file(name, endpoint), *_accounts(name, endpoint)):
         wrong = True
         yield finding
-    for text in folder_warnings(endpoint):
+    for text in unixsockets.folder_warnings(endpoint):
         what, _, fix = text.partition("; ")
         yield warning(_SUBJECT, f"{name}: {what}", fix)
         wrong = True

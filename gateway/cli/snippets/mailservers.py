@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks.postfixconf import PostfixError, ask
+from gateway.cli.checks.postfixconf import ask
 from gateway.config.choices import OnError
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
+from gateway.errors import MailServerError
 from gateway.frontends.frontend import MailServerSite
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def postfix(settings: Settings) -> str:
 def _instance() -> tuple[str, str]:
     """The queue directory, and the first smtpd that is chrooted; empty where none is."""
     try:
-        found = ask(None)
-    except PostfixError:
+        found = ask()
+    except MailServerError:
         # It has no configuration yet: these lines are to become it.
         return _QUEUE, ""
     if found is None:

@@ -16,10 +16,7 @@ import os
 import stat
 
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
-
-# O_NONBLOCK: opening a FIFO without a writer must not hang.  It means nothing for regular files.
-# same with & in place 3: Python sets O_CLOEXEC by itself
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+from gateway.files import OPEN_FLAGS
 
 # Bytes that are read without asking how long the file is.
 AT_ONCE = 1 << 20

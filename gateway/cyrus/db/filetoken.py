@@ -24,6 +24,8 @@ from __future__ import annotations
 
 import os
 
+from gateway.files import stamp
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -155,19 +157,9 @@ class AbsenceProof:
 
 def _mark(status: os.stat_result) -> int:
     """One number for what identifies a file's content; two alike are as good as impossible."""
-    return hash(_identity(status))
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
+    return hash(stamp(status))
 
 
 def file_token(status: os.stat_result, now: int) -> Hashable:
     """The token for `status`, looked up at `now` or later (see `is_young`)."""
-    return Young() if is_young(status, now) else _identity(status)
+    return Young() if is_young(status, now) else stamp(status)

@@ -28,9 +28,10 @@ import stat
 import time
 
 from gateway.cyrus.db.base import Database
-from gateway.cyrus.db.file import OPEN_FLAGS, close_read, store_fault
+from gateway.cyrus.db.file import close_read, store_fault
 from gateway.cyrus.db.filetoken import AbsenceProof, FileProof, Young, file_token
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+from gateway.files import OPEN_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
