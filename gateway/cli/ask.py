@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.colour import Palette, Style
 from gateway.cli.common import add_mail, inquiry, settings_of
-from gateway.cli.failures import ArgumentsError, InputError
+from gateway.cli.failures import SOME_NOT, ArgumentsError, InputError
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint, parse
 from gateway.config.frontends import NAMES, front_end
 from gateway.errors import UpstreamError
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from gateway.frontends.inquiry import Inquiry
     from gateway.upstream.address import Address
 
-SOME_NOT = 1
 # Seconds for one answer, connecting included: what Sendmail and our own snippets give a milter.
 _PATIENCE = 10.0
 # How to reach a socket that listens on every address of its family.
@@ -133,7 +132,7 @@ def _targets(options: argparse.Namespace, settings: Settings) -> Iterator[tuple[
                 raise ArgumentsError(f"ask: --socket {text}: write unix:/PATH or inet:ADDRESS:PORT")
             yield front_ends[0], endpoint
         return
-    # A configuration without any socket is refused before (settings/checks.py).
+    # A configuration without any socket is refused before (config/checks.py).
     for front in front_ends or NAMES:
         listening = settings.listeners.get(front, ())
         if not listening and front_ends:

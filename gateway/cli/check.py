@@ -17,24 +17,20 @@ from typing import IO, TYPE_CHECKING
 
 from gateway.cli import output
 from gateway.cli.colour import Palette
-from gateway.cli.common import engine_of, settings_of
-from gateway.cli.failures import ArgumentsError, InputError
+from gateway.cli.common import STANDARD_INPUT, engine_of, settings_of
+from gateway.cli.failures import SOME_NOT, ArgumentsError, InputError
 from gateway.cli.progress import Progress
-from gateway.protocols.address import BadAddress, bare, parse_bare
-from gateway.verification.kinds import Kind
-from gateway.verification.model import Query, Verdict
+from gateway.frontends.judge import unscoped
+from gateway.protocols.address import bare, parse_bare
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from gateway.verification.decider import Engine
-
-SOME_NOT = 1
+    from gateway.verification.model import Verdict
 
 # Bytes of a line of a list; no address is longer (gateway.protocols.address).
 _MAX_LINE = 4096
-_STANDARD_INPUT = "-"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentsError(
             "check: name recipients, or a file of them with -f, or - for standard input"
         )
-    verifier = engine_of(settings_of(options))
+    engine = engine_of(settings_of(options))
     palette = Palette(options.color)
     code = os.EX_OK
     total = _total(options.recipients, options.file)
     with Progress("judging", total, "recipients") as progress:
         for recipient in _recipients(options.recipients, options.file):
-            verdict = judge(verifier, recipient)
+            verdict = unscoped(parse_bare(recipient), engine)
             progress.advance()
             progress.make_room()
             output.emit(
@@ -81,14 +77,6 @@ def run(options: argparse.Namespace) -> int:
             elif not verdict.kind.accepts and code == os.EX_OK:
                 code = SOME_NOT
     return code
-
-
-def judge(verifier: Engine, recipient: bytes) -> Verdict:
-    """The verdict on a bare address, or on what is none."""
-    parsed = parse_bare(recipient)
-    if isinstance(parsed, BadAddress):
-        return Verdict(Kind.BAD_ADDRESS, parsed.problem.encode())
-    return verifier.verify(Query(parsed.address))
 
 
 def _line(recipient: bytes, verdict: Verdict, palette: Palette) -> str:
@@ -109,7 +97,7 @@ def _json(recipient: bytes, verdict: Verdict) -> str:
 
 def _total(named: list[str], files: list[str]) -> int | None:
     """How many recipients there are; None where that is not known before they are read."""
-    if _STANDARD_INPUT in named or not all(map(os.path.isfile, files)):
+    if STANDARD_INPUT in named or not all(map(os.path.isfile, files)):
         return None
     total = len(named)
     for path in files:
@@ -120,12 +108,12 @@ def _total(named: list[str], files: list[str]) -> int | None:
 
 def _recipients(named: list[str], files: list[str]) -> Iterator[bytes]:
     for argument in named:
-        if argument == _STANDARD_INPUT:
+        if argument == STANDARD_INPUT:
             yield from _lines(sys.stdin.buffer, "standard input")
         else:
             yield bare(os.fsencode(argument))
     for path in files:
-        if path == _STANDARD_INPUT:
+        if path == STANDARD_INPUT:
             yield from _lines(sys.stdin.buffer, "standard input")
             continue
         try:

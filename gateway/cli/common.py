@@ -10,9 +10,7 @@ from gateway.cli.failures import ArgumentsError
 from gateway.cli.output import message
 from gateway.config import load
 from gateway.cyrus.pathwalk import absolute
-from gateway.frontends.inquiry import Inquiry
-from gateway.frontends.scope import client_address
-from gateway.protocols.address import bare
+from gateway.frontends.inquiry import BadInquiry, typed
 from gateway.wiring.assembly import make_store
 from gateway.wiring.engines import make_engines
 from gateway.wiring.upstreams import SPARED
@@ -22,11 +20,12 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.cyrus.store import CyrusStore
+    from gateway.frontends.inquiry import Inquiry
     from gateway.verification.decider import Engine
 
 
-# Digits of a size: those of 2^64, as in the policy protocol.
-_MAX_DIGITS = 20
+# The name of a file that is standard input.
+STANDARD_INPUT = "-"
 
 
 class _ToTerminal(logging.Handler):
@@ -79,30 +78,13 @@ def add_mail(parser: argparse.ArgumentParser) -> None:
 
 def inquiry(options: argparse.Namespace, recipient: str) -> Inquiry:
     """What is asked about a recipient of the mail that `add_mail` takes; raises ArgumentsError."""
-    return Inquiry(
-        recipient=bare(os.fsencode(recipient)),
-        size=_size(options.size),
-        client=_client(options.client),
-        sender=None if options.sender is None else bare(os.fsencode(options.sender)),
-        mailer=os.fsencode(options.mailer),
-    )
-
-
-def _client(argument: str) -> bytes:
-    """The value of --client; raises ArgumentsError for what is not an IP address."""
-    data = os.fsencode(argument)
-    if data and client_address(data) is None:
-        raise ArgumentsError(
-            f"--client {argument}: this is not an IP address, write for example 192.0.2.1"
+    try:
+        return typed(
+            os.fsencode(recipient),
+            size=None if options.size is None else os.fsencode(options.size),
+            client=os.fsencode(options.client),
+            sender=None if options.sender is None else os.fsencode(options.sender),
+            mailer=os.fsencode(options.mailer),
         )
-    return data
-
-
-def _size(argument: str | None) -> int | None:
-    """The value of --size in bytes; raises ArgumentsError for what is not a number."""
-    if argument is None:
-        return None
-    # More digits than a mail can have bytes would be slow to convert.
-    if not (argument.isascii() and argument.isdigit() and len(argument) <= _MAX_DIGITS):
-        raise ArgumentsError(f"--size {argument}: write a number of bytes")
-    return int(argument)
+    except BadInquiry as error:
+        raise ArgumentsError(f"--{error}") from None

@@ -2,6 +2,7 @@
 
 | code | when |
 |---|---|
+| 1 | some recipients are refused for good |
 | 64 EX_USAGE | the command line makes no sense |
 | 65 EX_DATAERR | an input file holds nothing of what it should |
 | 66 EX_NOINPUT | an input file cannot be read |
@@ -16,6 +17,9 @@ from __future__ import annotations
 import os
 
 from gateway.errors import ConfigurationError, GatewayError, StoreError, UpstreamError
+
+# Some answers refuse, or are not what was expected.
+SOME_NOT = 1
 
 # As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED = 130

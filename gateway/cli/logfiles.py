@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, cast
 
+from gateway.cli.common import STANDARD_INPUT
 from gateway.cli.failures import InputError
 from gateway.cli.maillog import Skipped, Splitter, read_line
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from gateway.cli.progress import Progress
 
 _PIECE = 1 << 18
-STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from gateway.cli import output
 from gateway.cli.logheads import EXPECTED
 from gateway.cli.maillog import Outcome, Skipped
-from gateway.frontends.judge import Question
-from gateway.protocols.address import BadAddress, parse_bare
-from gateway.verification.kinds import Kind
-from gateway.verification.model import Query, Verdict
+from gateway.frontends.judge import Question, unscoped
+from gateway.protocols.address import parse_bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,10 +71,7 @@ class Rehearsal:
                 return Result(recipient, log, NOT_JUDGED, why, "")
             verdict, reply = decision.verdict, decision.reply
         else:
-            if isinstance(parsed, BadAddress):
-                verdict = Verdict(Kind.BAD_ADDRESS, parsed.problem.encode())
-            else:
-                verdict = self._verifier.verify(Query(parsed.address))
+            verdict = unscoped(parsed, self._verifier)
             reply = self._replies.smtp(verdict, recipient)
         if reply is None:
             return Result(recipient, log, Outcome.ACCEPTED.value, verdict.kind.name, "")

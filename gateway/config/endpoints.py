@@ -23,12 +23,12 @@ from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from gateway.errors import ConfigurationError
+from gateway.upstream.address import PORT_LIMIT
 
 # sun_path holds 108 bytes and Linux wants the NUL among them (unix(7)).
 UNIX_PATH_LIMIT = 107
 # Owner and group: an MTA in the group may connect, nobody else.
 DEFAULT_MODE = 0o660
-_PORT_LIMIT = 65535
 _DESCRIPTOR_NAME_LIMIT = 255  # sd_listen_fds_with_names(3)
 _OCTAL = re.compile(r"[0-7]{3,4}\Z")
 _INET = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):(?P<port>[0-9]+)\Z")
@@ -199,9 +199,9 @@ def _parse_inet(text: str, rest: str) -> InetEndpoint:
         ) from None
     # int() of a long run of digits costs; five digits are enough for every port.
     digits = found["port"].lstrip("0")
-    port = int(digits) if digits and len(digits) <= len(str(_PORT_LIMIT)) else 0
-    if not 1 <= port <= _PORT_LIMIT:
-        raise EndpointError(f'"{text}": the port is not between 1 and {_PORT_LIMIT}')
+    port = int(digits) if digits and len(digits) <= len(str(PORT_LIMIT)) else 0
+    if not 1 <= port <= PORT_LIMIT:
+        raise EndpointError(f'"{text}": the port is not between 1 and {PORT_LIMIT}')
     return InetEndpoint(host, port, tls)
 
 

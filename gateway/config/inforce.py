@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gateway.config.model import SECTIONS
+from gateway.config.tables.replies import KINDS, PREFIX
 
 if TYPE_CHECKING:
     from gateway.config.model import Settings
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 # The column of the places, where the setting is no longer.
 _COLUMN = 44
-_REPLIES = "replies."
 
 
 def in_force(settings: Settings) -> Iterator[str]:
@@ -40,12 +40,8 @@ def in_force(settings: Settings) -> Iterator[str]:
 
 
 def _values(settings: Settings, name: str) -> object:
-    if name.startswith(_REPLIES):
-        return next(
-            template
-            for kind, template in settings.replies.items()
-            if kind.name == name.removeprefix(_REPLIES)
-        )
+    if name.startswith(PREFIX):
+        return settings.replies[KINDS[name.removeprefix(PREFIX)]]
     return getattr(settings, name or "general")
 
 

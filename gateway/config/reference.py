@@ -16,11 +16,10 @@ from pathlib import Path
 from gateway.config import referencetext as prose
 from gateway.config.declaration import Declaration, Section
 from gateway.config.model import SECTIONS
+from gateway.config.tables.replies import PREFIX, must_be_temporary
 from gateway.config.tables.replies import SECTIONS as REPLIES
-from gateway.config.tables.replies import must_be_temporary
 
 _WIDTH = 79
-_REPLIES = "replies."
 _MARKUP = re.compile(r"`([^`]*)`")
 
 
@@ -29,7 +28,7 @@ def man_page() -> str:
     lines = [*prose.MAN_HEAD]
     replies_done = False
     for section in SECTIONS:
-        if section.name.startswith(_REPLIES):
+        if section.name.startswith(PREFIX):
             if not replies_done:
                 lines += _man_replies(section)
             replies_done = True
@@ -38,7 +37,7 @@ def man_page() -> str:
         lines += [f".SS {_roff(title)}"]
         lines += [_roff(section.description)] if section.description else []
         for key, declaration in section.declarations.items():
-            lines += _man_setting(key, declaration, _default(declaration))
+            lines += _man_setting(key, declaration)
     return "\n".join([*lines, *prose.MAN_ANSWERS, *prose.MAN_TAIL]) + "\n"
 
 
@@ -49,7 +48,7 @@ def example() -> str:
         lines += ["", *_comment(_heading(section))]
         # Always a live header: a key that is uncommented must not fall into the table above.
         lines += [f"[{section.name}]"] if section.name else []
-        reply = section.name.startswith(_REPLIES)
+        reply = section.name.startswith(PREFIX)
         for key, declaration in section.declarations.items():
             if not reply:
                 lines += ["", *_comment(_about(declaration))]
@@ -100,7 +99,8 @@ def _comment(text: str) -> list[str]:
     )
 
 
-def _man_setting(key: str, declaration: Declaration, default: str) -> Iterator[str]:
+def _man_setting(key: str, declaration: Declaration) -> Iterator[str]:
+    default = _default(declaration)
     yield ".TP"
     yield f"\\fB{_escape(key)}\\fR = \\fI{_escape(declaration.type_name)}\\fR"
     yield _roff(declaration.description)

@@ -13,7 +13,8 @@ from gateway.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Row = tuple[str, str]
+# A label and a text.
+Row = tuple[str, str]
 
 INTO_INBOX = "delivery puts it into INBOX"
 
@@ -29,40 +30,40 @@ def name(facts: Mapping[str, object], recipient: bytes) -> list[Row]:
     """Which user is addressed, as lmtpd reads the address."""
     address = ("address", printable(recipient))
     if "problem" in facts:
-        return [address, ("result", f"lmtpd takes no such address: {_text(facts['problem'])}")]
+        return [address, ("result", f"lmtpd takes no such address: {text(facts['problem'])}")]
     shared = facts["userid"] is None
-    domain = _text(facts["domain"]) if facts["domain"] is not None else "none that counts"
+    domain = text(facts["domain"]) if facts["domain"] is not None else "none that counts"
     return [
         address,
-        ("user", "none: a shared folder" if shared else _text(facts["userid"])),
+        ("user", "none: a shared folder" if shared else text(facts["userid"])),
         ("domain", domain),
-        ("folder", _text(facts["folders"]) or "none given"),
-        ("mailbox", _text(facts["mailbox"]) or "none"),
-        ("record key", _text(facts["key"]) or "none"),
+        ("folder", text(facts["folders"]) or "none given"),
+        ("mailbox", text(facts["mailbox"]) or "none"),
+        ("record key", text(facts["key"]) or "none"),
     ]
 
 
 def creation(facts: Mapping[str, object]) -> list[Row]:
     """Whether delivery makes the INBOX."""
-    return [("INBOX", f"{_OUTCOMES[str(facts['result'])]}: {_text(facts['reason'])}")]
+    return [("INBOX", f"{_OUTCOMES[str(facts['result'])]}: {text(facts['reason'])}")]
 
 
 def catch_all(facts: Mapping[str, object]) -> list[Row]:
     """What takes mail that is refused."""
-    return [("mailbox", f"{_text(facts['mailbox'])} (lmtp_catchall_mailbox) is asked instead")]
+    return [("mailbox", f"{text(facts['mailbox'])} (lmtp_catchall_mailbox) is asked instead")]
 
 
 def folder(facts: Mapping[str, object]) -> list[Row]:
     """What becomes of the folder behind the plus."""
-    called = _text(facts["folder"])
+    called = text(facts["folder"])
     if not facts["found"]:
         return [("folder", f"no folder {called}; {INTO_INBOX}")]
     if not facts["post"]:
         return [("folder", f"not everybody may post to {called}; {INTO_INBOX}")]
     if facts["unfit"] and not facts.get("fits"):
-        return [("folder", f"{called} takes no mail ({_text(facts['unfit'])}); {INTO_INBOX}")]
+        return [("folder", f"{called} takes no mail ({text(facts['unfit'])}); {INTO_INBOX}")]
     if facts["unfit"]:
-        return [("folder", f"{called} takes no mail now ({_text(facts['unfit'])}), and soon may")]
+        return [("folder", f"{called} takes no mail now ({text(facts['unfit'])}), and soon may")]
     if facts.get("fits") is False:
         return [("folder", f"it does not fit into {called} either")]
     return [("folder", f"delivery puts it into {called}, or into INBOX if it does not fit there")]
@@ -70,9 +71,10 @@ def folder(facts: Mapping[str, object]) -> list[Row]:
 
 def kept(facts: Mapping[str, object]) -> list[Row]:
     """Why a shared folder takes no mail, whatever its record says."""
-    folder_, option = _text(facts["folder"]), _text(facts["option"])
+    folder_, option = text(facts["folder"]), text(facts["option"])
     return [("folder", f"lmtpd puts no mail into {folder_}, by its name ({option} in imapd.conf)")]
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """One of a step's facts for people: printable."""
     return printable(value) if isinstance(value, (bytes, str)) else str(value)

@@ -32,7 +32,7 @@ from gateway.wiring.mailserver import make_postfix, routing_rows
 if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.config.frontends import Row as FrontEndRow
-    from gateway.explain.steps import Row
+    from gateway.explain.deliverysteps import Row
     from gateway.frontends.frontend import ScopedJudge
     from gateway.frontends.inquiry import Inquiry
     from gateway.verification.decider import Engine

@@ -15,7 +15,7 @@ from gateway.frontends.scope import Skip
 from gateway.frontends.waiver import Waiver
 
 if TYPE_CHECKING:
-    from gateway.explain.steps import Row
+    from gateway.explain.deliverysteps import Row
     from gateway.frontends.inquiry import Inquiry
     from gateway.verification.model import Verdict
     from gateway.verification.steps import Step

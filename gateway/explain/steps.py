@@ -12,6 +12,7 @@ from gateway.cyrus import mailboxtypes
 from gateway.cyrus.db import formats
 from gateway.cyrus.quota import QuotaRecord
 from gateway.explain import deliverysteps
+from gateway.explain.deliverysteps import Row, text
 from gateway.frontends.replies import WHEN
 from gateway.printable import printable
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from gateway.cyrus.names import Naming
     from gateway.verification.steps import Step
-
-Row = tuple[str, str]
 
 # When a kind of verdict is given, by its word.
 _WHEN = {kind.name: sentence for kind, sentence in WHEN.items()}
@@ -57,7 +56,7 @@ def domain_decision(recipient: bytes, naming: Naming) -> str:
 def _name(facts: Mapping[str, object], recipient: bytes, naming: Naming) -> list[Row]:
     local = recipient.rpartition(b"@")[0] if b"@" in recipient else recipient
     user, plus, detail = local.partition(b"+")
-    reached = _text(facts["localpart"])
+    reached = text(facts["localpart"])
     if facts["localpart"] is None:
         reached = "none: a shared folder"
     elif naming.downcase and user != user.lower():
@@ -66,32 +65,32 @@ def _name(facts: Mapping[str, object], recipient: bytes, naming: Naming) -> list
     if plus and naming.skip_plus:
         folder = f"{printable(detail)}: ignored ([cyrus] skip_plus)"
     elif plus:
-        folder = _text(facts["boxes"]) if facts["boxes"] else "empty"
+        folder = text(facts["boxes"]) if facts["boxes"] else "empty"
     return [
         ("address", printable(recipient)),
         ("user", reached),
         ("domain", _domain(facts, recipient, naming)),
         ("plus part", folder),
-        ("mailbox", _text(facts["mailbox"])),
-        ("record key", _text(facts["key"])),
+        ("mailbox", text(facts["mailbox"])),
+        ("record key", text(facts["key"])),
     ]
 
 
 def _domain(facts: Mapping[str, object], recipient: bytes, naming: Naming) -> str:
     """What becomes of the domain in this reading of the address."""
     kept = facts["domain"]
-    return domain_decision(recipient, naming) if kept is None else f"{_text(kept) or 'empty'}: kept"
+    return domain_decision(recipient, naming) if kept is None else f"{text(kept) or 'empty'}: kept"
 
 
 def _userdeny(facts: Mapping[str, object]) -> list[Row]:
-    found = [("file", _file(facts)), ("user", _text(facts["userid"]))]
-    service = _text(facts["service"])
+    found = [("file", _file(facts)), ("user", text(facts["userid"]))]
+    service = text(facts["service"])
     if facts["pattern"] is None:
         return [*found, ("result", f"not denied for service {service}")]
     return [
         *found,
-        ("pattern", f"{_text(facts['pattern'])} matches service {service}"),
-        ("message", _text(facts["message"])),
+        ("pattern", f"{text(facts['pattern'])} matches service {service}"),
+        ("message", text(facts["message"])),
         ("result", "denied"),
     ]
 
@@ -103,12 +102,12 @@ def _mailbox(facts: Mapping[str, object]) -> list[Row]:
         return [*found, ("result", "no such record")]
     found.append(("type", mailboxtypes.words(mbtype)))
     if facts["server"]:
-        found.append(("server", _text(facts["server"])))
+        found.append(("server", text(facts["server"])))
     if facts["partition"]:
-        found.append(("partition", _text(facts["partition"])))
+        found.append(("partition", text(facts["partition"])))
     found.append(("ACL", _acl_text(facts["acl"])))
     if facts["uniqueid"]:
-        found.append(("id", _text(facts["uniqueid"])))
+        found.append(("id", text(facts["uniqueid"])))
     result = "found" if facts["found"] else "found, but a mailbox of this type takes no mail"
     return [*found, ("result", result)]
 
@@ -116,7 +115,7 @@ def _mailbox(facts: Mapping[str, object]) -> list[Row]:
 def _mupdate(facts: Mapping[str, object]) -> list[Row]:
     problem = facts["problem"]
     done = "told to update the list, which is read again"
-    return [("mupdate", done if problem is None else f"{_text(problem)}; the list is read again")]
+    return [("mupdate", done if problem is None else f"{text(problem)}; the list is read again")]
 
 
 def _acl(facts: Mapping[str, object]) -> list[Row]:
@@ -131,22 +130,22 @@ def _acl(facts: Mapping[str, object]) -> list[Row]:
 
 
 def _backend(facts: Mapping[str, object]) -> list[Row]:
-    server = ("server", _text(facts["server"]))
+    server = ("server", text(facts["server"]))
     if "problem" in facts:
-        return [server, ("problem", _text(facts["problem"]))]
-    return [server, ("answer", _text(facts["answer"]))]
+        return [server, ("problem", text(facts["problem"]))]
+    return [server, ("answer", text(facts["answer"]))]
 
 
 def _stale(facts: Mapping[str, object]) -> list[Row]:
-    reason = f": {_text(facts['reason'])}" if facts["reason"] else ""
-    return [("answer", f"{_text(facts['kind'])}{reason} (the last one known: no server answers)")]
+    reason = f": {text(facts['reason'])}" if facts["reason"] else ""
+    return [("answer", f"{text(facts['kind'])}{reason} (the last one known: no server answers)")]
 
 
 def _quota(facts: Mapping[str, object]) -> list[Row]:
     found = [("file", _file(facts))]
     use = facts["use"]
     if not isinstance(use, QuotaRecord):
-        return [*found, ("root", f"none for {_text(facts['mailbox'])}: no limit")]
+        return [*found, ("root", f"none for {text(facts['mailbox'])}: no limit")]
     refusal = facts["refusal"]
     return [
         *found,
@@ -175,7 +174,7 @@ def _size(facts: Mapping[str, object]) -> list[Row]:
 
 
 def _fault(facts: Mapping[str, object]) -> list[Row]:
-    return [("problem", _text(facts["problem"]))]
+    return [("problem", text(facts["problem"]))]
 
 
 def used_of(used: int, limit: int | None, unit: str = "") -> str:
@@ -184,10 +183,6 @@ def used_of(used: int, limit: int | None, unit: str = "") -> str:
         return f"{used:,}{unit}, no limit"
     per_cent = f" ({100 * used / limit:.1f} %)" if limit > 0 else ""
     return f"{used:,} of {limit:,}{unit}{per_cent}"
-
-
-def _text(value: object) -> str:
-    return printable(value) if isinstance(value, (bytes, str)) else str(value)
 
 
 def _file(facts: Mapping[str, object]) -> str:

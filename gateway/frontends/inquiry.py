@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gateway.frontends.scope import client_address
+from gateway.printable import printable
+from gateway.protocols.address import bare
+from gateway.protocols.policy import MAX_DIGITS
+
 if TYPE_CHECKING:
     from gateway.frontends.scope import Skip
     from gateway.frontends.waiver import Waiver
@@ -30,6 +35,33 @@ class Inquiry:
     client: bytes = b""
     sender: bytes | None = None
     mailer: bytes = b""
+
+
+class BadInquiry(Exception):
+    """What was typed asks nothing; the message names the part, and says how to ask."""
+
+
+def typed(
+    recipient: bytes, *, size: bytes | None, client: bytes, sender: bytes | None, mailer: bytes
+) -> Inquiry:
+    """The inquiry of what a person has typed; raises BadInquiry.
+
+    Addresses may be in angle brackets; `size` and `sender` are None where they were not given.
+    """
+    # More digits than a mail can have bytes would be slow to convert.
+    if size is not None and not (size.isdigit() and len(size) <= MAX_DIGITS):
+        raise BadInquiry(f"size {printable(size)}: write a number of bytes")
+    if client and client_address(client) is None:
+        raise BadInquiry(
+            f"client {printable(client)}: this is not an IP address, write for example 192.0.2.1"
+        )
+    return Inquiry(
+        recipient=bare(recipient),
+        size=None if size is None else int(size),
+        client=client,
+        sender=None if sender is None else bare(sender),
+        mailer=mailer,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,17 @@ class JudgeEngine(Protocol):
         """The verdict on `query`; may wait for another server."""
 
 
+def unscoped(recipient: Address | BadAddress, engine: JudgeEngine) -> Verdict:
+    """The verdict on `recipient` as if it were ours, or that it is not an address."""
+    if isinstance(recipient, BadAddress):
+        return _bad_address(recipient)
+    return engine.verify(Query(recipient.address))
+
+
+def _bad_address(recipient: BadAddress) -> Verdict:
+    return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a front end knows when it is asked about one recipient.
@@ -160,7 +171,7 @@ class Judge:
         if skip is not None:
             return Decision(skip=skip)
         if isinstance(recipient, BadAddress):
-            return Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
+            return _bad_address(recipient)
         return Query(recipient.address, question.size if self._check_size else None)
 
     def last_check(self, question: Question, verdict: Verdict) -> LastCheck | None:

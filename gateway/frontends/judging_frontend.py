@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, Generic
 
 from gateway.frontends.frontend import FrontEnd, TableT
 from gateway.frontends.inquiry import Answer
-from gateway.frontends.judge import Judge, Question
+from gateway.frontends.judge import Judge, Question, unscoped
 from gateway.frontends.waiver import Waivers
-from gateway.protocols.address import Address, BadAddress
-from gateway.verification.kinds import Kind
-from gateway.verification.model import Query, Verdict
+from gateway.protocols.address import Address
 
 if TYPE_CHECKING:
     from gateway.frontends.frontend import JudgeParts
     from gateway.frontends.inquiry import Inquiry
     from gateway.frontends.judge import Decision, JudgeEngine
     from gateway.frontends.replies import ReplyTable
+    from gateway.protocols.address import BadAddress
+    from gateway.verification.model import Verdict
 
 IN_SCOPE = "ours: judged"
 NO_SCOPE = "nothing in [scope] says which recipients are ours"
@@ -64,10 +64,8 @@ class JudgingFrontEnd(FrontEnd[Judge, TableT], Generic[TableT]):
             )
             decision = judge.judge(question, engine)
             verdict = decision.verdict
-        elif isinstance(recipient, BadAddress):
-            verdict = Verdict(Kind.BAD_ADDRESS, recipient.problem.encode())
         else:
-            verdict = engine.verify(Query(recipient.address))
+            verdict = unscoped(recipient, engine)
         address = recipient.address if isinstance(recipient, Address) else b""
         plain = self.accepted if verdict is None else self.said(replies, verdict, address)
         given = plain if decision is None or decision.refuse else self.accepted

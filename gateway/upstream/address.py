@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from gateway.values import Value
 
-_PORT_LIMIT = 65_535
+# The highest port of TCP.
+PORT_LIMIT = 65_535
 _UNIX = "unix:"
 
 
@@ -64,8 +65,8 @@ def parse(text: str, default_port: int | None = None) -> Address:
         if default_port is None:
             raise ValueError(f"{text}: the port is missing; write {text}:PORT")
         return InetAddress(host, default_port)
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= _PORT_LIMIT):
-        raise ValueError(f"{text}: the port is not between 1 and {_PORT_LIMIT}")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= PORT_LIMIT):
+        raise ValueError(f"{text}: the port is not between 1 and {PORT_LIMIT}")
     return InetAddress(host, int(port))
 
 

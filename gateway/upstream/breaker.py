@@ -12,6 +12,8 @@ operation of a list, and the worst that a race does is one probe too many.
 
 from __future__ import annotations
 
+from gateway.errors import UpstreamError
+
 # A single failure is an accident: a connection that was reset, one reply too
 # late.  Three in a row are not.
 THRESHOLD = 3  # only a bound
@@ -29,14 +31,20 @@ HALF_OPEN = "half-open"
 class Breaker:
     """The state of one server; `threshold` failures in a row open it."""
 
-    __slots__ = ("_failures", "_pause", "_probes", "_threshold", "_until")
+    __slots__ = ("_failures", "_pause", "_probes", "_problem", "_threshold", "_until")
 
     def __init__(self, threshold: int = THRESHOLD) -> None:
         self._threshold = threshold
         self._failures = 0
         self._pause = FIRST_PAUSE
+        self._problem = ""  # of the last failure
         self._until: float | None = None  # the end of the pause; None while closed
         self._probes: list[bool] = []  # the right to probe: one element, once a pause
+
+    def require(self, server: str, now: float) -> None:
+        """Raise UpstreamError where `server` is not to be asked at `now`; else as `allows`."""
+        if not self.allows(now):
+            raise UpstreamError(server, f"not asked for a while, after: {self._problem}")
 
     def allows(self, now: float) -> bool:
         """Whether to ask at `now`; where True, `succeeded` or `failed` must follow."""
@@ -58,9 +66,10 @@ class Breaker:
             self._pause = FIRST_PAUSE
             self._until = None
 
-    def failed(self, now: float) -> None:
-        """The server could not be asked, or talked nonsense."""
+    def failed(self, now: float, problem: str = "") -> None:
+        """The server could not be asked, or talked nonsense: `problem`, where that is known."""
         self._failures += 1
+        self._problem = problem or self._problem
         until = self._until
         if until is None:
             if self._failures < self._threshold:

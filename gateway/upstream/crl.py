@@ -51,10 +51,8 @@ def next_updates(pem: bytes) -> list[datetime | None]:
 
 
 def _next_update(der: bytes) -> datetime | None:
-    tag, start, _ = _element(der, 0)
-    _expect(tag, _SEQUENCE)
-    tag, position, end = _element(der, start)
-    _expect(tag, _SEQUENCE)
+    start, _ = _sequence(der, 0)
+    position, end = _sequence(der, start)
     times: list[datetime] = []
     fields = 0  # same with 1: OpenSSL refuses it as no list
     while position < end:
@@ -86,9 +84,12 @@ def _element(der: bytes, position: int) -> tuple[int, int, int]:
     return tag, position, position + length
 
 
-def _expect(tag: int, wanted: int) -> None:
-    if tag != wanted:
+def _sequence(der: bytes, position: int) -> tuple[int, int]:
+    """Start and end of the contents of the SEQUENCE at `position`."""
+    tag, start, end = _element(der, position)
+    if tag != _SEQUENCE:
         raise ValueError("another element than a sequence")
+    return start, end
 
 
 def _time(tag: int, text: bytes) -> datetime:

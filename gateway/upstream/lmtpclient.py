@@ -18,12 +18,13 @@ not announced.
 
 from __future__ import annotations
 
+import math
 import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols import lmtp
 from gateway.upstream.connection import Disconnected, NotTaken
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import MAX_IDLE, Pool
 from gateway.values import Value
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 # is SMTP's 25; 24 is registered for any private mail system.
 DEFAULT_PORT = 24
 
-# Seconds for the whole question; see socketmap.py.
+# Seconds for the whole question; see socketmapclient.py.
 DEFAULT_DEADLINE = 5.0
 
 # Bytes of all replies to one question.
@@ -96,7 +97,7 @@ class LmtpClient:
         *,
         name: bytes,
         deadline: float = DEFAULT_DEADLINE,
-        max_idle: int | None = None,
+        max_idle: int = MAX_IDLE,
         creators: Creators | None = None,
     ) -> None:
         self.deadline = deadline
@@ -104,13 +105,9 @@ class LmtpClient:
         self._creators = creators
         self._dialer = dialer
         self._name = name
-        self.pool = (
-            Pool(dialer.server, self._greeted)
-            if max_idle is None
-            else Pool(dialer.server, self._greeted, max_idle)
-        )
+        self.pool = Pool(dialer.server, self._greeted, max_idle)
 
-    def ask(self, recipient: bytes, *, until: float | None = None) -> lmtp.LmtpReply:
+    def ask(self, recipient: bytes, *, until: float = math.inf) -> lmtp.LmtpReply:
         """The server's reply to RCPT TO for the bare address `recipient`.
 
         Blocks up to the deadline, and never beyond `until`.  Raises
@@ -118,9 +115,7 @@ class LmtpClient:
         hold.
         """
         question = lmtp.rcpt(recipient)
-        last = time.monotonic() + self.deadline
-        if until is not None and until < last:  # same with <=: the same moment
-            last = until
+        last = min(until, time.monotonic() + self.deadline)
         return self.pool.call(lambda link: self._asked(link, question, last), last, _is_final)
 
     def greet(self, until: float) -> None:

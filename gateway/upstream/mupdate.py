@@ -37,7 +37,7 @@ class Kicker:
     itself; the owner of the threads lets one do it for all (dispatcher.py).
     """
 
-    __slots__ = ("_began", "_breaker", "_deadline", "_last_problem", "_path", "kicks")
+    __slots__ = ("_began", "_breaker", "_deadline", "_path", "kicks")
 
     def __init__(self, configdirectory: str, deadline: float = DEFAULT_DEADLINE) -> None:
         self.kicks = 0  # since the start
@@ -45,7 +45,6 @@ class Kicker:
         self._deadline = deadline
         self._breaker = Breaker()
         self._began = float("-inf")  # when the last kick that succeeded began
-        self._last_problem = ""
 
     def kick(self, since: float, until: float = math.inf) -> None:
         """Return when the mailbox list is as current as it was at `since` (time.monotonic).
@@ -65,21 +64,15 @@ class Kicker:
             now = time.monotonic()
             if now >= until:  # it slept longer than it was told, as on a busy machine
                 raise UpstreamError(self._path, _TOO_LATE)
-        if not self._breaker.allows(now):
-            raise UpstreamError(self._path, f"not asked for a while, after: {self._last_problem}")
-        answered = False
+        self._breaker.require(self._path, now)
         try:
             self._kick(now, min(self._deadline, until - now))
-            self._began = now
-            answered = True
-        except UpstreamError as fault:
-            self._last_problem = fault.problem
+        except BaseException as fault:
+            problem = fault.problem if isinstance(fault, UpstreamError) else ""
+            self._breaker.failed(time.monotonic(), problem)
             raise
-        finally:
-            if answered:
-                self._breaker.succeeded()
-            else:
-                self._breaker.failed(time.monotonic())
+        self._began = now
+        self._breaker.succeeded()
 
     def _kick(self, now: float, seconds: float) -> None:
         """Connect, and hear a word; over `seconds` after `now`, both together."""

@@ -52,7 +52,6 @@ class Pool:
 
     __slots__ = (
         "_idle",
-        "_last_problem",
         "_max_idle",
         "_open_link",
         "breaker",
@@ -72,7 +71,6 @@ class Pool:
         self._open_link = open_link
         self._max_idle = max_idle
         self._idle: list[UpstreamConnection] = []
-        self._last_problem = ""
 
     def call(
         self,
@@ -91,24 +89,18 @@ class Pool:
             raise UpstreamError(
                 self.server, "not asked within the deadline: too many questions wait for it"
             )
-        if not self.breaker.allows(now):
-            raise UpstreamError(self.server, f"not asked for a while, after: {self._last_problem}")
-        answered = False
+        self.breaker.require(self.server, now)
         try:
             result = self._call(talk, until, now, final)
-            answered = True
         except NotTaken:
             # Else a few such questions would keep everybody else's from being asked.
-            answered = True
+            self.breaker.succeeded()
             raise
-        except UpstreamError as fault:
-            self._last_problem = fault.problem
+        except BaseException as fault:
+            problem = fault.problem if isinstance(fault, UpstreamError) else ""
+            self.breaker.failed(time.monotonic(), problem)
             raise
-        finally:
-            if answered:
-                self.breaker.succeeded()
-            else:
-                self.breaker.failed(time.monotonic())
+        self.breaker.succeeded()
         return result
 
     def _call(
@@ -182,8 +174,7 @@ class Pool:
                 link = self._idle.pop()
             except IndexError:
                 return None
-            # same with <=: the same nanosecond
-            if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
+            if _is_sound(link, now):
                 return link
             link.close()
 
@@ -195,8 +186,7 @@ class Pool:
                 link = self._idle.pop(0)
             except IndexError:
                 break
-            # same with <=: the same nanosecond
-            if now - link.idle_since < MAX_IDLE_TIME and link.quiet():
+            if _is_sound(link, now):
                 kept.append(link)
             else:
                 link.close()
@@ -209,3 +199,9 @@ class Pool:
                 self._idle.pop().close()
             except IndexError:
                 return
+
+
+def _is_sound(link: UpstreamConnection, now: float) -> bool:
+    """Whether a kept connection is neither too old nor ended by the peer."""
+    # same with <=: the same nanosecond
+    return now - link.idle_since < MAX_IDLE_TIME and link.quiet()

@@ -16,12 +16,13 @@ recipients must not have everybody else's questions held back.
 
 from __future__ import annotations
 
+import math
 import time
 
 from gateway.errors import UpstreamError
 from gateway.protocols.socketmap import encode, with_hops
 from gateway.upstream.connection import NotTaken
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import MAX_IDLE, Pool
 from gateway.values import Value
 
 TYPE_CHECKING = False
@@ -103,25 +104,19 @@ class SocketmapClient:
     __slots__ = ("deadline", "pool")
 
     def __init__(
-        self, dialer: Dialer, *, deadline: float = DEFAULT_DEADLINE, max_idle: int | None = None
+        self, dialer: Dialer, *, deadline: float = DEFAULT_DEADLINE, max_idle: int = MAX_IDLE
     ) -> None:
         self.deadline = deadline
-        self.pool = (
-            Pool(dialer.server, dialer.open)
-            if max_idle is None
-            else Pool(dialer.server, dialer.open, max_idle)
-        )
+        self.pool = Pool(dialer.server, dialer.open, max_idle)
 
-    def ask(self, recipient: bytes, *, hop: int = 1, until: float | None = None) -> SocketmapAnswer:
+    def ask(self, recipient: bytes, *, hop: int = 1, until: float = math.inf) -> SocketmapAnswer:
         """What the server says of `recipient`, asked for the `hop`th time.
 
         Blocks up to the deadline, and never beyond `until`.  Raises
         UpstreamError.
         """
         server = self.pool.server
-        last = time.monotonic() + self.deadline
-        if until is not None and until < last:  # same with <=: the same moment
-            last = until
+        last = min(until, time.monotonic() + self.deadline)
         question = with_hops(MAP_NAME, hop) + b" " + recipient
         if len(question) > MAX_REQUEST:
             raise NotTaken(server, f"not asked: more than {MAX_REQUEST} bytes may kill a smmapd")

@@ -14,6 +14,7 @@ import time
 from gateway.errors import UpstreamError
 from gateway.upstream import address as addresses
 from gateway.upstream.connection import Dialer, plain_lookup
+from gateway.upstream.pool import MAX_IDLE
 from gateway.upstream.socketmapclient import (
     DEFAULT_DEADLINE,
     DEFAULT_PORT,
@@ -51,7 +52,7 @@ class Backends:
         *,
         port: int = DEFAULT_PORT,
         deadline: float = DEFAULT_DEADLINE,
-        max_idle: int | None = None,
+        max_idle: int = MAX_IDLE,
         unreachable_is_ok: bool,
         lookup: Lookup = plain_lookup,
     ) -> None:

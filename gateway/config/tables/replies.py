@@ -17,6 +17,9 @@ from gateway.frontends import replies
 from gateway.frontends.replies import REFUSALS, Template
 from gateway.verification.kinds import Kind
 
+# What the name of each table begins with.
+PREFIX = "replies."
+
 # What a mail that is larger than the free quota gets where size_check is permanent.
 PERMANENT_SIZE = replace(replies.DEFAULTS[Kind.SIZE_OVER_QUOTA], code=552, enhanced="5.2.2")
 
@@ -76,11 +79,11 @@ def sections(size_check: SizeCheck) -> Mapping[str, Section[ReplySettings]]:
 def problems(name: str, template: Template, size_check: SizeCheck) -> Iterator[tuple[str, str]]:
     """What is wrong with a reply as a whole: pairs of dotted key and reason with fix."""
     for error in replies.problems(KINDS[name], template):
-        yield error.option or f"replies.{name}", error.problem
+        yield error.option or PREFIX + name, error.problem
     wanted = {SizeCheck.TEMPORARY: 4, SizeCheck.PERMANENT: 5}.get(size_check)
     if KINDS[name] is Kind.SIZE_OVER_QUOTA and wanted and template.code // 100 != wanted:
         yield (
-            f"replies.{name}.code",
+            f"{PREFIX}{name}.code",
             f'{template.code} contradicts size_check = "{size_check.value}"; '
             f"choose a code from {wanted}00 to {wanted}59, or change size_check",
         )
@@ -103,7 +106,7 @@ def _section(name: str, default: Template) -> Section[ReplySettings]:
         for key, declaration in declarations_of(ReplySettings).items()
     }
     return Section(
-        name=f"replies.{name}",
+        name=PREFIX + name,
         title="",
         description=replies.WHEN[KINDS[name]],
         build=ReplySettings,

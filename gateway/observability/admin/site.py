@@ -16,9 +16,10 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from gateway.explain.explainer import Explainer
+from gateway.frontends.inquiry import BadInquiry
 from gateway.observability.admin import page, readiness, status
 from gateway.observability.admin.history import CountHistory
-from gateway.observability.admin.inquiry import BadInquiry, parse
+from gateway.observability.admin.inquiry import parse
 from gateway.observability.admin.server import NOTHING_POLICY, SAFETY
 from gateway.observability.metrics import databases, exposition
 from gateway.observability.metrics.exposition import View

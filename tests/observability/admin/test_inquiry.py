@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.frontends.inquiry import Inquiry
-from gateway.observability.admin.inquiry import BadInquiry, parse
+from gateway.frontends.inquiry import BadInquiry, Inquiry
+from gateway.observability.admin.inquiry import parse
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_inquiries(query: str, inquiry: Inquiry) -> None:
         ("recipient", "write the recipient"),
         ("recipient=a&recipient=b", "recipient is given twice"),
         ("rcpt=a", "there is no 'rcpt'"),
-        ("recipient=a&size=-1", "size is a number of bytes"),
-        ("recipient=a&size=1e3", "size is a number of bytes"),
-        ("recipient=a&size=" + "9" * 21, "size is a number of bytes"),
-        ("recipient=a&client=mx", "client is not an IP address"),
+        ("recipient=a&size=-1", "size -1: write a number of bytes"),
+        ("recipient=a&size=1e3", "size 1e3: write a number of bytes"),
+        ("recipient=a&size=" + "9" * 21, "size 9+: write a number of bytes"),
+        ("recipient=a&client=mx", "client mx: this is not an IP address"),
     ],
 )
 def test_questions_that_ask_nothing(query: str, problem: str) -> None:

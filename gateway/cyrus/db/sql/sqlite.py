@@ -57,7 +57,7 @@ _BUSY = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED
 class SqliteDatabase(SqlRecords, Database):
     """The table `table` of the SQLite file `path` as a gateway.cyrus.db.base.Database.
 
-    sql_layout.table_name says which table Cyrus uses for a database.
+    layout.table_name says which table Cyrus uses for a database.
     Nothing is opened, and nothing raised, on construction.
     """
 
