@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import shtab
 
-from gateway.cli.completion import FILES
 from gateway.cli.main import parser
+from gateway.cli.print_completion import FILES
 
 _BY_METAVAR = {
     "FILE": shtab.FILE,

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 # Seconds for one answer, connecting included: what Sendmail and our own snippets give a milter.
 _PATIENCE = 10.0
-# How to reach a socket that listens on every address of its family.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bound here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ def _dialer(endpoint: Endpoint, settings: Settings) -> Dialer:
         address = UnixAddress(endpoint.path)
     else:
         assert isinstance(endpoint, InetEndpoint)
-        address = InetAddress(_LOOPBACK.get(endpoint.host, endpoint.host), endpoint.port)
+        address = InetAddress(endpoint.own_host, endpoint.port)
         context = _context(settings) if endpoint.tls else None
     return Dialer(str(endpoint), address, context=context)
 

@@ -7,13 +7,16 @@ source it; for zsh, into a file _smmapd-gateway in a folder of $fpath.
 from __future__ import annotations
 
 import os
+from importlib import resources
 from typing import TYPE_CHECKING
 
-from gateway.cli import output
-from gateway.cli.completion import FILES, script
+from gateway.cli import completion, output
 
 if TYPE_CHECKING:
     import argparse
+
+# By shell: the file, named as the shell's own folder wants it.
+FILES = {"bash": "smmapd-gateway", "zsh": "_smmapd-gateway"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,3 +30,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the script."""
     output.emit(script(options.shell).rstrip("\n"))
     return os.EX_OK
+
+
+def script(shell: str) -> str:
+    """The script for `shell`, one of FILES."""
+    return resources.files(completion).joinpath(FILES[shell]).read_text(encoding="utf-8")

@@ -74,6 +74,13 @@ class InetEndpoint:
         """The address as a number, to compare and to ask what kind it is."""
         return ipaddress.ip_address(self.host)
 
+    @property
+    def own_host(self) -> str:
+        """An address of this machine at which it can be asked: `host`, if that is a single one."""
+        if not self.address.is_unspecified:
+            return self.host
+        return "127.0.0.1" if self.address.version == 4 else "::1"
+
     def __str__(self) -> str:
         """The listen string that gives this value back."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -26,7 +26,13 @@ from collections.abc import Sequence
 
 from gateway.frontends.domains import canonical
 from gateway.frontends.watched import TRUST, LineProblem, Report, Trust, Watched, log_warning
-from gateway.protocols.address import Address, BadAddress, is_domain, parse_path
+from gateway.protocols.address import (
+    Address,
+    BadAddress,
+    is_domain,
+    outside_quotes,
+    parse_path,
+)
 
 # Postfix' usual recipient_delimiter, and the one that Cyrus knows.
 DELIMITERS = b"+"
@@ -40,6 +46,7 @@ MAX_LINE = 1024 * 1024
 _SHOWN = 60
 
 _BLANKS = b" \t\r\f\v"
+_BRACKET, _COLON = b"[:"
 
 
 class Aliases:
@@ -169,21 +176,10 @@ def _key_end(line: bytes) -> int:
 
     Raises ValueError for quotes that do not end.
     """
-    quoted = escaped = bracket = False
-    for position, byte in enumerate(line):
-        char = chr(byte)
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == '"':
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif char in "[]":
-            bracket = char == "["
-        elif char in " \t" or (char == ":" and not bracket):
+    bracket = False
+    for position, byte in outside_quotes(line):
+        if byte in b"[]":
+            bracket = byte == _BRACKET
+        elif byte in b" \t" or (byte == _COLON and not bracket):
             return position
-    if quoted:
-        raise ValueError("an unfinished quoted string")
     return len(line)

@@ -9,19 +9,16 @@ mail_addr_crunch.c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gateway.mta.keys import Mailbox
-from gateway.protocols.address import BadAddress, parse_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from gateway.protocols.address import BadAddress, outside_quotes, parse_path
 
 # What an alias may be besides addresses: a command, a file, a list in a file.
 _NO_ADDRESSES = (b"|", b"/", b":")
 
 # Targets that are looked at; more is a mailing list, and left to Postfix.
 MAX_TARGETS = 8
+
+_COMMA = 0x2C
 
 
 def addresses(
@@ -48,7 +45,11 @@ def aliases(value: bytes, extension: bytes, origin: bytes) -> tuple[Mailbox, ...
 
 def _targets(value: bytes, extension: bytes, origin: bytes) -> tuple[Mailbox, ...] | None:
     found: list[Mailbox] = []
-    for item in _items(value):
+    try:
+        items = _items(value)
+    except ValueError:
+        return None
+    for item in items:
         if item.lstrip(b'"').startswith(_NO_ADDRESSES):
             return None
         address = parse_path(item.removeprefix(b"\\"))
@@ -61,23 +62,12 @@ def _targets(value: bytes, extension: bytes, origin: bytes) -> tuple[Mailbox, ..
     return tuple(found) or None
 
 
-def _items(value: bytes) -> Iterator[bytes]:
-    """What is between commas outside of quotes."""
-    item = bytearray()
-    quoted = escaped = False
-    for byte in value:
-        char = bytes((byte,))
-        if escaped:
-            escaped = False
-        elif char == b"\\":
-            escaped = True
-        elif char == b'"':
-            quoted = not quoted
-        elif char == b"," and not quoted:
-            if item.strip():
-                yield bytes(item).strip()
-            item.clear()
-            continue
-        item += char
-    if item.strip():
-        yield bytes(item).strip()
+def _items(value: bytes) -> list[bytes]:
+    """What is between commas outside of quotes.  Raises ValueError where these do not end."""
+    found = []
+    begin = 0
+    for position, byte in outside_quotes(value):
+        if byte == _COMMA:
+            found.append(value[begin:position].strip())
+            begin = position + 1
+    return [item for item in (*found, value[begin:].strip()) if item]

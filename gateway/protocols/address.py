@@ -20,6 +20,10 @@ from __future__ import annotations
 
 from gateway.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Bytes of an argument.  Postfix reads no longer command line than 2048
 # (line_length_limit), Sendmail than 2048 (MAXLINE); SMTP allows 512.
 MAX_LENGTH = 2048  # only a bound
@@ -190,7 +194,19 @@ def is_domain(domain: bytes) -> bool:
 
 def _last_at(text: bytes) -> int | None:
     """Where the @ before the domain stands, -1 if nowhere, None for unfinished quotes."""
-    found = -1  # same with -2: any number below 0
+    if b'"' not in text and b"\\" not in text:
+        return text.rfind(b"@")
+    try:
+        return max((at for at, byte in outside_quotes(text) if byte == _AT), default=-1)
+    except ValueError:
+        return None
+
+
+def outside_quotes(text: bytes) -> Iterator[tuple[int, int]]:
+    """Place and value of each byte that is neither in quotes nor behind a backslash.
+
+    Raises ValueError behind the last one where quotes or an escape do not end.
+    """
     quoted = escaped = False
     for position, byte in enumerate(text):
         if escaped:
@@ -199,9 +215,10 @@ def _last_at(text: bytes) -> int | None:
             escaped = True
         elif byte == _QUOTE:
             quoted = not quoted
-        elif byte == _AT and not quoted:
-            found = position
-    return None if quoted or escaped else found
+        elif not quoted:
+            yield position, byte
+    if quoted or escaped:
+        raise ValueError(QUOTES)
 
 
 def _unquote(local: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""From settings to the store and the engine on it.
+"""From settings to the store, and what its files say of the services that use it.
 
 Everything here may raise ConfigurationError, which names the file and option.
 """
@@ -14,7 +14,6 @@ from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.store import DELIVERY_SERVICE, CyrusStore, sql_pool
 from gateway.errors import ConfigurationError
 from gateway.server.resolver import Names
-from gateway.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -87,8 +86,3 @@ def counts_sizes(settings: Settings, answers: AuthorityName) -> bool:
         return False
     conf = imapdconf.load(settings.cyrus.imapd_conf, delivery_service(settings))
     return conf.lmtp_strict_quota
-
-
-def make_verifier(settings: Settings) -> Verifier:
-    """The engine on the store that the settings name."""
-    return Verifier.for_store(make_store(settings), answers=settings.general.answers.value)

@@ -19,7 +19,6 @@ from gateway.wiring.upstreams import WARNED_OF, make_murder, make_remote
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
     from gateway.config import Settings
     from gateway.config.choices import AuthorityName
@@ -27,23 +26,16 @@ if TYPE_CHECKING:
     from gateway.cyrus.store import CyrusStore
     from gateway.upstream.lmtpclient import Creators
     from gateway.verification.decider import Engine, Memory
-    from gateway.verification.murder import MurderUpstreams
-    from gateway.verification.servers import Server
 
 
-def make_engines(
-    settings: Settings,
-    verifier: Callable[[CyrusStore, MurderUpstreams], Verifier] = Verifier.for_store,
-    creators: Creators = WARNED_OF,
-) -> Engines:
+def make_engines(settings: Settings, creators: Creators = WARNED_OF) -> Engines:
     """What `settings` ask for.  Raises ConfigurationError, which names the file and option.
 
     `creators` are servers that create mailboxes for the recipients that they are asked about.
-    `verifier` makes an engine on a store.
     """
     if settings.general.store:
         return RemoteEngines(settings, creators)
-    return StoreEngines(settings, verifier)
+    return StoreEngines(settings)
 
 
 class Engines(ABC):
@@ -71,11 +63,6 @@ class Engines(ABC):
     def memory(self, answers: AuthorityName) -> Memory:
         """What decides for an authority on the event loop, made when first asked for."""
 
-    @property
-    @abstractmethod
-    def servers(self) -> tuple[Server, ...]:
-        """The other servers that there are, or that have been asked."""
-
     @abstractmethod
     def sweep(self) -> None:
         """Close connections to other servers that are not needed; never waits."""
@@ -92,7 +79,7 @@ class RemoteEngines(Engines):
     def __init__(self, settings: Settings, creators: Creators) -> None:
         super().__init__()
         self._remote = make_remote(settings, creators, self.contexts)
-        # Their questions share one line (RemoteVerifier.name).
+        # Their questions share one queue (RemoteVerifier.name).
         self.max_concurrency = settings.remote.pool_size * len(self._remote.servers)
 
     def engine(self) -> Engine:
@@ -103,11 +90,6 @@ class RemoteEngines(Engines):
         """The same: other servers have an authority of their own."""
         return self._remote
 
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """Those of the setting `store`."""
-        return self._remote.servers
-
     def sweep(self) -> None:
         """As any Engines'."""
         self._remote.sweep()
@@ -116,13 +98,10 @@ class RemoteEngines(Engines):
 class StoreEngines(Engines):
     """The mailboxes are in a Cyrus store of this machine, perhaps on an SQL server."""
 
-    def __init__(
-        self, settings: Settings, verifier: Callable[[CyrusStore, MurderUpstreams], Verifier]
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
         self._memories: dict[AuthorityName, Memory] = {}
-        self._verifier = verifier
         store = make_store(settings)
         store.look()
         self._murder = make_murder(settings, store.conf)
@@ -130,13 +109,15 @@ class StoreEngines(Engines):
         if store.sql is not None:
             self.sql = store.sql.pool
             self.concurrency_of[self.sql.server.name()] = self.sql.size
-        first = verifier(store, self._murder)
-        self.pool.give_back(first.answering(settings.general.answers.value))
+        self.pool.give_back(self._on(store))
 
     def engine(self) -> Verifier:
         """One more, with a reader of its own."""
-        verifier = self._verifier(make_store(self._settings, self.sql), self._murder)
-        return verifier.answering(self._settings.general.answers.value)
+        return self._on(make_store(self._settings, self.sql))
+
+    def _on(self, store: CyrusStore) -> Verifier:
+        answers = self._settings.general.answers.value
+        return Verifier.for_store(store, self._murder, answers=answers)
 
     def memory(self, answers: AuthorityName) -> Memory:
         """As any Engines'."""
@@ -144,11 +125,6 @@ class StoreEngines(Engines):
         if memory is None:
             memory = self._memories[answers] = memory_on(self.engine().answering(answers.value))
         return memory
-
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """The backends of the Murder that have been asked."""
-        return self._murder.backends.servers
 
     def sweep(self) -> None:
         """As any Engines'."""

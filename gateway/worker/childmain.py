@@ -1,4 +1,4 @@
-"""What the processes that serve have in common at their start and at their end.
+"""What the processes that serve have in common: their start, their end, what they say of defects.
 
 `run` gives a process its supervisor and the settings that were validated, with
 what the files of certificates held then: a renewal that is in progress does not
@@ -10,6 +10,7 @@ No gevent and no threads: a process on libmilter's starts here, too.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.supervisor.channel import Supervised
+
+_log = logging.getLogger(__name__)
 
 
 def run(module: str, serve: Callable[[Supervised, Settings], int]) -> int:
@@ -52,3 +55,8 @@ def run(module: str, serve: Callable[[Supervised, Settings], int]) -> int:
         return os.EX_CONFIG
     except MemoryError:
         parent.out_of_memory()
+
+
+def asking_failed(error: BaseException) -> None:
+    """Tell the log of an exception that nobody expected of a question to others."""
+    _log.error("defect while asking another server: %r", error)

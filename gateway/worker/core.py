@@ -80,12 +80,14 @@ class Core:
         pool = VerifierPool(lambda: self._recorder.timed(engines.engine()))
         postfix = make_postfix(settings)
         announce(postfix, settings)
-        tables = TableQuestions(postfix, defect=_defect) if postfix is not None else None
+        tables = (
+            TableQuestions(postfix, defect=childmain.asking_failed) if postfix is not None else None
+        )
         self._dispatcher = Dispatcher(
             pool.advance,
             max_concurrency=engines.max_concurrency,
             concurrency_of=engines.concurrency_of,
-            defect=_defect,
+            defect=childmain.asking_failed,
             tables=tables.ask if tables is not None else None,
         )
         self._sharing = IndexSharing(distinct, parent, report=_log.debug)
@@ -251,10 +253,6 @@ def _admin(
     from gateway.worker.adminlistener import Admin  # noqa: PLC0415
 
     return Admin(parent, settings, recorder, engines)
-
-
-def _defect(error: BaseException) -> None:
-    _log.error("defect while asking another server: %r", error)
 
 
 def main(module: str = CORE.module) -> int:

@@ -133,14 +133,14 @@ class PymilterProcess:
         )
         pool = VerifierPool(lambda: recorder.timed(engines.engine()))
         tables = (
-            TableQuestions(postfix, defect=_asking_defect, helpers=helpers)
+            TableQuestions(postfix, defect=childmain.asking_failed, helpers=helpers)
             if postfix is not None
             else None
         )
         dispatcher = Dispatcher(
             pool.advance,
             max_concurrency=engines.max_concurrency,
-            defect=_asking_defect,
+            defect=childmain.asking_failed,
             tables=tables.ask if tables is not None else None,
             pool=helpers,
         )
@@ -347,10 +347,6 @@ def _client_without_a_name(kind: type[BaseException], error: BaseException, _tra
     """Called for what pymilter meets between libmilter and us: host names that are not UTF-8."""
     if not issubclass(kind, UnicodeDecodeError):
         _log.error("defect in a callback of pymilter: %r", error)
-
-
-def _asking_defect(error: BaseException) -> None:
-    _log.error("defect while asking another server: %r", error)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """The front ends of one process: a server for each socket that the supervisor has handed over.
 
-They share one memory of verdicts, one line in which clients wait, and the
+They share one memory of verdicts, one queue of clients, and the
 questions that are in progress to other servers.  Which front ends there are is
 a matter of the sockets: the core has those of socketmap and policy, the milter
 its own.

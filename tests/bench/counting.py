@@ -24,8 +24,8 @@ from gateway.frontends.policy_session import PolicySession
 from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
 from gateway.protocols.socketmap import encode
-from gateway.verification.cache import VerdictCache
-from gateway.wiring.assembly import make_verifier
+from gateway.verification.decider import Memory
+from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge
 from tests.demo.store import build
 from tests.rigs.waiting import wait_until
@@ -71,7 +71,7 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         settings = loads(TOML.format(conf=build(folder).conf_path).encode(), "gateway.toml")
-        cache = VerdictCache(make_verifier(settings))
+        cache = make_engines(settings).memory(settings.general.answers)
         counters = OutcomeCounters(deque(maxlen=20))
         judge = make_judge(settings, POLICY)
         replies = SocketmapReplyCache(cache, counter_of=counters.cached_verdict)
@@ -97,9 +97,7 @@ def main() -> None:
         print(f"{name:24} {taken:6.0f} ns {cost:6.0f} ns   {shares}")
 
 
-def ready(
-    cache: VerdictCache, conversation: SocketmapSession | PolicySession, request: bytes
-) -> bool:
+def ready(cache: Memory, conversation: SocketmapSession | PolicySession, request: bytes) -> bool:
     """Ask until the answer is ready: a file that was just written proves nothing yet."""
     cache.expire_tick()
     conversation.receive(request)

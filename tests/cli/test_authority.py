@@ -12,7 +12,8 @@ from gateway.config import Settings, load
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import Explanation
 from gateway.frontends.inquiry import Inquiry
-from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store, make_verifier
+from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store
+from gateway.wiring.engines import make_engines
 from tests.stores import FlatStore, denial, quota, record
 
 OPEN = b"anyone\tlrp"
@@ -72,7 +73,7 @@ class Site:
 
     def explain(self, recipient: bytes, size: int | None = None) -> Explanation:
         """What explain says."""
-        explainer = Explainer(self.settings, make_verifier(self.settings))
+        explainer = Explainer(self.settings, make_engines(self.settings).engine())
         return explainer.explain(Inquiry(recipient=recipient, size=size))
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gateway.cli import completion
+from gateway.cli import print_completion
 from tests.rigs.commandline import ROOT, environment, run
 from tests.rigs.require import require_command
 
@@ -36,9 +36,9 @@ def test_scripts_are_those_of_this_command_line(tmp_path: os.PathLike[str]) -> N
     subprocess.run(
         [sys.executable, "contrib/completion.py", tmp_path], check=True, cwd=ROOT, env=environment()
     )
-    for shell, name in completion.FILES.items():
+    for shell, name in print_completion.FILES.items():
         with open(os.path.join(tmp_path, name), encoding="utf-8") as file:
-            assert file.read() == completion.script(shell)
+            assert file.read() == print_completion.script(shell)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from gateway import config
 from gateway.frontends.judge import Question
 from gateway.frontends.policy_frontend import FRONT_END as POLICY
 from gateway.protocols.address import parse_bare
-from gateway.wiring.assembly import make_verifier
+from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge
 from tests.demo.store import ALIASES, DOMAINS, Asked, build
 from tests.rigs.folders import write_text
@@ -80,7 +80,7 @@ class Gateway:
         )
         self.config = write_text(f"{folder}/gateway.toml", text)
         loaded = config.load(self.config)
-        self._verifier = make_verifier(loaded)
+        self._verifier = make_engines(loaded).engine()
         self._judge = make_judge(loaded, POLICY)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"{folder}/notify")

@@ -30,7 +30,7 @@ from gateway.upstream.address import UnixAddress
 from gateway.upstream.connection import Dialer
 from gateway.verification.kinds import KINDS
 from gateway.verification.model import Verdict
-from gateway.wiring.assembly import make_verifier
+from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge, make_replies
 from tests.demo.store import build
 from tests.exercises.reading import displays, loaded, man, text, words
@@ -216,7 +216,9 @@ def test_explain_says_what_each_answers(tmp_path: Path) -> None:
     build(str(tmp_path))
     text_of = f'[cyrus]\nimapd_conf = "{tmp_path}/imapd.conf"\n[scope]\ndomains = ["example.org"]\n'
     wanted = loaded(text_of)
-    told = Explainer(wanted, make_verifier(wanted)).explain(Inquiry(recipient=b"fred@example.org"))
+    told = Explainer(wanted, make_engines(wanted).engine()).explain(
+        Inquiry(recipient=b"fred@example.org")
+    )
     assert tuple(each.name for each in told.front_ends) == NAMES
     assert all(each.scope and each.reply for each in told.front_ends)
 

@@ -20,7 +20,7 @@ from gateway.frontends.socketmap_snippets import ROUTERS
 from gateway.verification.kinds import KINDS, Kind
 from gateway.verification.model import Query
 from gateway.verification.records import unfit
-from gateway.wiring.assembly import make_verifier
+from gateway.wiring.engines import make_engines
 from tests.demo.store import QUESTIONS, build
 from tests.exercises.reading import loaded, man, text
 from tests.interfaces.cases import CASES
@@ -178,7 +178,7 @@ def test_the_demo_shows_it_or_says_why_not(tmp_path: Path) -> None:
     """A question that gets it, or the reason."""
     build(str(tmp_path))
     config = f'[cyrus]\nimapd_conf = "{tmp_path}/imapd.conf"\n'
-    engine = make_verifier(loaded(config))
+    engine = make_engines(loaded(config)).engine()
     shown = {engine.verify(Query(each.recipient.encode(), each.size)).kind for each in QUESTIONS}
     assert set(NOT_IN_THE_DEMO) & shown == set(), "the demo shows these after all"
     missing = {kind.name for kind in KINDS} - {k.name for k in (*shown, *NOT_IN_THE_DEMO)}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from gateway.config import load
 from gateway.verification.decider import Engine
+from gateway.verification.remote import RemoteVerifier
+from gateway.verification.servers import Server
+from gateway.verification.verifier import Verifier
 from gateway.wiring.engines import make_engines
 from tests.interfaces.askcases import MailSite
 from tests.interfaces.cases import EXEMPT_CLIENT, EXEMPT_CLIENT_IPV6
@@ -51,9 +54,14 @@ def tables(aliases: str, port: int) -> Tables:
 @contextmanager
 def engine(configuration: str) -> Iterator[Engine]:
     """An engine of the test's own, as a gateway.toml asks for."""
-    engines = make_engines(load(configuration))
-    yield engines.engine()
-    for server in engines.servers:
+    asking = make_engines(load(configuration)).engine()
+    yield asking
+    servers: Sequence[Server] = ()
+    if isinstance(asking, RemoteVerifier):
+        servers = asking.servers
+    elif isinstance(asking, Verifier) and asking.murder is not None:
+        servers = asking.murder.backends.servers
+    for server in servers:
         server.pool.close()
 
 

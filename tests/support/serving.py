@@ -16,8 +16,7 @@ from gateway.frontends.counters import OutcomeCounters
 from gateway.frontends.frontend import Serving, Session
 from gateway.observability.logging.setup import AddressWriter
 from gateway.observability.logging.verdicts import VerdictLog
-from gateway.verification.cache import VerdictCache
-from gateway.wiring.assembly import make_verifier
+from gateway.wiring.engines import make_engines
 from gateway.wiring.judges import make_judge
 from tests.demo.store import build
 
@@ -48,7 +47,7 @@ class Served:
         self.counters = OutcomeCounters(deque(maxlen=1))
         self._row = front_end(name)
         self.serving = Serving(
-            memory=VerdictCache(make_verifier(settings)),
+            memory=make_engines(settings).memory(settings.general.answers),
             judge=make_judge(settings, self._row),
             table=own,
             counters=self.counters,

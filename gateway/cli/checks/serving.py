@@ -80,16 +80,10 @@ def _refused(endpoint: Endpoint) -> int | None:
     """0 where a process accepts, else the number of the error; None for what cannot be tried."""
     match endpoint:
         case UnixEndpoint():
-            family, address = socket.AF_UNIX, endpoint.path
-            return _connect(family, address)
+            return _connect(socket.AF_UNIX, endpoint.path)
         case InetEndpoint():
-            version = endpoint.address.version
-            host = endpoint.host
-            if endpoint.address.is_unspecified:
-                host = "127.0.0.1" if version == 4 else "::1"
-            return _connect(
-                socket.AF_INET if version == 4 else socket.AF_INET6, (host, endpoint.port)
-            )
+            family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
+            return _connect(family, (endpoint.own_host, endpoint.port))
         case _:
             return None
 

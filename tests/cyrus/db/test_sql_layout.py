@@ -74,8 +74,12 @@ def test_a_quote_in_a_name_is_doubled(engine: str, name: str) -> None:
 FIELDS = "dbkey, substring(data from 1 for 1048577)"
 STATEMENTS = [
     (
-        DIALECTS["pgsql"].select_values("a", 2),
-        f'SELECT {FIELDS}, dbkey FROM "a" WHERE dbkey IN ($1, $2) LIMIT 16',
+        DIALECTS["pgsql"].select_value("a"),
+        f'SELECT {FIELDS}, dbkey FROM "a" WHERE dbkey IN ($1) LIMIT 16',
+    ),
+    (
+        DIALECTS["pgsql"].select_look("a", 2, ()),
+        f'(SELECT {FIELDS}, dbkey FROM "a" WHERE dbkey IN ($1, $2) LIMIT 16)',
     ),
     (DIALECTS["pgsql"].select_items("a", b""), f'SELECT {FIELDS} FROM "a" ORDER BY dbkey'),
     (

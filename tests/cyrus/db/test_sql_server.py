@@ -61,7 +61,7 @@ def test_one_key_is_one_parameter() -> None:
     world = World()
     table = ServerTable(SqlSession(world.pool()), "mailboxes.db")
     assert table.get(b"k") == b"v"
-    assert world.asked == [(DIALECTS["pgsql"].select_values("mailboxes_db", 1), (b"k",))]
+    assert world.asked == [(DIALECTS["pgsql"].select_value("mailboxes_db"), (b"k",))]
     assert table.reads_consistently
 
 

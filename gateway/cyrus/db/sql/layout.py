@@ -105,19 +105,19 @@ class Dialect(Value):
         """The table's name as the engine keeps it."""
         return table.lower() if self.fold else table
 
-    def select_values(self, table: str, count: int) -> str:
-        """Records with one of `count` keys (the parameters), and a third column that is not NULL.
+    def select_value(self, table: str) -> str:
+        """Records with one key (the parameter), and a third column that is not NULL.
 
         Of several rows with one key the C program uses the last.
         """
-        return self._values(table, count, 1)
+        return self._values(table, 1)
 
     def select_look(self, table: str, count: int, prefixes: Sequence[bytes]) -> str:
-        """As `select_values`, and a record a prefix, where there is one, with NULL behind it.
+        """As `select_value` for `count` keys, and a record a prefix that has one, NULL behind it.
 
         Parameters are the keys and what `bounds` gives for each prefix.
         """
-        parts = [self._values(table, count, 1)] if count else []
+        parts = [self._values(table, count)] if count else []
         number = count + 1
         for prefix in prefixes:
             where = self._range(prefix, number)
@@ -153,8 +153,8 @@ class Dialect(Value):
         named = self.identifier(table)
         return " ".join(self.fixes[column].format(table=named) for column in columns)
 
-    def _values(self, table: str, count: int, first: int) -> str:
-        keys = ", ".join(self.parameter.format(n=first + each) for each in range(count))
+    def _values(self, table: str, count: int) -> str:
+        keys = ", ".join(self.parameter.format(n=1 + each) for each in range(count))
         return (
             f"SELECT {self._columns()}, {self.key} FROM {self.identifier(table)}"  # noqa: S608
             f" WHERE dbkey IN ({keys}) LIMIT {MAX_ROWS}"

@@ -106,7 +106,7 @@ class ServerTable(SqlRecords, ReopeningDatabase):
             found = self.look((key,), (b"",))
             self._require_filled(found.samples[0] is not None)
             return found.values.get(key)
-        statement = self._dialect.select_values(self._table_name, 1)
+        statement = self._dialect.select_value(self._table_name)
         return self._values(self._select(statement, (key,)), (key,)).get(key)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
