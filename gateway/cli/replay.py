@@ -7,8 +7,9 @@ differently.  The mode `observe` is ignored.  Lines that are not understood,
 and those of other programs, are counted and skipped; the first one that is not
 understood is shown.
 
-Only recipients in [scope] are judged.  If [scope] names no domains, every
-recipient of the log is judged, outbound ones too; --domain then says which are ours.
+Only recipients in [scope] are judged, as the policy front end would: with `postfix` there,
+Postfix' own domains and tables count.  If [scope] says nothing of domains, every recipient of
+the log is judged, outbound ones too; --domain then says which are ours.
 """
 
 from __future__ import annotations
@@ -98,13 +99,13 @@ def _judge(settings: Settings, domains: list[str]) -> Judge | None:
         scope = dataclasses.replace(scope, domains=tuple(domains), domain_files=())
         Scope(scope.rules())  # a wrong domain is told by its own name
         settings = dataclasses.replace(settings, scope=scope)
-    if scope.domains or scope.domain_files:
+    if scope.domains or scope.domain_files or scope.postfix:
         # A log tells what a policy service hears: no mailers.
         enforcing = dataclasses.replace(settings.policy, mode=Mode.ENFORCE)
         settings = dataclasses.replace(settings, policy=enforcing)
         return make_judge(settings, POLICY, answers=settings.general.answers)
     output.message(
-        "[scope] names no domains, so every recipient is judged, outbound ones too; "
+        "[scope] says nothing of domains, so every recipient is judged, outbound ones too; "
         "say with --domain which are ours"
     )
     return None

@@ -85,6 +85,7 @@ def make_plan(path: str, entries: Mapping[str, int] = NOTHING_KNOWN) -> Plan:
         settings.general.group,
         partial(_apply, settings, wanted),
         path,
+        settings.places,
         *_changes(settings),
     )
 

@@ -8,7 +8,7 @@ settings name (imapd.conf, domains, aliases) are not opened here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -158,19 +158,20 @@ class _Reader:
         if not section.name:
             known += [each.name for each in SECTIONS if each.name and "." not in each.name]
             known.append("replies")
-        hint = _closest(key, known)
-        if not hint:
-            owners = [each for each in SECTIONS if key in each.declarations]
-            places = [
-                f"in [{each.name}]" if each.name else "at the top of the file" for each in owners
-            ]
-            if places:
-                hint = f" it belongs {' or '.join(places)};"
+        owners = [each.name for each in SECTIONS if key in each.declarations]
+        hint = f" it belongs {_places(owners)};" if owners else _closest(key, known)
         self.report(section.dotted(key), f"unknown setting;{hint} see gateway.toml(5)")
 
 
 def _is_table(dotted: str) -> bool:
     return dotted == "replies" or any(dotted == each.name for each in SECTIONS)
+
+
+def _places(tables: Sequence[str]) -> str:
+    """The tables as a person names them; "" is what stands before the first one."""
+    names = [f"[{each}]" for each in tables if each]
+    inside = f"in {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}" if names else ""
+    return ", or ".join(filter(None, ("at the top of the file" if "" in tables else "", inside)))
 
 
 def _closest(word: str, known: Mapping[str, object] | list[str]) -> str:

@@ -13,6 +13,7 @@ Limits: FILE_LIMIT bytes a file, FOLDER_LIMIT files.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 from gateway.config.lines import key_lines
@@ -38,6 +40,25 @@ _MARK = b"\0"
 _TOML_PLACE = re.compile(
     r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z"
 )
+# What to do, by how the words of Python's reader begin.
+_TOML_ADVICE = (
+    ("Cannot declare", "each table is written once: put its settings together"),
+    ("Cannot overwrite", "each key is written once in a table: remove one"),
+    ("Expected '=' after a key", 'write key = value, for example mode = "observe"'),
+    ("Expected ']' at the end of a table", "a table is written [name]"),
+    (
+        "",
+        'strings are written in straight quotes ("), lists in brackets, true and false in small '
+        "letters",
+    ),
+)
+_STRING_OR_COMMENT = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'|#.*""")
+# What editors and web pages put in the place of a quote or a blank.
+_LOOKALIKES = {
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2018\u2019\u00ab\u00bb", "a typographic quote"),
+    "\u00a0": "a no-break space",
+    "\ufeff": "a byte order mark",
+}
 # More digits than int() takes of a text by default (sys.int_info).
 _LONG_NUMBER = re.compile(rf"(?:[0-9]_?){{{sys.int_info.default_max_str_digits + 1}}}")
 
@@ -51,6 +72,10 @@ class SourceLocation:
     line: int
 
 
+# Of what no file says.
+NO_PLACES: Mapping[str, SourceLocation] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What all files say together, and where each key and table stands, by its dotted name."""
@@ -61,7 +86,7 @@ class Document:
 
 def read(path: str) -> bytes:
     """What the file at `path` and those of its folder hold; raises ConfigurationErrors."""
-    parts = [(path, _read(path, "name the file with -c, and "))]
+    parts = [(path, _read(path, "name the file with -c"))]
     return joined(parts + [(each, _read(each)) for each in _drop_ins(path)])
 
 
@@ -129,7 +154,10 @@ def _seen(path: str, look: Callable[[], T], fix: str = "") -> T:
     try:
         return look()
     except OSError as error:
-        fix += "let the user that starts the gateway read it"
+        if fix and error.errno == errno.ENOENT:
+            fix += ", or write it: smmapd-gateway print-config example prints one to begin with"
+        else:
+            fix += f"{', and ' if fix else ''}let the user that starts the gateway read it"
         problem = f"cannot be read: {os.strerror(error.errno or 0)}; {fix}"
     except ValueError as error:  # a NUL byte in the path
         problem = f"cannot be read: {error}; name the file with -c"
@@ -156,7 +184,7 @@ def _document(data: bytes, path: str) -> tuple[str, dict[str, object]]:
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(str(error), path) from None
+        raise _syntax_error(str(error), text, path) from None
     except (ValueError, RecursionError) as error:
         raise _beyond_python(error, text, path) from None
 
@@ -180,18 +208,28 @@ def _value(document: Mapping[str, object], name: str) -> object:
     return found
 
 
-def _syntax_error(message: str, path: str) -> ConfigurationError:
+def _syntax_error(message: str, text: str, path: str) -> ConfigurationError:
     place = _TOML_PLACE.search(message)
     line = int(place["line"]) if place and place["line"] else None
     column = f" (column {place['column']})" if place and place["column"] else ""
     if place and not place["line"]:
         column = " (at the end of the file)"
     reason = message[: place.start()] if place else message
+    advice = next(fix for start, fix in _TOML_ADVICE if reason.startswith(start))
+    odd = _odd_character(text.split("\n")[line - 1]) if line is not None else ""
     return ConfigurationError(
-        f"is not TOML: {reason}{column}; strings are written in quotes, lists in brackets",
-        file=path,
-        line=line,
+        f"is not TOML: {reason}{column}; {odd or advice}", file=path, line=line
     )
+
+
+def _odd_character(line: str) -> str:
+    """What is said of a character that TOML has only in strings and comments; "" without one."""
+    plain = _STRING_OR_COMMENT.sub("", line)
+    odd = next((each for each in plain if not each.isascii()), "")
+    if not odd:
+        return ""
+    name = _LOOKALIKES.get(odd, "not ASCII")
+    return f"the line has U+{ord(odd):04X} ({name}) outside of a string: replace or remove it"
 
 
 def _beyond_python(error: ValueError | RecursionError, text: str, path: str) -> ConfigurationError:

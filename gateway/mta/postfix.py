@@ -180,8 +180,9 @@ class Postfix:
                 group = ours if self.transports.may_be_cyrus(transport) else others
                 group.append(f"{name} (by {transport})")
         version, folder = self.parameters["mail_version"], self.parameters.folder
-        text = f"Postfix {version} in {folder}: judged are recipients of {_listed(ours)}"
-        return text + f"; left to it are those of {_listed(others)}", bool(ours)
+        judged = f"recipients of {', '.join(ours)} are judged" if ours else "no recipient is judged"
+        left = f"; those of {', '.join(others)} are left to it" if others else ""
+        return f"Postfix {version} in {folder}: {judged}{left}", bool(ours)
 
     def may_own(self, domain: bytes) -> bool:
         """False where no recipient of `domain` can have a mailbox here."""
@@ -308,10 +309,6 @@ def _screens(parameters: Sequence[Maps]) -> Maps:
         for wanted in (False, True)
     ]
     return Maps("any", tuple(run for run in runs if run.tables))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "nothing"
 
 
 _SYSTEM = Maps("passwd", _PASSWD)

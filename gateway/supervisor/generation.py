@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gateway.config.endpoints import Endpoint
+from gateway.config.sources import NO_PLACES, SourceLocation
 from gateway.observability.metrics.registry import ProcessState
 from gateway.observability.metrics.sharedmemory import MetricsSlot
 from gateway.supervisor.channel import Beginning
@@ -36,9 +37,10 @@ class Plan:
     `graceful_timeout` is in seconds.  `user` and `group` are looked at once,
     at start, and only by root; an empty user stays root.  `apply` is called
     when the plan comes into force, for what the supervisor's own process takes
-    from the configuration, such as logging.  `file` is the configuration's, for messages.
-    `change` names a file of another program's that the plan was made of, which has
-    changed since and been left alone, with what tells the change from others.
+    from the configuration, such as logging.  `file` is the configuration's and
+    `places` say where its keys stand, for messages.  `change` names a file of
+    another program's that the plan was made of, which has changed since and been
+    left alone, with what tells the change from others.
     """
 
     children: tuple[ChildSpec, ...]
@@ -50,6 +52,7 @@ class Plan:
     group: str = ""
     apply: Callable[[], None] = _nothing
     file: str | None = None
+    places: Mapping[str, SourceLocation] = field(default_factory=lambda: NO_PLACES)
     change: Callable[[], tuple[str, object] | None] = _no_change
 
     @property

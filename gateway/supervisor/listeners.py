@@ -19,6 +19,8 @@ from gateway.config.endpoints import (
     InetEndpoint,
     UnixEndpoint,
 )
+from gateway.config.lines import line_of
+from gateway.config.sources import NO_PLACES, SourceLocation
 from gateway.errors import ConfigurationError, ConfigurationErrors
 from gateway.supervisor import unixsockets
 from gateway.supervisor.privileges import Identity
@@ -71,11 +73,17 @@ class Listeners:
         """The open sockets by the name of the front end."""
         return dict(self._open)
 
-    def change(self, wanted: Mapping[str, Sequence[Endpoint]], file: str | None = None) -> Change:
+    def change(
+        self,
+        wanted: Mapping[str, Sequence[Endpoint]],
+        file: str | None = None,
+        places: Mapping[str, SourceLocation] = NO_PLACES,
+    ) -> Change:
         """Open what `wanted` has and is not open yet; nothing is closed before `commit`.
 
         Raises ConfigurationErrors with every socket that cannot be had, each
-        with `file` and the key that names it; what was open stays, with the
+        with the key that names it, its line where `places` has it, and else
+        `file`; what was open stays, with the
         owner and mode that the new endpoints give.
         """
         errors: list[ConfigurationError] = []
@@ -89,6 +97,9 @@ class Listeners:
                     fresh = () if kept else self._opened(endpoint)
                 except ListenError as error:
                     error.file, error.option = file, f"{name}.listen[{index}]"
+                    place = line_of(places, f"{name}.listen")
+                    if place is not None:
+                        error.file, error.line = place.file, place.line
                     errors.append(error)
                     continue
                 opened += fresh

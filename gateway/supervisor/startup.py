@@ -48,7 +48,7 @@ def _change(listeners: Listeners, plan: Plan) -> Change:
     until = time.monotonic() + PREDECESSOR_SECONDS
     while True:
         try:
-            return listeners.change(plan.listeners, plan.file)
+            return listeners.change(plan.listeners, plan.file, plan.places)
         except ConfigurationErrors as error:
             taken = all(isinstance(each, TakenError) for each in error.errors)
             if not taken or time.monotonic() >= until:

@@ -257,7 +257,7 @@ class Supervisor:
             self._notifier.reloading()
         try:
             plan = self._load()
-            change = self._listeners.change(plan.listeners, plan.file)
+            change = self._listeners.change(plan.listeners, plan.file, plan.places)
         except ConfigurationError as error:
             complain(error)
             self._refuse(str(error).splitlines()[0])

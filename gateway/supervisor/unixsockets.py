@@ -282,10 +282,19 @@ def _set_permissions(endpoint: UnixEndpoint, ids: tuple[int, int]) -> Inode:
         os.close(descriptor)
 
 
+def command(endpoint: UnixEndpoint) -> str:
+    """What makes the socket's folder, as the documents have it: its group may enter it."""
+    folder = os.path.dirname(endpoint.path)
+    if folder == "/run" or folder.startswith("/run/"):
+        return f"install -d -m 0755 {folder} (and by tmpfiles.d: /run is empty at each boot)"
+    group = f" -g {endpoint.group} -m 0750" if endpoint.group else " -m 0755"
+    return f"install -d -o cyrus{group} {folder}"
+
+
 def _mended(error: OSError, endpoint: UnixEndpoint) -> str:
     folder = os.path.dirname(endpoint.path)
     fixes = {
-        errno.ENOENT: f"create the folder {folder} (tmpfiles.d, or RuntimeDirectory= in the unit)",
+        errno.ENOENT: f"create the folder: {command(endpoint)}",
         errno.ENOTDIR: f"{folder} must be a folder",
         errno.EACCES: f"{_ROOT_MAY}, or let the gateway's user read and write the folder {folder}",
         errno.EPERM: f"{_ROOT_MAY}, or put the gateway's user into that group (adduser USER GROUP) "

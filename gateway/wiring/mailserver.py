@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SOCKETMAP = "socketmap"
+NOBODY_IS_JUDGED = (
+    "name the domains of Cyrus in relay_domains or virtual_mailbox_domains of main.cf, or the "
+    "transport that leads to Cyrus in mailers of [scope]"
+)
 # Characters of an address in an explanation.
 _SHOWN = 320
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -53,12 +57,19 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
     """Tell the log what was read of the mail server."""
     if postfix is None:
         return
+    text, advice = judged(postfix, settings)
+    if advice:
+        _log.warning("%s; nothing is refused: %s", text, advice)
+    else:
+        _log.info("%s", text)
+
+
+def judged(postfix: Postfix, settings: Settings) -> tuple[str, str]:
+    """Whose recipients are judged, for a person, and what to do where nobody's are; else ""."""
     text, judges = postfix.summary()
     if judges or settings.scope.domains or settings.scope.domain_files:
-        _log.info("%s", text)
-    else:
-        advice = "name the transport that leads to Cyrus in mailers of [scope]"
-        _log.warning("%s; none of their recipients is refused: %s", text, advice)
+        return text, ""
+    return text, NOBODY_IS_JUDGED
 
 
 def routing_rows(postfix: Postfix, recipient: Address) -> Iterator[tuple[str, str]]:

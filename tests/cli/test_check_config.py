@@ -207,7 +207,7 @@ def test_sockets(world: Site) -> None:
     os.rmdir(os.path.join(world.root, "run"))
     done = check(world)
     assert done.code == os.EX_CONFIG
-    assert sum("run does not exist" in each for each in findings(done, "error")) == 2
+    assert sum("create the folder: install -d" in each for each in findings(done, "error")) == 2
     os.mkdir(os.path.join(world.root, "run"))
     os.chmod(os.path.join(world.root, "run"), 0o775)
     done = check(world)

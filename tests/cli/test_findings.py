@@ -111,6 +111,9 @@ BREAKAGES = [
     Breakage("a domain that Postfix does not take", "is in [scope] and Postfix takes no mail", "relay_domains", main=("relay_domains = example.org", "relay_domains = example.com")),
     Breakage("a table that the user cannot read", "user cyrus may not read it", "setfacl -m u:cyrus:r", "error", main=("virtual_alias_maps =", "virtual_alias_maps = texthash:{root}/virtual"), toml=('domains = ["example.org"]', 'postfix = "{root}"'), modes=(("virtual", 0o600),)),
     Breakage("a type that is not installed", "no tables of type nosuch", "postfix-nosuch", "error", main=("virtual_alias_maps =", "virtual_alias_maps = nosuch:{root}/virtual"), toml=('domains = ["example.org"]', 'postfix = "{root}"')),
+    Breakage("nobody is judged", "no recipient is judged; those of mydestination", "mailers of [scope]", toml=('domains = ["example.org"]', 'postfix = "{root}"')),
+    Breakage("no domain at all", "no recipient is judged", "relay_domains or virtual_mailbox_domains", main=("relay_domains = example.org", "relay_domains ="), toml=('domains = ["example.org"]', 'postfix = "{root}"')),
+    Breakage("no alias file without Postfix", "its aliases would be refused", "aliases in [scope]", toml=('aliases = ["{root}/aliases"]', "")),
     # --- with the eyes of the user ---
     Breakage("imapd.conf for root alone", "imapd.conf: cannot read", "correct it", "error", modes=(("imapd.conf", 0o600),)),
     Breakage("gateway.toml for root alone", "gateway.toml: cannot be read", "correct it", "error", modes=(("gateway.toml", 0o600),)),
@@ -207,6 +210,18 @@ def test_each_breakage_is_found(world: Site, breakage: Breakage) -> None:
         assert not re.search(r"chmod\s+(o\+|go-w|a\+|777|\+)", each), each
 
 
+def test_with_postfix_in_scope_its_own_aliases_and_domains_count(world: Site) -> None:
+    """No list of ours is missed, and what is judged is told."""
+    mine = ('domains = ["example.org"]\naliases = ["{root}/aliases"]', 'postfix = "{root}"')
+    delivery = "relay_transport = lmtp:unix:/cyrus\nlmtp_quote_rfc821_envelope = no\n"
+    done = check(world, Breakage("", "", "", main=("", delivery), toml=mine))
+    # Sendmail, which is in this world too, reads the file itself.
+    assert [row for row in found(done) if "AliasFile" not in row[1]] == []
+    said = [str(each["what"]) for each in done.objects]
+    judged = "recipients of relay_domains (by lmtp:unix:/cyrus) are judged; those of mydestination"
+    assert any(judged in each for each in said), said
+
+
 def test_every_mistake_of_imapd_conf_comes_at_once(world: Site) -> None:
     """The file has to be corrected once only."""
     broken = Breakage(
@@ -223,6 +238,17 @@ def test_one_wrong_user_is_one_finding(world: Site) -> None:
     rows = [row for row in found(check(world, broken)) if row[0] == "error"]
     assert len(rows) == 1, rows
     assert "no-such-user" in rows[0][1]
+
+
+def test_a_hidden_socket_needs_no_right_to_write(tmp_path: os.PathLike[str]) -> None:
+    """One finding: the folder that is named could be written, and still nobody would see it."""
+    folder = str(tmp_path)
+    lines = "[Service]\nPrivateTmp=yes\nProtectSystem=strict\n"
+    write_text(os.path.join(folder, unit_check.UNIT), lines)
+    toml = '[policy]\nlisten = ["unix:/tmp/smmapd/p"]\n[scope]\ndomains = ["example.org"]\n'
+    loaded = config.loads(toml.encode(), "/etc/smmapd/gateway.toml")
+    (finding,) = unit_check.check(loaded, [], [folder])
+    assert "PrivateTmp" in finding.what
 
 
 UNITS = [

@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -217,6 +218,23 @@ def test_without_scope(site: Site) -> None:
     ours = site.run("replay", "--domain", "example.org", path)
     assert ours.err == ""
     assert table(ours)["accepted"] == [1, 1, 1, 1]
+
+
+def test_with_postfix_in_scope(site: Site, tmp_path: Path) -> None:
+    """Its domains are judged, and no others."""
+    program = tmp_path / "postconf"
+    program.write_text(
+        "#!/bin/sh\nprintf 'mail_version = 3.7.11\\nrelay_domains = example.org\\n"
+        "relay_transport = lmtp:unix:/cyrus\\n'\n"
+    )
+    program.chmod(0o755)
+    toml = GATEWAY_TOML.replace('domains = ["example.org"]', f'postfix = "{tmp_path}"')
+    assert "postfix" in toml
+    site.configure(toml)
+    path = write(site, "mail.log", POSTFIX)
+    done = site.run("replay", path, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.err == ""
+    assert table(done)["accepted"] == [1, 1, 1, 1]
 
 
 def test_a_wrong_domain(site: Site) -> None:

@@ -106,8 +106,13 @@ BAD = [
     ),
     (
         ON + '[cyrus]\nmode = "observe"\n',
-        "4: cyrus.mode: unknown setting; it belongs at the top of the file or in [socketmap] or "
-        "in [policy] or in [milter]; see gateway.toml(5)",
+        "4: cyrus.mode: unknown setting; it belongs at the top of the file, or in [socketmap], "
+        "[policy] or [milter]; see gateway.toml(5)",
+    ),
+    (
+        ON + '[scope]\nlisten = ["unix:/run/smmapd/policy"]\n',
+        "4: scope.listen: unknown setting; it belongs in [socketmap], [policy], [milter] or "
+        "[admin]; see gateway.toml(5)",
     ),
     (
         ON + 'domains = ["a.example"]\n',
@@ -301,11 +306,48 @@ def test_the_error_carries_each_problem_for_programs() -> None:
 NOT_TOML = [
     (
         "workers = \n",
-        "1: is not TOML: Invalid value (column 11); strings are written in quotes, lists in brackets",
+        '1: is not TOML: Invalid value (column 11); strings are written in straight quotes ("), '
+        "lists in brackets, true and false in small letters",
     ),
     (
         "a = 1\na = 2\n",
-        "2: is not TOML: Cannot overwrite a value (column 6); strings are written in quotes, lists in brackets",
+        "2: is not TOML: Cannot overwrite a value (column 6); each key is written once in a table: "
+        "remove one",
+    ),
+    (
+        "[policy]\n[policy]\n",
+        "2: is not TOML: Cannot declare ('policy',) twice (column 8); each table is written once: "
+        "put its settings together",
+    ),
+    (
+        'mode: "observe"\n',
+        "1: is not TOML: Expected '=' after a key in a key/value pair (column 5); write "
+        'key = value, for example mode = "observe"',
+    ),
+    (
+        "[policy\n",
+        "1: is not TOML: Expected ']' at the end of a table declaration (column 8); a table is "
+        "written [name]",
+    ),
+    (
+        "# “remark”\nmode = “observe”\n",
+        "2: is not TOML: Invalid value (column 8); the line has U+201C (a typographic quote) "
+        "outside of a string: replace or remove it",
+    ),
+    (
+        'ident = "a\\"“”"; x\u00a0= 1\n',
+        "1: is not TOML: Expected newline or end of document after a statement (column 16); the "
+        "line has U+00A0 (a no-break space) outside of a string: replace or remove it",
+    ),
+    (
+        "\ufeffmode = 1\n",
+        "1: is not TOML: Invalid statement (column 1); the line has U+FEFF (a byte order mark) "
+        "outside of a string: replace or remove it",
+    ),
+    (
+        "möde = 1\n",
+        "1: is not TOML: Expected '=' after a key in a key/value pair (column 2); the line has "
+        "U+00F6 (not ASCII) outside of a string: replace or remove it",
     ),
 ]
 
@@ -332,7 +374,7 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationErrors) as caught:
         config.load(path)
     assert str(caught.value) == (
-        f"{path}: cannot be read: No such file or directory; name the file with -c, and let the user that starts the gateway read it"
+        f"{path}: cannot be read: No such file or directory; name the file with -c, or write it: smmapd-gateway print-config example prints one to begin with"
     )
 
 

@@ -295,6 +295,33 @@ def test_an_upgrade_keeps_the_configuration_and_serves_on(site: Site) -> None:
     site.serves()
 
 
+def test_an_upgrade_that_would_refuse_the_configuration_leaves_the_old_one_serving(
+    site: Site,
+) -> None:
+    """dpkg says what is wrong with it; the instance, whose configuration is good, is restarted."""
+    before = site.main_pid
+    instance = site.machine.property(f"{UNIT}@mx2", "MainPID")
+    shutil.copy(site.machine.root.path(CONFIGURATION), site.machine.root.path("/srv/good.toml"))
+    site.configure(top='mood = "observe"')
+    try:
+        later = _repacked(site, "9.10")
+        words = ("--force-confdef", "--force-confold", "--install", later)
+        code, said = site.machine.complete("dpkg", *words)
+        assert code == 0, said
+        assert f"{CONFIGURATION}:2: mood: unknown setting" in said
+        assert f"systemctl restart {UNIT}.service" in said
+        assert site.main_pid == before
+        assert site.machine.property(f"{UNIT}@mx2", "MainPID") not in ("0", instance)
+        for recipient, expected in ((FRED, "ok"), (NOBODY, "no")):
+            front = ("-c", "/srv/good.toml", "--front", "policy")
+            code, said = site.ask(*front, "--expect", expected, recipient)
+            assert code == 0, said
+    finally:
+        site.configure()
+    assert site.systemctl("restart", UNIT)[0] == 0
+    site.serves()
+
+
 def _repacked(site: Site, version: str) -> str:
     """The path inside of the package with another version number."""
     root = site.machine.root

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.config import ConfigurationErrors
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
+from gateway.config.sources import SourceLocation
 from gateway.supervisor.listeners import Listeners, listen_inet
 from gateway.supervisor.unixsockets import ListenError
 
@@ -62,6 +63,15 @@ def test_an_address_of_another_machine_is_refused() -> None:
         "cannot listen on inet:192.0.2.1:12345: Cannot assign requested address; no interface of "
         "this machine has that address; see ip address"
     )
+
+
+def test_a_problem_has_the_line_of_its_key(tmp_path: Path) -> None:
+    """Of whichever file of the configuration that is in."""
+    places = {"policy.listen": SourceLocation(1, "gateway.toml.d/mine.toml", 7)}
+    wanted = {"policy": (UnixEndpoint(str(tmp_path / "none" / "socket")),)}
+    with pytest.raises(ConfigurationErrors) as caught:
+        Listeners({}).change(wanted, "gateway.toml", places)
+    assert str(caught.value).startswith("gateway.toml.d/mine.toml:7: policy.listen[0]: cannot")
 
 
 def test_every_problem_is_told_and_nothing_stays_open(tmp_path: Path) -> None:

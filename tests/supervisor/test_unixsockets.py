@@ -131,13 +131,27 @@ def test_a_foreign_file_is_never_removed(tmp_path: Path, make: Callable[[Path], 
     assert path.lstat().st_ino == before.st_ino
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """With what makes it."""
-    path = tmp_path / "none" / "s"
-    assert refusal(UnixEndpoint(str(path))) == (
-        f"cannot listen on unix:{path}: No such file or directory; create the folder "
-        f"{path.parent} (tmpfiles.d, or RuntimeDirectory= in the unit)"
-    )
+@pytest.mark.parametrize(
+    ("path", "group", "command"),
+    [
+        ("{}/none/s", None, "install -d -o cyrus -m 0755 {}/none"),
+        ("{}/none/s", "postfix", "install -d -o cyrus -g postfix -m 0750 {}/none"),
+        (
+            "/run/nonexistent/s",
+            "postfix",
+            "install -d -m 0755 /run/nonexistent (and by tmpfiles.d: /run is empty at each boot)",
+        ),
+    ],
+)
+def test_a_missing_folder_is_named(
+    tmp_path: Path, path: str, group: str | None, command: str
+) -> None:
+    """With what makes it, as the documents have it."""
+    endpoint = UnixEndpoint(path.format(tmp_path), group=group)
+    with pytest.raises(ListenError) as caught:
+        unixsockets.require_place(UnixEndpoint(endpoint.path))
+    assert f"cannot listen on unix:{endpoint.path}: No such file" in str(caught.value)
+    assert unixsockets.command(endpoint) == command.format(tmp_path)
 
 
 def test_the_file_is_removed_only_while_it_is_ours(tmp_path: Path) -> None:

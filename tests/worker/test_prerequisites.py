@@ -70,7 +70,7 @@ FAULTS = [
     (
         ("unix:{root}/policy", "unix:/nonexistent/policy"),
         "7: policy.listen[0]: cannot listen on unix:/nonexistent/policy: " + NONE
-        + "; create the folder /nonexistent (tmpfiles.d, or RuntimeDirectory= in the unit)",
+        + "; create the folder: install -d -o cyrus -m 0755 /nonexistent",
     ),
     (
         ("unix:{root}/milter", "unix:/dev/null/milter"),

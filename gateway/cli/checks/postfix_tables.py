@@ -13,6 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.cli import output
 from gateway.cli.checks import access, asuser
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.cli.checks.postfixconf import items
@@ -129,7 +130,8 @@ def _asked(
             f"install postfix-{kind}, or take the table out of main.cf",
         )
     if not barred and not missing and files:
-        yield ok(_SUBJECT, f"user {user} can ask {len(files)} files of Postfix' tables")
+        tables_read = output.plural(len(files), "file")
+        yield ok(_SUBJECT, f"user {user} can ask {tables_read} of Postfix' tables")
 
 
 def _files(table: str) -> list[str]:

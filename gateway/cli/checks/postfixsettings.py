@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from gateway.cli.checks import postfix_order, postfix_sockets, postfix_tables
 from gateway.cli.checks.finding import ok, warning
 from gateway.cli.checks.postfixconf import ask
-from gateway.errors import MailServerError
+from gateway.errors import ConfigurationError, MailServerError
 from gateway.frontends.domains import DomainList, parse
 from gateway.frontends.watched import Watched
+from gateway.wiring.mailserver import judged, make_postfix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,19 @@ def check(settings: Settings, folder: str | None) -> Iterator[Finding]:
     yield from postfix_sockets.check(settings, postfix)
     yield from postfix_order.check(settings, postfix)
     if any(row.front_end.needs_scope for row in settings.serving):
-        if not settings.scope.postfix:
-            yield from _domains(settings, postfix)
+        yield from _judged(settings) if settings.scope.postfix else _domains(settings, postfix)
         yield from postfix_tables.check(settings, postfix, _our_domains(settings))
+
+
+def _judged(settings: Settings) -> Iterator[Finding]:
+    """Whose recipients are, of the Postfix that the gateway reads itself."""
+    try:
+        server = make_postfix(settings)
+    except ConfigurationError:
+        return  # told by the check of a start
+    if server is not None:
+        what, fix = judged(server, settings)
+        yield warning(_SUBJECT, what, fix) if fix else ok(_SUBJECT, what)
 
 
 def _domains(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:

@@ -27,7 +27,8 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield from _file(path, what, read)
     usual = next((path for path in _USUAL_ALIASES if os.path.exists(path)), None)
     judging = any(row.front_end.needs_scope for row in settings.serving)
-    if judging and not settings.scope.aliases and usual is not None:
+    # Postfix, where it is asked itself, knows its aliases.
+    if judging and not (settings.scope.aliases or settings.scope.postfix) and usual is not None:
         yield warning(
             _SUBJECT,
             f"no alias file is named, and {usual} exists: its aliases would be refused",

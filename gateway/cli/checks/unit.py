@@ -53,11 +53,11 @@ def check(
     files += [*settings.scope.aliases, *settings.scope.domain_files]
     read = {each: f"{each} is read" for each in files}
     hidden = [*_hidden(unit)]
-    found = False
+    found: set[str] = set()
     for where, what in {**read, **sockets}.items():
         for setting, folder in hidden:
             if _is_below(where, folder):
-                found = True
+                found.add(where)
                 yield error(
                     _SUBJECT,
                     f"{path} has {setting}, and {what}: the service does not see it, or others "
@@ -69,8 +69,9 @@ def check(
     writable += [f"/run/{each}" for each in unit.get("RuntimeDirectory", "").split()]
     if unit.get("ProtectSystem") == "strict":
         for where, what in sockets.items():
-            if not any(_is_below(where, folder) for folder in writable):
-                found = True
+            # Where it is hidden, it is not for want of a right.
+            if where not in found and not any(_is_below(where, each) for each in writable):
+                found.add(where)
                 yield error(
                     _SUBJECT,
                     f"{path} has ProtectSystem=strict, and {what}: the socket cannot be made",
