@@ -17,9 +17,7 @@ STATUS_FD = 3
 LISTEN_FD = 4
 
 # master/service.h
-AVAILABLE = 1
 UNAVAILABLE = 2
-CONNECTION = 3
 CONNECTION_MULTI = 4
 
 _MESSAGE = struct.Struct("=ii")

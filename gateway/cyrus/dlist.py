@@ -35,7 +35,7 @@ MAX_DEPTH = 16
 _SPACE = b" \t\n\v\f\r"
 _ATOM_END = frozenset(_SPACE + b'()"')
 _DIGITS = frozenset(b"0123456789")
-_OPEN, _CLOSE, _PERCENT, _BLANK, _QUOTE = b'()% "'
+_CLOSE, _QUOTE = b')"'
 _BRACE, _BACKSLASH = b"{\\"
 
 

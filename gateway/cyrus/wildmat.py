@@ -9,7 +9,7 @@ is not closed), the pattern matches nothing.
 
 from __future__ import annotations
 
-_STAR, _ONE, _CLASS, _CLASS_END, _LITERAL, _RANGE, _NOT = b"*?[]\\-^"
+_STAR, _ONE, _CLASS, _CLASS_END, _LITERAL, _RANGE = b"*?[]\\-"
 
 
 def wildmat(text: bytes, pattern: bytes) -> bool:

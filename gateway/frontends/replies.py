@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.errors import ConfigurationError
 from gateway.frontends import replytext
-from gateway.frontends.socketmap_replies import ROWS, socketmap_payload
+from gateway.frontends.socketmap_replies import ROWS
 from gateway.verification.kinds import KINDS, Kind
 from gateway.verification.model import Verdict
 
@@ -49,7 +49,11 @@ _ENHANCED = re.compile(r"[245]\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What is said for one kind: SMTP code, enhanced status code and text.
+    """What policy and milter say for one kind: SMTP code, enhanced status code and text.
+
+    The code says whether a client is told to come again, whatever the kind is by itself
+    (`Kind.temporary`): a setting may defer what lasts, and never the other way round for a
+    fault of ours.
 
     `text` is printable ASCII with placeholders.  `utf8_text`, where it is
     given, replaces it in sessions that speak SMTPUTF8.
@@ -151,48 +155,6 @@ def _text_problem(text: str, *, ascii_only: bool) -> str | None:
     return None
 
 
-def read_settings(
-    settings: Mapping[str, object],
-) -> tuple[dict[Kind, Template], list[ConfigurationError]]:
-    """The templates of a configuration's `replies` table, and all that is wrong with it.
-
-    Keys are names of kinds, values tables with `code`, `enhanced`, `text` and
-    `utf8_text`; what is not given keeps its default.  A kind with a problem
-    keeps its default too.
-    """
-    kinds = {kind.name: kind for kind in REFUSALS}
-    types: dict[str, type] = {"code": int, "enhanced": str, "text": str, "utf8_text": str}
-    templates: dict[Kind, Template] = {}
-    found: list[ConfigurationError] = []
-    for name, table in settings.items():
-        option = f"replies.{name}"
-        if name not in kinds:
-            what = f"no such verdict; known are {', '.join(kinds)}"
-            found.append(ConfigurationError(what, option=option))
-            continue
-        if not isinstance(table, Mapping):
-            what = f"a table with {', '.join(types)} belongs here"
-            found.append(ConfigurationError(what, option=option))
-            continue
-        wrong = [
-            ConfigurationError(f"unknown; known are {', '.join(types)}", option=f"{option}.{field}")
-            if field not in types
-            else ConfigurationError(
-                f"{value!r} is not {'a number' if types[field] is int else 'a text'}",
-                option=f"{option}.{field}",
-            )
-            for field, value in table.items()
-            if type(value) is not types.get(field)
-        ]
-        if not wrong:
-            template = replace(DEFAULTS[kinds[name]], **table)
-            wrong = problems(kinds[name], template)
-            if not wrong:
-                templates[kinds[name]] = template
-        found.extend(wrong)
-    return templates, found
-
-
 class ReplyTable:
     """Turns verdicts into what each front end says.
 
@@ -223,10 +185,6 @@ class ReplyTable:
     def __getitem__(self, kind: Kind) -> Template:
         """The template of `kind`; KeyError for the one that is not a refusal."""
         return self._templates[kind]
-
-    def socketmap(self, verdict: Verdict, key: bytes) -> bytes:
-        """The payload of the socketmap reply to `key`."""
-        return socketmap_payload(verdict, key)
 
     def smtp(
         self, verdict: Verdict, recipient: bytes, *, smtputf8: bool = False

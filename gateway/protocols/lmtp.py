@@ -39,7 +39,6 @@ _CONTROLS = frozenset((*range(0x20), 0x7F))
 
 MAIL_NULL = b"MAIL FROM:<>\r\n"
 RSET = b"RSET\r\n"
-QUIT = b"QUIT\r\n"
 
 # Extensions that make a difference (RFC 2920, RFC 2034).
 PIPELINING = b"PIPELINING"

@@ -144,7 +144,7 @@ class Supervised:
         self._descriptors: list[int] = []  # that have come before their lines
 
     def fileno(self) -> int:
-        """The channel's descriptor: readable when there is messages, or the supervisor is gone."""
+        """The channel's descriptor: readable when there are messages, or the supervisor is gone."""
         return self._channel.fileno()
 
     def ready(self) -> None:

@@ -16,7 +16,6 @@ from gateway.frontends.replies import (
     SmtpReply,
     Template,
     problems,
-    read_settings,
 )
 from gateway.verification.kinds import KINDS, Kind
 from gateway.verification.model import Verdict
@@ -56,7 +55,6 @@ def test_deliverable() -> None:
     table = ReplyTable()
     verdict = Verdict(Kind.DELIVERABLE, b"")
     assert table.policy(verdict, RECIPIENT) == b"DUNNO"
-    assert table.socketmap(verdict, RECIPIENT) == b"OK fred@example.org"
     assert table.smtp(verdict, RECIPIENT) is None
 
 
@@ -146,41 +144,6 @@ def test_faults_are_never_permanent(kind: Kind) -> None:
     """No configuration makes a permanent refusal of a fault of the server."""
     for code in range(500, 560):
         assert problems(kind, Template(code, "5.3.0", "x"))
-
-
-def test_settings() -> None:
-    """A setting replaces what it names and keeps the rest of the default."""
-    templates, found = read_settings(
-        {
-            "denied": {"code": 451, "enhanced": "4.2.1"},
-            "nonexistent": {"text": "No {recipient} here", "utf8_text": "Kein {recipient}"},
-        }
-    )
-    assert found == []
-    assert templates == {
-        Kind.DENIED: Template(451, "4.2.1", "{reason}"),
-        Kind.NONEXISTENT: Template(550, "5.1.1", "No {recipient} here", "Kein {recipient}"),
-    }
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        ({"gone": {}}, "replies.gone: no such verdict; known are "),
-        ({"deliverable": {}}, "replies.deliverable: no such verdict"),
-        ({"denied": "no"}, "replies.denied: a table with code, enhanced, text, utf8_text belongs here"),
-        ({"denied": {"kode": 1}}, "replies.denied.kode: unknown; known are code, enhanced"),
-        ({"denied": {"code": "550"}}, "replies.denied.code: '550' is not a number"),
-        ({"denied": {"code": True}}, "replies.denied.code: True is not a number"),
-        ({"denied": {"text": 5}}, "replies.denied.text: 5 is not a text"),
-        ({"denied": {"code": 451}}, "replies.denied.enhanced: the class of 5.2.1 is not that of the code 451"),
-    ],
-)  # fmt: skip
-def test_bad_settings(settings: dict[str, object], problem: str) -> None:
-    """A wrong setting is a problem that names it; the default stands."""
-    templates, found = read_settings(settings)
-    assert templates == {}
-    assert [str(one)[: len(problem)] for one in found] == [problem]
 
 
 def test_utf8_text_only_with_smtputf8() -> None:
