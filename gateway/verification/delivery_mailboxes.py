@@ -73,10 +73,11 @@ class DeliveryMailboxes:
     ) -> tuple[Outcome, CatchAll]:
         entry = records.mailbox(name)
         evidence = Evidence(mailbox=name.internal)
-        refused = self._refused(entry, evidence, query, records)
-        if refused is not None or entry is None:
-            refused = refused or Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
+        refused, unfit = self._unfit(entry, evidence, query, records)
+        if refused is not None:
             return refused, CatchAll.TAKES
+        if entry is None:
+            return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence), CatchAll.TAKES
         denied = records.denied(name.owner)
         if denied is not None:
             return denied, CatchAll.TAKES
@@ -88,10 +89,14 @@ class DeliveryMailboxes:
                 closed = Verdict(Kind.NOT_POSTABLE, Kind.NOT_POSTABLE.text, evidence)
             return closed, CatchAll.TAKES
         if entry.mbtype & MBTYPE_REMOTE:
-            return _at_backend(entry, evidence, query, query.recipient), CatchAll.TAKES
+            away = unfit or _at_backend(entry, evidence, query, query.recipient)
+            return away, CatchAll.TAKES
         room, catch_all = self._quota.check(entry.name, None, (), query.size, records)
-        passes_rcpt = not room.kind.catch_all or catch_all is CatchAll.NOT_ASKED
-        option = self._kept_by(name, records) if passes_rcpt else ""
+        if _at_rcpt(room, catch_all):
+            return room, catch_all
+        if unfit is not None:
+            return unfit, CatchAll.TAKES
+        option = self._kept_by(name, records)
         if option:
             records.note("kept", folder=name.internal, option=option)
             return Verdict(Kind.NOT_FOR_MAIL, Kind.NOT_FOR_MAIL.text, evidence), CatchAll.TAKES
@@ -103,44 +108,74 @@ class DeliveryMailboxes:
         userid = addressed.userid or b""
         entry = records.mailbox(inbox)
         evidence = Evidence(mailbox=inbox.internal, userid=userid)
-        refused = self._refused(entry, evidence, query, records)
+        refused, unfit = self._unfit(entry, evidence, query, records)
         if refused is not None:
             return refused, CatchAll.TAKES
         outcome: Outcome
+        catch_all = CatchAll.TAKES
         if entry is None:
             created = self._created(userid, inbox, evidence, query, records)
             if not created.kind.accepts:
                 return created, CatchAll.TAKES
             outcome = created
         elif entry.mbtype & MBTYPE_REMOTE:
-            outcome = _at_backend(entry, evidence, query, _without_folder(query.recipient))
+            away = _at_backend(entry, evidence, query, _without_folder(query.recipient))
+            outcome = unfit or away
         else:
-            folders = tuple(each for each in addressed.folders if not self._kept_by(each, records))
+            folders = self._for_mail(addressed, records)
             room, catch_all = self._quota.check(entry.name, userid, folders, query.size, records)
-            if not room.kind.accepts:
+            if _at_rcpt(room, catch_all):
                 return room, catch_all
             outcome = room
+            if unfit is not None:
+                outcome = self._unfit_inbox(unfit, inbox, query, records)
         denial = records.denial(userid, self._service)
         if denial is not None:
             evidence = Evidence(mailbox=inbox.internal, userid=userid, deny_pattern=denial.pattern)
             return Verdict(Kind.DISABLED, Kind.DISABLED.text, evidence), CatchAll.TAKES
-        if records.trace is not None:
+        taken = isinstance(outcome, Pending) or outcome.kind.accepts
+        if records.trace is not None and taken and unfit is None:
             for folder in addressed.folders:
                 for_mail = not self._kept_by(folder, records)
                 delivery_folders.look(folder, records, for_mail=for_mail).note(records)
-        return outcome, CatchAll.TAKES
+        return outcome, catch_all
+
+    def _unfit_inbox(
+        self, unfit: Verdict, inbox: MailboxName, query: Query, records: Records
+    ) -> Verdict:
+        """What follows from an INBOX that takes no mail: a folder behind the plus may.
+
+        With a folder in the address it is not to be remembered: it rests on that, too.
+        """
+        addressed = self._naming.recipient(query.recipient)
+        if addressed is None or addressed.inbox != inbox or not addressed.folders:
+            return unfit
+        folders = self._for_mail(addressed, records)
+        if self._quota.saved(folders, query.size, records):
+            return Verdict(Kind.DELIVERABLE, b"", unfit.evidence, cacheable=False)
+        return Verdict(unfit.kind, unfit.reason, unfit.evidence, cacheable=False)
+
+    def _for_mail(self, addressed: Addressed, records: Records) -> tuple[MailboxName, ...]:
+        """The user's folders that mail may be put into, by their names."""
+        return tuple(each for each in addressed.folders if not self._kept_by(each, records))
 
     def _kept_by(self, folder: MailboxName, records: Records) -> str:
         older = not records.store.mailboxes.has_newer_keys()
         return self._naming.kept_by(folder, older=older)
 
-    def _refused(
+    def _unfit(
         self, entry: MailboxEntry | None, evidence: Evidence, query: Query, records: Records
-    ) -> Outcome | None:
-        """What is said of a record that takes no mail; None where it may, or there is none."""
+    ) -> tuple[Outcome | None, Verdict | None]:
+        """What a record that takes no mail says at RCPT, and what only after DATA.
+
+        Whatever else RCPT refuses comes before the latter.
+        """
         if entry is None:
-            return Pending(query, None, evidence, DELIVERY) if records.kicks else None
-        return records.refused(entry, query, evidence, DELIVERY)
+            return Pending(query, None, evidence, DELIVERY) if records.kicks else None, None
+        unfit = records.refused(entry, query, evidence, DELIVERY)
+        if isinstance(unfit, Verdict) and not unfit.kind.catch_all:
+            return None, unfit
+        return unfit, None
 
     def _created(
         self,
@@ -173,6 +208,11 @@ def _weight(kind: Kind) -> int:
     """How much a refusal says of a folder that may be read in two ways."""
     # same with 3: it only has to be greater
     return 2 if kind.temporary else 0 if kind.missing else 1
+
+
+def _at_rcpt(room: Verdict, catch_all: CatchAll) -> bool:
+    """Whether a quota root refuses at RCPT, where the catch-all mailbox is asked."""
+    return room.kind.catch_all and catch_all is not CatchAll.NOT_ASKED
 
 
 def _with_catch_all(outcome: Outcome, catch_all: CatchAll) -> tuple[Outcome, CatchAll]:

@@ -80,7 +80,7 @@ class DeliveryQuota:
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         # Refused for its size alone: the MTA that hands the mail to lmtpd may not announce it.
         savable = after_data or (exceeded and not self._exceeded_at_rcpt(record, 0))
-        if savable and any(self._saves(each, size, records) for each in folders):
+        if savable and self.saved(folders, size, records):
             return Verdict(Kind.DELIVERABLE, b"", evidence), CatchAll.TAKES
         kind = self._over_quota
         if savable and folders and self._fuzzy:
@@ -103,6 +103,10 @@ class DeliveryQuota:
 
     def _exceeded_after_data(self, record: QuotaRecord, size: int | None) -> bool:
         return self._strict and record.exceeded(size or _SMALLEST, 1)
+
+    def saved(self, folders: tuple[MailboxName, ...], size: int | None, records: Records) -> bool:
+        """Whether a user's folder takes a mail that INBOX does not."""
+        return any(self._saves(each, size, records) for each in folders)
 
     def _saves(self, folder: MailboxName, size: int | None, records: Records) -> bool:
         """Whether delivery puts the mail into a user's folder."""
