@@ -49,7 +49,7 @@ _NEEDS_QUOTES = re.compile(rb'[\x00-\x20<>()\[\]\\,;:"@]')
 _SIMPLE = re.compile(rb"""([^\x00-\x20<>()\[\]\\,;:"@\x80-\xff]+)(?:@([A-Za-z0-9.-]*))?""")
 _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 # Options with the name of a folder that lmtpd puts no mail into, nor into those below it
-# (mboxname_isnondeliverymailbox in imap/mboxname.h of 3.6).
+# (mboxname_isnondeliverymailbox in imap/mboxname.h of 3.6, in imap/mboxname.c from 3.8 on).
 _NOT_FOR_MAIL = (
     "addressbookprefix",
     "calendarprefix",
@@ -61,6 +61,9 @@ _NOT_FOR_MAIL = (
     "notesmailbox",
     "sieve_folder",
 )
+# The same from 3.8 on.  3.6 does not know the option and delivers, and the list does not tell which
+# it is: so this one counts where imapd.conf sets it, and its default is a folder like any other.
+_NOT_FOR_MAIL_WHERE_SET = ("jmapnotificationfolder",)
 
 
 class Addressed(Value):
@@ -96,7 +99,11 @@ class DeliveryNaming:
 
     def __init__(self, conf: ImapdConf) -> None:
         self._naming = Naming.from_conf(conf)
-        self._not_for_mail = {getattr(conf, option): option for option in _NOT_FOR_MAIL}
+        options = [
+            *_NOT_FOR_MAIL,
+            *(each for each in _NOT_FOR_MAIL_WHERE_SET if each in conf.given),
+        ]
+        self._not_for_mail = {getattr(conf, option): option for option in options}
         self._strict = conf.lmtp_strict_rfc2821
         listed = tuple(os.fsencode(each) for each in conf.autocreate_users.split())
         self._listed = tuple(each for each in listed if each != each.lower())

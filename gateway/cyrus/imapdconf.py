@@ -89,6 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("fulldirhash", _switch, False),
     Option("hashimapspool", _switch, False),
     Option("improved_mboxlist_sort", _switch, False),
+    Option("jmapnotificationfolder", _raw, b"#jmapnotification"),
     Option("jmappushsubscriptionfolder", _raw, b"#jmappushsubscription"),
     Option("jmapsubmissionfolder", _raw, b"#jmapsubmission"),
     Option("jmapuploadfolder", _raw, b"#jmap"),
@@ -195,6 +196,7 @@ class ImapdConf(Value):
     fulldirhash: bool
     hashimapspool: bool
     improved_mboxlist_sort: bool
+    jmapnotificationfolder: bytes
     jmappushsubscriptionfolder: bytes
     jmapsubmissionfolder: bytes
     jmapuploadfolder: bytes

@@ -48,6 +48,7 @@ deletedprefix: DELETED
 fulldirhash: 0
 hashimapspool: 0
 improved_mboxlist_sort: 0
+jmapnotificationfolder: #jmapnotification
 jmappushsubscriptionfolder: #jmappushsubscription
 jmapsubmissionfolder: #jmapsubmission
 jmapuploadfolder: #jmap

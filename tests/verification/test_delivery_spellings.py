@@ -30,6 +30,8 @@ _MAILBOXES = {
     b"Notes": record(_OPEN),
     b"info.Notes": record(_OPEN),
     b"#sieve": record(_OPEN),
+    b"Alerts": record(_OPEN),
+    b"#jmapnotification": record(_OPEN),
     b"user.brim": record(),
     b"user.brim.Notes": record(_OPEN),
     b"user.brim.Other": record(_OPEN),
@@ -147,3 +149,22 @@ def test_folders_that_an_option_keeps_for_other_things(
             CyrusStore(imapdconf.load(flat.conf_path, "smmap"), b"smmap"), answers=DELIVERY
         )
         assert engine.verify(Query(recipient)).kind is expected
+
+
+_NOTIFIED = {"jmapnotificationfolder": "Alerts"}
+
+
+@pytest.mark.parametrize(
+    ("options", "recipient", "kind"),
+    [
+        ({}, b"bb+#jmapnotification@example.com", Kind.DELIVERABLE),
+        ({}, b"bb+Alerts@example.com", Kind.DELIVERABLE),
+        (_NOTIFIED, b"bb+Alerts@example.com", Kind.NOT_FOR_MAIL),
+        (_NOTIFIED, b"bb+#jmapnotification@example.com", Kind.DELIVERABLE),
+    ],
+)
+def test_an_option_that_only_some_versions_know(
+    tmp_path: Path, options: dict[str, str], recipient: bytes, kind: Kind
+) -> None:
+    """It counts where it is set: 3.6.1 delivers to its default, and 3.10.2 says 451."""
+    assert _engine(tmp_path, "example.com", options).verify(Query(recipient)).kind is kind
