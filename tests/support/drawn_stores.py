@@ -2,8 +2,8 @@
 
 `DrawnStore(folder, seed)` has an imapd.conf of any combination of options that decide about
 answers, records under names that mean something to some of them, and addresses that lead to
-these names or nearly do.  `change` commits, restores a backup, repacks, or takes the folder of
-quota roots away, which the next change brings back.
+these names or nearly do.  `change` commits, restores a backup, repacks, converts a database from
+twoskip to flat or back, or takes the folder of quota roots away, which the next change brings back.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from random import Random
 
+from gateway.cyrus.db.flat import encode
+from gateway.cyrus.db.order import orders
 from gateway.cyrus.db.quotalegacy import folder_hash
 from gateway.cyrus.mailboxrecord import MBTYPE_REMOTE, TYPES
 from tests.stores import dbkey, denial, quota, record
@@ -95,6 +97,7 @@ class DrawnStore:
         self._names = [self._name() for _ in range(25)]
         self.addresses = [self._stranger() for _ in range(25)]
         self.addresses += [self._address(name) for name in self._names * 2]
+        self._flat: set[str] = set()  # the files that have been converted
         self._writers = {name: Writer(seed=seed + place) for place, name in enumerate(self._files)}
         for name, writer in self._writers.items():
             for _ in range(15 if name == LIST else 4):
@@ -146,6 +149,10 @@ class DrawnStore:
                 self._writers[name].commit()
             self._write(name, replaces=random.random() < 0.5)
             return f"restore of {name}"
+        if chance < 0.95:
+            self._flat ^= {name}
+            self._write(name, replaces=random.random() < 0.5)
+            return f"conversion of {name}"
         self._writers[name] = self._writers[name].repacked()
         self._draw(name)
         self._writers[name].commit()
@@ -154,7 +161,7 @@ class DrawnStore:
 
     def _write(self, name: str, *, replaces: bool = False) -> None:
         path = (self._roots if name == QUOTAS else self._folder) / name
-        image = self._writers[name].image()
+        image = self._image(name)
         if replaces or not path.exists():
             path.with_suffix(".NEW").write_bytes(image)
             path.with_suffix(".NEW").rename(path)
@@ -163,6 +170,16 @@ class DrawnStore:
         os.pwrite(descriptor, image, 0)
         os.ftruncate(descriptor, len(image))
         os.close(descriptor)
+
+    def _image(self, name: str) -> bytes:
+        """What the file has: a twoskip database, or a flat one in Cyrus' order."""
+        writer = self._writers[name]
+        if name not in self._flat:
+            return writer.image()
+        order = orders(True)[0]
+        lines = [(encode(key), encode(value)) for key, value in writer.committed.items()]
+        lines.sort(key=lambda line: (line[0] + b"\t").translate(order))
+        return b"".join(b"%b\t%b\n" % line for line in lines)
 
     def _draw(self, name: str, gone: float = 0.45) -> None:
         random, writer = self.random, self._writers[name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from gateway.cyrus.db.file import FileView
-from gateway.errors import DatabaseDamaged, DatabaseUnavailable
+from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +87,16 @@ class FormatWarning:
             f"{self._path} is {format_}, imapd.conf says {self._configured};"
             f" reading it as {format_}"
         )
+
+
+def differs(format_: str, open_file: Callable[[ReadCounts], Database], counts: ReadCounts) -> bool:
+    """Whether a file that had that format can be opened, and has another one now."""
+    try:
+        database = open_file(counts)
+    except StoreError:
+        return False
+    database.close()
+    return database.format != format_
 
 
 def open_database(

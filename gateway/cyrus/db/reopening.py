@@ -19,10 +19,9 @@ its inode cannot be given to a new one.
 
 A file that is the same one may have been written over (gateway/cyrus/db/history.py):
 its reader finds that out, and what it found holds for the file's next reader,
-too; after a fault it is taken for granted.
+too; after a fault it is taken for granted. One of another format answers at once.
 
-Whatever fails closes the reader; the next call tries again, and works
-as soon as the file does.
+Whatever fails closes the reader; the next call tries again, and works as soon as the file does.
 """
 
 from __future__ import annotations
@@ -377,16 +376,17 @@ class ReopeningDatabase(Database):
     def _was_replaced(self, error: StoreError) -> bool:
         """Give up because of `error`; True where it is of a file that has been replaced since."""
         identity = self._identity
-        replaced = False
-        if identity is not None:
-            try:
-                # Before the reader is closed, which lets go of the inode.
-                replaced = self._look() != identity
-            except StoreError:
-                replaced = False  # the caller has the better one to raise
+        try:
+            # Before the reader is closed, which lets go of the inode.
+            replaced = identity is not None and self._look() != identity
+        except StoreError:
+            replaced = False  # the caller has the better one to raise
+        if not replaced and self._database is not None:
+            replaced = formats.differs(self._database.format, self._open_file, self.counts)
         if replaced:
             self.counts.retries += 1
             self.close()
+            self._overwritten = identity  # if it is the same one, with another past
         else:
             self._give_up(error)
         return replaced
