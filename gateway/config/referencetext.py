@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.verification.kinds import NOT_CAUGHT
+
 REPLIES_TITLE = "Replies: [replies.KIND]"
 REPLIES_DESCRIPTION = (
     "What the SMTP client hears, for each kind of verdict. The policy and milter front ends use "
@@ -98,10 +100,12 @@ MAN_ANSWERS = (
     ".br",
     "delivery: made and delivered; TEMP for a name that Cyrus does not allow.",
     ".TP",
-    "whatever is refused, with \\fIlmtp_catchall_mailbox\\fR",
+    "what is refused, with \\fIlmtp_catchall_mailbox\\fR",
     "smmapd: as without it.",
     ".br",
-    "delivery: delivered there, or that mailbox\\(aqs own refusal.",
+    "delivery: delivered there, or that mailbox\\(aqs own refusal; but for what is "
+    + ", ".join(kind.name for kind in NOT_CAUGHT)
+    + ".",
     ".TP",
     "a shared folder in a domain (lists of 3.0 and later)",
     "smmapd: NOTFOUND.",

@@ -34,7 +34,7 @@ class Kind:
     - `other_readings`: whether another reading or spelling of the address may save the mail.
       Only what is permanently refused is looked at again;
     - `catch_all`: whether delivery asks lmtp_catchall_mailbox for what it refuses so; not where
-      RCPT passes and DATA fails, nor where the gateway's own administrator refuses;
+      RCPT passes and DATA fails, nor where the gateway's own administrator refuses (`NOT_CAUGHT`);
     - `passes`: it passes by itself in moments: it is not remembered, the answer is never permanent,
       and a folder in that state counts as one that still saves a mail;
     - `for_now`: the kind that says the same of this moment only; None where there is none.
@@ -269,8 +269,9 @@ Kind.SIZE_OVER_QUOTA = _deferred(
     audit_event=AUDIT_FAILED,
     catch_all=False,
 )
-# A backend's own permanent refusal, with its text, that fits no other kind.
-Kind.REFUSED = _refused("refused", audit_event=AUDIT_FAILED, other_readings=True, catch_all=True)
+# A backend's own permanent refusal, with its text, that fits no other kind: delivery hears it from
+# the backend after DATA.
+Kind.REFUSED = _refused("refused", audit_event=AUDIT_FAILED, other_readings=True, catch_all=False)
 # A bare domain or any other odd key is not a mailbox. The text is ours.
 Kind.BAD_ADDRESS = _refused(
     *("bad-address", b"Bad recipient address syntax"),
@@ -306,3 +307,6 @@ Kind.STORE_FAULT = _fault("store-fault", b"System I/O error")
 Kind.UPSTREAM_FAULT = _fault("upstream-fault", b"Mailbox server is not available")
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in vars(Kind).values() if isinstance(kind, Kind))
+
+# Refusals with which a mail does not go to lmtp_catchall_mailbox, for the documents.
+NOT_CAUGHT = tuple(kind for kind in KINDS if not (kind.accepts or kind.our_fault or kind.catch_all))

@@ -12,6 +12,7 @@ from gateway.config import Settings, load
 from gateway.explain.explainer import Explainer
 from gateway.explain.explanation import Explanation
 from gateway.frontends.inquiry import Inquiry
+from gateway.verification.kinds import NOT_CAUGHT
 from gateway.wiring.assembly import cyrus_conf, delivery_service, make_store
 from gateway.wiring.engines import make_engines
 from tests.stores import FlatStore, denial, quota, record
@@ -95,6 +96,7 @@ GROUPS = {"autocreate_post": "yes", "autocreate_quota": "0", "autocreate_users":
         ({}, {"cyrus": 'delivery_service = "lmtp"'}, Level.OK, "as delivery by lmtp does"),
         ({}, {"cyrus": "skip_plus = true"}, Level.WARNING, "skip_plus counts only for smmapd"),
         ({"lmtp_catchall_mailbox": "catch"}, {}, Level.OK, "lmtp_catchall_mailbox is set"),
+        ({"lmtp_catchall_mailbox": "catch"}, {}, Level.OK, f"mailbox, but for what is {', '.join(each.name for each in NOT_CAUGHT)}, smmapd"),
         ({"lmtp_catchall_mailbox": "catch"}, {"top": 'answers = "smmapd"'}, Level.WARNING, "lmtp_catchall_mailbox is set"),
         ({"lmtp_catchall_mailbox": "none"}, {}, Level.WARNING, "the INBOX of 'none' is missing"),
         ({"lmtp_catchall_mailbox": "agenda"}, {}, Level.WARNING, "the INBOX of 'agenda' takes no mail (not-for-mail)"),

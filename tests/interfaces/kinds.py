@@ -79,9 +79,7 @@ TABLE: Mapping[Kind, Row] = {
         *(b"TEMP", 452, b"4.2.2", b"Message exceeds the free quota"),
         b"Message does not fit into the free quota",
     ),
-    Kind.REFUSED: Row(
-        b"PERM", 550, b"5.2.0", None, None, remembered="no", others=(READING, CATCH_ALL)
-    ),
+    Kind.REFUSED: Row(b"PERM", 550, b"5.2.0", None, None, remembered="no", others=(READING,)),
     Kind.BAD_ADDRESS: Row(
         *(b"NOTFOUND", 553, b"5.1.3", b"Bad recipient address syntax"),
         b"Bad recipient address syntax",

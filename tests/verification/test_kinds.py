@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.frontends import replies
 from gateway.frontends.replies import Template
 from gateway.verification.expiringcache import Lifetimes
-from gateway.verification.kinds import KINDS, REMEMBERED, Kind
+from gateway.verification.kinds import KINDS, NOT_CAUGHT, REMEMBERED, Kind
 from tests.interfaces.kinds import CATCH_ALL, READING, expected
+from tests.sources import ROOT
 
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -80,3 +83,26 @@ def test_a_permanent_reply_is_configurable_where_the_kind_allows_it(kind: Kind) 
     """`replies.problems` asks the kind, and no list of its own."""
     found = replies.problems(kind, Template(550, "5.0.0", "x"))
     assert (found == []) == kind.permanent_reply_allowed
+
+
+PLACES = {
+    "docs/verdicts.md": r"\n### catch-all\n(.*?)\n### ",
+    "man/smmapd.8": r"\n(what is [^\n]*lmtp_catchall_mailbox.*?)\n\.TP",
+    "man/gateway.toml.5": r"\n(what is [^\n]*lmtp_catchall_mailbox.*?)\n\.TP",
+}
+
+
+def test_the_kinds_that_do_not_go_to_the_catch_all_mailbox() -> None:
+    """They are the refusals that TABLE does not give to it."""
+    refusals = [kind for kind in KINDS if not (kind.accepts or kind.our_fault)]
+    assert tuple(k for k in refusals if CATCH_ALL not in expected(k).others) == NOT_CAUGHT
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_documents_name_what_does_not_go_to_the_catch_all_mailbox(place: str) -> None:
+    """In their last "what is ...", each of those kinds and no other (check-config: test_authority.py)."""
+    found = re.search(PLACES[place], (ROOT / place).read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    listed = found[1].lower().rpartition("what is ")[2].partition(".")[0]
+    words = re.findall(r"[a-z-]+", listed)
+    assert [kind for kind in KINDS if kind.name in words] == list(NOT_CAUGHT)

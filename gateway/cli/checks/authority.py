@@ -15,6 +15,7 @@ from gateway.cyrus import cyrusconf, imapdconf
 from gateway.cyrus.autocreate import Autocreate
 from gateway.cyrus.delivery_names import DeliveryNaming
 from gateway.errors import ConfigurationError, StoreError
+from gateway.verification.kinds import NOT_CAUGHT
 from gateway.verification.records import unfit
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ _DIFFERENCES = (
     _Difference(
         "lmtp_catchall_mailbox",
         lambda conf: conf.lmtp_catchall_mailbox is not None,
-        "puts whatever it would refuse into that mailbox",
+        "puts what it would refuse into that mailbox, but for what is "
+        + ", ".join(kind.name for kind in NOT_CAUGHT),
         "refuses it",
         loses=True,
     ),
