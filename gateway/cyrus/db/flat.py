@@ -8,7 +8,9 @@ NUL, TAB, CR and LF in keys and values are written as 0xff and the byte with
 its high bit set, 0xff as two of them.  Lines are in mailbox order of the
 escaped keys (gateway/cyrus/db/order.py), which is what Cyrus needs; but a file
 that was sorted byte by byte is read as well: "there is none" is said
-only if that follows from both orders.
+only if that follows from both orders.  A search looks at the lines that Cyrus' own
+looks at, so whatever that finds in a file without order is found here, too; and where
+nothing is found, a file of up to MAX_ORDERED bytes has to be in order, or is a fault.
 
 A backup that is copied over it in place is another state: that shows in the times
 of the open file, and while it is too young for these to tell, every look is at
@@ -18,6 +20,7 @@ nothing is believed of an earlier state.
 Where it ends: the format has no checksum.  A file without its last LF is
 seen, and so are a line without TAB, a NUL and lines out of order where a search
 meets them; a file that is cut off between two lines, or a changed letter, is not.
+A larger file without order may hold lines that neither Cyrus nor this finds.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ WHOLE = 64 * 1024  # only a bound
 
 # The longest line that is believed, in bytes; Cyrus' longest are a few thousand.
 MAX_LINE = 1024 * 1024  # only a bound
+
+# Files up to this many bytes are looked through, once, before a key is missing: 4 ms.
+MAX_ORDERED = 1024 * 1024  # only a bound
 
 _BLOCK = 2048  # only a bound
 
@@ -86,7 +92,7 @@ class Flat(Database):
     real-time clock in nanoseconds.
     """
 
-    __slots__ = ("_now", "_view")
+    __slots__ = ("_now", "_ordered", "_view")
 
     format = "flat"
     told_by_kernel = True
@@ -97,6 +103,7 @@ class Flat(Database):
     ) -> None:
         self._view = view
         self._now = now
+        self._ordered: tuple[int, int] | None = None  # what the file was when it was in order
 
     @property
     def path(self) -> str:
@@ -129,7 +136,10 @@ class Flat(Database):
         word = encode(key) + b"\t"
         if size > WHOLE:  # same with >=: a bound of work
             line = self._search(word, size)[1]
-            return None if line is None else decode(line[len(word) : -1])
+            if line is None:
+                self._check_order(size)
+                return None
+            return decode(line[len(word) : -1])
         text = b"\n" + self._view.read(0, size)
         self._check(text)
         start = text.find(b"\n" + word)
@@ -166,6 +176,22 @@ class Flat(Database):
         # CR is never written either, but an editor may have left it; Cyrus reads it as a letter.
         if b"\0" in text:
             raise DatabaseDamaged(self.path, "holds a NUL byte, which no flat database does")
+
+    def _check_order(self, size: int) -> None:
+        """`DatabaseDamaged` where the lines are in no order; once for each state of the file."""
+        if size > MAX_ORDERED:
+            return
+        status = self._view.status()
+        mark = status.st_size, status.st_mtime_ns
+        if mark == self._ordered:
+            return
+        lines = self._view.read(0, size).split(b"\n")
+        for order in _ORDERS:
+            ranks = [line.translate(order) for line in lines[:-1]]
+            if ranks == sorted(ranks):
+                self._ordered = mark
+                return
+        raise DatabaseDamaged(self.path, "the lines are not in order; sort it")
 
     def _line(self, start: int, size: int) -> bytes:
         """The line that starts at `start`, its LF included."""
@@ -220,16 +246,17 @@ class Flat(Database):
         """The first line that is not before `word` in `order`.
 
         At every step all lines before `low` are before `word` and no line
-        that starts at `high` or behind is.  Raises _OtherOrder.
+        that starts behind `high` is.  Looks at the same lines as bsearch_mem_mbox does
+        (lib/bsearch.c), the first one at first.  Raises _OtherOrder.
         """
         wanted = word.translate(order)
-        low, high = 0, size
+        low, high, middle = 0, size, 0
         before, behind, start_behind = b"", b"", size
         while low < high:
-            middle = (low + high) // 2  # same with 3: a bound of work
-            start = self._line_start(middle, size) if middle > low else low
-            if start >= high:
+            start = self._line_start(middle + 1, size) if middle else 0
+            if start > high or start == size:
                 high = middle
+                middle = (low + high - 1) // 2
                 continue
             line = self._line(start, size)
             rank = _rank(line, order)
@@ -238,13 +265,14 @@ class Flat(Database):
             ):
                 self._blame(start, line, before, behind)
             if rank < wanted:  # same with <=: equal keys were found above
-                low = start + len(line)
+                low = start + 1
                 before = line
-                continue
-            high = max(low, middle)
-            behind, start_behind = line, start
-            if line.startswith(word) and word.endswith(b"\t"):
-                break
+            else:
+                high = middle
+                behind, start_behind = line, start
+                if line.startswith(word) and word.endswith(b"\t"):
+                    break
+            middle = (low + high - 1) // 2
         return _Neighbours(before, behind, start_behind)
 
     def _blame(self, start: int, line: bytes, before: bytes, behind: bytes) -> None:
