@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.rigs.gateway import Tables
-from tests.rigs.managed import DEADLINE_S, ManagedGateway
+from tests.rigs.managed import DEADLINE_S, ManagedGateway, refused
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 
@@ -100,18 +98,13 @@ def test_a_mail_that_is_under_way_at_a_stop_is_finished(
         managed.signal(signal.SIGTERM)
         managed.wait_told("STOPPING")
         wait_until(
-            lambda: _refused(managed.path("milter")), "no more sessions are taken", DEADLINE_S
+            lambda: refused(managed.path("milter")), "no more sessions are taken", DEADLINE_S
         )
         assert mta.rcpt(NOBODY) == UNKNOWN
         assert mta.message() == CONTINUE
         # The mail is over, and the milter has gone before the session is.
         assert managed.exit_code() == os.EX_OK
         mta.close()
-
-
-def _refused(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 @pytest.mark.parametrize("reloads", [1, 3])

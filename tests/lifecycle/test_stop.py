@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -13,17 +12,11 @@ import pytest
 
 from tests.rigs.clients import INTERFACES
 from tests.rigs.load import FRED, NOBODY, Load
-from tests.rigs.managed import ManagedGateway
+from tests.rigs.managed import ManagedGateway, refused
 from tests.rigs.milter import CONTINUE, MilterClient
 from tests.rigs.waiting import wait_until
 
 FRONT_ENDS = ("socketmap", "policy")
-
-
-def refused(path: str) -> bool:
-    """Does nobody listen there?"""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 @pytest.mark.parametrize("interface", FRONT_ENDS)

@@ -12,6 +12,7 @@ entered by every user, because some tests start as root and leave it.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -266,3 +267,9 @@ class ManagedGateway:
             return lines if len(lines) >= count else None
 
         return wait_until(found, f"the log holds {texts!r}", DEADLINE_S)
+
+
+def refused(path: str) -> bool:
+    """Whether nothing takes clients at a Unix socket, or it is not there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)

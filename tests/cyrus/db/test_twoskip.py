@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -23,13 +23,6 @@ GOLDEN = (
     "head-twoskip-qtwoskip/conf/mailboxes.db",
     "head-twoskip-qtwoskip/conf/quotas.db",
 )
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    disk = Disk(f"{tmp_path_factory.mktemp('twoskip')}/file.db")
-    yield disk
-    os.close(disk.fd)
 
 
 def _check(database: Twoskip, committed: Mapping[bytes, bytes]) -> None:

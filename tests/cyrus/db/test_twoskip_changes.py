@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,14 +11,6 @@ from gateway.errors import DatabaseDamaged
 from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.support.twoskip_disk import KEYS, Disk, crc
 from tests.support.twoskip_writer import Node, Writer
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    """One file for all examples."""
-    disk = Disk(f"{tmp_path_factory.mktemp('twoskip')}/file.db")
-    yield disk
-    os.close(disk.fd)
 
 
 def test_changes_names_what_was_written(disk: Disk) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -15,13 +14,6 @@ from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, DatabaseUnavailable, StoreError
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted, crc
 from tests.support.twoskip_writer import HEADER_SIZE, Node, Writer
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    disk = Disk(f"{tmp_path_factory.mktemp('twoskip')}/file.db")
-    yield disk
-    os.close(disk.fd)
 
 
 def _small() -> Writer:

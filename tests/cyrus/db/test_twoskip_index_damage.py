@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -19,14 +18,6 @@ from gateway.errors import DatabaseDamaged, StoreError
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import Disk, Interrupted
 from tests.support.twoskip_writer import Writer
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    """One file for all examples."""
-    made = Disk(str(tmp_path_factory.mktemp("index") / "mailboxes.db"))
-    yield made
-    os.close(made.fd)
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from zlib import crc32
 
 import pytest
@@ -19,14 +17,6 @@ from tests.cyrus.db.test_twoskip import OPERATIONS, Operation, _written
 from tests.cyrus.db.test_twoskip_index import indexed
 from tests.support.twoskip_disk import ABSENT, KEYS, Disk, Interrupted
 from tests.support.twoskip_writer import Writer
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    """One file for all examples."""
-    made = Disk(str(tmp_path_factory.mktemp("index") / "mailboxes.db"))
-    yield made
-    os.close(made.fd)
 
 
 def index_of(database: Twoskip) -> KeyIndex:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from zlib import crc32
 
 import pytest
@@ -38,14 +38,6 @@ FIELDS = (
     "entries",
     "suspects",
 )
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    """One file for all examples."""
-    made = Disk(str(tmp_path_factory.mktemp("index") / "mailboxes.db"))
-    yield made
-    os.close(made.fd)
 
 
 @pytest.fixture
