@@ -6,7 +6,9 @@ their end (as the C program, which serves one at a time, counts them), after `-T
 without one, on SIGHUP or when its program file has changed (all of these
 serve the clients that are there to their end first), and at once on SIGTERM,
 SIGINT and SIGQUIT.  It promises that no request is lost in a drain: master is
-told first, so that a successor accepts meanwhile.
+told first, so that a successor accepts meanwhile.  Clients never take the
+descriptors that the databases need: others wait, and idle ones are
+disconnected for them (gateway/server/crowding.py).
 
 Limits: a drain ends after DRAIN_LIMIT seconds, whatever is still connected.
 """
@@ -33,6 +35,7 @@ from gateway.server.resolver import Names
 from gateway.server.server import Server, peer_name
 from gateway.verification.murder import MurderUpstreams
 from gateway.verification.pool import VerifierPool, memory_on
+from gateway.worker import descriptors
 from smmapd import syslog
 from smmapd.access import Access
 from smmapd.master import LISTEN_FD
@@ -106,6 +109,8 @@ class MasterService:
             on_change=self._changed,
             report=self._log.error,
             defect=self._client_defect,
+            max_connections=descriptors.for_clients(descriptors.soft_limit()),
+            limited_by="the limit of open files (maxfds= in cyrus.conf, ulimit -n of master)",
         )
         loop = self._hub.loop
         # Repeating: only such a timer can be started again from its full time (`again`).

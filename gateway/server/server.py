@@ -28,6 +28,7 @@ import gevent
 
 from gateway.counted import Counts
 from gateway.server.connection import LINGER_IDLE, Connection
+from gateway.server.crowding import Crowding
 from gateway.server.fairqueue import FairQueue
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class Server:
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests, and for `request_timeout` within one or while a reply
     waits for it.  Beyond `max_connections` new clients wait in the socket's
-    queue.  Servers of one process share `fair_queue`.  `counted` is what else happens here.
+    queue until others leave or, being idle, have to (crowding.py); `limited_by` names in the log
+    what that number comes from, and `follows_smtp` says that clients stay for an SMTP session.
+    Servers of one process share `fair_queue`.  `counted` is what else happens here.
     """
 
     def __init__(
@@ -115,6 +118,8 @@ class Server:
         idle_timeout: float = IDLE_TIMEOUT,
         request_timeout: float = IDLE_TIMEOUT,
         max_connections: int | None = None,
+        limited_by: str = "max_connections",
+        follows_smtp: bool = False,
         fair_queue: FairQueue | None = None,
     ) -> None:
         self.listener = listener
@@ -139,6 +144,17 @@ class Server:
         # Repeating: one that has fired and does not repeat has no time left when started again.
         self._pause = self.loop.timer(ACCEPT_PAUSE, repeat=ACCEPT_PAUSE)
         self._sweep = self.loop.timer(SWEEP, repeat=SWEEP)
+        self._crowding = (
+            Crowding(
+                self,
+                max_connections,
+                report if report is not None else _nobody_reads,
+                limited_by,
+                follows_smtp=follows_smtp,
+            )
+            if max_connections is not None
+            else None
+        )
 
     @property
     def served(self) -> int:
@@ -169,6 +185,8 @@ class Server:
         self._accepting = False
         self._accept_watcher.stop()
         self._pause.stop()
+        if self._crowding is not None:
+            self._crowding.stop()
 
     def retire(self, idle: float = DRAIN_IDLE) -> None:
         """As `drain`, but take the clients that wait in the socket's queue, and close the socket.
@@ -228,6 +246,8 @@ class Server:
         self.accepted += 1
         if self._full:
             self._accept_watcher.stop()
+            if self._crowding is not None and self._accepting:
+                self._crowding.begin()
         if self._on_change is not None:
             self._on_change()
         return True
@@ -302,6 +322,10 @@ class Server:
 
 def _nobody_hears(_error: Exception) -> None:
     """Of a defect; the client is disconnected all the same."""
+
+
+def _nobody_reads(_text: str, *_values: object) -> None:
+    """A line, where there is no log."""
 
 
 def peer_name(peer: plain_socket.socket) -> str:

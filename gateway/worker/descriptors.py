@@ -21,7 +21,8 @@ KEPT_BACK = 256
 # another server and what looks its name up, a table's program with its pipes, an alias file.
 FOR_ONE = 16
 
-ADVICE = "raise the hard limit of open files (LimitNOFILE= in the unit, ulimit -Hn)"
+SETTING = "LimitNOFILE= in the unit, ulimit -Hn"
+ADVICE = f"raise the hard limit of open files ({SETTING})"
 
 
 def raise_limit() -> int:
@@ -55,6 +56,11 @@ def too_many(error: OSError) -> ConfigurationError | None:
         return None
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return ConfigurationError(f"{limit} open files are too few to start; {ADVICE}")
+
+
+def soft_limit() -> int:
+    """How many files this process may have open as it was started."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def for_clients(limit: int) -> int:

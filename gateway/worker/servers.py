@@ -83,7 +83,7 @@ class FrontEndServers:
             own = settings.front_end(row.name)
             session_for = self._sessions(row)
             self._servers[row.name] = [
-                self._server(row.name, each, own, session_for, room)
+                self._server(row, each, own, session_for, room)
                 for each in parent.listeners[row.name]
             ]
             recorder.watch_servers(row.name, self._servers[row.name])
@@ -151,12 +151,13 @@ class FrontEndServers:
 
     def _server(
         self,
-        name: str,
+        row: Row,
         listener: Listener,
         settings: FrontEndSettings,
         session_for: SessionFor,
         room: int,
     ) -> Server:
+        name = row.name
         allowed = Allowed(settings.allow, _log.warning) if settings.allow else None
         if _speaks_tls(listener):
             session_for = self._secured(name, session_for)
@@ -171,6 +172,12 @@ class FrontEndServers:
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             max_connections=min(settings.max_connections, room),
+            limited_by=(
+                f"max_connections of [{name}]"
+                if settings.max_connections <= room
+                else f"the limit of open files ({descriptors.SETTING}) of [{name}]"
+            ),
+            follows_smtp=row.front_end.follows_smtp,
             fair_queue=self._fair_queue,
         )
 

@@ -15,7 +15,8 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ CONNECTION_MULTI, UNAVAILABLE = 4, 2
 
 # What the launcher does; as root the program would have to say -X.
 LAUNCHER = f"""
-import os, sys
+import os, resource, sys
+if limit := int(os.environ.pop("OPEN_FILES", 0)):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 sys.path[:0] = {[str(ROOT), *[p for p in sys.path if p.endswith("-packages")]]!r}
 os.geteuid = lambda: 1000
 for descriptor, source in enumerate(os.environ.pop("DESCRIPTORS").split(), 3):
@@ -304,3 +307,30 @@ def test_without_a_store_it_serves_all_the_same(master: Master, store: FlatStore
         assert connection.ask(b"fred") == b"TEMP System I/O error"
         store.write()
         assert connection.ask(b"fred") == b"OK fred"
+
+
+def queued(master: Master) -> Connection | None:
+    """One more client, in the queue at least; None while that is full."""
+    try:
+        return master.connect()
+    except BlockingIOError:
+        return None
+
+
+def test_clients_never_take_the_descriptors_that_databases_need(
+    master: Master, store: FlatStore
+) -> None:
+    """`maxfds` of cyrus.conf, or a shell's 1024: others wait, and who is served gets right answers."""
+    master.start(OPEN_FILES="64")
+    with ExitStack() as stack:
+        first = stack.enter_context(client(master))
+        for _ in range(62):
+            stack.enter_context(wait_until(partial(queued, master), "the queue has room"))
+        for number in range(50):
+            # A list in the place of the old one has to be opened.
+            store.mailboxes[b"user.joe%d" % number] = record()
+            store.write()
+            assert first.ask(b"joe%d" % number) == b"OK joe%d" % number
+            assert first.ask(b"nobody").startswith(b"NOTFOUND ")
+    with client(master) as after:
+        assert after.ask(b"joe0") == b"OK joe0"

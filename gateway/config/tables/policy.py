@@ -32,7 +32,10 @@ class PolicySettings(FrontEndSettings):
         description="The mode of this front end. In `observe` the action is always DUNNO.",
         example='"observe"',
     )
-    max_connections: int = max_connections_setting("Each smtpd process of Postfix holds one.")
+    max_connections: int = max_connections_setting(
+        "Each smtpd process of Postfix holds one. More wait in the socket's queue, and idle ones "
+        "are closed for them."
+    )
     idle_timeout: float = idle_timeout_setting(
         1200.0,
         "Postfix closes its own after smtpd_policy_service_max_idle (300 seconds) and "

@@ -35,7 +35,9 @@ class SocketmapSettings(FrontEndSettings):
         "that are not recipients (a bare domain, `@domain`) are never found.",
         example='"observe"',
     )
-    max_connections: int = max_connections_setting("More wait in the socket's queue.")
+    max_connections: int = max_connections_setting(
+        "More wait in the socket's queue, and idle ones are closed for them."
+    )
     idle_timeout: float = idle_timeout_setting(
         3600.0,
         "Postfix closes its own after 10 seconds, Sendmail when its process ends.",
