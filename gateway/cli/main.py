@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_output()
         return os.EX_IOERR
     except Exception as error:
-        # The boundary to the person at the terminal: what nobody expected is
+        # The boundary to the person at the terminal: what is unexpected is
         # a defect of ours, which a traceback explains to developers only.
         if options.debug:
             raise

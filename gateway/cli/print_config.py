@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the piece."""
     if options.program == EXAMPLE:
-        from gateway.config import reference  # noqa: PLC0415  (nobody else needs it)
+        from gateway.config import reference  # noqa: PLC0415  (only here)
 
         output.emit(reference.example().rstrip("\n"))
         return os.EX_OK

@@ -27,7 +27,7 @@ from gateway.upstream.address import PORT_LIMIT
 
 # sun_path holds 108 bytes and Linux wants the NUL among them (unix(7)).
 UNIX_PATH_LIMIT = 107
-# Owner and group: an MTA in the group may connect, nobody else.
+# Owner and group: an MTA in the group may connect, and no other user.
 DEFAULT_MODE = 0o660
 _DESCRIPTOR_NAME_LIMIT = 255  # sd_listen_fds_with_names(3)
 _OCTAL = re.compile(r"[0-7]{3,4}\Z")

@@ -3,8 +3,8 @@
 An ACL is `identifier TAB rights TAB` over and over; rights are letters, as in
 RFC 4314, with the older `c` and `d` for several at once.  An identifier with
 `-` in front takes rights away, whatever the others give (lib/acl.c and
-lib/acl_afs.c).  Groups and ptloader are not asked: mail comes from nobody in
-particular, a member of `anyone` and `anonymous` only.
+lib/acl_afs.c).  Groups and ptloader are not asked: mail comes from a sender
+that has not logged in, a member of `anyone` and `anonymous` only.
 
 Limits: `acl_admin_implies_write` and a `deleteright` other than `c` are not
 looked at; neither changes who may look up a mailbox or post to it.

@@ -152,7 +152,7 @@ class FolderWatch:
         self._by_path.clear()
 
     def __del__(self) -> None:
-        """Nobody else knows the numbers; the kernel counts the queues of each user."""
+        """No other object has the numbers; the kernel counts the queues of each user."""
         if hasattr(self, "_mounts"):
             self.close()
 

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# Nobody nests deeper; a chain of links with ever new names must end somewhere.
+# No configuration nests deeper; a chain of links with ever new names must end somewhere.
 MAX_INCLUDE_DEPTH = 16  # only a bound
 
 # A file of settings is some kilobytes; what is larger is not one.

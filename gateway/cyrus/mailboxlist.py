@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     # A key that only newer lists have, and its value in the list, which is one.
     Seen = tuple[bytes, bytes | None]
 
-# Why nobody is refused, and what to do.
+# Why no recipient is refused, and what to do.
 _EMPTY = (
     "has no mailbox at all, so nothing follows from it: it is being restored, or another list has "
     "replaced it; where there really is no mailbox, see allow_empty_list in gateway.toml(5),"
@@ -46,7 +46,7 @@ _TRAILING = b"System I/O error"
 class MailboxList:
     """Looks mailboxes up in `database`; `on_older` is called where its keys turn out older.
 
-    A list without any record makes nobody unknown: as a rule it is not the list
+    A list without any record makes no recipient unknown: as a rule it is not the list
     that it was, or not yet.  `may_be_empty` is for a site that has no mailbox.
     """
 
@@ -135,7 +135,7 @@ class MailboxList:
 
     def record(self, name: MailboxName, seen: Seen | None = None) -> MailboxEntry | None:
         """The record under `name`, of any type; None where there is none.  Raises as `lookup`."""
-        # No name holds a NUL byte, and the empty one is nobody's.
+        # No name holds a NUL byte, and the empty one is no mailbox's.
         if not name.oldkey or b"\0" in name.oldkey:
             return None
         dbkey = name.dbkey

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.cyrus.db.base import Database
 
-# Nobody has more mailboxes that differ in capitals only.
+# No user has more mailboxes that differ in capitals only.
 MAX_SPELLINGS = 8  # only a bound
 # A key has at most 510 bytes (MAX_MAILBOX_NAME), and each letter needs two looks.
 MAX_LOOKS = 2048  # only a bound

@@ -7,7 +7,7 @@ from the left that matches the service's name decides, with `!` in front for
 right, as the comment there goes on to say).  Blanks belong to a pattern.
 A record of another version, or one that is none, blocks nobody, and so does
 a database that does not exist.  One that was there and is missing is another
-matter: it is being restored, or was lost, and nobody knows which users are blocked.
+matter: it is being restored, or was lost, and which users are blocked is not known.
 """
 
 from __future__ import annotations

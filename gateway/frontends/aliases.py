@@ -89,7 +89,7 @@ class Aliases:
             return False
         local = recipient.local.lower()
         domain = canonical(recipient.domain)
-        # A delimiter in front is nobody's extension (split_addr.c).
+        # A delimiter in front begins no extension (split_addr.c).
         names = [local]
         names += [local[:at] for at, byte in enumerate(local) if at and byte in self._delimiters]
         base, plus, extension = local.partition(PLUS)

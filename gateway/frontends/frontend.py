@@ -185,7 +185,7 @@ class Serving(Generic[JudgeT, TableT]):
     """What the sessions of one front end in one process share.
 
     `table` is the front end's own table of gateway.toml.  `complain` hears of a client, by
-    name, that is disconnected for what it said; `defect` of an exception that nobody expected.
+    name, that is disconnected for what it said; `defect` of an unexpected exception.
     Caches that a process gives back when it is about to leave join `caches`.
     """
 
@@ -237,7 +237,7 @@ class FrontEnd(ABC, Generic[JudgeT, TableT]):
     speaks_tls: ClassVar[bool] = False
     # A client's connection is as long as an SMTP session, and ends with it.
     follows_smtp: ClassVar[bool] = False
-    # How many words of a reply are codes, which name nobody: `550 5.1.1`.
+    # How many words of a reply are codes, which do not name the recipient: `550 5.1.1`.
     code_words: ClassVar[int] = 2
     # How Postfix' main.cf names {socket}.
     main_cf: ClassVar[str]

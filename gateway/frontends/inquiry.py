@@ -26,8 +26,8 @@ class Inquiry:
     """What a person asks of a front end, by `explain` or by `ask`, in no protocol's form.
 
     Addresses are bare, without angle brackets; `sender` is empty for the null sender and None
-    where nobody said, `client` is the SMTP client's address and `mailer` the MTA's transport,
-    each empty where nobody knows it; `size` is in bytes.
+    where that was not said, `client` is the SMTP client's address and `mailer` the MTA's transport,
+    each empty where it is not known; `size` is in bytes.
     """
 
     recipient: bytes

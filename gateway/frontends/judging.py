@@ -116,7 +116,7 @@ class Judging(Generic[RequestT]):
     def _checked_last(
         self, request: RequestT, question: Question, last_check: LastCheck, told: Told | None
     ) -> Decision | None:
-        """Go on with a last check, as far as nobody else must be asked."""
+        """Go on with a last check until another server must be asked."""
         try:
             asked = next(last_check) if told is None else last_check.send(told)
             while True:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeCounter:
-    """How often one outcome was given; `refusals` is None where it refuses nobody."""
+    """How often one outcome was given; `refusals` is None where it is no refusal."""
 
     __slots__ = ("count", "outcome", "refusals")
 
@@ -40,5 +40,5 @@ class OutcomeCounter:
             self.refusals.append((time(), self.outcome, recipient, sender, client, reason))
 
 
-# Where nobody counts.
+# For answers that are not counted.
 UNCOUNTED = OutcomeCounter()

@@ -1,4 +1,4 @@
-"""What a socketmap may find: nobody that it was not asked about as a recipient of ours.
+"""What a socketmap may find: only what it was asked about as a recipient of ours.
 
 Postfix asks its tables for more than recipients.  `virtual_mailbox_domains` is
 `$virtual_mailbox_maps` by default, so a bare domain arrives as a key; an answer that

@@ -68,7 +68,7 @@ Report = Callable[[str], None]
 _log = logging.getLogger(__name__)
 
 
-# Entries by path, where nobody has read a file before.
+# Entries by path, where no file has been read before.
 NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
@@ -233,7 +233,7 @@ class Watched(Generic[T]):
             self._reading.release()
 
     def _left_alone(self, status: os.stat_result, token: FileStamp) -> bool:
-        """Whether nobody has written to the file for long enough."""
+        """Whether the file has been left alone for long enough."""
         enough = self._enough(status)
         if _age(status) >= enough:
             return True

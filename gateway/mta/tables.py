@@ -1,7 +1,7 @@
 """Postfix' lookup tables, as lists in main.cf name them.
 
 A `Table` is `type:name`; `proxy:` in front only says which process reads it for Postfix,
-and is taken away, because proxymap(8) talks to nobody but Postfix.  A `Run` is
+and is taken away, because proxymap(8) talks to Postfix alone.  A `Run` is
 tables that follow each other in a list and can be asked in one call.
 
 Some tables are asked for whole addresses only (DICT_FLAG_PATTERN): regular

@@ -1,7 +1,7 @@
 """Which transport a recipient goes by, and whether that may lead to Cyrus.
 
 The name of a transport tells little: `lmtp` may lead to Cyrus or to Dovecot.
-Some tell enough: `virtual` and a `local` that hands to nobody deliver into
+Some tell enough: `virtual` and a `local` that hands nothing on deliver into
 Postfix' own mailboxes, `error`, `retry` and `discard` into none, `smtp` and
 `relay` to another machine.  What cannot be told counts as bound for Cyrus,
 unless [scope] mailers says which transports are.

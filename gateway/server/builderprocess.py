@@ -107,7 +107,7 @@ class BuilderProcess:
             try:
                 self.ended = os.waitpid(self._pid, options) != (0, 0)
             except ChildProcessError:
-                self.ended = True  # and nobody was asked to wait for it
+                self.ended = True  # before anything waited for it
         return self.ended
 
     def _kill(self) -> None:

@@ -259,7 +259,7 @@ class Connection:
             self.lingering = True
             try:
                 self._socket.shutdown(plain_socket.SHUT_WR)
-            except OSError:  # reset meanwhile: there is nobody to linger for
+            except OSError:  # reset meanwhile: there is no client to linger for
                 self.close()
                 return
         if not self._read_watcher.active:

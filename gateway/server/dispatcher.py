@@ -85,7 +85,7 @@ class Dispatcher:
 
     `advance` runs on a thread; `max_concurrency` is how many questions one server is
     asked at once, and `concurrency_of` has those for which it is another number.  `defect`
-    hears of an exception that nobody expected; the question's verdict is then a fault.
+    hears of an unexpected exception; the question's verdict is then a fault.
     `tables` takes the questions for the mail server's tables (tablelookups.py),
     which others ask.
     """

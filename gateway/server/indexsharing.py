@@ -1,4 +1,4 @@
-"""How a process comes by the index of its mailbox list without keeping anybody waiting.
+"""How a process gets the index of its mailbox list without keeping its clients waiting.
 
 To make one for a million mailboxes takes two seconds of processor time.  So another process makes
 it (builderprocess.py), and those that serve map the same memory: the others of this

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def _nothing() -> None:
-    """Nobody counts batches."""
+    """Batches are not counted."""
 
 
 class Context(Protocol):
@@ -66,7 +66,7 @@ class Callbacks:
     `module` is pymilter's; `conversation` makes that of a new client.  `accepted` is
     how many MTAs have come.  `lock` is held around everything that is shared:
     everything else that uses `memory` or what the conversations count takes it, too.
-    `defect` hears of an exception that nobody expected, `batch_ended` of every
+    `defect` hears of an unexpected exception, `batch_ended` of every
     BATCH recipients, with the lock held.
     """
 

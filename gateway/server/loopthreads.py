@@ -20,7 +20,7 @@ class LoopThreads:
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPool(threads, hub=gevent.get_hub())
         self._loop = gevent.get_hub().loop
-        self._timers: set[object] = set()  # nobody else keeps them
+        self._timers: set[object] = set()  # the only references
 
     def spawn(self, work: Callable[[], T], finished: Callable[[T | BaseException], None]) -> None:
         """Call `work` on a thread, and `finished` on the loop with what it gave or raised.

@@ -227,7 +227,7 @@ class Server:
         try:
             self._accept_one()
         except Exception:
-            # The loop stops what has failed, and nobody would be accepted any more.
+            # The loop stops what has failed, and no client would be accepted any more.
             self._accept_watcher.stop()
             self._pause.again(self._pause_over)
             raise

@@ -109,7 +109,7 @@ class _RunQueue:
 class TableQuestions:
     """Asks the tables of one Postfix for an event loop.
 
-    `defect` hears of an exception that nobody expected; the caller gets a fault.
+    `defect` hears of an unexpected exception; the caller gets a fault.
     """
 
     def __init__(

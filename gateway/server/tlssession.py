@@ -73,7 +73,7 @@ class TlsSession:
 
     @property
     def finished(self) -> bool:
-        """The last word has been said, or there is nobody to say one to."""
+        """The last word has been said, or the client is gone."""
         return self._failed or self._inner.finished
 
     @property

@@ -75,7 +75,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class MakeIndex:
-    """The index that this process wants is made by nobody else: make it."""
+    """No other process makes the index that this one wants: make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Beginning:
     indexes: tuple[int, ...] = ()
 
 
-# A first process, which takes nobody's place.
+# A first process, which replaces no other.
 FIRST = Beginning()
 
 

@@ -219,7 +219,7 @@ class Child:
             return
 
     def make_index(self) -> None:
-        """Nobody else makes the index that it wants; a child that does not read misses it."""
+        """No other process makes the index that it wants; a child that does not read misses it."""
         try:
             self.channel.send(f"{channel.MAKE_INDEX}\n".encode())
         except OSError:
@@ -257,7 +257,7 @@ class Child:
         return f"{self.label} (pid {self.pid}) was ended by {name}{why}"
 
     def close(self) -> None:
-        """Close the channel, and what nobody has taken of what came over it."""
+        """Close the channel, and the descriptors that came over it and were not taken."""
         self.channel.close()
         for descriptor in [*self._descriptors, *(each for _, each in self.indexes)]:
             os.close(descriptor)

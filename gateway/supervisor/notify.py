@@ -35,7 +35,7 @@ class Notifier:
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there is a service manager that listens."""
         return self._address is not None
 
     def ready(self, status: str = "") -> bool:

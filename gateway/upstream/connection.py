@@ -112,15 +112,15 @@ class UpstreamConnection:
         return data
 
     def quiet(self) -> bool:
-        """Whether nothing has come on a connection that nobody uses.
+        """Whether nothing has come on an idle connection.
 
-        Something that came is the peer's end, or a reply that nobody asked
-        for; either way the connection is of no use.
+        Something that came is the peer's end, or a reply to no question; either
+        way the connection is of no use.
         """
         return self.stray() is None
 
     def stray(self) -> bytes | None:
-        """What has come that nobody has asked for, a byte of it; empty: the end; None: nothing.
+        """A byte of what has come unasked; empty: the end; None: nothing has.
 
         What TLS itself sends between two questions is taken in, and is none.
         """

@@ -119,7 +119,7 @@ class LmtpClient:
         return self.pool.call(lambda link: self._asked(link, question, last), last, _is_final)
 
     def greet(self, until: float) -> None:
-        """Connect and say LHLO, and ask about nobody; over at `until`.  Raises UpstreamError."""
+        """Connect and say LHLO, without a question; over at `until`.  Raises UpstreamError."""
         self.pool.call(lambda _link: None, until)
 
     def _asked(self, link: UpstreamConnection, question: bytes, until: float) -> lmtp.LmtpReply:

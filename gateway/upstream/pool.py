@@ -179,7 +179,7 @@ class Pool:
             link.close()
 
     def sweep(self, now: float) -> None:
-        """Close what nobody has used for long, or the peer has ended; never waits."""
+        """Close connections that are too old or that the peer has ended; never waits."""
         kept = []
         while True:
             try:
@@ -193,7 +193,7 @@ class Pool:
         self._idle[:0] = kept
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         while True:
             try:
                 self._idle.pop().close()

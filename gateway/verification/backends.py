@@ -131,7 +131,7 @@ class Backends:
         return Verdict(kind, reason, evidence, cacheable=False)
 
     def _loop(self, name: str, evidence: Evidence, trace: list[Step] | None) -> Verdict:
-        """Nobody has the mailbox, so not even `unreachable_is_ok` makes it deliverable."""
+        """No server has the mailbox, so not even `unreachable_is_ok` makes it deliverable."""
         problem = (
             f"asked about a mailbox that is said to be on {name}, by a server that was asked"
             f" itself; {MAX_HOPS} servers point at each other, see their mailbox lists"

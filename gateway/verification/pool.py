@@ -43,7 +43,7 @@ class VerifierPool:
         self._idle: list[Engine] = []
 
     def borrow(self) -> Engine:
-        """An engine that nobody else uses; not given back, it is simply lost."""
+        """An engine for the caller alone; not given back, it is simply lost."""
         try:
             return self._idle.pop()
         except IndexError:

@@ -66,7 +66,7 @@ class LmtpServer:
         return self._client.creates
 
     def greet(self, until: float) -> None:
-        """Connect, and ask about nobody.  Raises UpstreamError."""
+        """Connect, without a question.  Raises UpstreamError."""
         self._client.greet(until)
 
     def ask(self, recipient: bytes, _hop: int, until: float) -> Told:

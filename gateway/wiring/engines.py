@@ -68,7 +68,7 @@ class Engines(ABC):
         """Close connections to other servers that are not needed; never waits."""
 
     def retire(self) -> None:
-        """Others serve now: give connections back as soon as nobody here needs them."""
+        """Others serve now: give connections back as soon as they are not needed here."""
         if self.sql is not None:
             self.sql.retire()
 

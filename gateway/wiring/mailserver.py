@@ -65,7 +65,7 @@ def announce(postfix: Postfix | None, settings: Settings) -> None:
 
 
 def judged(postfix: Postfix, settings: Settings) -> tuple[str, str]:
-    """Whose recipients are judged, for a person, and what to do where nobody's are; else ""."""
+    """Whose recipients are judged, for a person, and what to do where none are; else ""."""
     text, judges = postfix.summary()
     if judges or settings.scope.domains or settings.scope.domain_files:
         return text, ""

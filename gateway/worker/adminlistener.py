@@ -61,7 +61,7 @@ class Admin:
         self._site.restarts.update({each.name: each.count for each in messages})
 
     def drain(self, *, replaced: bool) -> None:
-        """Take no more clients; another process does where it is `replaced`, or nobody."""
+        """Take no more clients; another process does where it is `replaced`, and else none."""
         self._site.stopping = not replaced
         self._server.stop_accepting()
 

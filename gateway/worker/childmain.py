@@ -58,5 +58,5 @@ def run(module: str, serve: Callable[[Supervised, Settings], int]) -> int:
 
 
 def asking_failed(error: BaseException) -> None:
-    """Tell the log of an exception that nobody expected of a question to others."""
+    """Tell the log of an unexpected exception of a question to others."""
     _log.error("defect while asking another server: %r", error)

@@ -1,7 +1,7 @@
 """Says that databases cannot be read, before the first client has to hear it.
 
 A start finds every file that it needs, and says so of each that it does not;
-while nobody asks, nobody would notice later either.  So a process looks at the
+later a fault would be noticed only when a client asks.  So a process looks at the
 start and then every few seconds, on a thread, with readers of its own.
 
 Limits: a store on an SQL server is not waited for at the start, but looked at

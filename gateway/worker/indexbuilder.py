@@ -35,7 +35,7 @@ WORD = 1.0
 
 
 def build(path: str, home: socket.socket) -> int | None:
-    """The descriptor of the sealed index of the file at `path`; None where nobody waits for it.
+    """The descriptor of the sealed index of the file at `path`; None where it is not waited for.
 
     Also where there is none.  Raises `StoreError` where the file cannot be read, and
     OSError where there is no memory.

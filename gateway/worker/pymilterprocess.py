@@ -108,7 +108,7 @@ class PymilterProcess:
         self._files = ScopeFiles(parent, settings)
         self._databases = None
         if not settings.general.store and not settings.listeners.keys() & set(CORE.listeners):
-            self._databases = make_store(settings)  # nobody else looks
+            self._databases = make_store(settings)  # the only look at them
         self._trouble = ""
         postfix = make_postfix(settings)
         announce(postfix, settings)

@@ -52,5 +52,5 @@ def make_serving(
 
 
 def defect(error: Exception) -> None:
-    """Tell the log of an exception that nobody expected."""
+    """Tell the log of an unexpected exception."""
     _log.error("defect while judging a recipient, which is deferred: %r", error)

@@ -25,7 +25,7 @@ _SUBJECT = "settings"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """What a start by root would do; anybody else stays who they are."""
+    """What a start by root would do; a start by another user keeps that user."""
     user, group = settings.general.user, settings.general.group
     if not privileges.is_root():
         return

@@ -77,7 +77,7 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
 
 
 def _filled(store: CyrusStore, settings: Settings) -> Iterator[Finding]:
-    """Whether the list has any record; without one nobody is told to be unknown."""
+    """Whether the list has any record; without one no recipient is refused as unknown."""
     try:
         store.mailboxes.has_newer_keys()
     except StoreError:

@@ -29,7 +29,7 @@ _SUBJECT = "postfix"
 
 
 def check(settings: Settings, postfix: PostfixInstance) -> Iterator[Finding]:
-    """Every socket of ours that is asked, that is nearly asked, and that nobody asks."""
+    """Every socket of ours that is asked, that is nearly asked, and that is not asked."""
     ours = sockets.by_place(settings)
     asked = False
     told: set[tuple[str, str, str]] = set()

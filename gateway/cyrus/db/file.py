@@ -157,5 +157,5 @@ class FileView:
             close_read(descriptor)
 
     def __del__(self) -> None:
-        """Nobody else knows the number: an engine that is dropped would lose it for good."""
+        """No other object has the number: an engine that is dropped would lose it for good."""
         self.close()

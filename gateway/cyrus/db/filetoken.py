@@ -103,7 +103,7 @@ class FileProof:
         now = 0  # same with 1: at most one look more
         if folder is not None:
             if not folder.watched:
-                return False  # nobody would tell of the next change
+                return False  # the next change would not show
             now = folder.changes
             if now == self.seen:
                 return True
@@ -141,7 +141,7 @@ class AbsenceProof:
         now = 0  # same with 1: at most one look more
         if folder is not None:
             if not folder.watched:
-                return False  # nobody would tell of the next change
+                return False  # the next change would not show
             now = folder.changes
             if now == self.seen:
                 return True

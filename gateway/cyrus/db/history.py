@@ -253,7 +253,7 @@ class History:
         self._proved: tuple[bytes, int, int, int] | None = None
 
     def is_quiet(self, view: FileView, head: bytes = b"") -> bool:
-        """Whether nobody has written to the file since `prove`: one system call.
+        """Whether the file has not been written to since `prove`: one system call.
 
         `head` are the file's first bytes as they are now, where they tell more than
         its times (what is written through memory does not show in these at once).

@@ -135,7 +135,7 @@ class QuotaLegacy(Database):
             except OSError as error:
                 if folder is None or not _is_link(error):
                     raise
-                folder = None  # a symbolic link: where it leads to, nobody watches
+                folder = None  # a symbolic link: where it leads to is not watched
                 descriptor = self._open(place)
         except FileNotFoundError:
             # "No quota" is only true while the folder itself is there (not unmounted).

@@ -1,7 +1,7 @@
 """The admin listener's pages, as a WSGI application.
 
 It runs on the event loop; what may block (databases, explanations) is done by
-threads of its own, so that a slow disk or backend holds up nobody's mail.
+threads of its own, so that a slow disk or backend holds up no mail.
 Explanations are made one at a time, and only so many wait.
 """
 

@@ -93,7 +93,7 @@ class TextFormatter(logging.Formatter):
     """A sentence and key=value pairs on one line, for people."""
 
     def __init__(self, *, stamped: bool) -> None:
-        """`stamped`: begin with the time and level, where nobody else adds them."""
+        """`stamped`: begin with the time and level, where the target adds none."""
         super().__init__()
         self._stamped = stamped
 

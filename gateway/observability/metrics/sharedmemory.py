@@ -8,7 +8,7 @@ process each.
 A slot has two halves, which are written in turn.  Each begins with the
 process' number of its writer, a sequence number, length and checksum; a reader
 takes the newer half that is whole.  So a writer that is killed in the middle
-leaves what it wrote before, and nobody waits for anybody.
+leaves what it wrote before, and no process waits for another.
 
 Limits: HALF bytes a message.  Nothing is believed of what is read here but
 its checksum; a parser must expect nonsense from a process gone wrong.

@@ -105,7 +105,7 @@ class Skiplist(LogDatabase):
     def state(self, key: bytes | None = None) -> Hashable:
         """The token of the committed state: where its last COMMIT is.
 
-        One system call where nobody has written to the file.
+        One system call where the file has not been written to.
         """
         self._refresh()
         return (self._view.identity, self._history.token, self._log.end)

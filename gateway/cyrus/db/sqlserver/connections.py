@@ -153,7 +153,7 @@ class SqlPool:
                 self._drop(pooled)
 
     def sweep(self) -> None:
-        """Close what nobody has used for long; never waits."""
+        """Close connections that have been idle for long; never waits."""
         now = self.clock()
         used = []
         while (pooled := self._pop(0)) is not None:
@@ -164,7 +164,7 @@ class SqlPool:
         self._idle[:0] = used
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         while (pooled := self._pop()) is not None:
             self._drop(pooled)
 
@@ -193,7 +193,7 @@ class SqlPool:
                 self._drop(pooled)
 
     def _borrow(self, until: float) -> _PooledConnection:
-        """A connection that nobody uses, a new one, or the next that becomes free."""
+        """An idle connection, a new one, or the next that becomes free."""
         again = float("-inf")
         problem = ""
         while True:

@@ -123,7 +123,7 @@ class ServerTable(SqlRecords, ReopeningDatabase):
         return object()
 
     def changes(self, since: Hashable) -> frozenset[bytes] | None:
-        """None: nobody keeps a log of the keys."""
+        """None: there is no log of the keys."""
         return None
 
     def count(self) -> int | None:
@@ -155,7 +155,7 @@ class ServerTable(SqlRecords, ReopeningDatabase):
         return self.get(key), None
 
     def close(self) -> None:
-        """Close the connections that nobody uses; the tables of a store share them."""
+        """Close the idle connections; the tables of a store share them."""
         self._session.pool.close()
 
     def _require_filled(self, filled: bool) -> None:

@@ -1,4 +1,4 @@
-"""An index in memory that processes share: made by one, mapped by many, changed by nobody.
+"""An index in memory that processes share: made by one, mapped by many, changed by none.
 
 It is a file in memory without a name (memfd_create(2)), sealed: the kernel lets
 nobody write to it, shrink it or take the seals off (fcntl(2), F_ADD_SEALS), so that what was
