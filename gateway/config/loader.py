@@ -168,7 +168,7 @@ def _is_table(dotted: str) -> bool:
 
 
 def _places(tables: Sequence[str]) -> str:
-    """The tables as a person names them; "" is what stands before the first one."""
+    """The tables as a person names them; "" is the top of the file."""
     names = [f"[{each}]" for each in tables if each]
     inside = f"in {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}" if names else ""
     return ", or ".join(filter(None, ("at the top of the file" if "" in tables else "", inside)))

@@ -69,13 +69,13 @@ class Answer:
 class Gateway:
     """A running gateway on a store of its own; a context that ends it."""
 
-    def __init__(self, folder: str, *, admin: str = "") -> None:
+    def __init__(self, folder: str, *, admin: str = "", configuration: str = CONFIGURATION) -> None:
         """`admin` is where the status page listens, if it does."""
         self.folder = folder
         self.store = build(folder)
         write_text(f"{folder}/aliases", ALIASES)
         domains = ", ".join(f'"{domain}"' for domain in DOMAINS)
-        text = CONFIGURATION.format(
+        text = configuration.format(
             folder=folder, domains=domains, library=LIBRARY, admin=f'"{admin}"' if admin else ""
         )
         self.config = write_text(f"{folder}/gateway.toml", text)

@@ -1,7 +1,8 @@
 """The sessions in the documents, run: commands in front of the demo's gateway, and what they print.
 
-A program of ours is given the demo's configuration.  `...` stands for whatever
-is printed there, within a line or for lines.
+A program of ours is given the demo's configuration, or, where the remark above says
+that it observes, that of the quick start.  `...` stands for whatever is printed there,
+within a line or for lines.
 """
 
 from __future__ import annotations
@@ -70,9 +71,35 @@ def place() -> Iterator[Place]:
         yield Place(path, gateway.config, gateway.store.conf_path, port, gateway)
 
 
+def _first_configuration() -> str:
+    """Its gateway.toml, on the demo's store and domains."""
+    (written,) = (each.text for each in blocks("toml") if each.document == "docs/quick-start.md")
+    changes = (
+        ("unix:/var/spool/postfix/smmapd/policy?mode=0660&group=postfix", "unix:{folder}/policy"),
+        ('postfix = "/etc/postfix"', "domains = [{domains}]"),
+    )
+    for old, new in changes:
+        assert old in written
+        written = written.replace(old, new)
+    return (
+        f'user = ""\n{written}[cyrus]\nimapd_conf = "{{folder}}/imapd.conf"\n'
+        '[admin]\nlisten = [{admin}]\n[logging]\ntarget = "stderr"\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def observing() -> Iterator[Place]:
+    """A gateway as the quick start first has it."""
+    with folder("gw") as path, Gateway(path, configuration=_first_configuration()) as gateway:
+        write_text(f"{path}/mail.log", LOG)
+        yield Place(path, gateway.config, gateway.store.conf_path, 0, gateway)
+
+
 @pytest.mark.parametrize("block", list(blocks("console")), ids=str)
-def test_a_session_goes_as_it_is_shown(place: Place, block: Block) -> None:
+def test_a_session_goes_as_it_is_shown(place: Place, observing: Place, block: Block) -> None:
     """Every command of it."""
+    if block.remark == "observing":
+        place = observing
     if "curl" in block.text:
         require_command("curl", "as root: apt-get install curl")
     commands = _COMMAND.findall(block.text)
