@@ -135,7 +135,7 @@ class MailboxList:
 
     def record(self, name: MailboxName, seen: Seen | None = None) -> MailboxEntry | None:
         """The record under `name`, of any type; None where there is none.  Raises as `lookup`."""
-        # No name holds a NUL byte, and the empty one is no mailbox's.
+        # No name holds a NUL byte, and no mailbox has the empty one.
         if not name.oldkey or b"\0" in name.oldkey:
             return None
         dbkey = name.dbkey

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeCounter:
-    """How often one outcome was given; `refusals` is None where it is no refusal."""
+    """How often one outcome was given; `refusals` is None where it refuses no recipient."""
 
     __slots__ = ("count", "outcome", "refusals")
 

@@ -50,7 +50,7 @@ class VerdictLog:
         return self._address(address)
 
     def sender(self, sender: bytes | None) -> str:
-        """The same of a sender; the null sender is no one's address, and always shown."""
+        """The same of a sender; the null sender tells of no one, and is always shown."""
         if sender is None:
             return ""
         return self._address(sender) if sender else "<>"
