@@ -46,6 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop; the exit code."""
+    prerequisites.require_system()
     path = absolute(options.config)
     entries: dict[str, int] = {}
     return Supervisor(lambda: make_plan(path, entries), os.environ, entries).run()

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from gateway import memoryfiles
 from gateway.supervisor import channel
 from gateway.supervisor.channel import FIRST, Beginning
 from gateway.supervisor.listeners import Listener
@@ -266,7 +267,7 @@ class Child:
 
 def _readable(*data: bytes) -> BinaryIO:
     """A file in memory from which all of `data` can be read."""
-    file = os.fdopen(os.memfd_create("configuration", os.MFD_CLOEXEC), "w+b")
+    file = os.fdopen(memoryfiles.create("configuration"), "w+b")
     with ExitStack() as on_error:
         on_error.callback(file.close)
         file.writelines(data)

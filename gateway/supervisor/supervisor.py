@@ -152,8 +152,8 @@ class Supervisor:
             child = generation.start(slot, metrics_slot, self._entries, indexes, replaces=replaces)
         except OSError as error:
             self._registry.take_back(metrics_slot)
-            reason = os.strerror(error.errno or 0)
-            _log.error("%s: %s cannot be run: %s", slot.spec.name, slot.spec.argv[0], reason)
+            what = f"{error.filename or slot.spec.argv[0]}: {os.strerror(error.errno or 0)}"
+            _log.error("%s cannot be started: %s", slot.spec.name, what)
             self._lost(generation, slot, os.EX_OSERR)
             return False
         self._readers[child.channel.fileno()] = lambda: self._heard(child)

@@ -13,10 +13,13 @@ by root only: nobody else can become them.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from gateway import memoryfiles
 from gateway.config.choices import AuthorityName
 from gateway.config.endpoints import InetEndpoint, UnixEndpoint
 from gateway.config.lines import line_of
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OWN_FILES = "/proc/self/fd"
+
 
 def require(settings: Settings, entries: Mapping[str, int] = NOTHING_KNOWN) -> None:
     """Raise ConfigurationErrors where something is missing.
@@ -53,6 +58,29 @@ def require(settings: Settings, entries: Mapping[str, int] = NOTHING_KNOWN) -> N
     if found:
         ordered = sorted(found.values(), key=lambda each: _place(settings, each))
         raise ConfigurationErrors(ordered, file=settings.file)
+
+
+def require_system() -> None:
+    """Raise ConfigurationErrors where the system withholds what every gateway needs."""
+    if faults := [*_system()]:
+        raise ConfigurationErrors(faults)
+
+
+def _system() -> Iterator[ConfigurationError]:
+    # A child's descriptors, and a socket's file whose owner and mode are set.
+    if not os.path.isdir(_OWN_FILES):
+        yield ConfigurationError(
+            f"{_OWN_FILES} is not there; /proc has to be mounted where the gateway runs"
+        )
+    try:
+        os.close(memoryfiles.create("test"))
+    except OSError as error:
+        # Where memory or descriptors are too few it may succeed in a moment.
+        if error.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            yield ConfigurationError(
+                f"no file in memory can be made: {error.filename}: {error.strerror}; the unit's "
+                "SystemCallFilter=, or the container, has to allow it"
+            )
 
 
 def _place(settings: Settings, fault: ConfigurationError) -> tuple[bool, str, int]:
@@ -89,6 +117,7 @@ _NOT_LOOKED_UP = AuthorityName.SMMAPD
 
 
 def _faults(settings: Settings, trust: Trust) -> Iterator[ConfigurationError]:
+    yield from _system()
     yield from _account(settings)
     yield from _store(settings)
     yield from _sockets(settings)

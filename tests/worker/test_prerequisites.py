@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -152,3 +153,23 @@ def test_root_cannot_be_the_user(root: str) -> None:
     require_root("only root looks the user up")
     (problem,) = problems(root, ('user = ""', 'user = "root"'))
     assert problem.startswith('1: user: "root" is root; name a user without special rights')
+
+
+def test_what_the_system_withholds_is_named(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No /proc, as in a bare chroot, and no files in memory, as in a strict sandbox."""
+
+    def refuse(_name: str, _flags: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    prerequisites.require_system()
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    monkeypatch.setattr(prerequisites, "_OWN_FILES", f"{root}/proc")
+    expected = [
+        f"{root}/proc is not there; /proc has to be mounted where the gateway runs",
+        "no file in memory can be made: memfd_create: Function not implemented; the unit's "
+        "SystemCallFilter=, or the container, has to allow it",
+    ]
+    with pytest.raises(ConfigurationErrors) as withheld:
+        prerequisites.require_system()
+    assert str(withheld.value).splitlines() == expected
+    assert set(expected) <= {line.strip() for line in problems(root)}

@@ -20,6 +20,8 @@ import os
 from struct import Struct
 from zlib import crc32
 
+from gateway import memoryfiles
+
 # Bytes of one half, header included: the refusals of two front ends with fields of any
 # characters fit in.  A file in memory takes only what is written.
 HALF = 1 << 18
@@ -45,7 +47,7 @@ class SharedMetrics:
     @classmethod
     def create(cls) -> SharedMetrics:
         """A new, empty one."""
-        return cls(os.memfd_create("metrics", os.MFD_CLOEXEC))
+        return cls(memoryfiles.create("metrics"))
 
     def fileno(self) -> int:
         """The descriptor, for a child to inherit."""

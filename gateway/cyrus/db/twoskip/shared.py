@@ -39,6 +39,7 @@ from contextlib import ExitStack
 from struct import Struct
 from zlib import crc32
 
+from gateway import memoryfiles
 from gateway.cyrus.db.history import Tail
 from gateway.cyrus.db.twoskip.format import HEADER_SIZE, STEP, TwoskipHeader, measure
 from gateway.cyrus.db.twoskip.index import KeyIndex
@@ -102,7 +103,7 @@ def export(index: KeyIndex, view: FileView, raw: bytes, tail: Tail) -> int | Non
     for part in body:
         checksum = crc32(part, checksum)
     with ExitStack() as on_error:
-        descriptor = os.memfd_create("index", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = memoryfiles.create("index")
         on_error.callback(os.close, descriptor)
         for part in (head + Struct("=Q").pack(checksum), *body):
             _write(descriptor, part)
