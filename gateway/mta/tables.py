@@ -85,11 +85,6 @@ class Table:
         """It is in main.cf itself."""
         return self.kind in ("inline", "static")
 
-    @property
-    def named(self) -> str:
-        """The file that an administrator knows it by, "" where there is none."""
-        return self.name if self.name.startswith("/") else ""
-
     def whole_keys_only(self) -> bool:
         """Whether Postfix asks it for whole addresses only; may look into its file."""
         if self.kind in _COMPOSED:

@@ -23,10 +23,6 @@ THRESHOLD = 3  # only a bound
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
 
-CLOSED = "closed"
-OPEN = "open"
-HALF_OPEN = "half-open"
-
 
 class Breaker:
     """The state of one server; `threshold` failures in a row open it."""
@@ -80,15 +76,3 @@ class Breaker:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._until = now + self._pause
         self._probes[:] = [True]
-
-    def state(self, now: float) -> str:
-        """CLOSED, OPEN or HALF_OPEN, for the status page."""
-        until = self._until
-        if until is None:
-            return CLOSED
-        return OPEN if now < until else HALF_OPEN
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next probe; 0 where none is awaited."""
-        until = self._until
-        return max(0.0, until - now) if until is not None else 0.0

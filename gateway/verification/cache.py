@@ -88,12 +88,11 @@ class VerdictCache:
         self._ordinary = Ordinary(verifier, self.watch)
         self.hits = 0
         self.misses = 0
-        self.absences = 0
         self.invalidations = 0
         # Hears how many seconds each answer took that was not remembered.
         self.timing: Callable[[float], None] | None = None
         self.store = verifier.store
-        self._mailboxes, self._denials, self._quotas = verifier.store.databases
+        self._mailboxes, _, self._quotas = verifier.store.databases
         self._shrunk = False
         self._unknown: LargeDict[bytes, Entry] = LargeDict(min(max_entries, MAX_UNKNOWN))
         # Of folded addresses that are refused as they are.
@@ -209,10 +208,6 @@ class VerdictCache:
         """As any Indexed's."""
         self._mailboxes.offer_index(descriptor)
 
-    def resolve(self, pending: Pending) -> Verdict:
-        """As the Verifier's; not remembered.  Not to be called on another thread."""
-        return self.verifier.resolve(pending)
-
     def entry(self, recipient: bytes) -> Entry | None:
         """What is remembered of `recipient`, whether it is still valid or not."""
         return self.entries.get(recipient)
@@ -257,7 +252,6 @@ class VerdictCache:
                     return False
             except StoreError:
                 return False
-        self.absences += 1
         return True
 
     def _forget(self, entry: Entry) -> bool:
