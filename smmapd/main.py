@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options, service)
     except ConfigurationError as error:
+        if error.option is not None:  # of imapd.conf: nothing else has options here
+            error.file = error.file or options.config
         _complain(service, str(error))
         return os.EX_CONFIG
     except OSError as error:

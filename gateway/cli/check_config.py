@@ -88,7 +88,12 @@ def run(options: argparse.Namespace) -> int:
     """Check; the exit code tells whether there was an error."""
     palette = Palette(options.color)
     found = []
+    told: set[str] = set()
     for finding in _findings(options):
+        # What would stop a start is told by the check of what it is wrong with, too.
+        if finding.level is not Level.OK and finding.what in told:
+            continue
+        told.add(finding.what)
         found.append(finding)
         if options.quiet and finding.level is Level.OK:
             continue

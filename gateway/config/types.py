@@ -148,6 +148,10 @@ def file_path(*, empty: str) -> SettingType[str]:
 def _absolute_path(value: object) -> str:
     text = _text("a string: an absolute path", value)
     if not text.startswith("/"):
+        kind, colon, rest = text.partition(":")
+        if colon and rest.startswith("/") and kind.isalnum():
+            raise BadValue(("", f"{toml_string(text)} is a table of Postfix, not a path; write "
+                            f"{toml_string(rest)}, the text file that it is made of"))  # fmt: skip
         raise BadValue(
             ("", f"{toml_string(text)} is a relative path; a daemon has no folder of its own, "
              "so let it begin with /")

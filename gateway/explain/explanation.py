@@ -28,7 +28,7 @@ AUTHORITIES: dict[str, str] = {
 }
 # Why a recipient is not judged, for people.
 SKIPS: dict[Skip, str] = {
-    Skip.NOT_OUR_DOMAIN: "not ours: its domain is not one of [scope]",
+    Skip.NOT_OUR_DOMAIN: "not ours: its domain is not one of [scope], nor of its postfix",
     Skip.NOT_OUR_MAILER: "not ours: the mail server delivers it by a mailer that is not ours",
     Skip.REFUSED_BY_MTA: "not judged: the MTA refuses it itself",
     Skip.NOT_BY_SMTP: "not judged: no SMTP client brought it",

@@ -124,7 +124,11 @@ def problems(kind: Kind, template: Template) -> list[ConfigurationError]:
     if not _ENHANCED.fullmatch(template.enhanced):
         problem("enhanced", f"{template.enhanced!r} is not an enhanced status code such as 5.1.1")
     elif refuses and template.enhanced[0] != str(code)[0]:
-        problem("enhanced", f"the class of {template.enhanced} is not that of the code {code}")
+        problem(
+            "enhanced",
+            f"the class of {template.enhanced} is not that of the code {code}; "
+            f'set both, for example enhanced = "{str(code)[0]}{template.enhanced[1:]}"',
+        )
 
     for field, text in (("text", template.text), ("utf8_text", template.utf8_text)):
         if text is None:

@@ -311,6 +311,8 @@ class Watched(Generic[T]):
 
     def _unreadable(self, error: OSError | ValueError) -> ConfigurationError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, PermissionError):
+            reason = f"{reason}; let the user that the gateway becomes read it"
         return ConfigurationError(f"cannot be read: {reason}", file=self.path)
 
 

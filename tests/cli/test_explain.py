@@ -95,7 +95,7 @@ def test_what_a_refusal_rests_on(site: Site) -> None:
 @pytest.mark.parametrize(
     ("toml", "words", "scope"),
     [
-        ("", ["fred@elsewhere.net"], "not ours: its domain is not one of [scope]"),
+        ("", ["fred@elsewhere.net"], "not ours: its domain is not one of [scope], nor of its postfix"),
         ("", ["postmaster@example.org"], "not judged: it matches [scope] exempt_recipients"),
         ('aliases = ["{root}/aliases"]', ["sales@example.org"], "not judged: an alias file of [scope] aliases has it"),
         ('exempt_clients = ["192.0.2.0/24"]', ["nobody@example.org", "--client", "192.0.2.7"], "not judged: the client is in [scope] exempt_clients"),

@@ -117,7 +117,8 @@ BREAKAGES = [
     # --- with the eyes of the user ---
     Breakage("imapd.conf for root alone", "imapd.conf: cannot read", "correct it", "error", modes=(("imapd.conf", 0o600),)),
     Breakage("gateway.toml for root alone", "gateway.toml: cannot be read", "correct it", "error", modes=(("gateway.toml", 0o600),)),
-    Breakage("databases for root alone", "may not read it", "setfacl", "error", modes=(("mailboxes.db", 0o600),)),
+    Breakage("databases for root alone", "may not read it", "chown cyrus", "error", modes=(("mailboxes.db", 0o600),)),
+    Breakage("an alias file for root alone", "Permission denied; let the user that the gateway becomes read it", "correct it", "error", modes=(("aliases", 0o600),)),
     Breakage("several mistakes of imapd.conf", "lmtp_downcase_rcpt", "Cyrus reads the same file", "error", imapd="virtdomains: perhaps\nlmtp_downcase_rcpt: maybe\n"),
     # --- Sendmail ---
     Breakage("sendmail: a mistyped path", "nothing listens there", "smmapd/", "error", sendmail=("smmapd/socketmap", "smmapd/sockmap")),

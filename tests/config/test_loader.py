@@ -229,6 +229,11 @@ BAD = [
         '4: scope.mailers[0]: "a b" is not the name of a mailer',
     ),
     (
+        ON + '[scope]\naliases = ["hash:/etc/aliases"]\n',
+        '4: scope.aliases[0]: "hash:/etc/aliases" is a table of Postfix, not a path; write '
+        '"/etc/aliases", the text file that it is made of',
+    ),
+    (
         ON + '[scope]\naliases = ["aliases"]\n',
         '4: scope.aliases[0]: "aliases" is a relative path; a daemon has no folder of its own, so '
         "let it begin with /",
@@ -236,7 +241,8 @@ BAD = [
     # replies
     (
         ON + "[replies.nonexistent]\ncode = 450\n",
-        "3: replies.nonexistent.enhanced: the class of 5.1.1 is not that of the code 450",
+        "3: replies.nonexistent.enhanced: the class of 5.1.1 is not that of the code 450; set "
+        'both, for example enhanced = "4.1.1"',
     ),
     (
         ON + '[replies.store-fault]\ncode = 550\nenhanced = "5.3.0"\n',

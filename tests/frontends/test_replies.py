@@ -90,7 +90,7 @@ BAD = [
     (Kind.STORE_FAULT, Template(550, "5.3.0", "x"), "code: 550 is permanent; a fault of the server needs"),
     (Kind.UPSTREAM_FAULT, Template(550, "5.4.3", "x"), "code: 550 is permanent"),
     (Kind.RESERVED, Template(550, "5.2.1", "x"), "code: 550 is permanent"),
-    (Kind.NONEXISTENT, Template(550, "4.1.1", "x"), "enhanced: the class of 4.1.1 is not that of the code 550"),
+    (Kind.NONEXISTENT, Template(550, "4.1.1", "x"), 'enhanced: the class of 4.1.1 is not that of the code 550; set both, for example enhanced = "5.1.1"'),
     (Kind.NONEXISTENT, Template(550, "2.1.5", "x"), "enhanced: the class of 2.1.5"),
     (Kind.NONEXISTENT, Template(550, "5.1", "x"), "enhanced: '5.1' is not an enhanced status code"),
     (Kind.NONEXISTENT, Template(550, "5.01.1", "x"), "enhanced: '5.01.1' is not an enhanced"),

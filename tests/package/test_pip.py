@@ -72,6 +72,9 @@ def test_a_gateway_that_pip_installed_serves(machine: Booted) -> None:
     """Programs, folders, user, unit, manual pages; then start, reload and an answer of the milter."""
     _paste(machine, "pip-install")
     _paste(machine, "pip-service")
+    # Without its file a start fails, and says so: it is not skipped.
+    assert machine.complete("systemctl", "start", "smmapd-gateway")[0] != 0
+    assert "/etc/smmapd/gateway.toml: cannot be read: No such" in machine.journal("smmapd-gateway")
     write_text(machine.root.path("/etc/smmapd/gateway.toml"), TOML)
     _paste(machine, "start")
     for recipient, expected in (("fred", "ok"), ("nobody@example.org", "no")):

@@ -105,12 +105,12 @@ def test_unusable_configuration(
     ],
 )
 def test_option_that_cannot_be_used(store: FlatStore, option: dict[str, str], said: str) -> None:
-    """78, and the message names the option."""
+    """78, and the message names the file and the option."""
     store.options = option
     store.write()
     done = run("-X", "-C", store.conf_path)
     assert done.returncode == 78
-    assert done.stderr.startswith(b"smmapd: ")
+    assert done.stderr.decode().startswith(f"smmapd: {store.conf_path}:")
     assert said in done.stderr.decode()
     assert done.stdout == b""
 

@@ -70,7 +70,8 @@ def _problem(path: str) -> str:
     except OSError as fault:
         if fault.errno == errno.EACCES:
             return _denied(path)
-        return MISSING if fault.errno == errno.ENOENT else os.strerror(fault.errno or 0)
+        reason = os.strerror(fault.errno or 0)
+        return MISSING if fault.errno == errno.ENOENT else f"cannot open it: {reason}"
     try:
         is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
     finally:

@@ -36,7 +36,11 @@ def check(settings: Settings) -> Iterator[Finding]:
     try:
         privileges.resolve(user, group)
     except privileges.PrivilegeError as fault:
-        yield error(_SUBJECT, f"{settings.file}: {fault}", "create it, or correct gateway.toml")
+        yield error(
+            _SUBJECT,
+            f"{settings.file}: {fault}",
+            "correct gateway.toml, or create the account that is missing",
+        )
 
 
 def identity_of(settings: Settings) -> Identity | None:

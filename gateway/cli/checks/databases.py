@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.supervisor.privileges import Identity
 
 _SUBJECT = "databases"
+# The user that owns the databases unless Cyrus was built for another one.
+_CYRUS = "cyrus"
 
 
 def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
@@ -51,8 +53,7 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
             yield error(
                 _SUBJECT,
                 f"{name}: {denied[0]}: user {user} {barred[denied[0]]}",
-                f"run the gateway as user cyrus (user in gateway.toml), or give {user} the right "
-                "with its group or setfacl",
+                _advice(user, denied[0], barred[denied[0]]),
             )
             continue
         try:
@@ -74,6 +75,17 @@ def check(settings: Settings, store: CyrusStore) -> Iterator[Finding]:
             continue
         yield from _sound(name, database, kind, user)
     yield from _older(store)
+
+
+def _advice(user: str, path: str, reason: str) -> str:
+    if user == _CYRUS and reason.startswith("may not"):
+        return f"Cyrus itself cannot read it either: chown {_CYRUS}, of what is named in brackets"
+    if not reason.startswith("may not"):
+        return f"repair {path}, or correct imapd.conf"
+    return (
+        f"run the gateway as user {_CYRUS} (user in gateway.toml), or give {user} the right with "
+        "its group or setfacl"
+    )
 
 
 def _filled(store: CyrusStore, settings: Settings) -> Iterator[Finding]:

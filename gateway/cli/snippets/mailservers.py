@@ -61,7 +61,7 @@ def postfix(settings: Settings) -> str:
                 f"# {queue}/smmapd/{row.name} and write unix:smmapd/{row.name} here.",
             ]
         lines += snippet(site)
-    return _text(lines, bool(settings.serving))
+    return _text(lines, bool(settings.serving), "[socketmap], [policy] or [milter]")
 
 
 def _instance() -> tuple[str, str]:
@@ -108,7 +108,7 @@ def sendmail(settings: Settings) -> str:
     ]
     for piece in sorted(pieces, key=lambda piece: _END_OF_M4 in piece):
         lines += piece
-    return _text(lines, bool(pieces), sign="dnl")
+    return _text(lines, bool(pieces), "[socketmap] or [milter]", sign="dnl")
 
 
 def _sendmail_words(listen: tuple[Endpoint, ...]) -> str:
@@ -140,7 +140,7 @@ def exim(settings: Settings) -> str:
                     defers=settings.general.on_error is OnError.TEMPFAIL,
                 )
             )
-    return _text(lines, len(lines) > head)
+    return _text(lines, len(lines) > head, "[socketmap]")
 
 
 def _exim_words(listen: tuple[Endpoint, ...]) -> str:
@@ -169,8 +169,9 @@ def _domains(named: tuple[str, ...]) -> str:
     return " ".join(each for each in named if not each.startswith(".")) or _EXAMPLE_DOMAIN
 
 
-def _text(lines: list[str], anything: bool, *, sign: str = "#") -> str:
-    """The lines; where nothing of ours can be asked, that is said."""
+def _text(lines: list[str], anything: bool, tables: str, *, sign: str = "#") -> str:
+    """The lines; where nothing of ours can be asked, which tables could give it something."""
     if not anything:
-        lines = [*lines, sign, f"{sign} Nothing listens that this program could ask."]
+        lines = [*lines, sign, f"{sign} Nothing listens that this program could ask: name a"]
+        lines.append(f"{sign} socket in listen of {tables}.")
     return "\n".join(lines)

@@ -30,7 +30,6 @@ Documentation=man:smmapd-gateway(8) man:gateway.toml(5)
 After=network.target
 # Mail servers that start with it find its sockets.
 Before=postfix.service sendmail.service
-ConditionPathExists={config}
 # However often it is killed, it comes back: the default gives up after five starts in ten seconds.
 StartLimitIntervalSec=0
 
