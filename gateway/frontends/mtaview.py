@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
 from gateway.frontends.inquiry import Heard, Means
+from gateway.protocols import milter as packets
+from gateway.protocols.policy import RCPT, REQUEST
 from gateway.protocols.socketmap import encode
-from gateway.upstream.socketmapclient import parse_reply
+from gateway.upstream.socketmapclient import receive_reply
 
 if TYPE_CHECKING:
     from gateway.frontends.inquiry import Inquiry
@@ -46,11 +48,7 @@ _STATUS = {
 def socketmap(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
     """What the socketmap front end at the other end of `link` says; raises UpstreamError."""
     link.send(encode(_MAP_NAME + b" " + inquiry.recipient), until)
-    received = link.receive(until)
-    answer = parse_reply(link.server, received)
-    while answer is None:
-        received += link.receive(until)
-        answer = parse_reply(link.server, received)
+    answer = receive_reply(link, until)
     return Heard(_STATUS[answer.status], answer.status + b" " + answer.text)
 
 
@@ -62,8 +60,8 @@ _ACTION = b"action="
 def policy(link: UpstreamConnection, inquiry: Inquiry, until: float) -> Heard:
     """What the policy front end at the other end of `link` says; raises UpstreamError."""
     attributes = {
-        b"request": b"smtpd_access_policy",
-        b"protocol_state": b"RCPT",
+        b"request": REQUEST,
+        b"protocol_state": RCPT,
         b"protocol_name": b"ESMTP",
         b"sender": inquiry.sender or b"",
         b"recipient": inquiry.recipient,
@@ -97,11 +95,14 @@ def _action(word: bytes) -> Means:
 
 # --- milter -------------------------------------------------------------------------------
 
-# Sendmail's libmilter/mfdef.h: the version that all MTAs in use speak, all steps that it has,
-# and of those the bits that say "not wanted" and "no reply comes".
-_VERSION = 6
+# Sendmail's libmilter/mfdef.h: all steps that the protocol has, and of those the bits that say
+# "not wanted" and "no reply comes".
 _ALL_STEPS = 0x1FFFFF
-_STEPS = {b"C": (0x1, 0x1000), b"M": (0x4, 0x4000), b"R": (0x8, 0x8000)}
+_STEPS = {
+    b"C": (0x1, packets.NO_REPLY_CONNECT),
+    b"M": (0x4, packets.NO_REPLY_MAIL),
+    b"R": (0x8, 0x8000),
+}
 _OFFER = struct.Struct("!III")
 _LENGTH = struct.Struct("!I")
 _MEANS = {
@@ -123,7 +124,7 @@ class _Milter:
         self._until = until
         self._received = b""
         self._steps = 0
-        self._send(_NEGOTIATE, _OFFER.pack(_VERSION, 0, _ALL_STEPS))
+        self._send(_NEGOTIATE, _OFFER.pack(packets.VERSION, 0, _ALL_STEPS))
         command, data = self._packet()
         if command != _NEGOTIATE or len(data) < _OFFER.size:
             raise UpstreamError(link.server, f"not a milter: it says {command + data[:40]!r}")
@@ -151,10 +152,10 @@ class _Milter:
 
     def leave(self) -> None:
         """Say goodbye; there is no answer."""
-        self._send(b"Q", b"")
+        self._send(b"Q")
 
-    def _send(self, command: bytes, data: bytes) -> None:
-        self._link.send(_LENGTH.pack(1 + len(data)) + command + data, self._until)
+    def _send(self, command: bytes, data: bytes = b"") -> None:
+        self._link.send(packets.packet(command, data), self._until)
 
     def _packet(self) -> tuple[bytes, bytes]:
         (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))

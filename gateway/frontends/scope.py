@@ -47,6 +47,8 @@ ERROR_MAILER = b"error"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+# ::ffff:0:0/96 is all of IPv4 (RFC 4291, 2.5.5.2).
+_MAPPED_BITS = 96
 
 T = TypeVar("T")
 
@@ -330,18 +332,21 @@ def _each(
             found.append(error)
 
 
+def client_network(network: Network) -> Network:
+    """`network` as `client_address` sees its clients: of IPv4 where its addresses are mapped."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
 def _network(value: str) -> Network:
     try:
-        network = ipaddress.ip_network(value)
+        return client_network(ipaddress.ip_network(value))
     except ValueError as error:
         problem = f"{error}; write 192.0.2.0/24, 2001:db8::/32 or one address"
         raise ConfigurationError(problem) from error
-    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
-        # Clients are compared as IPv4 addresses where they are mapped ones.
-        mapped = network.network_address.ipv4_mapped
-        if mapped is not None:
-            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
-    return network
 
 
 def _pattern(value: str) -> tuple[re.Pattern[bytes], bool]:

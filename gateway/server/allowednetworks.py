@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import TYPE_CHECKING
+
+from gateway.frontends.scope import client_address, client_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-# ::ffff:0:0/96 is all of IPv4 (RFC 4291, 2.5.5.2).
-_MAPPED_BITS = 96
+    from gateway.frontends.scope import Network
 
 
 class Allowed:
@@ -23,7 +21,7 @@ class Allowed:
     """
 
     def __init__(self, networks: Sequence[Network], report: Callable[..., None]) -> None:
-        self._networks = tuple(map(_plain, networks))
+        self._networks = tuple(map(client_network, networks))
         self._report = report
 
     def admits(self, peer: socket.socket) -> bool:
@@ -34,19 +32,8 @@ class Allowed:
             host = peer.getpeername()[0]
         except OSError:  # it is gone already
             return False
-        # fe80::1%eth0: the zone is not part of the network.
-        address = ipaddress.ip_address(host.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if any((mapped or address) in network for network in self._networks):
+        address = client_address(host.encode())
+        if address is not None and any(address in network for network in self._networks):
             return True
         self._report("refused a connection from %s: not in allow", host)
         return False
-
-
-def _plain(network: Network) -> Network:
-    """The IPv4 network that an IPv6 one of mapped addresses stands for, as those of clients do."""
-    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
-        address = network.network_address.ipv4_mapped
-        if address is not None:
-            return ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
-    return network

@@ -98,6 +98,16 @@ def parse_reply(server: str, reply: bytes) -> SocketmapAnswer | None:
     return SocketmapAnswer(status, text)
 
 
+def receive_reply(link: UpstreamConnection, until: float) -> SocketmapAnswer:
+    """The answer that comes over `link` before `until` (time.monotonic); raises UpstreamError."""
+    reply = link.receive(until)
+    answer = parse_reply(link.server, reply)
+    while answer is None:
+        reply += link.receive(until)
+        answer = parse_reply(link.server, reply)
+    return answer
+
+
 class SocketmapClient:
     """Asks one server; threads may share it.  `deadline` is in seconds for a question."""
 
@@ -124,11 +134,7 @@ class SocketmapClient:
 
         def talk(link: UpstreamConnection) -> SocketmapAnswer:
             link.send(request, last)
-            reply = link.receive(last)
-            answer = parse_reply(server, reply)
-            while answer is None:
-                reply += link.receive(last)
-                answer = parse_reply(server, reply)
+            answer = receive_reply(link, last)
             _check(server, answer, recipient)
             return answer
 

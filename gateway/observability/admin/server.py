@@ -9,7 +9,6 @@ client to take the reply.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
+from gateway.frontends.scope import client_address
 from gateway.observability.admin.request import END, MAX_HEAD, BadRequest, check
 
 if TYPE_CHECKING:
@@ -201,6 +201,5 @@ def _is_local(address: object) -> bool:
     """Whether the peer is on this machine: a Unix socket, or the loopback network."""
     if not isinstance(address, tuple):
         return True
-    peer = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    mapped = getattr(peer, "ipv4_mapped", None)
-    return (mapped or peer).is_loopback
+    peer = client_address(str(address[0]).encode())
+    return peer is not None and peer.is_loopback

@@ -76,7 +76,9 @@ def families(view: View) -> Iterator[Metric]:
         yield gauge
     yield from _durations(gathered.counts)
     yield from _databases(view.databases)
+    yield _failing(gathered)
     yield from _processes(view)
+    yield from _gateway(gathered)
 
 
 def names() -> list[str]:
@@ -148,8 +150,7 @@ def _databases(databases: tuple[DatabaseState, ...]) -> Iterator[Metric]:
     yield from (readable, size, generation, records)
 
 
-def _processes(view: View) -> Iterator[Metric]:
-    gathered = view.gathered
+def _failing(gathered: Gathered) -> Metric:
     failing = GaugeMetricFamily(
         PREFIX + "upstream_failing",
         "Other servers that gave no usable answer last time.",
@@ -158,8 +159,11 @@ def _processes(view: View) -> Iterator[Metric]:
     for kind in UPSTREAMS:
         servers = (each for each in gathered.upstreams if each.kind == kind)
         failing.add_metric([kind], sum(1 for each in servers if each.problem))
-    yield failing
-    names = sorted({each.name for each in gathered.processes})
+    return failing
+
+
+def _processes(view: View) -> Iterator[Metric]:
+    processes = view.gathered.processes
     restarts = CounterMetricFamily(
         PREFIX + RESTARTS,
         "Processes that ended unasked and were started again.",
@@ -171,12 +175,15 @@ def _processes(view: View) -> Iterator[Metric]:
     wanted = GaugeMetricFamily(
         PREFIX + "processes_wanted", "Processes that should serve.", labels=["process"]
     )
-    for name in names:
-        mine = [each.state for each in gathered.processes if each.name == name]
+    for name in sorted({each.name for each in processes}):
+        mine = [each.state for each in processes if each.name == name]
         restarts.add_metric([name], view.restarts.get(name, 0))
         ready.add_metric([name], mine.count("ready"))
         wanted.add_metric([name], len(mine) - mine.count("leaving"))
     yield from (restarts, ready, wanted)
+
+
+def _gateway(gathered: Gathered) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         PREFIX + "start_time_seconds",
         "When the gateway started and began to count, in seconds since 1970.",
