@@ -143,25 +143,7 @@ class QuotaLegacy(Database):
             return None, AbsenceProof(place, folder, seen)
         except OSError as error:
             raise store_fault(os.fsdecode(place), "cannot be opened", error) from error
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise DatabaseUnavailable(os.fsdecode(place), "is not a regular file; remove it")
-            # same with 2: too long either way
-            text = os.read(descriptor, min(status.st_size, MAX_RECORD) + 1)
-        except OSError as error:
-            raise store_fault(os.fsdecode(place), "cannot be read", error) from error
-        finally:
-            close_read(descriptor)
-        if len(text) > MAX_RECORD or len(text) != status.st_size:
-            problem = f"is {status.st_size} bytes long, which no quota record is"
-            raise DatabaseDamaged(os.fsdecode(place), problem)
-        if text and not text.endswith(b"\n"):
-            problem = "does not end with a line feed; run quota -f"
-            raise DatabaseDamaged(os.fsdecode(place), problem)
-        text = text[:-1]
-        if not text.startswith(b"%"):
-            text = text.replace(b"\n", b" ", 1)
+        text, status = _record(place, descriptor)
         if status.st_nlink > 1:
             folder = None  # written to under its other name, it would not be noticed
         proof = FileProof(place, status, now, folder, seen)
@@ -260,6 +242,28 @@ class QuotaLegacy(Database):
         first = ord("A" if self._full else "a")
         for i in _LETTERS:
             yield bytes((first + i,))
+
+
+def _record(place: bytes, descriptor: int) -> tuple[bytes, os.stat_result]:
+    """The value in the open file of a root, and the file's status; the file is closed then."""
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DatabaseUnavailable(os.fsdecode(place), "is not a regular file; remove it")
+        # same with 2: too long either way
+        text = os.read(descriptor, min(status.st_size, MAX_RECORD) + 1)
+    except OSError as error:
+        raise store_fault(os.fsdecode(place), "cannot be read", error) from error
+    finally:
+        close_read(descriptor)
+    if len(text) > MAX_RECORD or len(text) != status.st_size:
+        problem = f"is {status.st_size} bytes long, which no quota record is"
+        raise DatabaseDamaged(os.fsdecode(place), problem)
+    if text and not text.endswith(b"\n"):
+        problem = "does not end with a line feed; run quota -f"
+        raise DatabaseDamaged(os.fsdecode(place), problem)
+    text = text[:-1]
+    return text if text.startswith(b"%") else text.replace(b"\n", b" ", 1), status
 
 
 def _is_link(error: OSError) -> bool:

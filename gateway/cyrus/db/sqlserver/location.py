@@ -10,7 +10,7 @@ from gateway.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Protocol
 
     from gateway.cyrus.imapdconf import ImapdConf
@@ -69,6 +69,20 @@ class ColumnsUnfit(DatabaseDamaged):
 
 class TooManyConnections(DatabaseUnavailable):
     """The server is well, and has no connection left for us at this moment."""
+
+
+def bounded(server: str, rows: Iterable[tuple[object, ...]]) -> Rows:
+    """All of an answer's `rows`, as SqlConnection.rows has them; `server` is named in the fault."""
+    found = []
+    size = 0
+    for row in rows:
+        found.append(row)
+        size += sum(len(value) for value in row if isinstance(value, bytes))
+        if len(found) > MAX_ROWS or size > MAX_BYTES:
+            raise DatabaseUnavailable(
+                server, f"an answer of more than {MAX_ROWS} rows or {MAX_BYTES} bytes"
+            )
+    return found
 
 
 class Host(Value):

@@ -24,12 +24,11 @@ from pymysql.constants import ER, FIELD_TYPE
 from pymysql.cursors import SSCursor
 
 from gateway.cyrus.db.sqlserver.location import (
-    MAX_BYTES,
-    MAX_ROWS,
     MORE_CONNECTIONS,
     ColumnsUnfit,
     TooManyConnections,
     as_written,
+    bounded,
 )
 from gateway.errors import DatabaseMissing, DatabaseUnavailable, StoreError
 
@@ -37,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.cyrus.db.sqlserver.location import Host, SqlServer
+    from gateway.cyrus.db.sqlserver.location import Host, Rows, SqlServer
 
 # Where the local server listens, in Debian's builds of MariaDB and MySQL.
 LOCAL_SOCKET = "/run/mysqld/mysqld.sock"
@@ -64,20 +63,9 @@ class MyConnection:
         self._connection = connection
         self._seconds = seconds
 
-    def rows(
-        self, statement: str, parameters: tuple[bytes, ...], until: float
-    ) -> list[tuple[object, ...]]:
+    def rows(self, statement: str, parameters: tuple[bytes, ...], until: float) -> Rows:
         """All rows of a statement, before `until` (time.monotonic)."""
-        found = []
-        size = 0
-        for row in self._rows(statement, parameters, lambda: until):
-            found.append(row)
-            size += sum(len(value) for value in row if isinstance(value, bytes))
-            if len(found) > MAX_ROWS or size > MAX_BYTES:
-                raise DatabaseUnavailable(
-                    self._name, f"an answer of more than {MAX_ROWS} rows or {MAX_BYTES} bytes"
-                )
-        return found
+        return bounded(self._name, self._rows(statement, parameters, lambda: until))
 
     def stream(
         self, statement: str, parameters: tuple[bytes, ...], patience: float

@@ -24,12 +24,11 @@ import time
 from psycopg import Error, pq
 
 from gateway.cyrus.db.sqlserver.location import (
-    MAX_BYTES,
-    MAX_ROWS,
     MORE_CONNECTIONS,
     ColumnsUnfit,
     TooManyConnections,
     as_written,
+    bounded,
 )
 from gateway.errors import DatabaseMissing, DatabaseUnavailable
 
@@ -37,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gateway.cyrus.db.sqlserver.location import Host, SqlServer
+    from gateway.cyrus.db.sqlserver.location import Host, Rows, SqlServer
 
 _BYTEA = 17  # the type's number in pg_type
 _BINARY = pq.Format.BINARY
@@ -57,20 +56,9 @@ class PgConnection:
         self._pgconn = pgconn
         self._seconds = seconds
 
-    def rows(
-        self, statement: str, parameters: tuple[bytes, ...], until: float
-    ) -> list[tuple[bytes | None, ...]]:
+    def rows(self, statement: str, parameters: tuple[bytes, ...], until: float) -> Rows:
         """All rows of a statement, before `until` (time.monotonic)."""
-        found = []
-        size = 0
-        for row in self._rows(statement, parameters, lambda: until):
-            found.append(row)
-            size += sum(len(value) for value in row if value is not None)
-            if len(found) > MAX_ROWS or size > MAX_BYTES:
-                raise DatabaseUnavailable(
-                    self._name, f"an answer of more than {MAX_ROWS} rows or {MAX_BYTES} bytes"
-                )
-        return found
+        return bounded(self._name, self._rows(statement, parameters, lambda: until))
 
     def stream(
         self, statement: str, parameters: tuple[bytes, ...], patience: float
