@@ -38,7 +38,7 @@ help:
 
 venv: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt contrib/venv.sh contrib/launcher.in
+$(STAMP): pyproject.toml constraints.txt contrib/venv.sh contrib/launcher.in contrib/writearchive.py
 	@contrib/venv.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 

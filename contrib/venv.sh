@@ -59,6 +59,8 @@ quietly --no-deps --no-build-isolation -e "$source"
 
 # User cyrus may not write beside the source what Python compiles.
 "$venv/bin/python" -m compileall -q "$source/gateway" "$source/smmapd"
+# What smmapd loads at its start it finds in one file (smmapd/archive.py).
+"$venv/bin/python" -I "$source/contrib/writearchive.py" "$source"
 
 # smmapd answers one question on standard input in milliseconds; the launcher
 # that pip writes would spend twice that before its first line.

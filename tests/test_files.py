@@ -115,6 +115,7 @@ _OWN = {
     "gateway/observability/admin/page/__init__.py": "our own pages",
     "gateway/supervisor/unixsockets.py": "a folder, and a socket's file with O_PATH",
     "gateway/worker/indexbuilder.py": "what the kernel ends first where memory runs out",
+    "smmapd/archive.py": "our own compiled modules",
     "gateway/cli/__init__.py": "/dev/null",
     "gateway/cli/main.py": "/dev/null",
     "gateway/cli/checks/access.py": "tries what another user may open, folders too",

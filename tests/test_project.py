@@ -115,7 +115,7 @@ def test_the_launcher_starts_smmapd_without_site() -> None:
     launcher = Path(sys.executable).parent / "smmapd"
     require_program(str(launcher), "run `make venv`")
     first, *_ = launcher.read_text().splitlines()
-    assert first == f"#!{sys.executable} -IS"
+    assert first == f"#!{sys.executable} -ISXutf8"
     done = subprocess.run(
         [str(launcher), "-X", "-C", "/nonexistent/imapd.conf"],
         cwd="/",

@@ -15,16 +15,18 @@ from tests.sources import ROOT, SOURCES, dotted, prefixes, tree, uses
 
 # smmapd's option -D runs imapd.conf's debug_command by the shell, as every Cyrus service does.
 DEBUGGER = "smmapd/main.py"
+# Our own modules, compiled by the installation, as Python has them in files of its own.
+ARCHIVE = "smmapd/archive.py"
 
 # Call or import, by its dotted name, and the modules in which it may stand.
 ALLOWED: dict[str, frozenset[str]] = {
     # Bytes of others never become code or objects.
     "eval": frozenset(),
-    "exec": frozenset(),
+    "exec": frozenset({ARCHIVE}),
     "compile": frozenset(),
     "__import__": frozenset(),
     "pickle": frozenset(),
-    "marshal": frozenset(),
+    "marshal": frozenset({ARCHIVE}),
     "shelve": frozenset(),
     "xml": frozenset(),
     "yaml": frozenset(),

@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -193,6 +194,8 @@ def main(arguments: Sequence[str]) -> int:
     # User cyrus cannot write byte code into the checkout; an installed package has its own.
     for package in ("gateway", "smmapd"):
         compileall.compile_dir(os.path.join(PROJECT, package), quiet=1)
+    writer = os.path.join(PROJECT, "contrib", "writearchive.py")
+    subprocess.run([sys.executable, "-I", writer, PROJECT], check=True)
     rounds, seconds = QUICK if options.quick else FULL
     run = Run(options.rounds or rounds, options.seconds or seconds, quick=options.quick)
     begin = time.monotonic()

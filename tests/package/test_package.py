@@ -114,6 +114,13 @@ def test_whoever_builds_it_maintains_it(package: str) -> None:
     assert "smmapd.example" not in field(package, "Maintainer")
 
 
+def test_what_smmapd_loads_at_its_start_is_in_one_file(installed: Root) -> None:
+    """Written at the installation, for the Python that is there (smmapd/archive.py)."""
+    folder = installed.path("/usr/share/smmapd-gateway/smmapd/__pycache__")
+    written = [name for name in os.listdir(folder) if name.endswith(".archive")]
+    assert len(written) == 1
+
+
 @pytest.mark.parametrize("program", ["smmapd", "smmapd-gateway"])
 def test_no_foreign_module_is_loaded(installed: Root, program: str) -> None:
     """PYTHONPATH, the working folder and user site packages have no say: the options stay."""
