@@ -212,12 +212,11 @@ def test_a_question_without_a_thread_is_a_fault_once(
     """As soon as there are threads again, it is asked."""
     dispatcher = Dispatcher(servers.advance)
 
-    class Exhausted:
-        def spawn(self, *_: object) -> None:
-            raise RuntimeError("can't start new thread")
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatcher._pool, "_pool", Exhausted())
+        patch.setattr(threading.Thread, "start", no_thread)
         found = collect(dispatcher, question("far", b"fred"))
         assert found == [], "never before `ask` has returned"
         wait(lambda: len(found) == 1)
