@@ -16,6 +16,7 @@ from smmapd.options import USAGE, Options, UsageError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.cyrus.db.sqlserver.connections import SqlPool
     from gateway.cyrus.imapdconf import ImapdConf
 
 # The service's name where master does not give one: what cyrus.conf examples
@@ -82,14 +83,16 @@ def _run(options: Options, service: str) -> int:
             warnings.add(line)
             syslog.warning(line)
 
-    def make_verifier() -> Verifier:
+    def make_verifier(sql: SqlPool | None = None) -> Verifier:
         return Verifier.for_store(
-            CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=warn)
+            CyrusStore(conf, service.encode(), skip_plus=options.skip_plus, report=warn, sql=sql)
         )
 
     verdicts = syslog.SyslogVerdicts(audit=conf.auditlog)
     if start is not None:
-        start.serve(make_verifier(), verdicts.observer())
+        verifier = make_verifier()
+        if verifier.store.server is None:  # else each look-up may wait for the SQL server
+            start.serve(verifier, verdicts.observer())
         # Loading all this takes several times as long as an answer.
         from smmapd import service as under_master  # noqa: PLC0415
 

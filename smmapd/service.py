@@ -23,6 +23,7 @@ import socket
 import gevent
 from gevent.event import Event
 
+from gateway.cyrus.store import sql_pool
 from gateway.errors import ConfigurationError
 from gateway.frontends.socketmap_cache import SocketmapReplyCache
 from gateway.frontends.socketmap_session import SocketmapSession
@@ -45,9 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Never
 
+    from gateway.cyrus.db.sqlserver.connections import SqlPool
     from gateway.verification.verifier import Verifier
     from smmapd.options import Options
     from smmapd.waitingclients import Start
+
+    MakeVerifier = Callable[[SqlPool | None], Verifier]
 
 # Seconds that clients are given in a drain: Postfix keeps a connection for
 # 100 s at most (socketmap_table(5)), so nobody is cut off.
@@ -69,11 +73,11 @@ class MasterService:
     def __init__(
         self,
         options: Options,
-        make_verifier: Callable[[], Verifier],
+        make_verifier: MakeVerifier,
         verdicts: syslog.SyslogVerdicts,
         start: Start,
     ) -> None:
-        verifier = make_verifier()
+        verifier = make_verifier(None)
         verifier.store.look()
         self._options = options
         self._status = start.status
@@ -92,8 +96,11 @@ class MasterService:
         self._exit_code = os.EX_OK
         cache = memory_on(verifier)
         replies = SocketmapReplyCache(cache)
-        self._murder = MurderUpstreams.for_conf(verifier.store.conf, Names().look_up)
-        pool = VerifierPool(lambda: _sharing(make_verifier(), self._murder))
+        names = Names()
+        conf = verifier.store.conf
+        self._murder = MurderUpstreams.for_conf(conf, names.look_up)
+        self._sql = sql = sql_pool(conf, lookup=names.look_up)
+        pool = VerifierPool(lambda: _sharing(make_verifier(sql), self._murder))
         self._sharing = IndexSharing([cache], report=syslog.debug)
         self._loop_hooks = LoopHooks(cache, IndexTimer(self._sharing).wake)
         self._server = Server(
@@ -104,7 +111,11 @@ class MasterService:
                 replies=replies,
                 faults_only=not verdicts.audit,
             ),
-            Dispatcher(pool.advance, defect=self._defect),
+            Dispatcher(
+                pool.advance,
+                concurrency_of={sql.server.name(): sql.size} if sql is not None else None,
+                defect=self._defect,
+            ),
             admit=self._admit,
             on_change=self._changed,
             report=self._log.error,
@@ -187,6 +198,8 @@ class MasterService:
 
     def _now_and_then(self) -> None:
         self._murder.backends.sweep()
+        if self._sql is not None:
+            self._sql.sweep()
         self._garbage.look()
         self._check_program()
 
@@ -219,15 +232,14 @@ def _sharing(verifier: Verifier, murder: MurderUpstreams) -> Verifier:
 
 def run(
     options: Options,
-    make_verifier: Callable[[], Verifier],
+    make_verifier: MakeVerifier,
     verdicts: syslog.SyslogVerdicts,
     start: Start,
 ) -> int:
     """Serve under master; the exit code.  `make_verifier` makes an engine for one thread.
 
-
-    Raises ConfigurationError where the access rules for TCP cannot be
-    enforced.
+    It is given the connections to an SQL server that all engines share.  Raises
+    ConfigurationError where the access rules for TCP cannot be enforced.
     """
     nomemory.end_loop(_out_of_memory)
     nomemory.end_threads(_out_of_memory)

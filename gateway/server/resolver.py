@@ -66,7 +66,7 @@ class Names:
             # A name service that hangs holds up nobody whose server was known already.
             return known[0]
         if not shared.done.wait(max(0.0, until - now)):
-            raise TimeoutError(f"the name {host} was not found in time")
+            raise TimeoutError("the name service does not answer in time")
         if shared.error is not None:
             raise shared.error
         return shared.found

@@ -301,6 +301,8 @@ def _mended(error: OSError, endpoint: UnixEndpoint) -> str:
         "and restart once",
         errno.EROFS: "choose a folder that can be written, for example below /run",
         errno.ELOOP: "the path holds a loop of symbolic links",
+        errno.ENOSPC: f"make room for files in {folder} (df and df -i show what there is)",
+        errno.EDQUOT: f"the quota of the gateway's user for files in {folder} is used up",
         errno.EADDRINUSE: "another program made a socket there at this moment; start again",
     }
     code = error.errno or 0

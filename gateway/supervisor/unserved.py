@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import selectors
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ PATIENCE = 5.0
 
 # Clients that are taken at once, so that the supervisor goes on with its work.
 AT_ONCE = 64
+
+# Seconds until the next attempt where none can be taken (no open files left).  Clients that wait
+# keep the socket readable, and the supervisor would do nothing else.
+PAUSE = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +51,7 @@ class Unserved:
         self._readers = readers
         self._since: dict[str, float] = {}  # since when nobody has served a group
         self._taken: dict[int, Listener] = {}
+        self._paused: dict[int, float] = {}  # those of them that are left alone until then
 
     def look(self, generation: Generation, now: float) -> None:
         """Begin to turn clients away where that is due, and end it where a process serves."""
@@ -65,6 +71,12 @@ class Unserved:
         for descriptor, listener in wanted.items():
             if descriptor not in self._taken:
                 self._take(descriptor, listener)
+        for descriptor, until in [*self._paused.items()]:
+            if now < until:
+                self.due = min(self.due, until)
+            else:
+                del self._paused[descriptor]
+                self._selector.register(descriptor, selectors.EVENT_READ)
 
     def release(self) -> None:
         """Leave all sockets alone: they are about to be closed, or others serve."""
@@ -87,7 +99,8 @@ class Unserved:
 
     def _let_go(self, descriptor: int) -> None:
         del self._taken[descriptor], self._readers[descriptor]
-        self._selector.unregister(descriptor)
+        if self._paused.pop(descriptor, None) is None:
+            self._selector.unregister(descriptor)
 
     def _refuse(self, listener: Listener) -> None:
         for _ in range(AT_ONCE):
@@ -97,6 +110,9 @@ class Unserved:
                 return
             except OSError as error:
                 _log.warning("%s: no client can be accepted: %s", listener.endpoint, error)
+                descriptor = listener.socket.fileno()
+                self._selector.unregister(descriptor)
+                self._paused[descriptor] = time.monotonic() + PAUSE
                 return
             client.close()
 

@@ -178,7 +178,7 @@ class Dialer:
             raise _fault(self.server, error, "cannot connect") from error
 
     def _first_that_answers(self, address: InetAddress, until: float) -> plain_socket.socket:
-        found = _alternating(self._lookup(address.host, address.port, until))
+        found = _alternating(self._addresses(address, until))
         if not found:
             raise UpstreamError(self.server, f"the name {address.host} has no address")
         if self._last_good in found:
@@ -196,6 +196,15 @@ class Dialer:
             self._last_good = where
             return plain
         raise AssertionError("there is a last address")
+
+    def _addresses(self, address: InetAddress, until: float) -> Sequence[Found]:
+        try:
+            return self._lookup(address.host, address.port, until)
+        except OSError as error:
+            # The name service is at fault, and not the server.
+            reason = error.strerror or str(error)
+            problem = f"the name {address.host} cannot be looked up: {reason}"
+            raise UpstreamError(self.server, problem) from error
 
     def _connected(self, where: Found | tuple[int, str], until: float) -> plain_socket.socket:
         import socket  # noqa: PLC0415

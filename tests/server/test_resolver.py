@@ -67,7 +67,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(resolver: Resolve
     resolver.gate.clear()
     names = Names(resolver.look_up)
     for _ in range(3):
-        with pytest.raises(TimeoutError, match=r"mail\.example"):
+        with pytest.raises(TimeoutError, match="the name service does not answer in time"):
             names.look_up("mail.example", 24, time.monotonic() + 0.01)
     assert resolver.asked == ["mail.example"]
     resolver.gate.set()

@@ -38,8 +38,17 @@ os.geteuid = lambda: 1000
 for descriptor, source in enumerate(os.environ.pop("DESCRIPTORS").split(), 3):
     os.dup2(int(source), descriptor)
     os.close(int(source))
+exec(os.environ.pop("FIRST", ""))
 from smmapd.main import main
 sys.exit(main())
+"""
+
+# The system's resolver hangs; questions to an SQL server have less time than usual.
+HANGING_NAMES = """
+import socket, threading
+import gateway.cyrus.db.sqlserver.location
+gateway.cyrus.db.sqlserver.location.ANSWER_SECONDS = 0.5
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 """
 
 
@@ -334,3 +343,22 @@ def test_clients_never_take_the_descriptors_that_databases_need(
             assert first.ask(b"nobody").startswith(b"NOTFOUND ")
     with client(master) as after:
         assert after.ask(b"joe0") == b"OK joe0"
+
+
+def test_a_name_service_that_hangs_keeps_no_client_waiting(
+    master: Master, store: FlatStore
+) -> None:
+    """That of the SQL server's name; the driver would wait for as long as the system's resolver does."""
+    store.options |= {
+        "mboxlist_db": "sql",
+        "sql_engine": "mysql",
+        "sql_database": "cyrus",
+        "sql_hostnames": "db.example",
+    }
+    store.write()
+    master.start(FIRST=HANGING_NAMES)
+    for _ in range(3):
+        with master.connect() as connection:
+            assert connection.ask(b"fred").startswith(b"TEMP ")
+    master.process.send_signal(signal.SIGTERM)
+    assert master.exit_code() == os.EX_TEMPFAIL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -178,3 +179,26 @@ def test_folders_that_sendmail_does_not_trust_are_told(tmp_path: Path) -> None:
         "refuses a socket below it; use a folder of its own: install -d -m 0755 /run/smmapd"
     )
     assert not any(str(inner) + " may" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("number", "what_to_do"),
+    [
+        (errno.ENOSPC, "make room for files in {folder} (df and df -i show what there is)"),
+        (errno.EDQUOT, "the quota of the gateway's user for files in {folder} is used up"),
+        (errno.EROFS, "choose a folder that can be written"),
+    ],
+    ids=["full", "quota", "read-only"],
+)
+def test_a_disk_that_takes_no_socket_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what_to_do: str
+) -> None:
+    """With what to do; nothing is left there."""
+
+    def bind(_listener: socket.socket, _path: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(unixsockets, "_bind_private", bind)
+    told = refusal(UnixEndpoint(str(tmp_path / "socket")))
+    assert f"{os.strerror(number)}; {what_to_do.format(folder=tmp_path)}" in told
+    assert os.listdir(tmp_path) == []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import math
+import os
 import selectors
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,7 +17,7 @@ import pytest
 
 from gateway.config import endpoints
 from gateway.supervisor.listeners import Listener
-from gateway.supervisor.unserved import AT_ONCE, PATIENCE, Unserved
+from gateway.supervisor.unserved import AT_ONCE, PATIENCE, PAUSE, Unserved
 from tests.rigs.ports import LOOPBACK
 
 
@@ -40,6 +44,20 @@ class Slot:
     spec: Spec = field(default_factory=Spec)
 
 
+class Counting(socket.socket):
+    """A listening socket that counts attempts to accept, and fails with `error`."""
+
+    attempts = 0
+    error: OSError | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next client."""
+        self.attempts += 1
+        if self.error is not None:
+            raise self.error
+        return super().accept()
+
+
 class World:
     """A socket, those who should serve it, and the supervisor's loop."""
 
@@ -47,7 +65,9 @@ class World:
         self.selector = selectors.DefaultSelector()
         self.readers: dict[int, Callable[[], None]] = {}
         self.unserved = Unserved(self.selector, self.readers)
-        self.listener = socket.create_server((LOOPBACK, 0), backlog=2 * AT_ONCE)
+        self.listener = Counting(socket.AF_INET)
+        self.listener.bind((LOOPBACK, 0))
+        self.listener.listen(2 * AT_ONCE)
         endpoint = endpoints.parse(f"inet:{LOOPBACK}:{self.listener.getsockname()[1]}")
         self.slots = [Slot(), Slot()]
         self.listeners = {"socketmap": (Listener(endpoint, self.listener),)}
@@ -144,3 +164,22 @@ def test_sockets_are_left_alone_when_told(world: World) -> None:
     world.unserved.release()
     assert not world.readers
     assert not world.selector.get_map()
+
+
+def test_where_no_client_can_be_taken_it_does_not_spin(world: World) -> None:
+    """No open files are left; a client that waits would wake the supervisor without end."""
+    world.listener.error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    world.look(0.0)
+    with world.client() as client:
+        for _ in range(20):
+            world.look(PATIENCE)
+        assert world.listener.attempts == 1
+        assert PATIENCE < world.unserved.due < math.inf
+        world.listener.error = None
+        world.look(time.monotonic() + PAUSE)
+        assert is_parted_from(client)
+        world.listener.error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with world.client():
+        world.look(time.monotonic())
+        world.unserved.release()
+        assert not world.selector.get_map()

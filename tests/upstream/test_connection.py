@@ -101,6 +101,28 @@ def test_the_address_that_was_good_last_is_the_first(
     assert tried == ["one", "two", "three", "three"]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError("the name service does not answer in time"), "the name service does not"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "Temporary f"),
+        (OSError(errno.EAGAIN, "can't start new thread"), "can't start new thread"),
+    ],
+)
+def test_a_name_service_that_fails_is_not_taken_for_the_server(error: OSError, words: str) -> None:
+    """An administrator would look at the server that gives no reply."""
+
+    def lookup(*_: object) -> Any:
+        raise error
+
+    dialer = Dialer("smmapd", InetAddress("mail.example", 25), lookup=lookup)
+    with pytest.raises(UpstreamError) as fault:
+        dialer.open(NOW + 30)
+    assert fault.value.server == "smmapd"
+    assert fault.value.problem.startswith(f"the name mail.example cannot be looked up: {words}")
+    assert type(fault.value) is UpstreamError
+
+
 @pytest.mark.parametrize("left", [0.0, -1.0])
 def test_where_no_time_is_left_nothing_is_tried(clock: None, left: float) -> None:
     """A socket with no time at all would not wait, and say so in other words."""

@@ -23,6 +23,9 @@ SYSLOG_SOCKET = "/dev/log"
 # A classic syslogd cuts at 1024 (RFC 3164, 4.1), rsyslog and journald take 8 KiB.
 LINE_LIMIT = 8000
 
+# Why lines are lost where there was no room for them.
+UNREAD = "they were not read in time"
+
 # syslog(3): priority is facility * 8 + severity.
 FACILITIES = {
     "user": 1,
@@ -108,6 +111,7 @@ class LineHandler(ABC, logging.Handler):
         self._limiter = limiter or RecordLimiter()
         self._socket: socket.socket | None = None
         self.lost = 0
+        self.reason = ""  # why the last of them was
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, or count it."""
@@ -139,10 +143,16 @@ class LineHandler(ABC, logging.Handler):
             self._socket = None
 
     def _put(self, record: logging.LogRecord) -> None:
-        if self.lost and self.write(logging.WARNING, f"{self.lost} log lines were lost"):
+        if self.lost and self.write(logging.WARNING, self.format(self._loss())):
             self.lost = 0
         if not self.write(record.levelno, self.format(record)):
             self.lost += 1
+
+    def _loss(self) -> logging.LogRecord:
+        values = (self.lost, self.reason)
+        return logging.LogRecord(
+            __name__, logging.WARNING, "(lost)", 0, "%d log lines were lost: %s", values, None
+        )
 
 
 class SyslogHandler(LineHandler):
@@ -174,8 +184,10 @@ class SyslogHandler(LineHandler):
                 self._socket.connect(self._path)
             self._socket.send(data)
         except BlockingIOError:
+            self.reason = UNREAD
             return False
-        except OSError:
+        except OSError as error:
+            self.reason = f"{self._path}: {error.strerror}"
             self._disconnect()
             return False
         return True
@@ -216,9 +228,11 @@ class StreamHandler(LineHandler):
             while self._rest:
                 sent = self._push(self._rest)
                 if not sent:
+                    self.reason = UNREAD
                     return False
                 self._rest = self._rest[sent:]
-        except OSError:
+        except OSError as error:
+            self.reason = str(error.strerror)
             return False
         return True
 

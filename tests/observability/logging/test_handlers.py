@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from gateway.observability.logging.handlers import (
     SyslogHandler,
     severity,
 )
+from gateway.observability.logging.setup import JsonFormatter
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_a_full_syslog_blocks_nobody_and_the_loss_is_told(syslog: socket.socket)
     for _ in range(sent - 1):
         syslog.recv(9999)
     handler.emit(record("after"))
-    assert syslog.recv(9999).endswith(b": 2 log lines were lost")
+    assert syslog.recv(9999).endswith(b": 2 log lines were lost: they were not read in time")
     assert syslog.recv(9999).endswith(b": after")
     handler.close()
 
@@ -148,7 +150,11 @@ def test_a_reader_that_does_not_read_blocks_nobody(stalled: tuple[int, int]) -> 
     *whole, told, after, end = arrived.decode().split("\n")
     assert [line[: line.index(" ")] for line in whole] == [str(n) for n in range(sent - 3)]
     assert {len(line.partition(" ")[2]) for line in whole} == {5000}
-    assert (told, after, end) == ("3 log lines were lost", "after", "")
+    assert (told, after, end) == (
+        "3 log lines were lost: they were not read in time",
+        "after",
+        "",
+    )
 
 
 def test_a_full_disk_is_survived() -> None:
@@ -173,7 +179,28 @@ def test_a_line_that_a_full_disk_cuts_off_is_finished_when_there_is_room(tmp_pat
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         handler.emit(record("room again"))
     told = (tmp_path / "log").read_text().splitlines()
-    assert told == ["the first line", "the second line", "1 log lines were lost", "room again"]
+    assert told == [
+        "the first line",
+        "the second line",
+        "1 log lines were lost: File too large",
+        "room again",
+    ]
+
+
+def test_the_loss_is_a_line_like_any_other() -> None:
+    """In the form that the log has, for who reads it by a program."""
+    reader, writer = os.pipe()
+    with open("/dev/full", "wb") as full:
+        handler = StreamHandler(full.fileno())
+        handler.setFormatter(JsonFormatter())
+        handler.emit(record("nowhere"))
+        os.dup2(writer, full.fileno())
+        os.close(writer)
+        handler.emit(record("there"))
+    with open(reader, encoding="utf-8") as log:
+        lost, there = (json.loads(line) for line in log)
+    assert lost["message"] == "1 log lines were lost: No space left on device"
+    assert (lost["level"], there["message"]) == ("warning", "there")
 
 
 def test_levels_become_severities() -> None:
