@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import pytest
 
 from gateway import config
+from gateway.cli.checks import otherservers
+from gateway.cli.checks import sockets as sockets_check
 from gateway.cli.checks import unit as unit_check
 from gateway.cli.checks.finding import Level
 from tests.rigs.commandline import Done, Site, make_site
@@ -239,6 +241,54 @@ def test_one_wrong_user_is_one_finding(world: Site) -> None:
     rows = [row for row in found(check(world, broken)) if row[0] == "error"]
     assert len(rows) == 1, rows
     assert "no-such-user" in rows[0][1]
+
+
+EVERYBODY = '[socketmap]\nlisten = ["inet:0.0.0.0:12346{tls}"]\n{allow}'
+CERTIFICATES = '[tls]\ncertificate = "/c"\nca = "/ca"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        (EVERYBODY.format(tls="", allow=""), Level.WARNING),
+        (EVERYBODY.format(tls="", allow='allow = ["192.0.2.0/24"]\n'), Level.OK),
+        (EVERYBODY.format(tls="?tls=yes", allow=CERTIFICATES), Level.OK),
+        (
+            EVERYBODY.format(tls="?tls=yes", allow=CERTIFICATES + "verify_clients = false\n"),
+            Level.WARNING,
+        ),
+    ],
+)
+def test_a_socket_that_other_machines_reach(text: str, level: Level) -> None:
+    """It answers them all, unless `allow` or a certificate decides who may ask."""
+    findings = list(sockets_check.check(config.loads(text.encode(), "/etc/smmapd/gateway.toml")))
+    (finding,) = (each for each in findings if "socketmap" in each.what)
+    assert finding.level is level
+    assert level is Level.OK or "set allow in [socketmap]" in finding.fix
+
+
+# The words of OpenSSL, the resolver and our clients, as two machines have shown them.
+NO_ANSWER = [
+    ("cannot connect: self-signed certificate in certificate chain", "ca of [tls]"),
+    ("cannot connect: Hostname mismatch, certificate is not valid for 'a.example'.", "name it"),
+    ("cannot connect: IP address mismatch, certificate is not valid for '192.0.2.1'.", "name it"),
+    (
+        "the connection failed: [SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate "
+        "required (_ssl.c:2650)",
+        "its log says",
+    ),
+    ("it closed the connection before a whole reply", "client_names there"),
+    ("cannot connect: Temporary failure in name resolution", "correct the host"),
+    ("cannot connect: Name or service not known", "correct the host"),
+    ("cannot connect: Connection refused", "see that it runs at that port"),
+    ("no reply within the deadline", "see that it runs at that port"),
+]
+
+
+@pytest.mark.parametrize(("problem", "fix"), NO_ANSWER)
+def test_another_server_that_gives_no_answer(problem: str, fix: str) -> None:
+    """Where to look is said of each reason."""
+    assert fix in otherservers.advice(problem)
 
 
 def test_a_hidden_socket_needs_no_right_to_write(tmp_path: os.PathLike[str]) -> None:

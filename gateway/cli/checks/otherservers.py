@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
 # RFC 5321, 4.5.1: a server that takes mail has it, and if not, that is an answer too.
 _RECIPIENT = b"postmaster"
-_MEND = "see that it runs and that this machine may ask it"
+# What to do, by words of the fault: OpenSSL's, the resolver's and our clients'.
+_ADVICE = (
+    ("mismatch", "name it in store as its certificate names it (subjectAltName)"),
+    ("certificate in certificate chain", "ca of [tls] must hold the authority that signs for it"),
+    ("local issuer certificate", "ca of [tls] must hold the authority that signs for it"),
+    ("alert", "its log says what it has against the certificate of [tls], or that it wants one"),
+    ("closed", "its log says why: allow or client_names there, or only one side speaks TLS"),
+    ("name resolution", "correct the host in store, or the name service of this machine"),
+    ("not known", "correct the host in store, or the name service of this machine"),
+    ("", "see that it runs at that port, and that this machine may ask it"),
+)
 
 
 def check(settings: Settings, *, ask: bool = False) -> Iterator[Finding]:
@@ -36,15 +46,21 @@ def check(settings: Settings, *, ask: bool = False) -> Iterator[Finding]:
         creators = Creators(lambda _text: None, are_spared=True) if ask else None
         verifier = make_remote(settings, creators)
     except ConfigurationError as fault:
+        # A file of [tls]; where a start cannot be tried, nobody else tells it.
         yield error("store", str(fault), "see [tls] in gateway.toml(5)")
         return
     for server in verifier.servers:
         try:
             yield from _lmtp(server) if isinstance(server, LmtpServer) else _smmapd(server)
         except UpstreamError as fault:
-            yield error("store", str(fault), _MEND)
+            yield error("store", str(fault), advice(fault.problem))
             continue
         server.pool.close()
+
+
+def advice(problem: str) -> str:
+    """What to do about a server that gives no answer for that reason."""
+    return next(fix for words, fix in _ADVICE if words in problem.lower())
 
 
 def _smmapd(server: SocketmapServer) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Every socket of every front end that is on."""
     for name, listen in settings.listeners.items():
         for endpoint in listen:
-            yield from _endpoint(name, endpoint)
+            yield from _endpoint(settings, name, endpoint)
 
 
 def unopened(settings: Settings) -> Iterator[Finding]:
@@ -59,23 +59,31 @@ def by_place(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
     return found
 
 
-def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
+def _endpoint(settings: Settings, name: str, endpoint: Endpoint) -> Iterator[Finding]:
     match endpoint:
         case UnixEndpoint():
             yield from _unix(name, endpoint)
         case InetEndpoint():
-            # A front end answers any client that reaches it; [admin] has a setting of its own.
-            if name in NAMES and not endpoint.address.is_loopback:
+            # [admin] has a setting of its own.
+            if name in NAMES and _answers_all(settings, name, endpoint):
                 yield warning(
                     _SUBJECT,
                     f"{name}: {endpoint} can be reached by other machines, and it answers them all",
-                    "listen on a loopback address, or keep others out with a packet filter",
+                    f"set allow in [{name}] to the networks of your mail servers, listen on a "
+                    "loopback address, or keep others out with a packet filter",
                 )
             else:
                 yield ok(_SUBJECT, f"{name}: {endpoint}")
         case DescriptorEndpoint():
             fix = f"FileDescriptorName={endpoint.name} must be in a .socket unit"
             yield ok(_SUBJECT, f"{name}: {endpoint} comes from systemd; {fix}")
+
+
+def _answers_all(settings: Settings, name: str, endpoint: InetEndpoint) -> bool:
+    """Whether any client of another machine that reaches it is answered."""
+    by_certificate = endpoint.tls and settings.tls.verify_clients
+    allow = settings.front_end(name).allow
+    return not (endpoint.address.is_loopback or by_certificate or allow)
 
 
 def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
