@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from array import array
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ OUT_OF_MEMORY = (
     f"{FAILED} out of memory; raise its limit (MemoryMax= in the unit, ulimit -v)\n".encode()
 )
 MESSAGE_LIMIT = 2000
+_LINE_LIMIT = 2 * MESSAGE_LIMIT
 _CHANNEL_READ = 4096
 # Descriptors that one message may bring.
 _MOST_DESCRIPTORS = 4
@@ -140,8 +142,7 @@ class Supervised:
         self.files = files
         self.metrics_slot = metrics_slot
         self._channel = channel
-        self._received = b""
-        self._descriptors: list[int] = []  # that have come before their lines
+        self._reader = ChannelReader(channel)
 
     def fileno(self) -> int:
         """The channel's descriptor: readable when there are messages, or the supervisor is gone."""
@@ -196,19 +197,11 @@ class Supervised:
 
     def receive(self) -> list[Message] | None:
         """What came over the channel; None when the supervisor is gone: stop then."""
-        try:
-            data, descriptors = received(self._channel)
-        except (BlockingIOError, InterruptedError):
-            return []
-        except OSError:
+        lines = self._reader.read()
+        if lines is None:
             return None
-        self._descriptors += descriptors
-        if not data:
-            return None
-        *lines, self._received = (self._received + data).split(b"\n")
         messages: list[Message] = []
-        for line in lines:
-            word, _, rest = line.decode(errors="replace").partition(" ")
+        for word, rest in lines:
             name, _, count = rest.rpartition(" ")
             if word == RESTARTS and count.isdigit():
                 messages.append(Restarts(name, int(count)))
@@ -216,8 +209,8 @@ class Supervised:
                 messages.append(Leave(float(rest)))
             elif word == MAKE_INDEX:
                 messages.append(MakeIndex())
-            elif word == INDEX and self._descriptors:
-                messages.append(Index(self._descriptors.pop(0)))
+            elif word == INDEX and self._reader.descriptors:
+                messages.append(Index(self._reader.descriptors.pop(0)))
         return messages
 
     def _say(self, line: str) -> None:
@@ -228,16 +221,40 @@ class Supervised:
             return
 
 
-def received(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """What comes over a channel, and the descriptors with it.  Raises OSError."""
-    data, more, _flags, _from = channel.recvmsg(
-        _CHANNEL_READ, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
-    )
-    descriptors = array("i")
-    for level, kind, content in more:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(content[: len(content) // 4 * 4])
-    return data, descriptors.tolist()
+class ChannelReader:
+    """What comes over one end of a channel; `descriptors` are those whose lines are still to come.
+
+    `heard` is when something has come last (time.monotonic).
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.descriptors: list[int] = []
+        self.heard = time.monotonic()
+        self._channel = channel
+        self._received = b""  # of a line that is not complete
+
+    def read(self) -> list[tuple[str, str]] | None:
+        """The word and the rest of each line that is complete; None when the channel has ended."""
+        try:
+            data, more, _flags, _from = self._channel.recvmsg(
+                _CHANNEL_READ, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+            )
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            return None
+        descriptors = array("i")
+        for level, kind, content in more:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(content[: len(content) // 4 * 4])
+        self.descriptors += descriptors.tolist()
+        if not data:
+            return None
+        self.heard = time.monotonic()
+        *lines, rest = (self._received + data).split(b"\n")
+        self._received = rest[:_LINE_LIMIT]
+        found = (line.decode(errors="replace").partition(" ") for line in lines)
+        return [(word, rest) for word, _, rest in found]
 
 
 def send_index(channel: socket.socket, path: str, descriptor: int) -> None:

@@ -32,7 +32,6 @@ LONGEST_DELAY_AFTER_READY = 1.0
 HEALTHY_SECONDS = 10.0
 # Reading a million mailboxes takes about a second; this is a hang.
 START_LIMIT = 60.0
-_LINE_LIMIT = 2 * channel.MESSAGE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +135,8 @@ class Child:
             self.channel.close()
             raise
         self.started = time.monotonic()
-        self.heard = self.started
-        self._patient_since = self.started
-        self._received = b""
-        self._descriptors: list[int] = []  # that have come before their lines
+        self._reader = channel.ChannelReader(self.channel)
+        self._excused = self._patient_since = self.started
         self.wanted_index = ""  # the path of the file, until it is answered
         self.indexes: list[tuple[str, int]] = []  # that it has made, until they are taken
 
@@ -163,39 +160,31 @@ class Child:
 
     def listen(self) -> bool:
         """Take what the child says over the channel; False when it has closed it."""
-        try:
-            data, descriptors = channel.received(self.channel)
-        except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            return False
-        self._descriptors += descriptors
-        if not data:
-            return False
-        self.heard = time.monotonic()
-        *lines, self._received = (self._received + data).split(b"\n")
-        self._received = self._received[:_LINE_LIMIT]
-        for line in lines:
-            word, _, rest = line.decode(errors="replace").partition(" ")
-            if word == channel.READY:
+        lines = self._reader.read()
+        for word, rest in lines or ():
+            self._hear(word, rest)
+        return lines is not None
+
+    def _hear(self, word: str, rest: str) -> None:
+        match word:
+            case channel.READY:
                 self.ready = True
-            elif word == channel.FAILED:
+            case channel.FAILED:
                 self.message = rest
-            elif word == channel.WAITING:
+            case channel.WAITING:
                 self.waiting = rest
-                self._patient_since = self.heard
-            elif word == channel.ENTRIES:
+                self._patient_since = self._reader.heard
+            case channel.ENTRIES:
                 count, _, path = rest.partition(" ")
                 self.entries[str(json.loads(path))] = int(count)
-            elif word == channel.TROUBLE:
+            case channel.TROUBLE:
                 self.trouble = rest
-            elif word == channel.WANTS_INDEX:
+            case channel.WANTS_INDEX:
                 self.wanted_index = str(json.loads(rest))
-            elif word == channel.INDEX and self._descriptors:
-                self.indexes.append((str(json.loads(rest)), self._descriptors.pop(0)))
-            elif word == channel.CLIENTS and rest.isdigit():
+            case channel.INDEX if self._reader.descriptors:
+                self.indexes.append((str(json.loads(rest)), self._reader.descriptors.pop(0)))
+            case channel.CLIENTS if rest.isdigit():
                 self.clients = int(rest)
-        return True
 
     def stop(self, patience: float) -> None:
         """Tell it to stop; its clients have `patience` seconds to go by themselves.
@@ -235,7 +224,7 @@ class Child:
 
     def excuse(self, now: float) -> None:
         """What came before `now` does not count: the supervisor could not have heard it."""
-        self.heard = self._patient_since = now
+        self._excused = self._patient_since = now
 
     def overdue(self) -> float | None:
         """The moment at which the child counts as stuck, or None for never."""
@@ -244,7 +233,7 @@ class Child:
         if not self.ready:
             return self._patient_since + START_LIMIT
         limit = self.spec.silence_limit
-        return None if limit is None else self.heard + limit
+        return None if limit is None else max(self._reader.heard, self._excused) + limit
 
     def ended(self, code: int) -> str:
         """How it ended, in words for the log."""
@@ -260,9 +249,9 @@ class Child:
     def close(self) -> None:
         """Close the channel, and the descriptors that came over it and were not taken."""
         self.channel.close()
-        for descriptor in [*self._descriptors, *(each for _, each in self.indexes)]:
+        for descriptor in [*self._reader.descriptors, *(each for _, each in self.indexes)]:
             os.close(descriptor)
-        self._descriptors, self.indexes = [], []
+        self._reader.descriptors, self.indexes = [], []
 
 
 def _readable(*data: bytes) -> BinaryIO:

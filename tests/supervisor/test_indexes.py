@@ -26,8 +26,7 @@ class Pair:
         theirs.setblocking(False)
         self.child = Child.__new__(Child)
         self.child.channel = ours
-        self.child._received = b""
-        self.child._descriptors = []
+        self.child._reader = channel.ChannelReader(ours)
         self.child.indexes = []
         self.child.wanted_index = ""
         shared = SharedMetrics.create()
