@@ -139,8 +139,15 @@ class QuotaRecord(Value):
 
 
 def in_bytes(limit: int | None) -> int | None:
-    """A limit of storage as Cyrus writes it, in KiB, in bytes; None stays for none."""
-    return limit * STORAGE_UNIT if limit is not None else None
+    """A limit of storage as Cyrus writes it, in KiB, in bytes; None stays for none.
+
+    From 8 EiB on (2**53 KiB) the product does not fit into 64 bits, and what is left of it is
+    mostly nothing (quota_check): no mail at all.
+    """
+    if limit is None:
+        return None
+    product = limit * STORAGE_UNIT
+    return product if product <= _INT64_MAX else (product - _INT64_MIN) % _UINT64 + _INT64_MIN
 
 
 class QuotaRoots:
@@ -269,7 +276,7 @@ def _ordinary(root: bytes, value: bytes) -> QuotaRecord | None:
     return QuotaRecord(
         root,
         numbers[0],
-        numbers[1] * STORAGE_UNIT,
+        in_bytes(numbers[1]),
         mails or 0,
         limit,
         annotations_used=annotations or 0,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cyrus import dlist, quota
+from gateway.cyrus.ordinary_records import has_room
 from gateway.cyrus.quota import STORAGE_UNIT as KIB
 from gateway.cyrus.quota import QuotaRecord, QuotaRoots, in_bytes
 from gateway.errors import RecordDamaged
@@ -89,6 +90,22 @@ def test_records(
         in_bytes(storage_limit),
     )
     assert (found.messages_used, found.messages_limit) == (messages_used, messages_limit)
+
+
+@pytest.mark.parametrize(
+    ("limit", "room"),
+    [
+        (2**42, True), (2**53 - 1, True), (2**53, False), (2**54, False), (2**62, False),
+        (2**63 - 1, False), (2**63, True), (2**64, False),
+    ],
+)  # fmt: skip
+def test_limits_that_do_not_fit_into_64_bits(limit: int, room: bool) -> None:
+    """lmtpd of 3.6.1 and 3.10.2 says so of 1000 bytes in use, in both forms of records."""
+    for value in (b"%%(S (1000 %d))", b"%%(S (1000 %d) M (2))"):
+        found = record(value % limit)
+        assert found is not None
+        assert found.exceeded(0, 0) is not room
+        assert room or not has_room(value % limit)
 
 
 @pytest.mark.parametrize(
