@@ -25,8 +25,8 @@ _MAILBOX = re.compile(
     rb" A %\((?:" + _PAIR + rb"(?: " + _PAIR + rb")*)?\)(?: H \(\))?\)"
 )
 
-# As Cyrus 2.5 to 3.12 writes it, with numbers that fit into 64 bits, in bytes, too: limits for mail,
-# perhaps for mails, none for annotations and folders.
+# As Cyrus 2.5 to 3.12 writes it, with numbers that fit into 64 bits, in bytes, too: limits for
+# mail, perhaps for mails, none for annotations and folders.
 _NUMBER = rb"[0-9]{1,15}"
 _QUOTA = re.compile(
     rb"%%\(S \((%(n)b) (%(n)b)\)(?: M \((%(n)b)(?: (%(n)b))?\)"

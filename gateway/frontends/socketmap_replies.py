@@ -85,7 +85,7 @@ ROWS: tuple[Row, ...] = (
     ),
     (
         *(Kind.NOT_FOR_MAIL, 451, "4.2.0", "Operation is not supported on mailbox", False),
-        "The mailbox is a calendar, an address book or the like.",
+        "The mailbox is a calendar, an address book or one of Sieve scripts.",
     ),
     (
         *(Kind.STORE_FAULT, 451, "4.3.0", "System I/O error", False),

@@ -295,7 +295,7 @@ Kind.DISABLED = _deferred(
 Kind.NOT_CREATABLE = _deferred(
     *("not-creatable", b"Invalid mailbox name"), audit_event=AUDIT_FAILED, catch_all=True
 )
-# A calendar, an address book or the like, where mail should go.
+# A calendar, an address book or Sieve scripts, where mail should go.
 Kind.NOT_FOR_MAIL = _deferred(
     *("not-for-mail", b"Operation is not supported on mailbox"),
     audit_event=AUDIT_FAILED,

@@ -7,7 +7,11 @@ Raises StoreError where a database cannot be read or a record makes no sense.
 from __future__ import annotations
 
 from gateway.cyrus.mailboxrecord import (
+    MBTYPE_COLLECTION,
     MBTYPE_EMAIL,
+    MBTYPE_JMAPNOTIFY,
+    MBTYPE_JMAPPUSHSUB,
+    MBTYPE_JMAPSUBMIT,
     MBTYPE_KIND,
     MBTYPE_MOVING,
     MBTYPE_NETNEWS,
@@ -33,8 +37,16 @@ if TYPE_CHECKING:
 
 SMMAPD, DELIVERY = "smmapd", "delivery"
 
-# Kinds of mailboxes that mail may be put into.
-_FOR_MAIL = (MBTYPE_EMAIL, MBTYPE_NETNEWS)
+# Kinds of mailboxes that lmtpd opens and puts mail into; the last two from Cyrus 3.8 on, which the
+# list does not tell.  It looks at the name for what else they are for (`DeliveryNaming.kept_by`).
+_FOR_MAIL = (
+    MBTYPE_EMAIL,
+    MBTYPE_NETNEWS,
+    MBTYPE_JMAPSUBMIT,
+    MBTYPE_JMAPPUSHSUB,
+    MBTYPE_JMAPNOTIFY,
+    MBTYPE_COLLECTION,
+)
 
 
 def unfit(entry: MailboxEntry, *, delivery: bool) -> Kind | None:

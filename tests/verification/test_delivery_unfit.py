@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cyrus import imapdconf
+from gateway.cyrus.mailboxrecord import MBTYPE_KIND, TYPES
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Query
@@ -125,3 +126,14 @@ def test_what_a_folder_may_have_saved_is_not_remembered(tmp_path: Path, recipien
     engine = _engine(tmp_path)
     assert not engine.verify(Query(recipient)).cacheable
     assert engine.verify(Query(b"agenda")).cacheable
+
+
+@pytest.mark.parametrize("letter", [letter for letter, mbtype, _ in TYPES if mbtype <= MBTYPE_KIND])
+def test_the_types_that_take_mail(tmp_path: Path, letter: str) -> None:
+    """As lmtpd of 3.6.1 or 3.10.2 delivers: not into calendars, address books and Sieve's scripts."""
+    mailboxes = {b"user.odd": record(mbtype=letter.encode())}
+    flat = FlatStore(str(tmp_path), mailboxes, {}, {}, {})
+    flat.write()
+    conf = imapdconf.load(flat.conf_path, "lmtpunix")
+    engine = Verifier.for_store(CyrusStore(conf, b"smmap"), answers=DELIVERY)
+    assert engine.verify(Query(b"odd")).kind is (UNFIT if letter in "caf" else TAKEN)
