@@ -8,6 +8,7 @@ truth about what there is; `names` reads it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from random import Random
@@ -38,11 +39,16 @@ SHARED = (
     "shared", "info", "lists", "bb", "Public", "users", "user2", "x y", "$cash", "a!b", "R&D",
     "lists/one", "lists/two", "Public/a.b", "info/caf\u00e9", "ne^ws",
 )  # fmt: skip
-_IDENTIFIERS = (b"anyone", b"anonymous", b"-anyone", b"-anonymous", b"fred", b"group:staff")
+_IDENTIFIERS = (
+    b"anyone", b"anonymous", b"-anyone", b"-anonymous", b"fred", b"group:staff", b"-group:staff",
+    b"admin", b"-fred",
+)  # fmt: skip
 _RIGHTS = (b"p", b"lp", b"l", b"lrs", b"lrsp", b"lrswipkxtecdan", b"r", b"ip", b"", b"")
 _RESOURCES = ("STORAGE", "MESSAGE", "X-ANNOTATION-STORAGE", "X-NUM-FOLDERS")
 # RFC 9208's names, from 3.10 on.
 _RESOURCES_3_10 = ("STORAGE", "MESSAGE", "ANNOTATION-STORAGE", "MAILBOX")
+_ODD_LIMITS = (-1, -2, 0, 2**31, 2**42, 2**53, 2**54, 2**62, 2**63 - 1)
+_ODD_USES = (2**31, 2**53, 2**62, 2**63 - 1)
 _UNITS = {b"S": 1024, b"M": 1, b"AS": 1024, b"NF": 1}
 _DENIED = ("anna", "bob", "carol", "john.smith", "newbie", "o'neil", "q!z", "MixedCase", "a.b.c")
 _SERVICES = (SERVICE, SERVICE, "smmap", "*", "imap", "lmtp*", "lmtp", "pop3,lmtpunix", "smmap,lmtpunix")  # fmt: skip
@@ -52,6 +58,8 @@ DENIALS = (
     _MESSAGE.encode(),
     socketmap_payload(Verdict(Kind.DENIED, b""), b"").removeprefix(b"NOTFOUND "),
 )
+# Types that a mailbox may turn out to have: calendars and the like, and the moments of a move.
+_OTHER_TYPES = ("c", "a", "s", "p", "z", "m", "i", "d")
 # Rows that no command leaves: a reservation, a hole, the grave of a user, a move in progress.
 _ODD_TYPES = ("z", "i", "d", "m")
 
@@ -167,6 +175,7 @@ def make_history(cyrus: Cyrus, site: Site, random: Random, *, users: int = 24) -
         history.populate(users)
         history.work(users * 3)
     _odd_rows(cyrus, random)
+    _other_types(cyrus, random)
     return _deny(cyrus, site, random)
 
 
@@ -191,6 +200,19 @@ def _odd_rows(cyrus: Cyrus, random: Random) -> None:
     cyrus.tools.load_mailboxes(rows)
 
 
+def _other_types(cyrus: Cyrus, random: Random) -> None:
+    """Some mailboxes, with their files, are of another type than they were made."""
+    rows = cyrus.tools.dump_mailboxes()
+    # What `_odd_rows` has made has no files.
+    rows = {
+        name: row for name, row in rows.items() if not name.startswith(("user.odd", "user.noin"))
+    }
+    changed = {name: rows[name] for name in random.sample(sorted(rows), 5)}
+    for row in changed.values():
+        row["mbtype"] = random.choice(_OTHER_TYPES)
+    cyrus.tools.run("ctl_mboxlist", "-u", stdin=json.dumps(changed).encode())
+
+
 def use_quotas(cyrus: Cyrus, site: Site, random: Random) -> None:
     """Count as used what is just below, at and above each limit; `full` is over it."""
     backend = site.plain("quota_db", "quotalegacy")
@@ -205,6 +227,10 @@ def use_quotas(cyrus: Cyrus, site: Site, random: Random) -> None:
 
 def _used(match: re.Match[bytes], random: Random) -> bytes:
     resource, limit = match[1], int(match[3])
+    if random.random() < 0.08:
+        # What no command sets: none, and numbers that are near the end of 64 bits.
+        limit = random.choice(_ODD_LIMITS)
+        return b"%s (%d %d)" % (resource, random.choice((0, 10, *_ODD_USES)), limit)
     unit = _UNITS.get(resource, 1)
     most = max(limit, 0) * unit
     used = random.choice((0, 0, most - unit, most - 300, most - 1, most, most + 1, most * 3))

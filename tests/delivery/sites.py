@@ -37,6 +37,8 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "autocreate_quota_messages": ("", "", "", "0", "1"),
     "notesmailbox": ("", "", "", "info", "Lists"),
     "calendarprefix": ("", "", "", "lists", "Public"),
+    "sharedprefix": ("", "", "", "Public", "shared"),
+    "userprefix": ("", "", "", "users", "user2"),
 }  # fmt: skip
 # What every service reads alike: the store would be another one for imapd otherwise.
 _COMMON: dict[str, tuple[str, ...]] = {
@@ -51,6 +53,7 @@ _COMMON: dict[str, tuple[str, ...]] = {
     "mboxlist_db": ("twoskip", "twoskip", "twoskip", "skiplist", "flat"),
     "quota_db": ("quotalegacy", "quotalegacy", "quotalegacy", "twoskip", "skiplist", "flat"),
     "proxyservers": ("", PROXY),
+    "userdeny_db": ("", "", "skiplist", "twoskip"),
 }
 
 
