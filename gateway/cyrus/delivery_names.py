@@ -138,6 +138,11 @@ class DeliveryNaming:
         kept = domain if at and domain != self._naming.default_domain else None
         return Addressed(userid, self._naming.mailbox(local, kept))
 
+    def address(self, folder: MailboxName) -> bytes:
+        """The address of a shared folder that has no domain."""
+        naming = self._naming
+        return naming.postuser + b"+" + naming.separator.join(folder.boxes)
+
     def kept_by(self, folder: MailboxName, *, older: bool) -> str:
         """The option by which a folder of that name takes no mail, whatever its record says; or "".
 

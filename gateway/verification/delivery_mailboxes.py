@@ -89,8 +89,7 @@ class DeliveryMailboxes:
                 closed = Verdict(Kind.NOT_POSTABLE, Kind.NOT_POSTABLE.text, evidence)
             return closed, CatchAll.TAKES
         if entry.mbtype & MBTYPE_REMOTE:
-            away = unfit or _at_backend(entry, evidence, query, query.recipient)
-            return away, CatchAll.TAKES
+            return unfit or self._shared_at_backend(entry, name, evidence, query), CatchAll.TAKES
         room, catch_all = self._quota.check(entry.name, None, (), query.size, records)
         if _at_rcpt(room, catch_all):
             return room, catch_all
@@ -119,8 +118,10 @@ class DeliveryMailboxes:
                 return created, CatchAll.TAKES
             outcome = created
         elif entry.mbtype & MBTYPE_REMOTE:
-            away = _at_backend(entry, evidence, query, _without_folder(query.recipient))
-            outcome = unfit or away
+            own = self._naming.recipient(query.recipient)
+            is_own = own is not None and own.inbox == inbox
+            recipient = _without_folder(query.recipient) if is_own else userid
+            outcome = unfit or _at_backend(entry, evidence, query, recipient)
         else:
             folders = self._for_mail(addressed, records)
             room, catch_all = self._quota.check(entry.name, userid, folders, query.size, records)
@@ -159,6 +160,20 @@ class DeliveryMailboxes:
         """The user's folders that mail may be put into, by their names."""
         return tuple(each for each in addressed.folders if not self._kept_by(each, records))
 
+    def _shared_at_backend(
+        self, entry: MailboxEntry, name: MailboxName, evidence: Evidence, query: Query
+    ) -> Outcome:
+        """What the backend is asked about a shared folder that everybody may post to.
+
+        Nothing about one in a domain: no smmapd from 3.0 on finds those, and lmtpd delivers.
+        """
+        if name.domain is not None:
+            return Verdict(Kind.DELIVERABLE, b"", evidence)
+        own = self._naming.recipient(query.recipient)
+        is_own = own is not None and name in own.folders
+        recipient = query.recipient if is_own else self._naming.address(name)
+        return _at_backend(entry, evidence, query, recipient)
+
     def _kept_by(self, folder: MailboxName, records: Records) -> str:
         older = not records.store.mailboxes.has_newer_keys()
         return self._naming.kept_by(folder, older=older)
@@ -189,7 +204,7 @@ class DeliveryMailboxes:
         if not self._autocreate.active and records.trace is None:
             return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)
         local, _, _ = userid.rpartition(b"@") if b"@" in userid else (userid, b"", b"")
-        result, why = self._autocreate.outcome(userid, local, inbox.internal)
+        result, why = self._autocreate.outcome(userid, local)
         records.note("autocreate", result=result, reason=why)
         if result == autocreate.NO:
             return Verdict(Kind.NONEXISTENT, Kind.NONEXISTENT.text, evidence)

@@ -18,9 +18,7 @@ def rules(**options: object) -> Autocreate:
 
 def outcome(creation: Autocreate, userid: bytes) -> str:
     """What becomes of a user."""
-    local, _, domain = userid.partition(b"@")
-    start = domain + b"!" if domain else b""
-    return creation.outcome(userid, local, start + b"user." + local.replace(b".", b"^"))[0]
+    return creation.outcome(userid, userid.partition(b"@")[0])[0]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +55,11 @@ def outcome(creation: Autocreate, userid: bytes) -> str:
         ({}, b"new/bie", FAILS),
         ({}, b"", FAILS),
         ({}, b"x" * 300, FAILS),
-        # "user." and the name have 200 bytes, and 201
-        ({}, b"x" * 195, MADE),
-        ({}, b"x" * 196, FAILS),
+        # Files of the user have names of 255 bytes, and 256.
+        ({}, b"x" * 246, MADE),
+        ({}, b"x" * 247, FAILS),
+        ({}, b"x" * 234 + b"@virt.example", MADE),
+        ({}, b"x" * 235 + b"@virt.example", FAILS),
     ],
 )
 def test_who_gets_a_mailbox(options: dict[str, object], userid: bytes, expected: str) -> None:
