@@ -179,7 +179,7 @@ class Flat(Database):
 
     def _check_order(self, size: int) -> None:
         """`DatabaseDamaged` where the lines are in no order; once for each state of the file."""
-        if size > MAX_ORDERED:
+        if size > MAX_ORDERED:  # same with >=: a bound of work
             return
         status = self._view.status()
         mark = status.st_size, status.st_mtime_ns

@@ -179,6 +179,7 @@ def test_damage_on_a_search(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"anna\t" + b"x" * 20_000 + b"\nmike\t1\n", b"aaa", "no end"),
         (b"zoe\t1\nmike\t1\nanna\t1\n", b"aaa", "not in order"),
         (b"mike\t1\n" * 8, b"zzz", "out of order"),
+        (b"anna\t1\n" + b"mike\t1\n" * 8, b"bob", "out of order"),
         # The first two are in bytewise order only, the next two in that of mailboxes only.
         (b"a!\t1\na.\t1\nb.\t1\nb!\t1\nc\t1\n", b"b", "have no order"),
     ):

@@ -17,10 +17,13 @@ from gateway.errors import DatabaseDamaged
 LINES = 1200
 
 
-def _found_by_cyrus(key: bytes, text: bytes) -> bool:
-    """The search of bsearch_mem_mbox (lib/bsearch.c), which looks at one line a step."""
+def _looked_at_by_cyrus(key: bytes, text: bytes) -> tuple[list[int], bool]:
+    """The search of bsearch_mem_mbox (lib/bsearch.c): where the lines start that it looks at, and
+    whether the last one is found.
+    """
     wanted = (key + b"\t").translate(MAILBOX)
     first, last, middle = 0, len(text) - 1, 0
+    starts = []
     while first <= last:
         feed = text.find(b"\n", middle, last + 1) if middle else -1
         start = feed + 1
@@ -28,15 +31,46 @@ def _found_by_cyrus(key: bytes, text: bytes) -> bool:
         if (middle and feed < 0) or end < 0:
             last = middle - 1
         else:
+            starts.append(start)
             rank = (text[start:end].partition(b"\t")[0] + b"\t").translate(MAILBOX)
             if rank == wanted:
-                return True
+                return starts, True
             if wanted < rank:
                 last = middle - 1
             else:
                 first = start + 1
         middle = (first + last) // 2
-    return False
+    return starts, False
+
+
+class _WatchedFlat(Flat):
+    """Notes where the lines start that it looks at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(FileView(str(path)))
+        self.starts: list[int] = []
+
+    def _line(self, start: int, size: int) -> bytes:
+        self.starts.append(start)
+        return super()._line(start, size)
+
+
+def test_a_search_looks_at_the_lines_that_cyrus_looks_at(tmp_path: Path) -> None:
+    """So what is found does not depend on the order of those that neither looks at."""
+    random = Random(7)
+    keys = sorted(
+        {b"Nuser\x1f%b%d" % (bytes(random.choices(b"abc.-", k=5)), each) for each in range(LINES)},
+        key=lambda key: (key + b"\t").translate(MAILBOX),
+    )
+    text = b"".join(b"%b\t%b\n" % (key, b"v" * random.randrange(40, 90)) for key in keys)
+    path = tmp_path / "mailboxes.db"
+    path.write_bytes(text)
+    database = _WatchedFlat(path)
+    for key in (*keys[:4], *keys[-4:], *random.sample(keys, 40), b"A", b"Nuser\x1fbob", b"z"):
+        database.starts.clear()
+        found = database.get(key) is not None
+        assert (database.starts, found) == _looked_at_by_cyrus(key, text)
+    database.close()
 
 
 def _swap(random: Random, keys: list[bytes]) -> None:
@@ -96,7 +130,7 @@ def test_what_is_in_a_file_without_order(
                 continue
             found += there
             missed += not there
-            assert there or not (checked or _found_by_cyrus(key, text))
+            assert there or not (checked or _looked_at_by_cyrus(key, text)[1])
         database.close()
     assert found
     assert missed == 0 or not checked
