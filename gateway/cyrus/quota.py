@@ -123,12 +123,15 @@ class QuotaRecord(Value):
     def exceeded(self, storage_more: int = 0, messages_more: int = 1) -> bool:
         """Whether `storage_more` bytes and `messages_more` messages are too much.
 
-        A root is not over its quota while it is just full (quota_check).
+        A root is not over its quota while it is just full (quota_check), nor where the sum does
+        not fit into 64 bits.
         """
         storage, messages = self.storage_limit, self.messages_limit
-        if storage is not None and self.storage_used + storage_more > storage:
+        if storage is not None and storage < self.storage_used + storage_more <= _INT64_MAX:
             return True
-        return messages is not None and self.messages_used + messages_more > messages
+        if messages is None:
+            return False
+        return messages < self.messages_used + messages_more <= _INT64_MAX
 
     def exceeded_otherwise(self, *, folders: bool) -> bool:
         """Whether annotations, or with `folders` mailboxes, are over their limit now."""

@@ -108,6 +108,18 @@ def test_limits_that_do_not_fit_into_64_bits(limit: int, room: bool) -> None:
         assert room or not has_room(value % limit)
 
 
+@pytest.mark.parametrize(("used", "over"), [(2**63 - 2, True), (2**63 - 1, False)])
+def test_sums_that_do_not_fit_into_64_bits(used: int, over: bool) -> None:
+    """smmapd of 3.6.1 and 3.10.2 says OK to one more than the largest number."""
+    for value in (b"%%(S (0) M (%d 5))", b"%%(S (0 5) M (%d 5))", b"0 5 M %d 5"):
+        found = record(value % used)
+        assert found is not None
+        assert found.exceeded() is over
+    full = record(b"%%(S (%d 5))" % used)
+    assert full is not None
+    assert full.exceeded(1) is over
+
+
 @pytest.mark.parametrize(
     ("value", "annotations", "folders"),
     [
