@@ -15,6 +15,7 @@ from gateway.cyrus.mailboxrecord import MBTYPE_KIND, TYPES
 from gateway.cyrus.store import CyrusStore
 from gateway.verification.kinds import Kind
 from gateway.verification.model import Query
+from gateway.verification.steps import Step
 from gateway.verification.verifier import DELIVERY, Verifier
 from tests.stores import FlatStore, denial, quota, record
 
@@ -27,6 +28,7 @@ MAILBOXES = {
     b"user.brim": record(mbtype=b"c"),
     b"user.brim.Mail": record(OPEN),
     b"user.denied": record(mbtype=b"c"),
+    b"user.denied.Mail": record(OPEN),
     b"user.agenda.Mail": record(OPEN),
     b"user.agenda.Closed": record(),
     b"user.agenda.More": record(OPEN, mbtype=b"c"),
@@ -137,3 +139,39 @@ def test_the_types_that_take_mail(tmp_path: Path, letter: str) -> None:
     conf = imapdconf.load(flat.conf_path, "lmtpunix")
     engine = Verifier.for_store(CyrusStore(conf, b"smmap"), answers=DELIVERY)
     assert engine.verify(Query(b"odd")).kind is (UNFIT if letter in "caf" else TAKEN)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "options", "unfit"),
+    [
+        (b"agenda+Mail", {}, [None]),
+        (b"agenda+More", {}, ["not-for-mail"]),
+        (b"agenda+Notes", {}, []),
+        (b"plain+Notes", {}, ["not-for-mail"]),
+        (b"plain+Mail", {}, [None]),
+        (b"plain", {}, []),
+        (b"last+Closed", {"lmtp_strict_quota": "yes"}, [None]),
+        (b"denied+Mail", {}, [None]),
+    ],
+)
+def test_an_explanation_tells_of_the_folder_once(
+    tmp_path: Path, recipient: bytes, options: dict[str, str], unfit: list[str | None]
+) -> None:
+    """Where it may take the mail, and why it does not."""
+    mailboxes = {
+        **MAILBOXES,
+        b"user.plain": record(),
+        b"user.plain.Mail": record(OPEN),
+        b"user.plain.Notes": record(OPEN),
+        b"user.last": record(),
+        b"user.last.Closed": record(),
+    }
+    quotas = {b"user.last": quota((10_240, 10))}
+    options = {"notesmailbox": "Notes", **options}
+    flat = FlatStore(str(tmp_path), mailboxes, quotas, DENIALS, options)
+    flat.write()
+    conf = imapdconf.load(flat.conf_path, "lmtpunix")
+    steps: list[Step] = []
+    engine = Verifier.for_store(CyrusStore(conf, b"smmap"), answers=DELIVERY)
+    engine.verify(Query(recipient), steps)
+    assert [dict(step.facts)["unfit"] for step in steps if step.name == "delivery"] == unfit

@@ -250,7 +250,7 @@ class Flat(Database):
         (lib/bsearch.c), the first one at first.  Raises _OtherOrder.
         """
         wanted = word.translate(order)
-        low, high, middle = 0, size, 0
+        low, high, middle = 0, size, 0  # same with 1 in place 1: the first line is looked at first
         before, behind, start_behind = b"", b"", size
         while low < high:
             start = self._line_start(middle + 1, size) if middle else 0
