@@ -78,6 +78,8 @@ class Connection:
         "last_heard",
         "lingering",
         "never_spoke",
+        "progressed",
+        "request_since",
     )
 
     def __init__(
@@ -99,6 +101,9 @@ class Connection:
         self.lingering = False
         self.heard = False  # since the server's last look at its clients
         self.never_spoke = True  # it has not sent anything yet
+        # The first look at which the request in progress was there, and whether one ended since.
+        self.request_since: float | None = None
+        self.progressed = False
         self._write_watcher = None
         self._read_watcher = server.loop.io(self._fd, _READ)
         self.last_heard = time.monotonic()  # never loop.now(), which is the time of day
@@ -152,8 +157,14 @@ class Connection:
     def looked_at(self, now: float) -> None:
         """The server's look at its clients, at `now`: note whether this one was heard since.
 
-        `now` is of time.monotonic.
+        Also since when it has been busy with one and the same request, or reply: a byte now and
+        then does not count.  `now` is of time.monotonic.
         """
+        if not self.in_request and not self.lingering:
+            self.request_since = None
+        elif self.request_since is None or self.progressed:
+            self.request_since = now
+        self.progressed = False
         if self.heard:
             self.heard = False
             self.never_spoke = False
@@ -195,6 +206,7 @@ class Connection:
             if reply is None:
                 self._read(data)
             else:
+                self.progressed = True
                 self._send(reply)
                 self._advance()
         except Exception as error:  # noqa: BLE001  (as above)
@@ -211,6 +223,8 @@ class Connection:
             self._ended = True
             self._read_watcher.stop()
         self._session.receive(data)
+        if self._session.idle:
+            self.progressed = True
         self._advance()
 
     def _fail(self, error: Exception) -> None:
@@ -238,6 +252,7 @@ class Connection:
             return
         out = session.replies()
         if out:
+            self.progressed = True
             self._send(out)
         if session.pending is not None:
             self._ask_dispatcher()
@@ -295,6 +310,7 @@ class Connection:
         self.heard = True
         self._out = self._out[sent:]
         if not self._out and self._write_watcher is not None:
+            self.progressed = True
             self._write_watcher.stop()
             self._go_on()
 
@@ -310,6 +326,7 @@ class Connection:
 
     def _on_answer(self, told: Verdict | TableAnswers) -> None:
         self._awaiting_answer = False
+        self.progressed = True
         if self._fd < 0:
             return
         try:

@@ -98,11 +98,12 @@ class Server:
     takes a line for the log as logging does, text and values; `defect` an
     exception that nobody expected, after which the client is disconnected
     without an answer.  A client may be silent for `idle_timeout` seconds
-    between requests, and for `request_timeout` within one or while a reply
-    waits for it.  Beyond `max_connections` new clients wait in the socket's
-    queue until others leave or, being idle, have to (crowding.py); `limited_by` names in the log
-    what that number comes from, and `follows_smtp` says that clients stay for an SMTP session.
-    Servers of one process share `fair_queue`.  `counted` is what else happens here.
+    between requests; it must complete a request, and take a reply, within `request_timeout` of the
+    first look that meets it, however often a byte comes.  Beyond `max_connections` new clients
+    wait in the socket's queue until others leave or, being idle, have to (crowding.py);
+    `limited_by` names in the log what that number comes from, and `follows_smtp` says that
+    clients stay for an SMTP session.  Servers of one process share `fair_queue`.  `counted` is
+    what else happens here.
     """
 
     def __init__(
@@ -306,18 +307,25 @@ class Server:
         now = time.monotonic()
         for connection in list(self.connections):
             connection.looked_at(now)
-            if connection.lingering:
-                limit: float = LINGER_IDLE
-            elif connection.in_request:
-                limit = self._request_timeout
-            elif connection.engaged:
-                limit = self._idle_timeout
-            elif connection.never_spoke:
-                limit = max(FIRST_WORD, self._drain_idle)
-            else:
-                limit = self._drain_idle
-            if connection.quiet and now - connection.last_heard >= limit:
+            if connection.quiet and self._is_overdue(connection, now):
                 connection.close_if_idle()
+
+    def _is_overdue(self, connection: Connection, now: float) -> bool:
+        """Whether the client has been silent, or busy with one request, for too long."""
+        since = connection.request_since
+        if since is not None and now - since >= self._request_timeout:
+            return True
+        if connection.lingering:
+            limit: float = LINGER_IDLE
+        elif since is not None:
+            return False
+        elif connection.engaged:
+            limit = self._idle_timeout
+        elif connection.never_spoke:
+            limit = max(FIRST_WORD, self._drain_idle)
+        else:
+            limit = self._drain_idle
+        return now - connection.last_heard >= limit
 
 
 def _nobody_hears(_error: Exception) -> None:
