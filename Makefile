@@ -1,7 +1,8 @@
 # What a person types.  `make demo` and `make test` work on a fresh clone; what
 # they need and cannot install they name, with the command to get it.
 
-PYTHON  ?= $(shell for p in /usr/bin/python3 python3; do command -v $$p >/dev/null && { echo $$p; break; }; done)
+# Without any, Debian's own: venv.sh says how to get it.
+PYTHON  ?= $(shell for p in /usr/bin/python3 python3; do command -v $$p >/dev/null && { echo $$p; exit; }; done; echo /usr/bin/python3)
 VENV    := .venv
 BIN     := $(VENV)/bin
 ONLY    := milter and not clean and not delivery

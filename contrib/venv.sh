@@ -36,6 +36,10 @@ if command -v dpkg-query >/dev/null; then
     esac
 fi
 
+command -v "$python" >/dev/null || {
+    echo "there is no $python; install Python 3.11 or later, or name one: make venv PYTHON=..." >&2
+    exit 69
+}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "$python is older than Python 3.11; name another: make venv PYTHON=..." >&2
     exit 69
