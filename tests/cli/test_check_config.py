@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.rigs.commandline import GATEWAY_TOML, Done, Site, make_site
 from tests.rigs.folders import make_folder
-from tests.rigs.require import require_root
+from tests.rigs.require import require, require_root
 
 # What a machine without Postfix and with it looks like: a postconf that says so.
 NO_POSTFIX = "exit 127"
@@ -245,6 +246,22 @@ def postconf(**changes: str) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("installed", [True, False])
+def test_only_a_postfix_that_is_installed_need_be_let_in(world: Site, installed: bool) -> None:
+    """Its user may be left of one that was removed."""
+    require("postfix")
+    require_root("only root becomes another user")
+    path = os.path.join(world.root, "run", "policy")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        os.chmod(path, 0o600)
+        done = check(world, postconf=postconf() if installed else None)
+    barred = [each for each in findings(done, "warning") if "user postfix may not connect" in each]
+    assert len(barred) == installed
 
 
 def test_postfix_asks_our_socket(world: Site) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shutil
 import socket
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,9 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
 
 
 def _by_postfix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
-    """Tried as Postfix' user, where there is one and we are root."""
+    """Tried as Postfix' user, where Postfix is installed and we are root."""
+    if shutil.which("postconf") is None:
+        return  # its user may be left of one that was removed
     try:
         account = pwd.getpwnam(_POSTFIX)
     except KeyError:
