@@ -36,7 +36,7 @@ from gateway.errors import (
         (ProtocolError("missing length"), "missing length"),
     ],
 )
-def test_messages(error: GatewayError, text: str) -> None:
+def test_a_message_begins_with_where_the_fault_is(error: GatewayError, text: str) -> None:
     """The file, its line, the option, the record or the server comes first."""
     assert str(error) == text
 
@@ -60,7 +60,9 @@ def test_a_damaged_record_carries_what_the_client_is_told() -> None:
         (RecordDamaged, StoreError),
     ],
 )
-def test_families(error: type[GatewayError], parent: type[GatewayError]) -> None:
+def test_families_of_errors_are_caught_together(
+    error: type[GatewayError], parent: type[GatewayError]
+) -> None:
     """What is caught together: the type says whose fault it is."""
     assert issubclass(error, parent)
 

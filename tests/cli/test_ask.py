@@ -102,7 +102,7 @@ def test_the_words_that_an_mta_hears(gateway: Gateway) -> None:
         ("olga@example.org", "later", 0),
     ],
 )
-def test_expectations(
+def test_an_unexpected_answer_is_a_failure(
     gateway: Gateway, front: str, recipient: str, expected: str, code: int
 ) -> None:
     """For monitoring: 0 only where the answer is the expected one."""
@@ -117,7 +117,7 @@ def test_the_announced_size_and_the_sender(gateway: Gateway) -> None:
     assert ask(gateway, "--size", "big", FRED).code == os.EX_USAGE
 
 
-def test_json(gateway: Gateway) -> None:
+def test_json_is_one_object_an_answer(gateway: Gateway) -> None:
     """One object an answer."""
     (one,) = ask(gateway, "--json", "--front", "policy", FRED).objects
     took = one.pop("milliseconds")

@@ -26,12 +26,14 @@ from tests.rigs.commandline import Site
     ],
     ids=str,
 )
-def test_exit_codes(site: Site, recipients: list[str], code: int) -> None:
+def test_the_exit_code_tells_all_some_later_and_never(
+    site: Site, recipients: list[str], code: int
+) -> None:
     """0: all can get mail; 75: some may later, whatever others get; else 1: some never."""
     assert site.run("check", *recipients).code == code
 
 
-def test_lines(site: Site) -> None:
+def test_a_line_is_recipient_verdict_and_reason(site: Site) -> None:
     """Recipient, verdict and reason, separated by tabs."""
     done = site.run("check", "fred", "<over@example.org>", "den", "a@@")
     assert done.lines == [
@@ -42,7 +44,7 @@ def test_lines(site: Site) -> None:
     ]
 
 
-def test_lists(site: Site) -> None:
+def test_recipients_come_from_files_and_standard_input(site: Site) -> None:
     """From files and from standard input; comments, empty lines and CR LF do not matter."""
     path = os.path.join(site.root, "list")
     with open(path, "wb") as file:
@@ -53,14 +55,14 @@ def test_lists(site: Site) -> None:
     assert site.run("check", "-f", "-", stdin=b"fred\nnobody@example.org").lines == expected
 
 
-def test_control_characters(site: Site) -> None:
+def test_no_recipient_breaks_the_line_or_the_terminal(site: Site) -> None:
     """No recipient breaks the line or the terminal."""
     done = site.run("check", "-", stdin=b"a\tb\x1b[2J@example.org\n\xff@example.org\n")
     assert done.lines[0].split("\t")[0] == r"a\tb\x1b[2J@example.org"
     assert done.lines[1].split("\t")[0] == r"\xff@example.org"
 
 
-def test_json(site: Site) -> None:
+def test_json_is_one_object_a_line(site: Site) -> None:
     """One object a line."""
     (one,) = site.run("check", "--json", "over").objects
     assert one == {

@@ -100,12 +100,12 @@ def test_a_sound_site(world: Site) -> None:
     assert done.lines[-1].startswith("0 errors, ")
 
 
-def test_quiet(world: Site) -> None:
+def test_quiet_prints_only_what_needs_a_hand(world: Site) -> None:
     """Only what needs a hand."""
     assert findings(check(world, "-q"), "ok") == []
 
 
-def test_json(world: Site) -> None:
+def test_json_is_one_object_a_finding(world: Site) -> None:
     """One object a finding."""
     found = check(world, "--json").objects
     assert {each["level"] for each in found} <= {"ok", "warning", "error"}
@@ -207,7 +207,7 @@ def test_a_user_that_does_not_exist_beside_a_missing_imapd_conf(world: Site) -> 
     assert any("/nonexistent/imapd.conf: cannot read" in each for each in errors)
 
 
-def test_sockets(world: Site) -> None:
+def test_faults_of_folders_and_groups_of_sockets_are_found(world: Site) -> None:
     """Folders that are missing or loosely writable, files in the way, groups that are not there."""
     os.rmdir(os.path.join(world.root, "run"))
     done = check(world)
@@ -306,7 +306,7 @@ def test_postfix_that_asks_nobody(world: Site) -> None:
     assert any("outside of /var/spool/postfix/" in each for each in warnings)
 
 
-def test_domains(world: Site) -> None:
+def test_domains_of_postfix_and_of_the_scope_are_compared(world: Site) -> None:
     """What Postfix takes mail for and [scope] does not know, and the other way round."""
     done = check(world, postconf=postconf(relay="example.net", mydestination="mx.example.org"))
     warnings = findings(done, "warning")
@@ -368,7 +368,9 @@ SERVICES {{
         ('smmap cmd="smmapd -C /etc/other.conf" listen="{root}/run/master"', "warning", "/etc/other.conf"),
     ],
 )  # fmt: skip
-def test_cyrus_conf(world: Site, entry: str, level: str, part: str) -> None:
+def test_an_entry_for_smmapd_in_cyrus_conf_is_told(
+    world: Site, entry: str, level: str, part: str
+) -> None:
     """master's smmapd entry beside the gateway."""
     with open(os.path.join(world.root, "cyrus.conf"), "w", encoding="ascii") as file:
         file.write(CYRUS_CONF.format(entry=entry.replace("{root}", world.root)))

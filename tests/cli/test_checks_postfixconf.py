@@ -22,7 +22,7 @@ smtpd      pass  -       -       n       -       -       smtpd
 
 
 @pytest.mark.parametrize(("default", "submission"), [(True, True), (False, False)])
-def test_services(default: bool, submission: bool) -> None:
+def test_services_of_smtpd_are_found_with_their_chroot(default: bool, submission: bool) -> None:
     """The smtpd services, and whether each is chrooted; `-` means the default."""
     assert parse_services(MASTER, default) == {
         "smtp/inet": True,
@@ -48,7 +48,7 @@ def test_the_default_of_chroot(level: str, chrooted: bool) -> None:
         ("smmapd/policy", True, "/var/spool/postfix/smmapd/policy"),
     ],
 )
-def test_places(path: str, chrooted: bool, place: str) -> None:
+def test_a_chroot_begins_at_the_queue(path: str, chrooted: bool, place: str) -> None:
     """In a chroot every path begins at the queue directory; a relative one always does."""
     use = SocketUse("smtp/inet", "smtpd_milters", "milter", chrooted, path)
     assert (
@@ -57,7 +57,7 @@ def test_places(path: str, chrooted: bool, place: str) -> None:
     )
 
 
-def test_words() -> None:
+def test_blanks_and_commas_divide_a_list() -> None:
     """Blanks and commas divide a list."""
     postfix = PostfixInstance({"relay_domains": "a.org, b.org\tc.org ,"}, (), {}, {})
     assert postfix.words("relay_domains") == ["a.org", "b.org", "c.org"]
@@ -74,6 +74,6 @@ def test_words() -> None:
         ("{ } {,} a", [("a",)]),
     ],
 )  # fmt: skip
-def test_items(value: str, expected: list[tuple[str, ...]]) -> None:
+def test_a_group_in_braces_is_one_item(value: str, expected: list[tuple[str, ...]]) -> None:
     """Words divided by blanks and commas; a group in braces is one."""
     assert items(value) == expected

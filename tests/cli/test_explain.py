@@ -102,7 +102,9 @@ def test_what_a_refusal_rests_on(site: Site) -> None:
         ('exempt_clients = ["192.0.2.0/24"]', ["nobody@example.org", "--client", "192.0.3.7"], "ours: judged"),
     ],
 )  # fmt: skip
-def test_scope(site: Site, toml: str, words: list[str], scope: str) -> None:
+def test_policy_and_milter_say_whether_they_judge_a_recipient(
+    site: Site, toml: str, words: list[str], scope: str
+) -> None:
     """Policy and milter say whether they judge the recipient, and why not; socketmap only by the domain."""
     with open(os.path.join(site.root, "aliases"), "w", encoding="ascii") as file:
         file.write("sales: fred\n")
@@ -150,7 +152,7 @@ def test_a_fault_of_ours_and_a_null_sender(site: Site) -> None:
     assert "the sender is null" in found["policy", "withheld"]
 
 
-def test_size(site: Site) -> None:
+def test_the_size_is_compared_where_size_check_says_so(site: Site) -> None:
     """The size is compared where size_check says so, and shown to play no part where not."""
     words = ["fred@example.org", "--size", str(1024 * 1024)]
     off = rows(site.run("explain", *words))
@@ -177,7 +179,7 @@ def test_a_site_without_scope(site: Site) -> None:
 @pytest.mark.parametrize(
     "recipient", ["a@@", "", "@example.org", "a\tb@example.org", b"\xff\xfe@x", "x" * 3000]
 )
-def test_odd_addresses(site: Site, recipient: str | bytes) -> None:
+def test_odd_addresses_are_explained_in_printable_text(site: Site, recipient: str | bytes) -> None:
     """Whatever is asked gets an explanation in printable text."""
     done = site.run("explain", "--", recipient)
     assert (done.code, done.err) == (0, "")
@@ -196,7 +198,7 @@ def test_arguments_that_make_no_sense(site: Site, words: list[str]) -> None:
     assert "Traceback" not in done.err
 
 
-def test_json(site: Site) -> None:
+def test_json_is_one_object_with_steps_verdict_and_front_ends(site: Site) -> None:
     """One object with the steps' facts, the verdict and the front ends."""
     (found,) = site.run("explain", "--json", "<over@example.org>").objects
     steps = found["steps"]
@@ -220,7 +222,7 @@ def test_json(site: Site) -> None:
         ("head-sql/vd-userid", "example.com: dropped, it is the default domain"),
     ],
 )
-def test_golden_stores(tmp_path: os.PathLike[str], name: str, shown: str) -> None:
+def test_any_format_is_told(tmp_path: os.PathLike[str], name: str, shown: str) -> None:
     """Databases that Cyrus wrote, in several formats."""
     found = rows(golden_site(str(tmp_path), name).run("explain", "over@example.com"))
     assert found["name", "domain"] == shown

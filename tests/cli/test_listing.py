@@ -9,7 +9,7 @@ import pytest
 from tests.rigs.commandline import Site, golden_site
 
 
-def test_over_quota(site: Site) -> None:
+def test_roots_over_quota_are_listed_with_used_and_limit(site: Site) -> None:
     """Used and limit of each root that is over, by storage or by messages."""
     done = site.run("list", "--over-quota")
     assert (done.code, done.err) == (0, "")
@@ -22,7 +22,7 @@ def test_over_quota(site: Site) -> None:
     ]
 
 
-def test_denied(site: Site) -> None:
+def test_only_users_denied_for_our_service_are_listed(site: Site) -> None:
     """Only who is denied for our service; the others are counted."""
     done = site.run("list", "--denied")
     assert done.lines[1].split(maxsplit=2) == ["den", "*", "closed for good"]
@@ -32,7 +32,7 @@ def test_denied(site: Site) -> None:
     )
 
 
-def test_mailboxes(site: Site) -> None:
+def test_mailboxes_of_any_type_are_listed(site: Site) -> None:
     """Every record of any type; a damaged one is told and counted, and the code is 1."""
     done = site.run("list", "--mailboxes")
     assert done.code == 1
@@ -53,7 +53,7 @@ def test_mailboxes(site: Site) -> None:
     )
 
 
-def test_json(site: Site) -> None:
+def test_json_is_one_object_a_record(site: Site) -> None:
     """One object a record, and the counts in the last one."""
     *items, last = site.run("list", "--over-quota", "--json").objects
     assert [item["root"] for item in items] == ["user.full", "user.over"]
@@ -64,7 +64,7 @@ def test_json(site: Site) -> None:
     }
 
 
-def test_no_records(site: Site) -> None:
+def test_a_store_without_quotas_or_denials_is_no_fault(site: Site) -> None:
     """A store without quotas or denials is not a fault."""
     site.store.quotas.clear()
     site.store.write()
@@ -84,7 +84,7 @@ def test_a_missing_database(site: Site, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["head-twoskip", "head-twom", "head-skiplist", "head-sql"])
-def test_golden_stores(tmp_path: os.PathLike[str], name: str) -> None:
+def test_golden_stores_list_the_same_in_each_format(tmp_path: os.PathLike[str], name: str) -> None:
     """The same mailboxes and roots whatever the format (SQL lacks what the C program cannot write)."""
     site = golden_site(str(tmp_path), f"{name}/vd-userid")
     mailboxes = site.run("list", "--mailboxes")

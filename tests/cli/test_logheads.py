@@ -76,7 +76,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("line", UNDERSTOOD.values(), ids=UNDERSTOOD)
-def test_heads(line: bytes) -> None:
+def test_program_and_message_are_read_from_any_head(line: bytes) -> None:
     """Program and message come out alike, however the line was kept."""
     assert read_head(line) == POSTFIX
 

@@ -88,7 +88,9 @@ SKIPPED = [
 
 @pytest.mark.parametrize("head", [OLD, ISO, b"<22>" + OLD], ids=["rfc3164", "iso", "priority"])
 @pytest.mark.parametrize(("line", "outcome", "recipient"), POSTFIX)
-def test_postfix(head: bytes, line: bytes, outcome: Outcome, recipient: bytes) -> None:
+def test_a_recipient_of_postfix_is_read_as_rcpt_named_it(
+    head: bytes, line: bytes, outcome: Outcome, recipient: bytes
+) -> None:
     """The recipient as RCPT named it, and what became of it."""
     told = read_line(head + line)
     assert not isinstance(told, Skipped)
@@ -97,7 +99,9 @@ def test_postfix(head: bytes, line: bytes, outcome: Outcome, recipient: bytes) -
 
 @pytest.mark.parametrize("head", [OLD, ISO], ids=["rfc3164", "iso"])
 @pytest.mark.parametrize(("line", "expected"), SENDMAIL)
-def test_sendmail(head: bytes, line: bytes, expected: tuple[tuple[bytes, Outcome], ...]) -> None:
+def test_a_line_of_sendmail_may_name_several_recipients(
+    head: bytes, line: bytes, expected: tuple[tuple[bytes, Outcome], ...]
+) -> None:
     """One line may name several recipients."""
     told = read_line(head + line)
     assert not isinstance(told, Skipped)

@@ -115,7 +115,7 @@ def test_sockets_of_every_kind(site: Site, listen: str, postfix: str, sendmail: 
     assert f"Kcyrus socket -f -a<OK> -T<TMPF>{sendmail}\n" in printed(site, "sendmail", toml)
 
 
-def test_on_error(site: Site) -> None:
+def test_the_mta_does_on_errors_what_the_gateway_would(site: Site) -> None:
     """What the MTA does while nobody answers is what the gateway would do."""
     toml = 'on_error = "accept"\n' + USUAL.replace("{folder}", QUEUE)
     out = printed(site, "postfix", toml)
@@ -124,7 +124,7 @@ def test_on_error(site: Site) -> None:
     assert "F=T" not in printed(site, "sendmail", toml)
 
 
-def test_cyrus(site: Site) -> None:
+def test_cyrus_gets_a_drop_in_with_the_same_service(site: Site) -> None:
     """The drop-in with the same service, store and options."""
     toml = f'[cyrus]\nimapd_conf = "{site.store.conf_path}"\nservice = "lookup"\nskip_plus = true\n'
     out = printed(site, "cyrus", toml + '[socketmap]\nlisten = ["inet:127.0.0.1:1"]\n')
@@ -133,7 +133,7 @@ def test_cyrus(site: Site) -> None:
     assert f'smmapd -C {site.store.conf_path} -p" listen="/' in entry
 
 
-def test_systemd(site: Site) -> None:
+def test_systemd_gets_a_service_and_a_socket_unit_for_each_fd(site: Site) -> None:
     """A service with the folders of its sockets, and a socket unit for each fd:."""
     toml = USUAL.replace("unix:{folder}/milter", "fd:milter").replace("{folder}", "/run/smmapd")
     out = printed(site, "systemd", toml.replace("/run/smmapd/policy", QUEUE + "/policy"))
@@ -155,7 +155,7 @@ def test_systemd_is_what_contrib_has() -> None:
     assert several[several.index("[Unit]") :].replace(" (%i)", "") == expected
 
 
-def test_prometheus(site: Site) -> None:
+def test_prometheus_gets_the_admin_listener_as_a_target(site: Site) -> None:
     """The admin listener as a target; without a TCP socket there is none."""
     toml = USUAL.replace("{folder}", "/run/smmapd")
     assert '- targets: ["127.0.0.1:9625"]' in printed(site, "prometheus", toml)

@@ -27,7 +27,9 @@ class Terminal(io.StringIO):
         (("log", 1_500_000, 3_000_000, "bytes", 90.0), "log  [###############...............]  50 %  1.5 MB  1:30 left"),
     ],
 )  # fmt: skip
-def test_the_line(arguments: tuple[str, int, int | None, str, float], line: str) -> None:
+def test_the_line_tells_how_far_it_is_and_how_long_it_takes(
+    arguments: tuple[str, int, int | None, str, float], line: str
+) -> None:
     """What, how far, how much, and how long it still takes."""
     assert render(*arguments) == line
 

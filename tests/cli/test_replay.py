@@ -56,7 +56,7 @@ def table(done: Done) -> dict[str, list[int]]:
     return {name: [int(number) for number in numbers] for name, *numbers in rows}
 
 
-def test_postfix(site: Site) -> None:
+def test_answers_then_and_now_are_compared(site: Site) -> None:
     """Counts of recipients then and now, and who would be answered differently."""
     done = site.run("replay", write(site, "mail.log", POSTFIX))
     assert (done.code, done.err) == (0, "")
@@ -118,7 +118,7 @@ def test_sendmail_and_gzip(site: Site) -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress, zstd])
-def test_compressed(site: Site, compress: Callable[[bytes], bytes]) -> None:
+def test_compressed_logs_are_read(site: Site, compress: Callable[[bytes], bytes]) -> None:
     """A log is inflated by how it begins, whatever its name, in a file and on standard input."""
     content = compress(POSTFIX.encode())
     path = write(site, "mail.log.1", content)
@@ -180,7 +180,7 @@ def test_several_logs_and_standard_input(site: Site) -> None:
     assert "6 recipients in 13 lines" in done.out
 
 
-def test_json(site: Site) -> None:
+def test_json_is_one_object_a_recipient(site: Site) -> None:
     """One object a recipient, then the counts."""
     *found, last = site.run("replay", "--json", write(site, "mail.log", POSTFIX)).objects
     assert found[0] == {
@@ -208,7 +208,7 @@ def test_observe_is_no_rehearsal(site: Site) -> None:
     assert table(done)["accepted"] == [1, 1, 1, 1]
 
 
-def test_without_scope(site: Site) -> None:
+def test_without_a_scope_all_recipients_are_judged(site: Site) -> None:
     """Everybody is judged, which is told; --domain says who is ours."""
     site.configure(GATEWAY_TOML.split("[policy]", maxsplit=1)[0])
     path = write(site, "mail.log", POSTFIX)
@@ -259,7 +259,7 @@ def test_logs_that_cannot_be_used(site: Site, content: bytes | None) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_folder(site: Site) -> None:
+def test_a_folder_is_not_a_log(site: Site) -> None:
     """It is not a log."""
     done = site.run("replay", site.root)
     assert done.code == os.EX_NOINPUT
@@ -274,7 +274,7 @@ def test_one_unreadable_log_among_others(site: Site) -> None:
     assert table(done)["accepted"] == [1, 1, 1, 1]
 
 
-def test_the_bar(site: Site) -> None:
+def test_a_long_log_shows_how_far_it_is_on_a_terminal(site: Site) -> None:
     """On a terminal a long log shows how far it is; what is printed is clean."""
     path = write(site, "mail.log", (POSTFIX + "\n") * 20_000)
     leader, follower = pty.openpty()

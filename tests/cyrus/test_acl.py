@@ -59,7 +59,7 @@ def test_who_may_see_and_post(text: bytes, mask: int) -> None:
         (b"0123456789", 0),
     ],
 )
-def test_letters(letters: bytes, mask: int) -> None:
+def test_older_letters_stand_for_their_members(letters: bytes, mask: int) -> None:
     """The older c and d stand for their members unless one of these is given."""
     assert acl.rights(b"fred\t%b\t" % letters, {b"fred"}) == mask
 
@@ -72,6 +72,6 @@ def test_each_right_is_a_bit_of_its_own() -> None:
 
 
 @given(st.binary())
-def test_any_bytes(text: bytes) -> None:
+def test_no_acl_raises_anything(text: bytes) -> None:
     """No ACL raises anything."""
     assert acl.rights(text) >= 0

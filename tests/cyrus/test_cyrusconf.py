@@ -25,7 +25,7 @@ EVENTS {
 """
 
 
-def test_services(tmp_path: Path) -> None:
+def test_services_come_in_the_order_of_their_entries(tmp_path: Path) -> None:
     """The entries of SERVICES, in their order, with what they say."""
     path = tmp_path / "cyrus.conf"
     path.write_text(CONF)
@@ -35,7 +35,7 @@ def test_services(tmp_path: Path) -> None:
     assert [each.program for each in found] == ["imapd", "lmtpd", "lmtpd", ""]
 
 
-def test_who_delivers() -> None:
+def test_a_unix_socket_delivers_before_a_tcp_one() -> None:
     """On a Unix socket first: there a mail server on the same machine delivers."""
     found = cyrusconf.deliveries(cyrusconf.services(CONF))
     assert [each.name for each in found] == ["lmtpunix", "lmtp"]

@@ -59,7 +59,7 @@ STRICT = [
 
 
 @pytest.mark.parametrize(("data", "shown"), STRICT)
-def test_strict(data: bytes, shown: str) -> None:
+def test_lists_names_strings_and_nesting_come_out_in_order(data: bytes, shown: str) -> None:
     """Lists, names, strings and nesting come out in order."""
     assert flat(data) == shown
 
@@ -92,7 +92,7 @@ def test_strict(data: bytes, shown: str) -> None:
         b"(" * (DEEP + 1) + b")" * (DEEP + 1),
     ],
 )
-def test_strict_damage(data: bytes) -> None:
+def test_whatever_breaks_off_is_an_error(data: bytes) -> None:
     """Whatever breaks off or is out of place is an error, and not a trailing one."""
     with pytest.raises(DlistError) as caught:
         list(events(data))
@@ -100,7 +100,7 @@ def test_strict_damage(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"%(T e) ", b"%()x", b"() ()", b'"a"b', b" x"])
-def test_strict_trailing(data: bytes) -> None:
+def test_something_behind_a_whole_value_is_another_fault(data: bytes) -> None:
     """Something behind a whole value is another fault to Cyrus."""
     with pytest.raises(DlistError) as caught:
         list(events(data))
@@ -139,13 +139,13 @@ LENIENT: list[tuple[bytes, dlist.Items | None]] = [
 
 
 @pytest.mark.parametrize(("data", "found"), LENIENT)
-def test_lenient(data: bytes, found: dlist.Items | None) -> None:
+def test_lenient_lists_take_any_white_space(data: bytes, found: dlist.Items | None) -> None:
     """Any white space will do, and damage is None."""
     assert items(data) == found
 
 
 @pytest.mark.parametrize("data", [b"%(S (5 1)) ", b"%(S (5 1))x", b"%()%()"])
-def test_lenient_trailing(data: bytes) -> None:
+def test_only_what_follows_a_whole_lenient_list_is_an_error(data: bytes) -> None:
     """Only what follows a whole list is an error."""
     with pytest.raises(DlistError) as caught:
         items(data)
@@ -153,7 +153,7 @@ def test_lenient_trailing(data: bytes) -> None:
 
 
 @given(st.binary() | st.text('%()" {}+\r\nTNIL13\\').map(str.encode))
-def test_any_bytes(data: bytes) -> None:
+def test_no_bytes_raise_anything_but_dlist_errors(data: bytes) -> None:
     """No bytes raise anything but DlistError."""
     with contextlib.suppress(DlistError):
         list(events(data))

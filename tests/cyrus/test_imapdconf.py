@@ -136,7 +136,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("content", "postuser"), LINES)
-def test_lines(write: Write, content: bytes, postuser: bytes) -> None:
+def test_lines_are_read_as_cyrus_reads_them(write: Write, content: bytes, postuser: bytes) -> None:
     """White space, comments, continuations and NUL bytes are treated as Cyrus does."""
     assert load(write(content)).postuser == postuser
 
@@ -154,7 +154,9 @@ SERVICES = [
 
 
 @pytest.mark.parametrize(("content", "service", "postuser"), SERVICES)
-def test_service_prefix(write: Write, content: bytes, service: str | None, postuser: bytes) -> None:
+def test_an_option_of_a_service_wins_for_that_service_alone(
+    write: Write, content: bytes, service: str | None, postuser: bytes
+) -> None:
     """SERVICE_option wins for its own service, wherever it is, and for no other."""
     assert load(write(content), service).postuser == postuser
 
@@ -175,7 +177,7 @@ def test_service_prefix(write: Write, content: bytes, service: str | None, postu
         (b"true", imapdconf.VIRTDOMAINS_ON),
     ],
 )
-def test_virtdomains(write: Write, word: bytes, value: int) -> None:
+def test_virtdomains_takes_its_words(write: Write, word: bytes, value: int) -> None:
     """virtdomains takes its own words and the spellings of yes and no."""
     assert load(write(b"virtdomains: " + word)).virtdomains == value
 
@@ -247,7 +249,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("content", "line", "option", "word"), FAULTS)
-def test_faults(write: Write, content: bytes, line: int, option: str | None, word: str) -> None:
+def test_a_fault_names_the_file_its_line_and_the_option(
+    write: Write, content: bytes, line: int, option: str | None, word: str
+) -> None:
     """A fault names the file, its line and the option."""
     path = write(content)
     with pytest.raises(ConfigurationError, match=word) as caught:
@@ -325,7 +329,7 @@ def test_a_file_without_end_is_none(write: Write, monkeypatch: pytest.MonkeyPatc
         load(path)
 
 
-def test_cyrus_prefix(tmp_path: Path) -> None:
+def test_files_are_looked_for_below_cyrus_prefix_first(tmp_path: Path) -> None:
     """With CYRUS_PREFIX a file is looked for below it first, then at its own path."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "imapd.conf").write_bytes(b"configdirectory: /conf\n")

@@ -14,7 +14,7 @@ SWITCHES: list[tuple[bytes, bool | None]] = [
 
 
 @pytest.mark.parametrize(("word", "value"), SWITCHES)
-def test_switches(word: bytes, value: bool | None) -> None:
+def test_the_first_letters_of_a_switch_decide(word: bytes, value: bool | None) -> None:
     """The first letters of a switch decide, in lower case only."""
     if value is None:
         with pytest.raises(ValueError, match="neither yes nor no"):
@@ -27,13 +27,13 @@ def test_switches(word: bytes, value: bool | None) -> None:
     ("word", "value"),
     [(b"0", 0), (b"12", 12), (b"-3", -3), (b"0x10", 16), (b"010", 8), (b"2147483647", 2**31 - 1)],
 )
-def test_numbers(word: bytes, value: int) -> None:
+def test_numbers_are_decimal_octal_or_hexadecimal(word: bytes, value: int) -> None:
     """Numbers are decimal, octal or hexadecimal, as strtol with base 0 takes them."""
     assert number(word) == value
 
 
 @pytest.mark.parametrize("word", [b"", b"x", b"1x", b"08", b"0x", b"1_0", b"2147483648", b"--1"])
-def test_no_numbers(word: bytes) -> None:
+def test_what_is_not_a_number_of_32_bits_is_refused(word: bytes) -> None:
     """Whatever follows a number, or does not fit 32 bits, is refused."""
     with pytest.raises(ValueError, match=r"number|greater"):
         number(word)
@@ -51,7 +51,7 @@ def test_no_numbers(word: bytes) -> None:
         (b"2147483647", 2**31 - 1),
     ],
 )
-def test_durations(word: bytes, value: int) -> None:
+def test_durations_are_sums_of_numbers_with_units(word: bytes, value: int) -> None:
     """Durations are sums of numbers with units; seconds where none is given."""
     assert duration(word) == value
 
@@ -59,7 +59,7 @@ def test_durations(word: bytes, value: int) -> None:
 @pytest.mark.parametrize(
     "word", [b"", b"m", b"5x", b"5 m", b"-", b"-m", b"99999999d", b"2147483648"]
 )
-def test_no_durations(word: bytes) -> None:
+def test_what_is_not_a_duration_is_refused(word: bytes) -> None:
     """A unit without a number, an unknown unit and an overflow are refused."""
     with pytest.raises(ValueError, match=r"duration|longer"):
         duration(word)
@@ -80,26 +80,26 @@ def test_no_durations(word: bytes) -> None:
         (b"2048B", 2),
     ],
 )
-def test_sizes(word: bytes, found: int) -> None:
+def test_sizes_are_of_kib_or_have_a_unit(word: bytes, found: int) -> None:
     """A number is of KiB, as that of every release, or has a unit, from 3.8 on."""
     assert kibibytes(word) == found
 
 
 @pytest.mark.parametrize("word", [b"", b"-", b"K", b"10X", b"10iB", b"1.5G", b"9" * 30 + b"G"])
-def test_no_sizes(word: bytes) -> None:
+def test_what_is_not_a_size_is_refused(word: bytes) -> None:
     """A unit without a number, an unknown one and an overflow are refused."""
     with pytest.raises(ValueError, match=r"size|greater"):
         kibibytes(word)
 
 
 @pytest.mark.parametrize("found", [1, 65535])
-def test_ports(found: int) -> None:
+def test_ports_are_from_1_to_65535(found: int) -> None:
     """A port is from 1 to 65535."""
     assert port(b"%d" % found) == found
 
 
 @pytest.mark.parametrize("word", [b"0", b"65536", b"-1", b"smtp"])
-def test_no_ports(word: bytes) -> None:
+def test_what_is_not_a_port_is_refused(word: bytes) -> None:
     """0 is not a port that a server could be asked on."""
     with pytest.raises(ValueError, match=r"not a port from 1 to 65535|number"):
         port(word)

@@ -44,7 +44,7 @@ KINDS: list[tuple[dict[bytes, bytes], bool]] = [
 
 
 @pytest.mark.parametrize(("records", "newer"), KINDS)
-def test_kinds(records: dict[bytes, bytes], newer: bool) -> None:
+def test_records_tell_the_kind_of_their_list(records: dict[bytes, bytes], newer: bool) -> None:
     """A user's mailbox or a record with an id makes a list newer, any other record older."""
     form = KeyForm(MemoryDatabase(records))
     assert not form.is_known_newer

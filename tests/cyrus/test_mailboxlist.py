@@ -79,7 +79,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize(("record", "mbtype", "partition", "server", "acl", "uniqueid"), RECORDS)
-def test_records(
+def test_records_of_each_generation_are_read(
     record: bytes, mbtype: int, partition: bytes, server: bytes, acl: bytes, uniqueid: bytes
 ) -> None:
     """Each generation of records gives type, place, server, ACL and id."""
@@ -109,7 +109,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("letter", "number", "old"), TYPES)
-def test_types(letter: bytes, number: int, old: int | None) -> None:
+def test_each_type_has_a_letter_and_a_number(letter: bytes, number: int, old: int | None) -> None:
     """Each has a letter and a number; in older lists it had another number."""
 
     def mbtype(key: bytes, value: bytes) -> int:
@@ -150,7 +150,7 @@ def test_deleted_and_intermediate_mailboxes_do_not_exist(record: bytes) -> None:
         (b"%(T e) ", b"System I/O error"),
     ],
 )
-def test_damaged_records(record: bytes, text: bytes) -> None:
+def test_damage_is_told_apart_from_absence(record: bytes, text: bytes) -> None:
     """Damage is told apart from absence, with the C program's words for it."""
     with pytest.raises(RecordDamaged) as caught:
         look(b"fred", {KEY: record})
@@ -311,7 +311,7 @@ def test_an_empty_list_may_become_an_old_one() -> None:
 
 
 @given(st.binary() | st.text('%()" Ae0123!\t').map(str.encode), st.booleans())
-def test_any_record(record: bytes, old: bool) -> None:
+def test_no_record_raises_anything_but_its_damage(record: bytes, old: bool) -> None:
     """No record raises anything but RecordDamaged."""
     key = b"user.fred" if old else KEY
     try:

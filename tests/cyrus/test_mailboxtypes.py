@@ -17,7 +17,7 @@ from gateway.cyrus import mailboxrecord, mailboxtypes
         (1 << 20, "e-mail, unknown bits 0x100000"),
     ],
 )
-def test_words(mbtype: int, words: str) -> None:
+def test_the_words_are_the_kind_and_then_the_flags(mbtype: int, words: str) -> None:
     """The kind, then the flags; nothing is left out."""
     assert mailboxtypes.words(mbtype) == words
 

@@ -112,7 +112,7 @@ def test_every_text_comes_back(text: str) -> None:
 
 
 @given(st.binary())
-def test_any_bytes(name: bytes) -> None:
+def test_any_bytes_are_encoded_and_decoded_or_refused(name: bytes) -> None:
     """encode() takes anything; decode() takes it or raises ValueError."""
     assert decode(encode(name)) == name.decode("utf-8", "replace")
     with contextlib.suppress(ValueError):

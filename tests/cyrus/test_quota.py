@@ -74,7 +74,7 @@ RECORDS: list[tuple[bytes, int, int | None, int, int | None]] = [
 @pytest.mark.parametrize(
     ("value", "storage_used", "storage_limit", "messages_used", "messages_limit"), RECORDS
 )
-def test_records(
+def test_both_forms_are_read(
     value: bytes,
     storage_used: int,
     storage_limit: int | None,
@@ -129,7 +129,7 @@ def test_sums_that_do_not_fit_into_64_bits(used: int, over: bool) -> None:
         (b"%(S (1 2))", (0, None), (0, None)),
     ],
 )
-def test_other_resources(
+def test_annotations_and_mailboxes_count_for_delivery(
     value: bytes, annotations: tuple[int, int | None], folders: tuple[int, int | None]
 ) -> None:
     """Annotations and mailboxes count for delivery; a record has the limit of annotations in KiB."""
@@ -175,7 +175,7 @@ def test_more_than_mail_is_over_its_limit(
         b"%(MODSEQ 5) S (5 1))",
     ],
 )
-def test_damaged_records(value: bytes) -> None:
+def test_a_damaged_record_is_a_fault(value: bytes) -> None:
     """A record that makes no sense is a fault and no answer."""
     with pytest.raises(RecordDamaged) as caught:
         record(value)
@@ -198,7 +198,7 @@ ROOTS = [
 
 
 @pytest.mark.parametrize(("internal", "roots"), ROOTS)
-def test_candidates(internal: bytes, roots: list[bytes]) -> None:
+def test_candidates_end_with_the_domain(internal: bytes, roots: list[bytes]) -> None:
     """The roots are the name and the names above it, then the domain."""
     assert list(QuotaRoots(MemoryDatabase({})).candidates(internal)) == roots
 
@@ -278,7 +278,7 @@ def test_a_quota_is_what_it_was_made_of() -> None:
 
 
 @pytest.mark.parametrize(("quota", "storage_more", "messages_more", "exceeded"), EXCEEDED)
-def test_exceeded(
+def test_a_quota_that_is_just_full_is_not_exceeded(
     quota: QuotaRecord, storage_more: int, messages_more: int, exceeded: bool
 ) -> None:
     """Just full is not over: more than the limit, and one more message than that of messages."""
@@ -292,7 +292,7 @@ def test_a_message_more_is_what_is_asked_about() -> None:
 
 
 @given(st.binary() | st.text("%()SM 0159-+\n").map(str.encode))
-def test_any_record(value: bytes) -> None:
+def test_no_record_raises_anything_but_its_damage(value: bytes) -> None:
     """No record raises anything but RecordDamaged."""
     try:
         record(value).exceeded()
@@ -301,7 +301,7 @@ def test_any_record(value: bytes) -> None:
 
 
 @given(st.binary(max_size=600))
-def test_candidates_end(internal: bytes) -> None:
+def test_candidates_get_shorter_and_shorter(internal: bytes) -> None:
     """The candidates get shorter and shorter."""
     roots = list(QuotaRoots(MemoryDatabase({})).candidates(internal))
     assert sorted(roots, key=len, reverse=True) == roots

@@ -37,7 +37,7 @@ KEYS = (
         (b"N", set()),
     ],
 )
-def test_spellings(key: bytes, found: set[bytes]) -> None:
+def test_the_key_itself_is_not_among_its_spellings(key: bytes, found: set[bytes]) -> None:
     """The key itself is none of them, and the first byte is not looked at."""
     database = MemoryDatabase(dict.fromkeys(KEYS, b"x"))
     assert set(spellings(database, key, fixed=1)) == found
@@ -49,7 +49,7 @@ def test_the_first_byte_counts_as_any_other() -> None:
     assert set(spellings(database, b"news")) == {b"News", b"NEWS"}
 
 
-def test_blanks() -> None:
+def test_blanks_hyphens_and_underscores_are_alike_in_cyrus_2_5() -> None:
     """Where Cyrus 2.5 searches, blanks, hyphens and underscores are alike."""
     database = MemoryDatabase(dict.fromkeys(KEYS, b"x"))
     assert set(spellings(database, b"Na-b", fixed=1, blanks=True)) == {b"NA_b", b"Na b"}

@@ -60,7 +60,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("record", "message"), CASES)
-def test_records(record: bytes, message: bytes | None) -> None:
+def test_a_record_blocks_with_its_text(record: bytes, message: bytes | None) -> None:
     """Each record blocks with its text, or does not block at all."""
     denial = UserDeny(MemoryDatabase({b"fred": record})).check(b"fred", b"smmap")
     assert (denial.message if denial is not None else None) == message
@@ -105,7 +105,7 @@ def test_a_database_that_goes_away_blocks_whom_it_blocked(tmp_path: Path) -> Non
 
 
 @given(st.binary(), st.binary())
-def test_any_record(record: bytes, service: bytes) -> None:
+def test_no_record_raises_anything(record: bytes, service: bytes) -> None:
     """No record raises anything, and what is told fits one line."""
     denial = UserDeny(MemoryDatabase({b"fred": record})).check(b"fred", service)
     if denial is not None:

@@ -123,6 +123,6 @@ def test_each_reading_says_what_becomes_of_the_domain() -> None:
     ],
     ids=lambda value: value.name if isinstance(value, Step) else "",
 )  # fmt: skip
-def test_rows(step: Step, rows: list[tuple[str, str]]) -> None:
+def test_rows_are_a_label_and_a_printable_text(step: Step, rows: list[tuple[str, str]]) -> None:
     """A label and a text each, printable."""
     assert steps.rows(step, b"x", NAMING) == rows

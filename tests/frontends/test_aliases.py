@@ -120,17 +120,17 @@ def both(tmp_path: Path) -> Aliases:
         ("+root@example.org", False),
     ],
 )
-def test_covers(both: Aliases, recipient: str, covered: bool) -> None:
+def test_aliases_cover_addresses(both: Aliases, recipient: str, covered: bool) -> None:
     """A recipient is an alias by its address, its unextended address, its name or its domain."""
     assert both.covers(address(recipient)) is covered
 
 
-def test_no_files() -> None:
+def test_without_files_nothing_is_an_alias() -> None:
     """Without files nothing is an alias."""
     assert not Aliases([]).covers(address("postmaster"))
 
 
-def test_internationalised_domain(tmp_path: Path) -> None:
+def test_a_domain_in_utf_8_and_its_xn_form_are_the_same(tmp_path: Path) -> None:
     """A domain in UTF-8 and its xn-- form are the same domain."""
     path = tmp_path / "virtual"
     path.write_text("info@b\u00fccher.example alice\n@xn--mnchen-3ya.example alice\n")
@@ -158,7 +158,7 @@ def test_internationalised_domain(tmp_path: Path) -> None:
         (b"a@ value\n", 1, "no domain behind the @"),
     ],
 )
-def test_wrong_lines(data: bytes, line: int, problem: str) -> None:
+def test_wrong_lines_are_told_and_skipped(data: bytes, line: int, problem: str) -> None:
     """A wrong line is told with its number and skipped; the others count."""
     found, problems = parse(data + b"good: alice\n")
     assert b"good" in found
@@ -168,7 +168,7 @@ def test_wrong_lines(data: bytes, line: int, problem: str) -> None:
     assert "the line is skipped: " in text
 
 
-def test_long_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_beyond_the_limit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A logical line beyond the limit is skipped, however it is continued."""
     monkeypatch.setattr(aliases, "MAX_LINE", 20)
     found, problems = parse(b"long: a,\n b,\n c,\n d,\n e,\n f\nshort: a\n")
@@ -181,7 +181,7 @@ def test_no_newline_at_the_end() -> None:
     assert parse(b"a: b\r\nc d") == (frozenset({b"a", b"c"}), [])
 
 
-def test_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_files_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed file counts at the next refresh; wrong lines are told with the file's name."""
     monkeypatch.setattr(watched, "SETTLE", 0.0)
     told: list[str] = []
@@ -196,7 +196,7 @@ def test_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text.startswith(f"{path}:2: nothing behind the name") for text in told] == [True]
 
 
-def test_unreadable(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """An alias file that cannot be read is a configuration error that names it."""
     with pytest.raises(ConfigurationError, match="none: cannot be read: No such file"):
         Aliases([str(tmp_path / "none")])

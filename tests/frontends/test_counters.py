@@ -38,7 +38,9 @@ REPLY = SmtpReply(550, "5.2.1", "closed")
         (Decision(skip=Skip.ALIAS), ("", "alias", ""), False),
     ],
 )
-def test_decisions(decision: Decision, outcome: tuple[str, str, str], kept: bool) -> None:
+def test_decisions_are_counted_by_what_became_of_them(
+    decision: Decision, outcome: tuple[str, str, str], kept: bool
+) -> None:
     """Each by what became of it; what refuses, or would have, is kept."""
     refusals: deque[Refused] = deque(maxlen=2)
     counters = OutcomeCounters(refusals)

@@ -24,7 +24,7 @@ PUNY = b"xn--bcher-kva.example"
         (b"", b""),
     ],
 )
-def test_canonical(domain: bytes, form: bytes) -> None:
+def test_domains_are_compared_in_lower_case_and_as_xn_labels(domain: bytes, form: bytes) -> None:
     """Domains are compared in lower case and as xn-- labels, where these exist."""
     assert canonical(domain) == form
 
@@ -48,12 +48,12 @@ def test_canonical(domain: bytes, form: bytes) -> None:
         ([], b"example.org", False),
     ],
 )
-def test_contains(entries: list[bytes], domain: bytes, ours: bool) -> None:
+def test_a_domain_above_counts(entries: list[bytes], domain: bytes, ours: bool) -> None:
     """A domain is in the list by its name, or by the name of a domain above it with a dot."""
     assert (domain in DomainList(entries)) is ours
 
 
-def test_parse() -> None:
+def test_a_file_has_one_domain_a_line() -> None:
     """A file has one domain a line, with comments; wrong lines are told and skipped."""
     data = b"# ours\n example.org  # main\r\n\n.example.net\ntwo words\nno..domain\n*.example.com\n"
     found, problems = parse(data)

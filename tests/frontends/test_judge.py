@@ -37,7 +37,7 @@ def question(
 
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=str)
-def test_refusals(kind: Kind) -> None:
+def test_a_verdict_that_refuses_is_the_reply_of_the_table(kind: Kind) -> None:
     """A verdict that refuses is the table's reply, for a milter and for Postfix."""
     engine = Engine(kind, b"a reason")
     decision = Judge(SCOPE, REPLIES).judge(question(), engine)
@@ -47,7 +47,7 @@ def test_refusals(kind: Kind) -> None:
     assert decision.action == REPLIES.policy(engine.verdict, b"fred@example.org")
 
 
-def test_deliverable() -> None:
+def test_a_good_recipient_is_not_refused() -> None:
     """A good recipient is asked with its bare address, and not refused."""
     engine = Engine()
     decision = Judge(SCOPE, REPLIES).judge(question('<"a b"@Example.org>'), engine)
@@ -66,7 +66,7 @@ def test_not_ours_is_not_asked() -> None:
     assert engine.asked == []
 
 
-def test_bad_address() -> None:
+def test_a_bad_address_is_refused_without_asking() -> None:
     """What is not an address is refused without asking, if it claims a domain of ours."""
     engine = Engine()
     judge = Judge(SCOPE, REPLIES)
@@ -78,7 +78,7 @@ def test_bad_address() -> None:
 
 
 @pytest.mark.parametrize(("check_size", "asked"), [(False, None), (True, 4711)])
-def test_size(check_size: bool, asked: int | None) -> None:
+def test_the_size_is_asked_if_checked(check_size: bool, asked: int | None) -> None:
     """The announced size reaches the engine only where it is to be checked."""
     engine = Engine()
     judge = Judge(SCOPE, REPLIES, check_size=check_size)
@@ -87,7 +87,7 @@ def test_size(check_size: bool, asked: int | None) -> None:
 
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=str)
-def test_observe(kind: Kind) -> None:
+def test_nothing_is_refused_in_observe_mode(kind: Kind) -> None:
     """In observe mode everything is judged and nothing is refused."""
     engine = Engine(kind)
     decision = Judge(SCOPE, REPLIES, waivers=Waivers(Mode.OBSERVE)).judge(question(), engine)
@@ -122,7 +122,9 @@ TIMED_PROBE = b"Double-Bounce1h4zk@mx.example.com"
         (Kind.STORE_FAULT, OnError.TEMPFAIL, None, None),
     ],
 )
-def test_waiver(kind: Kind, on_error: OnError, sender: bytes | None, waiver: Waiver | None) -> None:
+def test_only_faults_and_probes_may_be_let_off(
+    kind: Kind, on_error: OnError, sender: bytes | None, waiver: Waiver | None
+) -> None:
     """Faults of ours may be accepted, and probes are never deferred; nothing else is let off."""
     judge = Judge(SCOPE, REPLIES, waivers=Waivers(on_error=on_error))
     decision = judge.judge(question(sender=sender), Engine(kind))
@@ -137,7 +139,7 @@ def test_temporary_is_what_the_table_says() -> None:
     assert decision.waiver is Waiver.PROBE
 
 
-def test_smtputf8() -> None:
+def test_smtputf8_decides_which_text_a_client_gets() -> None:
     """A client that asked for SMTPUTF8 gets the UTF-8 text, Postfix' policy the ASCII one."""
     replies = ReplyTable({Kind.NONEXISTENT: Template(550, "5.1.1", "no", "n\u00f6")})
     asked = Question(parse_path(b"fred@example.org"), smtputf8=True)

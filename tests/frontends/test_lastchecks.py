@@ -111,7 +111,7 @@ class Site:
         ("SRS0=HHH=TT=x.test=joe@virt.example", Skip.SRS),
     ],
 )
-def test_outcomes(address: str, outcome: Kind | Skip) -> None:
+def test_only_what_postfix_makes_is_judged(address: str, outcome: Kind | Skip) -> None:
     """What Postfix does otherwise is left to it; what it makes of a recipient is judged."""
     decision = Site().decide(address)
     if isinstance(outcome, Skip):

@@ -37,7 +37,9 @@ def talk() -> Talk:
         (b"x" * 9000, b"4", b"", b"x" * MAX_REMEMBERED),
     ],
 )
-def test_clients(address: bytes | None, family: bytes, macro: bytes, client: bytes) -> None:
+def test_a_client_is_known_by_its_address_or_the_macro(
+    address: bytes | None, family: bytes, macro: bytes, client: bytes
+) -> None:
     """A client is known by its address, or by the macro; where neither is known it is judged."""
     talk = Talk()
     talk.connect(address, family, {b"{client_addr}": macro})
@@ -55,7 +57,7 @@ def test_clients(address: bytes | None, family: bytes, macro: bytes, client: byt
         (None, b"U", b"IPv6:2001:db8::1"),
     ],
 )
-def test_exempt_clients(address: bytes | None, family: bytes, macro: bytes) -> None:
+def test_exempt_clients_pass(address: bytes | None, family: bytes, macro: bytes) -> None:
     """However the MTA writes the address of an exempt client, its recipients are let through."""
     networks = ("192.0.2.0/24", "2001:db8::/32")
     talk = Talk(rules=ScopeRules(domains=("example.org",), exempt_clients=networks))
@@ -87,7 +89,7 @@ def test_a_client_that_was_not_announced() -> None:
         (b"<" + b"x" * 9000, b"<" + b"x" * (MAX_REMEMBERED - 1)),
     ],
 )
-def test_senders(talk: Talk, argument: bytes, sender: bytes) -> None:
+def test_a_sender_is_known_by_its_bare_address(talk: Talk, argument: bytes, sender: bytes) -> None:
     """The sender is known by its bare address; one that is not an address is not the null sender."""
     talk.mail(argument)
     talk.rcpt(b"<fred@example.org>")
@@ -107,7 +109,9 @@ def test_senders(talk: Talk, argument: bytes, sender: bytes) -> None:
         (("SIZE=²".encode(),), None),
     ],
 )
-def test_sizes(talk: Talk, parameters: tuple[bytes, ...], size: int | None) -> None:
+def test_a_size_is_what_mail_announces(
+    talk: Talk, parameters: tuple[bytes, ...], size: int | None
+) -> None:
     """SIZE is what MAIL announces, and nothing that is not a number of bytes."""
     talk.mail(b"<joe@sender.test>", *parameters)
     reply = talk.rcpt(b"<large@example.org>")

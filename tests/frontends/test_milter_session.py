@@ -64,7 +64,7 @@ def test_an_mta_that_offers_less_gets_less(steps: int, reply: bytes) -> None:
 
 
 @pytest.mark.parametrize(("version", "spoken"), [(2, 2), (4, 4), (6, 6), (7, 6)])
-def test_versions(version: int, spoken: int) -> None:
+def test_both_sides_speak_the_older_version(version: int, spoken: int) -> None:
     """Both speak the older of their versions."""
     assert Talk(version=version).version == spoken
 
@@ -110,7 +110,7 @@ def test_steps_that_nobody_needs(talk: Talk, command: bytes) -> None:
         (b"\xff\xfe", None),
     ],
 )
-def test_recipients(talk: Talk, argument: bytes, reply: bytes | None) -> None:
+def test_only_ours_are_judged(talk: Talk, argument: bytes, reply: bytes | None) -> None:
     """Whatever stands in RCPT: ours is judged by its bare address, the rest is let through."""
     talk.mail()
     assert talk.rcpt(argument) == reply
@@ -293,7 +293,7 @@ def test_another_server_is_asked_first(talk: Talk) -> None:
     assert talk.heard.transaction.sender is None
 
 
-def test_the_farewell(talk: Talk) -> None:
+def test_nothing_is_answered_behind_the_farewell(talk: Talk) -> None:
     """Nothing is answered, and nothing behind it is looked at."""
     talk.mail()
     assert talk.say(packet(b"Q") + packet(b"R", b"<nobody@example.org>\0")) == b""

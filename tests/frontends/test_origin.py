@@ -99,7 +99,9 @@ def policy(memory: Away, seen: list[str]) -> PolicySession:
 
 
 @pytest.mark.parametrize(("pieces", "sources"), ROWS)
-def test_policy_requests(memory: Away, pieces: list[list[bytes]], sources: list[str]) -> None:
+def test_policy_requests_become_look_ups(
+    memory: Away, pieces: list[list[bytes]], sources: list[str]
+) -> None:
     """As look-ups."""
     seen: list[str] = []
     session = policy(memory, seen)

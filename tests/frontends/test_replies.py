@@ -33,7 +33,7 @@ WITHOUT_A_REASON = {
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=str)
 @pytest.mark.parametrize("reason", [REASON, b""])
-def test_defaults(kind: Kind, reason: bytes) -> None:
+def test_default_replies_are_what_lmtpd_would_say(kind: Kind, reason: bytes) -> None:
     """Without configuration a client hears what lmtpd would say at delivery (tests' TABLE)."""
     row = expected(kind)
     text = row.text or reason or WITHOUT_A_REASON[kind]
@@ -50,7 +50,7 @@ def test_every_refusal_has_a_default() -> None:
     assert set(REFUSALS) == set(DEFAULTS)
 
 
-def test_deliverable() -> None:
+def test_a_good_recipient_is_let_through_by_each_front_end() -> None:
     """A good recipient is DUNNO for Postfix, OK for a socketmap, and no reply for a milter."""
     table = ReplyTable()
     verdict = Verdict(Kind.DELIVERABLE, b"")
@@ -74,7 +74,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("kind", "template"), GOOD, ids=str)
-def test_sound_templates(kind: Kind, template: Template) -> None:
+def test_templates_may_be_chosen_within_the_rules(kind: Kind, template: Template) -> None:
     """Codes and texts may be chosen freely within the rules."""
     assert problems(kind, template) == []
     assert ReplyTable({kind: template})[kind] == template
@@ -109,7 +109,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("kind", "template", "problem"), BAD, ids=str)
-def test_unsound_templates(kind: Kind, template: Template, problem: str) -> None:
+def test_a_template_that_breaks_a_rule_is_refused(
+    kind: Kind, template: Template, problem: str
+) -> None:
     """A template that breaks a rule is refused, with the option, the value and the rule."""
     (found,) = problems(kind, template)
     assert str(found).startswith(f"replies.{kind.name}.{problem}")

@@ -23,7 +23,7 @@ from gateway.frontends.replytext import MAX_RECIPIENT, cut, fill, pieces, printa
         (b"", "", ""),
     ],
 )
-def test_printable(data: bytes, ascii_text: str, utf8_text: str) -> None:
+def test_unprintable_is_replaced(data: bytes, ascii_text: str, utf8_text: str) -> None:
     """What cannot be shown becomes one question mark a character."""
     assert printable(data, smtputf8=False) == ascii_text
     assert printable(data, smtputf8=True) == utf8_text
@@ -40,7 +40,7 @@ def test_printable(data: bytes, ascii_text: str, utf8_text: str) -> None:
         ("a\u00fcb", 3, "a\u00fc"),
     ],
 )
-def test_cut(text: str, limit: int, kept: str) -> None:
+def test_a_text_is_cut_between_two_characters(text: str, limit: int, kept: str) -> None:
     """A text is cut between two characters, never within one."""
     assert cut(text, limit) == kept
 
@@ -53,7 +53,7 @@ def test_cut(text: str, limit: int, kept: str) -> None:
         ("<{recipient}>: {reason}.", ("<", "{recipient}", ">: ", "{reason}", ".")),
     ],
 )
-def test_pieces(template: str, expected: tuple[str, ...]) -> None:
+def test_a_template_is_cut_at_its_placeholders(template: str, expected: tuple[str, ...]) -> None:
     """A template is cut at its placeholders."""
     assert pieces(template) == expected
 
@@ -69,7 +69,7 @@ def test_pieces(template: str, expected: tuple[str, ...]) -> None:
         ("{{reason}}", "a brace that belongs to no placeholder"),
     ],
 )
-def test_bad_pieces(template: str, problem: str) -> None:
+def test_unknown_placeholders_are_refused(template: str, problem: str) -> None:
     """Anything else in braces is refused, with the placeholders that exist."""
     with pytest.raises(ValueError, match=problem):
         pieces(template)

@@ -46,12 +46,12 @@ def skip(
         ("", Skip.NOT_OUR_DOMAIN),
     ],
 )
-def test_domains(recipient: str, reason: Skip | None) -> None:
+def test_only_recipients_of_our_domains_are_judged(recipient: str, reason: Skip | None) -> None:
     """Only recipients of our domains are judged, also those that are not proper addresses."""
     assert skip(OURS, recipient) is reason
 
 
-def test_unqualified() -> None:
+def test_unqualified_recipients_are_ours_where_configured() -> None:
     """Recipients without a domain are ours where the configuration says so."""
     settings = replace(OURS, unqualified=True)
     assert skip(settings, "fred") is None
@@ -73,7 +73,7 @@ def test_unqualified() -> None:
         (("example.org",), "fred@example.org", b"error", Skip.REFUSED_BY_MTA),
     ],
 )
-def test_mailers(
+def test_the_mailer_decides_where_it_is_named(
     domains: tuple[str, ...], recipient: str, mailer: bytes, reason: Skip | None
 ) -> None:
     """Where the MTA names its mailer, that decides; where it does not, the domain does."""
@@ -106,7 +106,7 @@ def test_mailer_without_mailers() -> None:
         ("a.b@*", "axb@example.org", False),
     ],
 )
-def test_exempt_recipients(pattern: str, recipient: str, exempt: bool) -> None:
+def test_an_at_sign_means_the_whole(pattern: str, recipient: str, exempt: bool) -> None:
     """A pattern with an @ is about the whole address, one without about the local part."""
     settings = replace(OURS, exempt_recipients=(pattern,))
     assert skip(settings, recipient) is (Skip.EXEMPT_RECIPIENT if exempt else None)
@@ -134,7 +134,7 @@ def test_exempt_recipients(pattern: str, recipient: str, exempt: bool) -> None:
         ("fe80::/10", b"fe80::1%eth0", True),
     ],
 )
-def test_exempt_clients(network: str, client: bytes, exempt: bool) -> None:
+def test_a_client_is_exempt_by_its_address(network: str, client: bytes, exempt: bool) -> None:
     """A client is exempt by its address, however the MTA writes it."""
     settings = replace(OURS, exempt_clients=(network,))
     expected = Skip.EXEMPT_CLIENT if exempt else None
@@ -151,12 +151,12 @@ def test_exempt_clients(network: str, client: bytes, exempt: bool) -> None:
         (b"192.0.2.7:25", None),
     ],
 )
-def test_client_address(client: bytes, address: IPAddress | None) -> None:
+def test_any_notation_is_one_address(client: bytes, address: IPAddress | None) -> None:
     """An MTA's notation of a client is one address, or none."""
     assert client_address(client) == address
 
 
-def test_authenticated() -> None:
+def test_authenticated_senders_are_exempt_only_where_configured() -> None:
     """Authenticated senders are exempt only where that is asked for."""
     assert skip(OURS, "fred@example.org", authenticated=b"joe") is None
     settings = replace(OURS, exempt_authenticated=True)
@@ -164,7 +164,7 @@ def test_authenticated() -> None:
     assert skip(settings, "fred@example.org") is None
 
 
-def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_files_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Domains and aliases come from files too, and what is saved there counts."""
     monkeypatch.setattr(watched, "SETTLE", 0.0)
     domains = tmp_path / "domains"
@@ -237,7 +237,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("srs", "skip"), [(True, Skip.SRS), (False, None)])
-def test_rewritten_senders(srs: bool, skip: Skip | None) -> None:
+def test_rewritten_senders_are_not_judged(srs: bool, skip: Skip | None) -> None:
     """Nobody has such a mailbox, and what rewrites them back comes after us."""
     scope = Scope(ScopeRules(domains=("example.org",), srs=srs))
     found = scope.skip(parse_path(b"<SRS0=HHH=TT=x.test=joe@example.org>"))

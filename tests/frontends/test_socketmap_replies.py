@@ -15,7 +15,7 @@ from tests.interfaces.kinds import expected
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("reason", [b"Account closed; call 555-1234", b"Zugriff f\xc3\xbcr"])
-def test_payload(kind: Kind, reason: bytes) -> None:
+def test_a_reply_is_a_status_and_a_reason_or_the_key(kind: Kind, reason: bytes) -> None:
     """A reply is the kind's status and the verdict's reason, or OK and the key."""
     said = b"alice@example.org" if kind.accepts else reason
     payload = expected(kind).status + b" " + said
@@ -45,7 +45,7 @@ def test_long_reason_is_cut() -> None:
 
 
 @pytest.mark.processes
-def test_light_import() -> None:
+def test_replies_need_no_slow_module() -> None:
     """Rendering a socketmap reply needs none of the slow standard modules."""
     program = (
         "import sys; sys.path.insert(0, '.');"

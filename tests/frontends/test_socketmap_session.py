@@ -96,7 +96,7 @@ def payloads(data: bytes) -> list[bytes]:
         ),
     ],
 )
-def test_conversations(data: bytes, replies: list[bytes], finished: bool) -> None:
+def test_replies_come_in_order(data: bytes, replies: list[bytes], finished: bool) -> None:
     """Replies in the order of the requests; after a fault the last word, and nothing behind it."""
     conversation = session()
     conversation.receive(data)

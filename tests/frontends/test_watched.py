@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_refresh(path: Path) -> None:
+def test_only_a_changed_file_is_read_again(path: Path) -> None:
     """A changed file is read again; an unchanged one is not."""
     file = Watched(str(path), words)
     first = file.value
@@ -98,7 +98,7 @@ def test_no_regular_file(tmp_path: Path, kind: str) -> None:
     assert caught.value.file == path
 
 
-def test_too_large(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beyond_the_limit_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file beyond the limit is not read into memory."""
     monkeypatch.setattr(watched, "MAX_SIZE", 3)
     with pytest.raises(ConfigurationError, match="has more than 3 bytes"):

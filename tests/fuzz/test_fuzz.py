@@ -34,7 +34,7 @@ def _changed(target: Target) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_target(name: str) -> None:
+def test_no_input_makes_a_target_fail(name: str) -> None:
     """No input makes it fail."""
     target = TARGETS[name]
     for seed in target.seeds:

@@ -71,7 +71,7 @@ def test_created_and_deleted(user: Living) -> None:
     user.say(USER, Kind.DELIVERABLE)
 
 
-def test_renamed(user: Living) -> None:
+def test_a_renamed_mailbox_has_only_its_new_name(user: Living) -> None:
     """The old name is gone and the new one is there."""
     user.admin.rename(MAILBOX, b"user/moved")
     user.say(USER, Kind.NONEXISTENT)
@@ -121,7 +121,9 @@ def test_counted_by_the_quota_tool(user: Living) -> None:
     ],
     ids=["with a message", "without one"],
 )
-def test_denied(user: Living, deny: Callable[[Living], None], reason: bytes) -> None:
+def test_cyr_deny_blocks_and_allows_a_user(
+    user: Living, deny: Callable[[Living], None], reason: bytes
+) -> None:
     """cyr_deny blocks a user, in a database that did not exist before, and cyr_deny -a allows."""
     deny(user)
     user.say(USER, Kind.DENIED, reason)

@@ -56,7 +56,7 @@ def test_the_log_says_which_library_serves(managed: ManagedGateway) -> None:
 
 
 @pytest.mark.milter
-def test_several_sockets(managed: ManagedGateway) -> None:
+def test_each_of_several_sockets_is_served(managed: ManagedGateway) -> None:
     """Each is served; on pymilter by a process of its own, of which one may die without the others."""
     paths = [managed.path("milter"), managed.path("milter-two"), managed.path("milter-three")]
     (port,) = free_ports(1)

@@ -38,7 +38,7 @@ TABLES = {
         ("gmail.example", RoutingKind.NOT_OURS),
     ],
 )
-def test_classes(domain: str, kind: RoutingKind) -> None:
+def test_a_domain_in_no_class_with_mailboxes_is_not_ours(domain: str, kind: RoutingKind) -> None:
     """What is in no class with mailboxes is not ours."""
     assert routing(postfix(LISTS), f"nobody@{domain}", TABLES).kind is kind
 

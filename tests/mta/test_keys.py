@@ -34,7 +34,7 @@ def texts(found: list[Key]) -> list[bytes]:
         (b"list+request", (b"list", b"+request")),
     ],
 )
-def test_extensions(local: bytes, parts: tuple[bytes, bytes] | None) -> None:
+def test_the_first_delimiter_cuts(local: bytes, parts: tuple[bytes, bytes] | None) -> None:
     """By whichever delimiter comes first, and not where the name is a special one."""
     assert BOTH.split(local) == parts
 

@@ -44,7 +44,7 @@ def ask(asker: Asker, run: Run = RUN, keys: list[bytes] = KEYS) -> dict[bytes, b
 @pytest.mark.parametrize(
     ("run", "separator"), [(RUN, "\\t"), (ALIASES, ":\\t")], ids=["postmap", "postalias"]
 )
-def test_values(program: Program, run: Run, separator: str) -> None:
+def test_keys_and_values_may_hold_separators(program: Program, run: Run, separator: str) -> None:
     """A key may hold what separates it from its value, and a value may, too."""
     lines = [("a@x.test", "1, 2"), ("b c@x.test", "v\\tw"), ("d\\te", ":\\tx")]
     text = "".join(f"{key}{separator}{value}\\n" for key, value in lines)
@@ -91,7 +91,7 @@ def test_nothing_is_found(program: Program) -> None:
         ("head -c 9 /dev/urandom | od -c; exit 1", "prints what it never prints"),
     ],
 )
-def test_faults(program: Program, script: str, problem: str) -> None:
+def test_a_fault_says_what_to_do(program: Program, script: str, problem: str) -> None:
     """Each names the tables, and what to do."""
     with pytest.raises(MailServerError) as caught:
         ask(program("cat >/dev/null\n" + script))

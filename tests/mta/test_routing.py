@@ -71,7 +71,7 @@ TABLES: Contents = {
         ("both@mx.test.example", ["both@mx.test.example", "fred@virt.example"], "alias_maps"),
     ],
 )
-def test_rewritten(address: str, targets: list[str], by: str) -> None:
+def test_the_first_table_rewrites(address: str, targets: list[str], by: str) -> None:
     """By whichever table comes first in Postfix' order."""
     found = routing(postfix(MAIN), address, TABLES)
     assert found.kind is RoutingKind.REWRITTEN
@@ -104,7 +104,7 @@ def test_rewritten(address: str, targets: list[str], by: str) -> None:
         ("a\nb@virt.example", RoutingKind.STAYS),  # no table has such a key
     ],
 )
-def test_fates(address: str, kind: RoutingKind) -> None:
+def test_each_fate_of_a_recipient_is_told(address: str, kind: RoutingKind) -> None:
     """Everything else that can become of one."""
     assert routing(postfix(MAIN), address, TABLES).kind is kind
 
@@ -142,7 +142,9 @@ def test_a_table_that_cannot_be_asked(table: str) -> None:
         ({"luser_relay": "fred"}, RoutingKind.LEFT),
     ],
 )
-def test_local_recipients(changes: dict[str, str], kind: RoutingKind) -> None:
+def test_local_recipients_are_ours_where_they_are_handed_on(
+    changes: dict[str, str], kind: RoutingKind
+) -> None:
     """They are ours where local(8) hands them on, and unknown ones go nowhere else."""
     assert routing(postfix(changes), "nobody@mx.test.example", {}).kind is kind
 

@@ -21,6 +21,6 @@ from gateway.mta.srs import is_srs
         (b"", False),
     ],
 )
-def test_tags(local: bytes, srs: bool) -> None:
+def test_tags_are_known_in_any_case_and_with_each_separator(local: bytes, srs: bool) -> None:
     """In any case, with each separator that libsrs2 knows."""
     assert is_srs(local) is srs

@@ -109,7 +109,7 @@ BAD_PATHS = [
 
 
 @pytest.mark.parametrize(("argument", "address", "domain"), PATHS)
-def test_paths(argument: bytes, address: bytes, domain: bytes) -> None:
+def test_a_path_has_an_address(argument: bytes, address: bytes, domain: bytes) -> None:
     """The bare address is what Cyrus is asked; its domain is ready to be compared."""
     found = parse_path(argument)
     assert isinstance(found, Address)
@@ -118,7 +118,7 @@ def test_paths(argument: bytes, address: bytes, domain: bytes) -> None:
 
 
 @pytest.mark.parametrize(("argument", "problem", "domain"), BAD_PATHS)
-def test_bad_paths(argument: bytes, problem: str, domain: bytes) -> None:
+def test_what_is_not_an_address_says_why(argument: bytes, problem: str, domain: bytes) -> None:
     """What is not an address says why, and which domain it claims where that can be seen."""
     assert parse_path(argument) == BadAddress(problem, domain)
 
@@ -180,7 +180,9 @@ def test_every_problem_stands_in_the_table() -> None:
         (b"x@" + b"d" * (MAX_LENGTH + 1), BadAddress(TOO_LONG)),
     ],
 )
-def test_bare(address: bytes, expected: Address | BadAddress) -> None:
+def test_a_bare_address_keeps_quotes_and_backslashes(
+    address: bytes, expected: Address | BadAddress
+) -> None:
     """A bare address keeps its quotes and backslashes: they are characters of the name."""
     assert parse_bare(address) == expected
 
@@ -208,7 +210,7 @@ def test_quoting_is_undone(local: bytes) -> None:
 
 
 @pytest.mark.processes
-def test_light_import() -> None:
+def test_addresses_need_no_slow_module() -> None:
     """Reading an address needs none of the slow standard modules."""
     program = (
         "import sys; sys.path.insert(0, '.');"

@@ -74,7 +74,7 @@ def parsed(data: bytes, *, size: int = 1 << 20) -> tuple[list[Event], str | None
         *((step.command, b"whatever", step) for step in OTHERS),
     ],
 )
-def test_steps(command: bytes, data: bytes, event: Event) -> None:
+def test_each_packet_is_one_step(command: bytes, data: bytes, event: Event) -> None:
     """What each packet says."""
     assert parsed(OFFER + packet(command, data)) == ([OFFERED, event], None)
 
@@ -95,7 +95,7 @@ def test_steps(command: bytes, data: bytes, event: Event) -> None:
         (b"{i}\0one\0i\0two\0", {"i": b"one"}),
     ],
 )
-def test_macros(data: bytes, values: dict[str, bytes]) -> None:
+def test_long_names_of_macros_have_braces(data: bytes, values: dict[str, bytes]) -> None:
     """Long names have braces; a name without a value is empty, a value without its end is none."""
     table = MacroTable()
     table.tell(Macros(b"R", data))
@@ -205,7 +205,7 @@ def test_every_split_gives_the_same(
     assert parsed(data, size=size) == parsed(data)
 
 
-def test_replies() -> None:
+def test_replies_are_as_they_go_to_the_mta() -> None:
     """As they go to the MTA."""
     assert packet(b"c") == b"\0\0\0\1c"
     assert refusal(b"550 5.1.1 no %") == b"\0\0\0\x11y550 5.1.1 no %%\0"
@@ -223,6 +223,6 @@ def test_replies() -> None:
         (b"", b""),
     ],
 )
-def test_addresses(text: bytes, address: bytes) -> None:
+def test_addresses_lose_the_tag_of_ipv6(text: bytes, address: bytes) -> None:
     """Without the tag that Sendmail writes before IPv6."""
     assert plain_address(text) == address

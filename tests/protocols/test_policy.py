@@ -105,7 +105,7 @@ def test_request_of_postfix() -> None:
         ),
     ],
 )  # fmt: skip
-def test_attributes(data: bytes, expected: PolicyRequest) -> None:
+def test_attributes_come_in_any_order(data: bytes, expected: PolicyRequest) -> None:
     """Attributes come in any order; values begin behind the first equals sign."""
     assert outcome(data) == ([expected], None)
 
@@ -135,7 +135,7 @@ def test_attributes(data: bytes, expected: PolicyRequest) -> None:
         (b"r", "the connection ended within a request"),
     ],
 )
-def test_errors(data: bytes, error: str) -> None:
+def test_bytes_that_are_not_a_request_are_an_error(data: bytes, error: str) -> None:
     """Bytes that are not a request end the conversation with an error that says why."""
     assert outcome(POSTFIX, data) == ([REQUEST], error)
     assert outcome(POSTFIX + data) == ([REQUEST], error)
@@ -176,7 +176,7 @@ def test_nothing_is_parsed_behind_an_error() -> None:
     assert parser.error is error is not None
 
 
-def test_idle() -> None:
+def test_a_parser_is_idle_between_requests_only() -> None:
     """A parser is idle between requests only."""
     parser = PolicyParser()
     assert parser.idle
@@ -219,7 +219,7 @@ def test_no_input_raises(data: bytes) -> None:
     outcome(data)
 
 
-def test_render() -> None:
+def test_a_reply_is_the_action_and_an_empty_line() -> None:
     """A reply is the action and an empty line."""
     assert render(b"DUNNO") == b"action=DUNNO\n\n"
 

@@ -39,7 +39,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("host", "may"), CASES)
-def test_networks_decide(host: str, may: bool) -> None:
+def test_networks_of_both_families_decide_who_may_ask(host: str, may: bool) -> None:
     """IPv4, IPv6, and IPv4 in IPv6's clothes."""
     refused: list[tuple[object, ...]] = []
     networks = [ip_network(each) for each in ("192.0.2.0/24", "2001:db8::/32", "fe80::/10")]

@@ -101,7 +101,7 @@ def test_what_is_remembered_is_not_asked_again(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("fault", "defects"), [(MailServerError("ldap:/one", "gone"), 0), (ValueError("odd"), 1)]
 )
-def test_faults(desk: Desk, fault: Exception, defects: int) -> None:
+def test_faults_are_told_and_not_remembered(desk: Desk, fault: Exception, defects: int) -> None:
     """Callers are told of them, and they are not remembered; callers are told of a defect, too."""
     desk.programs.fault = fault
     told = desk.ask(Lookup(ONE, b"a"))

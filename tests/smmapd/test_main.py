@@ -46,7 +46,7 @@ def run(*words: str, data: bytes = b"", **variables: str) -> subprocess.Complete
     )
 
 
-def test_wrong_usage(
+def test_wrong_usage_is_told_with_exit_code_64(
     capsys: pytest.CaptureFixture[str], logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """64, with the word and the usage on standard error and in syslog."""
@@ -77,7 +77,7 @@ def test_root_must_say_x(
         ),
     ],
 )
-def test_unusable_configuration(
+def test_an_unusable_configuration_is_told_with_exit_code_78(
     variables: dict[str, str],
     ident: str,
     capsys: pytest.CaptureFixture[str],

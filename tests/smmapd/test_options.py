@@ -27,7 +27,7 @@ from smmapd.options import Options, UsageError, atoi, parse
         ("--", Options()),
     ],
 )
-def test_options(words: str, options: Options) -> None:
+def test_each_option_has_its_default(words: str, options: Options) -> None:
     """Each option with its default; numbers are read as C's atoi reads them."""
     assert parse(words.split()) == options
 
@@ -87,6 +87,6 @@ def test_defaults_are_those_of_the_manual_page() -> None:
         ("٣", 0),
     ],
 )
-def test_atoi(text: str, number: int) -> None:
+def test_numbers_are_read_as_atoi_reads_them(text: str, number: int) -> None:
     """Leading blanks, one sign, ASCII digits, and the rest is ignored."""
     assert atoi(text) == number

@@ -86,7 +86,7 @@ def converse(pipes: Pipes, data: bytes, engine: Engine | None = None) -> bytes:
         (b"8:m remote,6:m fred,9:m remote2,", [b"OK remote", b"OK fred", b"OK remote2"]),
     ],
 )
-def test_conversations(pipes: Pipes, data: bytes, replies: list[bytes]) -> None:
+def test_replies_come_in_order(pipes: Pipes, data: bytes, replies: list[bytes]) -> None:
     """Replies come in the order of the requests; the first fault ends the conversation."""
     assert converse(pipes, data) == b"".join(encode(reply) for reply in replies)
 

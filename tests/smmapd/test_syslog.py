@@ -88,7 +88,7 @@ def test_long_text_is_cut(text: str | bytes) -> None:
         (b"f", Kind.STORE_FAULT, b"", "event=failed u.username=f r.clienthost=[local]"),
     ],
 )
-def test_audit_line(key: bytes, kind: Kind, reason: bytes, line: str) -> None:
+def test_no_field_is_forged(key: bytes, kind: Kind, reason: bytes, line: str) -> None:
     """Cyrus' logfmt: fields are quoted where they need it, so that none can forge another."""
     assert audit_line(key, Verdict(kind, reason), "[local]") == line
 
@@ -246,7 +246,7 @@ def test_debug_lines_are_dropped_until_they_are_wanted(
     ]
 
 
-def test_levels(lines: list[tuple[int, str]]) -> None:
+def test_each_function_has_the_priority_of_its_name(lines: list[tuple[int, str]]) -> None:
     """Each function has the priority of its name, and what it says is printable."""
     for function in (syslog.debug, syslog.info, syslog.warning, syslog.error):
         function("a\nb")

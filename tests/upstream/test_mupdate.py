@@ -47,7 +47,7 @@ def test_kicks_are_rate_limited(mupdate: Fake, tmp_path: Path) -> None:
     assert mupdate.connections == 3
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_a_socket_that_does_not_listen_is_named(tmp_path: Path) -> None:
     """The message names the socket; after several failures it is not tried for a while."""
     kicker = Kicker(str(tmp_path))
     for _ in range(THRESHOLD):

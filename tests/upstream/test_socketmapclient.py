@@ -154,7 +154,7 @@ def test_a_server_that_sends_byte_by_byte_forever() -> None:
             asking.ask(b"fred")
 
 
-def test_nobody_listens() -> None:
+def test_the_reason_of_a_refused_connection_is_that_of_the_system() -> None:
     """The reason is the system's."""
     asking = client(nobody())
     with pytest.raises(UpstreamError, match="backend: cannot connect: Connection refused"):

@@ -338,7 +338,7 @@ def verifier(folder: Path, options: Mapping[str, str] = NONE, *, older: bool = F
 
 
 @pytest.mark.parametrize(("options", "recipient", "kind"), ROWS)
-def test_the_rules(
+def test_a_mail_of_unknown_size_is_delivered_by_the_rules(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, kind: Kind
 ) -> None:
     """What delivery does with a mail whose size is not known."""
@@ -346,7 +346,7 @@ def test_the_rules(
 
 
 @pytest.mark.parametrize(("options", "recipient", "size", "kind"), SIZED_ROWS)
-def test_announced_sizes(
+def test_announced_sizes_count_where_quotas_are_strict(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, size: int | None, kind: Kind
 ) -> None:
     """The size counts where quotas are strict, and where the gateway is told to look at it."""
@@ -354,7 +354,7 @@ def test_announced_sizes(
 
 
 @pytest.mark.parametrize(("options", "recipient", "kind"), OLDER_ROWS)
-def test_older_lists(
+def test_older_lists_are_not_refused_for_ever(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, kind: Kind
 ) -> None:
     """Whatever a version delivers that may have written the list is not permanently refused."""

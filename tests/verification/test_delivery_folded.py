@@ -86,7 +86,7 @@ FOLDED_ROWS = [
 
 
 @pytest.mark.parametrize(("options", "recipient", "kind"), FOLDED_ROWS)
-def test_folded_addresses(
+def test_an_address_without_capitals_may_be_that_of_a_mailbox_with_some(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, kind: Kind
 ) -> None:
     """An address without capitals may be that of a mailbox with some, if there is no other."""

@@ -25,7 +25,7 @@ from tests.verification.test_delivery import CATCHES, DOMAINS, MAKES, NONE, STRI
         ({"calendarprefix": "open"}, b"+open", ["name", "mailbox", "acl", "quota", "kept"]),
     ],
 )  # fmt: skip
-def test_the_steps(
+def test_steps_are_told_in_the_order_of_delivery(
     tmp_path: Path, options: Mapping[str, str], recipient: bytes, names: list[str]
 ) -> None:
     """Each look is told, in the order of delivery."""

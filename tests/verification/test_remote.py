@@ -274,7 +274,7 @@ def test_nothing_is_known_at_no_cost(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("spread", "both"), [(True, True), (False, False)])
-def test_two_servers(make: Make, spread: bool, both: bool) -> None:
+def test_the_second_is_asked_on_failure(make: Make, spread: bool, both: bool) -> None:
     """Without `spread` the second is asked only where the first fails."""
     site = make(2, spread=spread)
     for number in range(50):

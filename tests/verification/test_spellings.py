@@ -156,7 +156,7 @@ SPELLINGS: list[tuple[list[bytes], bytes, Kind, Kind, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("mailboxes", "recipient", "newer", "older", "options"), SPELLINGS)
-def test_spellings(
+def test_recipients_are_found_in_each_spelling(
     tmp_path: Path,
     mailboxes: list[bytes],
     recipient: bytes,

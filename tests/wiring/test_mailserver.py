@@ -55,7 +55,7 @@ def test_without_a_mail_server() -> None:
     )
 
 
-def test_its_parameters(program: Program) -> None:
+def test_parameters_are_those_of_the_instance_that_is_named(program: Program) -> None:
     """Asked of the instance that the settings name."""
     program(f'[ "$1 $2" = "-c /etc/postfix" ] || exit 9; printf "{GOOD}"')
     found = make_postfix(settings())

@@ -38,7 +38,7 @@ def test_formats_that_do_not_say(path: str, configured: str) -> None:
     assert open_database(os.path.join(FOLDER, path), configured).count() is None
 
 
-def test_faults(tmp_path: os.PathLike[str]) -> None:
+def test_a_missing_and_a_cut_file_are_faults(tmp_path: os.PathLike[str]) -> None:
     """A missing and a cut file are the faults that they are elsewhere."""
     path = os.path.join(tmp_path, "mailboxes.db")
     with pytest.raises(DatabaseMissing):

@@ -45,7 +45,7 @@ def _lines(records: dict[bytes, bytes], order: bytes | None = MAILBOX) -> bytes:
         (b"", b""),
     ],
 )
-def test_escaping(plain: bytes, escaped: bytes) -> None:
+def test_bytes_that_would_break_lines_are_escaped(plain: bytes, escaped: bytes) -> None:
     """Bytes that would break the lines are written as 0xff and another byte."""
     assert encode(plain) == escaped
     assert decode(escaped) == plain
@@ -157,7 +157,7 @@ def test_an_empty_file_is_an_empty_database(path: str) -> None:
         (b"anna\t1\nmi\0e\t2\n", "NUL"),
     ],
 )
-def test_visible_damage(
+def test_visible_damage_is_not_an_absence(
     path: str, whole: int, text: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the format can show as damage is damage, never "no such record"."""

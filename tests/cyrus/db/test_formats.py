@@ -60,7 +60,7 @@ def test_golden_files_say_what_they_are(name: str) -> None:
         (bytes(100), "unknown"),
     ],
 )
-def test_detection(tmp_path: object, data: bytes, name: str) -> None:
+def test_formats_are_known_by_their_magic_numbers(tmp_path: object, data: bytes, name: str) -> None:
     """Magic numbers decide; flat is what looks like text with a TAB in its first line."""
     assert detect(_put(tmp_path, data)) == name
 

@@ -44,7 +44,7 @@ def _put(folder: object, name: str, text: bytes) -> str:
         (b"", True, b"A"),
     ],
 )
-def test_hash_folders(name: bytes, full: bool, letter: bytes) -> None:
+def test_the_hash_folder_is_that_of_dir_hash_c(name: bytes, full: bool, letter: bytes) -> None:
     """The letter of `dir_hash_c`, for both settings of fulldirhash."""
     assert folder_hash(name, full) == letter
 

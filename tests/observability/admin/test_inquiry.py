@@ -29,7 +29,7 @@ from gateway.observability.admin.inquiry import parse
         ),
     ],
 )
-def test_inquiries(query: str, inquiry: Inquiry) -> None:
+def test_percent_encoded_bytes_are_decoded(query: str, inquiry: Inquiry) -> None:
     """Percent-encoded bytes; a plus sign is one."""
     assert parse(query) == inquiry
 

@@ -33,7 +33,9 @@ def buckets(*counts: int) -> dict[MetricKey, float]:
         (0.5, (0, 10, 0, 90), 4.0),
     ],
 )
-def test_quantiles(share: float, counts: tuple[int, ...], seconds: float | None) -> None:
+def test_quantiles_are_even_within_a_bucket(
+    share: float, counts: tuple[int, ...], seconds: float | None
+) -> None:
     """Even within a bucket, and the last bound where there is no upper one."""
     assert quantile(share, key, BOUNDS, buckets(*counts), {}) == seconds
 

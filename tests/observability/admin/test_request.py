@@ -122,7 +122,7 @@ def test_hosts_of_ours(host: str) -> None:
         "l\u00f6calhost",
     ],
 )
-def test_strangers_names(host: str) -> None:
+def test_names_that_strangers_can_give_are_not_ours(host: str) -> None:
     """A name that a stranger can give to this machine is none of ours (DNS rebinding)."""
     assert not is_ours(host.encode("latin-1"), HOSTS)
 

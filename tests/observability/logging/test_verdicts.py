@@ -98,7 +98,7 @@ def start(front: str, recipient: str, verdict: str, sender: str = SENDER.decode(
     return f"info: verdict frontend={front} mode=enforce {who} {verdict}"
 
 
-def test_whole_lines() -> None:
+def test_lines_are_as_the_files_have_them() -> None:
     """Of the files at first, then remembered; the recipient of each front end is its own."""
     with site() as here:
         for front in FRONT_ENDS:
@@ -122,7 +122,7 @@ def test_what_needs_no_look_up() -> None:
             assert " cache=none " in line
 
 
-def test_json_lines() -> None:
+def test_json_has_the_same_fields_of_their_own_types() -> None:
     """The same fields, in the same order, of their own types."""
     common = ["time", "level", "logger", "pid", "message", "frontend", "mode"]
     with site(format="json") as here:
@@ -140,7 +140,7 @@ def test_json_lines() -> None:
 @pytest.mark.parametrize(
     ("addresses", "shown"), [("hashed", r"[0-9a-f]{12}@(example\.org|sender\.test)"), ("off", "-")]
 )
-def test_private_lines(addresses: str, shown: str) -> None:
+def test_no_local_part_is_in_a_private_log(addresses: str, shown: str) -> None:
     """Nobody's local part is in the log, and a hash is the same at every front end."""
     named = {"text": "no {recipient}"}
     with site({"replies.nonexistent": named}, addresses=addresses) as here:
@@ -169,7 +169,7 @@ def test_a_client_of_the_socketmap_on_tcp() -> None:
         assert "frontend=socketmap mode=enforce client=127.0.0.1 recipient=" in line
 
 
-def test_observed() -> None:
+def test_a_refusal_that_is_not_carried_out_says_so() -> None:
     """A refusal that is not carried out says so in its place."""
     with site({"": {"mode": "observe"}}) as here:
         for front in FRONT_ENDS:

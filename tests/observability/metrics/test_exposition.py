@@ -79,7 +79,7 @@ def test_a_histogram_is_cumulative() -> None:
     assert found["smmapd_lookup_seconds_sum", ()] == pytest.approx(99.00009)
 
 
-def test_processes() -> None:
+def test_processes_are_counted_with_their_starts() -> None:
     """Those that serve, those that should, and how often they were started again."""
     found = samples(view())
     assert found["smmapd_processes_ready", ("core",)] == 1
