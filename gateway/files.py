@@ -82,7 +82,7 @@ def read_with_status(path: str, limit: int) -> tuple[bytes, os.stat_result]:
 def stamp(status: os.stat_result) -> FileStamp:
     """What tells a file from itself at another time.
 
-    The time of change, which nobody can set, shows what a restore with old times hides.
+    The time of change, which no program can set, shows what a restore with old times hides.
     """
     return (
         status.st_dev,

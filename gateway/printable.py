@@ -1,4 +1,4 @@
-"""Bytes and text of strangers, fit for a log line: printable, one line, cut."""
+"""Untrusted bytes and text, fit for a log line: printable, one line, cut."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     MakeVerifier = Callable[[SqlPool | None], Verifier]
 
 # Seconds that clients are given in a drain: Postfix keeps a connection for
-# 100 s at most (socketmap_table(5)), so nobody is cut off.
+# 100 s at most (socketmap_table(5)), so no client is cut off.
 DRAIN_LIMIT = 110.0
 
 # Clients that may wait to be accepted.  master's own 32 is meant for services

@@ -97,7 +97,7 @@ def _accept_waiting(status: Status, verifier: Verifier, observe: Observer) -> li
         for _ in range(FIRST):
             try:
                 descriptor, _address = listener._accept()  # type: ignore[attr-defined]
-            except OSError:  # nobody is there, or the loop will say what is wrong
+            except OSError:  # none is there, or the loop will say what is wrong
                 break
             status.connection()
             clients.append(_serve(descriptor, SocketmapSession(verifier, observe)))

@@ -35,7 +35,7 @@ _NAMES = _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | 
 _EVERYTHING = _MODIFY | _NAMES
 
 # statfs(2): file systems that no other machine writes to.  Not zfs: a rollback
-# changes what is in its folders and tells nobody.
+# changes what is in its folders without an event.
 _LOCAL = frozenset(
     {
         0xEF53,  # ext2, ext3, ext4

@@ -192,7 +192,7 @@ def _letters(letters: bytes, *, old: bool) -> int:
 
 
 def text_entry(name: bytes, value: bytes, *, old: bool) -> MailboxEntry:
-    """`[(name value ...) ]type [server!]partition acl`; every text is one, in Cyrus' eyes."""
+    """`[(name value ...) ]type [server!]partition acl`; Cyrus takes every text for one."""
     text = value.partition(b"\0")[0]
     uniqueid = b""
     if text.startswith(b"("):

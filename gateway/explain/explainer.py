@@ -3,7 +3,7 @@
 It asks the same engine, scope and reply table that serve, so that what it
 shows is what happens.  The command line and the status page use it.
 
-Limits: what a front end learns from the MTA and nobody told us here (a login
+Limits: what a front end learns from the MTA and was not told here (a login
 name, SMTPUTF8) counts as not given.  A backend is asked as for a real mail.
 """
 

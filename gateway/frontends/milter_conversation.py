@@ -157,8 +157,8 @@ class MilterConversation:
         """As a Judging's; `reply_cache`, of the same judge, is shared by all connections.
 
         With `faults_only`, `observe` need not hear of decisions that were
-        remembered: they are never faults.  `defect` hears of an exception that
-        nobody expected: it defers its recipient, and costs no other one anything.
+        remembered: they are never faults.  `defect` hears of an unexpected
+        exception: it defers its recipient, and costs no other one anything.
         """
         self._judging: Judging[Rcpt] = Judging(
             decider, judge, observe=observe, count=count, origin=origin

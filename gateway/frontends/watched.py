@@ -14,7 +14,7 @@ lost most of its entries in one change (`Trust`).
 
 `refresh` costs one system call when nothing has changed, so it may be called
 for every question, and from several threads: the parsed value is replaced as a
-whole.  A large file is parsed on a thread of its own, so that nobody's
+whole.  A large file is parsed on a thread of its own, so that no
 question waits for that.
 
 Limits: a writer that pauses for SETTLE seconds in the middle is seen in the

@@ -1,6 +1,6 @@
 """What becomes of a recipient in Postfix before it would reach Cyrus.
 
-The kinds are closed.  `STAYS` says that nothing is known that speaks against a
+The kinds are closed.  `STAYS` says that there is no known reason against a
 refusal; every other kind does, or says why that cannot be known.
 """
 

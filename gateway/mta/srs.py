@@ -1,7 +1,7 @@
 """Addresses of the Sender Rewriting Scheme: bounces that a rewriter has to unwrap.
 
 `SRS0=HASH=TT=HOST=LOCAL@ours` and `SRS1=...` stand for senders of forwarded
-mail.  Nobody has such a mailbox; postsrsd, or what else rewrites, makes the
+mail.  There are no such mailboxes; postsrsd, or what else rewrites, makes the
 sender's own address of it, later than the gateway is asked.
 
 Source: the SRS paper and libsrs2: the tag, in any case, and one of `=`, `+`,

@@ -7,7 +7,7 @@ any pieces and hands out events in order.  It promises that
 - every split of the same bytes gives the same events and the same error;
 - the cost is linear in the bytes, and what it holds of an unfinished packet
   is bounded by MAX_PACKET;
-- after an error, and after the MTA's farewell, nothing more is parsed.  The
+- after an error, and after the MTA's QUIT, nothing more is parsed.  The
   protocol has no reply that says "your fault": the server logs and disconnects.
 
 Only what a filter of recipients needs is told apart: negotiation, client,

@@ -76,7 +76,7 @@ class Crowding:
             self._timer.start(self.look)
 
     def stop(self) -> None:
-        """Nobody is accepted any more."""
+        """No client is accepted any more."""
         self._timer.stop()
 
     def look(self) -> None:

@@ -1,7 +1,7 @@
 """Python's search for garbage that hangs together in circles, kept out of the clients' way.
 
 Nearly everything is let go by counting references.  For the rest CPython searches all
-long-lived objects each time their number has grown by a quarter, and nobody is answered
+long-lived objects each time their number has grown by a quarter, and no client is answered
 meanwhile: with 200 000 verdicts remembered that takes 100 ms.  What is done for a
 question or a client leaves no circles that live long (tests/server/test_garbage.py), so that search
 is put off until the process has nothing to do; the two short ones, of objects that are

@@ -28,7 +28,7 @@ class HelperThreads:
     """Threads for the process of `lock`.
 
     `spawn`, `later` and `soon` are called by the holder of the lock.  `defect` hears
-    of an exception that nobody expected.
+    of an unexpected exception.
     """
 
     def __init__(self, lock: Any, threads: int, defect: Callable[[Exception], None]) -> None:

@@ -123,7 +123,7 @@ class IndexSharing:
             os.close(descriptor)
 
     def settle(self, descriptors: Sequence[int]) -> None:
-        """Use what was offered at the process' start, at once: nobody asks yet."""
+        """Use what was offered at the process' start, at once: no request has come yet."""
         # Nor waits for these modules, of which a store in another format needs none.
         import gateway.cyrus.db.twoskip.indexmaker  # noqa: F401, PLC0415
 

@@ -2,7 +2,7 @@
 
 libmilter is given a descriptor and accepts on it until the process ends.  While
 it is to take no more clients, that descriptor is another socket, of which
-nobody knows; clients wait in the queue of the true one, or are taken by other
+no client knows; clients wait in the queue of the true one, or are taken by other
 processes that have it, too.
 
 libmilter takes clients until there is no descriptor left, and then tries again
@@ -57,13 +57,13 @@ class Intake:
         return self.open != before
 
     def shut(self) -> None:
-        """The accepting thread waits on a socket that nobody knows."""
+        """The accepting thread waits on a socket that no client knows."""
         self._give(0)
         os.dup2(self._decoy.fileno(), self._number, inheritable=False)
         self.open = False
 
     def close(self) -> None:
-        """As `shut`, for good: where nobody else has the true one, clients are refused."""
+        """As `shut`, for good: where no other process has the true one, clients are refused."""
         if self._true < 0:
             return
         self.shut()

@@ -3,7 +3,7 @@
 At the beginning of a tick the events of watched folders are read, and the
 remembered verdicts are told that time has passed.  Where many questions could
 not be answered from memory, the index of the mailbox list is made, a piece
-now and then, so that nobody waits for it (indexsharing.py).
+now and then, so that no request waits for it (indexsharing.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a process does that has run out of memory: it ends, and its parent starts another.
 
 An event loop prints the error and goes on without the callback that it struck: its client never
-gets an answer.  Printing alone can run out of memory again.  A thread ends, and nobody does its
-work any more.  So the first thing that happens is the end.
+gets an answer.  Printing alone can run out of memory again.  A thread ends, and its work is
+not done any more.  So the first thing that happens is the end.
 
 What `end` does must need no memory that was not set aside before.
 """

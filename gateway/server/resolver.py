@@ -4,7 +4,7 @@ Python cannot interrupt getaddrinfo, so each look-up runs on a thread of its
 own, and a caller waits for it no longer than it may.  A caller that asks for a name
 that is being looked up waits for the same answer.  Addresses are looked up
 again after HOLD seconds, since the resolver does not tell for how long they
-hold; nobody waits for that, and while the name service is away, or hangs, the
+hold; no client waits for that, and while the name service is away, or hangs, the
 old ones are used on.
 
 Limits: at most one thread a name; names are those of the configuration and of
@@ -63,7 +63,7 @@ class Names:
             return self._lookup(host, port, until)
         shared = self._shared_lookup(key)
         if known is not None:
-            # A name service that hangs holds up nobody whose server was known already.
+            # A name service that hangs does not hold up servers that were known already.
             return known[0]
         if not shared.done.wait(max(0.0, until - now)):
             raise TimeoutError("the name service does not answer in time")

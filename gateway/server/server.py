@@ -45,7 +45,7 @@ IDLE_TIMEOUT = 360
 
 # While draining, a connection that has been idle for this many seconds is
 # closed: longer than Postfix keeps one it does not use (10 s), so that
-# nobody's request crosses our close.
+# no request crosses our close.
 DRAIN_IDLE = 15
 
 # Clients that `retire` takes from the queue at most: what it can hold (net.core.somaxconn).
@@ -96,7 +96,7 @@ class Server:
     servers; `admit` may refuse a new peer
     (False); `on_change` is called when a client has come or gone; `report`
     takes a line for the log as logging does, text and values; `defect` an
-    exception that nobody expected, after which the client is disconnected
+    unexpected exception, after which the client is disconnected
     without an answer.  A client may be silent for `idle_timeout` seconds
     between requests; it must complete a request, and take a reply, within `request_timeout` of the
     first look that meets it, however often a byte comes.  Beyond `max_connections` new clients
@@ -192,7 +192,7 @@ class Server:
     def retire(self, idle: float = DRAIN_IDLE) -> None:
         """As `drain`, but take the clients that wait in the socket's queue, and close the socket.
 
-        Where others have it open too, they go on serving it; where nobody
+        Where others have it open too, they go on serving it; where none
         has, clients that come later are refused at once.
         """
         for _ in range(QUEUE):

@@ -1,7 +1,7 @@
 """TLS around a session: bytes of the wire on one side, bytes of the protocol on the other.
 
 A TlsSession is a session like any other, so the server that moves its bytes
-need not know of TLS, and a handshake holds up nobody: OpenSSL works on memory
+need not know of TLS, and a handshake holds up no other client: OpenSSL works on memory
 (ssl.MemoryBIO) and never sees the socket.  A client that breaks TLS, or whose
 certificate is refused, gets the alert that says so and is disconnected; the
 session inside never hears of it.

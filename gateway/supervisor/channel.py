@@ -10,7 +10,7 @@ process that has it.  When the channel ends, the supervisor
 is gone and the child must go too, or its sockets would keep a new instance out.
 
 A child may be told to stop twice: at first that others serve on, and that its
-clients have time, which is up to hours for SMTP sessions; later that nobody
+clients have time, which is up to hours for SMTP sessions; later that no other
 serves any more, and that it must hurry.
 
 No gevent, no threads: the channel is a non-blocking descriptor for any loop.
@@ -70,7 +70,7 @@ class Restarts:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Leave: clients may take `patience` seconds to go by themselves; 0: nobody serves on."""
+    """Leave: clients may take `patience` seconds to go by themselves; 0: no other child serves."""
 
     patience: float
 

@@ -53,7 +53,7 @@ def _change(listeners: Listeners, plan: Plan) -> Change:
             taken = all(isinstance(each, TakenError) for each in error.errors)
             if not taken or time.monotonic() >= until:
                 raise
-        # Nobody is served yet, and nothing tells when another process lets go of a socket.
+        # No client is served yet, and nothing tells when another process lets go of a socket.
         _pause()
 
 

@@ -1,6 +1,6 @@
-"""A listening Unix socket, opened so that nobody's file is lost and nobody slips in.
+"""A listening Unix socket, opened without removing other files or letting others connect early.
 
-- A socket file is replaced only after a connect proved that nobody accepts on
+- A socket file is replaced only after a connect proved that no process accepts on
   it, and any other file never.  A lock on the folder (flock(2), it leaves no
   file behind) keeps two instances from doing so at the same moment.
 - The file is made with mode 0600 and gets its owner and mode before the socket
@@ -229,7 +229,7 @@ def _make_way(endpoint: UnixEndpoint) -> None:
 
 
 def _why_alive(path: str) -> str | None:
-    """None if a connect proves that nobody accepts on the socket file, else what it showed."""
+    """None if a connect proves that no process accepts on the file, else what it showed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         code = probe.connect_ex(path)

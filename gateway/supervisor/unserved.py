@@ -4,7 +4,7 @@ The supervisor's sockets take connections whether a process serves them or not.
 While one starts again, new clients wait, which is a moment as a rule.  Where
 it does not start (no memory, a file that is gone), whatever waits would do so
 until its own patience ends, some of them in the middle of a mail.  So, once a start has
-failed and nobody has served a socket for PATIENCE seconds, the supervisor itself
+failed and no child has served a socket for PATIENCE seconds, the supervisor itself
 takes each client and closes the connection: to an MTA that is a failure for
 now.  It ends as soon as a process is ready.
 """
@@ -49,7 +49,7 @@ class Unserved:
         self.due = math.inf  # when there is something to be done next (time.monotonic)
         self._selector = selector
         self._readers = readers
-        self._since: dict[str, float] = {}  # since when nobody has served a group
+        self._since: dict[str, float] = {}  # since when no child has served a group
         self._taken: dict[int, Listener] = {}
         self._paused: dict[int, float] = {}  # those of them that are left alone until then
 

@@ -197,7 +197,7 @@ class _Conversation:
         return not self._replies and self._decoder.idle
 
     def reply(self) -> lmtp.LmtpReply:
-        """The next reply; 421 is the peer's farewell."""
+        """The next reply; after 421 the peer closes the connection (RFC 5321, 3.8)."""
         server = self._link.server
         while not self._replies:
             if self._decoder.error is not None:

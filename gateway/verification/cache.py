@@ -294,7 +294,7 @@ class VerdictCache:
         """No verdict is valid any more: each is of a version whose changes are not known.
 
         That alone is what makes them invalid (`is_valid`).  To let many go takes long, so
-        nobody waits for that: they give way to new ones, or are let go in pieces.
+        no request waits for that: they give way to new ones, or are let go in pieces.
         """
         self._valid_from = self._checked_tick
         self.invalidations += len(self.entries)

@@ -198,9 +198,9 @@ class Core:
                     self._index_timer.wake()
 
     def _stop(self, patience: float) -> None:
-        """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
+        """Leave within `patience` seconds; 0: no other child serves: the graceful timeout.
 
-        The first word counts, and a later one that says that nobody serves on.
+        The first word counts, and a later one that says that no other child serves.
         """
         if self._draining and patience:
             return

@@ -36,7 +36,7 @@ def raise_limit() -> int:
 def require_enough(limit: int) -> None:
     """Raise ConfigurationError where `limit` leaves too few for a client's question.
 
-    To be asked when all is open that is open while nobody asks.
+    To be called when all is open that is open without clients.
     """
     in_use = len(os.listdir("/proc/self/fd"))
     if in_use + FOR_ONE > limit:

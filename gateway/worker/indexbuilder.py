@@ -1,8 +1,8 @@
 """The program of the process that makes the index of a mailbox list for others (builderprocess.py).
 
 Its standard input is one end of a socket pair.  It says a byte each second, then one more with the
-descriptor of a sealed index, and ends.  Where the other end closes, nobody needs it
-any more, and it ends at once.  It gives way to those that serve (nice(2)), and where memory runs
+descriptor of a sealed index, and ends.  Where the other end closes, it is not needed
+any more, and ends at once.  It gives way to those that serve (nice(2)), and where memory runs
 out it is the first that the kernel ends (proc(5), oom_score_adj).
 
 Limits: a defect of ours shows as its exit code alone; the process that wanted the index makes one

@@ -261,9 +261,9 @@ class PymilterProcess:
             self._look_at_databases()
 
     def _stop(self, patience: float) -> None:
-        """Leave within `patience` seconds; 0: nobody serves on, and there is the graceful timeout.
+        """Leave within `patience` seconds; 0: no other child serves: the graceful timeout.
 
-        The first word counts, and a later one that says that nobody serves on.
+        The first word counts, and a later one that says that no other child serves.
         """
         if self._deadline is not None and patience:
             return

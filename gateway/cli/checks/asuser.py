@@ -1,4 +1,4 @@
-"""The user that the gateway becomes, and findings with its eyes: it cannot read all that root can.
+"""The user that the gateway becomes, and findings made as that user: it cannot read all files.
 
 `check` looks whether there is one of that name, and not root.  `seen_by` runs a check
 in a child process that has become the user for good, as the gateway does after its start
@@ -44,7 +44,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def identity_of(settings: Settings) -> Identity | None:
-    """Whose eyes count: the gateway's user if we are root and there is one, else our own."""
+    """The gateway's user, to check as, if we are root and there is one, else None."""
     user = settings.general.user
     if not privileges.is_root() or not user:
         return None

@@ -346,7 +346,7 @@ class ReopeningDatabase(Database):
         """A reader of the file whose identity is kept; None where the path changed meanwhile.
 
         A descriptor holds the file until the path has been looked at again: the inode of
-        one that nobody holds may be given to the next, which would pass for it.
+        one that is not held may be given to the next, which would pass for it.
         """
         try:
             held = os.open(self._place, os.O_PATH | os.O_CLOEXEC)

@@ -6,8 +6,8 @@ ours; all the rest is answered in one line and hung up on.  It is stricter than
 RFC 9112 allows a general server to be: no bare line feeds, no folded lines, no
 absolute or asterisk form.
 
-Host is looked at because a browser lets a stranger's page talk to this machine
-under the stranger's own name (DNS rebinding).  A numeric address is not such
+Host is looked at because a browser lets a page of another site talk to this
+machine under that site's name (DNS rebinding).  A numeric address is not such
 a name, and always good.
 """
 

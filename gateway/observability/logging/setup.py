@@ -4,7 +4,7 @@ Code logs a sentence and, where programs should read it, named fields:
 
     log.event(_log, logging.INFO, "verdict", {"recipient": ..., "verdict": "over-quota"})
 
-Every field is made printable and cut here, so no stranger's byte reaches a
+Every field is made printable and cut here, so no untrusted byte reaches a
 log as it is.  Addresses go through `AddressWriter` first, which shows, hashes
 or hides them.
 """

@@ -1,8 +1,8 @@
 """Memory that the supervisor and its children share: each writes its own slot, all read all.
 
 The shared metrics are a file in memory without a name (memfd_create(2)) that the
-supervisor makes and every child inherits: nothing is left behind, and nobody
-else can open it.  Slot 0 is the supervisor's, the others are lent to one
+supervisor makes and every child inherits: nothing is left behind, and no other
+process can open it.  Slot 0 is the supervisor's, the others are lent to one
 process each.
 
 A slot has two halves, which are written in turn.  Each begins with the

@@ -116,7 +116,7 @@ class MyConnection:
 
     def close(self) -> None:
         """Let go of the connection, without a word to a server that may be gone."""
-        # close() would send a farewell, and raises where that has been done.
+        # close() would send COM_QUIT, and raises where that has been done.
         self._connection._force_close()
 
 

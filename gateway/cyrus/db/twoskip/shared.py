@@ -1,11 +1,11 @@
 """An index in memory that processes share: made by one, mapped by many, changed by none.
 
 It is a file in memory without a name (memfd_create(2)), sealed: the kernel lets
-nobody write to it, shrink it or take the seals off (fcntl(2), F_ADD_SEALS), so that what was
+no process write to it, shrink it or take the seals off (fcntl(2), F_ADD_SEALS), so that what was
 checked once stays as it was, and no access to it can end in SIGBUS.  Its
 descriptor goes from process to process.
 
-What proves to its user that it is of the file that he has open, and of its present past:
+What proves to its user that it is of the file that it has open, and of its present past:
 
 - owner and seals of the descriptor, the format's version, sizes, and a CRC-32 over everything;
 - the file's device and inode, its generation and its size at the last repack;
@@ -13,7 +13,7 @@ What proves to its user that it is of the file that he has open, and of its pres
   file now, as for a process that has not looked for a while.  What was appended since is
   read from the file.
 
-Anything that is not proved is not used, and who wanted it makes one of his own.  A file
+Anything that is not proved is not used, and who wanted it makes one of its own.  A file
 that a repack has put in the old one's place needs another index: it has another inode and
 generation, its records are in other places, and nothing in it names the file that it was made of.
 
