@@ -9,6 +9,7 @@ with --debug.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -22,6 +23,8 @@ from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from _typeshed import ReadableBuffer
 
 DEFAULT_CONFIG = "/etc/smmapd/gateway.toml"
 
@@ -156,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if closed:
         # Python gives no file to a descriptor that was closed at its start.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
-    _write_utf8()
+    _prepare_streams()
     options = argparse.Namespace(debug=False)
     try:
         try:
@@ -185,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        message(str(error))
+        message(_described(error))
         _give_up_output()
         return os.EX_IOERR
     except Exception as error:
@@ -198,11 +201,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _write_utf8() -> None:
+class _StandardError(io.FileIO):
+    """Standard error, in which a message that cannot be written is lost.
+
+    The exit code must not be another one for that: a service manager starts again what ended
+    with 1, and not what has a wrong configuration.
+    """
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write what can be written; as many bytes as there were."""
+        size = memoryview(data).nbytes
+        try:
+            return super().write(data) or size
+        except OSError:
+            return size
+
+
+def _prepare_streams() -> None:
     """Whatever the locale: addresses and JSON are UTF-8, and scripts get the same bytes."""
+    if sys.stderr is sys.__stderr__ and sys.stderr is not None:
+        raw = _StandardError(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _described(error: OSError) -> str:
+    """What could not be done, without the error's number."""
+    # What has no file's name and is of writing is standard output's.
+    of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+    where = error.filename or ("standard output" if of_output else None)
+    what = error.strerror or str(error)
+    return f"{where}: {what}" if where else what
 
 
 def _give_up_output() -> None:

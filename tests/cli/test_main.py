@@ -140,7 +140,31 @@ def test_a_full_disk_under_the_version() -> None:
             timeout=60,
         )
     assert done.returncode == os.EX_IOERR
-    assert done.stderr.endswith(b"No space left on device\n")
+    assert done.stderr == b"smmapd-gateway: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("list",), os.EX_USAGE),
+        (("nonsense",), os.EX_USAGE),
+        (("check-config", "-c", "/nowhere"), os.EX_CONFIG),
+        (("serve", "-c", "/nowhere"), os.EX_CONFIG),
+        (("replay", "-c", "{config}", "/nowhere"), os.EX_NOINPUT),
+    ],
+)
+def test_a_full_disk_under_the_messages(site: Site, words: tuple[str, ...], code: int) -> None:
+    """The exit code is what it is anyway: systemd must not start a wrong configuration again."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(*(each.format(config=site.config) for each in words)),
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            env=environment(),
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == code
 
 
 def test_the_configuration_may_stand_before_the_command(site: Site) -> None:
