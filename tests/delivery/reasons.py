@@ -51,8 +51,8 @@ def _of_fuzzy(site: Site, row: Row) -> bool:
     if site.delivery("lmtp_fuzzy_mailbox_match") != "yes":
         return False
     if row.answer.outcome == "refused":
-        # With room, lmtpd would refuse it after DATA.
-        return row.truth.rcpt.startswith(b"452")
+        # With room, and once it has been moved, lmtpd would refuse it after DATA.
+        return row.truth.rcpt.startswith((b"452", b"451 4.2.1"))
     return row.truth.rcpt.startswith(b"250") and row.truth.data.startswith(b"550 5.1.1")
 
 
