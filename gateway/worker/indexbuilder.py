@@ -2,7 +2,8 @@
 
 Its standard input is one end of a socket pair.  It says a byte each second, then one more with the
 descriptor of a sealed index, and ends.  Where the other end closes, it is not needed
-any more, and ends at once.  It gives way to those that serve (nice(2)), and where memory runs
+any more, and ends at once.  It gives way to those that serve (nice(2)): altogether at first,
+while the clients that have waited for a start are answered, later somewhat.  Where memory runs
 out it is the first that the kernel ends (proc(5), oom_score_adj).
 
 Limits: a defect of ours shows as its exit code alone; the process that wanted the index makes one
@@ -13,15 +14,26 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from gateway.cyrus.db.file import FileView
 from gateway.cyrus.db.twoskip.twoskip import Twoskip
 from gateway.errors import DatabaseDamaged, StoreError
 
-# How much it gives way: where everybody wants the processor, it gets four fifths of what one that
-# serves gets, and the index is there in some seconds.
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# Seconds for which it takes only what of the processors is left, and how much it gives way then.  A
+# million mailboxes take two seconds of a processor: clients that all come at once behind a start
+# would share it with them, and wait twice as long.
+FIRST = 3.0
+ALTOGETHER = 19
+
+# How much it gives way from then on: where everybody wants the processor, it gets four fifths of
+# what one that serves gets, and the index is there in some seconds.
 NICE = 1
 
 # How much rather it is ended than others where there is no memory left: before all.
@@ -40,6 +52,38 @@ def build(path: str, home: socket.socket) -> int | None:
     Also where there is none.  Raises `StoreError` where the file cannot be read, and
     OSError where there is no memory.
     """
+    work = _pieces(path, home)
+    found: list[int | None] = []
+    faults: list[Exception] = []
+
+    def begin() -> None:
+        with suppress(OSError):  # where the unit denies it
+            os.nice(ALTOGETHER)  # of this thread alone (sched(7)): nobody may take it back
+        until = time.monotonic() + FIRST
+        try:
+            while time.monotonic() < until:
+                next(work)
+        except StopIteration as end:
+            found.append(end.value)
+        except Exception as error:  # noqa: BLE001  (the other thread's, to raise)
+            faults.append(error)
+
+    thread = threading.Thread(target=begin)
+    with suppress(RuntimeError):  # "can't start new thread"
+        thread.start()
+        thread.join()
+    if faults:
+        raise faults[0]
+    while not found:
+        try:
+            next(work)
+        except StopIteration as end:
+            found.append(end.value)
+    return found[0]
+
+
+def _pieces(path: str, home: socket.socket) -> Generator[None, None, int | None]:
+    """The work of `build`, some milliseconds at a time."""
     database = Twoskip(FileView(path))
     said = time.monotonic()
     for _ in range(ATTEMPTS):
@@ -50,6 +94,7 @@ def build(path: str, home: socket.socket) -> int | None:
                 said = time.monotonic()
                 with suppress(OSError):  # full or gone: the next look tells which
                     home.send(b".")
+            yield
         with suppress(DatabaseDamaged):  # the header, which is being written
             descriptor = database.export_index()
             if descriptor is not None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from gateway.cyrus.db.twoskip import index as twoskip_index
 from gateway.cyrus.db.twoskip.twoskip import Twoskip
+from gateway.errors import DatabaseMissing
+from gateway.worker import indexbuilder
 from gateway.worker.indexbuilder import build
 from tests.support.twoskip_disk import Disk
 from tests.support.twoskip_writer import Writer
@@ -135,3 +139,75 @@ def test_nobody_waits_for_it_any_more(disk: Disk) -> None:
     ours.close()
     with theirs:
         assert build(disk.path, theirs) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "ways"), [(0.0, {0}), (60.0, {1})], ids=["never", "until it is there"]
+)
+def test_it_gives_way_altogether_only_at_first(
+    disk: Disk, home: socket.socket, monkeypatch: pytest.MonkeyPatch, first: float, ways: set[int]
+) -> None:
+    """Each thread has a priority of its own; what follows has the usual one."""
+    monkeypatch.setattr(indexbuilder, "FIRST", first)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    least = min(19, usual + indexbuilder.ALTOGETHER)
+    found: list[int] = []
+    writer = filled(1)
+    disk.apply(writer)
+    really = Twoskip.build_index_step
+
+    def step(self: Twoskip, *, alone: bool = True) -> bool:
+        found.append(os.getpriority(os.PRIO_PROCESS, 0))
+        return really(self, alone=alone)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Twoskip, "build_index_step", step)
+        descriptor = build(disk.path, home)
+    assert set(found) == {(usual, least)[way] for way in ways}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == usual
+    check(disk, descriptor, writer)
+
+
+def test_what_has_been_begun_at_first_is_ended_later(
+    disk: Disk, home: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is done twice, and nothing is left out."""
+    monkeypatch.setattr(indexbuilder, "FIRST", 60.0)
+    writer = filled(1)
+    disk.apply(writer)
+    threads: list[int] = []
+    really = Twoskip.build_index_step
+
+    def step(self: Twoskip, *, alone: bool = True) -> bool:
+        threads.append(threading.get_ident())
+        if len(threads) == 1:
+            monkeypatch.setattr(time, "monotonic", lambda: float("inf"))
+        return really(self, alone=alone)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Twoskip, "build_index_step", step)
+        descriptor = build(disk.path, home)
+    monkeypatch.undo()
+    assert threads[0] != threads[1] == threading.get_ident()
+    check(disk, descriptor, writer)
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    """For Thread.start."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_without_a_thread_it_makes_it_all_the_same(
+    disk: Disk, home: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the limit of the user's processes is reached."""
+    writer = filled(1)
+    disk.apply(writer)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    check(disk, build(disk.path, home), writer)
+
+
+def test_a_fault_at_first_is_a_fault(disk: Disk, home: socket.socket) -> None:
+    """Not lost with the thread that met it."""
+    with pytest.raises(DatabaseMissing):
+        build(f"{disk.path}.none", home)
