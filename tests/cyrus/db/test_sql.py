@@ -20,22 +20,9 @@ from gateway.cyrus.db.sql.sqlite import SqliteDatabase
 from gateway.errors import DatabaseDamaged, DatabaseMissing, DatabaseUnavailable
 from tests.golden import FOLDER
 from tests.support.ages import let_age
+from tests.support.sqlite_tables import create, insert
 
 GOLDEN = os.path.join(FOLDER, "head-sql", "conf", "sql.db")
-
-
-def create(path: Path) -> sqlite3.Connection:
-    """A table as Cyrus makes it, and a connection that commits at once."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("CREATE TABLE mailboxes_db (dbkey BLOB NOT NULL, data BLOB)")
-    return connection
-
-
-def insert(connection: sqlite3.Connection, key: bytes, value: bytes | None) -> None:
-    """Cyrus writes text."""
-    connection.execute(
-        "INSERT INTO mailboxes_db VALUES (CAST(? AS TEXT), CAST(? AS TEXT))", (key, value)
-    )
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from gateway.cyrus.db.sql import sqlite as sql
 from gateway.cyrus.db.sql.layout import MAX_VALUE
 from gateway.cyrus.db.sql.sqlite import SqliteDatabase
 from gateway.errors import DatabaseDamaged
+from tests.support.sqlite_tables import create, insert
 
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(tmp_path / "sql.db", isolation_level=None)
-    connection.execute("CREATE TABLE mailboxes_db (dbkey BLOB NOT NULL, data BLOB)")
+    connection = create(tmp_path / "sql.db")
     yield connection
     connection.close()
 
@@ -27,13 +27,6 @@ def database(writer: sqlite3.Connection, tmp_path: Path) -> Iterator[SqliteDatab
     database = SqliteDatabase(str(tmp_path / "sql.db"), "mailboxes_db")
     yield database
     database.close()
-
-
-def insert(connection: sqlite3.Connection, key: bytes, value: bytes) -> None:
-    """Cyrus writes text."""
-    connection.execute(
-        "INSERT INTO mailboxes_db VALUES (CAST(? AS TEXT), CAST(? AS TEXT))", (key, value)
-    )
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 100])
