@@ -136,7 +136,9 @@ class DeliveryNaming:
         if not at:
             local = userid
         kept = domain if at and domain != self._naming.default_domain else None
-        return Addressed(userid, self._naming.mailbox(local, kept))
+        # As userdeny and autocreate know him: without the default domain.
+        known = local if kept is None else userid
+        return Addressed(known, self._naming.mailbox(local, kept))
 
     def address(self, folder: MailboxName) -> bytes:
         """The address of a shared folder that has no domain."""

@@ -232,6 +232,18 @@ RULES: dict[str, tuple[Mapping[str, str], tuple[Row, ...]]] = {
     "a catch-all in the default domain": ({**DOMAINS, "lmtp_catchall_mailbox": "catch@example.org"}, (
         (b"nobody", CAUGHT), (b"nobody@virt.example", CAUGHT),
     )),
+    "a catch-all in the default domain that is blocked, as the user without it": (
+        {**DOMAINS, "lmtp_catchall_mailbox": "denied@example.org"},
+        ((b"nobody", Kind.DISABLED), (b"denied", Kind.DISABLED)),
+    ),
+    "a catch-all in the default domain that is made": (
+        {**DOMAINS, **MAKES, "autocreate_users": "other", "lmtp_catchall_mailbox": "other@example.org"},
+        ((b"nobody", CAUGHT), (b"over", CAUGHT)),
+    ),
+    "a catch-all in the default domain that is not made": (
+        {**DOMAINS, **MAKES, "autocreate_users": "other@example.org", "lmtp_catchall_mailbox": "other@example.org"},
+        ((b"nobody", NO),),
+    ),
     "a catch-all that is full": ({"lmtp_catchall_mailbox": "fullcatch"}, (
         (b"nobody", OVER), (b"+none", OVER), (b"fred", OK),
     )),
