@@ -29,6 +29,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "postuser": ("", "", "", "bb", "BB", "fred", "post.master"),
     "lmtp_catchall_mailbox": (
         "", "", "", "", "carol", "Carol", "nobodyhere", "full", "carol@virt.example",
+        "newbie@example.com", "bob@example.com",
     ),
     "autocreate_post": ("", "", "yes"),
     "autocreate_quota": ("", "0", "0", "1000", "1", "-1"),
