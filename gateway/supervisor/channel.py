@@ -26,7 +26,7 @@ from array import array
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Never
+from typing import Any, Never
 
 from gateway.config import endpoints
 from gateway.observability.metrics.sharedmemory import MetricsSlot, SharedMetrics
@@ -272,53 +272,36 @@ def supervised(environ: MutableMapping[str, str]) -> Supervised | None:
     text = environ.pop(VARIABLE, "")
     if not text:
         return None
-    told: dict[str, object] = json.loads(text)
-    name, index, generation = told["name"], told["index"], told["generation"]
-    channel, groups, slot = told["channel"], told["listeners"], told["metrics_slot"]
-    lengths, paths = told["lengths"], told["files"]
-    assert isinstance(lengths, list)
-    assert isinstance(paths, list)
-    assert isinstance(name, str)
-    assert isinstance(index, int)
-    assert isinstance(generation, int)
-    assert isinstance(channel, int)
-    assert isinstance(groups, dict)
-    assert isinstance(slot, list)
+    told: dict[str, Any] = json.loads(text)  # as `environment` made it
     begun = told["beginning"]
-    assert isinstance(begun, dict)
-    known = begun["entries"]
-    assert isinstance(known, dict)
-    shared_metrics, number, writer = (int(each) for each in slot)
-    os.set_inheritable(shared_metrics, False)
+    shared_metrics, number, writer = told["metrics_slot"]
     listeners = {
-        str(group): tuple(_listener(int(fd), str(where)) for fd, where in members)
-        for group, members in groups.items()
+        group: tuple(_listener(descriptor, where) for descriptor, where in members)
+        for group, members in told["listeners"].items()
     }
-    home = socket.socket(fileno=channel)
-    home.set_inheritable(False)
+    home = socket.socket(fileno=_ours(told["channel"]))
     home.setblocking(False)
-    configuration, *contents = _given([int(each) for each in lengths])
+    configuration, *contents = _given(told["lengths"])
     return Supervised(
-        name=name,
-        index=index,
-        generation=generation,
+        name=told["name"],
+        index=told["index"],
+        generation=told["generation"],
         listeners=MappingProxyType(listeners),
         configuration=configuration,
-        files=MappingProxyType(dict(zip(map(str, paths), contents, strict=True))),
+        files=MappingProxyType(dict(zip(told["files"], contents, strict=True))),
         channel=home,
-        metrics_slot=MetricsSlot(SharedMetrics(shared_metrics), number, writer),
+        metrics_slot=MetricsSlot(SharedMetrics(_ours(shared_metrics)), number, writer),
         beginning=Beginning(
-            again=bool(begun["again"]),
-            replaces=bool(begun["replaces"]),
-            entries=MappingProxyType({str(path): int(n) for path, n in known.items()}),
+            again=begun["again"],
+            replaces=begun["replaces"],
+            entries=MappingProxyType(begun["entries"]),
             indexes=tuple(map(_ours, begun["indexes"])),
         ),
     )
 
 
-def _ours(descriptor: object) -> int:
+def _ours(descriptor: int) -> int:
     """A descriptor that was passed, and is not passed on."""
-    assert isinstance(descriptor, int)
     os.set_inheritable(descriptor, False)
     return descriptor
 
@@ -381,7 +364,6 @@ def environment(
 
 def _listener(descriptor: int, where: str) -> Listener:
     """A socket that was passed; its file belongs to the supervisor, so it has no inode here."""
-    os.set_inheritable(descriptor, False)
-    passed = socket.socket(fileno=descriptor)
+    passed = socket.socket(fileno=_ours(descriptor))
     passed.setblocking(False)
     return Listener(endpoints.parse(where), passed)

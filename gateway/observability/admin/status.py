@@ -80,7 +80,6 @@ def document(
         recent.counts if recent is not None else {},
         moment - recent.moment if recent is not None else None,
     )
-    earlier = oldest.counts if oldest is not None else {}
     served = [row.name for row in settings.serving]
     asked = [REQUESTS.of(name, kind.name) for name in served for kind in KINDS]
     refused = [
@@ -109,23 +108,8 @@ def document(
         },
         "front_ends": [_front_end(name, view, numbers, settings) for name in served],
         "memory": _memory(gathered.counts, gathered.gauges, numbers),
-        "latency": {
-            "lookup": _quantiles(LOOKUP.of, LOOKUP_BOUNDS, gathered.counts, earlier),
-            **{
-                kind: _quantiles(
-                    partial(UPSTREAM.of, kind), UPSTREAM_BOUNDS, gathered.counts, earlier
-                )
-                for kind in UPSTREAMS
-            },
-        },
-        "databases": [
-            {
-                **asdict(each),
-                "retries": gathered.counts.get(DATABASE_RETRIES.of(each.name), 0),
-                "faults": gathered.counts.get(DATABASE_FAULTS.of(each.name), 0),
-            }
-            for each in view.databases
-        ],
+        "latency": _latency(gathered.counts, oldest.counts if oldest is not None else {}),
+        "databases": _databases(view),
         "upstreams": [asdict(each) for each in gathered.upstreams],
         "refusals": [asdict(each) for each in gathered.refusals],
         "processes": _processes(view),
@@ -178,6 +162,26 @@ def _memory(counts: Numbers, gauges: Numbers, numbers: _Numbers) -> dict[str, ob
         "invalidations": counts.get(CACHE_INVALIDATIONS.of(), 0),
         "share": lately[0] / lately[1] if lately[0] is not None and lately[1] else None,
     }
+
+
+def _latency(now: Numbers, before: Numbers) -> dict[str, object]:
+    upstreams = {
+        kind: _quantiles(partial(UPSTREAM.of, kind), UPSTREAM_BOUNDS, now, before)
+        for kind in UPSTREAMS
+    }
+    return {"lookup": _quantiles(LOOKUP.of, LOOKUP_BOUNDS, now, before), **upstreams}
+
+
+def _databases(view: View) -> list[dict[str, object]]:
+    counts = view.gathered.counts
+    return [
+        {
+            **asdict(each),
+            "retries": counts.get(DATABASE_RETRIES.of(each.name), 0),
+            "faults": counts.get(DATABASE_FAULTS.of(each.name), 0),
+        }
+        for each in view.databases
+    ]
 
 
 def _quantiles(
