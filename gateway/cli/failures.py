@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from gateway.errors import ConfigurationError, GatewayError, StoreError, UpstreamError
@@ -32,6 +33,13 @@ _CODES: tuple[tuple[type[GatewayError], int], ...] = (
 )
 
 
+# What to do about errors that a unit's sandbox makes.
+_SANDBOX = {
+    errno.EAFNOSUPPORT: "; RestrictAddressFamilies= of the unit has to allow AF_UNIX, AF_INET, "
+    "AF_INET6 and AF_NETLINK",
+}
+
+
 class InputError(GatewayError):
     """A file that the user named cannot be used; `code` is the exit code."""
 
@@ -45,6 +53,15 @@ class ArgumentsError(GatewayError):
     """Arguments that do not go together."""
 
     code = os.EX_USAGE
+
+
+def system_fault(error: OSError) -> str:
+    """What could not be done, without the error's number."""
+    # What has no file's name and is of writing is standard output's.
+    of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+    where = error.filename or ("standard output" if of_output else None)
+    what = f"{error.strerror or error}{_SANDBOX.get(error.errno or 0, '')}"
+    return f"{where}: {what}" if where else what
 
 
 def exit_code(error: GatewayError) -> int:

@@ -9,7 +9,6 @@ with --debug.
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import io
 import os
@@ -17,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from gateway.cli import colour
-from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code
+from gateway.cli.failures import BROKEN_PIPE, INTERRUPTED, exit_code, system_fault
 from gateway.cli.output import message, readable
 from gateway.errors import GatewayError
 
@@ -188,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        message(_described(error))
+        message(system_fault(error))
         _give_up_output()
         return os.EX_IOERR
     except Exception as error:
@@ -225,15 +224,6 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _described(error: OSError) -> str:
-    """What could not be done, without the error's number."""
-    # What has no file's name and is of writing is standard output's.
-    of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-    where = error.filename or ("standard output" if of_output else None)
-    what = error.strerror or str(error)
-    return f"{where}: {what}" if where else what
 
 
 def _give_up_output() -> None:

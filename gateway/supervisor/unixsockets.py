@@ -33,7 +33,10 @@ _LOCK_PAUSE = 0.01
 _PRIVATE_UMASK = 0o177
 
 # A reload is done by the user that the start has become.
-_ROOT_MAY = "restart the gateway, whose start opens sockets as root"
+_ROOT_MAY = (
+    "restart the gateway, whose start opens sockets as root (without User= in the unit, and with "
+    "the capabilities of ours)"
+)
 
 Inode = tuple[int, int]
 

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -322,6 +323,55 @@ def test_a_unit_that_hides_what_is_needed(
     databases = ["/var/spool/cyrus/mailboxes.db"] if "Inaccessible" in lines else []
     rows = list(unit_check.check(loaded, databases, [folder]))
     assert [each.level for each in rows if named in each.what + each.fix][:1] == [Level.ERROR]
+
+
+# Files below the folders of units, and what follows: the policy socket is in /srv/sockets.
+DROP_INS = [
+    ({}, [Level.ERROR]),
+    # docs/confinement.md's.
+    ({"etc/smmapd-gateway.service.d/override.conf": "ReadWritePaths=/srv/sockets\n"}, [Level.OK]),
+    ({"lib/smmapd-gateway.service.d/a.conf": "ProtectSystem=full\n"}, [Level.OK]),
+    # A later name counts, from whichever folder; of one name that of the first folder.
+    (
+        {
+            "etc/smmapd-gateway.service.d/a.conf": "ReadWritePaths=/srv/sockets\n",
+            "lib/smmapd-gateway.service.d/b.conf": "ReadWritePaths=\n",
+        },
+        [Level.ERROR],
+    ),
+    (
+        {
+            "etc/smmapd-gateway.service.d/a.conf": "ReadWritePaths=/srv/sockets\n",
+            "lib/smmapd-gateway.service.d/a.conf": "InaccessiblePaths=/srv\n",
+        },
+        [Level.OK],
+    ),
+    # One that hides what the unit shows.
+    (
+        {
+            "etc/smmapd-gateway.service.d/a.conf": "ReadWritePaths=/srv/sockets\n",
+            "etc/smmapd-gateway.service.d/b.conf": "InaccessiblePaths=/var/lib/cyrus\n",
+        },
+        [Level.ERROR],
+    ),
+    ({"etc/smmapd-gateway.service.d/note.txt": "ReadWritePaths=/srv/sockets\n"}, [Level.ERROR]),
+]
+
+
+@pytest.mark.parametrize(("files", "levels"), DROP_INS)
+def test_drop_ins_of_the_unit_count(
+    tmp_path: Path, files: dict[str, str], levels: list[Level]
+) -> None:
+    """What `systemctl edit` makes, and what other folders have."""
+    folders = [str(tmp_path / "etc"), str(tmp_path / "lib")]
+    unit = "[Service]\nProtectSystem=strict\nReadWritePaths=-/run/smmapd\n"
+    for name, text in {f"lib/{unit_check.UNIT}": unit, **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"[Service]\n{text}")
+    toml = '[policy]\nlisten = ["unix:/srv/sockets/p"]\n[scope]\ndomains = ["example.org"]\n'
+    loaded = config.loads(toml.encode(), "/etc/smmapd/gateway.toml")
+    found = unit_check.check(loaded, ["/var/lib/cyrus/mailboxes.db"], folders)
+    assert [each.level for each in found] == levels
 
 
 def test_our_own_unit_hides_nothing(tmp_path: os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 
 import pytest
 
+from gateway.cli.failures import system_fault
 from gateway.cli.main import COMMANDS, parser
 from tests.rigs.commandline import Site, command, environment, run
 
@@ -126,6 +128,23 @@ def test_a_closed_standard_output(site: Site, words: tuple[str, ...], code: int)
     assert done.returncode == code
     assert b"standard output is closed" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO), "/x"), "/x: Input/output error"),
+        (OSError("odd"), "odd"),
+        (
+            OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT)),
+            "Address family not supported by protocol; RestrictAddressFamilies= of the unit has "
+            "to allow AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK",
+        ),
+    ],
+)
+def test_a_call_of_the_system_that_fails(error: OSError, said: str) -> None:
+    """The file, if there is one, and what a unit may have to do with it; no number."""
+    assert system_fault(error) == said
 
 
 def test_a_full_disk_under_the_version() -> None:

@@ -44,7 +44,8 @@ def _endpoint(name: str, endpoint: Endpoint) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"[{name}]: no process serves {endpoint}: {os.strerror(refused)}",
-            "start the gateway, for example systemctl start smmapd-gateway",
+            "start the gateway (systemctl start smmapd-gateway); if it does not start, its log "
+            "says why (journalctl -u smmapd-gateway)",
         )
         return
     yield ok(_SUBJECT, f"[{name}]: {endpoint} is served")

@@ -1,6 +1,7 @@
 """The systemd unit beside the configuration: does its sandbox hide or forbid what we need?
 
-Source: systemd.exec(5).  Read is the unit's own file; drop-ins are not.
+Sources: systemd.exec(5); systemd.unit(5) for drop-ins: those of all folders in the order
+of their names, where a file of an earlier folder hides one of its name in a later one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FOLDERS = (
     "/lib/systemd/system",
 )
 _SUBJECT = "unit"
+# Lists, to which a line adds, and which an empty one clears; other settings replace.
+_LISTS = ("ReadWritePaths", "InaccessiblePaths", "RuntimeDirectory")
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  (nothing is written there)
 _YES = ("yes", "true", "on", "1")
@@ -41,8 +44,7 @@ def check(
     if path is None:
         yield ok(_SUBJECT, f"no {UNIT} is installed")
         return
-    with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
-        unit = parse(file.read())
+    unit = parse("\n".join(_text(each) for each in (path, *_drop_ins(folders))))
     sockets = {
         each.path: f"[{name}] listens at {each.path}"
         for name, listen in settings.listeners.items()
@@ -89,8 +91,27 @@ def parse(text: str) -> dict[str, str]:
         name, equals, value = line.strip().partition("=")
         if not equals or name.startswith(("#", ";")):
             continue
-        found[name] = f"{found[name]} {value}" if value and name in found else value
+        more = name in _LISTS and value and name in found
+        found[name] = f"{found[name]} {value}" if more else value
     return found
+
+
+def _text(path: str) -> str:
+    with open(open_file(path), encoding="utf-8", errors="backslashreplace") as file:
+        return file.read()
+
+
+def _drop_ins(folders: Sequence[str]) -> Iterator[str]:
+    """The drop-ins of the unit, in the order in which they count."""
+    found: dict[str, str] = {}
+    for folder in reversed(folders):
+        own = os.path.join(folder, f"{UNIT}.d")
+        if os.path.isdir(own):
+            found.update({each: os.path.join(own, each) for each in os.listdir(own)})
+    for name in sorted(found):
+        # A link to /dev/null masks one.
+        if name.endswith(".conf") and os.path.isfile(found[name]):
+            yield found[name]
 
 
 def _hidden(unit: Mapping[str, str]) -> Iterator[tuple[str, str]]:
