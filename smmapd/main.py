@@ -96,6 +96,8 @@ def _run(options: Options, service: str) -> int:
         # Loading all this takes several times as long as an answer.
         from smmapd import service as under_master  # noqa: PLC0415
 
+        # Clients wait by now; what the start has made stays (gateway/server/garbage.py).
+        gc.freeze()
         gc.enable()
         return under_master.run(options, make_verifier, verdicts, start)
     stdio.serve(make_verifier(), verdicts.observer())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -180,6 +181,7 @@ def test_without_masters_descriptors_it_serves_standard_input(
     os.write(client, b"10:cyrus fred,")
     os.close(client)
     assert main(["-C", store.conf_path]) == 0
+    gc.unfreeze()
     assert os.read(replies, 100) == b"7:OK fred,"
     for descriptor in (stdin, replies, stdout):
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipes]:
     pipes = Pipes(monkeypatch)
     yield pipes
     pipes.close()
+    gc.unfreeze()
 
 
 def converse(pipes: Pipes, data: bytes, engine: Engine | None = None) -> bytes:
@@ -89,6 +91,17 @@ def converse(pipes: Pipes, data: bytes, engine: Engine | None = None) -> bytes:
 def test_replies_come_in_order(pipes: Pipes, data: bytes, replies: list[bytes]) -> None:
     """Replies come in the order of the requests; the first fault ends the conversation."""
     assert converse(pipes, data) == b"".join(encode(reply) for reply in replies)
+
+
+def test_the_first_answer_does_not_wait_for_a_search_for_garbage(pipes: Pipes) -> None:
+    """Whatever the start has left; later ones are looked at as in any program."""
+    gc.disable()
+    left = [[number] for number in range(10 * gc.get_threshold()[0])]
+    before = gc.get_stats()
+    assert converse(pipes, b"6:m fred,") == encode(b"OK fred")
+    assert gc.get_stats() == before
+    assert gc.isenabled()
+    assert left
 
 
 def test_questions_for_other_servers_are_asked_in_line(pipes: Pipes) -> None:
