@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
+from contextlib import ExitStack
 
 import pytest
 
+from tests.rigs.gateway import Tables
 from tests.rigs.load import FRED, NOBODY
 from tests.rigs.managed import ManagedGateway
 from tests.rigs.milter import CONTINUE, MilterClient
@@ -54,3 +57,24 @@ def test_who_is_ready_answers() -> None:
                 assert mta.rcpt(b"<%b>" % NOBODY) == b"550 5.1.1 User unknown"
             return
     raise AssertionError("no limit is enough")
+
+
+@pytest.mark.slow
+def test_idle_clients_do_not_keep_others_out() -> None:
+    """As many as may be are connected and say nothing; `IDLE_CLIENTS=9000` makes it that many."""
+    count = int(os.environ.get("IDLE_CLIENTS", "30"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    tables: Tables = {each: {"max_connections": count} for each in ("socketmap", "policy")}
+    try:
+        with ManagedGateway(tables) as managed, ExitStack() as stack:
+            managed.begin()
+            for interface in tables:
+                for _ in range(count):
+                    stack.enter_context(managed.open(interface))
+            assert managed.ask("socketmap", FRED) == b"OK " + FRED
+            assert managed.ask("policy", FRED) == b"DUNNO"
+            for interface in tables:
+                assert len(managed.logged(f"all that max_connections of [{interface}] allows")) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
