@@ -72,6 +72,14 @@ def test_a_wrong_imapd_conf(world: Site) -> None:
     assert sum("virtdomains" in each for each in findings(done, "error")) == 1
 
 
+def test_a_missing_certificate_is_told_once(world: Site) -> None:
+    """With its line, though the store needs it as well as a start."""
+    tables = toml(top='store = "socketmap+tls://store.example.org:12346"')
+    world.configure(tables + '[tls]\ncertificate = "{root}/none.crt"\n')
+    (told,) = (each for each in findings(check(world), "error") if "none.crt" in each)
+    assert "tls.certificate: " in told
+
+
 def test_files_of_the_scope(world: Site) -> None:
     """A missing alias file is an error, a line that makes no sense a warning."""
     done = check(world, "--no-aliases")

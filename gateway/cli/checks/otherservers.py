@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.cli.checks.finding import error, ok, warning
+from gateway.config.lines import line_of
 from gateway.errors import ConfigurationError, UpstreamError
 from gateway.upstream.lmtpclient import CREATES, NOBODY, Creators
 from gateway.verification.servers import LmtpServer
@@ -46,7 +47,10 @@ def check(settings: Settings, *, ask: bool = False) -> Iterator[Finding]:
         creators = Creators(lambda _text: None, are_spared=True) if ask else None
         verifier = make_remote(settings, creators)
     except ConfigurationError as fault:
-        # A file of [tls]; where a start cannot be tried, nobody else tells it.
+        # A file of [tls], in the words of the check of a start, so that it is told once.
+        place = line_of(settings.places, fault.option or "")
+        if place is not None and fault.line is None:
+            fault.file, fault.line = place.file, place.line
         yield error("store", str(fault), "see [tls] in gateway.toml(5)")
         return
     for server in verifier.servers:
