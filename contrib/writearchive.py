@@ -12,6 +12,7 @@ showing it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import marshal
 import os
@@ -85,9 +86,14 @@ def _write(path: str, data: bytes) -> None:
     """The whole of it or nothing: a start may read it meanwhile."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb") as file:
-        file.write(data)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:  # no room, as a rule: less of it is of no use
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 if __name__ == "__main__":

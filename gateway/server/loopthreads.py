@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LoopThreads:
-    """At most `threads` of them, made when they are needed."""
+    """At most `threads` of them, made when needed; where none can be, others do the work."""
 
     def __init__(self, threads: int) -> None:
         self._most = threads
@@ -50,11 +50,12 @@ class LoopThreads:
         if self._open > self._running and self._running < self._most:
             try:
                 _start(self._tasks, self._done, self._wake.send)
+                self._running += 1
             except RuntimeError as error:  # "can't start new thread"
-                self._done.append(partial(finished, error))
-                self._wake.send()
-                return
-            self._running += 1
+                if not self._running:
+                    self._done.append(partial(finished, error))
+                    self._wake.send()
+                    return
         self._tasks.put((work, finished))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:

@@ -129,6 +129,23 @@ def test_without_threads_the_caller_hears_why(monkeypatch: pytest.MonkeyPatch) -
     assert second == 2
 
 
+def test_work_waits_for_a_thread_where_no_other_can_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Too few threads make answers late, and not faults of them."""
+
+    def no_thread(*_words: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, heard, may_end = LoopThreads(2), Heard(3), threading.Event()
+    pool.spawn(may_end.wait, heard.tell)
+    monkeypatch.setattr(loopthreads, "_start", no_thread)
+    pool.spawn(lambda: 2, heard.tell)
+    pool.spawn(lambda: 3, heard.tell)
+    may_end.set()
+    assert heard.wait() == [True, 2, 3]
+
+
 def test_threads_end_with_their_pool() -> None:
     """And nobody keeps what they have worked on."""
 

@@ -20,7 +20,8 @@ from tests.golden import configurations
 PROJECT = Path(__file__).resolve().parents[2]
 WRITER = PROJECT / "contrib" / "writearchive.py"
 TWOSKIP = next(c for c in configurations() if c.id == "head-twoskip/default")
-compiled = runpy.run_path(str(WRITER))["compiled"]
+_writer = runpy.run_path(str(WRITER))
+compiled, write = _writer["compiled"], _writer["_write"]
 # A time of change that is long ago, in nanoseconds.
 LONG_AGO = 1_600_000_000_123_456_789
 
@@ -164,6 +165,15 @@ def test_a_file_of_no_use_is_none(
     path.write_bytes(good)
     archive.use()
     assert finders[1:] == before
+
+
+def test_an_archive_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """Packages' folders are removed when they are empty."""
+    place = tmp_path / "start"
+    place.mkdir()  # a file cannot take its place
+    with pytest.raises(OSError, match="start"):
+        write(str(place), b"all")
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def copied(folder: Path) -> Path:

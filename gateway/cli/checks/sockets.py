@@ -14,6 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from gateway.cli.checks import asuser
 from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import DescriptorEndpoint, InetEndpoint, UnixEndpoint
 from gateway.config.frontends import NAMES
@@ -62,7 +63,7 @@ def by_place(settings: Settings) -> dict[str, tuple[str, Endpoint]]:
 def _endpoint(settings: Settings, name: str, endpoint: Endpoint) -> Iterator[Finding]:
     match endpoint:
         case UnixEndpoint():
-            yield from _unix(name, endpoint)
+            yield from _unix(settings, name, endpoint)
         case InetEndpoint():
             # [admin] has a setting of its own.
             if name in NAMES and _answers_all(settings, name, endpoint):
@@ -86,10 +87,11 @@ def _answers_all(settings: Settings, name: str, endpoint: InetEndpoint) -> bool:
     return not (endpoint.address.is_loopback or by_certificate or allow)
 
 
-def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+def _unix(settings: Settings, name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
     folder = os.path.dirname(endpoint.path)
     if not os.path.isdir(folder):
-        return  # told by the check of a start
+        yield from _no_folder(settings, name, endpoint)
+        return
     wrong = False
     for finding in (*_file(name, endpoint), *_accounts(name, endpoint)):
         wrong = True
@@ -100,6 +102,23 @@ def _unix(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
         wrong = True
     if not wrong:
         yield ok(_SUBJECT, f"{name}: {endpoint}")
+
+
+def _no_folder(settings: Settings, name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:
+    """What the check of a start, which looks as the gateway's user, has not told already."""
+    if asuser.seen_by(asuser.identity_of(settings), lambda: _missing(endpoint)):
+        return
+    # A start opens its sockets as root.
+    what = f"{name}: the folder {os.path.dirname(endpoint.path)} cannot be looked at"
+    yield from [*_missing(endpoint)] or [warning(_SUBJECT, what, "run check-config as root")]
+
+
+def _missing(endpoint: UnixEndpoint) -> Iterator[Finding]:
+    try:
+        unixsockets.require_place(endpoint)
+    except unixsockets.ListenError as fault:
+        what, _, fix = fault.problem.partition("; ")
+        yield error(_SUBJECT, what, fix)
 
 
 def _file(name: str, endpoint: UnixEndpoint) -> Iterator[Finding]:

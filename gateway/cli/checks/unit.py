@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gateway.cli.checks.finding import error, ok
+from gateway.cli.checks.finding import error, ok, warning
 from gateway.config.endpoints import UnixEndpoint
 from gateway.files import open_file
 
@@ -44,7 +44,12 @@ def check(
     if path is None:
         yield ok(_SUBJECT, f"no {UNIT} is installed")
         return
-    unit = parse("\n".join(_text(each) for each in (path, *_drop_ins(folders))))
+    try:
+        unit = parse("\n".join(_text(each) for each in (path, *_drop_ins(folders))))
+    except OSError as fault:
+        what = f"{fault.filename} cannot be read: {fault.strerror}"
+        yield warning(_SUBJECT, what, "run check-config as a user that can read it")
+        return
     sockets = {
         each.path: f"[{name}] listens at {each.path}"
         for name, listen in settings.listeners.items()
