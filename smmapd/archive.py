@@ -8,7 +8,8 @@ ask here first.
 The source stays what counts.  A module is taken from here only while its source file has the
 size and the time of change, in nanoseconds, that it had when it was compiled: what Python
 asks of its own compiled files, in whole seconds.  Whatever differs or is not here,
-and all of it where the file is missing, damaged, or of another Python, comes as without it.
+and all of it where the file is missing, cut off, or of another version of Python or ours, comes as
+without it.
 """
 
 # Not from __future__: that module is one of those in the archive.
@@ -33,8 +34,9 @@ ROOT = os.path.dirname(os.path.dirname(__file__))
 # Each version of Python has its own, as it has its own compiled files.
 PATH = f"{ROOT}/smmapd/__pycache__/start.{sys.implementation.cache_tag}.archive"
 
-# What an archive begins with: the version of Python's bytecode.
-MAGIC = MAGIC_NUMBER
+# What an archive begins with: the version of Python's bytecode, and that of `Modules`, to be raised
+# where it changes: the file of another version of ours may still be there.
+MAGIC = MAGIC_NUMBER + b"1"
 
 
 class Archive:

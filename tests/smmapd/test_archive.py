@@ -138,9 +138,10 @@ DAMAGES = {
     "empty": lambda good: b"",
     "cut": lambda good: good[:-5],
     "of another Python": lambda good: b"\0\0" + good[2:],
-    "no more than its beginning": lambda good: good[:4],
-    "no table": lambda good: good[:4] + marshal.dumps([1]),
-    "no data": lambda good: good[:4] + b"?",
+    "of another version of ours": lambda good: good[:4] + b"0" + marshal.dumps({"sample": ()}),
+    "no more than its beginning": lambda good: good[: len(archive.MAGIC)],
+    "no table": lambda good: archive.MAGIC + marshal.dumps([1]),
+    "no data": lambda good: archive.MAGIC + b"?",
 }
 
 
