@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rigs.require import require_module
 from tests.rigs.socketmap import Connection
 from tests.rigs.waiting import wait_until
 from tests.stores import FlatStore, record
@@ -349,6 +350,7 @@ def test_a_name_service_that_hangs_keeps_no_client_waiting(
     master: Master, store: FlatStore
 ) -> None:
     """That of the SQL server's name; the driver would wait for as long as the system's resolver does."""
+    require_module("pymysql", "the extra `mysql`, which `make venv` installs")
     store.options |= {
         "mboxlist_db": "sql",
         "sql_engine": "mysql",
