@@ -116,7 +116,6 @@ BREAKAGES = [
     Breakage("a type that is not installed", "no tables of type nosuch", "postfix-nosuch", "error", main=("virtual_alias_maps =", "virtual_alias_maps = nosuch:{root}/virtual"), toml=('domains = ["example.org"]', 'postfix = "{root}"')),
     Breakage("nobody is judged", "no recipient is judged; those of mydestination", "mailers of [scope]", toml=('domains = ["example.org"]', 'postfix = "{root}"')),
     Breakage("no domain at all", "no recipient is judged", "relay_domains or virtual_mailbox_domains", main=("relay_domains = example.org", "relay_domains ="), toml=('domains = ["example.org"]', 'postfix = "{root}"')),
-    Breakage("no alias file without Postfix", "its aliases would be refused", "aliases in [scope]", toml=('aliases = ["{root}/aliases"]', "")),
     # --- with the eyes of the user ---
     Breakage("imapd.conf for root alone", "imapd.conf: cannot read", "correct it", "error", modes=(("imapd.conf", 0o600),)),
     Breakage("gateway.toml for root alone", "gateway.toml: cannot be read", "correct it", "error", modes=(("gateway.toml", 0o600),)),
