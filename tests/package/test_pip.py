@@ -16,6 +16,7 @@ from tests.rigs.booted import PACKAGES, Booted
 from tests.rigs.debian import DEBIAN_12, DEBIAN_13, debian
 from tests.rigs.folders import write_text
 from tests.rigs.require import require
+from tests.rigs.waiting import wait_until
 from tests.stores import FlatStore, record
 from tests.support.blocks import pasted
 
@@ -82,7 +83,10 @@ def test_a_gateway_that_pip_installed_serves(machine: Booted) -> None:
         # A recipient without a domain is nobody's at the milter, which lets it pass.
         assert code == 0, said
     machine.run("systemctl", "reload", "smmapd-gateway")
-    assert machine.property("smmapd-gateway", "ActiveState") == "active"
+    # systemctl may return before the new configuration is in force.
+    wait_until(
+        lambda: machine.property("smmapd-gateway", "ActiveState") == "active", "it serves again"
+    )
     code, said = machine.complete("systemd-analyze", "verify", "--man=no", "smmapd-gateway.service")
     assert (code, said) == (0, "")
     for page in ("man8/smmapd.8", "man8/smmapd-gateway.8", "man5/gateway.toml.5"):
