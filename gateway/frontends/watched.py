@@ -153,9 +153,8 @@ class Watched(Generic[T]):
         self._parse = parse
         self._report = report
         self._reading = threading.Lock()  # held by the thread that reads the file
-        self._seen: FileStamp | None = (
-            None  # of a file that has not been left alone for long enough
-        )
+        # Of a file that has not been left alone for long enough.
+        self._seen: FileStamp | None = None
         self._since = 0.0  # when that was seen first (time.monotonic)
         # Of the file that was read last and had been left alone, whether it is used or not.
         self._state: FileStamp | None = None
